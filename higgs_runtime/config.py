@@ -1,0 +1,149 @@
+"""What a checkpoint's config.json says about the language model, as one frozen dataclass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from .errors import CheckpointError
+
+
+@dataclass(frozen=True)
+class RopeConfig:
+    """Rotary position embedding (Su et al. 2021) and its Llama-3 frequency scaling (Meta, llama-models).
+
+    Attributes:
+        theta: base of the frequencies.
+        factor: wavelengths beyond the trained context are stretched by this; 1 means no scaling.
+        low_freq_factor, high_freq_factor: where stretching is full and where it ends.
+        original_context: positions of the pre-training context.
+    """
+
+    theta: float
+    factor: float = 1.0
+    low_freq_factor: float = 1.0
+    high_freq_factor: float = 4.0
+    original_context: int = 8192
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Shape and ids of a Higgs language model.
+
+    Attributes:
+        codebook_rows: V, rows of one audio head: entries plus stream-begin and stream-end.
+        audio_path: layers own a second norm and FFN for audio positions (v2 DualFFN).
+        qk_norm: queries and keys are normalized per head (Qwen3).
+        frame_rate: audio frames per second.
+    """
+
+    vocab_size: int
+    hidden_size: int
+    intermediate_size: int
+    num_layers: int
+    num_heads: int
+    num_kv_heads: int
+    head_dim: int
+    norm_eps: float
+    max_positions: int
+    num_codebooks: int
+    codebook_rows: int
+    audio_token_id: int
+    audio_delay_token_id: int
+    audio_bos_token_id: int
+    stream_bos_id: int
+    stream_eos_id: int
+    rope: RopeConfig = field(default_factory=lambda: RopeConfig(theta=500_000.0))
+    attention_bias: bool = False
+    ffn_bias: bool = False
+    audio_path: bool = True
+    qk_norm: bool = False
+    frame_rate: float = 25.0
+
+    @property
+    def codebook_size(self) -> int:
+        """Entries of one codebook, without the stream ids."""
+        return min(self.stream_bos_id, self.stream_eos_id)
+
+
+def parse_native_v2(raw: dict[str, Any]) -> ModelConfig:
+    """Read the config.json of a transformers-native v2 checkpoint (`model_type: higgs_audio_v2`).
+
+    Raises:
+        CheckpointError: a field is missing, or asks for something that this runtime does not implement.
+    """
+    try:
+        config = ModelConfig(
+            vocab_size=raw["vocab_size"],
+            hidden_size=raw["hidden_size"],
+            intermediate_size=raw["intermediate_size"],
+            num_layers=raw["num_hidden_layers"],
+            num_heads=raw["num_attention_heads"],
+            num_kv_heads=raw.get("num_key_value_heads") or raw["num_attention_heads"],
+            head_dim=raw.get("head_dim") or raw["hidden_size"] // raw["num_attention_heads"],
+            norm_eps=raw["rms_norm_eps"],
+            max_positions=raw["max_position_embeddings"],
+            num_codebooks=raw["num_codebooks"],
+            codebook_rows=raw["codebook_size"],
+            audio_token_id=raw["audio_token_id"],
+            audio_delay_token_id=raw["audio_delay_token_id"],
+            audio_bos_token_id=raw["audio_bos_token_id"],
+            stream_bos_id=raw["audio_stream_bos_id"],
+            stream_eos_id=raw["audio_stream_eos_id"],
+            rope=_parse_rope(raw),
+            attention_bias=raw.get("attention_bias", False),
+            ffn_bias=raw.get("mlp_bias", False),
+        )
+    except KeyError as error:
+        raise CheckpointError(
+            "config.json of the language model is incomplete.",
+            expected=f"the field {error}", got="none",
+            remedy="Download the checkpoint's config.json again.",
+        ) from error
+    _check(config, raw)
+    return config
+
+
+def _parse_rope(raw: dict[str, Any]) -> RopeConfig:
+    # transformers 5 writes `rope_parameters`; 4.x wrote `rope_theta` beside `rope_scaling`.
+    rope = {**(raw.get("rope_scaling") or {}), **(raw.get("rope_parameters") or {})}
+    theta = rope.get("rope_theta") or raw.get("rope_theta") or 500_000.0
+    kind = rope.get("rope_type", rope.get("type", "default"))
+    if kind == "default":
+        return RopeConfig(theta=theta)
+    if kind != "llama3":
+        raise CheckpointError(
+            "The position encoding of this checkpoint is not supported.",
+            expected="rope_type 'default' or 'llama3'", got=repr(kind),
+            remedy="Use a released Higgs Audio checkpoint.",
+        )
+    return RopeConfig(
+        theta=theta,
+        factor=rope["factor"],
+        low_freq_factor=rope["low_freq_factor"],
+        high_freq_factor=rope["high_freq_factor"],
+        original_context=rope["original_max_position_embeddings"],
+    )
+
+
+def _check(config: ModelConfig, raw: dict[str, Any]) -> None:
+    problems = []
+    if raw.get("hidden_act", "silu") != "silu":
+        problems.append(f"hidden_act {raw['hidden_act']!r} (expected 'silu')")
+    if config.num_heads % config.num_kv_heads:
+        problems.append(f"{config.num_heads} heads over {config.num_kv_heads} key/value heads")
+    if config.head_dim % 2:
+        problems.append(f"odd head_dim {config.head_dim}")
+    if max(config.stream_bos_id, config.stream_eos_id) >= config.codebook_rows:
+        problems.append(
+            f"codebook_size {config.codebook_rows} has no room for the stream ids "
+            f"{config.stream_bos_id} and {config.stream_eos_id}"
+        )
+    ids = (config.audio_token_id, config.audio_delay_token_id, config.audio_bos_token_id)
+    if max(ids) >= config.vocab_size:
+        problems.append(f"audio token ids {ids} beyond vocab_size {config.vocab_size}")
+    if problems:
+        raise CheckpointError(
+            "config.json of the language model contradicts itself.", got="; ".join(problems),
+            remedy="Download the checkpoint's config.json again.",
+        )

@@ -1,0 +1,54 @@
+"""Errors of the pack. Every message says what was expected, what was found and how to mend it."""
+
+from __future__ import annotations
+
+
+class HiggsError(Exception):
+    """Base of all errors the pack raises on purpose.
+
+    Args:
+        what: one sentence, what failed.
+        expected, got: the two sides of the mismatch, as short phrases.
+        remedy: one sentence, what the person can do.
+    """
+
+    def __init__(self, what: str, *, expected: str = "", got: str = "", remedy: str = ""):
+        self.what, self.expected, self.got, self.remedy = what, expected, got, remedy
+        parts = [what]
+        if expected or got:
+            sides = [f"expected {expected}" if expected else "", f"got {got}" if got else ""]
+            text = ", ".join(side for side in sides if side)
+            parts.append(text[0].upper() + text[1:] + ".")
+        if remedy:
+            parts.append(remedy)
+        super().__init__(" ".join(parts))
+
+
+class AudioError(HiggsError, ValueError):
+    """A clip or an audio file that cannot be used as asked."""
+
+
+class CheckpointError(HiggsError, ValueError):
+    """Model files that are missing, broken, of another kind, or do not fit each other."""
+
+
+class PromptError(HiggsError, ValueError):
+    """Messages that cannot be laid out as a prompt."""
+
+
+class ScriptError(HiggsError, ValueError):
+    """A script that does not follow the grammar."""
+
+
+class SettingError(HiggsError, ValueError):
+    """A setting out of its range, or two settings that contradict each other."""
+
+
+class MissingExtraError(HiggsError, ImportError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, feature: str, extra: str, package: str):
+        super().__init__(
+            f"{feature} needs the optional package '{package}', which is not installed.",
+            remedy=f'Install it with: pip install "comfyui-higgs[{extra}]"',
+        )

@@ -1,0 +1,175 @@
+"""The nouns that travel between the stages: codes, voice, prompt, sampling settings, generation.
+
+Letters in shapes: S sequence, K codebooks, F frames, R delayed rows.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from .errors import AudioError, PromptError, SettingError
+
+FinishReason = Literal["stop", "length", "cancelled"]
+
+
+@dataclass(frozen=True, eq=False)
+class Codes:
+    """Audio as codebook entries, without delay and without stream ids.
+
+    Attributes:
+        ids: LongTensor [K, F], each in [0, codebook_size).
+        frame_rate: frames per second (25 for the Higgs tokenizer).
+        codebook_size: entries of one codebook (1024 for the Higgs tokenizer).
+
+    Raises:
+        AudioError: ids are not an integer [K, F] tensor, or leave the codebook.
+    """
+
+    ids: torch.Tensor
+    frame_rate: float
+    codebook_size: int
+
+    def __post_init__(self):
+        ids = self.ids
+        if ids.ndim != 2 or ids.is_floating_point() or ids.shape[0] == 0:
+            raise AudioError(
+                "These are not audio codes.",
+                expected="an integer tensor [codebooks, frames]",
+                got=f"{ids.dtype} of shape {list(ids.shape)}",
+                remedy="Make codes with Encode Audio or Generate.",
+            )
+        if ids.numel() and (int(ids.min()) < 0 or int(ids.max()) >= self.codebook_size):
+            raise AudioError(
+                "The codes leave their codebook.",
+                expected=f"ids from 0 to {self.codebook_size - 1}",
+                got=f"{int(ids.min())} to {int(ids.max())}",
+                remedy="Use codes and codec of the same checkpoint family.",
+            )
+
+    @property
+    def num_codebooks(self) -> int:
+        return self.ids.shape[0]
+
+    @property
+    def frames(self) -> int:
+        return self.ids.shape[1]
+
+    @property
+    def seconds(self) -> float:
+        """Length of the audio in seconds."""
+        return self.frames / self.frame_rate
+
+
+@dataclass(frozen=True, eq=False)
+class Voice:
+    """Who speaks: reference codes with their transcript, or a description in words, or both.
+
+    Raises:
+        PromptError: there is neither a reference nor a description, or a reference lacks its transcript.
+    """
+
+    codes: Codes | None = None
+    transcript: str = ""
+    description: str = ""
+
+    def __post_init__(self):
+        if self.codes is None and not self.description.strip():
+            raise PromptError(
+                "A voice needs something to go by.",
+                expected="reference codes with their transcript, or a description",
+                got="neither",
+                remedy="Connect Encode Audio and write what the clip says, or describe the voice in words.",
+            )
+        if self.codes is not None and not self.transcript.strip():
+            raise PromptError(
+                "The reference clip has no transcript.",
+                expected="the words that are spoken in the clip",
+                got="an empty text",
+                remedy="Type what the clip says: the model learns the voice from the pair.",
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Prompt:
+    """What the language model reads.
+
+    Attributes:
+        token_ids: LongTensor [S]; audio positions hold the audio or the delay placeholder id.
+        audio_rows: LongTensor [R, K]; one delayed row for each audio position, in order.
+    """
+
+    token_ids: torch.Tensor
+    audio_rows: torch.Tensor
+
+    def __len__(self) -> int:
+        return self.token_ids.shape[0]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the next ids are chosen.
+
+    Attributes:
+        temperature: 0 takes the most likely id; higher is more varied.
+        top_k: keep the k most likely ids; 0 keeps all.
+        top_p: keep the smallest set of ids whose probabilities reach p; 1 keeps all.
+        seed: of the random generator; the same seed, prompt and settings give the same codes.
+        ras_window: repetition-aware sampling looks at this many last ids of a codebook; 0 turns it off.
+        ras_max_repeats: an id found this often in the window is drawn again from the raw distribution.
+        max_frames: stop after this many frames (25 frames are one second).
+
+    Raises:
+        SettingError: a value is out of its range.
+    """
+
+    temperature: float = 0.3
+    top_k: int = 50
+    top_p: float = 0.95
+    seed: int = 0
+    ras_window: int = 7
+    ras_max_repeats: int = 2
+    max_frames: int = 750
+
+    def __post_init__(self):
+        _check("temperature", self.temperature, 0.0, 10.0)
+        _check("top_k", self.top_k, 0, 1_000_000)
+        _check("top_p", self.top_p, 0.0, 1.0)
+        _check("seed", self.seed, 0, 2**64 - 1)
+        _check("ras_window", self.ras_window, 0, 1_000)
+        _check("ras_max_repeats", self.ras_max_repeats, 1, 1_000)
+        _check("max_frames", self.max_frames, 1, 10_000_000)
+
+
+@dataclass(frozen=True, eq=False)
+class Generation:
+    """One finished, cut short or cancelled rendering.
+
+    Attributes:
+        codes: the frames that are complete in all codebooks.
+        rows: LongTensor [R, K], the delayed rows as they were generated, stream ids included.
+        finish_reason: "stop" (the model ended), "length" (max_frames) or "cancelled".
+        seconds: wall-clock time that the generation took.
+        prompt_positions: positions of the prompt that were read.
+    """
+
+    codes: Codes
+    rows: torch.Tensor
+    finish_reason: FinishReason
+    seconds: float
+    prompt_positions: int
+
+    @property
+    def frames(self) -> int:
+        return self.codes.frames
+
+
+def _check(name: str, value: float, low: float, high: float) -> None:
+    if not math.isfinite(value) or not low <= value <= high:
+        raise SettingError(
+            f"The setting '{name}' is out of range.", expected=f"{low} to {high}", got=str(value),
+            remedy=f"Set {name} inside this range.",
+        )
