@@ -1,0 +1,96 @@
+"""Language-model checkpoints: which layouts there are, and how their tensors come into the model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .checkpoint_files import assign_strict, check_model_type, checkpoint_tensors, read_config
+from .config import ModelConfig, parse_native_v2
+from .errors import SettingError
+from .model import HiggsModel
+from .tokenizer import ChatTokenizer
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One released file layout.
+
+    Attributes:
+        parse: config.json → ModelConfig.
+        renames: (pattern, replacement) pairs from checkpoint names to the names in `HiggsModel`, all applied in order.
+        ignore: tensors that may be in the files and are not used.
+    """
+
+    parse: Callable[[dict[str, Any]], ModelConfig]
+    renames: tuple[tuple[str, str], ...]
+    ignore: tuple[str, ...] = ()
+
+    def rename(self, name: str) -> str:
+        for pattern, replacement in self.renames:
+            name = re.sub(pattern, replacement, name)
+        return name
+
+
+LAYOUTS = {
+    "higgs_audio_v2": Layout(
+        parse=parse_native_v2,
+        renames=(
+            (r"^model\.", ""),
+            (r"^embed_tokens\.", "text_embedding."),
+            (r"^embed_audio_tokens\.embed_audio_tokens\.", "audio_embedding."),
+            (r"^audio_lm_head\.", "audio_head."),
+            (r"\.self_attn\.(\w)_proj\.", r".attention.\1."),
+            (r"\.(gate|up|down)_proj\.", r".\1."),
+            (r"\.audio_mlp\.", ".audio.ffn."),
+            (r"\.audio_input_layernorm\.", ".audio.attention_norm."),
+            (r"\.audio_post_attention_layernorm\.", ".audio.ffn_norm."),
+            (r"\.mlp\.", ".text.ffn."),
+            (r"\.input_layernorm\.", ".text.attention_norm."),
+            (r"\.post_attention_layernorm\.", ".text.ffn_norm."),
+        ),
+        ignore=("text_lm_head.weight",),
+    ),
+}
+
+
+def load_model(
+    path: str | Path, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32, quantization=None
+) -> HiggsModel:
+    """Load a language model from a checkpoint folder; the layout is detected from its config.json.
+
+    Weights are memory-mapped and become the parameters themselves; they are converted one tensor at a time where
+    device or dtype differ from the files.
+
+    Args:
+        path: folder with config.json, tokenizer.json and safetensors files.
+        quantization: None; the weights stay in `dtype`.
+
+    Raises:
+        CheckpointError: files missing, broken or of another kind; tensors unknown, missing or wrongly shaped (named).
+        SettingError: a quantization that is not available.
+    """
+    if quantization is not None:
+        raise SettingError("Quantized loading is not available yet.", expected="None", got=repr(quantization),
+                           remedy="Leave quantization empty and choose bfloat16 to halve the memory.")
+    path = Path(path)
+    raw = read_config(path)
+    check_model_type(raw, LAYOUTS, path)
+    layout = LAYOUTS[raw["model_type"]]
+    config = layout.parse(raw)
+    tokenizer = ChatTokenizer(path, config)
+    with torch.device("meta"):
+        model = HiggsModel(config)
+    assign_strict(
+        model, checkpoint_tensors(path), device=device, dtype=dtype, ignore=layout.ignore, rename=layout.rename,
+        what=f"language model {path.name}",
+    )
+    model.codebook_offsets = model.codebook_offsets.to(device)
+    model.inverse_frequencies = model.inverse_frequencies.to(device)
+    model.tokenizer = tokenizer
+    return model.eval()

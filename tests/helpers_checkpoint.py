@@ -1,0 +1,47 @@
+"""Small random checkpoints for the tests, in the released layout (see tools/make_random_checkpoint.py)."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+
+from make_random_checkpoint import make_codec, make_language_model  # noqa: E402
+
+VOICES = ROOT.parent / "shared" / "voices"
+
+# init range 0.02 gives nearly flat logits, whose order rounding decides; trained heads are far from flat
+SHARP = 0.3
+
+
+def llama_tokenizer() -> Path:
+    """The Llama 3 vocabulary that the ComfyUI tree carries; skips the test where there is no tree."""
+    tree = Path(os.environ.get("COMFYUI_PATH") or ROOT / ".comfyui" / "ComfyUI")
+    path = tree / "comfy" / "text_encoders" / "llama_tokenizer" / "tokenizer.json"
+    if not path.is_file():
+        pytest.skip(f"needs the Llama 3 vocabulary of a ComfyUI tree, not found: {path} (python dev.py test gets it)")
+    return path
+
+
+def make_lm_checkpoint(folder: Path, *, sharp: bool = True, **overrides) -> Path:
+    """A random language model; `sharp` gives logits with clear maxima."""
+    if sharp:
+        overrides.setdefault("initializer_range", SHARP)
+    return make_language_model(Path(folder), llama_tokenizer(), **overrides)
+
+
+def random_codes(frames: int, *, num_codebooks: int = 8, size: int = 1024, seed: int = 0):
+    """Random Codes [K, F]."""
+    from higgs_runtime import Codes
+
+    generator = torch.Generator().manual_seed(seed)
+    return Codes(torch.randint(0, size, (num_codebooks, frames), generator=generator), 25.0, size)
+
+
+__all__ = ["VOICES", "make_codec", "make_lm_checkpoint", "random_codes"]

@@ -1,0 +1,176 @@
+"""The language model against transformers' HiggsAudioV2ForConditionalGeneration on the same checkpoint files."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import pytest
+import torch
+from helpers_checkpoint import make_lm_checkpoint, random_codes
+from safetensors.torch import load_file, save_file
+
+from higgs_runtime import Message, Sampling, build_prompt, generate, load_model
+
+CONFIGS = {
+    "base": {},
+    "one_layer_no_groups": {"num_hidden_layers": 1, "num_attention_heads": 4, "num_key_value_heads": 4},
+    "single_kv_head": {"num_attention_heads": 8, "num_key_value_heads": 1, "head_dim": 8},
+    "wide_heads": {"num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 64, "hidden_size": 96},
+    "four_codebooks": {"num_codebooks": 4, "num_hidden_layers": 3},
+    "two_small_codebooks": {
+        "num_codebooks": 2, "codebook_size": 66, "audio_stream_bos_id": 64, "audio_stream_eos_id": 65,
+    },
+    "biases": {"attention_bias": True, "mlp_bias": True, "num_hidden_layers": 4},
+    "default_rope": {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}},
+}
+CONVERSATIONS = {
+    "text_only": (0, 1),
+    "one_clip": (1, 1),
+    "three_clips": (3, 1),
+    "multi_turn": (2, 2),
+}
+
+
+@pytest.fixture(scope="module", params=CONFIGS)
+def pair(request, tmp_path_factory):
+    """(our model, transformers' model, folder) of one configuration."""
+    from transformers import HiggsAudioV2ForConditionalGeneration
+
+    folder = make_lm_checkpoint(tmp_path_factory.mktemp(request.param), **CONFIGS[request.param])
+    return load_model(folder), HiggsAudioV2ForConditionalGeneration.from_pretrained(folder).eval(), folder
+
+
+def conversation_prompt(model, name):
+    """References first, then turns that the model has spoken, then the text to speak."""
+    clips, spoken = CONVERSATIONS[name]
+    config = model.config
+    messages = [Message("system", "Generate audio following instruction.")]
+    for n in range(clips + spoken - 1):
+        codes = random_codes(20 + 7 * n, num_codebooks=config.num_codebooks, size=config.codebook_size, seed=n)
+        messages += [Message("user", f"Sentence number {n}."), Message("assistant", codes)]
+    return build_prompt([*messages, Message("user", "What shall we say now?")], model.tokenizer)
+
+
+def reference_inputs(prompt):
+    inputs = {"input_ids": prompt.token_ids[None], "attention_mask": torch.ones(1, len(prompt), dtype=torch.long)}
+    if len(prompt.audio_rows):
+        inputs["audio_input_ids"] = prompt.audio_rows[None]
+        inputs["audio_input_ids_mask"] = torch.ones(1, len(prompt.audio_rows), dtype=torch.bool)
+    return inputs
+
+
+def reference_logits(reference, prompt):
+    with torch.no_grad():
+        return reference(**reference_inputs(prompt)).logits[0].float()
+
+
+def reference_rows(reference, prompt, steps):
+    rows = reference.generate(**reference_inputs(prompt), do_sample=False, max_new_tokens=steps)[0]
+    return rows[len(prompt.audio_rows):]
+
+
+@pytest.mark.parametrize("name", CONVERSATIONS)
+def test_logits(pair, name, record_property):
+    ours, reference, _ = pair
+    prompt = conversation_prompt(ours, name)
+    deviation = (ours.logits(prompt).flatten(1) - reference_logits(reference, prompt)).abs().max().item()
+    record_property("deviation", deviation)
+    assert deviation < 1e-4
+
+
+def test_logits_bfloat16_are_as_close_to_float32_as_the_reference(pair, record_property):
+    ours, reference, folder = pair
+    prompt = conversation_prompt(ours, "three_clips")
+    truth = ours.logits(prompt).flatten(1)
+    half = load_model(folder, dtype=torch.bfloat16).logits(prompt).flatten(1)
+    theirs = reference_logits(type(reference).from_pretrained(folder, dtype=torch.bfloat16).eval(), prompt)
+    error, their_error = ((x - truth).pow(2).mean().sqrt().item() for x in (half, theirs))
+    record_property("error", error)
+    record_property("their_error", their_error)
+    assert error < 1.1 * their_error + 1e-3
+
+
+def test_greedy_rows_with_wind_down(pair):
+    """Until the model ends by itself: ramp-in, open frames, wind-down, the same stop."""
+    ours, reference, _ = pair
+    ends = 0
+    for name in CONVERSATIONS:
+        prompt = conversation_prompt(ours, name)
+        result = generate(ours, [prompt], Sampling(temperature=0, ras_window=0, max_frames=300))[0]
+        rows = reference_rows(reference, prompt, len(result.rows))
+        ends += result.finish_reason == "stop"
+        assert torch.equal(result.rows, rows)
+    assert ends, "no conversation of this configuration reached the wind-down"
+
+
+def test_greedy_rows_for_150_frames(pair, tmp_path):
+    """The same with the stream-end rows of the heads blanked, so that nothing ends early."""
+    ours, reference, folder = pair
+    endless, their_endless = blank_stream_end(folder, tmp_path)
+    prompt = conversation_prompt(ours, "one_clip")
+    result = generate(endless, [prompt], Sampling(temperature=0, ras_window=0, max_frames=150))[0]
+    assert result.finish_reason == "length" and result.frames == 150
+    assert torch.equal(result.rows, reference_rows(their_endless, prompt, len(result.rows)))
+
+
+def blank_stream_end(folder, out):
+    """A copy of the checkpoint whose heads point away from stream-end; (ours, transformers')."""
+    from transformers import HiggsAudioV2ForConditionalGeneration
+
+    for file in folder.iterdir():
+        if file.suffix == ".json":
+            (out / file.name).write_bytes(file.read_bytes())
+    tensors = load_file(folder / "model.safetensors")
+    config = load_model(folder).config
+    head = tensors["audio_lm_head.weight"].clone()
+    head.view(config.num_codebooks, config.codebook_rows, -1)[:, config.stream_eos_id] = 0
+    save_file({**tensors, "audio_lm_head.weight": head}, out / "model.safetensors", metadata={"format": "pt"})
+    return load_model(out), HiggsAudioV2ForConditionalGeneration.from_pretrained(out).eval()
+
+
+@lru_cache
+def single_path_model():
+    from higgs_runtime.model import HiggsModel
+
+    from higgs_runtime.config import ModelConfig  # isort: skip
+
+    torch.manual_seed(0)
+    config = ModelConfig(
+        vocab_size=100, hidden_size=32, intermediate_size=48, num_layers=2, num_heads=4, num_kv_heads=2, head_dim=8,
+        norm_eps=1e-6, max_positions=512, num_codebooks=2, codebook_rows=18, audio_token_id=90,
+        audio_delay_token_id=91, audio_bos_token_id=92, stream_bos_id=16, stream_eos_id=17,
+        audio_path=False, qk_norm=True,
+    )
+    return HiggsModel(config).eval()
+
+
+def test_a_single_path_layer_with_head_norms_is_a_qwen3_layer():
+    """The room for the second backbone: one FFN, q/k norms, checked against transformers' Qwen3Model."""
+    from transformers import Qwen3Config, Qwen3Model
+
+    with torch.random.fork_rng():
+        ours = single_path_model()
+        c = ours.config
+        theirs = Qwen3Model(Qwen3Config(
+            vocab_size=c.vocab_size, hidden_size=c.hidden_size, intermediate_size=c.intermediate_size,
+            num_hidden_layers=c.num_layers, num_attention_heads=c.num_heads, num_key_value_heads=c.num_kv_heads,
+            head_dim=c.head_dim, rms_norm_eps=c.norm_eps,
+            rope_parameters={"rope_type": "default", "rope_theta": c.rope.theta},
+        )).eval()
+    names = {"self_attn": "attention", "mlp": "text.ffn", "input_layernorm": "text.attention_norm",
+             "post_attention_layernorm": "text.ffn_norm", "embed_tokens": "text_embedding"}
+    state = {}
+    for key, value in theirs.state_dict().items():
+        for old, new in names.items():
+            key = key.replace(old, new)
+        state[key.replace("_proj.", ".")] = torch.randn_like(value) * 0.2
+    ours.load_state_dict(state, strict=False)
+    from higgs_runtime.model import ALL_TEXT
+
+    renamed = dict(zip(theirs.state_dict(), state.values(), strict=True))
+    theirs.load_state_dict(renamed)
+    ids = torch.randint(0, 100, (1, 30), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        hidden = ours(ours.text_embedding(ids), ALL_TEXT)
+        expected = theirs(input_ids=ids).last_hidden_state
+    assert (hidden - expected).abs().max() < 1e-4

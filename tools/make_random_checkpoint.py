@@ -1,0 +1,124 @@
+"""Small random checkpoints in the exact released layout, written by transformers' own `save_pretrained`.
+
+They let every stage run without a download: the tests compare against transformers with them, and the demo renders
+through them. What they speak is noise.
+
+    python tools/make_random_checkpoint.py --out models/higgs_audio --tokenizer path/to/llama3/tokenizer.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+# Llama 3's reserved tokens as the released v2 tokenizer names them.
+TOKEN_NAMES = {
+    128011: "<|audio_bos|>",
+    128012: "<|audio_eos|>",
+    128013: "<|audio_out_bos|>",
+    128014: "<|reserved_special_token_6|>",
+    128015: "<|AUDIO|>",
+    128016: "<|AUDIO_OUT|>",
+    128017: "<|scene_desc_start|>",
+    128018: "<|scene_desc_end|>",
+}
+VOCABULARY = 128256
+
+
+def write_tokenizer(folder: Path, source: Path) -> None:
+    """Write tokenizer.json: the vocabulary of `source` (Llama 3) with Higgs' names for the reserved tokens."""
+    raw = json.loads(source.read_text(encoding="utf-8"))
+    raw["added_tokens"] = [token for token in raw["added_tokens"] if token["id"] < VOCABULARY]
+    for token in raw["added_tokens"]:
+        if token["id"] in TOKEN_NAMES:
+            token["content"] = TOKEN_NAMES[token["id"]]
+        elif token["content"] in TOKEN_NAMES.values():
+            token["content"] = f"<|unused_{token['id']}|>"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "tokenizer.json").write_text(json.dumps(raw), encoding="utf-8")
+    settings = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": "<|begin_of_text|>",
+        "eos_token": "<|eot_id|>",
+        "pad_token": "<|end_of_text|>",
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+
+
+def make_language_model(folder: Path, tokenizer: Path, *, seed: int = 0, dtype: str = "float32", **overrides) -> Path:
+    """Write a random v2 language model; `overrides` are fields of HiggsAudioV2Config."""
+    import torch
+    from transformers import HiggsAudioV2Config, HiggsAudioV2ForConditionalGeneration
+
+    shape = {
+        "hidden_size": 64,
+        "intermediate_size": 96,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 16,
+        "num_codebooks": 8,
+        "codebook_size": 1026,
+        "max_position_embeddings": 8192,
+        "bos_token_id": 128000,
+    }
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = HiggsAudioV2ForConditionalGeneration(HiggsAudioV2Config(**{**shape, **overrides}))
+    model.to(getattr(torch, dtype)).save_pretrained(folder)
+    write_tokenizer(folder, tokenizer)
+    return folder
+
+
+def make_codec(folder: Path, *, seed: int = 0, **overrides) -> Path:
+    """Write a random codec (24 kHz, 25 frames/s, 8 × 1024); `overrides` are fields of HiggsAudioV2TokenizerConfig."""
+    import torch
+    from transformers import HiggsAudioV2TokenizerConfig, HiggsAudioV2TokenizerModel
+
+    shape = {
+        "codebook_dim": 16,
+        "target_bandwidths": [0.5, 1, 1.5, 2],
+        "acoustic_model_config": {
+            "model_type": "dac",
+            "encoder_hidden_size": 4,
+            "decoder_hidden_size": 64,
+            "downsampling_ratios": [8, 5, 4, 2, 3],
+            "upsampling_ratios": [8, 5, 4, 2, 3],
+            "hidden_size": 32,
+            "sampling_rate": 24000,
+        },
+        "semantic_model_config": {
+            "model_type": "hubert",
+            "hidden_size": 32,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "intermediate_size": 64,
+            "conv_dim": [16] * 7,
+            "num_conv_pos_embeddings": 16,
+            "num_conv_pos_embedding_groups": 4,
+            "mask_time_prob": 0.0,
+        },
+    }
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = HiggsAudioV2TokenizerModel(HiggsAudioV2TokenizerConfig(**{**shape, **overrides}))
+        for quantizer in model.quantizer.quantizers:  # zero as built: no two entries would differ
+            quantizer.codebook.embed.normal_()
+    model.save_pretrained(folder)
+    return folder
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--out", type=Path, required=True, help="folder that receives the two model folders")
+    parser.add_argument("--tokenizer", type=Path, required=True, help="a Llama 3 tokenizer.json")
+    args = parser.parse_args()
+    lm = make_language_model(args.out / "higgs-random-lm", args.tokenizer)
+    codec = make_codec(args.out / "higgs-random-codec")
+    sys.stdout.write(f"{lm}\n{codec}\n")
+
+
+if __name__ == "__main__":
+    main()
