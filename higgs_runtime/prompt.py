@@ -1,0 +1,250 @@
+"""From a conversation to what the language model reads: ChatML token ids and delayed audio rows.
+
+The layout is that of the transformers-native Higgs Audio v2 checkpoint (its chat_template.jinja):
+
+    <|begin_of_text|> header(system) text [scene] <|eot_id|>
+    header(user) text <|eot_id|>
+    header(assistant) <|audio_out_bos|> frames <|audio_eos|> <|eot_id|>
+    …
+    header(assistant) <|audio_out_bos|>                     ← the model goes on from here
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from .audio import AudioClip
+from .delay import delayed_rows
+from .errors import PromptError
+from .tokenizer import (
+    AUDIO_BEGIN,
+    AUDIO_END,
+    BEGIN,
+    END_OF_TURN,
+    HEADER_END,
+    HEADER_START,
+    SCENE_END,
+    SCENE_START,
+    ChatTokenizer,
+)
+from .types import Codes, Prompt, Voice
+
+DEFAULT_SYSTEM = "Generate audio following instruction."
+ROLES = ("system", "scene", "user", "assistant")
+
+Content = str | Codes | AudioClip
+Encode = Callable[[AudioClip], Codes]
+
+
+@dataclass(frozen=True, eq=False)
+class Message:
+    """One part of a conversation.
+
+    Attributes:
+        role: "system" (first), "scene" (second, optional), then "user" and "assistant" turns.
+        content: text, codes or clips. Users write, the assistant speaks: its content is one piece of audio.
+    """
+
+    role: Literal["system", "scene", "user", "assistant"]
+    content: Sequence[Content]
+
+    def __post_init__(self):
+        if self.role not in ROLES:
+            raise PromptError("A message has an unknown role.", expected=", ".join(ROLES), got=repr(self.role),
+                              remedy="Use one of these roles.")
+        if isinstance(self.content, (str, Codes, AudioClip)):
+            object.__setattr__(self, "content", [self.content])
+
+
+def build_prompt(
+    messages: Sequence[Message],
+    tokenizer: ChatTokenizer,
+    *,
+    encode: Encode | None = None,
+    add_generation_prefix: bool = True,
+) -> Prompt:
+    """Lay a conversation out as ids and rows.
+
+    Args:
+        encode: turns the AudioClips among the contents into Codes (`codec.encode`); not needed without clips.
+        add_generation_prefix: end with the opening of the assistant's turn, from which the model speaks.
+
+    Returns:
+        Prompt(token_ids [S], audio_rows [R, K]).
+
+    Raises:
+        PromptError: roles out of order, an empty user text, audio where none can stand, codes of another codec.
+    """
+    messages = list(messages)
+    _check_order(messages)
+    layout = _Layout(tokenizer, encode)
+    layout.special(BEGIN)
+    layout.header("system")
+    layout.text(_texts(messages[0])[0].strip() if messages[0].content else "")
+    rest = messages[1:]
+    if rest and rest[0].role == "scene":
+        layout.text("\n\n").special(SCENE_START).text("\n")
+        _lay_scene(layout, rest.pop(0).content)
+        layout.text("\n").special(SCENE_END)
+    layout.special(END_OF_TURN)
+    for message in rest:
+        layout.header(message.role)
+        if message.role == "assistant":
+            layout.audio(_spoken(message))
+        else:
+            layout.text(_written(message))
+        layout.special(END_OF_TURN)
+    if add_generation_prefix:
+        layout.header("assistant").special(AUDIO_BEGIN)
+    return layout.finish()
+
+
+def conversation(
+    text: str, voices: Sequence[Voice] = (), *, system: str = DEFAULT_SYSTEM, scene: str = ""
+) -> list[Message]:
+    """The usual conversation for one text: system, scene, one example turn per reference voice, the text.
+
+    With several voices, voice n is SPEAKERn in the text ("[SPEAKER0] Hello. [SPEAKER1] Hi!"); descriptions join the
+    scene as "SPEAKERn: …", as in Boson AI's examples.
+
+    Raises:
+        PromptError: the text is empty, or calls a SPEAKERn that has no voice.
+    """
+    if not text.strip():
+        raise PromptError("There is nothing to say.", expected="a text", got="an empty one",
+                          remedy="Write what shall be spoken.")
+    called = {int(number) for number in re.findall(r"\[SPEAKER(\d+)\]", text)}
+    if voices and called and max(called) >= len(voices):
+        raise PromptError(
+            f"The text calls [SPEAKER{max(called)}].", expected=f"SPEAKER0 to SPEAKER{len(voices) - 1}",
+            got=f"{len(voices)} voice(s)", remedy="Connect another voice or correct the tag.",
+        )
+    lines = [f"SPEAKER{n}: {voice.description.strip()}" for n, voice in enumerate(voices) if voice.description.strip()]
+    scene_parts = [part for part in (scene.strip(), "\n".join(lines)) if part]
+    messages = [Message("system", [system])]
+    if scene_parts:
+        messages.append(Message("scene", ["\n\n".join(scene_parts)]))
+    for n, voice in enumerate(voices):
+        if voice.codes is not None:
+            tag = f"[SPEAKER{n}] " if len(voices) > 1 else ""
+            messages += [Message("user", [tag + voice.transcript.strip()]), Message("assistant", [voice.codes])]
+    return [*messages, Message("user", [text])]
+
+
+class _Layout:
+    """Collects text, special tokens and audio. Neighbouring texts are tokenized as one, as in the written prompt."""
+
+    def __init__(self, tokenizer: ChatTokenizer, encode: Encode | None):
+        self._tokenizer, self._encode = tokenizer, encode
+        self._ids: list[int] = []
+        self._rows: list[torch.Tensor] = []
+        self._text = ""
+
+    def text(self, text: str) -> _Layout:
+        self._text += text
+        return self
+
+    def special(self, token: str) -> _Layout:
+        id = self._tokenizer.special(token)
+        if id is None:
+            return self.text(token)
+        self._flush()
+        self._ids.append(id)
+        return self
+
+    def header(self, role: str) -> _Layout:
+        return self.special(HEADER_START).text(role).special(HEADER_END).text("\n\n")
+
+    def audio(self, audio: Codes | AudioClip) -> _Layout:
+        config = self._tokenizer.config
+        rows = delayed_rows(self._codes(audio).ids.cpu(), config.stream_bos_id, config.stream_eos_id)
+        delayed = config.num_codebooks - 1
+        self.special(AUDIO_BEGIN)
+        self._flush()
+        self._ids += [config.audio_token_id] * (len(rows) - delayed) + [config.audio_delay_token_id] * delayed
+        self._rows.append(rows)
+        return self.special(AUDIO_END)
+
+    def finish(self) -> Prompt:
+        self._flush()
+        rows = torch.cat(self._rows) if self._rows else torch.empty((0, self._tokenizer.config.num_codebooks))
+        return Prompt(torch.tensor(self._ids, dtype=torch.long), rows.long())
+
+    def _flush(self) -> None:
+        if self._text:
+            self._ids += self._tokenizer.encode(self._text)
+            self._text = ""
+
+    def _codes(self, audio: Codes | AudioClip) -> Codes:
+        if isinstance(audio, AudioClip):
+            if self._encode is None:
+                raise PromptError("The conversation holds a clip, not codes.", expected="codes, or a codec's encode",
+                                  got="an AudioClip alone", remedy="Pass encode=codec.encode.")
+            audio = self._encode(audio)
+        config = self._tokenizer.config
+        if (audio.num_codebooks, audio.codebook_size) != (config.num_codebooks, config.codebook_size):
+            raise PromptError(
+                "These codes come from another codec than the model was trained with.",
+                expected=f"{config.num_codebooks} codebooks of {config.codebook_size}",
+                got=f"{audio.num_codebooks} of {audio.codebook_size}",
+                remedy="Encode the clip with the Higgs codec of this checkpoint.",
+            )
+        if audio.frames == 0:
+            raise PromptError("A reference clip is empty.", expected="at least one frame", got="0 frames",
+                              remedy="Use a clip of 3 to 15 seconds.")
+        return audio
+
+
+def _lay_scene(layout: _Layout, content: Sequence[Content]) -> None:
+    last = len(content) - 1
+    for index, item in enumerate(content):
+        if isinstance(item, str):
+            layout.text(item.strip())
+            if index == 0 and last > 0:
+                layout.text("\n\n")
+            elif 0 < index < last and isinstance(content[index + 1], str):
+                layout.text("\n")
+        else:
+            layout.text(" ").audio(item)
+            if index < last:
+                layout.text("\n")
+
+
+def _check_order(messages: list[Message]) -> None:
+    roles = [message.role for message in messages]
+    remedy = "Order the messages: system, scene (optional), then user and assistant turns."
+    if not roles or roles[0] != "system":
+        raise PromptError("The conversation does not begin with a system message.", expected="system",
+                          got=roles[0] if roles else "no message", remedy=remedy)
+    if "system" in roles[1:] or "scene" in roles[2:]:
+        raise PromptError("A system or scene message stands in the middle.", got=", ".join(roles), remedy=remedy)
+
+
+def _texts(message: Message) -> list[str]:
+    if not all(isinstance(item, str) for item in message.content):
+        raise PromptError(
+            f"A {message.role} message holds audio.", expected="text", got="audio",
+            remedy="Put reference audio into an assistant message, after the user message with its transcript.",
+        )
+    return list(message.content)
+
+
+def _written(message: Message) -> str:
+    text = "".join(item.strip() for item in _texts(message))
+    if not text:
+        raise PromptError("A user message is empty.", expected="a text", got="an empty one",
+                          remedy="Write what shall be spoken, or the transcript of the reference clip.")
+    return text
+
+
+def _spoken(message: Message) -> Codes | AudioClip:
+    if len(message.content) != 1 or isinstance(message.content[0], str):
+        raise PromptError("An assistant message is not one piece of audio.", expected="one Codes or AudioClip",
+                          got=f"{len(message.content)} item(s), some text or none",
+                          remedy="Give the assistant's turn as codes.")
+    return message.content[0]
