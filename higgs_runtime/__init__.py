@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 
 _HOMES = {
     "errors": (
@@ -28,13 +30,22 @@ __all__ = sorted(_HOME_OF)
 __version__ = "0.1.0"
 
 
-def __getattr__(name: str):
-    if name not in _HOME_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{_HOME_OF[name]}", __name__), name)
-    globals()[name] = value
-    return value
+class _Package(ModuleType):
+    def __getattr__(self, name: str):
+        if name not in _HOME_OF:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f".{_HOME_OF[name]}", __name__), name)
+        setattr(self, name, value)
+        return value
+
+    def __setattr__(self, name: str, value) -> None:
+        # Importing the submodule `generate` (or `mix`) makes Python bind it here, over the function of that name.
+        if name in _HOME_OF and isinstance(value, ModuleType):
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+    def __dir__(self):
+        return sorted({*super().__dir__(), *__all__})
 
 
-def __dir__():
-    return sorted([*globals(), *__all__])
+sys.modules[__name__].__class__ = _Package

@@ -88,14 +88,16 @@ def _speak(
     return Generation(codes, rows, reason, time.perf_counter() - started, len(prompt))
 
 
-def prefill(model: HiggsModel, prompt: Prompt, cache: KVCache, should_stop: ShouldStop) -> torch.Tensor | None:
+def prefill(
+    model: HiggsModel, prompt: Prompt, cache: KVCache, should_stop: ShouldStop, chunk: int = PREFILL_CHUNK
+) -> torch.Tensor | None:
     """Read the prompt into the cache in chunks; the next logits [K, V], or None when stopped on the way."""
     x, mask = model.embed(prompt)
     hidden = None
-    for start in range(0, len(prompt), PREFILL_CHUNK):
+    for start in range(0, len(prompt), chunk):
         if should_stop():
             return None
-        part = slice(start, start + PREFILL_CHUNK)
+        part = slice(start, start + chunk)
         hidden = model(x[:, part], Routing.from_mask(mask[:, part]), cache)
     return model.head(hidden[0, -1])
 

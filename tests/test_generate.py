@@ -1,0 +1,173 @@
+"""Generation as its callers see it: hooks, limits, seeds, cancelling, and the cache behind it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from helpers_checkpoint import make_lm_checkpoint, random_codes
+
+from higgs_runtime import Message, PromptError, Sampling, SettingError, build_prompt, generate, load_model
+from higgs_runtime.generate import prefill
+from higgs_runtime.model import HiggsModel, Routing
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return load_model(make_lm_checkpoint(tmp_path_factory.mktemp("lm"), sharp=False))
+
+
+def prompt_for(model, text, frames=10):
+    messages = [Message("system", "Speak."), Message("user", "Reference."), Message("assistant", random_codes(frames))]
+    return build_prompt([*messages, Message("user", text)], model.tokenizer)
+
+
+SAMPLING = Sampling(temperature=1.0, top_k=0, top_p=1.0, max_frames=20, seed=7)
+
+
+def test_same_seed_same_codes_and_another_seed_others(model):
+    prompt = prompt_for(model, "Hello.")
+    first, again = (generate(model, [prompt], SAMPLING)[0].codes.ids for _ in range(2))
+    other = generate(model, [prompt], Sampling(temperature=1.0, top_k=0, top_p=1.0, max_frames=20, seed=8))[0]
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other.codes.ids)
+
+
+def test_a_line_is_the_same_alone_and_in_company(model):
+    prompts = [prompt_for(model, text, frames) for text, frames in (("One.", 3), ("Two two.", 30), ("Three", 9))]
+    together = generate(model, prompts, SAMPLING)
+    backwards = generate(model, prompts[::-1], SAMPLING)[::-1]
+    for prompt, a, b in zip(prompts, together, backwards, strict=True):
+        alone = generate(model, [prompt], SAMPLING)[0]
+        assert torch.equal(a.codes.ids, alone.codes.ids) and torch.equal(b.codes.ids, alone.codes.ids)
+
+
+def test_the_global_generator_is_left_alone(model):
+    torch.manual_seed(123)
+    before = torch.get_rng_state()
+    generate(model, [prompt_for(model, "Hello.")], SAMPLING)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_frames_of_the_hook_join_to_the_codes(model):
+    prompts = [prompt_for(model, "One."), prompt_for(model, "Two.")]
+    calls = []
+    results = generate(model, prompts, SAMPLING, on_frames=lambda index, frames: calls.append((index, frames)))
+    assert {frames.shape[1] for _, frames in calls} <= {0, 1}
+    for index, result in enumerate(results):
+        joined = torch.cat([frames for i, frames in calls if i == index], dim=1)
+        assert torch.equal(joined, result.codes.ids)
+        assert sum(i == index for i, _ in calls) == len(result.rows)
+
+
+def test_length_limit(model):
+    result = generate(model, [prompt_for(model, "Hello.")], SAMPLING)[0]
+    assert (result.finish_reason, result.frames, len(result.rows)) == ("length", 20, 28)
+    assert result.codes.seconds == 20 / 25 and result.seconds > 0
+    assert result.prompt_positions == len(prompt_for(model, "Hello."))
+
+
+@pytest.mark.parametrize("after", [0, 1, 3, 9, 15])
+def test_cancel_keeps_what_is_there(model, after):
+    """`after` looks at should_stop pass, the first of them before the prompt is read."""
+    prompts = [prompt_for(model, "Hello."), prompt_for(model, "Never reached.")]
+    looks = iter(range(1000))
+    first, second = generate(model, prompts, SAMPLING, should_stop=lambda: next(looks) >= after)
+    whole = generate(model, prompts[:1], SAMPLING)[0]
+    steps = max(after - 1, 0)
+    assert (first.finish_reason, second.finish_reason) == ("cancelled", "cancelled")
+    assert torch.equal(first.rows, whole.rows[:steps])
+    assert torch.equal(first.codes.ids, whole.codes.ids[:, : max(steps - 8, 0)])
+    assert second.frames == 0 and len(second.rows) == 0
+
+
+def test_an_error_in_a_hook_reaches_the_caller(model):
+    def broken(index, frames):
+        raise RuntimeError("disk full")
+
+    with pytest.raises(RuntimeError, match="disk full"):
+        generate(model, [prompt_for(model, "Hello.")], SAMPLING, on_frames=broken)
+
+
+def test_too_long_for_the_model(model):
+    with pytest.raises(PromptError, match="8192"):
+        generate(model, [prompt_for(model, "Hello.")], Sampling(max_frames=9000))
+    with pytest.raises(PromptError, match="shorter reference"):
+        generate(model, [prompt_for(model, "Hello.", frames=9000)], Sampling(max_frames=10))
+
+
+def test_no_prompts(model):
+    assert generate(model, [], SAMPLING) == []
+
+
+def test_reading_in_chunks_equals_reading_at_once(model):
+    """With a cache full of NaN: a position that was not written would show."""
+    prompt = prompt_for(model, "A somewhat longer text, so that there is something to cut.", frames=50)
+    whole = model.logits(prompt)[-1]
+    for chunk in (1, 7, 64, 10_000):
+        cache = model.new_cache(len(prompt) + 5)
+        cache.keys.fill_(torch.nan)
+        cache.values.fill_(torch.nan)
+        assert (prefill(model, prompt, cache, lambda: False, chunk) - whole).abs().max() < 1e-4
+        assert cache.length == len(prompt)
+
+
+def test_a_full_cache_says_so(model):
+    cache = model.new_cache(4)
+    with pytest.raises(SettingError, match="at most 4"):
+        prefill(model, prompt_for(model, "Hello."), cache, lambda: False)
+
+
+def test_no_position_runs_through_both_paths(model: HiggsModel):
+    """Counts the positions that each FFN sees: text and audio add up to the prompt."""
+    seen = {"text": 0, "audio": 0}
+    layer = model.layers[0]
+    hooks = [
+        getattr(layer, name).ffn.register_forward_hook(
+            lambda module, inputs, output, name=name: seen.__setitem__(name, seen[name] + inputs[0].numel() // 64)
+        )
+        for name in seen
+    ]
+    prompt = prompt_for(model, "Hello there.")
+    model.logits(prompt)
+    assert seen == {"text": len(prompt) - len(prompt.audio_rows), "audio": len(prompt.audio_rows)}
+    seen.update(text=0, audio=0)
+    result = generate(model, [prompt], SAMPLING)[0]
+    for hook in hooks:
+        hook.remove()
+    assert seen["text"] == len(prompt) - len(prompt.audio_rows)
+    assert seen["audio"] == len(prompt.audio_rows) + len(result.rows) - 1
+
+
+def test_prompts_that_do_not_fit(model):
+    from higgs_runtime import Prompt
+
+    good = prompt_for(model, "Hello.")
+    for prompt, says in (
+        (Prompt(good.token_ids, good.audio_rows[:-1]), "placeholders"),
+        (Prompt(good.token_ids, good.audio_rows[:, :4]), "placeholders"),
+        (Prompt(torch.tensor([200_000]), good.audio_rows[:0]), "does not have"),
+        (Prompt(good.token_ids, good.audio_rows + 2), "does not have"),
+        (Prompt(good.token_ids[:0], good.audio_rows[:0]), "empty"),
+    ):
+        with pytest.raises(PromptError, match=says):
+            model.logits(prompt)
+
+
+def test_batch_rows_do_not_see_each_other(model):
+    """The step takes [B, K]: two rows give what each gives alone."""
+    rows = torch.stack([random_codes(6, seed=n).ids.T for n in range(2)])  # [2, 6, K]
+    with torch.no_grad():
+        together, alone = model.new_cache(8, batch=2), [model.new_cache(8) for _ in range(2)]
+        for step in range(6):
+            both = model.step(rows[:, step], together)
+            for n in range(2):
+                assert (model.step(rows[n : n + 1, step], alone[n])[0] - both[n]).abs().max() < 1e-4
+
+
+def test_mixed_batch_is_routed_row_by_row(model):
+    x = torch.randn((2, 5, 64), generator=torch.Generator().manual_seed(0))
+    mask = torch.tensor([[True, False, True, True, False], [False] * 5])
+    with torch.no_grad():
+        both = model(x, Routing.from_mask(mask))
+        for n in range(2):
+            assert (model(x[n : n + 1], Routing.from_mask(mask[n : n + 1]))[0] - both[n]).abs().max() < 1e-4

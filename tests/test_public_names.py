@@ -1,0 +1,73 @@
+"""The names that scripts, nodes and outside tests rely on, and that importing them is light."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+import higgs_runtime
+
+SIGNATURES = {
+    "load_model": "path, *, device, dtype, quantization",
+    "load_codec": "path, *, device, dtype",
+    "build_prompt": "messages, tokenizer, *, encode, add_generation_prefix",
+    "generate": "model, prompts, sampling, *, on_frames, should_stop",
+    "parse_script": "text",
+    "chunk_text": "text, max_chars, language",
+    "measure_loudness": "clip",
+}
+MEMBERS = {
+    "AudioClip": ("load", "save", "samples", "sample_rate"),
+    "Codec": ("sample_rate", "frame_rate", "num_codebooks", "codebook_size", "encode", "decode", "decode_stream"),
+    "Codes": ("ids", "frame_rate", "codebook_size"),
+    "Message": ("role", "content"),
+    "Prompt": ("token_ids", "audio_rows"),
+    "HiggsModel": ("logits",),
+    "Sampling": ("temperature", "top_k", "top_p", "seed", "ras_window", "ras_max_repeats", "max_frames"),
+    "Generation": ("codes", "finish_reason", "frames", "seconds"),
+    "Script": ("turns", "warnings"),
+    "Turn": ("speaker", "text", "pause_s", "settings", "line"),
+    "Track": ("clip", "start_s", "gain_db", "pan", "fade_in_s", "fade_out_s"),
+    "Loudness": ("integrated_lufs", "range_lu", "true_peak_dbtp"),
+}
+
+
+def shape(function):
+    parameters = inspect.signature(function).parameters.values()
+    keywords = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    return ", ".join([*positional, *(["*", *keywords] if keywords else [])])
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_signature(name):
+    assert shape(getattr(higgs_runtime, name)) == SIGNATURES[name]
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_members(name):
+    cls = getattr(higgs_runtime, name)
+    names = {*dir(cls), *getattr(cls, "__dataclass_fields__", {})}
+    assert not set(MEMBERS[name]) - names
+
+
+@pytest.mark.parametrize("name", ["speak", "mix", "generate"])
+def test_a_function_is_not_shadowed_by_its_module(name):
+    """Whatever was imported first."""
+    home = {"speak": "pipeline"}.get(name, name)
+    code = f"import higgs_runtime.{home}; from higgs_runtime import {name}; assert callable({name}), {name}"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_public_name_is_there():
+    for name in higgs_runtime.__all__:
+        assert getattr(higgs_runtime, name).__name__ if name != "DEFAULT_SYSTEM" else True
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = "import sys, higgs_runtime; print([m for m in ('torch', 'transformers', 'librosa') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"
