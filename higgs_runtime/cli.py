@@ -1,0 +1,215 @@
+"""The `higgs` command: say a text, list the models, render a workflow on a ComfyUI server."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from .errors import HiggsError, SettingError
+
+FRAME_RATE = 25  # frames a second of every released Higgs model
+
+EPILOG = """examples:
+  higgs models
+  higgs say "Good morning." -o morning.flac
+  higgs say "Good morning." --voice clip.wav --transcript "What the clip says." -o morning.flac
+  higgs render workflows/api/clone_voice.json --set "Load Audio.audio=@clip.wav" -o renders
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns the exit status: 0 done, 1 an error that was explained, 130 interrupted."""
+    args = _parser().parse_args(argv)
+    try:
+        args.run(args)
+    except HiggsError as error:
+        sys.stderr.write(f"higgs: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("\nhiggs: interrupted\n")
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="higgs", description="Higgs Audio without a canvas.", epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    say = commands.add_parser("say", help="speak a text into an audio file")
+    say.add_argument("text", help='what to say; "-" reads it from standard input')
+    say.add_argument(
+        "-o", "--output", type=Path, default=Path("higgs.wav"), help="wav, flac, mp3, ogg (default: %(default)s)"
+    )
+    say.add_argument("--voice", type=Path, help="audio file of 3 to 15 seconds to sound like")
+    say.add_argument("--transcript", default="", help="what is said in the voice file")
+    say.add_argument("--scene", default="", help='where it happens, for example "A quiet room."')
+    say.add_argument("--temperature", type=float, default=0.3, help="0 to about 1 (default: %(default)s)")
+    say.add_argument("--top-k", type=int, default=50, help="default: %(default)s")
+    say.add_argument("--top-p", type=float, default=0.95, help="default: %(default)s")
+    say.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    say.add_argument("--max-seconds", type=float, default=30.0, help="of audio (default: %(default)s)")
+    say.add_argument("--model", help="folder, or name below the models folder, of the language model")
+    say.add_argument("--codec", help="folder, or name below the models folder, of the codec")
+    say.add_argument("--device", choices=("cpu", "cuda", "mps"), help="default: a GPU if there is one")
+    _add_models_dir(say)
+    say.set_defaults(run=_say)
+
+    models = commands.add_parser("models", help="list the models that are there, and what they lack")
+    _add_models_dir(models)
+    models.set_defaults(run=_models)
+
+    render = commands.add_parser("render", help="render a workflow (API format) on a running ComfyUI")
+    render.add_argument("workflow", type=Path)
+    render.add_argument("--server", default="http://127.0.0.1:8188", help="default: %(default)s")
+    render.add_argument(
+        "--set", action="append", default=[], metavar="NODE.INPUT=VALUE", dest="assignments",
+        help="change an input; NODE is an id or a title; @file uploads a file",
+    )
+    render.add_argument("-o", "--output", type=Path, default=Path("."), help="folder for the files (default: here)")
+    render.set_defaults(run=_render)
+    return parser
+
+
+def _add_models_dir(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--models-dir", type=Path, action="append",
+        help="where models are (default: $HIGGS_MODELS, models/higgs_audio here and in $COMFYUI_PATH)",
+    )
+
+
+def _say(args: argparse.Namespace) -> None:
+    from .pipeline import speak
+    from .types import Sampling
+
+    text = sys.stdin.read() if args.text == "-" else args.text
+    sampling = Sampling(
+        temperature=args.temperature, top_k=args.top_k, top_p=args.top_p, seed=args.seed,
+        max_frames=math.ceil(args.max_seconds * FRAME_RATE) if math.isfinite(args.max_seconds) else 0,
+    )
+    _check_output(args.output)
+    started, frames = time.perf_counter(), 0
+
+    def show(_index: int, new) -> None:
+        nonlocal frames
+        frames += new.shape[1]
+        _progress(f"{frames / FRAME_RATE:.1f} s of audio in {time.perf_counter() - started:.1f} s")
+
+    with _StopOnInterrupt() as stop:
+        clip = speak(
+            text, args.voice, transcript=args.transcript, scene=args.scene, sampling=sampling, device=args.device,
+            model=_find(args, "lm", args.model), codec=_find(args, "codec", args.codec), on_frames=show,
+            should_stop=lambda: stop.asked,
+        )
+    clip.save(args.output)
+    _progress("")
+    sys.stdout.write(f"{args.output}: {clip.seconds:.2f} s\n")
+
+
+def _check_output(path: Path) -> None:
+    """Before the rendering, not after it."""
+    if not path.parent.is_dir() or path.is_dir() or not path.suffix:
+        raise SettingError("The audio cannot be saved there.", expected="a file name in an existing folder",
+                           got=str(path), remedy="Name a file such as voice.wav or voice.flac.")
+
+
+def _models(args: argparse.Namespace) -> None:
+    from .catalog import find_checkpoints
+
+    roots = _roots(args)
+    found = find_checkpoints(roots)
+    names = {"lm": "language model", "codec": "codec", "": "unknown"}
+    for item in found:
+        sys.stdout.write(f"{names[item.kind]:<15} {item.label}\n")
+    if not found:
+        sys.stdout.write(f"No models in {', '.join(map(str, roots))}\n")
+
+
+def _render(args: argparse.Namespace) -> None:
+    from .comfy_client import ComfyClient, RenderError, set_input
+
+    try:
+        workflow = json.loads(args.workflow.read_text(encoding="utf-8"))
+        if not all("class_type" in node for node in workflow.values()):
+            raise ValueError("not in API format")
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise RenderError(f"{args.workflow} is no workflow to render.", expected="a JSON file in API format",
+                          got=str(error), remedy="In ComfyUI: Workflow → Export (API).") from error
+    client = ComfyClient(args.server)
+    for assignment in args.assignments:
+        set_input(workflow, assignment, client.upload)
+    prompt_id = client.queue(workflow)
+    try:
+        files = client.wait(prompt_id, lambda seconds: _progress(f"rendering, {seconds:.0f} s"))
+    except KeyboardInterrupt:
+        client.interrupt(prompt_id)
+        raise
+    _progress("")
+    for file in files:
+        sys.stdout.write(f"{client.fetch(file, args.output)}\n")
+
+
+def _find(args: argparse.Namespace, kind: str, name: str | None) -> Path:
+    """The folder that was named, or the only complete one that is there."""
+    from .catalog import find_checkpoints
+
+    if name and Path(name).exists():
+        return Path(name)
+    found = [item for item in find_checkpoints(_roots(args), kind) if not item.missing]
+    chosen = [item for item in found if item.name == name] if name else found
+    if len(chosen) == 1:
+        return chosen[0].path
+    option = {"lm": "--model", "codec": "--codec"}[kind]
+    raise SettingError(
+        f"Which {'language model' if kind == 'lm' else 'codec'}?", expected=f"{option} with a folder or a name",
+        got=", ".join(item.name for item in found) or f"no model in {', '.join(map(str, _roots(args)))}",
+        remedy=f"Name one with {option}, or put one into a models folder (see: higgs models).",
+    )
+
+
+def _roots(args: argparse.Namespace) -> list[Path]:
+    if args.models_dir:
+        return args.models_dir
+    roots = [Path("models") / "higgs_audio"]
+    if os.environ.get("HIGGS_MODELS"):
+        roots.insert(0, Path(os.environ["HIGGS_MODELS"]))
+    if os.environ.get("COMFYUI_PATH"):
+        roots.append(Path(os.environ["COMFYUI_PATH"]) / "models" / "higgs_audio")
+    return roots
+
+
+def _progress(text: str) -> None:
+    """One line that is written over; only where a person looks."""
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\x1b[K" + text)
+        sys.stderr.flush()
+
+
+class _StopOnInterrupt:
+    """The first Ctrl-C asks the generation to stop, and what is spoken is kept; the second ends at once."""
+
+    def __enter__(self):
+        self.asked = False
+        self._before = signal.signal(signal.SIGINT, self._ask)
+        return self
+
+    def __exit__(self, *_):
+        signal.signal(signal.SIGINT, self._before)
+
+    def _ask(self, *_):
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+        sys.stderr.write("\nhiggs: stopping; what is spoken so far will be saved (Ctrl-C again drops it)\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""The main path on one page: text and voice → prompt → codes → sound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import torch
+
+from .audio import AudioClip
+from .codec import Codec, load_codec
+from .errors import AudioError
+from .generate import OnFrames, ShouldStop, generate
+from .model import HiggsModel
+from .model_cache import ModelKey, shared_cache
+from .prompt import DEFAULT_SYSTEM, build_prompt, conversation
+from .types import Sampling, Voice
+from .weights import load_model
+
+
+def speak(
+    text: str,
+    voice: Voice | AudioClip | str | Path | None = None,
+    *,
+    model: HiggsModel | str | Path,
+    codec: Codec | str | Path,
+    transcript: str = "",
+    scene: str = "",
+    system: str = DEFAULT_SYSTEM,
+    sampling: Sampling | None = None,
+    device: str | None = None,
+    dtype: torch.dtype | None = None,
+    on_frames: OnFrames | None = None,
+    should_stop: ShouldStop | None = None,
+) -> AudioClip:
+    """Speak a text.
+
+    Args:
+        voice: whom to sound like: a Voice, or a clip or audio file of 3 to 15 s together with its `transcript`.
+        model, codec: loaded, or the folders to load from; folders stay loaded in the shared cache.
+        device, dtype: where and how folders are loaded; None picks a GPU with bfloat16 if there is one, else the CPU
+            with float32. The codec is always loaded in float32.
+        on_frames, should_stop: as in `generate`; a stopped call returns what has been spoken until then.
+
+    Returns:
+        AudioClip at the codec's rate.
+
+    Raises:
+        HiggsError: whatever cannot be loaded, read or spoken, with what to do about it.
+    """
+    device = device or pick_device()
+    dtype = dtype or (torch.float32 if device in ("cpu", "mps") else torch.bfloat16)
+    with ExitStack() as stack:
+        lm = stack.enter_context(_loaded("lm", model, load_model, device, dtype))
+        tokenizer = stack.enter_context(_loaded("codec", codec, load_codec, device, torch.float32))
+        voices = [] if voice is None else [make_voice(voice, transcript, tokenizer)]
+        prompt = build_prompt(conversation(text, voices, system=system, scene=scene), lm.tokenizer)
+        [spoken] = generate(lm, [prompt], sampling or Sampling(), on_frames=on_frames, should_stop=should_stop)
+        if spoken.frames == 0:
+            raise AudioError(
+                "The model ended without a sound.", expected="at least one frame", got=f"'{spoken.finish_reason}'",
+                remedy="Try another seed, or a reference clip with a matching transcript.",
+            )
+        return tokenizer.decode(spoken.codes)
+
+
+def make_voice(source: Voice | AudioClip | str | Path, transcript: str, codec: Codec) -> Voice:
+    """A Voice from a clip or an audio file and the words that are spoken in it.
+
+    Raises:
+        AudioError: the clip cannot be read or encoded.
+        PromptError: there is no transcript.
+    """
+    if isinstance(source, Voice):
+        return source
+    clip = source if isinstance(source, AudioClip) else AudioClip.load(source)
+    return Voice(codec.encode(clip), transcript)
+
+
+def pick_device() -> str:
+    """"cuda" or "mps" where there is one, else "cpu"."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+@contextmanager
+def _loaded(kind: str, source, load, device: str, dtype: torch.dtype) -> Iterator:
+    if not isinstance(source, (str, Path)):
+        yield source
+        return
+    key = ModelKey.of(kind, source, device=device, dtype=dtype)
+    with shared_cache().use(key, lambda: load(source, device=device, dtype=dtype)) as model:
+        yield model
