@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from make_random_checkpoint import make_language_model
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tools"))
-
-from make_random_checkpoint import make_codec, make_language_model  # noqa: E402
-
 VOICES = ROOT.parent / "shared" / "voices"
 
 # init range 0.02 gives nearly flat logits, whose order rounding decides; trained heads are far from flat
@@ -42,6 +38,3 @@ def random_codes(frames: int, *, num_codebooks: int = 8, size: int = 1024, seed:
 
     generator = torch.Generator().manual_seed(seed)
     return Codes(torch.randint(0, size, (num_codebooks, frames), generator=generator), 25.0, size)
-
-
-__all__ = ["VOICES", "make_codec", "make_lm_checkpoint", "random_codes"]

@@ -13,6 +13,8 @@ import json
 import sys
 from pathlib import Path
 
+from random_codec import make_codec_checkpoint
+
 # Llama 3's reserved tokens as the released v2 tokenizer names them.
 TOKEN_NAMES = {
     128011: "<|audio_bos|>",
@@ -72,51 +74,13 @@ def make_language_model(folder: Path, tokenizer: Path, *, seed: int = 0, dtype: 
     return folder
 
 
-def make_codec(folder: Path, *, seed: int = 0, **overrides) -> Path:
-    """Write a random codec (24 kHz, 25 frames/s, 8 × 1024); `overrides` are fields of HiggsAudioV2TokenizerConfig."""
-    import torch
-    from transformers import HiggsAudioV2TokenizerConfig, HiggsAudioV2TokenizerModel
-
-    shape = {
-        "codebook_dim": 16,
-        "target_bandwidths": [0.5, 1, 1.5, 2],
-        "acoustic_model_config": {
-            "model_type": "dac",
-            "encoder_hidden_size": 4,
-            "decoder_hidden_size": 64,
-            "downsampling_ratios": [8, 5, 4, 2, 3],
-            "upsampling_ratios": [8, 5, 4, 2, 3],
-            "hidden_size": 32,
-            "sampling_rate": 24000,
-        },
-        "semantic_model_config": {
-            "model_type": "hubert",
-            "hidden_size": 32,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "intermediate_size": 64,
-            "conv_dim": [16] * 7,
-            "num_conv_pos_embeddings": 16,
-            "num_conv_pos_embedding_groups": 4,
-            "mask_time_prob": 0.0,
-        },
-    }
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        model = HiggsAudioV2TokenizerModel(HiggsAudioV2TokenizerConfig(**{**shape, **overrides}))
-        for quantizer in model.quantizer.quantizers:  # zero as built: no two entries would differ
-            quantizer.codebook.embed.normal_()
-    model.save_pretrained(folder)
-    return folder
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--out", type=Path, required=True, help="folder that receives the two model folders")
     parser.add_argument("--tokenizer", type=Path, required=True, help="a Llama 3 tokenizer.json")
     args = parser.parse_args()
     lm = make_language_model(args.out / "higgs-random-lm", args.tokenizer)
-    codec = make_codec(args.out / "higgs-random-codec")
+    codec = make_codec_checkpoint(args.out / "higgs-random-codec")
     sys.stdout.write(f"{lm}\n{codec}\n")
 
 

@@ -1,0 +1,154 @@
+"""The Higgs tokenizer: 24 kHz mono audio as 8 codebooks of 1024 entries at 25 frames a second.
+
+An acoustic encoder (DAC) beside a semantic branch (HuBERT), joined and quantized; the way back is acoustic alone.
+The reference is transformers' HiggsAudioV2TokenizerModel, whose checkpoint layout this module has.
+Letters in shapes: K codebooks, F frames, T samples, D latent width.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from ..checkpoint_files import assign_strict, check_model_type, checkpoint_tensors, read_config
+from .dac_layers import AcousticDecoder, AcousticEncoder
+from .higgs_config import HiggsCodecConfig
+from .interface import Codec, check_finite
+from .quantizer import ResidualQuantizer
+from .resample import sinc_resample
+from .semantic import SemanticEncoder, build_hubert, hubert_features, shortest_wave
+from .windows import decoder_context, encode_windows, encoder_context
+
+MODEL_TYPE = "higgs_audio_v2_tokenizer"
+ACOUSTIC_WINDOW_SECONDS = 60.0
+UNUSED_TENSORS = (
+    "decoder_semantic.*", "fc1.*", "semantic_model.masked_spec_embed",  # training only
+    "quantizer.*.codebook.inited", "quantizer.*.codebook.cluster_size", "quantizer.*.codebook.embed_avg",
+)
+
+
+class HiggsTokenizer(nn.Module):
+    """The networks, under the names that the native checkpoint uses."""
+
+    def __init__(self, config: HiggsCodecConfig, attention: str = "sdpa"):
+        super().__init__()
+        joined = config.latent + config.semantic_width
+        self.acoustic_encoder = AcousticEncoder(config.encoder_width, config.down_ratios, config.latent)
+        self.acoustic_decoder = AcousticDecoder(config.latent, config.decoder_width, config.up_ratios)
+        self.semantic_model = build_hubert(config.semantic, attention)
+        self.encoder_semantic = SemanticEncoder(
+            config.semantic_width, kernel=config.kernel, out_widths=config.out_widths, strides=config.strides,
+            unit_kernel=config.unit_kernel, dilations=config.dilations,
+        )
+        self.fc = nn.Linear(joined, joined)
+        self.fc2 = nn.Linear(joined, config.latent)
+        self.quantizer = ResidualQuantizer(config.num_codebooks, joined, config.codebook_size, config.codebook_width)
+
+
+class HiggsCodec(Codec):
+    """The Higgs tokenizer behind the codec interface.
+
+    HuBERT attends over the whole clip, so time and memory of encoding grow with its length (attention quadratically):
+    hence the limit of 300 s. A clip below 119 samples gives HuBERT no frame; it is padded with silence to that.
+    """
+
+    max_encode_seconds = 300.0
+
+    def __init__(self, module: HiggsTokenizer, config: HiggsCodecConfig):
+        super().__init__(module, decoder_context(module.acoustic_decoder, config.hop), config.hop)
+        self.config = config
+        self._encode_context = encoder_context(module.acoustic_encoder, config.hop)
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | Path,
+        *,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        attention: str = "sdpa",
+    ) -> HiggsCodec:
+        """Loads the native layout: config.json and model.safetensors, or its shards.
+
+        Args:
+            attention: of HuBERT, "sdpa" or its slow twin "eager".
+
+        Raises:
+            CheckpointError: files are missing or broken, of another model, or do not fit each other.
+        """
+        settings = read_config(folder)
+        check_model_type(settings, MODEL_TYPE, folder)
+        config = HiggsCodecConfig.from_dict(settings)
+        tensors = checkpoint_tensors(folder)
+        with torch.device("meta"):
+            module = HiggsTokenizer(config, attention)
+        assign_strict(
+            module, tensors, device=device, dtype=dtype, ignore=UNUSED_TENSORS, rename=_current_name,
+            what=f"Higgs codec in '{folder}'",
+        )
+        return cls(module, config)
+
+    @property
+    def sample_rate(self) -> int:
+        return self.config.sample_rate
+
+    @property
+    def num_codebooks(self) -> int:
+        return self.config.num_codebooks
+
+    @property
+    def codebook_size(self) -> int:
+        return self.config.codebook_size
+
+    def _encode_wave(self, wave: torch.Tensor) -> torch.Tensor:
+        place = self.module.fc.weight
+        wave = functional.pad(wave, (0, max(0, self._shortest() - wave.shape[0])))[None].to(place.device)
+        semantic = self._semantic_latents(wave)
+        acoustic = self._acoustic_latents(wave[:, None].to(place.dtype), semantic.shape[-1])
+        frames = min(semantic.shape[-1], acoustic.shape[-1])
+        joined = torch.cat([acoustic[..., :frames], semantic[..., :frames]], dim=1).transpose(1, 2)
+        embeddings = self.module.fc(joined)
+        check_finite(embeddings, self.module)
+        return self.module.quantizer.encode(embeddings)[0]
+
+    def _decode_ids(self, ids: torch.Tensor) -> torch.Tensor:
+        quantized = self.module.quantizer.decode(ids[None].to(self.module.fc2.weight.device))
+        return self.module.acoustic_decoder(self.module.fc2(quantized).transpose(1, 2))[0]
+
+    def _semantic_latents(self, wave: torch.Tensor) -> torch.Tensor:
+        """[1, T] float32 at the codec's rate -> [1, W, F]."""
+        heard = sinc_resample(wave, self.config.sample_rate, self.config.semantic_rate).to(self.module.fc.weight.dtype)
+        features = hubert_features(self.module.semantic_model, heard, self.config.semantic_stride)
+        return self.module.encoder_semantic(features.transpose(1, 2))
+
+    def _acoustic_latents(self, wave: torch.Tensor, frames: int) -> torch.Tensor:
+        """[1, 1, T] -> [1, D, F]. Half a hop of silence on each side where the branches would differ in length."""
+        if self._acoustic_frames(wave.shape[-1]) != frames:
+            half = self.hop // 2
+            wave = functional.pad(wave, (half, half))
+        return encode_windows(
+            wave, self.module.acoustic_encoder, hop=self.hop, context=self._encode_context,
+            window=round(ACOUSTIC_WINDOW_SECONDS * self.frame_rate),
+        )
+
+    def _acoustic_frames(self, samples: int) -> int:
+        for stride in self.config.down_ratios:
+            samples = (samples + 2 * ((stride + 1) // 2) - 2 * stride) // stride + 1
+        return samples
+
+    def _shortest(self) -> int:
+        """Samples at the codec's rate that give HuBERT one frame."""
+        heard = shortest_wave(self.module.semantic_model)
+        return (heard - 1) * self.config.sample_rate // self.config.semantic_rate + 1
+
+
+def _current_name(name: str) -> str:
+    """Checkpoints made before torch 2.0's parametrizations name the two parts of HuBERT's weight norm differently."""
+    if name.endswith(".weight_g"):
+        return name.removesuffix("weight_g") + "parametrizations.weight.original0"
+    if name.endswith(".weight_v"):
+        return name.removesuffix("weight_v") + "parametrizations.weight.original1"
+    return name

@@ -1,0 +1,187 @@
+"""What every codec of the pack can do: clip -> codes, codes -> clip, codes as they arrive -> clips.
+
+Letters in shapes: K codebooks, F frames, C channels, T samples.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+
+import torch
+from torch import nn
+
+from ..audio import AudioClip, resample, to_mono
+from ..errors import AudioError
+from ..types import Codes
+from .windows import Context, decode_windows
+
+DECODE_WINDOW_SECONDS = 10.0
+FRAME_RATE_TOLERANCE = 0.01  # relative: 86.1 and 86.13 are the same rate
+
+OnProgress = Callable[[int, int], None]
+
+
+class Codec(ABC):
+    """An audio codec: its weights in `module`, and how to go to codes and back.
+
+    `module` may be moved or cast at any time by whoever manages memory; every call works on the device and in the
+    dtype it finds there. Results are on the CPU. A codec keeps no state between calls.
+
+    Attributes:
+        module: the network, in eval mode.
+        max_encode_seconds: longest clip that `encode` accepts.
+    """
+
+    max_encode_seconds: float
+
+    def __init__(self, module: nn.Module, decode_context: Context, hop: int):
+        self.module = module.eval()
+        self.hop = hop
+        self._decode_context = decode_context
+
+    @property
+    @abstractmethod
+    def sample_rate(self) -> int:
+        """Samples per second of the audio that the codec reads and makes."""
+
+    @property
+    @abstractmethod
+    def num_codebooks(self) -> int:
+        """K."""
+
+    @property
+    @abstractmethod
+    def codebook_size(self) -> int:
+        """Entries of one codebook."""
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames per second."""
+        return self.sample_rate / self.hop
+
+    @abstractmethod
+    def _encode_wave(self, wave: torch.Tensor) -> torch.Tensor:
+        """Mono float32 samples [T], T >= 1, at the codec's rate, on the CPU -> ids [K, F]."""
+
+    @abstractmethod
+    def _decode_ids(self, ids: torch.Tensor) -> torch.Tensor:
+        """ids [K, F], F >= 1, on the CPU -> samples [C, about F * hop]."""
+
+    def encode(self, clip: AudioClip) -> Codes:
+        """Turns a clip into codes: mixed down to mono and resampled to `sample_rate` first.
+
+        Args:
+            clip: any channel count and rate, 1 sample to `max_encode_seconds`.
+
+        Returns:
+            Codes with ids [K, F] on the CPU.
+
+        Raises:
+            AudioError: no samples, NaN or infinite samples, too long, or numbers that leave the range of the dtype.
+        """
+        self._check_clip(clip)
+        mono = resample(to_mono(clip), self.sample_rate)
+        with torch.no_grad():
+            ids = self._encode_wave(mono.samples[0])
+        return Codes(ids.long().cpu(), self.frame_rate, self.codebook_size)
+
+    def decode(self, codes: Codes, *, on_progress: OnProgress | None = None) -> AudioClip:
+        """Turns codes into audio, in windows of DECODE_WINDOW_SECONDS so that memory stays bounded.
+
+        Args:
+            codes: of this codec's family, at least one frame.
+            on_progress: called with (frames done, frames in all) after each window; what it raises ends the call.
+
+        Returns:
+            AudioClip [C, T] on the CPU, T = F * hop for the Higgs tokenizer.
+
+        Raises:
+            AudioError: codes of another codec, or without frames.
+        """
+        self._check_codes(codes)
+        if codes.frames == 0:
+            raise AudioError(
+                "There is nothing to decode.", expected="at least one frame of codes", got="0 frames",
+                remedy="Check the report of the generation: it ended before the first frame was complete.",
+            )
+        pieces = []
+        for done, samples in self._windows([codes.ids]):
+            pieces.append(samples)
+            if on_progress is not None:
+                on_progress(done, codes.frames)
+        return AudioClip(torch.cat(pieces, dim=1), self.sample_rate)
+
+    def decode_stream(self, chunks: Iterable[Codes]) -> Iterator[AudioClip]:
+        """Turns codes into audio while they arrive; all clips in a row equal `decode` of all chunks in a row.
+
+        The sound of a frame depends on some frames after it, so clips lag behind the chunks (10 frames, 0.4 s, with
+        the released Higgs tokenizer) and the rest comes when the chunks end. Each clip decodes its context anew:
+        chunks of half a second and more keep that cheap. Chunks without frames are skipped; without any frame at
+        all nothing is yielded.
+
+        Args:
+            chunks: consecutive frames, any number in each.
+
+        Raises:
+            AudioError: a chunk of another codec.
+        """
+
+        def checked_ids() -> Iterator[torch.Tensor]:
+            for codes in chunks:
+                self._check_codes(codes)
+                if codes.frames:
+                    yield codes.ids
+
+        for _, samples in self._windows(checked_ids()):
+            yield AudioClip(samples, self.sample_rate)
+
+    def _windows(self, chunks: Iterable[torch.Tensor]) -> Iterator[tuple[int, torch.Tensor]]:
+        window = max(1, round(DECODE_WINDOW_SECONDS * self.frame_rate))
+        return decode_windows(
+            (ids.cpu() for ids in chunks), self._decode_window,
+            hop=self.hop, context=self._decode_context, window=window,
+        )
+
+    def _decode_window(self, ids: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            return self._decode_ids(ids).float().cpu()
+
+    def _check_clip(self, clip: AudioClip) -> None:
+        if clip.samples.shape[-1] == 0:
+            raise AudioError(
+                "The clip is empty.", expected="at least one sample", got="0 samples",
+                remedy="Check the trim settings and the file of the clip.",
+            )
+        if clip.seconds > self.max_encode_seconds:
+            raise AudioError(
+                "The clip is too long to encode.", expected=f"at most {self.max_encode_seconds:.0f} s",
+                got=f"{clip.seconds:.1f} s",
+                remedy="Trim it; a reference of 5 to 15 s is enough to clone a voice.",
+            )
+
+    def _check_codes(self, codes: Codes) -> None:
+        mine = (self.num_codebooks, self.codebook_size)
+        near = abs(codes.frame_rate - self.frame_rate) <= FRAME_RATE_TOLERANCE * self.frame_rate
+        if (codes.num_codebooks, codes.codebook_size) == mine and near:
+            return
+        raise AudioError(
+            "These codes belong to another codec.",
+            expected=f"{mine[0]} codebooks of {mine[1]} at {self.frame_rate:g} frames a second",
+            got=f"{codes.num_codebooks} codebooks of {codes.codebook_size} at {codes.frame_rate:g}",
+            remedy="Decode with the codec that the codes were made with.",
+        )
+
+
+def check_finite(values: torch.Tensor, module: nn.Module) -> None:
+    """Refuses an encoding that left the range of its dtype: its codes would be noise.
+
+    Raises:
+        AudioError: NaN or infinity among the values.
+    """
+    if not torch.isfinite(values).all():
+        dtype = next(module.parameters()).dtype
+        raise AudioError(
+            "The codec computed numbers out of range.", expected="finite values", got=f"NaN or infinity in {dtype}",
+            remedy="Load the codec in float32, and check that the clip is not far beyond full scale.",
+        )

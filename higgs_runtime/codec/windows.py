@@ -1,0 +1,124 @@
+"""Decoding and encoding in windows: convolutions see a bounded stretch, so a window with enough context around it
+gives the same result as the whole.
+
+Letters in shapes: K codebooks, F frames, C channels, T samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+
+@dataclass(frozen=True)
+class Context:
+    """Frames to the left and to the right of a frame that its result depends on."""
+
+    left: int
+    right: int
+
+
+def decoder_context(decoder: nn.Module, hop: int) -> Context:
+    """Frames that the hop samples of one frame depend on, from the decoder's convolutions.
+
+    Args:
+        decoder: its convolutions must be registered in the order in which they run.
+        hop: samples per frame.
+    """
+    low, high = _needed_inputs(decoder, 0, hop - 1)
+    return Context(left=max(0, -low), right=max(0, high))
+
+
+def encoder_context(encoder: nn.Module, hop: int) -> Context:
+    """Frames' worth of samples around a frame's own hop samples that the frame depends on."""
+    low, high = _needed_inputs(encoder, 0, 0)
+    return Context(left=max(0, -(low // hop)), right=max(0, -((hop - 1 - high) // hop)))
+
+
+def decode_windows(
+    chunks: Iterable[torch.Tensor],
+    decode: Callable[[torch.Tensor], torch.Tensor],
+    *,
+    hop: int,
+    context: Context,
+    window: int,
+) -> Iterator[tuple[int, torch.Tensor]]:
+    """Decodes codes as they arrive. A frame is emitted once its right context is there, the rest at the end.
+
+    Args:
+        chunks: ids [K, any number of frames].
+        decode: ids [K, F] -> samples [C, about F * hop], by the layers that `context` was computed from.
+        window: frames that are emitted at most at a time.
+
+    Yields:
+        frames emitted so far, samples [C, T] that follow the ones before.
+    """
+    pending: torch.Tensor | None = None
+    start = done = 0  # frame at pending[:, 0]; frames emitted
+
+    def emit(end: int, last: bool) -> torch.Tensor:
+        samples = decode(pending[:, : end + context.right - start])
+        return samples[:, (done - start) * hop : None if last else (end - start) * hop]
+
+    for ids in chunks:
+        pending = ids if pending is None else torch.cat([pending, ids], dim=1)
+        while (ready := start + pending.shape[1] - context.right) > done:
+            end = min(ready, done + window)
+            samples = emit(end, last=False)
+            done = end
+            drop = max(0, done - context.left) - start
+            pending, start = pending[:, drop:], start + drop
+            yield done, samples
+    total = 0 if pending is None else start + pending.shape[1]
+    while done < total:
+        end = min(total, done + window)
+        samples = emit(end, last=end == total)
+        done = end
+        yield done, samples
+
+
+def encode_windows(
+    wave: torch.Tensor,
+    encode: Callable[[torch.Tensor], torch.Tensor],
+    *,
+    hop: int,
+    context: Context,
+    window: int,
+) -> torch.Tensor:
+    """Encodes a long waveform piece by piece along its last axis.
+
+    Args:
+        wave: [..., T].
+        encode: waveform [..., T] -> [..., F], by the layers that `context` was computed from.
+        window: frames per piece, context not counted.
+
+    Returns:
+        [..., F], equal to encode(wave) up to rounding.
+    """
+    samples = wave.shape[-1]
+    if samples <= (window + context.left + context.right) * hop:
+        return encode(wave)
+    pieces, done = [], 0
+    while True:
+        start = max(0, done - context.left)
+        stop = (done + window + context.right) * hop
+        frames = encode(wave[..., start * hop : stop])
+        if stop >= samples:
+            return torch.cat([*pieces, frames[..., done - start :]], dim=-1)
+        pieces.append(frames[..., done - start : done - start + window])
+        done += window
+
+
+def _needed_inputs(network: nn.Module, low: int, high: int) -> tuple[int, int]:
+    """Inputs that the outputs low..high of a chain of convolutions depend on."""
+    layers = [layer for layer in network.modules() if isinstance(layer, (nn.Conv1d, nn.ConvTranspose1d))]
+    for layer in reversed(layers):
+        stride, padding, reach = layer.stride[0], layer.padding[0], layer.dilation[0] * (layer.kernel_size[0] - 1)
+        if isinstance(layer, nn.ConvTranspose1d):
+            low, high = -((reach - low - padding) // stride), (high + padding) // stride
+        else:
+            low, high = low * stride - padding, high * stride - padding + reach
+    return low, high
