@@ -21,7 +21,8 @@ _HOMES = {
     "mix": ("Loudness", "Track", "level_loudness", "measure_loudness", "mix"),
     "weights": ("load_model",),
     "generate": ("generate",),
-    "model_cache": ("ModelCache",),
+    "catalog": ("Checkpoint", "find_checkpoints"),
+    "model_cache": ("ModelCache", "ModelKey", "shared_cache"),
     "pipeline": ("speak",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
