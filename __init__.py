@@ -1,0 +1,12 @@
+"""ComfyUI-Higgs: Higgs Audio in ComfyUI. ComfyUI calls `comfy_entrypoint`; importing this file imports nothing else."""
+
+WEB_DIRECTORY = "./web"
+
+
+async def comfy_entrypoint():
+    from .nodes import HiggsExtension
+
+    return HiggsExtension()
+
+
+__all__ = ["WEB_DIRECTORY", "comfy_entrypoint"]

@@ -1,0 +1,32 @@
+"""The nodes of the pack, one file a stage."""
+
+from __future__ import annotations
+
+from comfy_api.latest import ComfyExtension, io
+
+from .chatml_prompt import HiggsChatMLPrompt
+from .decode_codes import HiggsDecodeCodes
+from .encode_audio import HiggsEncodeAudio
+from .generate import HiggsGenerate
+from .load_audio import HiggsLoadAudio
+from .load_codec import HiggsLoadCodec
+from .load_model import HiggsLoadModel
+from .mix_audio import HiggsMixAudio
+from .voice import HiggsVoice
+
+NODES: list[type[io.ComfyNode]] = [
+    HiggsLoadModel,
+    HiggsLoadCodec,
+    HiggsLoadAudio,
+    HiggsEncodeAudio,
+    HiggsVoice,
+    HiggsChatMLPrompt,
+    HiggsGenerate,
+    HiggsDecodeCodes,
+    HiggsMixAudio,
+]
+
+
+class HiggsExtension(ComfyExtension):
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return NODES

@@ -1,0 +1,369 @@
+"""All that the pack knows about ComfyUI: its files, audio, devices, memory manager, progress and cancel."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import comfy.model_management as management
+import comfy.model_patcher
+import comfy.utils
+import folder_paths
+import torch
+
+from ..higgs_runtime.catalog import Checkpoint, find_checkpoints
+from ..higgs_runtime.errors import AudioError, CheckpointError, SettingError
+from ..higgs_runtime.model_cache import ModelKey, checkpoint_files, model_bytes, shared_cache
+
+MODEL_FOLDER = "higgs_audio"
+NOTHING_FOUND = f"nothing in models/{MODEL_FOLDER}"
+KIND_NAMES = {"lm": "language model", "codec": "codec"}
+CACHE_SHARE = 0.8  # of the device's memory (the computer's, if ComfyUI runs on the CPU)
+PROGRESS_INTERVAL_S = 0.05
+
+folder_paths.add_model_folder_path(MODEL_FOLDER, os.path.join(folder_paths.models_dir, MODEL_FOLDER))
+
+
+# --- files ----------------------------------------------------------------------------------------------------------
+
+
+def checkpoint_choices(kind: str) -> list[str]:
+    """Labels of the checkpoints for a combo; one that lacks files says which."""
+    return [item.label for item in find_checkpoints(_roots(), kind)] or [NOTHING_FOUND]
+
+
+def find_checkpoint(kind: str, choice: str) -> Checkpoint:
+    """The checkpoint that a combo's choice means.
+
+    Raises:
+        CheckpointError: there is none of this name, or it lacks files.
+    """
+    found = {item.name: item for item in find_checkpoints(_roots(), kind)}
+    checkpoint = found.get(choice) or found.get(choice.partition(" (missing: ")[0])
+    where = " or ".join(_roots())
+    if checkpoint is None:
+        raise CheckpointError(
+            f"There is no Higgs {KIND_NAMES[kind]} '{choice}'.", expected=f"a model folder in {where}",
+            got=", ".join(sorted(found)) or "no model folder there",
+            remedy="Put the complete folder of the checkpoint there, reload the page (R) and choose it.",
+        )
+    if checkpoint.missing:
+        raise CheckpointError(
+            f"The model folder '{checkpoint.name}' is not complete.", expected=", ".join(checkpoint.missing),
+            got=f"no such file in {checkpoint.path}",
+            remedy="Download the missing files into this folder, then queue again.",
+        )
+    return checkpoint
+
+
+def explain_choice(kind: str, choice: str) -> bool | str:
+    """True if the choice can be loaded, else why not; for validate_inputs."""
+    try:
+        find_checkpoint(kind, choice)
+    except CheckpointError as error:
+        return str(error)
+    return True
+
+
+def checkpoint_fingerprint(kind: str, choice: str) -> str:
+    """Changes when a file of the chosen checkpoint is replaced."""
+    return fingerprint(find_checkpoint(kind, choice).path)
+
+
+def _roots() -> list[str]:
+    return folder_paths.get_folder_paths(MODEL_FOLDER)
+
+
+def input_audio_choices() -> list[str]:
+    """Audio and video files in ComfyUI's input folder."""
+    names = os.listdir(folder_paths.get_input_directory())
+    return sorted(folder_paths.filter_files_content_types(names, ["audio", "video"]))
+
+
+def input_path(name: str) -> Path:
+    """The file that an annotated name ("clip.wav [output]") of ComfyUI means.
+
+    Raises:
+        AudioError: there is no such file.
+    """
+    path = Path(folder_paths.get_annotated_filepath(name))
+    if not name or not path.is_file():
+        raise AudioError(
+            f"There is no audio file '{name}'.", expected=f"a file in {folder_paths.get_input_directory()}",
+            got="none", remedy="Upload the file, or choose another one.",
+        )
+    return path
+
+
+def explain_input(name: str) -> bool | str:
+    """True if the input file is there, else why not; for validate_inputs."""
+    try:
+        input_path(name)
+    except AudioError as error:
+        return str(error)
+    return True
+
+
+def fingerprint(path: Path) -> str:
+    """Changes when a file, or a file in the folder, is replaced."""
+    return hashlib.sha256(repr(checkpoint_files(path)).encode()).hexdigest()
+
+
+# --- audio ----------------------------------------------------------------------------------------------------------
+
+
+def clip_from_audio(audio: dict[str, Any]):
+    """ComfyUI's AUDIO (waveform [B, C, T]) as one AudioClip.
+
+    Raises:
+        AudioError: a batch of several clips, no samples, or samples that are not finite.
+    """
+    from ..higgs_runtime import AudioClip
+
+    waveform, rate = audio["waveform"], int(audio["sample_rate"])
+    if waveform.ndim != 3 or waveform.shape[0] != 1:
+        raise AudioError(
+            "This input takes one clip.", expected="a waveform [1, channels, samples]",
+            got=f"shape {list(waveform.shape)}", remedy="Send the clips of a batch through one by one.",
+        )
+    if waveform.shape[-1] == 0:
+        raise AudioError(
+            "The clip is empty.", expected="at least one sample", got="0 samples",
+            remedy="Check the node before: the file may be empty, or all of it was trimmed away.",
+        )
+    return AudioClip(waveform[0].detach().to("cpu", torch.float32).contiguous(), rate)
+
+
+def audio_from_clip(clip) -> dict[str, Any]:
+    """An AudioClip as ComfyUI's AUDIO."""
+    return {"waveform": clip.samples.detach().cpu().unsqueeze(0), "sample_rate": clip.sample_rate}
+
+
+# --- devices and dtypes ---------------------------------------------------------------------------------------------
+
+DEVICES = ["auto", "gpu", "cpu"]
+DTYPES = {"auto": None, "bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
+
+
+@dataclass(frozen=True)
+class ModelHandle:
+    """What travels through a HIGGS_MODEL or HIGGS_CODEC socket: what to load and how, no weights."""
+
+    kind: str
+    path: str
+    device: str = "auto"
+    dtype: str = "auto"
+
+
+def choose_model(kind: str, choice: str, device: str, dtype: str) -> ModelHandle:
+    """The handle of a chosen checkpoint, after a look whether it can run here.
+
+    Raises:
+        CheckpointError, SettingError: as find_checkpoint and pick_device.
+    """
+    pick_device(device)
+    return ModelHandle(kind, str(find_checkpoint(kind, choice).path), device, dtype)
+
+
+def pick_device(choice: str) -> torch.device:
+    """The device that a choice means on this computer.
+
+    Raises:
+        SettingError: "gpu" where ComfyUI has none.
+    """
+    main = management.get_torch_device()
+    if choice == "cpu":
+        return torch.device("cpu")
+    if choice == "gpu" and management.is_device_cpu(main):
+        raise SettingError(
+            "There is no GPU to run on.", expected="a GPU that ComfyUI uses", got="a ComfyUI that runs on the CPU",
+            remedy="Set device to 'auto', or start ComfyUI without --cpu.",
+        )
+    return main
+
+
+def pick_dtype(choice: str, kind: str, device: torch.device) -> torch.dtype:
+    """The dtype that a choice means: "auto" is float32 on a CPU and for codecs, half precision for models on a GPU."""
+    if DTYPES[choice] is not None:
+        return DTYPES[choice]
+    if kind == "codec" or management.is_device_cpu(device):
+        return torch.float32
+    if management.should_use_bf16(device):
+        return torch.bfloat16
+    return torch.float16 if management.should_use_fp16(device) else torch.float32
+
+
+# --- memory ---------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def open_model(handle: ModelHandle) -> Iterator[Any]:
+    """Lends the model of a handle, loaded once and known to ComfyUI's memory manager.
+
+    Raises:
+        CheckpointError: the files are gone, broken, or of another kind.
+        SettingError: device or dtype are not to be had here.
+    """
+    device = pick_device(handle.device)
+    dtype = pick_dtype(handle.dtype, handle.kind, device)
+    key = ModelKey.of(handle.kind, handle.path, device=device, dtype=dtype)
+    with _cache().use(key, lambda: _load(handle, dtype)) as model:
+        yield model
+
+
+def _load(handle: ModelHandle, dtype: torch.dtype) -> Any:
+    """Loads into ordinary memory; ComfyUI's manager decides what goes to a GPU, after making room there."""
+    from ..higgs_runtime import load_codec, load_model
+
+    loader = {"lm": load_model, "codec": load_codec}[handle.kind]
+    return loader(handle.path, device="cpu", dtype=dtype)
+
+
+def _cache():
+    cache = shared_cache()
+    if cache.residency is None:
+        cache.residency = _ComfyResidency(cache)
+        cache.budget_bytes = int(CACHE_SHARE * management.get_total_memory(management.get_torch_device()))
+    return cache
+
+
+class _ComfyResidency:
+    """Registers each cached model with ComfyUI's memory manager, and drops it when ComfyUI wants the memory back."""
+
+    def __init__(self, cache):
+        self._cache = cache
+        self._patchers: dict[ModelKey, _Patcher] = {}
+        self._retired: list[_Patcher] = []
+
+    def admit(self, key: ModelKey, model: Any) -> None:
+        self._retired.clear()
+        patcher = self._patchers.get(key)
+        if patcher is None:
+            patcher = self._patchers[key] = _Patcher(key, model, lambda: self._cache.evict(key))
+        if not (patcher.stays_on_cpu and patcher in management.loaded_models()):
+            management.load_models_gpu([patcher])
+
+    def dropped(self, key: ModelKey) -> None:
+        patcher = self._patchers.pop(key, None)
+        if patcher is not None:
+            patcher.let_go()
+            # ComfyUI is perhaps unloading this very patcher: it must outlive that call. It holds no weights any more.
+            self._retired.append(patcher)
+        _return_freed_memory()
+
+
+class HiggsAudioWeights(torch.nn.Module):
+    """What ComfyUI takes for the model. The weights can leave it while ComfyUI still holds it."""
+
+    def __init__(self, weights: torch.nn.Module, device: torch.device):
+        super().__init__()
+        self.weights = weights
+        self.device = device
+
+
+class _Patcher(comfy.model_patcher.ModelPatcher):
+    """Stands for one cached model in ComfyUI's memory manager.
+
+    ComfyUI unloads by moving weights to the CPU's memory; here they go back to the disk they are mapped from. A model
+    that is meant for the CPU while ComfyUI uses a GPU is registered with the GPU at no size: it takes no room there,
+    and "unload models" reaches it.
+    """
+
+    def __init__(self, key: ModelKey, model: Any, drop):
+        module = model if isinstance(model, torch.nn.Module) else model.module
+        device = torch.device(key.device)
+        self.stays_on_cpu = management.is_device_cpu(device)
+        self._may_stream = key.kind == "lm"
+        self._drop = drop
+        self._placement = None
+        self._total = model_bytes(model)
+        registered = management.get_torch_device() if self.stays_on_cpu else device
+        super().__init__(HiggsAudioWeights(module, registered), registered, torch.device("cpu"), size=self._total)
+        self._takes_room = registered == device
+
+    def model_size(self) -> int:
+        return self._total if self._takes_room else 0
+
+    def loaded_size(self) -> int:
+        if not self._takes_room:
+            return 0
+        if self.stays_on_cpu:
+            return self._total
+        return self._placement.resident_bytes if self._placement is not None else 0
+
+    def partially_load(self, device_to, extra_memory=0, force_patch_weights=False) -> int:
+        weights, before = self.model.weights, self.loaded_size()
+        if self.stays_on_cpu or weights is None or (before and (self._placement.streamed == 0 or extra_memory <= 0)):
+            return 0
+        from ..higgs_runtime.offload import Placement
+
+        room = before + extra_memory
+        if self._placement is not None:
+            self._placement.remove()
+        everything = room >= self._total or not self._may_stream
+        self._placement = Placement(weights, device_to, None if everything else room)
+        return self.loaded_size() - before
+
+    def partially_unload(self, device_to, memory_to_free=0, force_patch_weights=False) -> int:
+        return 0  # all or nothing: ComfyUI goes on to detach
+
+    def detach(self, unpatch_all=True):
+        if self.model.weights is not None:
+            self._drop()
+        return self.model
+
+    def let_go(self) -> None:
+        """Forgets the weights."""
+        if self._placement is not None:
+            self._placement.remove()
+            self._placement = None
+        self.model.weights = None
+        self._total = 0
+
+
+def _return_freed_memory() -> None:
+    """Has glibc give freed pages back to the system; elsewhere the allocators do so by themselves."""
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
+
+
+# --- progress and cancel --------------------------------------------------------------------------------------------
+
+
+class Progress:
+    """ComfyUI's progress bar, told at most every 50 ms. Raises ComfyUI's interrupt when the person cancels."""
+
+    def __init__(self, total: int):
+        self._total = max(1, total)
+        self._bar = comfy.utils.ProgressBar(self._total)
+        self._told_at = 0.0
+
+    def update(self, value: int, total: int | None = None) -> None:
+        self._total = total or self._total
+        now = time.monotonic()
+        if now - self._told_at >= PROGRESS_INTERVAL_S or value >= self._total:
+            self._told_at = now
+            self._bar.update_absolute(value, self._total)
+
+    def finish(self) -> None:
+        self._bar.update_absolute(self._total, self._total)
+
+
+def cancelled() -> bool:
+    """Whether the person has asked to stop."""
+    return management.processing_interrupted()
+
+
+def raise_if_cancelled() -> None:
+    """Ends the prompt as ComfyUI's own nodes do, if the person has asked to stop."""
+    management.throw_exception_if_processing_interrupted()

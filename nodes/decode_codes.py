@@ -1,0 +1,31 @@
+"""Decode Codes: codes as audio."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from . import bridge, sockets
+
+
+class HiggsDecodeCodes(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="HiggsDecodeCodes",
+            display_name="Decode Codes (Higgs)",
+            category=f"{sockets.CATEGORY}/codec",
+            description="Turns codes into audio, with the codec that made them or that the model was trained with.",
+            inputs=[
+                sockets.Codec.Input("codec", tooltip="From Load Higgs Codec."),
+                sockets.Codes.Input("codes", tooltip="From Higgs Generate or Encode Audio."),
+            ],
+            outputs=[io.Audio.Output(display_name="audio", tooltip="Mono, at the codec's rate (24 kHz for Higgs).")],
+        )
+
+    @classmethod
+    def execute(cls, codec, codes) -> io.NodeOutput:
+        progress = bridge.Progress(codes.frames)
+        with bridge.open_model(codec) as model:
+            clip = model.decode(codes, on_progress=progress.update)
+        progress.finish()
+        return io.NodeOutput(bridge.audio_from_clip(clip))

@@ -1,0 +1,33 @@
+"""Encode Audio: a clip as codes."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from . import bridge, sockets
+
+
+class HiggsEncodeAudio(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="HiggsEncodeAudio",
+            display_name="Encode Audio (Higgs)",
+            category=f"{sockets.CATEGORY}/codec",
+            description="Turns a clip into codes: the Higgs codec makes 25 frames of 8 ids a second. Any rate and "
+            "channel count will do.",
+            inputs=[
+                sockets.Codec.Input("codec", tooltip="From Load Higgs Codec."),
+                io.Audio.Input(
+                    "audio",
+                    tooltip="One clip. For a voice: 5 to 15 seconds of one speaker, without music.",
+                ),
+            ],
+            outputs=[sockets.Codes.Output(display_name="codes", tooltip="For Higgs Voice or Decode Codes.")],
+        )
+
+    @classmethod
+    def execute(cls, codec, audio) -> io.NodeOutput:
+        clip = bridge.clip_from_audio(audio)
+        with bridge.open_model(codec) as model:
+            return io.NodeOutput(model.encode(clip))

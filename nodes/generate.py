@@ -1,0 +1,103 @@
+"""Generate: the model speaks."""
+
+from __future__ import annotations
+
+import math
+
+from comfy_api.latest import io
+
+from . import bridge, sockets
+
+
+class HiggsGenerate(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="HiggsGenerate",
+            display_name="Higgs Generate",
+            category=sockets.CATEGORY,
+            description="Speaks the prompt. The same prompt, settings and seed give the same codes.",
+            inputs=[
+                sockets.Model.Input("model", tooltip="From Load Higgs Model."),
+                sockets.Prompt.Input("prompt", tooltip="From Higgs ChatML Prompt."),
+                *sampling_inputs(),
+            ],
+            outputs=[
+                sockets.Codes.Output(display_name="codes", tooltip="The speech as codes, for Decode Codes."),
+                io.String.Output(
+                    display_name="report",
+                    tooltip="Frames, seconds, speed, prompt length, and why it ended.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, model, prompt, seed, max_seconds, **sampling) -> io.NodeOutput:
+        from ..higgs_runtime import Sampling, build_prompt, generate
+
+        with bridge.open_model(model) as lm:
+            max_frames = math.ceil(max_seconds * lm.config.frame_rate)
+            settings = Sampling(seed=seed, max_frames=max_frames, **sampling)
+            progress, done = bridge.Progress(max_frames), 0
+
+            def on_frames(_index, frames):
+                nonlocal done
+                done += frames.shape[1]
+                progress.update(done)
+
+            laid_out = build_prompt(prompt, lm.tokenizer)
+            [spoken] = generate(lm, [laid_out], settings, on_frames=on_frames, should_stop=bridge.cancelled)
+        bridge.raise_if_cancelled()
+        progress.finish()
+        return io.NodeOutput(spoken.codes, report(spoken))
+
+
+def sampling_inputs() -> list[io.Input]:
+    """How the next ids are chosen; the names are those of `Sampling`."""
+    return [
+        io.Int.Input(
+            "seed", default=0, min=0, max=2**63 - 1, control_after_generate=True,
+            tooltip="Start of the random numbers: another seed is another take.",
+        ),
+        io.Float.Input(
+            "max_seconds", default=30.0, min=0.04, max=600.0, step=0.5,
+            tooltip="Stops after this many seconds of audio, even in the middle of a word; one second of speech is "
+            "about 15 letters.",
+        ),
+        io.Float.Input(
+            "temperature", default=0.3, min=0.0, max=2.0, step=0.05,
+            tooltip="0: always the likeliest sound. Higher: livelier, less steady. Up to 1 makes sense.",
+        ),
+        io.Int.Input(
+            "top_k", default=50, min=0, max=2048,
+            tooltip="Chooses among this many likeliest ids; 0: all of them.",
+        ),
+        io.Float.Input(
+            "top_p", default=0.95, min=0.0, max=1.0, step=0.01,
+            tooltip="Chooses among the likeliest ids that together reach this probability; 1: all of them.",
+        ),
+        io.Int.Input(
+            "ras_window", default=7, min=0, max=100,
+            tooltip="Guards against stuck sounds: looks at this many last frames (25 frames are one second); 0: off.",
+        ),
+        io.Int.Input(
+            "ras_max_repeats", default=2, min=1, max=100,
+            tooltip="An id that stands this often in the window is drawn anew.",
+        ),
+    ]
+
+
+def report(spoken) -> str:
+    """One paragraph on a generation, for a person."""
+    audio_s = spoken.codes.seconds
+    speed = f"real-time factor {spoken.seconds / audio_s:.2f}" if audio_s else "no audio"
+    reasons = {"stop": "stop (the model ended the speech)", "length": "length", "cancelled": "cancelled"}
+    lines = [
+        f"{spoken.frames} frames, {audio_s:.2f} s of audio",
+        f"{spoken.seconds:.2f} s to generate, {speed} (below 1 is faster than real time)",
+        f"prompt: {spoken.prompt_positions} tokens",
+        f"finish reason: {reasons[spoken.finish_reason]}",
+    ]
+    if spoken.finish_reason == "length":
+        lines.append("Note: cut off at max_seconds. Raise max_seconds to hear the rest.")
+    return "\n".join(lines)

@@ -1,0 +1,38 @@
+"""Load Higgs Model: names a language model and how to load it."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from . import bridge, sockets
+from .load_codec import checkpoint_inputs
+
+
+class HiggsLoadModel(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="HiggsLoadModel",
+            display_name="Load Higgs Model",
+            category=f"{sockets.CATEGORY}/loaders",
+            description="Chooses a Higgs Audio language model from models/higgs_audio. It is loaded when it first "
+            "speaks, shared by all nodes that use it, and unloaded by ComfyUI's memory manager.",
+            inputs=checkpoint_inputs(
+                "lm",
+                dtype_tooltip="Number format of the weights. auto: bfloat16 on a GPU that has it, float32 on a CPU. "
+                "bfloat16 halves the memory of float32.",
+            ),
+            outputs=[sockets.Model.Output(display_name="model", tooltip="For Higgs Generate.")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, checkpoint) -> bool | str:
+        return bridge.explain_choice("lm", checkpoint)
+
+    @classmethod
+    def fingerprint_inputs(cls, checkpoint, **_) -> str:
+        return bridge.checkpoint_fingerprint("lm", checkpoint)
+
+    @classmethod
+    def execute(cls, checkpoint, device, dtype) -> io.NodeOutput:
+        return io.NodeOutput(bridge.choose_model("lm", checkpoint, device, dtype))

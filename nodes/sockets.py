@@ -1,0 +1,13 @@
+"""The pack's own socket types, and the menu they are found under."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+CATEGORY = "Higgs Audio"
+
+Model = io.Custom("HIGGS_MODEL")  # bridge.ModelHandle
+Codec = io.Custom("HIGGS_CODEC")  # bridge.ModelHandle
+Voice = io.Custom("HIGGS_VOICE")  # higgs_runtime.Voice
+Prompt = io.Custom("HIGGS_PROMPT")  # list of higgs_runtime.Message
+Codes = io.Custom("HIGGS_CODES")  # higgs_runtime.Codes

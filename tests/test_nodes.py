@@ -1,0 +1,262 @@
+"""The nodes' schemas, and the bridge to ComfyUI, inside this process with ComfyUI's own modules."""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+import weakref
+
+import pytest
+import torch
+from helpers_workflow import PACK, ROOT, comfyui_tree, load_pack, node_classes, node_inputs, widget_names
+
+NODE_IDS = ["HiggsLoadModel", "HiggsLoadCodec", "HiggsLoadAudio", "HiggsEncodeAudio", "HiggsVoice",
+            "HiggsChatMLPrompt", "HiggsGenerate", "HiggsDecodeCodes", "HiggsMixAudio"]
+
+
+@pytest.fixture
+def bridge():
+    node_classes()
+    return sys.modules[f"{PACK}.nodes.bridge"]
+
+
+@pytest.fixture
+def runtime():
+    load_pack()
+    return __import__(f"{PACK}.higgs_runtime", fromlist=["AudioClip"])
+
+
+# --- schemas --------------------------------------------------------------------------------------------------------
+
+
+def test_the_pack_has_these_nodes():
+    assert sorted(name for name in node_classes() if name.startswith("Higgs")) == sorted(NODE_IDS)
+
+
+@pytest.mark.parametrize("node_id", NODE_IDS)
+def test_every_input_and_output_is_explained(node_id):
+    schema = node_classes()[node_id].GET_SCHEMA()
+    assert schema.category.startswith("Higgs Audio") and schema.description and schema.display_name
+    for socket in [*schema.inputs, *schema.outputs]:
+        assert len(socket.tooltip or "") > 8, socket.id
+    for name, (kind, options) in node_inputs(node_id).items():
+        if kind in ("INT", "FLOAT"):
+            assert options["min"] <= options["default"] <= options["max"], name
+
+
+@pytest.mark.parametrize("node_id", NODE_IDS)
+def test_help_page_names_every_input_and_output(node_id):
+    page = (ROOT / "web" / "docs" / f"{node_id}.md").read_text(encoding="utf-8")
+    schema = node_classes()[node_id].GET_SCHEMA()
+    for name, (_, options) in node_inputs(node_id).items():
+        if not name[-1].isdigit() or name.endswith("_0"):
+            assert f"`{name}`" in page
+            if isinstance(options.get("default"), (int, float)) and not isinstance(options["default"], bool):
+                assert f"| {options['default']} |" in page, name
+    for output in schema.outputs:
+        assert f"`{output.display_name}`" in page
+
+
+def test_seed_can_change_after_each_run():
+    assert "seed:control_after_generate" in widget_names("HiggsGenerate")
+
+
+def test_defaults_are_those_of_the_runtime(runtime):
+    settings = runtime.Sampling()
+    for name in ("temperature", "top_k", "top_p", "ras_window", "ras_max_repeats", "seed"):
+        assert node_inputs("HiggsGenerate")[name][1]["default"] == getattr(settings, name)
+    assert node_inputs("HiggsChatMLPrompt")["system"][1]["default"] == runtime.DEFAULT_SYSTEM
+
+
+def test_importing_the_pack_loads_nothing_heavy():
+    program = (
+        "import sys, asyncio, importlib.util\n"
+        f"sys.path.insert(0, {str(comfyui_tree())!r})\n"
+        "from comfy.cli_args import args\nargs.cpu = True\n"
+        "import comfy_api.latest, comfy.model_patcher, comfy.utils, folder_paths\n"
+        "before = set(sys.modules)\n"
+        f"spec = importlib.util.spec_from_file_location('pack', {str(ROOT / '__init__.py')!r},\n"
+        f"    submodule_search_locations=[{str(ROOT)!r}])\n"
+        "module = sys.modules['pack'] = importlib.util.module_from_spec(spec)\n"
+        "spec.loader.exec_module(module)\n"
+        "asyncio.run(module.comfy_entrypoint())\n"
+        "new = {name.split('.')[0] for name in set(sys.modules) - before}\n"
+        "print('NEW', *sorted(new & {'librosa', 'pydub', 'transformers', 'tokenizers', 'soundfile', 'scipy', 'numba',\n"
+        "    'higgs_runtime'}))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "NEW"
+
+
+# --- files ---------------------------------------------------------------------------------------------------------
+
+
+def test_models_are_found_in_folders_that_the_person_adds(bridge, runtime, tmp_path):
+    import folder_paths
+
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "config.json").write_text('{"model_type": "higgs_audio_v2"}')
+    folder_paths.add_model_folder_path("higgs_audio", str(tmp_path))  # as extra_model_paths.yaml does
+    label = "mine (missing: model.safetensors, tokenizer.json)"
+    try:
+        assert label in bridge.checkpoint_choices("lm")
+        assert "tokenizer.json" in bridge.explain_choice("lm", label)
+        for name in ("model.safetensors", "tokenizer.json"):
+            (tmp_path / "mine" / name).write_text("")
+        assert bridge.explain_choice("lm", label) is True, "a graph saved before the files came still works"
+        assert bridge.find_checkpoint("lm", "mine").path == tmp_path / "mine"
+        assert "no Higgs codec" in bridge.explain_choice("codec", "mine")
+    finally:
+        folder_paths.folder_names_and_paths["higgs_audio"][0].remove(str(tmp_path))
+
+
+# --- audio ----------------------------------------------------------------------------------------------------------
+
+
+def test_audio_goes_to_a_clip_and_back(bridge):
+    audio = {"waveform": torch.randn(1, 2, 100, dtype=torch.float64), "sample_rate": 8000}
+    clip = bridge.clip_from_audio(audio)
+    assert (clip.samples.shape, clip.samples.dtype, clip.sample_rate) == ((2, 100), torch.float32, 8000)
+    assert torch.equal(bridge.audio_from_clip(clip)["waveform"][0], clip.samples)
+
+
+@pytest.mark.parametrize("shape, words", [((2, 1, 10), "one clip"), ((1, 1, 0), "empty"), ((1, 10), "one clip")])
+def test_audio_that_is_not_one_clip_is_refused(bridge, runtime, shape, words):
+    with pytest.raises(runtime.AudioError, match=words):
+        bridge.clip_from_audio({"waveform": torch.zeros(shape), "sample_rate": 8000})
+
+
+def test_gap_in_a_growing_list_is_refused(runtime):
+    growing = sys.modules[f"{PACK}.nodes.growing"]
+    assert growing.without_gaps({"voice_0": "a", "voice_1": "b", "voice_2": None}, "voice_") == ["a", "b"]
+    with pytest.raises(runtime.SettingError, match="voice_1"):
+        growing.without_gaps({"voice_0": "a", "voice_2": "c"}, "voice_")
+
+
+# --- devices and memory ---------------------------------------------------------------------------------------------
+
+
+def test_gpu_is_refused_where_there_is_none(bridge, runtime):
+    assert bridge.pick_device("auto") == bridge.pick_device("cpu") == torch.device("cpu")
+    with pytest.raises(runtime.SettingError, match="no GPU"):
+        bridge.pick_device("gpu")
+
+
+def test_dtype_on_the_cpu(bridge):
+    cpu = torch.device("cpu")
+    assert bridge.pick_dtype("auto", "lm", cpu) is torch.float32
+    assert bridge.pick_dtype("bfloat16", "lm", cpu) is torch.bfloat16
+
+
+class Model(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = torch.nn.ModuleList(torch.nn.Linear(16, 16, bias=False) for _ in range(4))
+
+
+LAYER_BYTES = 16 * 16 * 4
+
+
+@pytest.fixture
+def opened(bridge, monkeypatch, tmp_path):
+    """Opens a stand-in model through the bridge; its loads are counted."""
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    loads = []
+
+    def load(handle, dtype):
+        loads.append(handle)
+        return Model()
+
+    monkeypatch.setattr(bridge, "_load", load)
+    handle = bridge.ModelHandle("lm", str(tmp_path))
+
+    def open_once():
+        with bridge.open_model(handle) as model:
+            return weakref.ref(model)
+
+    open_once.loads = loads
+    yield open_once
+    bridge._cache().clear()
+
+
+def test_model_is_shared_and_known_to_comfyui(opened):
+    import comfy.model_management as management
+
+    first, second = opened(), opened()
+    assert first() is second() is not None and len(opened.loads) == 1
+    sizes = [patcher.model_size() for patcher in management.loaded_models()]
+    assert sizes.count(4 * LAYER_BYTES) == 1
+
+
+def test_unload_models_frees_the_weights_at_once(opened):
+    import comfy.model_management as management
+
+    models = [opened(), opened()]
+    gc.disable()  # freed by reference count, not by a later collection
+    try:
+        management.unload_all_models()
+        assert [model() for model in models] == [None, None]
+    finally:
+        gc.enable()
+    assert not [loaded for loaded in management.current_loaded_models if loaded.model is None]
+    assert opened()() is not None and len(opened.loads) == 2
+
+
+def test_unload_models_waits_for_a_model_in_use(bridge, opened, tmp_path):
+    import comfy.model_management as management
+
+    with bridge.open_model(bridge.ModelHandle("lm", str(tmp_path))) as model:
+        management.unload_all_models()
+        assert model.layers[0].weight.sum().isfinite()
+        seen = weakref.ref(model)
+        del model
+        assert seen() is not None
+    assert seen() is None
+
+
+def test_dropping_from_our_cache_leaves_nothing_with_comfyui(bridge, opened):
+    import comfy.model_management as management
+
+    opened()
+    bridge._cache().clear()
+    management.cleanup_models()
+    assert all(patcher is None or patcher.model_size() == 0 for patcher in management.loaded_models())
+    assert opened()() is not None
+
+
+@pytest.fixture
+def gpu_patcher(bridge):
+    """A patcher for a GPU, the meta device in its place."""
+    key = bridge.ModelKey("lm", "model", (), "meta", "torch.float32")
+    model, dropped = Model(), []
+    patcher = bridge._Patcher(key, model, lambda: dropped.append(key))
+    patcher.dropped = dropped
+    yield patcher, model
+    patcher.let_go()
+
+
+def test_gpu_takes_the_whole_model_where_it_fits(gpu_patcher):
+    patcher, model = gpu_patcher
+    assert patcher.loaded_size() == 0
+    assert patcher.partially_load(torch.device("meta"), 1e32) == 4 * LAYER_BYTES == patcher.loaded_size()
+    assert {parameter.device.type for parameter in model.parameters()} == {"meta"}
+    assert patcher.partially_load(torch.device("meta"), 1e32) == 0
+
+
+def test_small_gpu_takes_some_layers_and_later_more(gpu_patcher):
+    patcher, model = gpu_patcher
+    gained = [patcher.partially_load(torch.device("meta"), extra) for extra in (2.5 * LAYER_BYTES, -1, LAYER_BYTES)]
+    assert gained == [2 * LAYER_BYTES, 0, LAYER_BYTES]
+    assert [layer.weight.device.type for layer in model.layers] == ["meta", "meta", "meta", "cpu"]
+    assert [bool(layer._forward_pre_hooks) for layer in model.layers] == [False, False, False, True]
+
+
+def test_comfyui_taking_the_memory_back_drops_the_model(gpu_patcher):
+    patcher, _ = gpu_patcher
+    assert patcher.partially_unload(torch.device("cpu"), 1) == 0
+    patcher.detach()
+    assert len(patcher.dropped) == 1
+    patcher.let_go()
+    patcher.detach()
+    assert len(patcher.dropped) == 1 and patcher.loaded_size() == 0

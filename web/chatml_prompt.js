@@ -1,0 +1,10 @@
+// Higgs ChatML Prompt: a list of voices that grows.
+import { app } from "../../scripts/app.js";
+import { growList } from "./common/growing.js";
+
+app.registerExtension({
+  name: "Higgs.ChatMLPrompt",
+  nodeCreated(node) {
+    if (node.comfyClass === "HiggsChatMLPrompt") growList(node, { prefix: "voice_", type: "HIGGS_VOICE", count: 8 });
+  },
+});

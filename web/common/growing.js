@@ -1,0 +1,81 @@
+// Lists that grow: of `count` numbered inputs a node shows those up to the last connected one, and one more.
+
+const HOLLOW_CIRCLE = 7; // litegraph's shape of an optional input
+
+/**
+ * @param {object} node a node with the inputs prefix0, prefix1, …
+ * @param {{prefix: string, type: string, count: number, settings?: string[]}} list
+ *   settings: prefixes of widgets that belong to an item; they show once the item is connected.
+ */
+export function growList(node, list) {
+  let waiting = false;
+  let restored = false; // a saved node has the size that its person gave it
+  const later = () => {
+    if (waiting) return;
+    waiting = true;
+    setTimeout(() => {
+      arrange(node, list, restored);
+      waiting = restored = false;
+    });
+  };
+  chain(node, "onConnectionsChange", later);
+  chain(node, "onConfigure", () => {
+    restored = true;
+    later();
+  });
+  arrange(node, list);
+}
+
+function arrange(node, list, keepSize = false) {
+  const heightBefore = node.computeSize()[1];
+  const connected = lastConnected(node, list);
+  const shown = Math.min(list.count, connected + 2);
+  for (let slot = node.inputs.length - 1; slot >= 0; slot--) {
+    if (itemNumber(node.inputs[slot].name, list.prefix) >= shown) node.removeInput(slot);
+  }
+  for (let item = 0; item < shown; item++) {
+    const name = list.prefix + item;
+    if (node.inputs.every((input) => input.name !== name)) node.addInput(name, list.type, { shape: HOLLOW_CIRCLE });
+  }
+  for (const setting of list.settings ?? []) {
+    for (const widget of node.widgets ?? []) {
+      const item = itemNumber(widget.name, setting);
+      if (item >= 0) hide(widget, item > connected);
+    }
+  }
+  const height = node.computeSize()[1];
+  node.setSize([node.size[0], Math.max(height, node.size[1] + (keepSize ? 0 : height - heightBefore))]);
+  node.setDirtyCanvas(true, true);
+}
+
+function lastConnected(node, list) {
+  const numbers = node.inputs.filter((input) => input.link != null).map((input) => itemNumber(input.name, list.prefix));
+  return Math.max(-1, ...numbers);
+}
+
+/** The n of prefixn, or -1. */
+function itemNumber(name, prefix) {
+  const rest = name.startsWith(prefix) ? name.slice(prefix.length) : "";
+  return /^\d+$/.test(rest) ? Number(rest) : -1;
+}
+
+function hide(widget, hidden) {
+  widget.hidden = hidden;
+  widget.options = { ...widget.options, hidden }; // what the Vue nodes look at
+  if (hidden) widget.computeSize = noSpace; // litegraph leaves room for hidden widgets too
+  else if (widget.computeSize === noSpace) delete widget.computeSize;
+}
+
+/** Takes back the 4 pixels that litegraph adds between widgets. */
+function noSpace() {
+  return [0, -4];
+}
+
+function chain(node, event, then) {
+  const before = node[event];
+  node[event] = function (...args) {
+    const result = before?.apply(this, args);
+    then();
+    return result;
+  };
+}
