@@ -1,0 +1,100 @@
+"""The pack in ComfyUI's editor, in a real browser."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import requests
+from helpers_browser import Browser
+from helpers_server import PACK_FOLDER
+from helpers_workflow import read_workflow
+
+pytestmark = pytest.mark.web
+
+NAMES = ["clone_voice", "codec_round_trip", "text_to_speech", "two_voice_dialogue"]
+SCRIPT_WIDGETS = ("audioUI", "upload", "preview")  # of the editor's own scripts; the server ignores them
+HELPERS = """
+const wait = (ms = 150) => new Promise((done) => setTimeout(done, ms));
+const make = (type) => { const node = LiteGraph.createNode(type); app.graph.add(node); return node; };
+const slot = (node, name) => node.inputs.findIndex((input) => input.name === name);
+const sockets = (node) => node.inputs.filter((input) => !input.widget).map((input) => input.name);
+const shown = (node) => node.widgets.filter((widget) => !widget.hidden).map((widget) => widget.name);
+const found = (type) => app.graph.nodes.find((node) => node.type === type);
+"""
+
+
+@pytest.fixture(scope="module")
+def browser(server, tmp_path_factory):
+    requests.post(server.url + "/api/settings", json={"Comfy.TutorialCompleted": True}, timeout=30)
+    page = Browser(tmp_path_factory.mktemp("chromium"))
+    page.open(server.url)
+    page.wait_for("window.app?.graph && window.LiteGraph?.registered_node_types?.HiggsMixAudio")
+    yield page
+    page.close()
+
+
+def in_editor(browser, body: str):
+    return browser.run(HELPERS + "app.graph.clear();" + body)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_template_opens_whole_and_queues_what_the_api_file_says(browser, name):
+    answer = browser.run(HELPERS + f"""
+        const file = await fetch("/api/workflow_templates/{PACK_FOLDER}/{name}.json");
+        await app.loadGraphData(await file.json());
+        await wait(500);
+        const missing = !!document.querySelector(".comfy-missing-nodes");
+        return JSON.stringify({{ missing, prompt: (await app.graphToPrompt()).output }});
+    """)
+    opened = json.loads(answer)
+    assert opened["missing"] is False
+    queued = {key: (node["class_type"], {name: value for name, value in node["inputs"].items()
+                                         if name not in SCRIPT_WIDGETS}) for key, node in opened["prompt"].items()}
+    expected = {key: (node["class_type"], node["inputs"]) for key, node in read_workflow(name, api=True).items()}
+    assert queued == expected
+
+
+def test_voices_grow_and_shrink_with_the_connections(browser):
+    steps = in_editor(browser, """
+        const prompt = make("HiggsChatMLPrompt"), voice = make("HiggsVoice"), steps = [sockets(prompt)];
+        for (const name of ["voice_0", "voice_1"]) {
+            voice.connect(0, prompt, slot(prompt, name));
+            await wait();
+            steps.push(sockets(prompt));
+        }
+        for (const name of ["voice_0", "voice_1"]) {
+            prompt.disconnectInput(slot(prompt, name));
+            await wait();
+            steps.push(sockets(prompt));
+        }
+        return steps;
+    """)
+    one, two, three = (["voice_0", "voice_1", "voice_2"][:count] for count in (1, 2, 3))
+    assert steps == [one, two, three, three, one]
+
+
+def test_settings_of_a_track_show_once_it_is_connected(browser):
+    before, after, restored, sizes = in_editor(browser, """
+        const mix = make("HiggsMixAudio"), clip = make("HiggsLoadAudio"), before = shown(mix);
+        clip.connect(0, mix, slot(mix, "track_0"));
+        await wait();
+        const after = shown(mix), height = mix.size[1];
+        mix.widgets.find((widget) => widget.name === "gain_0").value = -3;
+        await app.loadGraphData(app.graph.serialize());
+        await wait();
+        const again = found("HiggsMixAudio"), gain = again.widgets.find((widget) => widget.name === "gain_0").value;
+        return [before, after, [shown(again), gain], [height, again.size[1]]];
+    """)
+    assert before == ["allow_clipping", "sample_rate"]
+    assert after == [*before, "start_0", "gain_0", "pan_0", "fade_in_0", "fade_out_0"]
+    assert restored == [after, -3]
+    assert sizes[0] == sizes[1] < 400
+
+
+def test_load_audio_has_player_and_upload_button(browser):
+    assert {"audioUI", "upload"} <= set(in_editor(browser, "return shown(make('HiggsLoadAudio'));"))
+
+
+def test_scripts_throw_nothing(browser):
+    assert [error for error in browser.errors if PACK_FOLDER in error] == []

@@ -1,0 +1,200 @@
+"""The pack in a real ComfyUI, over HTTP and websocket."""
+
+from __future__ import annotations
+
+import copy
+import re
+import time
+
+import pytest
+import requests
+import soundfile
+from helpers_server import PACK_FOLDER, Refused
+from helpers_workflow import read_workflow
+
+SECONDS = 1.0
+WORKFLOWS = ["clone_voice", "codec_round_trip", "text_to_speech", "two_voice_dialogue"]
+CANCEL_LIMIT_S = 1.0
+LARGE_BYTES = 128_256 * 512 * 2  # of the large model's text embedding in bfloat16
+
+
+def workflow(name: str, **changes) -> dict:
+    """An example in API format; changes go to every node that has an input of that name."""
+    prompt = copy.deepcopy(read_workflow(name, api=True))
+    for node in prompt.values():
+        node["inputs"] |= {key: value for key, value in {"max_seconds": SECONDS, **changes}.items()
+                           if key in node["inputs"]}
+    return prompt
+
+
+def set_input(prompt: dict, class_type: str, **values) -> dict:
+    for node in prompt.values():
+        if node["class_type"] == class_type:
+            node["inputs"].update(values)
+    return prompt
+
+
+def node_ids(prompt: dict, class_type: str) -> list[str]:
+    return [key for key, node in prompt.items() if node["class_type"] == class_type]
+
+
+def saved_audio(client, run, prompt, folder):
+    [node] = node_ids(prompt, "SaveAudio")
+    [file] = run.outputs[node]["audio"]
+    return soundfile.read(client.download(file, folder), always_2d=True)
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_workflow_runs_to_a_playable_file(client, tmp_path, name):
+    prompt = workflow(name, seed=7)
+    run = client.run(prompt)
+    assert run.error is None, run.error
+    samples, rate = saved_audio(client, run, prompt, tmp_path)
+    seconds, expected_rate, channels = {
+        "codec_round_trip": (3.0, 24_000, 1),
+        "two_voice_dialogue": (6.0, 48_000, 2),  # the bed is longer than the dialogue, and decides the rate
+    }.get(name, (SECONDS, 24_000, 1))
+    assert (rate, samples.shape[1]) == (expected_rate, channels)
+    assert len(samples) / rate == pytest.approx(seconds, abs=0.041)  # a frame is 40 ms
+    assert samples.std() > 1e-4
+
+
+def test_report_names_what_happened(client):
+    prompt = workflow("text_to_speech", seed=3)
+    run = client.run(prompt)
+    [shown] = node_ids(prompt, "PreviewAny")
+    [text] = run.outputs[shown]["text"]
+    assert re.search(r"25 frames, 1\.00 s of audio", text)
+    assert re.search(r"real-time factor \d+\.\d\d", text)
+    assert re.search(r"prompt: \d+ tokens", text)
+    assert "finish reason: length" in text and "Raise max_seconds" in text
+
+
+def test_progress_arrives_while_it_generates(client):
+    prompt = workflow("text_to_speech", seed=11, max_seconds=8.0)
+    run = client.run(prompt)
+    [node] = node_ids(prompt, "HiggsGenerate")
+    values = [(data["value"], data["max"]) for data in run.of_type("progress") if data["node"] == node]
+    assert len(values) >= 4
+    assert values == sorted(values) and values[-1] == (200, 200)
+
+
+def test_cancel_ends_a_generation_at_once_and_the_server_goes_on(client):
+    prompt = workflow("text_to_speech", seed=5, max_seconds=240.0)
+    run = client.queue(prompt)
+    client.follow(run, until=lambda kind, data: kind == "progress" and data["value"] > 10)
+    asked = time.monotonic()
+    client.interrupt()
+    client.follow(run)
+    assert time.monotonic() - asked < CANCEL_LIMIT_S
+    assert run.of_type("execution_interrupted")
+    assert client.run(workflow("text_to_speech", seed=6)).error is None
+
+
+def test_unchanged_graph_comes_from_comfyuis_cache(client):
+    prompt = workflow("clone_voice", seed=9)
+    assert client.run(prompt).executed
+    again = client.run(prompt)
+    assert again.executed == []
+    [cached] = again.of_type("execution_cached")
+    assert set(node_ids(prompt, "HiggsGenerate")) <= set(cached["nodes"])
+
+
+def test_replaced_input_file_is_loaded_again(client, server, tmp_path):
+    clip = server.base / "input" / "changing.wav"
+    prompt = set_input(workflow("codec_round_trip"), "HiggsLoadAudio", audio=clip.name)
+    for seconds in (1.0, 2.0):
+        soundfile.write(clip, [0.1, -0.1] * int(seconds * 4000), 8000)
+        samples, rate = saved_audio(client, client.run(prompt), prompt, tmp_path)
+        assert len(samples) / rate == seconds
+
+
+def test_free_gives_the_models_memory_back(client, server):
+    prompt = set_input(workflow("text_to_speech", seed=1), "HiggsLoadModel", checkpoint="large", dtype="bfloat16")
+    assert client.run(prompt).error is None
+    loaded = server.memory_bytes()
+    client.free()
+    deadline = time.monotonic() + 10
+    while server.memory_bytes() > loaded - LARGE_BYTES and time.monotonic() < deadline:
+        time.sleep(0.1)
+    freed = loaded - server.memory_bytes()
+    assert freed >= LARGE_BYTES, f"{freed / 2**20:.0f} of {LARGE_BYTES / 2**20:.0f} MiB came back"
+    assert client.run(prompt).error is None  # and it loads again
+
+
+def expect_error(client, prompt: dict, node_type: str, *parts: str) -> None:
+    """The prompt fails at this kind of node, with these words, and the next prompt runs."""
+    run = client.run(prompt)
+    assert run.error is not None
+    assert run.error["node_type"] == node_type
+    for part in parts:
+        assert part in run.error["exception_message"]
+    assert client.run(workflow("codec_round_trip")).error is None
+
+
+def test_broken_checkpoint_is_an_error_that_says_how_to_mend(client, server):
+    models = server.base / "models" / "higgs_audio"
+    broken = models / "broken"
+    broken.mkdir()
+    for file in (models / "higgs-audio-v2-generation-3B-base").iterdir():
+        content = file.read_bytes()
+        (broken / file.name).write_bytes(content[:-1000] if file.suffix == ".safetensors" else content)
+    prompt = set_input(workflow("text_to_speech"), "HiggsLoadModel", checkpoint="broken")
+    expect_error(client, prompt, "HiggsGenerate", "safetensors", "download the file again")
+
+
+def test_empty_clip_is_an_error(client):
+    prompt = workflow("codec_round_trip")
+    prompt["99"] = {"class_type": "EmptyAudio", "inputs": {"duration": 0.0, "sample_rate": 44100, "channels": 1}}
+    set_input(prompt, "HiggsEncodeAudio", audio=["99", 0])
+    expect_error(client, prompt, "HiggsEncodeAudio", "The clip is empty.", "got 0 samples")
+
+
+def test_empty_text_is_an_error(client):
+    expect_error(client, workflow("text_to_speech", text="  "), "HiggsChatMLPrompt", "nothing to say", "Write what")
+
+
+def test_fade_longer_than_its_clip_is_an_error(client):
+    prompt = set_input(workflow("two_voice_dialogue"), "HiggsMixAudio", fade_in_1=60.0)
+    expect_error(client, prompt, "HiggsMixAudio", "fade_in_s", "got 60")
+
+
+def test_speaker_without_voice_is_an_error(client):
+    prompt = workflow("clone_voice", text="[SPEAKER3] Hello.")
+    expect_error(client, prompt, "HiggsChatMLPrompt", "SPEAKER3")
+
+
+def test_incomplete_model_folder_is_listed_and_refused_with_what_is_missing(client, server):
+    folder = server.base / "models" / "higgs_audio" / "half"
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text('{"model_type": "higgs_audio_v2"}')
+    label = "half (missing: model.safetensors, tokenizer.json)"
+    info = server.get("/object_info/HiggsLoadModel")["HiggsLoadModel"]
+    assert label in info["input"]["required"]["checkpoint"][1]["options"]
+    prompt = set_input(workflow("text_to_speech"), "HiggsLoadModel", checkpoint=label)
+    with pytest.raises(Refused) as refused:
+        client.run(prompt)
+    said = str(refused.value)
+    assert "model.safetensors" in said and "Download the missing files" in said
+
+
+def test_codec_chosen_as_language_model_is_refused(client):
+    prompt = set_input(workflow("text_to_speech"), "HiggsLoadModel", checkpoint="higgs-audio-v2-tokenizer")
+    with pytest.raises(Refused, match="no Higgs language model"):
+        client.run(prompt)
+
+
+def test_pack_imports_fast_and_whole(server):
+    [seconds] = re.findall(rf"([\d.]+) seconds: .*{PACK_FOLDER}", server.said())
+    assert float(seconds) < 0.3
+    assert "IMPORT FAILED" not in server.said()
+
+
+def test_editor_finds_scripts_templates_and_help(server):
+    assert f"/extensions/{PACK_FOLDER}/chatml_prompt.js" in server.get("/extensions")
+    assert sorted(server.get("/workflow_templates")[PACK_FOLDER]) == WORKFLOWS
+    for name in WORKFLOWS:
+        assert server.get(f"/api/workflow_templates/{PACK_FOLDER}/{name}.json")["nodes"]
+    for node in [name for name in server.get("/object_info") if name.startswith("Higgs")]:
+        page = requests.get(f"{server.url}/extensions/{PACK_FOLDER}/docs/{node}.md", timeout=10)
+        assert page.ok, f"{node} has no help page"

@@ -1,0 +1,85 @@
+"""A headless Chromium, spoken to in its own protocol (Chrome DevTools) over a websocket."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import requests
+import websocket
+from helpers_server import free_port
+
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+START_TIMEOUT_S = 60
+
+
+def find_chromium() -> str:
+    """The browser's program; skips the test where there is none."""
+    for name in PROGRAMS:
+        if shutil.which(name):
+            return shutil.which(name)
+    pytest.skip(f"needs a Chromium ({' or '.join(PROGRAMS)}) on the PATH")
+
+
+class Browser:
+    """One page. `errors` collects what its scripts throw or log as an error."""
+
+    def __init__(self, profile: Path):
+        port = free_port()
+        command = [find_chromium(), "--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1900,1100",
+                   f"--remote-debugging-port={port}", "--remote-allow-origins=*", f"--user-data-dir={profile}"]
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        self._process = subprocess.Popen([*command, "about:blank"], **quiet)
+        self._ids = itertools.count(1)
+        self.errors: list[str] = []
+        self._socket = websocket.create_connection(self._page_address(port), timeout=120)
+        self.call("Runtime.enable")
+        self.call("Page.enable")
+
+    def close(self) -> None:
+        self._process.terminate()
+        self._process.wait(timeout=20)
+
+    def open(self, url: str) -> None:
+        self.call("Page.navigate", url=url)
+
+    def call(self, method: str, **params) -> dict:
+        number = next(self._ids)
+        self._socket.send(json.dumps({"id": number, "method": method, "params": params}))
+        while True:
+            message = json.loads(self._socket.recv())
+            if message.get("method") == "Runtime.exceptionThrown":
+                self.errors.append(json.dumps(message["params"]))
+            if message.get("id") == number:
+                assert "error" not in message, message
+                return message["result"]
+
+    def run(self, body: str):
+        """What the body of an async function returns, as JSON."""
+        answer = self.call("Runtime.evaluate", expression=f"(async () => {{ {body} }})()", awaitPromise=True,
+                           returnByValue=True)
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        return answer["result"].get("value")
+
+    def wait_for(self, expression: str, timeout_s: float = 90) -> None:
+        deadline = time.monotonic() + timeout_s
+        while self.run(f"return !!({expression})") is not True:
+            assert time.monotonic() < deadline, f"waited {timeout_s} s for {expression}"
+            time.sleep(0.3)
+
+    def _page_address(self, port: int) -> str:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            try:
+                tabs = requests.get(f"http://127.0.0.1:{port}/json", timeout=2).json()
+            except requests.RequestException:
+                time.sleep(0.2)
+                continue
+            return next(tab["webSocketDebuggerUrl"] for tab in tabs if tab["type"] == "page")
+        self.close()
+        pytest.fail("Chromium did not start")
