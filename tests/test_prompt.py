@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from helpers_checkpoint import ROOT, make_codec, make_lm_checkpoint, random_codes
+from helpers_checkpoint import ROOT, make_lm_checkpoint, random_codes
+from helpers_codec import make_codec_checkpoint
 
 from higgs_runtime import (
     AudioClip,
@@ -39,7 +40,7 @@ def processor(lm_folder, tmp_path_factory):
 
     if not TEMPLATE.is_file():
         pytest.skip("needs the released chat template beside the project")
-    codec = HiggsAudioV2TokenizerModel.from_pretrained(make_codec(tmp_path_factory.mktemp("codec"))).eval()
+    codec = HiggsAudioV2TokenizerModel.from_pretrained(make_codec_checkpoint(tmp_path_factory.mktemp("codec"))).eval()
     return HiggsAudioV2Processor(
         feature_extractor=DacFeatureExtractor(sampling_rate=24000, hop_length=960),
         tokenizer=AutoTokenizer.from_pretrained(lm_folder),
@@ -68,7 +69,9 @@ def spoken(seed, seconds=0.5):
 CONVERSATIONS = {
     "plain": [system(), user("Hello there, how are you?")],
     "scene": [system(), Message("scene", ["Audio is recorded from a quiet room."]), user("It rains.")],
-    "trimmed": [system("  Speak.  "), Message("scene", ["\n a room \n"]), user("  so be it \n"), spoken(1), user(" ok")],
+    "trimmed": [
+        system("  Speak.  "), Message("scene", ["\n a room \n"]), user("  so be it \n"), spoken(1), user(" ok"),
+    ],
     "cloning": [system(), user("It was the night before."), spoken(2, 0.77), user("The sun rises in the east.")],
     "three_clips": [system(), user("a"), spoken(3), user("b"), spoken(4, 1.0), user("c"), spoken(5, 0.1), user("d")],
     "dialogue": [
@@ -77,12 +80,13 @@ CONVERSATIONS = {
     ],
     "scene_audio_first": [system(), Message("scene", [clip(8)]), user("Now.")],
     "scene_audio_between": [
-        system(), Message("scene", ["Voices:", "SPEAKER0:", clip(9), "SPEAKER1:", clip(10), "end", "quiet"]), user("Go."),
+        system(), Message("scene", ["Voices:", "SPEAKER0:", clip(9), "SPEAKER1:", clip(10), "end", "quiet"]),
+        user("Go."),
     ],
     "user_parts": [system(), user("one ", " two", "three")],
     "chinese": [
-        system("根据指令生成音频。"), Message("scene", ["录音来自一个安静的房间。"]), user("太阳从东方升起，在西方落下。"),
-        spoken(11), user("今天天气怎么样？我们去公园吧！"),
+        system("根据指令生成音频。"), Message("scene", ["录音来自一个安静的房间。"]),
+        user("太阳从东方升起，在西方落下。"), spoken(11), user("今天天气怎么样？我们去公园吧！"),
     ],
     "emoji": [system(), user("Party 🎉🎉 at 7️⃣ 👩‍👩‍👧‍👦 — naïve café… ½ €5"), spoken(12), user("👍🏽\n\nبسم الله नमस्ते")],
     "newlines": [system("Line one\n\nLine two"), user("\n\n1. first\n\n\n2. second\t tabbed")],
@@ -189,7 +193,8 @@ def test_conversation_of_one_voice():
 
 
 def test_conversation_of_several_voices_tags_them():
-    voices = [Voice(random_codes(4), "One."), Voice(description="old, hoarse"), Voice(random_codes(5), "Three.", "calm")]
+    one, three = Voice(random_codes(4), "One."), Voice(random_codes(5), "Three.", "calm")
+    voices = [one, Voice(description="old, hoarse"), three]
     messages = conversation("[SPEAKER0] Hi. [SPEAKER2] Yes.", voices)
     assert [m.role for m in messages] == ["system", "scene", "user", "assistant", "user", "assistant", "user"]
     assert messages[1].content == ["SPEAKER1: old, hoarse\nSPEAKER2: calm"]

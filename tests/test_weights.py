@@ -7,7 +7,8 @@ import shutil
 
 import pytest
 import torch
-from helpers_checkpoint import make_codec, make_lm_checkpoint
+from helpers_checkpoint import make_lm_checkpoint
+from helpers_codec import make_codec_checkpoint
 from safetensors.torch import load_file, save_file
 
 from higgs_runtime import CheckpointError, SettingError, load_model
@@ -111,7 +112,7 @@ def test_not_a_checkpoint(copy, tmp_path):
 
 def test_a_codec_is_not_a_language_model(tmp_path):
     with pytest.raises(CheckpointError, match="higgs_audio_v2_tokenizer"):
-        load_model(make_codec(tmp_path / "codec"))
+        load_model(make_codec_checkpoint(tmp_path / "codec"))
 
 
 @pytest.mark.parametrize("change, says", [
