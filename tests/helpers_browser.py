@@ -32,6 +32,7 @@ class Browser:
     def __init__(self, profile: Path):
         port = free_port()
         command = [find_chromium(), "--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1900,1100",
+                   "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
                    f"--remote-debugging-port={port}", "--remote-allow-origins=*", f"--user-data-dir={profile}"]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         self._process = subprocess.Popen([*command, "about:blank"], **quiet)
