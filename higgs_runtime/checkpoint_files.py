@@ -199,7 +199,8 @@ def _weight_files(folder: Path) -> list[Path]:
     if (folder / WEIGHTS_FILE).is_file():
         return [folder / WEIGHTS_FILE]
     if not (folder / INDEX_FILE).is_file():
-        others = sorted(file.name for file in folder.glob("*") if file.suffix in {".pth", ".bin", ".pt", ".safetensors"})
+        suffixes = {".pth", ".bin", ".pt", ".safetensors"}
+        others = sorted(file.name for file in folder.glob("*") if file.suffix in suffixes)
         raise CheckpointError(
             f"'{folder}' has no weights in the transformers-native layout.",
             expected=f"{WEIGHTS_FILE} or {INDEX_FILE} with its shards",

@@ -1,0 +1,251 @@
+"""Tracks into one clip, and the loudness of a clip.
+
+Letters in shapes: C channels, T samples.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+
+from .audio import AudioClip, resample, to_mono
+from .errors import AudioError, MissingExtraError, SettingError
+
+CEILING_DBFS = -0.1  # where the peak of a mix lands that would have clipped
+_LONGEST_S = 86_400.0
+_GATE_S = 0.4  # BS.1770: the shortest signal with an integrated loudness
+_SHORT_TERM_S = 3.0  # EBU Tech 3342: the window of the loudness range
+_RANGE_STEP_S = 0.1
+_PEAK_BLOCK, _PEAK_MARGIN = 2**20, 32  # samples; the margin exceeds the interpolator's reach
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """A clip with its place in a mix.
+
+    Attributes:
+        clip: any rate and channel count.
+        start_s: seconds from the start of the mix, 0 to 86400.
+        gain_db: -120 to 120.
+        pan: -1 left, 0 centre, 1 right.
+        fade_in_s, fade_out_s: seconds, linear in amplitude; together not longer than the clip.
+
+    Raises:
+        SettingError: a value out of its range.
+        AudioError: the clip has no samples.
+    """
+
+    clip: AudioClip
+    start_s: float = 0.0
+    gain_db: float = 0.0
+    pan: float = 0.0
+    fade_in_s: float = 0.0
+    fade_out_s: float = 0.0
+
+    def __post_init__(self):
+        if self.clip.length == 0:
+            raise AudioError("A track of the mix is empty.", expected="a clip with samples", got="0 samples",
+                             remedy="Check the step that made the clip.")
+        _check("start_s", self.start_s, 0.0, _LONGEST_S, "Seconds count from the start of the mix.")
+        _check("gain_db", self.gain_db, -120.0, 120.0, "0 dB leaves the level as it is.")
+        _check("pan", self.pan, -1.0, 1.0, "-1 is left, 0 the centre, 1 right.")
+        for name in ("fade_in_s", "fade_out_s"):
+            _check(name, getattr(self, name), 0.0, self.clip.seconds, "A fade fits inside its clip.")
+        if self.fade_in_s + self.fade_out_s > self.clip.seconds:
+            raise SettingError("The fades of a track overlap.", expected=f"{self.clip.seconds:g} s or less together",
+                               got=f"{self.fade_in_s:g} s + {self.fade_out_s:g} s", remedy="Shorten one of them.")
+
+
+class MixReport(NamedTuple):
+    """A mix, and what was done to keep it inside full scale.
+
+    Attributes:
+        clip: the mix.
+        peak_dbfs: the peak of the plain sum, before anything was done; -inf for silence.
+        scaled_db: the gain applied to the whole mix: 0, or negative where the sum exceeded full scale.
+    """
+
+    clip: AudioClip
+    peak_dbfs: float
+    scaled_db: float
+
+
+class Loudness(NamedTuple):
+    """How loud a clip is.
+
+    Attributes:
+        integrated_lufs: gated loudness; -inf for silence and for clips under 0.4 s, where it is not defined.
+        range_lu: loudness range; 0 for silence and for clips under 3 s, where it is not defined.
+        true_peak_dbtp: peak between the samples, relative to full scale; -inf for silence.
+    """
+
+    integrated_lufs: float
+    range_lu: float
+    true_peak_dbtp: float
+
+
+def mix(tracks: Sequence[Track], sample_rate: int | None = None, *, allow_clipping: bool = False) -> AudioClip:
+    """Adds tracks up; see `mix_with_report`, of which this is the clip."""
+    return mix_with_report(tracks, sample_rate, allow_clipping=allow_clipping).clip
+
+
+def mix_with_report(
+    tracks: Sequence[Track], sample_rate: int | None = None, *, allow_clipping: bool = False
+) -> MixReport:
+    """Adds tracks up, each resampled, faded, amplified and panned.
+
+    The result is stereo as soon as a track is stereo or off centre, else mono. Pan has constant power: a mono track
+    gets cos and sin of the angle, so it stands 3 dB lower on each side in the centre of a stereo mix; a stereo track
+    is balanced by the same curve with unity in the centre. A track with more than two channels is first averaged to
+    mono, all channels weighing the same.
+
+    Args:
+        tracks: one or more.
+        sample_rate: of the mix; None takes the highest of the tracks.
+        allow_clipping: cut what exceeds full scale off. Otherwise a sum that exceeds it is turned down as a whole, to
+            a peak of -0.1 dBFS; the report and a log line say so.
+
+    Returns:
+        The mix [1 or 2, T], T reaching to the end of the last track.
+
+    Raises:
+        AudioError: no tracks, a rate out of range, NaN or infinity in the sum.
+    """
+    if not tracks:
+        raise AudioError("There is nothing to mix.", expected="one track or more", got="none",
+                         remedy="Connect a clip.")
+    rate = max(track.clip.sample_rate for track in tracks) if sample_rate is None else sample_rate
+    channels = 2 if any(track.clip.channels == 2 or track.pan != 0 for track in tracks) else 1
+    placed = [(round(track.start_s * rate), _render(track, rate, channels)) for track in tracks]
+    total = torch.zeros(channels, max(start + wave.shape[1] for start, wave in placed))
+    for start, wave in placed:
+        total[:, start : start + wave.shape[1]] += wave
+    total = AudioClip(total, rate).samples  # NaN and infinity end here
+    peak, scaled_db = float(total.abs().max()), 0.0
+    if peak > 1 and allow_clipping:
+        total = total.clamp(-1, 1)
+    elif peak > 1:
+        scaled_db = CEILING_DBFS - _decibels(peak)
+        total = total * 10 ** (scaled_db / 20)
+        _log.warning("The mix peaked at %+.1f dBFS and was turned down by %.1f dB.", _decibels(peak), -scaled_db)
+    return MixReport(AudioClip(total, rate), _decibels(peak), scaled_db)
+
+
+def measure_loudness(clip: AudioClip) -> Loudness:
+    """Integrated loudness (ITU-R BS.1770-4), loudness range (EBU Tech 3342) and true peak (BS.1770-5, annex 2).
+
+    Channels are left, right, centre, left surround, right surround. The true peak is that of the signal at four
+    times the rate (twice from 96 kHz, itself from 192 kHz).
+
+    Raises:
+        AudioError: more than five channels, or a rate below 8 kHz.
+        MissingExtraError: pyloudnorm (extra `loudness`) is not installed.
+    """
+    if clip.channels > 5 or clip.sample_rate < 8000:
+        raise AudioError("The loudness of this clip is not defined.", expected="1 to 5 channels at 8000 Hz or more",
+                         got=f"{clip.channels} channels at {clip.sample_rate} Hz", remedy="Mix down or resample first.")
+    try:
+        import pyloudnorm
+    except ImportError as error:
+        raise MissingExtraError("Measuring loudness", "loudness", "pyloudnorm") from error
+    if clip.length == 0 or not bool(clip.samples.any()):
+        return Loudness(-math.inf, 0.0, -math.inf)
+    wave = clip.samples.detach().cpu().double().numpy().T
+    integrated = -math.inf
+    if clip.length >= _GATE_S * clip.sample_rate:
+        integrated = float(pyloudnorm.Meter(clip.sample_rate).integrated_loudness(wave))
+    return Loudness(integrated, _loudness_range(wave, clip.sample_rate), _decibels(_true_peak(clip)))
+
+
+def level_loudness(clip: AudioClip, target_lufs: float) -> AudioClip:
+    """Scales the clip to an integrated loudness (BS.1770), e.g. -16 LUFS for podcasts, -23 for broadcasts (R 128).
+
+    Raises:
+        SettingError: a target outside -70 to 0 LUFS.
+        AudioError: a clip that is silent or shorter than 0.4 s, or whose peak would exceed full scale.
+        MissingExtraError: see `measure_loudness`.
+    """
+    _check("target_lufs", target_lufs, -70.0, 0.0, "-16 suits podcasts, -23 broadcasts.")
+    integrated = measure_loudness(clip).integrated_lufs
+    if math.isinf(integrated):
+        raise AudioError("The clip has no measurable loudness.", expected="sound of 0.4 s or more above -70 LUFS",
+                         got=f"{clip.seconds:g} s at {_decibels(_peak(clip)):.1f} dBFS",
+                         remedy="Level the peak instead.")
+    gain_db = target_lufs - integrated
+    room_db = -_decibels(_peak(clip))
+    if gain_db > room_db:
+        highest = math.floor((integrated + room_db) * 10) / 10
+        raise AudioError("At this loudness the clip would exceed full scale.", expected=f"{highest:.1f} LUFS or less",
+                         got=f"{target_lufs:g} LUFS", remedy="Choose a lower target, or compress the clip first.")
+    return AudioClip(clip.samples * 10 ** (gain_db / 20), clip.sample_rate)
+
+
+def _render(track: Track, rate: int, channels: int) -> torch.Tensor:
+    """One track as it enters the sum: [channels, T] at the rate of the mix."""
+    clip = resample(to_mono(track.clip) if track.clip.channels > 2 else track.clip, rate)
+    wave = clip.samples.detach().cpu() * 10 ** (track.gain_db / 20)
+    if channels == 2 and (track.pan != 0 or wave.shape[0] == 1):
+        angle = (track.pan + 1) * math.pi / 4
+        unity = math.sqrt(wave.shape[0])  # a stereo track keeps its level in the centre
+        wave = wave * torch.tensor([[math.cos(angle)], [math.sin(angle)]]) * unity
+    length = wave.shape[1]
+    rising, falling = (min(length, round(seconds * rate)) for seconds in (track.fade_in_s, track.fade_out_s))
+    wave[:, :rising] *= torch.arange(rising) / max(1, rising)
+    wave[:, length - falling :] *= torch.arange(falling).flip(0) / max(1, falling)
+    return wave
+
+
+def _loudness_range(wave, rate: int) -> float:
+    """EBU Tech 3342: the spread from the 10th to the 95th percentile of the gated short-term loudness, in LU.
+
+    pyloudnorm's own figure includes 1.5 s of silence that it appends, which dominates a short clip.
+    """
+    import numpy as np
+    import pyloudnorm
+
+    if len(wave) < _SHORT_TERM_S * rate:
+        return 0.0
+    meter = pyloudnorm.Meter(rate, block_size=_SHORT_TERM_S, overlap=1 - _RANGE_STEP_S / _SHORT_TERM_S)
+    meter.integrated_loudness(wave)
+    levels = np.array(meter.blockwise_loudness)
+    levels = levels[levels >= -70]
+    if len(levels) == 0:
+        return 0.0
+    levels = levels[levels >= 10 * np.log10(np.mean(10 ** (levels / 10))) - 20]
+    low, high = np.percentile(levels, [10, 95])
+    return float(high - low)
+
+
+def _true_peak(clip: AudioClip) -> float:
+    from scipy.signal import resample_poly
+
+    times = 4 if clip.sample_rate < 96_000 else 2 if clip.sample_rate < 192_000 else 1
+    peak = _peak(clip)
+    wave = clip.samples.detach().cpu().double().numpy()
+    for start in range(0, clip.length if times > 1 else 0, _PEAK_BLOCK):
+        first, last = max(0, start - _PEAK_MARGIN), min(clip.length, start + _PEAK_BLOCK + _PEAK_MARGIN)
+        dense = resample_poly(wave[:, first:last], times, 1, axis=1)
+        inner = dense[:, (start - first) * times : (min(clip.length, start + _PEAK_BLOCK) - first) * times]
+        peak = max(peak, float(abs(inner).max()))
+    return peak
+
+
+def _peak(clip: AudioClip) -> float:
+    return float(clip.samples.abs().max()) if clip.length else 0.0
+
+
+def _decibels(amplitude: float) -> float:
+    return 20 * math.log10(amplitude) if amplitude > 0 else -math.inf
+
+
+def _check(name: str, value: float, low: float, high: float, remedy: str) -> None:
+    if not math.isfinite(value) or not low <= value <= high:
+        raise SettingError(f"The setting '{name}' is out of range.", expected=f"{low:g} to {high:g}", got=str(value),
+                           remedy=remedy)
