@@ -1,0 +1,241 @@
+"""The shape of the code, read from its syntax trees: who may import whom, and how long a piece may be."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+RUNTIME = ROOT / "higgs_runtime"
+NODES = ROOT / "nodes"
+
+LAYERS = (
+    "errors types config",
+    "audio audio_files script speaker_names chunking delay sampling kv_cache checkpoint_files tokenizer offload"
+    " comfy_client",
+    "codec prompt model decode_state mix catalog",
+    "weights generate",
+    "model_cache pipeline cli",
+)
+LAYER_OF = {name: level for level, names in enumerate(LAYERS) for name in names.split()}
+COMFYUI = {"comfy", "comfy_api", "comfy_api_nodes", "comfy_config", "comfy_execution", "comfy_extras", "execution",
+           "folder_paths", "nodes", "server"}
+# What a part must not reach, not even through others.
+FORBIDDEN = {"generate": {"codec", "audio", "script"}, "codec": {"model"}}
+MAX_FILE, MAX_FUNCTION = 400, 60
+
+
+def sources(*folders: Path, suffix: str = ".py") -> list[Path]:
+    """The repository's own files below the folders: nothing hidden, built or unpacked."""
+    found = []
+    for folder in folders:
+        paths = own_files(suffix) if folder == ROOT else sorted(folder.rglob(f"*{suffix}"))
+        found += [path for path in paths if "__pycache__" not in path.parts]
+    return found
+
+
+def own_files(suffix: str) -> list[Path]:
+    skipped = {"build", "dist", "node_modules", "shared"}
+    tops = [path for path in ROOT.iterdir() if path.name not in skipped and not path.name.endswith(".egg-info")]
+    hidden = [ROOT / ".ci", ROOT / ".github", ROOT / ".gitignore", ROOT / ".pre-commit-config.yaml"]
+    files = [path for path in tops if path.is_file() and not path.name.startswith(".")]
+    for folder in [path for path in [*tops, *hidden] if path.is_dir() and (path in hidden or path.name[0] != ".")]:
+        files += [path for path in folder.rglob("*") if path.is_file()]
+    files += [path for path in hidden if path.is_file()]
+    return sorted(path for path in set(files) if path.name.endswith(suffix))
+
+
+def named(paths: list[Path]) -> dict:
+    return {"argvalues": paths, "ids": [path.relative_to(ROOT).as_posix() for path in paths]}
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+def imports(path: Path) -> list[tuple[int, str, tuple[str, ...]]]:
+    """Every import of a file, lazy ones included: (level of relativity, module, names)."""
+    found = []
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Import):
+            found += [(0, alias.name, ()) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            found.append((node.level, node.module or "", tuple(alias.name for alias in node.names)))
+    return found
+
+
+def part_of(path: Path) -> str:
+    """The runtime's part that a file belongs to: a module's name, or a package's for all files in it."""
+    return path.relative_to(RUNTIME).parts[0].removesuffix(".py")
+
+
+def runtime_imports(path: Path) -> set[str]:
+    """The other parts of the runtime that one of its files imports."""
+    depth = len(path.relative_to(RUNTIME).parts)  # as many dots lead to the runtime's root
+    found = set()
+    for level, module, names in imports(path):
+        if level == depth:
+            found |= {module.split(".")[0]} if module else set(names)
+    return found - {part_of(path)}
+
+
+@cache
+def parts() -> dict[str, frozenset[str]]:
+    """Each part of the runtime with the parts it imports."""
+    graph: dict[str, set[str]] = {}
+    for path in sources(RUNTIME):
+        if path != RUNTIME / "__init__.py":
+            graph.setdefault(part_of(path), set()).update(runtime_imports(path))
+    return {name: frozenset(used) for name, used in graph.items()}
+
+
+def reached(part: str) -> set[str]:
+    """Everything a part imports, directly or through others."""
+    seen, waiting = set(), [part]
+    while waiting:
+        for used in parts().get(waiting.pop(), ()):
+            if used not in seen:
+                seen.add(used)
+                waiting.append(used)
+    return seen
+
+
+def test_every_part_of_the_runtime_has_a_layer():
+    assert {"errors", "model", "generate"} <= set(parts())
+    assert set(parts()) - set(LAYER_OF) == set(), "give the new module a layer in LAYERS"
+
+
+def test_imports_point_down():
+    wrong = [(part, used) for part, others in parts().items() for used in others
+             if LAYER_OF.get(used, 99) > LAYER_OF.get(part, -1)]
+    assert wrong == []
+
+
+def test_no_import_circles():
+    assert [part for part in parts() if part in reached(part)] == []
+
+
+@pytest.mark.parametrize("part", FORBIDDEN)
+def test_parts_that_must_not_meet(part):
+    assert parts()[part], f"{part} imports nothing: is it still called that?"
+    assert reached(part) & FORBIDDEN[part] == set()
+
+
+@pytest.mark.parametrize("path", **named(sources(RUNTIME)))
+def test_runtime_does_not_know_comfyui(path):
+    tops = {module.split(".")[0] for level, module, _ in imports(path) if level == 0}
+    assert tops & COMFYUI == set()
+
+
+@pytest.mark.parametrize("path", **named([*sources(RUNTIME, NODES), ROOT / "__init__.py"]))
+def test_the_pack_imports_itself_relatively(path):
+    """ComfyUI loads the pack under a name made of its path; an absolute import would find another copy."""
+    tops = {module.split(".")[0] for level, module, _ in imports(path) if level == 0}
+    assert tops & {"higgs_runtime", "nodes"} == set()
+
+
+@pytest.mark.parametrize("path", **named(sources(NODES)))
+def test_nodes_use_public_names_only(path):
+    import higgs_runtime
+
+    for level, module, names in imports(path):
+        if level == len(path.relative_to(NODES).parts) + 1:
+            if module == "higgs_runtime":
+                assert set(names) <= set(higgs_runtime.__all__)
+            elif path.name == "bridge.py":  # it serves the rest: any name without underscore
+                assert not any(part.startswith("_") for part in [*module.split("."), *names])
+            else:
+                assert module == "", f"{module} is inside the runtime"
+                assert attributes_of(path, "higgs_runtime") <= set(higgs_runtime.__all__)
+
+
+def attributes_of(path: Path, module: str) -> set[str]:
+    """What a file takes from a module that it imported as a whole (`import module as short`, `short.name`)."""
+    aliases = {alias.asname or alias.name for node in ast.walk(tree_of(path)) if isinstance(node, ast.ImportFrom)
+               for alias in node.names if alias.name == module}
+    return {node.attr for node in ast.walk(tree_of(path)) if isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name) and node.value.id in aliases}
+
+
+@pytest.mark.parametrize("path", **named([path for path in sources(NODES) if path.name != "bridge.py"]))
+def test_only_the_bridge_knows_comfyui(path):
+    tops = {module.split(".")[0] for level, module, _ in imports(path) if level == 0}
+    assert tops & (COMFYUI - {"comfy_api"}) == set(), "only comfy_api, for the schema"
+
+
+def test_public_names_are_not_hidden_by_modules_of_the_same_name():
+    """`from .generate import …` inside the runtime binds the module to the package; `generate` is a function there."""
+    program = (
+        "import importlib, pathlib, sys, types, higgs_runtime as runtime\n"
+        "for path in sorted(pathlib.Path(runtime.__file__).parent.glob('*.py')):\n"
+        "    if path.stem not in ('__init__', 'cli'): importlib.import_module('higgs_runtime.' + path.stem)\n"
+        "hidden = [name for name in runtime.__all__ if isinstance(getattr(runtime, name), types.ModuleType)]\n"
+        "sys.exit(', '.join(hidden) or 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("path", **named(sources(ROOT)))
+def test_files_and_functions_are_short(path):
+    length = len(path.read_text(encoding="utf-8").splitlines())
+    assert length <= MAX_FILE
+    long = {}
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            first = node.body[0]
+            documented = isinstance(first, ast.Expr) and isinstance(getattr(first.value, "value", None), str)
+            lines = node.end_lineno - node.lineno + 1
+            lines -= first.end_lineno - first.lineno + 1 if documented else 0
+            if lines > MAX_FUNCTION:
+                long[node.name] = lines
+    assert long == {}
+
+
+@pytest.mark.parametrize("path", **named(sources(ROOT / "web", suffix=".js")))
+def test_scripts_are_short(path):
+    length = len(path.read_text(encoding="utf-8").splitlines())
+    assert length <= MAX_FILE
+
+
+@pytest.mark.parametrize("path", **named(sources(ROOT)))
+def test_no_failure_is_swallowed(path):
+    """A broad `except` has to end in a `raise`: the same error, or one of ours with the cause attached."""
+    broad = []
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.ExceptHandler):
+            kinds = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
+            caught = {kind.id for kind in kinds if isinstance(kind, ast.Name)}
+            last = node.body[-1]
+            reraised = isinstance(last, ast.Raise) and (last.exc is None or last.cause is not None)
+            if (node.type is None or caught & {"Exception", "BaseException"}) and not reraised:
+                broad.append(node.lineno)
+    assert broad == []
+
+
+# Paths of one machine, and the hosts of package registries: whoever installs has their own.
+MACHINE = re.compile(
+    r"(?<![\w.$}/:-])/(?:work|root|home|Users|tmp|opt|mnt)/\w|[A-Z]:\\\\?Users\\"
+    r"|\bpypi[.](?:org)|\bpythonhosted[.]|\bregistry[.](?:npmjs)"
+)
+
+
+def test_nothing_names_a_machine():
+    named_here = {}
+    for path in sources(ROOT, suffix=""):
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue  # pictures and sounds
+        hits = sorted(set(MACHINE.findall(text)))
+        if hits:
+            named_here[path.relative_to(ROOT).as_posix()] = hits
+    assert named_here == {}
+    assert MACHINE.search("see " + "/".join(["", "home", "someone"]))
