@@ -29,7 +29,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT / "tools"))
 
-from dev_env import StepFailed, child_env, ensure_env, ensure_old_env, run_step, say, venv_python  # noqa: E402
+from dev_env import StepFailed, child_env, ensure_browser, ensure_env, ensure_old_env, run_step, say, venv_python  # noqa: E402
 from dev_server import Server  # noqa: E402
 
 DEMO = ROOT / ".demo"
@@ -185,6 +185,7 @@ def test(options: argparse.Namespace) -> int:
         command += ["-m", FAST_TESTS, "-n", "2"]  # these share nothing; the server's tests would share the server
     else:
         ensure_old_env()
+        ensure_browser()
     return subprocess.run([*command, *options.rest], cwd=ROOT, env=child_env(tree), check=False).returncode
 
 

@@ -45,8 +45,8 @@ def sample(logits: Tensor, history: Tensor, sampling: Sampling, generator: torch
     Returns:
         LongTensor [K].
     """
-    noise = torch.empty((2, *logits.shape), device=logits.device).exponential_(generator=generator)
     # argmax(p / exponential noise) draws from p: the exponential race, row by row independent.
+    noise = torch.rand((2, *logits.shape), device=logits.device, generator=generator).log_().neg_()
     ids = (probabilities(logits, sampling) / noise[0]).argmax(dim=-1)
     if sampling.ras_window == 0:
         return ids

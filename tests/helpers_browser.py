@@ -12,18 +12,18 @@ from pathlib import Path
 import pytest
 import requests
 import websocket
+from dev_env import BROWSERS
 from helpers_server import free_port
 
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 START_TIMEOUT_S = 60
 
 
 def find_chromium() -> str:
     """The browser's program; skips the test where there is none."""
-    for name in PROGRAMS:
+    for name in BROWSERS:
         if shutil.which(name):
             return shutil.which(name)
-    pytest.skip(f"needs a Chromium ({' or '.join(PROGRAMS)}) on the PATH")
+    pytest.skip(f"needs a Chromium ({' or '.join(BROWSERS)}) on the PATH")
 
 
 class Browser:

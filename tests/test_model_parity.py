@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import pytest
 import torch
 from helpers_checkpoint import make_lm_checkpoint, random_codes
-from safetensors.torch import load_file, save_file
 
-from higgs_runtime import Message, Sampling, build_prompt, generate, load_model
+from higgs_runtime import HiggsModel, Message, Sampling, build_prompt, generate, load_model
+from higgs_runtime.config import ModelConfig
+from higgs_runtime.model import ALL_TEXT
 
 CONFIGS = {
     "base": {},
@@ -33,10 +32,13 @@ CONVERSATIONS = {
 
 @pytest.fixture(scope="module", params=CONFIGS)
 def pair(request, tmp_path_factory):
-    """(our model, transformers' model, folder) of one configuration."""
+    return load_pair(make_lm_checkpoint(tmp_path_factory.mktemp(request.param), **CONFIGS[request.param]))
+
+
+def load_pair(folder):
+    """(our model, transformers' model, folder)."""
     from transformers import HiggsAudioV2ForConditionalGeneration
 
-    folder = make_lm_checkpoint(tmp_path_factory.mktemp(request.param), **CONFIGS[request.param])
     return load_model(folder), HiggsAudioV2ForConditionalGeneration.from_pretrained(folder).eval(), folder
 
 
@@ -103,38 +105,17 @@ def test_greedy_rows_with_wind_down(pair):
     assert ends, "no conversation of this configuration reached the wind-down"
 
 
-def test_greedy_rows_for_150_frames(pair, tmp_path):
-    """The same with the stream-end rows of the heads blanked, so that nothing ends early."""
-    ours, reference, folder = pair
-    endless, their_endless = blank_stream_end(folder, tmp_path)
+@pytest.mark.parametrize("name", CONFIGS)
+def test_greedy_rows_for_150_frames(name, tmp_path):
+    """The same where nothing ends early."""
+    ours, reference, _ = load_pair(make_lm_checkpoint(tmp_path, endless=True, **CONFIGS[name]))
     prompt = conversation_prompt(ours, "one_clip")
-    result = generate(endless, [prompt], Sampling(temperature=0, ras_window=0, max_frames=150))[0]
+    result = generate(ours, [prompt], Sampling(temperature=0, ras_window=0, max_frames=150))[0]
     assert result.finish_reason == "length" and result.frames == 150
-    assert torch.equal(result.rows, reference_rows(their_endless, prompt, len(result.rows)))
+    assert torch.equal(result.rows, reference_rows(reference, prompt, len(result.rows)))
 
 
-def blank_stream_end(folder, out):
-    """A copy of the checkpoint whose heads point away from stream-end; (ours, transformers')."""
-    from transformers import HiggsAudioV2ForConditionalGeneration
-
-    for file in folder.iterdir():
-        if file.suffix == ".json":
-            (out / file.name).write_bytes(file.read_bytes())
-    tensors = load_file(folder / "model.safetensors")
-    config = load_model(folder).config
-    head = tensors["audio_lm_head.weight"].clone()
-    head.view(config.num_codebooks, config.codebook_rows, -1)[:, config.stream_eos_id] = 0
-    save_file({**tensors, "audio_lm_head.weight": head}, out / "model.safetensors", metadata={"format": "pt"})
-    return load_model(out), HiggsAudioV2ForConditionalGeneration.from_pretrained(out).eval()
-
-
-@lru_cache
 def single_path_model():
-    from higgs_runtime.model import HiggsModel
-
-    from higgs_runtime.config import ModelConfig  # isort: skip
-
-    torch.manual_seed(0)
     config = ModelConfig(
         vocab_size=100, hidden_size=32, intermediate_size=48, num_layers=2, num_heads=4, num_kv_heads=2, head_dim=8,
         norm_eps=1e-6, max_positions=512, num_codebooks=2, codebook_rows=18, audio_token_id=90,
@@ -165,8 +146,6 @@ def test_a_single_path_layer_with_head_norms_is_a_qwen3_layer():
             key = key.replace(old, new)
         state[key.replace("_proj.", ".")] = torch.randn_like(value) * 0.2
     ours.load_state_dict(state, strict=False)
-    from higgs_runtime.model import ALL_TEXT
-
     renamed = dict(zip(theirs.state_dict(), state.values(), strict=True))
     theirs.load_state_dict(renamed)
     ids = torch.randint(0, 100, (1, 30), generator=torch.Generator().manual_seed(1))

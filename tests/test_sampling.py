@@ -89,7 +89,7 @@ def test_repetition_aware_sampling_is_the_literal_loop(window, max_repeats):
         ids = sample(logits, rows, ras, generator(step), ENTRIES).tolist()
         first = sample(logits, rows, plain, generator(step), ENTRIES).tolist()
         # The second draw uses the second half of the same noise.
-        noise = torch.empty((2, K, V)).exponential_(generator=generator(step))
+        noise = -torch.rand((2, K, V), generator=generator(step)).log()
         second = (probabilities(logits, raw) / noise[1]).argmax(-1).tolist()
         expected = literal_ras(first, second, history, window, max_repeats)
         replaced += expected != first

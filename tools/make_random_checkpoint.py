@@ -27,6 +27,8 @@ TOKEN_NAMES = {
     128018: "<|scene_desc_end|>",
 }
 VOCABULARY = 128256
+# transformers' usual 0.02 gives nearly flat logits, whose order rounding decides; trained heads are far from flat
+SHARP = 0.3
 
 
 def write_tokenizer(folder: Path, source: Path) -> None:
@@ -49,8 +51,15 @@ def write_tokenizer(folder: Path, source: Path) -> None:
     (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
 
 
-def make_language_model(folder: Path, tokenizer: Path, *, seed: int = 0, dtype: str = "float32", **overrides) -> Path:
-    """Write a random v2 language model; `overrides` are fields of HiggsAudioV2Config."""
+def make_language_model(
+    folder: Path, tokenizer: Path, *, seed: int = 0, dtype: str = "float32", endless: bool = False, **overrides
+) -> Path:
+    """Write a random v2 language model.
+
+    Args:
+        endless: its heads point away from stream-end, so that the asked length alone decides where it ends.
+        overrides: fields of HiggsAudioV2Config.
+    """
     import torch
     from transformers import HiggsAudioV2Config, HiggsAudioV2ForConditionalGeneration
 
@@ -64,11 +73,16 @@ def make_language_model(folder: Path, tokenizer: Path, *, seed: int = 0, dtype: 
         "num_codebooks": 8,
         "codebook_size": 1026,
         "max_position_embeddings": 8192,
+        "initializer_range": SHARP,
         "bos_token_id": 128000,
     }
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = HiggsAudioV2ForConditionalGeneration(HiggsAudioV2Config(**{**shape, **overrides}))
+        config = HiggsAudioV2Config(**{**shape, **overrides})
+        model = HiggsAudioV2ForConditionalGeneration(config)
+    if endless:  # a logit of 0 among large ones is neither the largest nor among the top k
+        heads = model.audio_lm_head.weight.data.view(config.num_codebooks, config.codebook_size, -1)
+        heads[:, config.audio_stream_eos_id] = 0
     model.to(getattr(torch, dtype)).save_pretrained(folder)
     write_tokenizer(folder, tokenizer)
     return folder
@@ -79,7 +93,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder that receives the two model folders")
     parser.add_argument("--tokenizer", type=Path, required=True, help="a Llama 3 tokenizer.json")
     args = parser.parse_args()
-    lm = make_language_model(args.out / "higgs-random-lm", args.tokenizer)
+    lm = make_language_model(args.out / "higgs-random-lm", args.tokenizer, endless=True)
     codec = make_codec_checkpoint(args.out / "higgs-random-codec")
     sys.stdout.write(f"{lm}\n{codec}\n")
 
