@@ -36,6 +36,7 @@ DEMO = ROOT / ".demo"
 WORKFLOW = ROOT / "workflows" / "api" / "clone_voice.json"
 CHECKPOINTS = ("higgs-random-lm", "higgs-random-codec")
 TOKENIZER = Path("comfy", "text_encoders", "llama_tokenizer", "tokenizer.json")  # Llama 3's, in every ComfyUI
+SAMPLE_VOICE = ROOT.parent / "shared" / "voices" / "en_woman.wav"  # a spoken sentence, where there is one
 DEMO_RENDER_S = 900
 DEMO_SECONDS = "5"  # a random model may never end its speech by itself
 DEMO_TEXT = "Seven small boats left the harbour before sunrise."
@@ -54,9 +55,10 @@ def demo(options: argparse.Namespace) -> int:
     started = time.monotonic()
     tree = ensure_env()
     ensure_random_checkpoints(tree)
-    clip = put_voice(tree, options.voice)
+    voice, transcript = choose_voice(options)
+    clip = put_voice(tree, voice)
     workflow = json.loads(WORKFLOW.read_text(encoding="utf-8"))
-    inputs = demo_inputs(clip, options.transcript or DEMO_TRANSCRIPT, options.text)
+    inputs = demo_inputs(clip, transcript, options.text)
     settings = as_settings(workflow, inputs)
     DEMO.mkdir(exist_ok=True)
     with Server(tree, log=DEMO / "comfyui.log") as server:
@@ -74,6 +76,16 @@ def demo(options: argparse.Namespace) -> int:
         "speak. Put a released checkpoint under models/higgs_audio for speech (see README.md).\n"
         "The same graph in the editor: python dev.py comfy")
     return 0
+
+
+def choose_voice(options: argparse.Namespace) -> tuple[Path | None, str]:
+    """The clip and what it says: the person's own, else the sample clip beside the project, else None for a hum."""
+    if options.voice:
+        return Path(options.voice).expanduser(), options.transcript
+    words = SAMPLE_VOICE.with_suffix(".txt")
+    if SAMPLE_VOICE.is_file() and words.is_file():
+        return SAMPLE_VOICE, words.read_text(encoding="utf-8").strip()
+    return None, DEMO_TRANSCRIPT
 
 
 def demo_inputs(clip: str, transcript: str, text: str) -> dict[tuple[str, str], str]:
@@ -119,17 +131,16 @@ def ensure_random_checkpoints(tree: Path) -> None:
             shutil.move(str(Path(temp) / name), str(models / name))
 
 
-def put_voice(tree: Path, own: str | None) -> str:
+def put_voice(tree: Path, source: Path | None) -> str:
     """Put the reference clip into ComfyUI's input folder and return its name there."""
     folder = tree / "input"
     folder.mkdir(exist_ok=True)
-    if not own:
-        write_hum(folder / "higgs_demo_voice.wav")
-        return "higgs_demo_voice.wav"
-    source = Path(own).expanduser()
+    if source is None:
+        write_hum(folder / "higgs_demo_hum.wav")
+        return "higgs_demo_hum.wav"
     if not source.is_file():
         raise StepFailed(f"There is no file '{source}'.", "Give the path of an audio file after --voice.")
-    name = f"higgs_demo_own_voice{source.suffix.lower()}"
+    name = f"higgs_demo_voice{source.suffix.lower()}"
     shutil.copyfile(source, folder / name)
     return name
 
@@ -230,7 +241,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     add = commands.add_parser("demo", help="render the cloning workflow in a real ComfyUI server")
-    add.add_argument("--voice", metavar="CLIP", help="your own reference clip (default: a synthetic hum)")
+    add.add_argument("--voice", metavar="CLIP", help="your own reference clip (default: a sample)")
     add.add_argument("--transcript", metavar="WORDS", help="what is said in it")
     add.add_argument("--text", default=DEMO_TEXT, help="what to speak")
     add.set_defaults(run=demo)

@@ -121,10 +121,10 @@ def test_a_voice_needs_its_words(capsys):
 def test_own_voice_is_copied_and_a_missing_one_is_said(tmp_path):
     clip = tmp_path / "My Voice.WAV"
     clip.write_bytes(b"sound")
-    assert dev.put_voice(tmp_path, str(clip)) == "higgs_demo_own_voice.wav"
-    assert (tmp_path / "input" / "higgs_demo_own_voice.wav").read_bytes() == b"sound"
+    assert dev.put_voice(tmp_path, clip) == "higgs_demo_voice.wav"
+    assert (tmp_path / "input" / "higgs_demo_voice.wav").read_bytes() == b"sound"
     with pytest.raises(dev_env.StepFailed, match="no file"):
-        dev.put_voice(tmp_path, str(tmp_path / "none.wav"))
+        dev.put_voice(tmp_path, tmp_path / "none.wav")
 
 
 def test_the_hum_is_audible_and_not_clipped(tmp_path):

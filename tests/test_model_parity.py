@@ -105,7 +105,7 @@ def test_greedy_rows_with_wind_down(pair):
     assert ends, "no conversation of this configuration reached the wind-down"
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", ["base", *(pytest.param(name, marks=pytest.mark.slow) for name in [*CONFIGS][1:])])
 def test_greedy_rows_for_150_frames(name, tmp_path):
     """The same where nothing ends early."""
     ours, reference, _ = load_pair(make_lm_checkpoint(tmp_path, endless=True, **CONFIGS[name]))

@@ -54,14 +54,6 @@ def test_members(name):
     assert not set(MEMBERS[name]) - names
 
 
-@pytest.mark.parametrize("name", ["speak", "mix", "generate"])
-def test_a_function_is_not_shadowed_by_its_module(name):
-    """Whatever was imported first."""
-    home = {"speak": "pipeline"}.get(name, name)
-    code = f"import higgs_runtime.{home}; from higgs_runtime import {name}; assert callable({name}), {name}"
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
 def test_every_public_name_is_there():
     for name in higgs_runtime.__all__:
         assert getattr(higgs_runtime, name).__name__ if name != "DEFAULT_SYSTEM" else True

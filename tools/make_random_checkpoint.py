@@ -80,6 +80,11 @@ def make_language_model(
         torch.manual_seed(seed)
         config = HiggsAudioV2Config(**{**shape, **overrides})
         model = HiggsAudioV2ForConditionalGeneration(config)
+        for name, parameter in model.named_parameters():  # built as ones and zeros, which would hide a mix-up
+            if name.endswith("bias"):
+                parameter.data.normal_(std=0.2)
+            elif name.endswith("norm.weight"):
+                parameter.data.uniform_(0.5, 1.5)
     if endless:  # a logit of 0 among large ones is neither the largest nor among the top k
         heads = model.audio_lm_head.weight.data.view(config.num_codebooks, config.codebook_size, -1)
         heads[:, config.audio_stream_eos_id] = 0

@@ -22,8 +22,8 @@ def workflow(name: str, **changes) -> dict:
     """An example in API format; changes go to every node that has an input of that name."""
     prompt = copy.deepcopy(read_workflow(name, api=True))
     for node in prompt.values():
-        node["inputs"] |= {key: value for key, value in {"max_seconds": SECONDS, **changes}.items()
-                           if key in node["inputs"]}
+        settings = {"max_seconds": SECONDS, "transcript": "What the clip says.", **changes}
+        node["inputs"] |= {key: value for key, value in settings.items() if key in node["inputs"]}
     return prompt
 
 
@@ -57,6 +57,11 @@ def test_workflow_runs_to_a_playable_file(client, tmp_path, name):
     assert (rate, samples.shape[1]) == (expected_rate, channels)
     assert len(samples) / rate == pytest.approx(seconds, abs=0.041)  # a frame is 40 ms
     assert samples.std() > 1e-4
+
+
+def test_a_template_without_the_words_of_its_clip_asks_for_them(client):
+    run = client.run(workflow("clone_voice", transcript=""))
+    assert "The reference clip has no transcript" in run.error["exception_message"]
 
 
 def test_report_names_what_happened(client):
