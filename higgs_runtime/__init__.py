@@ -8,8 +8,8 @@ from types import ModuleType
 
 _HOMES = {
     "errors": (
-        "AudioError", "CheckpointError", "HiggsError", "MissingExtraError", "PromptError", "ScriptError",
-        "SettingError",
+        "AudioError", "CheckpointError", "HiggsError", "MissingExtraError", "NumericError", "PromptError",
+        "ScriptError", "SettingError",
     ),
     "types": ("Codes", "Generation", "Prompt", "Sampling", "Voice"),
     "audio": ("AudioClip", "level_peak", "resample", "to_mono", "trim", "trim_silence"),

@@ -44,11 +44,31 @@ class SettingError(HiggsError, ValueError):
     """A setting out of its range, or two settings that contradict each other."""
 
 
+class NumericError(HiggsError, ArithmeticError):
+    """A network computed NaN or infinity."""
+
+
+# What each extra installs. DAC without its dependency lists: they hold protobuf below 3.20, which breaks other packs.
+EXTRAS = {
+    "loudness": ("pip install pyloudnorm",),
+    "dac": (
+        "pip install --no-deps descript-audio-codec==1.0.0 descript-audiotools==0.7.2",
+        "pip install argbind einops ffmpy flatten-dict importlib_resources julius randomname rich tensorboard",
+    ),
+}
+
+
 class MissingExtraError(HiggsError, ImportError):
-    """An optional dependency is not installed."""
+    """An optional dependency is not installed.
+
+    Args:
+        feature: what needs it.
+        extra: key of EXTRAS.
+        package: the import that failed.
+    """
 
     def __init__(self, feature: str, extra: str, package: str):
         super().__init__(
             f"{feature} needs the optional package '{package}', which is not installed.",
-            remedy=f'Install it with: pip install "comfyui-higgs[{extra}]"',
+            remedy=f"With the Python that runs this: {' && '.join(EXTRAS[extra])}",
         )

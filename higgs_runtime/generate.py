@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 import torch
 
 from .decode_state import DecodeState
-from .errors import PromptError
+from .errors import NumericError, PromptError
 from .kv_cache import KVCache
 from .model import HiggsModel, Routing
 from .sampling import sample
 from .types import Codes, FinishReason, Generation, Prompt, Sampling
 
-PREFILL_CHUNK = 1024  # positions read between two looks at should_stop
+PREFILL_CHUNK = {"cpu": 128}  # positions read between two looks at should_stop, by device type
+PREFILL_CHUNK_ELSEWHERE = 1024
 
 OnFrames = Callable[[int, torch.Tensor], None]
 ShouldStop = Callable[[], bool]
@@ -44,6 +45,7 @@ def generate(
 
     Raises:
         PromptError: a prompt with max_frames does not fit the model's positions.
+        NumericError: the logits are not finite.
     """
     on_frames = on_frames or (lambda index, frames: None)
     should_stop = should_stop or (lambda: False)
@@ -70,6 +72,7 @@ def _speak(
     written, max_rows = 0, sampling.max_frames + config.num_codebooks + 1
     reason: FinishReason = "cancelled"
     while logits is not None and not should_stop():
+        _check_finite(logits, state.step, model.dtype)
         ids = state.hold(sample(logits, history, sampling, generator, config.codebook_size))
         state.push(ids)
         history = torch.cat((history[1:], ids[None]))
@@ -89,17 +92,27 @@ def _speak(
 
 
 def prefill(
-    model: HiggsModel, prompt: Prompt, cache: KVCache, should_stop: ShouldStop, chunk: int = PREFILL_CHUNK
+    model: HiggsModel, prompt: Prompt, cache: KVCache, should_stop: ShouldStop, chunk: int | None = None
 ) -> torch.Tensor | None:
     """Read the prompt into the cache in chunks; the next logits [K, V], or None when stopped on the way."""
     x, mask = model.embed(prompt)
     hidden = None
+    chunk = chunk or PREFILL_CHUNK.get(model.device.type, PREFILL_CHUNK_ELSEWHERE)
     for start in range(0, len(prompt), chunk):
         if should_stop():
             return None
         part = slice(start, start + chunk)
         hidden = model(x[:, part], Routing.from_mask(mask[:, part]), cache)
     return model.head(hidden[0, -1])
+
+
+def _check_finite(logits: torch.Tensor, step: int, dtype: torch.dtype) -> None:
+    if not bool(logits.isfinite().all()):
+        raise NumericError(
+            "The language model computed numbers out of range.", expected="finite logits",
+            got=f"NaN or infinity in {dtype} at step {step}",
+            remedy="Load it in bfloat16 or float32; if that does not help, the weights are damaged: get them anew.",
+        )
 
 
 def _positions(model: HiggsModel, prompt: Prompt, sampling: Sampling) -> int:

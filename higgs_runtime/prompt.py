@@ -85,7 +85,7 @@ def build_prompt(
     layout = _Layout(tokenizer, encode)
     layout.special(BEGIN)
     layout.header("system")
-    layout.text(_texts(messages[0])[0].strip() if messages[0].content else "")
+    layout.text(_instruction(messages[0]))
     rest = messages[1:]
     if rest and rest[0].role == "scene":
         layout.text("\n\n").special(SCENE_START).text("\n")
@@ -232,6 +232,14 @@ def _texts(message: Message) -> list[str]:
             remedy="Put reference audio into an assistant message, after the user message with its transcript.",
         )
     return list(message.content)
+
+
+def _instruction(message: Message) -> str:
+    texts = _texts(message)
+    if len(texts) > 1:
+        raise PromptError("A system message has several texts.", expected="one", got=str(len(texts)),
+                          remedy="Join them into one text.")
+    return texts[0].strip() if texts else ""
 
 
 def _written(message: Message) -> str:

@@ -34,7 +34,7 @@ def sample(logits: Tensor, history: Tensor, sampling: Sampling, generator: torch
 
     Repetition-aware sampling (VALL-E 2, Chen et al. 2024): an id that already stands `ras_max_repeats` times or more
     among its codebook's last `ras_window` ids is drawn again from the distribution before temperature and filters.
-    Stream ids do not count as repetitions.
+    Stream ids do not count as repetitions. At temperature 0 the most likely id stays, repeated or not.
 
     Args:
         logits: float32 [K, V].
@@ -46,9 +46,10 @@ def sample(logits: Tensor, history: Tensor, sampling: Sampling, generator: torch
         LongTensor [K].
     """
     # argmax(p / exponential noise) draws from p: the exponential race, row by row independent.
-    noise = torch.rand((2, *logits.shape), device=logits.device, generator=generator).log_().neg_()
+    uniform = torch.rand((2, *logits.shape), device=logits.device, generator=generator)
+    noise = uniform.clamp_(min=1e-8).log_().neg_()  # rand can be 0, and an infinite noise would rule an id out
     ids = (probabilities(logits, sampling) / noise[0]).argmax(dim=-1)
-    if sampling.ras_window == 0:
+    if sampling.ras_window == 0 or sampling.temperature == 0.0:
         return ids
     window = history[-sampling.ras_window :]
     repeats = ((window == ids) & (window < entries)).sum(dim=0)

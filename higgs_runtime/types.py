@@ -114,7 +114,7 @@ class Sampling:
     """How the next ids are chosen.
 
     Attributes:
-        temperature: 0 takes the most likely id; higher is more varied.
+        temperature: 0 takes the most likely id, with no guard against repetitions; higher is more varied.
         top_k: keep the k most likely ids; 0 keeps all.
         top_p: keep the smallest set of ids whose probabilities reach p; 1 keeps all.
         seed: of the random generator; the same seed, prompt and settings give the same codes.

@@ -130,7 +130,7 @@ def test_missing_package_names_the_extra(weights, monkeypatch, missing, named):
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without_dac)
-    with pytest.raises(MissingExtraError, match=rf"'{named}'.*comfyui-higgs\[dac\]"):
+    with pytest.raises(MissingExtraError, match=rf"'{named}'.*--no-deps descript-audio-codec"):
         load_codec(weights[0])
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from helpers_checkpoint import make_lm_checkpoint, random_codes
 
-from higgs_runtime import Message, PromptError, Sampling, SettingError, build_prompt, generate, load_model
+from higgs_runtime import Message, NumericError, PromptError, Sampling, SettingError, build_prompt, generate, load_model
 from higgs_runtime.generate import prefill
 from higgs_runtime.model import HiggsModel, Routing
 
@@ -93,6 +93,14 @@ def test_too_long_for_the_model(model):
         generate(model, [prompt_for(model, "Hello.")], Sampling(max_frames=9000))
     with pytest.raises(PromptError, match="shorter reference"):
         generate(model, [prompt_for(model, "Hello.", frames=9000)], Sampling(max_frames=10))
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_numbers_out_of_range_are_an_error_not_noise(tmp_path, value):
+    broken = load_model(make_lm_checkpoint(tmp_path, num_hidden_layers=1), dtype=torch.bfloat16)
+    broken.audio_head.weight.data[5] = value
+    with pytest.raises(NumericError, match="bfloat16 at step 0"):
+        generate(broken, [prompt_for(broken, "Hello.")], SAMPLING)
 
 
 def test_no_prompts(model):

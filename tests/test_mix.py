@@ -197,5 +197,5 @@ def test_level_loudness():
 
 def test_the_missing_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyloudnorm", None)
-    with pytest.raises(MissingExtraError, match=r"comfyui-higgs\[loudness\]"):
+    with pytest.raises(MissingExtraError, match=r"pip install pyloudnorm"):
         measure_loudness(flat(0.1))

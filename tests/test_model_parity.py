@@ -80,16 +80,24 @@ def test_logits(pair, name, record_property):
     assert deviation < 1e-4
 
 
-def test_logits_bfloat16_are_as_close_to_float32_as_the_reference(pair, record_property):
+def test_bfloat16(pair, record_property):
+    """As close to float32 as the reference's own bfloat16, in its logits and in the ids it would choose."""
     ours, reference, folder = pair
-    prompt = conversation_prompt(ours, "three_clips")
-    truth = ours.logits(prompt).flatten(1)
-    half = load_model(folder, dtype=torch.bfloat16).logits(prompt).flatten(1)
-    theirs = reference_logits(type(reference).from_pretrained(folder, dtype=torch.bfloat16).eval(), prompt)
-    error, their_error = ((x - truth).pow(2).mean().sqrt().item() for x in (half, theirs))
-    record_property("error", error)
-    record_property("their_error", their_error)
-    assert error < 1.1 * their_error + 1e-3
+    half = load_model(folder, dtype=torch.bfloat16)
+    their_half = type(reference).from_pretrained(folder, dtype=torch.bfloat16).eval()
+    errors, agreement = [], []
+    for name in CONVERSATIONS:
+        prompt = conversation_prompt(ours, name)
+        truth, x = ours.logits(prompt), half.logits(prompt)
+        y = reference_logits(their_half, prompt).view_as(truth)
+        errors.append([(z - truth).pow(2).mean() for z in (x, y)])
+        agreement.append([(a.argmax(-1) == b.argmax(-1)).float().mean() for a, b in ((x, y), (y, truth))])
+    (error, their_error), (with_them, them_with_truth) = (torch.tensor(z).mean(0).tolist() for z in (errors, agreement))
+    record_property("error", error**0.5)
+    record_property("their_error", their_error**0.5)
+    record_property("same_ids", with_them)
+    assert error < 1.5 * their_error
+    assert with_them > them_with_truth - 0.03
 
 
 def test_greedy_rows_with_wind_down(pair):
@@ -102,7 +110,7 @@ def test_greedy_rows_with_wind_down(pair):
         rows = reference_rows(reference, prompt, len(result.rows))
         ends += result.finish_reason == "stop"
         assert torch.equal(result.rows, rows)
-    assert ends, "no conversation of this configuration reached the wind-down"
+    assert ends >= 2, f"only {ends} of {len(CONVERSATIONS)} conversations reached the wind-down"
 
 
 @pytest.mark.parametrize("name", ["base", *(pytest.param(name, marks=pytest.mark.slow) for name in [*CONFIGS][1:])])

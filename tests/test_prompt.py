@@ -167,6 +167,7 @@ def test_a_scene_marker_that_is_no_token_is_written_as_text(tokenizer):
     ([user("hi")], "system"),
     ([system(), user("hi"), system()], "middle"),
     ([system(), user("hi"), Message("scene", ["late"])], "middle"),
+    ([Message("system", ["a", "b"]), user("x")], "several texts"),
     ([system(), user("   \n")], "empty"),
     ([system(), user("a"), Message("assistant", ["words"])], "one piece of audio"),
     ([system(), user("a"), Message("assistant", [random_codes(2), random_codes(2)])], "one piece of audio"),

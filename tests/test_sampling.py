@@ -46,6 +46,20 @@ def test_temperature_zero_is_the_most_likely_id():
     assert torch.equal(ids, logits.argmax(-1))
 
 
+def test_temperature_zero_stays_with_a_repeated_id_for_every_seed():
+    logits = random_logits(1)
+    history = logits.argmax(-1).expand(7, K)
+    ids = [sample(logits, history, Sampling(temperature=0), generator(seed), ENTRIES) for seed in range(5)]
+    assert all(torch.equal(one, logits.argmax(-1)) for one in ids)
+
+
+def test_a_zero_among_the_random_numbers_rules_no_id_out(monkeypatch):
+    logits = torch.tensor([[0.0, 0.0, 9.0]])
+    monkeypatch.setattr(torch, "rand", lambda shape, **_: torch.zeros(shape))
+    ids = sample(logits, torch.empty((0, 1), dtype=torch.long), Sampling(temperature=0), generator(0), 3)
+    assert ids.tolist() == [2]
+
+
 def generator(seed):
     return torch.Generator().manual_seed(seed)
 
@@ -89,7 +103,7 @@ def test_repetition_aware_sampling_is_the_literal_loop(window, max_repeats):
         ids = sample(logits, rows, ras, generator(step), ENTRIES).tolist()
         first = sample(logits, rows, plain, generator(step), ENTRIES).tolist()
         # The second draw uses the second half of the same noise.
-        noise = -torch.rand((2, K, V), generator=generator(step)).log()
+        noise = -torch.rand((2, K, V), generator=generator(step)).clamp(min=1e-8).log()
         second = (probabilities(logits, raw) / noise[1]).argmax(-1).tolist()
         expected = literal_ras(first, second, history, window, max_repeats)
         replaced += expected != first
