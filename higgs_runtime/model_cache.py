@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -48,7 +48,7 @@ class ModelKey:
             CheckpointError: nothing is at the path.
         """
         root = Path(path).resolve()
-        return cls(kind, str(root), checkpoint_files(root), str(device), str(dtype), quantization)
+        return cls(kind, str(root), file_stats(root), str(device), str(dtype), quantization)
 
     @property
     def file_bytes(self) -> int:
@@ -56,7 +56,7 @@ class ModelKey:
         return sum(size for _, size, _ in self.files)
 
 
-def checkpoint_files(path: str | Path) -> tuple[tuple[str, int, int], ...]:
+def file_stats(path: str | Path) -> tuple[tuple[str, int, int], ...]:
     """(relative name, bytes, mtime in ns) of a checkpoint file, or of each file in a checkpoint folder.
 
     Raises:
@@ -76,8 +76,11 @@ def checkpoint_files(path: str | Path) -> tuple[tuple[str, int, int], ...]:
 class Residency(Protocol):
     """Another memory manager (ComfyUI's) that has a say in where weights live."""
 
-    def admit(self, key: ModelKey, model: Any) -> None:
-        """Called at every use, before the model is handed out: bring the weights to their device."""
+    def admit(self, key: ModelKey, model: Any, work_bytes: int) -> None:
+        """Called at every use, before the model is handed out: bring the weights to their device.
+
+        `work_bytes` have to stay free there for what the model computes.
+        """
 
     def dropped(self, key: ModelKey) -> None:
         """Called when the cache lets go of a model: let go of it too."""
@@ -95,11 +98,11 @@ class _Entry:
 
 @dataclass(frozen=True)
 class CacheStats:
-    """Figures of a cache: bytes held, its limit (None: no limit), and what happened so far."""
+    """Figures of a cache: bytes held, its limits (None: no limit), and what happened so far."""
 
     models: tuple[tuple[ModelKey, int, int], ...]  # key, bytes, users; least recently used first
     bytes: int
-    budget_bytes: int | None
+    budget_bytes: int | Mapping[str, int] | None
     hits: int
     loads: int
     evictions: int
@@ -109,12 +112,13 @@ class ModelCache:
     """Keeps models in memory under a byte budget. Safe to use from several threads.
 
     Args:
-        budget_bytes: idle models are dropped, least recently used first, until the rest fits; the model used last
-            stays even if it is larger. None: no limit.
+        budget_bytes: for the models of each device, one number for all devices or one by a device's name: idle models
+            are dropped, least recently used first, until the rest fits; the model used last stays even if it is
+            larger. None, or a device that is not named: no limit.
         residency: told of each use and each drop.
     """
 
-    def __init__(self, budget_bytes: int | None = None, residency: Residency | None = None):
+    def __init__(self, budget_bytes: int | Mapping[str, int] | None = None, residency: Residency | None = None):
         self.budget_bytes = budget_bytes
         self.residency = residency
         self._lock = threading.RLock()
@@ -122,11 +126,16 @@ class ModelCache:
         self._hits = self._loads = self._evictions = 0
 
     @contextmanager
-    def use(self, key: ModelKey, load: Callable[[], Any]) -> Iterator[Any]:
+    def use(
+        self, key: ModelKey, load: Callable[[], Any], work_bytes: Callable[[Any], int] | None = None
+    ) -> Iterator[Any]:
         """Lends the model of `key` for the time of the with-block; `load` is called if nobody loaded it yet.
 
         Requests for one key at the same time share one load; different keys load side by side. If `load` fails,
         all who waited for it get its error, and the next request loads anew.
+
+        Args:
+            work_bytes: of the model, the memory that this use takes beside the weights; for the residency.
         """
         entry, ours = self._claim(key)
         try:
@@ -134,7 +143,7 @@ class ModelCache:
                 self._fill(entry, load)
             model = entry.loading.result()
             if self.residency is not None:
-                self.residency.admit(key, model)
+                self.residency.admit(key, model, work_bytes(model) if work_bytes else 0)
             yield model
         finally:
             self._release(entry)
@@ -184,18 +193,18 @@ class ModelCache:
             return entry, ours
 
     def _fill(self, entry: _Entry, load: Callable[[], Any]) -> None:
-        self._drop(self._take_stale(entry.key))
-        self._drop(self._take_over_budget(extra_bytes=entry.key.file_bytes))
         try:
+            self._drop(self._take_stale(entry.key))
+            self._drop(self._take_over_budget(entry.key.device, extra_bytes=entry.key.file_bytes))
             model = load()
             entry.bytes = model_bytes(model)
+            self._drop(self._take_over_budget(entry.key.device))
         except BaseException as error:
             with self._lock:
                 self._entries.pop(entry.key, None)
             entry.loading.set_exception(error)
             raise
         entry.loading.set_result(model)
-        self._drop(self._take_over_budget())
 
     def _release(self, entry: _Entry) -> None:
         with self._lock:
@@ -203,43 +212,51 @@ class ModelCache:
             done = entry.doomed and not entry.users and self._entries.get(entry.key) is entry
             if done:
                 self._entries.pop(entry.key)
-        self._drop([entry] if done else self._take_over_budget())
+        self._drop([entry] if done else self._take_over_budget(entry.key.device))
 
     def _take_stale(self, key: ModelKey) -> list[_Entry]:
-        """Idle models of the same checkpoint as its files were before they changed."""
+        """Idle models of the same checkpoint from before its files changed; those in use go with their last user."""
         with self._lock:
             stale = [
                 entry for entry in self._entries.values()
-                if entry.key.path == key.path and entry.key.files != key.files and not entry.users
+                if entry.key.path == key.path and entry.key.files != key.files
             ]
-            return [self._entries.pop(entry.key) for entry in stale]
+            for entry in stale:
+                entry.doomed = True
+            return [self._entries.pop(entry.key) for entry in stale if not entry.users]
 
-    def _take_over_budget(self, extra_bytes: int = 0) -> list[_Entry]:
-        """Idle models to drop, removed from the table, so that the rest and `extra_bytes` fit the budget."""
+    def _take_over_budget(self, device: str, extra_bytes: int = 0) -> list[_Entry]:
+        """Idle models to drop, removed from the table, so that the rest and `extra_bytes` fit the device's budget."""
         taken: list[_Entry] = []
-        if self.budget_bytes is None:
+        budget = self.budget_bytes.get(device) if isinstance(self.budget_bytes, Mapping) else self.budget_bytes
+        if budget is None:
             return taken
         with self._lock:
-            held = sum(entry.bytes for entry in self._entries.values()) + extra_bytes
-            for key in list(self._entries)[:-1]:
-                if held <= self.budget_bytes:
+            here = [entry for entry in self._entries.values() if entry.key.device == device]
+            held = sum(entry.bytes for entry in here) + extra_bytes
+            for entry in here[:-1]:
+                if held <= budget:
                     break
-                if not self._entries[key].users:
-                    held -= self._entries[key].bytes
-                    taken.append(self._entries.pop(key))
+                if not entry.users:
+                    held -= entry.bytes
+                    taken.append(self._entries.pop(entry.key))
         return taken
 
     def _drop(self, entries: list[_Entry]) -> None:
-        """Lets go of models that are no longer in the table; called without the lock."""
-        for entry in entries:
-            with self._lock:
-                self._evictions += 1
-            for callback in entry.on_evict:
-                callback()
-            entry.on_evict.clear()
-            entry.loading = Future()
-            if self.residency is not None:
-                self.residency.dropped(entry.key)
+        """Lets go of models that are no longer in the table; called without the lock.
+
+        All of them go, whatever a callback raises; that goes on at the end, an earlier error as its context.
+        """
+        with self._lock:
+            self._evictions += len(entries)
+        with ExitStack() as last_words:
+            for entry in entries:
+                if self.residency is not None:
+                    last_words.callback(self.residency.dropped, entry.key)
+                for callback in entry.on_evict:
+                    last_words.callback(callback)
+                entry.on_evict = []
+                entry.loading = Future()
 
 
 def model_bytes(model: Any) -> int:

@@ -15,8 +15,10 @@ class Placement:
     room; each of the others stays on the CPU, is copied to the device when it is called, and the copy is dropped
     when the call returns. The results are the same; only time is lost.
 
+    If it fails on the way (out of memory), everything is put back as it was before the error goes on.
+
     Args:
-        module: on the CPU.
+        module: on the CPU, or in part on the device already.
         room_bytes: how much of the device the weights may take; None: all of them go there.
 
     Attributes:
@@ -30,8 +32,17 @@ class Placement:
         self.streamed = 0
         self._hooks: list[torch.utils.hooks.RemovableHandle] = []
         self._copies: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}  # shared weights stay shared
-        self._place(module, room_bytes)
-        self._copies.clear()
+        self._undo: list[tuple[dict, str, torch.Tensor]] = []
+        try:
+            self._place(module, room_bytes)
+        except BaseException:
+            self.remove()
+            for table, name, tensor in self._undo:
+                table[name] = tensor
+            raise
+        finally:
+            self._copies.clear()
+            self._undo.clear()
 
     def _place(self, module: nn.Module, room_bytes: float | None) -> None:
         if room_bytes is None:
@@ -62,6 +73,7 @@ class Placement:
                 moved = tensor if tensor.device == self.device else _like(tensor, tensor.to(self.device))
                 self._copies[id(tensor)] = (tensor, moved)
                 self.resident_bytes += tensor.nbytes
+            self._undo.append((table, name, tensor))
             table[name] = self._copies[id(tensor)][1]
 
     def _stream(self, layer: nn.Module) -> None:

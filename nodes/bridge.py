@@ -7,7 +7,7 @@ import hashlib
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +21,13 @@ import torch
 
 from ..higgs_runtime.catalog import Checkpoint, find_checkpoints
 from ..higgs_runtime.errors import AudioError, CheckpointError, SettingError
-from ..higgs_runtime.model_cache import ModelKey, checkpoint_files, model_bytes, shared_cache
+from ..higgs_runtime.model_cache import ModelKey, file_stats, model_bytes, shared_cache
 
 MODEL_FOLDER = "higgs_audio"
 NOTHING_FOUND = f"nothing in models/{MODEL_FOLDER}"
 KIND_NAMES = {"lm": "language model", "codec": "codec"}
-CACHE_SHARE = 0.8  # of the device's memory (the computer's, if ComfyUI runs on the CPU)
+CACHE_SHARE = 0.8  # of each device's memory
+RAM_CLAIM = 10**24  # bytes: more than any node asks ComfyUI for, less than the 1e30 of its "unload all"
 PROGRESS_INTERVAL_S = 0.05
 
 folder_paths.add_model_folder_path(MODEL_FOLDER, os.path.join(folder_paths.models_dir, MODEL_FOLDER))
@@ -114,7 +115,7 @@ def explain_input(name: str) -> bool | str:
 
 def fingerprint(path: Path) -> str:
     """Changes when a file, or a file in the folder, is replaced."""
-    return hashlib.sha256(repr(checkpoint_files(path)).encode()).hexdigest()
+    return hashlib.sha256(repr(file_stats(path)).encode()).hexdigest()
 
 
 # --- audio ----------------------------------------------------------------------------------------------------------
@@ -205,8 +206,11 @@ def pick_dtype(choice: str, kind: str, device: torch.device) -> torch.dtype:
 
 
 @contextmanager
-def open_model(handle: ModelHandle) -> Iterator[Any]:
-    """Lends the model of a handle, loaded once and known to ComfyUI's memory manager.
+def open_model(handle: ModelHandle, work_bytes: Callable[[Any], int] | None = None) -> Iterator[Any]:
+    """Lends the model of a handle, loaded once and known to ComfyUI's memory manager. Cancel acts before and after.
+
+    Args:
+        work_bytes: of the model, about what this use of it takes beside the weights; ComfyUI makes room for it.
 
     Raises:
         CheckpointError: the files are gone, broken, or of another kind.
@@ -215,7 +219,9 @@ def open_model(handle: ModelHandle) -> Iterator[Any]:
     device = pick_device(handle.device)
     dtype = pick_dtype(handle.dtype, handle.kind, device)
     key = ModelKey.of(handle.kind, handle.path, device=device, dtype=dtype)
-    with _cache().use(key, lambda: _load(handle, dtype)) as model:
+    raise_if_cancelled()
+    with _cache().use(key, lambda: _load(handle, dtype), work_bytes) as model:
+        raise_if_cancelled()
         yield model
 
 
@@ -231,7 +237,8 @@ def _cache():
     cache = shared_cache()
     if cache.residency is None:
         cache.residency = _ComfyResidency(cache)
-        cache.budget_bytes = int(CACHE_SHARE * management.get_total_memory(management.get_torch_device()))
+        devices = (torch.device("cpu"), management.get_torch_device())
+        cache.budget_bytes = {str(one): int(CACHE_SHARE * management.get_total_memory(one)) for one in devices}
     return cache
 
 
@@ -243,13 +250,18 @@ class _ComfyResidency:
         self._patchers: dict[ModelKey, _Patcher] = {}
         self._retired: list[_Patcher] = []
 
-    def admit(self, key: ModelKey, model: Any) -> None:
+    def admit(self, key: ModelKey, model: Any, work_bytes: int) -> None:
         self._retired.clear()
         patcher = self._patchers.get(key)
         if patcher is None:
             patcher = self._patchers[key] = _Patcher(key, model, lambda: self._cache.evict(key))
-        if not (patcher.stays_on_cpu and patcher in management.loaded_models()):
-            management.load_models_gpu([patcher])
+        if patcher.stays_on_cpu and patcher in management.loaded_models():
+            return
+        try:
+            management.load_models_gpu([patcher], memory_required=0 if patcher.stays_on_cpu else work_bytes)
+        except BaseException:  # out of memory: nothing of the model may stay, here or there
+            self._cache.evict(key)
+            raise
 
     def dropped(self, key: ModelKey) -> None:
         patcher = self._patchers.pop(key, None)
@@ -273,8 +285,9 @@ class _Patcher(comfy.model_patcher.ModelPatcher):
     """Stands for one cached model in ComfyUI's memory manager.
 
     ComfyUI unloads by moving weights to the CPU's memory; here they go back to the disk they are mapped from. A model
-    that is meant for the CPU while ComfyUI uses a GPU is registered with the GPU at no size: it takes no room there,
-    and "unload models" reaches it.
+    that is meant for the CPU while ComfyUI uses a GPU is registered with the GPU, so that "unload models" reaches it:
+    as one that lies there already and is larger than all that another node could want freed. Asked for a part, it
+    keeps its weights, which take no room there. (Under --disable-smart-memory ComfyUI always takes the whole.)
     """
 
     def __init__(self, key: ModelKey, model: Any, drop):
@@ -284,17 +297,15 @@ class _Patcher(comfy.model_patcher.ModelPatcher):
         self._may_stream = key.kind == "lm"
         self._drop = drop
         self._placement = None
-        self._total = model_bytes(model)
         registered = management.get_torch_device() if self.stays_on_cpu else device
-        super().__init__(HiggsAudioWeights(module, registered), registered, torch.device("cpu"), size=self._total)
         self._takes_room = registered == device
+        self._total = model_bytes(model) if self._takes_room else RAM_CLAIM
+        super().__init__(HiggsAudioWeights(module, registered), registered, torch.device("cpu"), size=self._total)
 
     def model_size(self) -> int:
-        return self._total if self._takes_room else 0
+        return self._total
 
     def loaded_size(self) -> int:
-        if not self._takes_room:
-            return 0
         if self.stays_on_cpu:
             return self._total
         return self._placement.resident_bytes if self._placement is not None else 0
@@ -305,18 +316,19 @@ class _Patcher(comfy.model_patcher.ModelPatcher):
             return 0
         from ..higgs_runtime.offload import Placement
 
-        room = before + extra_memory
-        if self._placement is not None:
-            self._placement.remove()
+        room, former = before + extra_memory, self._placement
         everything = room >= self._total or not self._may_stream
         self._placement = Placement(weights, device_to, None if everything else room)
+        if former is not None:
+            former.remove()
         return self.loaded_size() - before
 
     def partially_unload(self, device_to, memory_to_free=0, force_patch_weights=False) -> int:
-        return 0  # all or nothing: ComfyUI goes on to detach
+        return 0 if self._takes_room else memory_to_free  # all or nothing: at 0 ComfyUI goes on to detach
 
     def detach(self, unpatch_all=True):
-        if self.model.weights is not None:
+        # ComfyUI also detaches what it is about to load again, and what was deleted: with unpatch_all=False.
+        if unpatch_all and self.model.weights is not None:
             self._drop()
         return self.model
 

@@ -25,7 +25,7 @@ class HiggsDecodeCodes(io.ComfyNode):
     @classmethod
     def execute(cls, codec, codes) -> io.NodeOutput:
         progress = bridge.Progress(codes.frames)
-        with bridge.open_model(codec) as model:
+        with bridge.open_model(codec, lambda model: model.decode_bytes(codes.seconds)) as model:
             clip = model.decode(codes, on_progress=progress.update)
         progress.finish()
         return io.NodeOutput(bridge.audio_from_clip(clip))

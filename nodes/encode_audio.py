@@ -29,5 +29,8 @@ class HiggsEncodeAudio(io.ComfyNode):
     @classmethod
     def execute(cls, codec, audio) -> io.NodeOutput:
         clip = bridge.clip_from_audio(audio)
-        with bridge.open_model(codec) as model:
-            return io.NodeOutput(model.encode(clip))
+        progress = bridge.Progress(1)
+        with bridge.open_model(codec, lambda model: model.encode_bytes(clip.seconds)) as model:
+            codes = model.encode(clip, on_progress=progress.update)
+        progress.finish()
+        return io.NodeOutput(codes)

@@ -35,7 +35,10 @@ class HiggsGenerate(io.ComfyNode):
     def execute(cls, model, prompt, seed, max_seconds, **sampling) -> io.NodeOutput:
         from ..higgs_runtime import Sampling, build_prompt, generate
 
-        with bridge.open_model(model) as lm:
+        def cache_bytes(lm):
+            return working_bytes(lm, len(build_prompt(prompt, lm.tokenizer)) + max_seconds * lm.config.frame_rate)
+
+        with bridge.open_model(model, cache_bytes) as lm:
             max_frames = math.ceil(max_seconds * lm.config.frame_rate)
             settings = Sampling(seed=seed, max_frames=max_frames, **sampling)
             progress, done = bridge.Progress(max_frames), 0
@@ -50,6 +53,13 @@ class HiggsGenerate(io.ComfyNode):
         bridge.raise_if_cancelled()
         progress.finish()
         return io.NodeOutput(spoken.codes, report(spoken))
+
+
+def working_bytes(lm, positions: float) -> int:
+    """Keys and values of so many positions, and a quarter of that for what is computed beside them."""
+    shape = lm.config
+    per_position = 2 * shape.num_layers * shape.num_kv_heads * shape.head_dim * lm.dtype.itemsize
+    return math.ceil(1.25 * per_position * positions)
 
 
 def sampling_inputs() -> list[io.Input]:

@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from higgs_runtime.errors import CheckpointError
-from higgs_runtime.model_cache import ModelCache, ModelKey, checkpoint_files, model_bytes
+from higgs_runtime.model_cache import ModelCache, ModelKey, file_stats, model_bytes
 
 KIB = 1024
 
 
-def make_key(name: str, file_bytes: int = 0, mtime: int = 1) -> ModelKey:
-    return ModelKey("lm", f"/models/{name}", (("model.safetensors", file_bytes, mtime),), "cpu", "torch.float32")
+def make_key(name: str, file_bytes: int = 0, mtime: int = 1, device: str = "cpu") -> ModelKey:
+    return ModelKey("lm", f"/models/{name}", (("model.safetensors", file_bytes, mtime),), device, "torch.float32")
 
 
 def make_model(kib: int = 1) -> torch.nn.Module:
@@ -135,6 +135,17 @@ def test_model_larger_than_the_budget_stays_until_the_next():
     assert held_names(cache) == ["b"]
 
 
+def test_each_device_has_its_own_budget():
+    cache = ModelCache(budget_bytes={"cuda:0": 2 * KIB})
+    for name in "abc":
+        use_once(cache, make_key(name))  # in ordinary memory, without a limit here
+    for name in "xy":
+        use_once(cache, make_key(name, device="cuda:0"))
+    assert held_names(cache) == ["a", "b", "c", "x", "y"]
+    use_once(cache, make_key("z", device="cuda:0"))
+    assert held_names(cache) == ["a", "b", "c", "y", "z"]
+
+
 def test_models_in_use_are_never_dropped():
     cache = ModelCache(budget_bytes=KIB)
     with cache.use(make_key("a"), make_model):
@@ -173,8 +184,8 @@ def test_residency_sees_each_use_and_each_drop():
         def __init__(self):
             self.calls = []
 
-        def admit(self, key, model):
-            self.calls.append(("admit", key.path, isinstance(model, torch.nn.Module)))
+        def admit(self, key, model, work_bytes):
+            self.calls.append(("admit", key.path, isinstance(model, torch.nn.Module), work_bytes))
 
         def dropped(self, key):
             self.calls.append(("dropped", key.path))
@@ -182,9 +193,44 @@ def test_residency_sees_each_use_and_each_drop():
     manager = Manager()
     cache = ModelCache(residency=manager)
     use_once(cache, make_key("a"))
-    use_once(cache, make_key("a"))
+    with cache.use(make_key("a"), make_model, work_bytes=lambda model: 2 * model.weight.numel()):
+        pass
     cache.clear()
-    assert manager.calls == [("admit", "/models/a", True)] * 2 + [("dropped", "/models/a")]
+    assert manager.calls == [
+        ("admit", "/models/a", True, 0), ("admit", "/models/a", True, KIB // 2), ("dropped", "/models/a"),
+    ]
+
+
+@pytest.mark.parametrize("failing", ["callback", "residency"])
+def test_a_failing_drop_is_raised_and_hangs_nobody(failing):
+    class Manager:
+        def __init__(self):
+            self.dropped_names = []
+
+        def admit(self, key, model, work_bytes):
+            pass
+
+        def dropped(self, key):
+            self.dropped_names.append(key.path[-1])
+            if failing == "residency":
+                raise RuntimeError("graph not freed")
+
+    def fail():
+        raise RuntimeError("graph not freed")
+
+    manager = Manager()
+    cache = ModelCache(budget_bytes=2 * KIB, residency=manager)
+    freed = []
+    for name in "ab":
+        use_once(cache, make_key(name))
+        cache.on_evict(make_key(name), fail if failing == "callback" else list)
+        cache.on_evict(make_key(name), lambda name=name: freed.append(name))
+    with pytest.raises(RuntimeError, match="graph not freed"):
+        use_once(cache, make_key("c", file_bytes=2 * KIB))
+    assert sorted(manager.dropped_names) == sorted(freed) == ["a", "b"]
+    assert cache.stats().models == ()
+    run_threads([lambda: use_once(cache, make_key("c", file_bytes=2 * KIB))])
+    assert held_names(cache) == ["c"]
 
 
 def test_changed_checkpoint_replaces_the_old_one(tmp_path):
@@ -198,6 +244,14 @@ def test_changed_checkpoint_replaces_the_old_one(tmp_path):
     assert after != before
     use_once(cache, after)
     assert [key for key, _, _ in cache.stats().models] == [after]
+
+
+def test_changed_checkpoint_leaves_with_its_last_user():
+    cache = ModelCache()
+    with cache.use(make_key("a", mtime=1), make_model):
+        use_once(cache, make_key("a", mtime=2))
+        assert len(cache.stats().models) == 2
+    assert [key for key, _, _ in cache.stats().models] == [make_key("a", mtime=2)]
 
 
 def test_key_tells_devices_dtypes_and_quantizations_apart(tmp_path):
@@ -216,7 +270,7 @@ def test_path_and_link_to_it_are_one_model(tmp_path):
 
 def test_missing_checkpoint_is_an_error_with_its_path(tmp_path):
     with pytest.raises(CheckpointError, match="gone"):
-        checkpoint_files(tmp_path / "gone")
+        file_stats(tmp_path / "gone")
 
 
 def test_shared_weights_count_once():
@@ -228,9 +282,9 @@ def test_shared_weights_count_once():
 
 
 def run_threads(targets):
-    threads = [threading.Thread(target=target) for target in targets]
+    threads = [threading.Thread(target=target, daemon=True) for target in targets]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(timeout=20)
-        assert not thread.is_alive()
+        assert not thread.is_alive(), "hangs"

@@ -6,6 +6,9 @@ import gc
 import subprocess
 import sys
 import weakref
+from dataclasses import replace
+from importlib import import_module
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -160,7 +163,7 @@ LAYER_BYTES = 16 * 16 * 4
 
 @pytest.fixture
 def opened(bridge, monkeypatch, tmp_path):
-    """Opens a stand-in model through the bridge; its loads are counted."""
+    """Opens a stand-in model through the bridge; its loads are counted, and where its weights are is looked at."""
     (tmp_path / "model.safetensors").write_bytes(b"")
     loads = []
 
@@ -171,8 +174,9 @@ def opened(bridge, monkeypatch, tmp_path):
     monkeypatch.setattr(bridge, "_load", load)
     handle = bridge.ModelHandle("lm", str(tmp_path))
 
-    def open_once():
-        with bridge.open_model(handle) as model:
+    def open_once(device="auto", work_bytes=None):
+        with bridge.open_model(replace(handle, device=device), work_bytes) as model:
+            open_once.places = {parameter.device.type for parameter in model.parameters()}
             return weakref.ref(model)
 
     open_once.loads = loads
@@ -223,6 +227,140 @@ def test_dropping_from_our_cache_leaves_nothing_with_comfyui(bridge, opened):
     management.cleanup_models()
     assert all(patcher is None or patcher.model_size() == 0 for patcher in management.loaded_models())
     assert opened()() is not None
+
+
+@pytest.fixture
+def gpu(bridge, monkeypatch):
+    """A ComfyUI on a GPU of 24 GB, the meta device in its place; yields its free bytes, to be changed."""
+    import comfy.model_management as management
+
+    free = [20e9]
+    monkeypatch.setattr(management, "get_torch_device", lambda: torch.device("meta"))
+    monkeypatch.setattr(management, "get_total_memory", lambda device=None: 24e9 if device.type == "meta" else 64e9)
+    monkeypatch.setattr(management, "should_use_bf16", lambda device: True)
+    monkeypatch.setattr(management, "get_free_memory", lambda device=None, torch_free_too=False: (
+        (free[0], free[0]) if torch_free_too else free[0]))
+    yield free
+    bridge._cache().clear()
+
+
+def registered():
+    """The patchers of our models that ComfyUI holds, those not counted whose weights are gone."""
+    import comfy.model_management as management
+
+    return [one for one in management.loaded_models() if one is not None and one.model.weights is not None]
+
+
+def test_gpu_keeps_the_model_from_use_to_use(gpu, opened):
+    models = [opened() for _ in range(6)]
+    assert len(opened.loads) == 1 and opened.places == {"meta"}
+    assert len({id(model()) for model in models}) == 1
+    assert len(registered()) == 1
+
+
+@pytest.mark.parametrize("demand", ["unload all", "a little", "smart memory off"])
+def test_gpu_gives_the_model_up_when_comfyui_wants_the_memory(gpu, opened, monkeypatch, demand):
+    import comfy.model_management as management
+
+    opened(), opened()
+    gpu[0] = 2e9
+    monkeypatch.setattr(management, "DISABLE_SMART_MEMORY", demand == "smart memory off")
+    if demand == "unload all":
+        management.unload_all_models()
+    else:
+        management.free_memory(gpu[0] + 100, torch.device("meta"))
+    assert registered() == []
+    opened()
+    assert len(opened.loads) == 2
+
+
+def test_gpu_model_in_use_survives_a_deleted_patcher(gpu, bridge, opened):
+    opened()
+    [patcher] = bridge._cache().residency._patchers.values()
+    patcher.__del__()
+    opened()
+    assert len(opened.loads) == 1
+
+
+def test_gpu_too_small_for_the_weights_leaves_nothing_behind(gpu, bridge, opened, monkeypatch):
+    offload = sys.modules[f"{PACK}.higgs_runtime.offload"]
+    moved = []
+
+    def full(original, new):
+        moved.append(new)
+        if len(moved) == 3:
+            raise torch.OutOfMemoryError("the GPU is full")
+        return like(original, new)
+
+    like = offload._like
+    monkeypatch.setattr(offload, "_like", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        opened()
+    assert bridge._cache().stats().models == () and not bridge._cache().residency._patchers
+    assert registered() == []
+    opened()  # there is room now
+    assert len(opened.loads) == 2 and opened.places == {"meta"}
+
+
+def test_gpu_room_for_work_is_asked_for(gpu, opened, monkeypatch):
+    import comfy.model_management as management
+
+    asked = []
+    monkeypatch.setattr(management, "free_memory", lambda size, device, *_: asked.append(size) or [])
+    opened(work_bytes=lambda model: 3_000_000_000 + len(model.layers))
+    assert max(asked) >= 3_000_000_004 + management.extra_reserved_memory()
+    asked.clear()
+    opened()
+    assert max(asked) < 3_000_000_000
+
+
+def test_generate_asks_for_its_key_value_cache(runtime):
+    shape = SimpleNamespace(num_layers=3, num_kv_heads=2, head_dim=8)
+    KVCache = import_module(f"{PACK}.higgs_runtime.kv_cache").KVCache
+    cache = KVCache(shape, 1000, dtype=torch.bfloat16)
+    lm = SimpleNamespace(config=shape, dtype=torch.bfloat16)
+    held = cache.keys.nbytes + cache.values.nbytes
+    assert held < sys.modules[f"{PACK}.nodes.generate"].working_bytes(lm, 1000) < 1.5 * held
+
+
+def test_model_in_ordinary_memory_stays_when_another_node_wants_the_gpu(gpu, opened):
+    import comfy.model_management as management
+
+    opened("cpu"), opened("gpu")
+    assert len(opened.loads) == 2
+    gpu[0] = 2e9
+    management.free_memory(23e9, torch.device("meta"))
+    assert len(registered()) == 1, "the one on the GPU is gone"
+    opened("cpu")
+    assert len(opened.loads) == 2 and opened.places == {"cpu"}
+    management.unload_all_models()
+    assert registered() == []
+    opened("cpu")
+    assert len(opened.loads) == 3
+
+
+def test_budget_is_a_share_of_each_devices_memory(gpu, bridge, monkeypatch):
+    for name in ("residency", "budget_bytes"):
+        monkeypatch.setattr(bridge.shared_cache(), name, None)  # as before the first use
+    assert bridge._cache().budget_bytes == {"meta": int(0.8 * 24e9), "cpu": int(0.8 * 64e9)}
+
+
+def test_cancel_acts_before_a_model_is_loaded_and_after(bridge, opened, monkeypatch):
+    import comfy.model_management as management
+
+    management.interrupt_current_processing()
+    with pytest.raises(management.InterruptProcessingException):
+        opened()
+    assert opened.loads == []
+
+    def load(handle, dtype):
+        management.interrupt_current_processing()
+        return Model()
+
+    monkeypatch.setattr(bridge, "_load", load)
+    with pytest.raises(management.InterruptProcessingException):
+        opened()
+    assert opened() is not None, "the model is loaded, and free to be used"
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from higgs_runtime import offload
 from higgs_runtime.offload import Placement
 
 LAYER_BYTES = (8 * 8 + 8) * 4
@@ -56,6 +57,37 @@ def test_a_failing_layer_goes_home_too():
     with pytest.raises(RuntimeError):
         net.layers[0](torch.zeros(1, 5, device="meta"))
     assert homes(net)["layers.0.weight"] == "cpu"
+
+
+@pytest.mark.parametrize("room_bytes", [None, LAYER_BYTES + 8 * 4])
+def test_a_device_that_is_too_small_leaves_everything_as_it_was(monkeypatch, room_bytes):
+    net = Net()
+    before = dict(net.named_parameters()), homes(net)
+    moved, streamed = [], []
+
+    def full(placement, layer):  # the layers before have found their places by then
+        if layer is net.layers[2]:
+            raise torch.OutOfMemoryError("full")
+        streamed.append(layer)
+        stream(placement, layer)
+
+    def full_later(original, new):
+        moved.append(new)
+        if len(moved) == 5:
+            raise torch.OutOfMemoryError("full")
+        return like(original, new)
+
+    stream, like = Placement._stream, offload._like
+    if room_bytes is None:
+        monkeypatch.setattr(offload, "_like", full_later)
+    else:
+        monkeypatch.setattr(Placement, "_stream", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        Placement(net, "meta", room_bytes)
+    assert moved or streamed
+    assert homes(net) == before[1]
+    assert all(parameter is before[0][name] for name, parameter in net.named_parameters())
+    assert not any(layer._forward_hooks or layer._forward_pre_hooks for layer in net.layers)
 
 
 def test_streaming_changes_no_result_and_can_be_taken_away():

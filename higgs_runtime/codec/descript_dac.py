@@ -7,6 +7,7 @@ the package's own release files; they are read without running pickled code.
 from __future__ import annotations
 
 import inspect
+import math
 import pickle
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from torch.nn import functional
 from ..checkpoint_files import assign_strict
 from ..errors import CheckpointError, MissingExtraError
 from .interface import Codec, check_finite
-from .windows import decoder_context, encode_windows, encoder_context
+from .windows import activation_bytes, encode_windows, encoder_context
 
 ENCODE_WINDOW_SECONDS = 20.0
 
@@ -33,7 +34,7 @@ class DacCodec(Codec):
 
     def __init__(self, module: nn.Module):
         hop = int(module.hop_length)
-        super().__init__(module, decoder_context(module.decoder, hop), hop)
+        super().__init__(module, module.decoder, hop)
         self._encode_context = encoder_context(module.encoder, hop)
 
     @classmethod
@@ -72,6 +73,13 @@ class DacCodec(Codec):
     @property
     def codebook_size(self) -> int:
         return int(self.module.codebook_size)
+
+    def encode_bytes(self, seconds: float) -> int:
+        return activation_bytes(self.module.encoder, self.sample_rate, min(seconds, ENCODE_WINDOW_SECONDS))
+
+    def _encode_steps(self, seconds: float) -> list[tuple[nn.Module, int]]:
+        windows = math.ceil(seconds / ENCODE_WINDOW_SECONDS)
+        return [(part, windows) for part in (*self.module.encoder.block, *self.module.quantizer.quantizers)]
 
     def _encode_wave(self, wave: torch.Tensor) -> torch.Tensor:
         wave = wave / wave.abs().max().clamp(min=1.0)

@@ -7,6 +7,7 @@ Letters in shapes: K codebooks, F frames, T samples, D latent width.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import torch
@@ -20,7 +21,7 @@ from .interface import Codec, check_finite
 from .quantizer import ResidualQuantizer
 from .resample import sinc_resample
 from .semantic import SemanticEncoder, build_hubert, hubert_features, shortest_wave
-from .windows import decoder_context, encode_windows, encoder_context
+from .windows import activation_bytes, encode_windows, encoder_context
 
 MODEL_TYPE = "higgs_audio_v2_tokenizer"
 ACOUSTIC_WINDOW_SECONDS = 60.0
@@ -58,7 +59,7 @@ class HiggsCodec(Codec):
     max_encode_seconds = 300.0
 
     def __init__(self, module: HiggsTokenizer, config: HiggsCodecConfig):
-        super().__init__(module, decoder_context(module.acoustic_decoder, config.hop), config.hop)
+        super().__init__(module, module.acoustic_decoder, config.hop)
         self.config = config
         self._encode_context = encoder_context(module.acoustic_encoder, config.hop)
 
@@ -102,6 +103,19 @@ class HiggsCodec(Codec):
     @property
     def codebook_size(self) -> int:
         return self.config.codebook_size
+
+    def encode_bytes(self, seconds: float) -> int:
+        heard = activation_bytes(self.module.semantic_model.feature_extractor, self.config.semantic_rate, seconds)
+        window = min(seconds, ACOUSTIC_WINDOW_SECONDS)
+        return max(heard, activation_bytes(self.module.acoustic_encoder, self.sample_rate, window))
+
+    def _encode_steps(self, seconds: float) -> list[tuple[nn.Module, int]]:
+        hubert, windows = self.module.semantic_model, math.ceil(seconds / ACOUSTIC_WINDOW_SECONDS)
+        return [
+            *((layer, 1) for layer in (*hubert.feature_extractor.conv_layers, *hubert.encoder.layers)),
+            *((block, windows) for block in self.module.acoustic_encoder.block),
+            *((level.project_in, 1) for level in self.module.quantizer.quantizers),
+        ]
 
     def _encode_wave(self, wave: torch.Tensor) -> torch.Tensor:
         place = self.module.fc.weight

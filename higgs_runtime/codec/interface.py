@@ -6,7 +6,7 @@ Letters in shapes: K codebooks, F frames, C channels, T samples.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import nn
@@ -14,13 +14,11 @@ from torch import nn
 from ..audio import AudioClip, resample, to_mono
 from ..errors import AudioError
 from ..types import Codes
-from .windows import Context, decode_windows
+from .steps import OnProgress, told
+from .windows import activation_bytes, decode_windows, decoder_context
 
 DECODE_WINDOW_SECONDS = 10.0
 FRAME_RATE_TOLERANCE = 0.01  # relative: 86.1 and 86.13 are the same rate
-
-OnProgress = Callable[[int, int], None]
-
 
 class Codec(ABC):
     """An audio codec: its weights in `module`, and how to go to codes and back.
@@ -35,10 +33,11 @@ class Codec(ABC):
 
     max_encode_seconds: float
 
-    def __init__(self, module: nn.Module, decode_context: Context, hop: int):
+    def __init__(self, module: nn.Module, decoder: nn.Module, hop: int):
         self.module = module.eval()
         self.hop = hop
-        self._decode_context = decode_context
+        self._decoder = decoder
+        self._decode_context = decoder_context(decoder, hop)
 
     @property
     @abstractmethod
@@ -61,18 +60,28 @@ class Codec(ABC):
         return self.sample_rate / self.hop
 
     @abstractmethod
+    def encode_bytes(self, seconds: float) -> int:
+        """About what `encode` takes beside the weights for a clip of this length (see windows.activation_bytes)."""
+
+    @abstractmethod
     def _encode_wave(self, wave: torch.Tensor) -> torch.Tensor:
         """Mono float32 samples [T], T >= 1, at the codec's rate, on the CPU -> ids [K, F]."""
+
+    @abstractmethod
+    def _encode_steps(self, seconds: float) -> list[tuple[nn.Module, int]]:
+        """The modules whose calls are the steps of `_encode_wave`, each with how often it is called."""
 
     @abstractmethod
     def _decode_ids(self, ids: torch.Tensor) -> torch.Tensor:
         """ids [K, F], F >= 1, on the CPU -> samples [C, about F * hop]."""
 
-    def encode(self, clip: AudioClip) -> Codes:
+    def encode(self, clip: AudioClip, *, on_progress: OnProgress | None = None) -> Codes:
         """Turns a clip into codes: mixed down to mono and resampled to `sample_rate` first.
 
         Args:
             clip: any channel count and rate, 1 sample to `max_encode_seconds`.
+            on_progress: called with (steps done, steps in all) after resampling and after each layer, window and
+                codebook; what it raises ends the call.
 
         Returns:
             Codes with ids [K, F] on the CPU.
@@ -82,7 +91,7 @@ class Codec(ABC):
         """
         self._check_clip(clip)
         mono = resample(to_mono(clip), self.sample_rate)
-        with torch.no_grad():
+        with torch.no_grad(), told(on_progress, self._encode_steps(mono.seconds)):
             ids = self._encode_wave(mono.samples[0])
         return Codes(ids.long().cpu(), self.frame_rate, self.codebook_size)
 
@@ -135,6 +144,11 @@ class Codec(ABC):
 
         for _, samples in self._windows(checked_ids()):
             yield AudioClip(samples, self.sample_rate)
+
+    def decode_bytes(self, seconds: float) -> int:
+        """About what `decode` takes beside the weights for so much audio; it grows up to one window."""
+        context = (self._decode_context.left + self._decode_context.right) / self.frame_rate
+        return activation_bytes(self._decoder, self.frame_rate, min(seconds, DECODE_WINDOW_SECONDS + context))
 
     def _windows(self, chunks: Iterable[torch.Tensor]) -> Iterator[tuple[int, torch.Tensor]]:
         window = max(1, round(DECODE_WINDOW_SECONDS * self.frame_rate))

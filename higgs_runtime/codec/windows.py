@@ -6,11 +6,14 @@ Letters in shapes: K codebooks, F frames, C channels, T samples.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import nn
+
+LIVE_COPIES = 6  # of the widest activation; 5 to 6 were counted in the released and in small codecs
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,20 @@ def encoder_context(encoder: nn.Module, hop: int) -> Context:
     """Frames' worth of samples around a frame's own hop samples that the frame depends on."""
     low, high = _needed_inputs(encoder, 0, 0)
     return Context(left=max(0, -(low // hop)), right=max(0, -((hop - 1 - high) // hop)))
+
+
+def activation_bytes(network: nn.Module, rate: float, seconds: float) -> int:
+    """About what a chain of convolutions computes at once: LIVE_COPIES of its widest activation, in float32.
+
+    Args:
+        network: its convolutions must be registered in the order in which they run.
+        rate: steps per second of what goes in.
+    """
+    widest = 0.0
+    for layer in _convolutions(network):
+        rate = rate * layer.stride[0] if isinstance(layer, nn.ConvTranspose1d) else rate / layer.stride[0]
+        widest = max(widest, layer.out_channels * rate)
+    return math.ceil(LIVE_COPIES * 4 * widest * seconds)
 
 
 def decode_windows(
@@ -114,11 +131,14 @@ def encode_windows(
 
 def _needed_inputs(network: nn.Module, low: int, high: int) -> tuple[int, int]:
     """Inputs that the outputs low..high of a chain of convolutions depend on."""
-    layers = [layer for layer in network.modules() if isinstance(layer, (nn.Conv1d, nn.ConvTranspose1d))]
-    for layer in reversed(layers):
+    for layer in reversed(_convolutions(network)):
         stride, padding, reach = layer.stride[0], layer.padding[0], layer.dilation[0] * (layer.kernel_size[0] - 1)
         if isinstance(layer, nn.ConvTranspose1d):
             low, high = -((reach - low - padding) // stride), (high + padding) // stride
         else:
             low, high = low * stride - padding, high * stride - padding + reach
     return low, high
+
+
+def _convolutions(network: nn.Module) -> list[nn.Conv1d | nn.ConvTranspose1d]:
+    return [layer for layer in network.modules() if isinstance(layer, (nn.Conv1d, nn.ConvTranspose1d))]

@@ -9,13 +9,16 @@ import time
 import pytest
 import requests
 import soundfile
+import torch
 from helpers_server import PACK_FOLDER, Refused
 from helpers_workflow import read_workflow
+
+from higgs_runtime import load_model
+from higgs_runtime.model_cache import model_bytes
 
 SECONDS = 1.0
 WORKFLOWS = ["clone_voice", "codec_round_trip", "text_to_speech", "two_voice_dialogue"]
 CANCEL_LIMIT_S = 1.0
-LARGE_BYTES = 128_256 * 512 * 2  # of the large model's text embedding in bfloat16
 
 
 def workflow(name: str, **changes) -> dict:
@@ -96,6 +99,23 @@ def test_cancel_ends_a_generation_at_once_and_the_server_goes_on(client):
     assert client.run(workflow("text_to_speech", seed=6)).error is None
 
 
+@pytest.mark.parametrize("stage", ["HiggsEncodeAudio", "HiggsDecodeCodes"])
+def test_cancel_ends_the_codecs_work_at_once_and_the_server_goes_on(client, server, stage):
+    rate, seconds = 24_000, 150
+    soundfile.write(server.base / "input" / "long.wav", [0.1, -0.1] * (rate * seconds // 2), rate)
+    prompt = set_input(workflow("codec_round_trip"), "HiggsLoadAudio", audio="long.wav")
+    [node] = node_ids(prompt, stage)
+    run = client.queue(prompt)
+    client.follow(run, until=lambda kind, data: kind == "progress" and data["node"] == node and data["value"] > 0)
+    asked = time.monotonic()
+    client.interrupt()
+    client.follow(run)
+    assert time.monotonic() - asked < CANCEL_LIMIT_S
+    [interrupted] = run.of_type("execution_interrupted")
+    assert interrupted["node_id"] == node
+    assert client.run(workflow("codec_round_trip")).error is None
+
+
 def test_unchanged_graph_comes_from_comfyuis_cache(client):
     prompt = workflow("clone_voice", seed=9)
     assert client.run(prompt).executed
@@ -115,15 +135,18 @@ def test_replaced_input_file_is_loaded_again(client, server, tmp_path):
 
 
 def test_free_gives_the_models_memory_back(client, server):
+    large = load_model(server.base / "models" / "higgs_audio" / "large", dtype=torch.bfloat16)
+    expected = 0.9 * model_bytes(large)
+    del large
     prompt = set_input(workflow("text_to_speech", seed=1), "HiggsLoadModel", checkpoint="large", dtype="bfloat16")
     assert client.run(prompt).error is None
     loaded = server.memory_bytes()
     client.free()
     deadline = time.monotonic() + 10
-    while server.memory_bytes() > loaded - LARGE_BYTES and time.monotonic() < deadline:
+    while server.memory_bytes() > loaded - expected and time.monotonic() < deadline:
         time.sleep(0.1)
     freed = loaded - server.memory_bytes()
-    assert freed >= LARGE_BYTES, f"{freed / 2**20:.0f} of {LARGE_BYTES / 2**20:.0f} MiB came back"
+    assert freed >= expected, f"{freed / 2**20:.0f} MiB came back, expected {expected / 2**20:.0f}"
     assert client.run(prompt).error is None  # and it loads again
 
 
