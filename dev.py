@@ -13,34 +13,24 @@ if sys.version_info < (3, 10):
     sys.exit("dev.py needs Python 3.10 or newer; this is %d.%d. Run it with a newer one." % sys.version_info[:2])
 
 import argparse
-import hashlib
 import json
-import math
-import shutil
 import signal
-import struct
 import subprocess
-import tempfile
 import time
-import wave
 import webbrowser
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT / "tools"))
 
-from dev_env import StepFailed, child_env, ensure_browser, ensure_env, ensure_old_env, run_step, say, venv_python  # noqa: E402
+from dev_demo import GRAPHS, HUM_WORDS, MAX_SECONDS, about_sound, furnish, put_voice  # noqa: E402
+from dev_env import COMFYUI, StepFailed, child_env, ensure_browser, ensure_env, ensure_old_env, say, venv_python  # noqa: E402
 from dev_server import Server  # noqa: E402
 
 DEMO = ROOT / ".demo"
 WORKFLOW = ROOT / "workflows" / "api" / "clone_voice.json"
-CHECKPOINTS = ("higgs-random-lm", "higgs-random-codec")
-TOKENIZER = Path("comfy", "text_encoders", "llama_tokenizer", "tokenizer.json")  # Llama 3's, in every ComfyUI
-SAMPLE_VOICE = ROOT.parent / "shared" / "voices" / "en_woman.wav"  # a spoken sentence, where there is one
-DEMO_RENDER_S = 900
-DEMO_SECONDS = "5"  # a random model may never end its speech by itself
+DEMO_RENDER_S = 3600  # a released model on a CPU takes its time
 DEMO_TEXT = "Seven small boats left the harbour before sunrise."
-DEMO_TRANSCRIPT = "One, two, three, four, five, six."
 AUDIO_SUFFIXES = {".flac", ".wav", ".mp3", ".opus", ".ogg"}
 FAST_TESTS = "not slow and not comfyui and not gpu and not web"
 
@@ -54,11 +44,10 @@ def demo(options: argparse.Namespace) -> int:
         raise StepFailed("A voice needs its words.", 'Give both: --voice clip.wav --transcript "what is said in it".')
     started = time.monotonic()
     tree = ensure_env()
-    ensure_random_checkpoints(tree)
-    voice, transcript = choose_voice(options)
-    clip = put_voice(tree, voice)
+    pair = furnish(tree)
+    clip, transcript = put_voice(tree, options)
     workflow = json.loads(WORKFLOW.read_text(encoding="utf-8"))
-    inputs = demo_inputs(clip, transcript, options.text)
+    inputs = demo_inputs(pair, clip, transcript, options.text)
     settings = as_settings(workflow, inputs)
     DEMO.mkdir(exist_ok=True)
     with Server(tree, log=DEMO / "comfyui.log") as server:
@@ -72,32 +61,23 @@ def demo(options: argparse.Namespace) -> int:
     say(f"\nRendered in {seconds:.1f} s ({time.monotonic() - started:.1f} s in all):")
     for file in files:
         say(f"    {file}")
-    say("What you hear is NOISE: the demo's model is a small random one in the released layout, it never learned to\n"
-        "speak. Put a released checkpoint under models/higgs_audio for speech (see README.md).\n"
-        "The same graph in the editor: python dev.py comfy")
+    say(about_sound(pair))
+    if transcript == HUM_WORDS:
+        say('The reference is a synthetic hum; your own: --voice clip.wav --transcript "what is said in it".')
+    say("The example workflows in the editor, ready to run: python dev.py comfy")
     return 0
 
 
-def choose_voice(options: argparse.Namespace) -> tuple[Path | None, str]:
-    """The clip and what it says: the person's own, else the sample clip beside the project, else None for a hum."""
-    if options.voice:
-        return Path(options.voice).expanduser(), options.transcript
-    words = SAMPLE_VOICE.with_suffix(".txt")
-    if SAMPLE_VOICE.is_file() and words.is_file():
-        return SAMPLE_VOICE, words.read_text(encoding="utf-8").strip()
-    return None, DEMO_TRANSCRIPT
-
-
-def demo_inputs(clip: str, transcript: str, text: str) -> dict[tuple[str, str], str]:
+def demo_inputs(pair: tuple[str, str], clip: str, transcript: str, text: str) -> dict[tuple[str, str], str]:
     """What the demo sets in the workflow, by node class and input."""
-    model, codec = CHECKPOINTS
+    model, codec = pair
     return {
         ("HiggsLoadModel", "checkpoint"): model,
         ("HiggsLoadCodec", "checkpoint"): codec,
         ("HiggsLoadAudio", "audio"): clip,
         ("HiggsVoice", "transcript"): transcript,
         ("HiggsChatMLPrompt", "text"): text,
-        ("HiggsGenerate", "max_seconds"): DEMO_SECONDS,
+        ("HiggsGenerate", "max_seconds"): str(MAX_SECONDS[pair]),
     }
 
 
@@ -111,55 +91,6 @@ def as_settings(workflow: dict, inputs: dict[tuple[str, str], str]) -> list[str]
                              "The workflow and dev.py's demo_inputs have to agree.")
         settings += [f"{key}.{name}={value}" for key in ids]
     return settings
-
-
-def ensure_random_checkpoints(tree: Path) -> None:
-    """Small random checkpoints among the tree's models, made anew when their tool changes."""
-    tool = ROOT / "tools" / "make_random_checkpoint.py"
-    models = tree / "models" / "higgs_audio"
-    stamp = models / CHECKPOINTS[-1] / "made-by-dev"
-    wanted = hashlib.sha256(tool.read_bytes() + (tool.parent / "random_codec.py").read_bytes()).hexdigest()[:16]
-    if stamp.is_file() and stamp.read_text() == wanted:
-        return
-    models.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="higgs-demo-") as temp:
-        command = [str(venv_python()), str(tool), "--out", temp, "--tokenizer", str(tree / TOKENIZER)]
-        run_step(f"making small random checkpoints in {models}", command, "The lines above say why.", child_env(tree))
-        (Path(temp) / CHECKPOINTS[-1] / stamp.name).write_text(wanted)
-        for name in CHECKPOINTS:  # the stamped one last: a half-done move is done again
-            shutil.rmtree(models / name, ignore_errors=True)
-            shutil.move(str(Path(temp) / name), str(models / name))
-
-
-def put_voice(tree: Path, source: Path | None) -> str:
-    """Put the reference clip into ComfyUI's input folder and return its name there."""
-    folder = tree / "input"
-    folder.mkdir(exist_ok=True)
-    if source is None:
-        write_hum(folder / "higgs_demo_hum.wav")
-        return "higgs_demo_hum.wav"
-    if not source.is_file():
-        raise StepFailed(f"There is no file '{source}'.", "Give the path of an audio file after --voice.")
-    name = f"higgs_demo_voice{source.suffix.lower()}"
-    shutil.copyfile(source, folder / name)
-    return name
-
-
-def write_hum(path: Path, seconds: float = 3.0, rate: int = 24000) -> None:
-    """A voice-like hum: a gliding 120 Hz tone with harmonics shaped by two formants, in six syllables."""
-    weights = [(k, sum(math.exp(-(((120 * k - f) / 200) ** 2)) for f in (600, 1200)) + 0.1) for k in range(1, 16)]
-    peak = sum(weight for _, weight in weights)
-    samples, phase = [], 0.0
-    for n in range(int(seconds * rate)):
-        at = n / rate
-        phase += 2 * math.pi * (120 + 15 * math.sin(2 * math.pi * 0.7 * at)) / rate
-        syllable = math.sin(math.pi * 2 * at) ** 2
-        samples.append(int(20000 * syllable / peak * sum(w * math.sin(k * phase) for k, w in weights)))
-    with wave.open(str(path), "wb") as sink:
-        sink.setnchannels(1)
-        sink.setsampwidth(2)
-        sink.setframerate(rate)
-        sink.writeframes(struct.pack(f"<{len(samples)}h", *samples))
 
 
 def render(tree: Path, server: Server, settings: list[str]) -> None:
@@ -203,12 +134,16 @@ def test(options: argparse.Namespace) -> int:
 def comfy(options: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
     tree = ensure_env()
-    if not options.own_models:
-        ensure_random_checkpoints(tree)
+    pair = None
+    if not options.own_models and (tree == COMFYUI or (tree / GRAPHS).is_dir()):  # ours, or `demo` was run on it
+        pair = furnish(tree)
     with Server(tree, port=options.port) as server:
         if server.port != options.port:
             say(f"[dev] port {options.port} is taken; using {server.port}")
-        say(f"[dev] the editor is at {server.url} (Ctrl-C ends the server)")
+        say(f"\n[dev] The editor is at {server.url} (Ctrl-C ends the server).")
+        if pair:
+            say(f"[dev] There: Workflows at the left (key w) > {GRAPHS.name} > clone_voice, then the button Run.\n"
+                f"      (Close the window with templates that ComfyUI shows at the first start.)\n{about_sound(pair)}")
         if not options.no_browser:
             webbrowser.open(server.url)
         return server.child.wait()
@@ -251,7 +186,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add = commands.add_parser("comfy", help="serve ComfyUI with the pack and open the editor")
     add.add_argument("--port", type=int, default=8188)
     add.add_argument("--no-browser", action="store_true")
-    add.add_argument("--own-models", action="store_true", help="do not add the small random checkpoints")
+    add.add_argument("--own-models", action="store_true", help="add no checkpoints, sample clips and workflows")
     add.set_defaults(run=comfy)
     commands.add_parser("lint", help="ruff check (its own options after --)").set_defaults(run=lint)
     add = commands.add_parser("bench", help="run a benchmark; without a name, list them")

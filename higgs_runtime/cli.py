@@ -8,18 +8,20 @@ import math
 import os
 import signal
 import sys
+import tempfile
 import time
 from pathlib import Path
 
-from .errors import HiggsError, SettingError
+from .comfy_client import EXAMPLE
+from .errors import AudioError, HiggsError, SettingError
 
 FRAME_RATE = 25  # frames a second of every released Higgs model
 
-EPILOG = """examples:
+EPILOG = f"""examples:
   higgs models
   higgs say "Good morning." -o morning.flac
   higgs say "Good morning." --voice clip.wav --transcript "What the clip says." -o morning.flac
-  higgs render workflows/api/clone_voice.json --set "Load Audio.audio=@clip.wav" -o renders
+  higgs render workflows/api/clone_voice.json {EXAMPLE} -o renders
 """
 
 
@@ -72,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("--server", default="http://127.0.0.1:8188", help="default: %(default)s")
     render.add_argument(
         "--set", action="append", default=[], metavar="NODE.INPUT=VALUE", dest="assignments",
-        help="change an input; NODE is an id or a title; @file uploads a file",
+        help="change an input; NODE is an id or a title; for audio, image, video and file inputs @path uploads a file",
     )
     render.add_argument("-o", "--output", type=Path, default=Path("."), help="folder for the files (default: here)")
     render.set_defaults(run=_render)
@@ -104,19 +106,44 @@ def _say(args: argparse.Namespace) -> None:
         _progress(f"{frames / FRAME_RATE:.1f} s of audio in {time.perf_counter() - started:.1f} s")
 
     with _StopOnInterrupt() as stop:
-        clip = speak(
-            text, args.voice, transcript=args.transcript, scene=args.scene, sampling=sampling, device=args.device,
-            model=_find(args, "lm", args.model), codec=_find(args, "codec", args.codec), on_frames=show,
-            should_stop=lambda: stop.asked,
-        )
-    clip.save(args.output)
+        try:
+            clip = speak(
+                text, args.voice, transcript=args.transcript, scene=args.scene, sampling=sampling, device=args.device,
+                model=_find(args, "lm", args.model), codec=_find(args, "codec", args.codec), on_frames=show,
+                should_stop=lambda: stop.asked,
+            )
+        except AudioError as error:
+            if stop.asked:  # before there was a sound
+                raise KeyboardInterrupt from error
+            raise
     _progress("")
+    try:
+        clip.save(args.output)
+    except Exception as error:
+        raise _rescued(clip, error) from error
     sys.stdout.write(f"{args.output}: {clip.seconds:.2f} s\n")
+
+
+def _rescued(clip, error: Exception) -> AudioError:
+    """Put a clip that could not be saved where it can be, as it is; the error to raise says where."""
+    name = f"higgs-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.wav"
+    what = str(error) or repr(error)
+    for folder in (os.getcwd, tempfile.gettempdir):
+        try:
+            path = Path(folder(), name)
+            clip.save(path, subtype="FLOAT")
+        except (AudioError, OSError):
+            continue
+        return AudioError(what, remedy=f"The audio is not lost: it is in {path}")
+    return AudioError(what, remedy="It could not be saved in this folder nor in the temporary one either.")
 
 
 def _check_output(path: Path) -> None:
     """Before the rendering, not after it."""
-    if not path.parent.is_dir() or path.is_dir() or not path.suffix:
+    from .audio_files import FFMPEG_FORMATS, SOUNDFILE_FORMATS
+
+    known = path.suffix.lower() in {**SOUNDFILE_FORMATS, **FFMPEG_FORMATS}
+    if not path.parent.is_dir() or path.is_dir() or not known:
         raise SettingError("The audio cannot be saved there.", expected="a file name in an existing folder",
                            got=str(path), remedy="Name a file such as voice.wav or voice.flac.")
 

@@ -1,6 +1,6 @@
 """A running ComfyUI over HTTP: queue a workflow in API format, wait for it, fetch its files.
 
-Routes: ComfyUI's server.py (`/prompt`, `/history`, `/view`, `/upload/image`, `/interrupt`).
+Routes: ComfyUI's server.py (`/prompt`, `/history`, `/queue`, `/view`, `/upload/image`, `/interrupt`).
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from .errors import HiggsError
 
 POLL_S = 0.25
 TIMEOUT_S = 30.0
+RETRY_S = 10.0  # a render is not given up for one look that fails
+FILE_INPUTS = ("audio", "image", "video", "file")
+EXAMPLE = '--set "Load Audio (Higgs).audio=@clip.wav" --set "Higgs Voice.transcript=What the clip says."'
 
 
 class RenderError(HiggsError):
@@ -44,23 +47,29 @@ class ComfyClient:
         return json.loads(self._request("/prompt", body, "application/json"))["prompt_id"]
 
     def wait(self, prompt_id: str, on_wait: Callable[[float], None] | None = None) -> list[dict[str, str]]:
-        """Wait until the prompt is done; returns the files it saved, as `/view` takes them.
+        """Wait until the prompt is done; returns the files it saved (its previews if it saved none) for `fetch`.
 
         Args:
             on_wait: called with the seconds so far at each look.
         """
-        started = time.monotonic()
+        started, gone = time.monotonic(), 0
         while True:
-            entry = json.loads(self._request(f"/history/{prompt_id}")).get(prompt_id)
+            entry = self._look(f"/history/{prompt_id}").get(prompt_id)
             if entry is not None and entry.get("status", {}).get("status_str"):
                 break
+            # It may end between the look at the history and the one at the queue: only the second miss counts.
+            gone = 0 if entry is not None or self._is_queued(prompt_id) else gone + 1
+            if gone == 2:
+                raise RenderError("ComfyUI no longer knows the rendering.", got="no such prompt in queue or history",
+                                  remedy="It was restarted, or the prompt was removed from its queue: render again.")
             if on_wait:
                 on_wait(time.monotonic() - started)
             time.sleep(POLL_S)
         if entry["status"]["status_str"] != "success":
             raise _failure(entry["status"].get("messages", []))
         found = [item for output in entry["outputs"].values() for items in output.values() for item in items]
-        return [item for item in found if isinstance(item, dict) and "filename" in item]
+        files = [item for item in found if isinstance(item, dict) and "filename" in item]
+        return [file for file in files if file.get("type") == "output"] or files
 
     def fetch(self, file: dict[str, str], folder: Path) -> Path:
         """Copy a file from the server into a folder; an existing name gets a number."""
@@ -84,8 +93,9 @@ class ComfyClient:
         if not path.is_file():
             raise RenderError("There is no such file to upload.", got=str(path), remedy="Correct the path after '@'.")
         boundary = uuid.uuid4().hex
+        name = path.name.translate({ord(sign): f"%{ord(sign):02X}" for sign in '"\r\n'})  # as browsers do
         head = (
-            f"--{boundary}\r\nContent-Disposition: form-data; name=\"image\"; filename=\"{path.name}\"\r\n"
+            f"--{boundary}\r\nContent-Disposition: form-data; name=\"image\"; filename=\"{name}\"\r\n"
             "Content-Type: application/octet-stream\r\n\r\n"
         )
         body = head.encode() + path.read_bytes() + f"\r\n--{boundary}--\r\n".encode()
@@ -96,6 +106,21 @@ class ComfyClient:
         """Stop the prompt, or take it out of the queue."""
         self._request("/queue", json.dumps({"delete": [prompt_id]}).encode(), "application/json")
         self._request("/interrupt", json.dumps({"prompt_id": prompt_id}).encode(), "application/json")
+
+    def _is_queued(self, prompt_id: str) -> bool:
+        queue = self._look("/queue")
+        return any(item[1] == prompt_id for item in queue["queue_running"] + queue["queue_pending"])
+
+    def _look(self, path: str) -> Any:
+        """A JSON answer; where none comes, the question is asked again for RETRY_S."""
+        until = time.monotonic() + RETRY_S
+        while True:
+            try:
+                return json.loads(self._request(path))
+            except RenderError:
+                if time.monotonic() >= until:
+                    raise
+                time.sleep(POLL_S)
 
     def _request(self, path: str, body: bytes | None = None, content_type: str = "") -> bytes:
         request = Request(self.url + path, data=body, headers={"Content-Type": content_type} if body else {})
@@ -114,8 +139,9 @@ class ComfyClient:
 def set_input(workflow: dict[str, Any], assignment: str, upload: Callable[[Path], str] | None = None) -> None:
     """Apply "node.input=value" to a workflow in API format.
 
-    `node` is an id or a title; the value is JSON where it can be read as JSON, else text; "@file" uploads the file
-    and sets its name.
+    `node` is an id or a title. Where the input holds text, the value is text, as it stands; elsewhere it is read as
+    JSON if it can be. For the inputs in FILE_INPUTS "@path" uploads the file and sets its name there, and "@@" stands
+    for an "@" of the name itself.
 
     Raises:
         RenderError: the form is wrong, there is no such node or input, or the title is not unique.
@@ -124,7 +150,7 @@ def set_input(workflow: dict[str, Any], assignment: str, upload: Callable[[Path]
     name, dot, key = target.rpartition(".")
     if not equals or not dot:
         raise RenderError("A --set is not of the form node.input=value.", got=repr(assignment),
-                          remedy='For example: --set "5.text=Hello" or --set "Load Audio.audio=@clip.wav".')
+                          remedy=f'For example: --set "6.text=Hello" {EXAMPLE}')
     nodes = [node for id, node in workflow.items() if name in (id, node.get("_meta", {}).get("title"))]
     if len(nodes) != 1 or key not in nodes[0].get("inputs", {}):
         known = sorted(
@@ -135,13 +161,21 @@ def set_input(workflow: dict[str, Any], assignment: str, upload: Callable[[Path]
             f"The workflow has no single input '{target}'.", expected=", ".join(known), got=f"{len(nodes)} such nodes",
             remedy="Use the id of the node.",
         )
-    if text.startswith("@") and upload is not None:
-        nodes[0]["inputs"][key] = upload(Path(text[1:]))
-        return
+    inputs = nodes[0]["inputs"]
+    inputs[key] = _value(key, text, inputs[key], upload)
+
+
+def _value(key: str, text: str, present: Any, upload: Callable[[Path], str] | None) -> Any:
+    if key in FILE_INPUTS and text.startswith("@@"):
+        return text[1:]
+    if key in FILE_INPUTS and text.startswith("@") and upload is not None:
+        return upload(Path(text[1:]))
+    if isinstance(present, str):
+        return text
     try:
-        nodes[0]["inputs"][key] = json.loads(text)
+        return json.loads(text)
     except ValueError:
-        nodes[0]["inputs"][key] = text
+        return text
 
 
 def _refusal(error: HTTPError) -> RenderError:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import torch
 
-from .audio import AudioClip
+from .audio import AudioClip, level_peak
 from .codec import Codec, load_codec
-from .errors import AudioError
+from .errors import AudioError, SettingError
 from .generate import OnFrames, ShouldStop, generate
 from .model import HiggsModel
 from .model_cache import ModelKey, shared_cache
@@ -39,30 +39,35 @@ def speak(
     Args:
         voice: whom to sound like: a Voice, or a clip or audio file of 3 to 15 s together with its `transcript`.
         model, codec: loaded, or the folders to load from; folders stay loaded in the shared cache.
-        device, dtype: where and how folders are loaded; None picks a GPU with bfloat16 if there is one, else the CPU
-            with float32. The codec is always loaded in float32.
+        device, dtype: where and how folders are loaded; None picks a GPU if there is one, and `pick_dtype` of the
+            device. The codec is always loaded in float32.
         on_frames, should_stop: as in `generate`; a stopped call returns what has been spoken until then.
 
     Returns:
-        AudioClip at the codec's rate.
+        AudioClip at the codec's rate, within full scale: a clip whose peak exceeds ±1 is turned down to it as a whole
+        (the decoder may overshoot, and files of whole numbers cannot hold that).
 
     Raises:
+        AudioError: there is no sound, because the model ended at once or the call was stopped before the first frame.
         HiggsError: whatever cannot be loaded, read or spoken, with what to do about it.
     """
     device = device or pick_device()
-    dtype = dtype or (torch.float32 if device in ("cpu", "mps") else torch.bfloat16)
+    dtype = dtype or pick_dtype(device)
     with ExitStack() as stack:
         lm = stack.enter_context(_loaded("lm", model, load_model, device, dtype))
         tokenizer = stack.enter_context(_loaded("codec", codec, load_codec, device, torch.float32))
         voices = [] if voice is None else [make_voice(voice, transcript, tokenizer)]
         prompt = build_prompt(conversation(text, voices, system=system, scene=scene), lm.tokenizer)
         [spoken] = generate(lm, [prompt], sampling or Sampling(), on_frames=on_frames, should_stop=should_stop)
+        if spoken.frames == 0 and spoken.finish_reason == "cancelled":
+            raise AudioError("It was stopped before the first sound.", remedy="Start it again to hear something.")
         if spoken.frames == 0:
             raise AudioError(
                 "The model ended without a sound.", expected="at least one frame", got=f"'{spoken.finish_reason}'",
                 remedy="Try another seed, or a reference clip with a matching transcript.",
             )
-        return tokenizer.decode(spoken.codes)
+        clip = tokenizer.decode(spoken.codes)
+        return level_peak(clip, 0.0) if float(clip.samples.abs().max()) > 1 else clip
 
 
 def make_voice(source: Voice | AudioClip | str | Path, transcript: str, codec: Codec) -> Voice:
@@ -83,6 +88,21 @@ def pick_device() -> str:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def pick_dtype(device: str) -> torch.dtype:
+    """bfloat16 on a GPU (on "mps" from macOS 14 on, which has it), else float32.
+
+    Raises:
+        SettingError: this computer, or this torch, lacks the device.
+    """
+    kind = torch.device(device).type
+    if (kind == "cuda" and not torch.cuda.is_available()) or (kind == "mps" and not torch.backends.mps.is_available()):
+        raise SettingError("There is no such device for torch here.", expected=f"'{pick_device()}'", got=f"'{device}'",
+                           remedy="Leave the device out, or install a torch for it.")
+    if kind == "cpu" or (kind == "mps" and not torch.backends.mps.is_macos_or_newer(14, 0)):
+        return torch.float32
+    return torch.bfloat16
 
 
 @contextmanager

@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
+import tempfile
+from pathlib import Path
 
 import pytest
+import soundfile
 import torch
 from helpers_checkpoint import make_lm_checkpoint
 from helpers_codec import make_codec_checkpoint
 
-from higgs_runtime import AudioClip, AudioError, PromptError, Sampling, Voice, load_codec, load_model, speak
-from higgs_runtime.cli import main
-from higgs_runtime.comfy_client import RenderError, set_input
+from higgs_runtime import (
+    AudioClip,
+    AudioError,
+    PromptError,
+    Sampling,
+    SettingError,
+    Voice,
+    comfy_client,
+    load_codec,
+    load_model,
+    speak,
+)
+from higgs_runtime.cli import EPILOG, main
+from higgs_runtime.comfy_client import ComfyClient, RenderError, set_input
+from higgs_runtime.pipeline import pick_dtype
 
+ROOT = Path(__file__).resolve().parent.parent
 TINY = {"num_hidden_layers": 1}
 
 
@@ -56,8 +73,47 @@ def test_speak_says_what_is_wrong(models, clip):
         speak("Hello.", clip, **folders)
     with pytest.raises(PromptError, match="nothing to say"):
         speak("  ", **folders)
-    with pytest.raises(AudioError, match="without a sound"):
+    with pytest.raises(AudioError, match="stopped before the first sound"):
         speak("Hello.", should_stop=lambda: True, **folders)
+
+
+class Amplified:
+    """A codec whose decoder overshoots."""
+
+    def __init__(self, codec, factor):
+        self.codec, self.factor = codec, factor
+
+    def decode(self, codes):
+        clip = self.codec.decode(codes)
+        return AudioClip(clip.samples * self.factor / clip.samples.abs().max(), clip.sample_rate)
+
+
+def test_what_is_louder_than_full_scale_is_turned_down_as_a_whole(models, tmp_path):
+    lm, codec = load_model(models / "lm"), load_codec(models / "codec")
+    quiet, loud = (speak("Hello.", model=lm, codec=Amplified(codec, factor), sampling=SHORT) for factor in (0.5, 3.0))
+    assert float(quiet.samples.abs().max()) == 0.5
+    assert float(loud.samples.abs().max()) == 1.0
+    torch.testing.assert_close(loud.samples, quiet.samples * 2)
+    loud.save(tmp_path / "loud.flac")
+
+
+@pytest.mark.parametrize("device, mac, dtype", [
+    ("cpu:0", 0, torch.float32), ("cuda:1", 0, torch.bfloat16), ("mps:0", 13, torch.float32),
+    ("mps", 14, torch.bfloat16),
+])
+def test_dtype_of_a_device(monkeypatch, device, mac, dtype):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: True)
+    monkeypatch.setattr("torch.backends.mps.is_macos_or_newer", lambda major, minor: mac >= major)
+    assert pick_dtype(device) == dtype
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_a_device_that_is_not_there_is_said(models, monkeypatch, device):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    with pytest.raises(SettingError, match=f"Expected 'cpu', got '{device}'"):
+        speak("Hello.", model=models / "lm", codec=models / "codec", device=device)
 
 
 def test_say(models, clip, tmp_path, capsys):
@@ -73,6 +129,7 @@ def test_say(models, clip, tmp_path, capsys):
     (["--temperature", "-1"], "temperature"),
     (["--voice", "/nowhere/clip.wav", "--transcript", "x"], "clip.wav"),
     (["-o", "/nowhere/out.wav"], "existing folder"),
+    (["-o", "out.xyz"], "Name a file such as"),  # before the rendering, not after it
     (["--model", "unheard-of"], "lm"),
 ])
 def test_say_explains_itself(models, tmp_path, capsys, extra, says):
@@ -80,6 +137,40 @@ def test_say_explains_itself(models, tmp_path, capsys, extra, says):
     assert main(args) == 1
     assert says in capsys.readouterr().err
     assert not (tmp_path / "o.wav").exists()
+
+
+@pytest.mark.parametrize("refused", [["out.flac"], ["out.flac", "cwd"]])
+def test_say_never_loses_the_audio(models, tmp_path, monkeypatch, capsys, refused):
+    """The target cannot be written, then the current folder neither."""
+    folders = {"cwd": tmp_path / "cwd", "temp": tmp_path / "temp"}
+    for folder in folders.values():
+        folder.mkdir()
+    monkeypatch.chdir(folders["cwd"])
+    monkeypatch.setattr(tempfile, "tempdir", str(folders["temp"]))
+    save = AudioClip.save
+
+    def disk_full(clip, path, **options):
+        if {Path(path).name, Path(path).parent.name} & set(refused):
+            raise AudioError("The disk is full.") if "cwd" in refused else MemoryError("The disk is full.")
+        save(clip, path, **options)
+
+    monkeypatch.setattr(AudioClip, "save", disk_full)
+    args = ["say", "Hello.", "-o", str(tmp_path / "out.flac"), "--max-seconds", "0.4"]
+    assert main([*args, "--models-dir", str(models), "--device", "cpu"]) == 1
+    [kept] = folders["temp" if "cwd" in refused else "cwd"].glob("*.wav")
+    assert AudioClip.load(kept).seconds == pytest.approx(0.4) and soundfile.info(kept).subtype == "FLOAT"
+    said = capsys.readouterr()
+    assert "The disk is full." in said.err and f"not lost: it is in {kept}" in said.err and said.out == ""
+
+
+def test_say_that_can_save_nowhere_says_so(models, tmp_path, monkeypatch, capsys):
+    def disk_full(clip, path, **options):
+        raise AudioError("The disk is full.")
+
+    monkeypatch.setattr(AudioClip, "save", disk_full)
+    args = ["say", "Hello.", "-o", str(tmp_path / "out.flac"), "--max-seconds", "0.4"]
+    assert main([*args, "--models-dir", str(models), "--device", "cpu"]) == 1
+    assert "nor in the temporary one" in capsys.readouterr().err
 
 
 def test_say_without_models(tmp_path, capsys):
@@ -105,6 +196,16 @@ def test_interrupting_say_keeps_what_is_spoken(models, tmp_path, monkeypatch, ca
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_interrupting_say_before_the_first_frame(models, tmp_path, monkeypatch, capsys):
+    """No fault of the model: nothing is saved, and nothing blamed on the seed."""
+    monkeypatch.setattr("higgs_runtime.cli._progress", lambda text: signal.raise_signal(signal.SIGINT))
+    args = ["say", "Hello.", "-o", str(tmp_path / "out.wav"), "--models-dir", str(models), "--device", "cpu"]
+    assert main(args) == 130
+    said = capsys.readouterr().err
+    assert "interrupted" in said and "seed" not in said
+    assert not (tmp_path / "out.wav").exists()
+
+
 def test_models_lists_what_is_missing(models, tmp_path, capsys):
     broken = tmp_path / "broken"
     broken.mkdir()
@@ -122,7 +223,8 @@ def test_command_without_arguments_shows_help(capsys):
 
 
 WORKFLOW = {
-    "1": {"class_type": "A", "inputs": {"text": "old", "link": ["2", 0]}, "_meta": {"title": "Prompt"}},
+    "1": {"class_type": "A", "inputs": {"text": "old", "audio": "a.wav", "link": ["2", 0]},
+          "_meta": {"title": "Prompt"}},
     "2": {"class_type": "B", "inputs": {"seed": 1}, "_meta": {"title": "Twin"}},
     "3": {"class_type": "B", "inputs": {"seed": 1}, "_meta": {"title": "Twin"}},
 }
@@ -131,8 +233,15 @@ WORKFLOW = {
 @pytest.mark.parametrize("assignment, node, key, value", [
     ("1.text=Hello = there", "1", "text", "Hello = there"),
     ("Prompt.text=42 things", "1", "text", "42 things"),
+    ("1.text=42", "1", "text", "42"),
+    ("1.text=true", "1", "text", "true"),
+    ("1.text=@home", "1", "text", "@home"),
+    ("1.text=@@home", "1", "text", "@@home"),
     ("2.seed=7", "2", "seed", 7),
-    ("1.text=@clip.wav", "1", "text", "uploaded clip.wav"),
+    ("1.link=4", "1", "link", 4),
+    ("1.audio=@clip.wav", "1", "audio", "uploaded clip.wav"),
+    ("1.audio=@@clip.wav", "1", "audio", "@clip.wav"),
+    ("1.audio=42", "1", "audio", "42"),
 ])
 def test_set_input(assignment, node, key, value):
     workflow = json.loads(json.dumps(WORKFLOW))
@@ -144,6 +253,92 @@ def test_set_input(assignment, node, key, value):
 def test_set_input_refuses(assignment):
     with pytest.raises(RenderError):
         set_input(json.loads(json.dumps(WORKFLOW)), assignment)
+
+
+def examples() -> list[list[str]]:
+    """The command lines that the help gives, and the one of the error message."""
+    with pytest.raises(RenderError) as refused:
+        set_input({}, "nonsense")
+    remedy = str(refused.value).partition("For example: ")[2]
+    lines = [line for line in EPILOG.splitlines() if "higgs render" in line]
+    return [shlex.split(line) for line in [*lines, f"higgs render workflows/api/clone_voice.json {remedy}"]]
+
+
+@pytest.mark.parametrize("words", examples())
+def test_examples_fit_the_shipped_workflow(words):
+    workflow = json.loads((ROOT / words[words.index("render") + 1]).read_text(encoding="utf-8"))
+    assignments = [after for word, after in zip(words, words[1:], strict=False) if word == "--set"]
+    for assignment in assignments:
+        set_input(workflow, assignment, upload=lambda path: f"uploaded {path}")
+    [voice] = [node for node in workflow.values() if node["class_type"] == "HiggsVoice"]
+    [clip] = [node for node in workflow.values() if node["class_type"] == "HiggsLoadAudio"]
+    assert (voice["inputs"]["transcript"], clip["inputs"]["audio"]) == ("What the clip says.", "uploaded clip.wav")
+
+
+# ---- the client, on a server that is a list of answers ------------------------------------------------------------
+
+NEVER = {"queue_running": [], "queue_pending": []}
+QUEUED = {"queue_running": [[0, "other"]], "queue_pending": [[1, "mine"]]}
+
+
+def done(*files: tuple[str, str]) -> dict:
+    outputs = [{"filename": name, "type": kind} for name, kind in files]
+    return {"mine": {"status": {"status_str": "success"}, "outputs": {"9": {"audio": outputs, "text": ["words"]}}}}
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """Answers by path, in turn, the last one for ever; an exception is raised."""
+    monkeypatch.setattr(comfy_client, "POLL_S", 0.001)
+    monkeypatch.setattr(comfy_client, "RETRY_S", 0.5)
+
+    def serve(**answers) -> ComfyClient:
+        def request(self, path, body=None, content_type=""):
+            waiting = answers[path.split("/")[1]]
+            answer = waiting.pop(0) if len(waiting) > 1 else waiting[0]
+            if isinstance(answer, Exception):
+                raise answer
+            return json.dumps(answer).encode()
+
+        monkeypatch.setattr(ComfyClient, "_request", request)
+        return ComfyClient("http://nowhere")
+
+    return serve
+
+
+LOST = RenderError("No ComfyUI answers.")
+
+
+def test_wait_returns_what_was_saved_and_previews_where_nothing_was(server):
+    client = server(history=[{}, {}, {}, done(("p.flac", "temp"), ("o.flac", "output"))], queue=[QUEUED])
+    assert [file["filename"] for file in client.wait("mine")] == ["o.flac"]
+    assert [file["filename"] for file in server(history=[done(("p.flac", "temp"))]).wait("mine")] == ["p.flac"]
+
+
+@pytest.mark.timeout(20)
+def test_wait_ends_when_the_server_forgot_the_prompt(server):
+    with pytest.raises(RenderError, match="no longer knows"):
+        server(history=[{}], queue=[QUEUED, NEVER]).wait("mine")
+
+
+def test_wait_believes_the_queue_only_the_second_time(server):
+    """It ended between the look at the history and the one at the queue, and is there at the next look."""
+    client = server(history=[{}, {}, {}, done(("o.flac", "output"))], queue=[NEVER, QUEUED, NEVER])
+    assert client.wait("mine")
+
+
+def test_wait_survives_looks_that_fail_for_a_while(server):
+    assert server(history=[LOST, LOST, {}, LOST, done(("o.flac", "output"))], queue=[LOST, QUEUED]).wait("mine")
+    with pytest.raises(RenderError, match="No ComfyUI answers"):
+        server(history=[LOST], queue=[QUEUED]).wait("mine")
+
+
+def test_upload_encodes_what_would_end_the_name(tmp_path, monkeypatch):
+    sent = []
+    monkeypatch.setattr(ComfyClient, "_request", lambda self, path, body, kind: sent.append(body) or b'{"name": "x"}')
+    (tmp_path / 'a "b"\r\nc ä.wav').write_bytes(b"sound")
+    assert ComfyClient("http://nowhere").upload(tmp_path / 'a "b"\r\nc ä.wav') == "x"
+    assert 'filename="a %22b%22%0D%0Ac ä.wav"\r\n'.encode() in sent[0]
 
 
 def test_render_without_a_server(tmp_path, capsys):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
-import wave
 import zipfile
 from pathlib import Path
 
+import dev_demo
 import dev_env
 import dev_server
 import pytest
@@ -61,6 +62,20 @@ def test_versions_agree():
     assert f"rev: v{ruff.split('==')[1]}\n" in hooks
 
 
+def test_torch_is_new_enough_for_rms_norm():
+    assert "torch>=2.4" in PROJECT["dependencies"]
+
+
+def test_the_project_says_where_it_lives():
+    assert PROJECT["urls"]["Repository"].startswith("https://")  # the ComfyUI registry asks for it
+
+
+def test_contributing_names_what_is_there():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    paths = re.findall(r"(?<![\w./<-])((?:[a-z]\w+/)+(?:\w+\.\w+)?)(?![\w<*])", text)
+    assert len(paths) > 10 and [path for path in paths if not (ROOT / path).exists()] == []
+
+
 @pytest.mark.parametrize("script", [".ci/run", ".github/workflows/test.yml"])
 def test_every_check_runs_the_same_command(script):
     lines = (ROOT / script).read_text(encoding="utf-8").splitlines()
@@ -109,7 +124,7 @@ def test_settings_reach_every_node_of_the_class():
 
 def test_the_demo_sets_inputs_that_its_workflow_has():
     workflow = dev.json.loads(dev.WORKFLOW.read_text(encoding="utf-8"))
-    settings = dev.as_settings(workflow, dev.demo_inputs("clip.wav", "its words", "new words"))
+    settings = dev.as_settings(workflow, dev.demo_inputs(dev_demo.RANDOM, "clip.wav", "its words", "new words"))
     assert any(line.endswith("=clip.wav") for line in settings)
 
 
@@ -118,22 +133,33 @@ def test_a_voice_needs_its_words(capsys):
     assert "--transcript" in capsys.readouterr().out
 
 
-def test_own_voice_is_copied_and_a_missing_one_is_said(tmp_path):
-    clip = tmp_path / "My Voice.WAV"
-    clip.write_bytes(b"sound")
-    assert dev.put_voice(tmp_path, clip) == "higgs_demo_voice.wav"
-    assert (tmp_path / "input" / "higgs_demo_voice.wav").read_bytes() == b"sound"
-    with pytest.raises(dev_env.StepFailed, match="no file"):
-        dev.put_voice(tmp_path, tmp_path / "none.wav")
+class QuietServer:
+    """Stands for a server that ends at once."""
+
+    url, port = "http://127.0.0.1:8188", 8188
+
+    def __init__(self, tree, port):
+        self.child = self
+
+    __enter__ = __exit__ = lambda self, *_: self
+    wait = staticmethod(lambda: 0)
 
 
-def test_the_hum_is_audible_and_not_clipped(tmp_path):
-    dev.write_hum(tmp_path / "hum.wav", seconds=1.0)
-    with wave.open(str(tmp_path / "hum.wav")) as sound:
-        assert (sound.getframerate(), sound.getnchannels(), sound.getnframes()) == (24000, 1, 24000)
-        samples = memoryview(sound.readframes(24000)).cast("h")
-    assert 8000 < max(samples) < 32000
-    assert -32000 < min(samples) < -8000
+@pytest.mark.parametrize("whose, arguments, furnished", [
+    ("ours", [], True), ("ours", ["--own-models"], False), ("theirs", [], False), ("theirs, after demo", [], True),
+])
+def test_comfy_adds_nothing_to_a_tree_of_the_persons_own(tmp_path, monkeypatch, capsys, whose, arguments, furnished):
+    done = []
+    monkeypatch.setattr(dev, "Server", QuietServer)
+    monkeypatch.setattr(dev, "ensure_env", lambda: tmp_path)
+    monkeypatch.setattr(dev, "furnish", lambda tree: done.append(tree) or dev_demo.RANDOM)
+    if whose == "ours":
+        monkeypatch.setattr(dev, "COMFYUI", tmp_path)
+    elif whose == "theirs, after demo":
+        (tmp_path / dev_demo.GRAPHS).mkdir(parents=True)
+    assert dev.main(["comfy", "--no-browser", *arguments]) == 0
+    assert done == [tmp_path] * furnished
+    assert ("higgs-demo > clone_voice" in capsys.readouterr().out) == furnished
 
 
 def test_only_new_audio_counts(tmp_path):
