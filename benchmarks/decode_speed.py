@@ -59,7 +59,7 @@ def measure(size: str, args: argparse.Namespace) -> tuple[list[float], list[floa
 
     dtype = getattr(torch, args.dtype)
     with tempfile.TemporaryDirectory() as folder:
-        make_language_model(Path(folder), llama_tokenizer(), dtype=args.dtype, endless=True, **SIZES[size])
+        make_language_model(Path(folder), llama_tokenizer(), dtype=args.dtype, stream_end=0, **SIZES[size])
         ours = load_model(folder, device=args.device, dtype=dtype)
         theirs = HiggsAudioV2ForConditionalGeneration.from_pretrained(folder, dtype=dtype).to(args.device).eval()
         messages = [Message("system", "Speak."), Message("user", "Words."), Message("assistant", random_codes(75))]

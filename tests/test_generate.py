@@ -13,7 +13,7 @@ from higgs_runtime.model import HiggsModel, Routing
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    return load_model(make_lm_checkpoint(tmp_path_factory.mktemp("lm"), endless=True))
+    return load_model(make_lm_checkpoint(tmp_path_factory.mktemp("lm"), stream_end=0))
 
 
 def prompt_for(model, text, frames=10):

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.gpu
 
 @pytest.fixture(scope="module")
 def lm_folder(tmp_path_factory):
-    return make_lm_checkpoint(tmp_path_factory.mktemp("lm"), endless=True)
+    return make_lm_checkpoint(tmp_path_factory.mktemp("lm"), stream_end=0)
 
 
 def prompt_for(model):

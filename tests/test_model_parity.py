@@ -22,11 +22,12 @@ CONFIGS = {
     "biases": {"attention_bias": True, "mlp_bias": True, "num_hidden_layers": 4},
     "default_rope": {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}},
 }
+# Frames of the clips, each with its user text before it; then the text to speak.
 CONVERSATIONS = {
-    "text_only": (0, 1),
-    "one_clip": (1, 1),
-    "three_clips": (3, 1),
-    "multi_turn": (2, 2),
+    "text_only": ([], "What shall we say now?"),
+    "one_clip": ([20], "What shall we say now?"),
+    "three_clips": ([20, 27, 34], "What shall we say now?"),
+    "multi_turn": ([30, 5, 61, 1, 12], "[SPEAKER1] And then?"),
 }
 
 
@@ -43,14 +44,15 @@ def load_pair(folder):
 
 
 def conversation_prompt(model, name):
-    """References first, then turns that the model has spoken, then the text to speak."""
-    clips, spoken = CONVERSATIONS[name]
+    clips, text = CONVERSATIONS[name]
     config = model.config
     messages = [Message("system", "Generate audio following instruction.")]
-    for n in range(clips + spoken - 1):
-        codes = random_codes(20 + 7 * n, num_codebooks=config.num_codebooks, size=config.codebook_size, seed=n)
+    if name == "multi_turn":
+        messages.append(Message("scene", ["A harbour.", "SPEAKER0: calm", "SPEAKER1: hoarse"]))
+    for n, frames in enumerate(clips):
+        codes = random_codes(frames, num_codebooks=config.num_codebooks, size=config.codebook_size, seed=n)
         messages += [Message("user", f"Sentence number {n}."), Message("assistant", codes)]
-    return build_prompt([*messages, Message("user", "What shall we say now?")], model.tokenizer)
+    return build_prompt([*messages, Message("user", text)], model.tokenizer)
 
 
 def reference_inputs(prompt):
@@ -100,23 +102,24 @@ def test_bfloat16(pair, record_property):
     assert with_them > them_with_truth - 0.03
 
 
-def test_greedy_rows_with_wind_down(pair):
+@pytest.mark.parametrize("name", CONFIGS)
+def test_greedy_rows_with_wind_down(name, tmp_path):
     """Until the model ends by itself: ramp-in, open frames, wind-down, the same stop."""
-    ours, reference, _ = pair
-    ends = 0
-    for name in CONVERSATIONS:
-        prompt = conversation_prompt(ours, name)
+    ours, reference, _ = load_pair(make_lm_checkpoint(tmp_path, stream_end=1.3, **CONFIGS[name]))
+    lengths = set()
+    for conversation in CONVERSATIONS:
+        prompt = conversation_prompt(ours, conversation)
         result = generate(ours, [prompt], Sampling(temperature=0, ras_window=0, max_frames=300))[0]
-        rows = reference_rows(reference, prompt, len(result.rows))
-        ends += result.finish_reason == "stop"
-        assert torch.equal(result.rows, rows)
-    assert ends >= 2, f"only {ends} of {len(CONVERSATIONS)} conversations reached the wind-down"
+        assert result.finish_reason == "stop"
+        assert torch.equal(result.rows, reference_rows(reference, prompt, len(result.rows)))
+        lengths.add(result.frames)
+    assert max(lengths) > 8, "all ended in the ramp-in"
 
 
 @pytest.mark.parametrize("name", ["base", *(pytest.param(name, marks=pytest.mark.slow) for name in [*CONFIGS][1:])])
 def test_greedy_rows_for_150_frames(name, tmp_path):
     """The same where nothing ends early."""
-    ours, reference, _ = load_pair(make_lm_checkpoint(tmp_path, endless=True, **CONFIGS[name]))
+    ours, reference, _ = load_pair(make_lm_checkpoint(tmp_path, stream_end=0, **CONFIGS[name]))
     prompt = conversation_prompt(ours, "one_clip")
     result = generate(ours, [prompt], Sampling(temperature=0, ras_window=0, max_frames=150))[0]
     assert result.finish_reason == "length" and result.frames == 150

@@ -52,12 +52,12 @@ def write_tokenizer(folder: Path, source: Path) -> None:
 
 
 def make_language_model(
-    folder: Path, tokenizer: Path, *, seed: int = 0, dtype: str = "float32", endless: bool = False, **overrides
+    folder: Path, tokenizer: Path, *, seed: int = 0, dtype: str = "float32", stream_end: float = 1.0, **overrides
 ) -> Path:
     """Write a random v2 language model.
 
     Args:
-        endless: its heads point away from stream-end, so that the asked length alone decides where it ends.
+        stream_end: factor on the stream-end rows of its heads. 0: it never ends by itself, 1.3: it ends soon.
         overrides: fields of HiggsAudioV2Config.
     """
     import torch
@@ -85,9 +85,8 @@ def make_language_model(
                 parameter.data.normal_(std=0.2)
             elif name.endswith("norm.weight"):
                 parameter.data.uniform_(0.5, 1.5)
-    if endless:  # a logit of 0 among large ones is neither the largest nor among the top k
-        heads = model.audio_lm_head.weight.data.view(config.num_codebooks, config.codebook_size, -1)
-        heads[:, config.audio_stream_eos_id] = 0
+    heads = model.audio_lm_head.weight.data.view(config.num_codebooks, config.codebook_size, -1)
+    heads[:, config.audio_stream_eos_id] *= stream_end  # a logit of 0 among large ones is not even among the top k
     model.to(getattr(torch, dtype)).save_pretrained(folder)
     write_tokenizer(folder, tokenizer)
     return folder
@@ -98,7 +97,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder that receives the two model folders")
     parser.add_argument("--tokenizer", type=Path, required=True, help="a Llama 3 tokenizer.json")
     args = parser.parse_args()
-    lm = make_language_model(args.out / "higgs-random-lm", args.tokenizer, endless=True)
+    lm = make_language_model(args.out / "higgs-random-lm", args.tokenizer, stream_end=0)
     codec = make_codec_checkpoint(args.out / "higgs-random-codec")
     sys.stdout.write(f"{lm}\n{codec}\n")
 

@@ -31,8 +31,8 @@ def server(tmp_path_factory):
     base = tmp_path_factory.mktemp("comfyui")
     comfy = ComfyServer(comfyui_tree(), base)
     models = base / "models" / "higgs_audio"
-    make_lm_checkpoint(models / LM, endless=True)
-    make_lm_checkpoint(models / LARGE_LM, endless=True, hidden_size=512)
+    make_lm_checkpoint(models / LM, stream_end=0)
+    make_lm_checkpoint(models / LARGE_LM, stream_end=0, hidden_size=512)
     make_codec_checkpoint(models / CODEC)
     for name, (seconds, rate, channels) in CLIPS.items():
         wave = sound_like(seconds, rate)
