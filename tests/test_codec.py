@@ -82,7 +82,7 @@ def test_parity_of_short_clips(codec, reference, samples, record_property):
     assert_parity(codec, reference, sound_like(samples / RATE), record_property)
 
 
-@pytest.mark.parametrize("seconds", [10, 60])
+@pytest.mark.parametrize("seconds", [10, pytest.param(60, marks=pytest.mark.slow)])
 def test_parity_of_long_clips(codec, reference, seconds, record_property):
     assert_parity(codec, reference, sound_like(seconds), record_property)
 

@@ -31,7 +31,7 @@ def clip_of(seconds: float, rate: int = RATE) -> AudioClip:
     return AudioClip(sound_like(seconds, rate)[None], rate)
 
 
-@pytest.mark.parametrize("seconds", [0.01, 3, 65, 125])
+@pytest.mark.parametrize("seconds", [0.01, 3, 65, pytest.param(125, marks=pytest.mark.slow)])
 def test_encoding_tells_its_progress(codec, seconds):
     seen = []
     clip = clip_of(seconds)

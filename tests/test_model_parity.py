@@ -22,6 +22,7 @@ CONFIGS = {
     "biases": {"attention_bias": True, "mlp_bias": True, "num_hidden_layers": 4},
     "default_rope": {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}},
 }
+ONE_FAST = ["base", *(pytest.param(name, marks=pytest.mark.slow) for name in [*CONFIGS][1:])]
 # Frames of the clips, each with its user text before it; then the text to speak.
 CONVERSATIONS = {
     "text_only": ([], "What shall we say now?"),
@@ -31,7 +32,7 @@ CONVERSATIONS = {
 }
 
 
-@pytest.fixture(scope="module", params=CONFIGS)
+@pytest.fixture(scope="module", params=ONE_FAST)
 def pair(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)  # moderate weights: fp32 rounding grows with the logits
     return load_pair(make_lm_checkpoint(folder, initializer_range=0.2, **CONFIGS[request.param]))
@@ -103,7 +104,7 @@ def test_bfloat16(pair, record_property):
     assert with_them > them_with_truth - 0.03
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", ONE_FAST)
 def test_greedy_rows_with_wind_down(name, tmp_path):
     """Until the model ends by itself: ramp-in, open frames, wind-down, the same stop."""
     ours, reference, _ = load_pair(make_lm_checkpoint(tmp_path, stream_end=1.3, **CONFIGS[name]))
@@ -117,7 +118,7 @@ def test_greedy_rows_with_wind_down(name, tmp_path):
     assert max(lengths) > 8, "all ended in the ramp-in"
 
 
-@pytest.mark.parametrize("name", ["base", *(pytest.param(name, marks=pytest.mark.slow) for name in [*CONFIGS][1:])])
+@pytest.mark.parametrize("name", ONE_FAST)
 def test_greedy_rows_for_150_frames(name, tmp_path):
     """The same where nothing ends early."""
     ours, reference, _ = load_pair(make_lm_checkpoint(tmp_path, stream_end=0, **CONFIGS[name]))
