@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 
 class HiggsError(Exception):
     """Base of all errors the pack raises on purpose.
@@ -71,4 +73,18 @@ class MissingExtraError(HiggsError, ImportError):
         super().__init__(
             f"{feature} needs the optional package '{package}', which is not installed.",
             remedy=f"With the Python that runs this: {' && '.join(EXTRAS[extra])}",
+        )
+
+
+def check_range(name: str, value: float, low: float, high: float, remedy: str = "") -> None:
+    """Refuse a setting that is not a number from low to high.
+
+    Raises:
+        SettingError: the value is NaN, infinite or out of the range.
+    """
+    if not math.isfinite(value) or not low <= value <= high:
+        first, last = (f"{end:g}" if isinstance(end, float) else str(end) for end in (low, high))
+        raise SettingError(
+            f"The setting '{name}' is out of range.", expected=f"{first} to {last}", got=str(value),
+            remedy=remedy or f"Set {name} inside this range.",
         )

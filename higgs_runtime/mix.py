@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 
 from .audio import AudioClip, resample, to_mono
-from .errors import AudioError, MissingExtraError, SettingError
+from .errors import AudioError, MissingExtraError, SettingError, check_range
 
 CEILING_DBFS = -0.1  # where the peak of a mix lands that would have clipped
 _LONGEST_S = 86_400.0
@@ -53,11 +53,11 @@ class Track:
         if self.clip.length == 0:
             raise AudioError("A track of the mix is empty.", expected="a clip with samples", got="0 samples",
                              remedy="Check the step that made the clip.")
-        _check("start_s", self.start_s, 0.0, _LONGEST_S, "Seconds count from the start of the mix.")
-        _check("gain_db", self.gain_db, -120.0, 120.0, "0 dB leaves the level as it is.")
-        _check("pan", self.pan, -1.0, 1.0, "-1 is left, 0 the centre, 1 right.")
+        check_range("start_s", self.start_s, 0.0, _LONGEST_S, "Seconds count from the start of the mix.")
+        check_range("gain_db", self.gain_db, -120.0, 120.0, "0 dB leaves the level as it is.")
+        check_range("pan", self.pan, -1.0, 1.0, "-1 is left, 0 the centre, 1 right.")
         for name in ("fade_in_s", "fade_out_s"):
-            _check(name, getattr(self, name), 0.0, self.clip.seconds, "A fade fits inside its clip.")
+            check_range(name, getattr(self, name), 0.0, self.clip.seconds, "A fade fits inside its clip.")
         if self.fade_in_s + self.fade_out_s > self.clip.seconds:
             raise SettingError("The fades of a track overlap.", expected=f"{self.clip.seconds:g} s or less together",
                                got=f"{self.fade_in_s:g} s + {self.fade_out_s:g} s", remedy="Shorten one of them.")
@@ -172,7 +172,7 @@ def level_loudness(clip: AudioClip, target_lufs: float) -> AudioClip:
         AudioError: a clip that is silent or shorter than 0.4 s, or whose peak would exceed full scale.
         MissingExtraError: see `measure_loudness`.
     """
-    _check("target_lufs", target_lufs, -70.0, 0.0, "-16 suits podcasts, -23 broadcasts.")
+    check_range("target_lufs", target_lufs, -70.0, 0.0, "-16 suits podcasts, -23 broadcasts.")
     integrated = measure_loudness(clip).integrated_lufs
     if math.isinf(integrated):
         raise AudioError("The clip has no measurable loudness.", expected="sound of 0.4 s or more above -70 LUFS",
@@ -243,9 +243,3 @@ def _peak(clip: AudioClip) -> float:
 
 def _decibels(amplitude: float) -> float:
     return 20 * math.log10(amplitude) if amplitude > 0 else -math.inf
-
-
-def _check(name: str, value: float, low: float, high: float, remedy: str) -> None:
-    if not math.isfinite(value) or not low <= value <= high:
-        raise SettingError(f"The setting '{name}' is out of range.", expected=f"{low:g} to {high:g}", got=str(value),
-                           remedy=remedy)

@@ -5,13 +5,12 @@ Letters in shapes: S sequence, K codebooks, F frames, R delayed rows.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 
-from .errors import AudioError, PromptError, SettingError
+from .errors import AudioError, PromptError, check_range
 
 FinishReason = Literal["stop", "length", "cancelled"]
 
@@ -135,13 +134,13 @@ class Sampling:
     max_frames: int = 750
 
     def __post_init__(self):
-        _check("temperature", self.temperature, 0.0, 10.0)
-        _check("top_k", self.top_k, 0, 1_000_000)
-        _check("top_p", self.top_p, 0.0, 1.0)
-        _check("seed", self.seed, 0, 2**64 - 1)
-        _check("ras_window", self.ras_window, 0, 1_000)
-        _check("ras_max_repeats", self.ras_max_repeats, 1, 1_000)
-        _check("max_frames", self.max_frames, 1, 10_000_000)
+        check_range("temperature", self.temperature, 0.0, 10.0)
+        check_range("top_k", self.top_k, 0, 1_000_000)
+        check_range("top_p", self.top_p, 0.0, 1.0)
+        check_range("seed", self.seed, 0, 2**64 - 1)
+        check_range("ras_window", self.ras_window, 0, 1_000)
+        check_range("ras_max_repeats", self.ras_max_repeats, 1, 1_000)
+        check_range("max_frames", self.max_frames, 1, 10_000_000)
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,11 +164,3 @@ class Generation:
     @property
     def frames(self) -> int:
         return self.codes.frames
-
-
-def _check(name: str, value: float, low: float, high: float) -> None:
-    if not math.isfinite(value) or not low <= value <= high:
-        raise SettingError(
-            f"The setting '{name}' is out of range.", expected=f"{low} to {high}", got=str(value),
-            remedy=f"Set {name} inside this range.",
-        )

@@ -6,7 +6,6 @@ Standard library only.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import io
 import json
 import math
@@ -14,6 +13,7 @@ import shutil
 import struct
 import tempfile
 import wave
+from functools import cache
 from pathlib import Path
 
 from dev_env import ROOT, StepFailed, child_env, fingerprint, run_step, venv_python
@@ -70,7 +70,7 @@ def ensure_random_checkpoints(tree: Path) -> None:
     tool = ROOT / "tools" / "make_random_checkpoint.py"
     models = tree / MODELS
     stamp = models / RANDOM[-1] / "made-by-dev"
-    wanted = hashlib.sha256(tool.read_bytes() + (tool.parent / "random_codec.py").read_bytes()).hexdigest()[:16]
+    wanted = fingerprint(*(tool.with_name(name).read_text(encoding="utf-8") for name in (tool.name, "random_codec.py")))
     if stamp.is_file() and stamp.read_text() == wanted:
         return
     models.mkdir(parents=True, exist_ok=True)
@@ -156,6 +156,7 @@ def sample(voice: str) -> tuple[bytes, str]:
     return hum(VOICES[voice]), HUM_WORDS
 
 
+@cache
 def hum(pitch: float, seconds: float = 3.0) -> bytes:
     """A voice-like hum: a gliding tone with harmonics shaped by two formants, two syllables a second."""
     weights = [(k, sum(math.exp(-(((pitch * k - f) / 200) ** 2)) for f in (600, 1200)) + 0.1) for k in range(1, 16)]
