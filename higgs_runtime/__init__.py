@@ -8,9 +8,10 @@ from types import ModuleType
 
 _HOMES = {
     "errors": (
-        "AudioError", "CheckpointError", "HiggsError", "MissingExtraError", "NumericError", "PromptError",
-        "ScriptError", "SettingError",
+        "AudioError", "CheckpointError", "HiggsError", "HiggsWarning", "MissingExtraError", "NumericError",
+        "PromptError", "ScriptError", "SettingError",
     ),
+    "vocabulary": ("unknown_words",),
     "types": ("Codes", "Generation", "Prompt", "Sampling", "Voice"),
     "audio": ("AudioClip", "level_peak", "resample", "to_mono", "trim", "trim_silence"),
     "script": ("Script", "Turn", "parse_script"),
@@ -21,7 +22,7 @@ _HOMES = {
     "mix": ("Loudness", "Track", "level_loudness", "measure_loudness", "mix"),
     "weights": ("load_model",),
     "generate": ("generate",),
-    "catalog": ("Checkpoint", "find_checkpoints"),
+    "catalog": ("Checkpoint", "default_pair", "embedded_voices", "find_checkpoints", "model_roots"),
     "model_cache": ("ModelCache", "ModelKey", "shared_cache"),
     "pipeline": ("speak",),
 }

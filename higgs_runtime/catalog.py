@@ -1,13 +1,19 @@
-"""Which checkpoints lie in the model folders, what each is, and what it still lacks. Reads no weights."""
+"""Which checkpoints there are, what each is, what it still lacks, and which ones are used by default.
+
+The pack brings a tiny pair of its own, which stands behind all model folders. Reads no weights.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from .checkpoint_files import CONFIG_FILE, INDEX_FILE, WEIGHTS_FILE
+from .config import parse_additions
+from .errors import CheckpointError
 from .tokenizer import TOKENIZER_FILE
 
 LM, CODEC = "lm", "codec"
@@ -19,6 +25,8 @@ KINDS = {
 WEIGHT_SUFFIXES = {".safetensors", ".pth", ".bin", ".pt"}
 DAC_SUFFIXES = {".pth"}  # weights of descript-audio-codec are one file
 MAX_DEPTH = 3  # models/higgs_audio/<owner>/<name>/<revision>
+EMBEDDED = Path(__file__).parent / "nano"  # the pack's own pair, with voices
+DEFAULT_TYPES = {LM: "higgs_audio_v2", CODEC: "higgs_audio_v2_tokenizer"}  # what is chosen where nobody chooses
 
 
 @dataclass(frozen=True)
@@ -29,17 +37,50 @@ class Checkpoint:
         name: path below the model folder, with forward slashes.
         kind: "lm", "codec", or "" where no config.json tells.
         missing: names of the files that are needed and not there.
+        model_type: of its config.json; empty where there is none.
+        display_name, vocabulary: as in ModelConfig.
     """
 
     name: str
     path: Path
     kind: str
     missing: tuple[str, ...] = ()
+    model_type: str = ""
+    display_name: str = ""
+    vocabulary: frozenset[str] | None = None
 
     @property
     def label(self) -> str:
         """The name, followed by what is missing."""
         return f"{self.name} (missing: {', '.join(self.missing)})" if self.missing else self.name
+
+    @property
+    def title(self) -> str:
+        """What a person calls it."""
+        return self.display_name or self.name
+
+    @property
+    def extent(self) -> str:
+        """How many words it speaks, as " (353 words)"; empty for one that speaks any text."""
+        return "" if self.vocabulary is None else f" ({len(self.vocabulary)} words)"
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the pack brought it."""
+        return EMBEDDED.resolve() in self.path.resolve().parents
+
+
+def model_roots(folders: Iterable[str | Path] | None = None) -> list[Path]:
+    """Where checkpoints are looked for: in these folders, and last among what the pack brings.
+
+    Args:
+        folders: None: $HIGGS_MODELS, and models/higgs_audio here and in $COMFYUI_PATH.
+    """
+    if folders is None:
+        usual = Path("models", "higgs_audio")
+        own, comfyui = (os.environ.get(name) for name in ("HIGGS_MODELS", "COMFYUI_PATH"))
+        folders = [*([own] if own else []), usual, *([Path(comfyui, usual)] if comfyui else [])]
+    return [*map(Path, folders), EMBEDDED]
 
 
 def find_checkpoints(roots: Iterable[str | Path], kind: str | None = None) -> list[Checkpoint]:
@@ -55,6 +96,52 @@ def find_checkpoints(roots: Iterable[str | Path], kind: str | None = None) -> li
                 found.setdefault(checkpoint.name, checkpoint)
     wanted = [item for item in found.values() if kind is None or item.kind in (kind, "")]
     return sorted(wanted, key=lambda item: item.name.lower())
+
+
+def checkpoint_at(path: str | Path) -> Checkpoint:
+    """What lies at a path; of unknown kind where no config.json tells."""
+    path = Path(path).absolute()
+    return (path.is_dir() and _inspect(path.parent, path)) or Checkpoint(path.name, path, "")
+
+
+def default_pair(
+    checkpoints: Iterable[Checkpoint], lm: Checkpoint | None = None, codec: Checkpoint | None = None
+) -> tuple[Checkpoint, Checkpoint]:
+    """The language model and the codec to use where nobody chooses.
+
+    The first complete ones in the list that are not the pack's own, in the layout that transformers loads; where
+    either is missing, the pack's pair. The pack's codec goes with the pack's model and with no other.
+
+    Args:
+        lm, codec: what has been chosen already.
+
+    Raises:
+        CheckpointError: there is no such pair.
+    """
+    chosen, checkpoints = {LM: lm, CODEC: codec}, list(checkpoints)
+    if lm and codec:
+        return lm, codec
+    for embedded in (False, True):
+        there = find_checkpoints([EMBEDDED]) if embedded else [item for item in checkpoints if not item.embedded]
+        pair = [_first(there, kind) if one is None else one for kind, one in chosen.items()]
+        if all(item is not None and item.embedded == embedded for item in pair):
+            return pair[0], pair[1]
+    beside = "".join(f" that goes with '{one.name}'" for one in chosen.values() if one)
+    raise CheckpointError(
+        "There is nothing to speak with.", expected=f"a complete pair of language model and codec{beside}",
+        got=", ".join(item.label for item in checkpoints) or "no model",
+        remedy="Put the folders of both into a models folder (`higgs models` lists what each lacks), or name them.",
+    )
+
+
+def _first(checkpoints: Iterable[Checkpoint], kind: str) -> Checkpoint | None:
+    wanted = DEFAULT_TYPES[kind]
+    return next((item for item in checkpoints if item.model_type == wanted and not item.missing), None)
+
+
+def embedded_voices() -> dict[str, Path]:
+    """The reference clips that the pack brings: name -> audio file. Beside each lies its transcript, a .txt file."""
+    return {file.stem: file for file in sorted((EMBEDDED / "voices").glob("*.flac"))}
 
 
 def _walk(root: Path, folder: Path, depth: int) -> Iterable[Checkpoint]:
@@ -79,14 +166,24 @@ def _inspect(root: Path, folder: Path) -> Checkpoint | None:
     if CONFIG_FILE not in files:
         looks_like_one = TOKENIZER_FILE in files or WEIGHTS_FILE in files or INDEX_FILE in files
         return Checkpoint(name, folder, "", (CONFIG_FILE,)) if looks_like_one else None
-    model_type = _read(folder / CONFIG_FILE).get("model_type")
+    config = _read(folder / CONFIG_FILE)
+    model_type = config.get("model_type")
     kind = KINDS.get(model_type) if isinstance(model_type, str) else ""
     if kind is None:
         return None  # another project's model
     missing = _missing_weights(folder, files)
     if kind == LM and TOKENIZER_FILE not in files:
         missing.append(TOKENIZER_FILE)
-    return Checkpoint(name, folder, kind, tuple(missing))
+    return Checkpoint(name, folder, kind, tuple(missing), model_type if kind else "", **_names(config))
+
+
+def _names(config: dict) -> dict:
+    """display_name and vocabulary; none for a broken config.json, which stays in the list: loading it says why."""
+    try:
+        found = parse_additions(config)
+    except CheckpointError:
+        return {}
+    return {key: found[key] for key in ("display_name", "vocabulary") if key in found}
 
 
 def _missing_weights(folder: Path, files: set[str]) -> list[str]:

@@ -119,6 +119,7 @@ def assign_strict(
     *,
     device: torch.device | str = "cpu",
     dtype: torch.dtype | None = None,
+    keep: Iterable[str] = (),
     ignore: Iterable[str] = (),
     rename: Callable[[str], str] | None = None,
     what: str = "checkpoint",
@@ -131,6 +132,7 @@ def assign_strict(
         module: its parameters and persistent buffers are replaced; parameters no longer require gradients.
         tensors: by the names of the checkpoint.
         dtype: of floating-point tensors in the module; None keeps what the file holds.
+        keep: shell-style patterns of module names that keep what the file holds, whatever dtype says.
         ignore: shell-style patterns of checkpoint names that may be there and are not used ("decoder_semantic.*").
         rename: checkpoint name -> module name.
         what: noun for messages ("Higgs codec in /models/x").
@@ -140,14 +142,15 @@ def assign_strict(
             assigned then.
     """
     rename = rename or (lambda name: name)
-    ignore = tuple(ignore)
+    keep, ignore = tuple(keep), tuple(ignore)
     source = {rename(name): name for name in tensors if not any(fnmatchcase(name, pattern) for pattern in ignore)}
     slots = {name: tensor.shape for name, tensor in module.state_dict(keep_vars=True).items()}
     _check_names(source, slots, what)
     _check_shapes(source, slots, tensors, what)
     owners = dict(module.named_modules())
     for name in slots:
-        _assign(owners, name, _converted(tensors[source[name]], device, dtype))
+        kept = any(fnmatchcase(name, pattern) for pattern in keep)
+        _assign(owners, name, _converted(tensors[source[name]], device, None if kept else dtype))
 
 
 def _assign(owners: Mapping[str, nn.Module], name: str, tensor: torch.Tensor) -> None:

@@ -6,19 +6,24 @@ import argparse
 import json
 import math
 import os
+import shutil
 import signal
 import sys
 import tempfile
 import time
+import warnings
+from contextlib import contextmanager
 from pathlib import Path
 
 from .comfy_client import EXAMPLE
-from .errors import AudioError, HiggsError, SettingError
+from .errors import AudioError, HiggsError, HiggsWarning, SettingError
 
 FRAME_RATE = 25  # frames a second of every released Higgs model
+NAMING = "folder, or name below a models folder, or a part of it that no other has"
 
 EPILOG = f"""examples:
   higgs models
+  higgs models nano --words
   higgs say "Good morning." -o morning.flac
   higgs say "Good morning." --voice clip.wav --transcript "What the clip says." -o morning.flac
   higgs render workflows/api/clone_voice.json {EXAMPLE} -o renders
@@ -29,7 +34,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit status: 0 done, 1 an error that was explained, 130 interrupted."""
     args = _parser().parse_args(argv)
     try:
-        args.run(args)
+        with _plain_warnings():
+            args.run(args)
     except HiggsError as error:
         sys.stderr.write(f"higgs: {error}\n")
         return 1
@@ -51,21 +57,25 @@ def _parser() -> argparse.ArgumentParser:
     say.add_argument(
         "-o", "--output", type=Path, default=Path("higgs.wav"), help="wav, flac, mp3, ogg (default: %(default)s)"
     )
-    say.add_argument("--voice", type=Path, help="audio file of 3 to 15 seconds to sound like")
-    say.add_argument("--transcript", default="", help="what is said in the voice file")
+    say.add_argument(
+        "--voice", type=Path, help="audio file of 3 to 15 seconds to sound like, or the name of a voice of the pack"
+    )
+    say.add_argument("--transcript", help="what is said in the voice file (default: what a .txt beside it says)")
     say.add_argument("--scene", default="", help='where it happens, for example "A quiet room."')
     say.add_argument("--temperature", type=float, default=0.3, help="0 to about 1 (default: %(default)s)")
     say.add_argument("--top-k", type=int, default=50, help="default: %(default)s")
     say.add_argument("--top-p", type=float, default=0.95, help="default: %(default)s")
     say.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     say.add_argument("--max-seconds", type=float, default=30.0, help="of audio (default: %(default)s)")
-    say.add_argument("--model", help="folder, or name below the models folder, of the language model")
-    say.add_argument("--codec", help="folder, or name below the models folder, of the codec")
+    say.add_argument("--model", help=f"of the language model: {NAMING} (default: the first one, else the pack's)")
+    say.add_argument("--codec", help=f"of the codec: {NAMING} (default: the first one, else the pack's)")
     say.add_argument("--device", choices=("cpu", "cuda", "mps"), help="default: a GPU if there is one")
     _add_models_dir(say)
     say.set_defaults(run=_say)
 
     models = commands.add_parser("models", help="list the models that are there, and what they lack")
+    models.add_argument("name", nargs="?", default="", help="only those with this in their name")
+    models.add_argument("--words", action="store_true", help="list the words that the language model NAME speaks")
     _add_models_dir(models)
     models.set_defaults(run=_models)
 
@@ -98,6 +108,11 @@ def _say(args: argparse.Namespace) -> None:
         max_frames=math.ceil(args.max_seconds * FRAME_RATE) if math.isfinite(args.max_seconds) else 0,
     )
     _check_output(args.output)
+    lm, codec = _chosen(args)
+    voice, transcript = _reference(args)
+    if lm.embedded:
+        sys.stderr.write(f"Speaking with {lm.title}, a tiny demonstration model{lm.extent}; install a released "
+                         "checkpoint for real speech.\n")
     started, frames = time.perf_counter(), 0
 
     def show(_index: int, new) -> None:
@@ -108,9 +123,8 @@ def _say(args: argparse.Namespace) -> None:
     with _StopOnInterrupt() as stop:
         try:
             clip = speak(
-                text, args.voice, transcript=args.transcript, scene=args.scene, sampling=sampling, device=args.device,
-                model=_find(args, "lm", args.model), codec=_find(args, "codec", args.codec), on_frames=show,
-                should_stop=lambda: stop.asked,
+                text, voice, transcript=transcript, scene=args.scene, sampling=sampling, device=args.device,
+                model=lm.path, codec=codec.path, on_frames=show, should_stop=lambda: stop.asked,
             )
         except AudioError as error:
             if stop.asked:  # before there was a sound
@@ -148,16 +162,84 @@ def _check_output(path: Path) -> None:
                            got=str(path), remedy="Name a file such as voice.wav or voice.flac.")
 
 
-def _models(args: argparse.Namespace) -> None:
-    from .catalog import find_checkpoints
+def _chosen(args: argparse.Namespace) -> tuple:
+    """The checkpoints of the language model and of the codec: those that were named, the others by default."""
+    from .catalog import default_pair, find_checkpoints, model_roots
 
-    roots = _roots(args)
+    found = find_checkpoints(model_roots(args.models_dir))
+    named = {"lm": args.model, "codec": args.codec}
+    return default_pair(found, *(_named(found, kind, name) if name else None for kind, name in named.items()))
+
+
+def _named(found: list, kind: str, name: str):
+    """The checkpoint at this path, of this name, or with this in its name as the only one."""
+    from .catalog import checkpoint_at
+
+    if name and Path(name).exists():
+        return checkpoint_at(name)
+    found = [item for item in found if item.kind in (kind, "") and not item.missing]
+    chosen = [item for item in found if item.name == name] or [item for item in found if name in item.name]
+    if len(chosen) == 1:
+        return chosen[0]
+    raise SettingError(
+        f"Which {'language model' if kind == 'lm' else 'codec'}?",
+        expected=NAMING, got=f"'{name}', where there are {', '.join(item.name for item in found) or 'none'}",
+        remedy="Name one of them, or put one into a models folder (see: higgs models).",
+    )
+
+
+def _reference(args: argparse.Namespace) -> tuple[Path | None, str]:
+    """The audio file to sound like, if one is asked for, and what is said in it."""
+    from .catalog import embedded_voices
+
+    if args.voice is None:
+        return None, args.transcript or ""
+    voices = embedded_voices()
+    voice = args.voice if args.voice.is_file() else voices.get(str(args.voice))
+    if voice is None:
+        raise SettingError(
+            f"There is no voice '{args.voice}'.", got="no such file", remedy="Name an audio file that is there.",
+            expected=" or ".join(["an audio file", *([f"one of {', '.join(voices)}"] if voices else [])]),
+        )
+    words = voice.with_suffix(".txt")
+    if args.transcript is not None or not words.is_file():
+        return voice, args.transcript or ""
+    try:
+        return voice, words.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise SettingError(f"{words} cannot be read.", expected="the words of the voice file in UTF-8", got=str(error),
+                           remedy="Give the words with --transcript.") from error
+
+
+def _models(args: argparse.Namespace) -> None:
+    from .catalog import find_checkpoints, model_roots
+
+    roots = model_roots(args.models_dir)
     found = find_checkpoints(roots)
+    if args.words:
+        _list_words(_named(found, "lm", args.name))
+        return
     names = {"lm": "language model", "codec": "codec", "": "unknown"}
-    for item in found:
-        sys.stdout.write(f"{names[item.kind]:<15} {item.label}\n")
-    if not found:
-        sys.stdout.write(f"No models in {', '.join(map(str, roots))}\n")
+    listed = [item for item in found if args.name in item.name]
+    for item in listed:
+        about = f": {item.title}{item.extent}" if item.display_name or item.extent else ""
+        sys.stdout.write(f"{names[item.kind]:<15} {item.label}{about}\n")
+    if not listed:
+        sys.stdout.write(f"No models{f' with {args.name} in their name' if args.name else ''} in "
+                         f"{', '.join(map(str, roots))}\n")
+
+
+def _list_words(checkpoint) -> None:
+    """In columns for a person, one a line for a program."""
+    if checkpoint.vocabulary is None:
+        raise SettingError(f"{checkpoint.title} speaks any text.", expected="a model that speaks only some words",
+                           got="one without a vocabulary", remedy="See which ones have one: higgs models")
+    words = sorted(checkpoint.vocabulary)
+    width = max(map(len, words)) + 2
+    count = max(1, shutil.get_terminal_size().columns // width) if sys.stdout.isatty() else 1
+    for start in range(0, len(words), count):
+        row = words[start : start + count]
+        sys.stdout.write("".join(f"{word:<{width}}" for word in row).rstrip() + "\n")
 
 
 def _render(args: argparse.Namespace) -> None:
@@ -184,33 +266,21 @@ def _render(args: argparse.Namespace) -> None:
         sys.stdout.write(f"{client.fetch(file, args.output)}\n")
 
 
-def _find(args: argparse.Namespace, kind: str, name: str | None) -> Path:
-    """The folder that was named, or the only complete one that is there."""
-    from .catalog import find_checkpoints
+@contextmanager
+def _plain_warnings():
+    """Our warnings as one line each, without the file and line that Python adds."""
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
 
-    if name and Path(name).exists():
-        return Path(name)
-    found = [item for item in find_checkpoints(_roots(args), kind) if not item.missing]
-    chosen = [item for item in found if item.name == name] if name else found
-    if len(chosen) == 1:
-        return chosen[0].path
-    option = {"lm": "--model", "codec": "--codec"}[kind]
-    raise SettingError(
-        f"Which {'language model' if kind == 'lm' else 'codec'}?", expected=f"{option} with a folder or a name",
-        got=", ".join(item.name for item in found) or f"no model in {', '.join(map(str, _roots(args)))}",
-        remedy=f"Name one with {option}, or put one into a models folder (see: higgs models).",
-    )
+        def show(message, category, *where):
+            if not issubclass(category, HiggsWarning):
+                return usual(message, category, *where)
+            _progress("")
+            sys.stderr.write(f"higgs: {message}\n")
 
-
-def _roots(args: argparse.Namespace) -> list[Path]:
-    if args.models_dir:
-        return args.models_dir
-    roots = [Path("models") / "higgs_audio"]
-    if os.environ.get("HIGGS_MODELS"):
-        roots.insert(0, Path(os.environ["HIGGS_MODELS"]))
-    if os.environ.get("COMFYUI_PATH"):
-        roots.append(Path(os.environ["COMFYUI_PATH"]) / "models" / "higgs_audio")
-    return roots
+        warnings.showwarning = show
+        warnings.simplefilter("always", HiggsWarning)
+        yield
 
 
 def _progress(text: str) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from .errors import CheckpointError
+from .vocabulary import words_of
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,9 @@ class ModelConfig:
         audio_path: layers own a second norm and FFN for audio positions (v2 DualFFN).
         qk_norm: queries and keys are normalized per head (Qwen3).
         frame_rate: audio frames per second.
+        display_name: what a person calls it; may be empty.
+        vocabulary: the only words that it speaks, in lower case; None: any text.
+        codec_identity: `Codec.identity` of the codec that it was trained with; may be empty.
     """
 
     vocab_size: int
@@ -59,6 +64,9 @@ class ModelConfig:
     audio_path: bool = True
     qk_norm: bool = False
     frame_rate: float = 25.0
+    display_name: str = ""
+    vocabulary: frozenset[str] | None = None
+    codec_identity: str = ""
 
     @property
     def codebook_size(self) -> int:
@@ -70,7 +78,7 @@ def parse_native_v2(raw: dict[str, Any]) -> ModelConfig:
     """Read the config.json of a transformers-native v2 checkpoint (`model_type: higgs_audio_v2`).
 
     Raises:
-        CheckpointError: a field is missing, or asks for something that this runtime does not implement.
+        CheckpointError: a field is missing or of another kind, or asks for something that is not implemented here.
     """
     try:
         config = ModelConfig(
@@ -93,6 +101,7 @@ def parse_native_v2(raw: dict[str, Any]) -> ModelConfig:
             rope=_parse_rope(raw),
             attention_bias=raw.get("attention_bias", False),
             ffn_bias=raw.get("mlp_bias", False),
+            **parse_additions(raw),
         )
     except KeyError as error:
         raise CheckpointError(
@@ -102,6 +111,39 @@ def parse_native_v2(raw: dict[str, Any]) -> ModelConfig:
         ) from error
     _check(config, raw)
     return config
+
+
+_ADDITIONS = {  # field -> what it has to be, in words and as a test
+    "display_name": ("a text", lambda value: isinstance(value, str)),
+    "vocabulary": (
+        "a list of words in lower case",
+        lambda value: isinstance(value, list) and value
+        and all(isinstance(word, str) and words_of(word) == [word] for word in value),
+    ),
+    "codec_identity": (
+        "16 hexadecimal digits", lambda value: isinstance(value, str) and re.fullmatch("[0-9a-f]{16}", value),
+    ),
+}
+
+
+def parse_additions(raw: dict[str, Any]) -> dict[str, Any]:
+    """What config.json may say of a language model beside transformers' fields, as arguments of ModelConfig.
+
+    Raises:
+        CheckpointError: a field is of another kind.
+    """
+    found = {}
+    for name, (expected, fits) in _ADDITIONS.items():
+        value = raw.get(name)
+        if value is None:
+            continue
+        if not fits(value):
+            raise CheckpointError(
+                f"The field '{name}' in config.json of the language model cannot be used.", expected=expected,
+                got=repr(value)[:80], remedy="Correct the field, or leave it out.",
+            )
+        found[name] = frozenset(value) if isinstance(value, list) else value
+    return found
 
 
 def _parse_rope(raw: dict[str, Any]) -> RopeConfig:

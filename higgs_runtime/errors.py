@@ -50,6 +50,10 @@ class NumericError(HiggsError, ArithmeticError):
     """A network computed NaN or infinity."""
 
 
+class HiggsWarning(UserWarning):
+    """What works but probably not as meant, as words that the model does not know."""
+
+
 # What each extra installs. DAC without its dependency lists: they hold protobuf below 3.20, which breaks other packs.
 EXTRAS = {
     "loudness": ("pip install pyloudnorm",),

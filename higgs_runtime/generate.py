@@ -87,7 +87,7 @@ def _speak(
     # 3. Hand over what is complete.
     ids = torch.cat(frames, dim=1) if frames else torch.empty((config.num_codebooks, 0), dtype=torch.long)
     rows = torch.stack(state.rows).cpu() if state.rows else torch.empty((0, config.num_codebooks), dtype=torch.long)
-    codes = Codes(ids, config.frame_rate, config.codebook_size)
+    codes = Codes(ids, config.frame_rate, config.codebook_size, config.codec_identity)
     return Generation(codes, rows, reason, time.perf_counter() - started, len(prompt))
 
 

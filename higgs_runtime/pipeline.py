@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -9,8 +10,9 @@ from pathlib import Path
 import torch
 
 from .audio import AudioClip, level_peak
+from .catalog import default_pair, find_checkpoints, model_roots
 from .codec import Codec, load_codec
-from .errors import AudioError, SettingError
+from .errors import AudioError, CheckpointError, HiggsWarning, SettingError
 from .generate import OnFrames, ShouldStop, generate
 from .model import HiggsModel
 from .model_cache import ModelKey, shared_cache
@@ -23,8 +25,8 @@ def speak(
     text: str,
     voice: Voice | AudioClip | str | Path | None = None,
     *,
-    model: HiggsModel | str | Path,
-    codec: Codec | str | Path,
+    model: HiggsModel | str | Path | None = None,
+    codec: Codec | str | Path | None = None,
     transcript: str = "",
     scene: str = "",
     system: str = DEFAULT_SYSTEM,
@@ -38,7 +40,8 @@ def speak(
 
     Args:
         voice: whom to sound like: a Voice, or a clip or audio file of 3 to 15 s together with its `transcript`.
-        model, codec: loaded, or the folders to load from; folders stay loaded in the shared cache.
+        model, codec: loaded, or the folders to load from; folders stay loaded in the shared cache. Without both:
+            `default_pair` of what lies in `model_roots()`.
         device, dtype: where and how folders are loaded; None picks a GPU if there is one, and `pick_dtype` of the
             device. The codec is always loaded in float32.
         on_frames, should_stop: as in `generate`; a stopped call returns what has been spoken until then.
@@ -47,17 +50,24 @@ def speak(
         AudioClip at the codec's rate, within full scale: a clip whose peak exceeds ±1 is turned down to it as a whole
         (the decoder may overshoot, and files of whole numbers cannot hold that).
 
+    Warns:
+        HiggsWarning: the text or the transcript has words that the model does not know.
+
     Raises:
         AudioError: there is no sound, because the model ended at once or the call was stopped before the first frame.
         HiggsError: whatever cannot be loaded, read or spoken, with what to do about it.
     """
     device = device or pick_device()
     dtype = dtype or pick_dtype(device)
+    model, codec = _chosen(model, codec)
     with ExitStack() as stack:
         lm = stack.enter_context(_loaded("lm", model, load_model, device, dtype))
         tokenizer = stack.enter_context(_loaded("codec", codec, load_codec, device, torch.float32))
+        _check_pair(lm, tokenizer)
         voices = [] if voice is None else [make_voice(voice, transcript, tokenizer)]
         prompt = build_prompt(conversation(text, voices, system=system, scene=scene), lm.tokenizer)
+        for warning in prompt.warnings:
+            warnings.warn(warning, HiggsWarning, stacklevel=2)
         [spoken] = generate(lm, [prompt], sampling or Sampling(), on_frames=on_frames, should_stop=should_stop)
         if spoken.frames == 0 and spoken.finish_reason == "cancelled":
             raise AudioError("It was stopped before the first sound.", remedy="Start it again to hear something.")
@@ -103,6 +113,26 @@ def pick_dtype(device: str) -> torch.dtype:
     if kind == "cpu" or (kind == "mps" and not torch.backends.mps.is_macos_or_newer(14, 0)):
         return torch.float32
     return torch.bfloat16
+
+
+def _chosen(model, codec) -> tuple:
+    if model is None and codec is None:
+        model, codec = (item.path for item in default_pair(find_checkpoints(model_roots())))
+    if model is None or codec is None:
+        raise SettingError(
+            "Model and codec belong together.", expected="both, or neither",
+            got="a codec alone" if model is None else "a model alone", remedy="Give the other one too.",
+        )
+    return model, codec
+
+
+def _check_pair(lm: HiggsModel, codec: Codec) -> None:
+    trained_with = lm.config.codec_identity
+    if trained_with and codec.identity != trained_with:
+        raise CheckpointError(
+            "This codec is another one than the model was trained with.", expected=f"codec {trained_with}",
+            got=f"codec {codec.identity}", remedy="Choose the codec of the same release as the model.",
+        )
 
 
 @contextmanager

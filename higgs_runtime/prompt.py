@@ -33,9 +33,11 @@ from .tokenizer import (
     ChatTokenizer,
 )
 from .types import Codes, Prompt, Voice
+from .vocabulary import unknown_words
 
 DEFAULT_SYSTEM = "Generate audio following instruction."
 ROLES = ("system", "scene", "user", "assistant")
+WORDS_IN_WARNING = 20
 
 Content = str | Codes | AudioClip
 Encode = Callable[[AudioClip], Codes]
@@ -75,7 +77,8 @@ def build_prompt(
         add_generation_prefix: end with the opening of the assistant's turn, from which the model speaks.
 
     Returns:
-        Prompt(token_ids [S], audio_rows [R, K]).
+        Prompt(token_ids [S], audio_rows [R, K], warnings): it warns of words in user messages that a model with a
+        closed vocabulary does not know.
 
     Raises:
         PromptError: roles out of order, an empty user text, audio where none can stand, codes of another codec.
@@ -101,7 +104,7 @@ def build_prompt(
         layout.special(END_OF_TURN)
     if add_generation_prefix:
         layout.header("assistant").special(AUDIO_BEGIN)
-    return layout.finish()
+    return layout.finish(_vocabulary_warnings(rest, tokenizer))
 
 
 def conversation(
@@ -170,10 +173,10 @@ class _Layout:
         self._rows.append(rows)
         return self.special(AUDIO_END)
 
-    def finish(self) -> Prompt:
+    def finish(self, warnings: tuple[str, ...]) -> Prompt:
         self._flush()
         rows = torch.cat(self._rows) if self._rows else torch.empty((0, self._tokenizer.config.num_codebooks))
-        return Prompt(torch.tensor(self._ids, dtype=torch.long), rows.long())
+        return Prompt(torch.tensor(self._ids, dtype=torch.long), rows.long(), warnings)
 
     def _flush(self) -> None:
         if self._text:
@@ -186,18 +189,25 @@ class _Layout:
                 raise PromptError("The conversation holds a clip, not codes.", expected="codes, or a codec's encode",
                                   got="an AudioClip alone", remedy="Pass encode=codec.encode.")
             audio = self._encode(audio)
-        config = self._tokenizer.config
-        if (audio.num_codebooks, audio.codebook_size) != (config.num_codebooks, config.codebook_size):
-            raise PromptError(
-                "These codes come from another codec than the model was trained with.",
-                expected=f"{config.num_codebooks} codebooks of {config.codebook_size}",
-                got=f"{audio.num_codebooks} of {audio.codebook_size}",
-                remedy="Encode the clip with the Higgs codec of this checkpoint.",
-            )
+        self._check_origin(audio)
         if audio.frames == 0:
             raise PromptError("A reference clip is empty.", expected="at least one frame", got="0 frames",
                               remedy="Use a clip of 3 to 15 seconds.")
         return audio
+
+    def _check_origin(self, codes: Codes) -> None:
+        config = self._tokenizer.config
+        if (codes.num_codebooks, codes.codebook_size) != (config.num_codebooks, config.codebook_size):
+            expected = f"{config.num_codebooks} codebooks of {config.codebook_size}"
+            got = f"{codes.num_codebooks} of {codes.codebook_size}"
+        elif not codes.may_be_of(config.codec_identity):
+            expected, got = f"codes of codec {config.codec_identity}", f"codes of codec {codes.codec}"
+        else:
+            return
+        raise PromptError(
+            "These codes come from another codec than the model was trained with.", expected=expected, got=got,
+            remedy="Encode the clip with the Higgs codec of this checkpoint.",
+        )
 
 
 def _lay_scene(layout: _Layout, content: Sequence[Content]) -> None:
@@ -248,6 +258,24 @@ def _written(message: Message) -> str:
         raise PromptError("A user message is empty.", expected="a text", got="an empty one",
                           remedy="Write what shall be spoken, or the transcript of the reference clip.")
     return text
+
+
+def _vocabulary_warnings(turns: Sequence[Message], tokenizer: ChatTokenizer) -> tuple[str, ...]:
+    """One sentence for each user turn with words that the model does not know. The last turn will be spoken."""
+    vocabulary = tokenizer.config.vocabulary
+    if vocabulary is None:
+        return ()
+    name, found = tokenizer.config.display_name or tokenizer.checkpoint, []
+    for n, turn in enumerate((turn for turn in turns if turn.role == "user"), start=1):
+        words = unknown_words(_written(turn), vocabulary)
+        if words:
+            head = "" if turn is turns[-1] else f"The transcript of reference {n} has words that "
+            rest = f" and {len(words) - WORDS_IN_WARNING} more" if len(words) > WORDS_IN_WARNING else ""
+            found.append(
+                f"{head}{name} does not know: {', '.join(words[:WORDS_IN_WARNING])}{rest}; it knows {len(vocabulary)} "
+                f"words, listed by `higgs models {tokenizer.checkpoint} --words`."
+            )
+    return tuple(found)
 
 
 def _spoken(message: Message) -> Codes | AudioClip:

@@ -24,6 +24,9 @@ class ChatTokenizer:
 
     `encode` treats everything as plain text: "<|eot_id|>" in a script is nine characters, never the end of a turn.
 
+    Attributes:
+        checkpoint: name of the model folder.
+
     Args:
         path: tokenizer.json, or the model folder that holds it.
         config: of the model that will read the ids.
@@ -50,6 +53,7 @@ class ChatTokenizer:
                 remedy="Download the file again.",
             ) from error
         self.config = config
+        self.checkpoint = path.absolute().parent.name
         self._special = {token.content: id for id, token in full.get_added_tokens_decoder().items()}
         self._check(full.get_vocab_size(with_added_tokens=True), path)
         # The same vocabulary without added tokens cannot produce a special id, whatever the text says.

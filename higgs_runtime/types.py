@@ -23,6 +23,7 @@ class Codes:
         ids: LongTensor [K, F], each in [0, codebook_size).
         frame_rate: frames per second (25 for the Higgs tokenizer).
         codebook_size: entries of one codebook (1024 for the Higgs tokenizer).
+        codec: `Codec.identity` of the codec whose entries these are; empty where it is not known.
 
     Raises:
         AudioError: ids are not an integer [K, F] tensor, or leave the codebook.
@@ -31,6 +32,7 @@ class Codes:
     ids: torch.Tensor
     frame_rate: float
     codebook_size: int
+    codec: str = ""
 
     def __post_init__(self):
         ids = self.ids
@@ -61,6 +63,10 @@ class Codes:
     def seconds(self) -> float:
         """Length of the audio in seconds."""
         return self.frames / self.frame_rate
+
+    def may_be_of(self, codec: str) -> bool:
+        """Whether they can be of the codec with this identity: yes, unless both are known and differ."""
+        return not self.codec or not codec or self.codec == codec
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,10 +105,12 @@ class Prompt:
     Attributes:
         token_ids: LongTensor [S]; audio positions hold the audio or the delay placeholder id.
         audio_rows: LongTensor [R, K]; one delayed row for each audio position, in order.
+        warnings: one sentence each on what the model will probably not speak as written.
     """
 
     token_ids: torch.Tensor
     audio_rows: torch.Tensor
+    warnings: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return self.token_ids.shape[0]

@@ -1,13 +1,14 @@
-"""All that the pack knows about ComfyUI: its files, audio, devices, memory manager, progress and cancel."""
+"""All that the pack knows about ComfyUI: its files, audio, devices, memory manager, progress, cancel and texts."""
 
 from __future__ import annotations
 
 import ctypes
 import hashlib
+import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +19,12 @@ import comfy.model_patcher
 import comfy.utils
 import folder_paths
 import torch
+from comfy_execution.utils import get_executing_context
 
-from ..higgs_runtime.catalog import Checkpoint, find_checkpoints
-from ..higgs_runtime.errors import AudioError, CheckpointError, SettingError
+from ..higgs_runtime.errors import AudioError, SettingError
 from ..higgs_runtime.model_cache import ModelKey, file_stats, model_bytes, shared_cache
 
 MODEL_FOLDER = "higgs_audio"
-NOTHING_FOUND = f"nothing in models/{MODEL_FOLDER}"
-KIND_NAMES = {"lm": "language model", "codec": "codec"}
 CACHE_SHARE = 0.8  # of each device's memory
 RAM_CLAIM = 10**24  # bytes: more than any node asks ComfyUI for, less than the 1e30 of its "unload all"
 PROGRESS_INTERVAL_S = 0.05
@@ -36,50 +35,8 @@ folder_paths.add_model_folder_path(MODEL_FOLDER, os.path.join(folder_paths.model
 # --- files ----------------------------------------------------------------------------------------------------------
 
 
-def checkpoint_choices(kind: str) -> list[str]:
-    """Labels of the checkpoints for a combo; one that lacks files says which."""
-    return [item.label for item in find_checkpoints(_roots(), kind)] or [NOTHING_FOUND]
-
-
-def find_checkpoint(kind: str, choice: str) -> Checkpoint:
-    """The checkpoint that a combo's choice means.
-
-    Raises:
-        CheckpointError: there is none of this name, or it lacks files.
-    """
-    found = {item.name: item for item in find_checkpoints(_roots(), kind)}
-    checkpoint = found.get(choice) or found.get(choice.partition(" (missing: ")[0])
-    where = " or ".join(_roots())
-    if checkpoint is None:
-        raise CheckpointError(
-            f"There is no Higgs {KIND_NAMES[kind]} '{choice}'.", expected=f"a model folder in {where}",
-            got=", ".join(sorted(found)) or "no model folder there",
-            remedy="Put the complete folder of the checkpoint there, reload the page (R) and choose it.",
-        )
-    if checkpoint.missing:
-        raise CheckpointError(
-            f"The model folder '{checkpoint.name}' is not complete.", expected=", ".join(checkpoint.missing),
-            got=f"no such file in {checkpoint.path}",
-            remedy="Download the missing files into this folder, then queue again.",
-        )
-    return checkpoint
-
-
-def explain_choice(kind: str, choice: str) -> bool | str:
-    """True if the choice can be loaded, else why not; for validate_inputs."""
-    try:
-        find_checkpoint(kind, choice)
-    except CheckpointError as error:
-        return str(error)
-    return True
-
-
-def checkpoint_fingerprint(kind: str, choice: str) -> str:
-    """Changes when a file of the chosen checkpoint is replaced."""
-    return fingerprint(find_checkpoint(kind, choice).path)
-
-
-def _roots() -> list[str]:
+def model_folders() -> list[str]:
+    """Where ComfyUI looks for Higgs checkpoints."""
     return folder_paths.get_folder_paths(MODEL_FOLDER)
 
 
@@ -162,16 +119,6 @@ class ModelHandle:
     path: str
     device: str = "auto"
     dtype: str = "auto"
-
-
-def choose_model(kind: str, choice: str, device: str, dtype: str) -> ModelHandle:
-    """The handle of a chosen checkpoint, after a look whether it can run here.
-
-    Raises:
-        CheckpointError, SettingError: as find_checkpoint and pick_device.
-    """
-    pick_device(device)
-    return ModelHandle(kind, str(find_checkpoint(kind, choice).path), device, dtype)
 
 
 def pick_device(choice: str) -> torch.device:
@@ -379,3 +326,26 @@ def cancelled() -> bool:
 def raise_if_cancelled() -> None:
     """Ends the prompt as ComfyUI's own nodes do, if the person has asked to stop."""
     management.throw_exception_if_processing_interrupted()
+
+
+# --- words to the person ----------------------------------------------------------------------------------------------
+
+_showing: set[str] = set()  # ids of nodes that show a text
+
+
+def show_text(text: str, level: int = logging.INFO) -> None:
+    """Shows a text on the node that runs now, and logs it; an empty one takes back what the node showed before."""
+    if text:
+        logging.log(level, "Higgs Audio: %s", text)
+    context = get_executing_context()
+    if context is None or not (text or context.node_id in _showing):
+        return
+    from server import PromptServer
+
+    PromptServer.instance.send_progress_text(text or " ", context.node_id)  # the editor does not look at an empty one
+    (_showing.add if text else _showing.discard)(context.node_id)
+
+
+def show_warnings(warnings: Iterable[str]) -> None:
+    """Shows warnings on the node that runs now, and logs them; none take back those of before."""
+    show_text("\n".join(warnings), logging.WARNING)

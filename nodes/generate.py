@@ -26,7 +26,7 @@ class HiggsGenerate(io.ComfyNode):
                 sockets.Codes.Output(display_name="codes", tooltip="The speech as codes, for Decode Codes."),
                 io.String.Output(
                     display_name="report",
-                    tooltip="Frames, seconds, speed, prompt length, and why it ended.",
+                    tooltip="Frames, seconds, speed, prompt length, why it ended, and warnings.",
                 ),
             ],
         )
@@ -49,10 +49,11 @@ class HiggsGenerate(io.ComfyNode):
                 progress.update(done)
 
             laid_out = build_prompt(prompt, lm.tokenizer)
+            bridge.show_warnings(laid_out.warnings)
             [spoken] = generate(lm, [laid_out], settings, on_frames=on_frames, should_stop=bridge.cancelled)
         bridge.raise_if_cancelled()
         progress.finish()
-        return io.NodeOutput(spoken.codes, report(spoken))
+        return io.NodeOutput(spoken.codes, report(spoken, laid_out.warnings))
 
 
 def working_bytes(lm, positions: float) -> int:
@@ -97,8 +98,8 @@ def sampling_inputs() -> list[io.Input]:
     ]
 
 
-def report(spoken) -> str:
-    """One paragraph on a generation, for a person."""
+def report(spoken, warnings) -> str:
+    """One paragraph on a generation, for a person, with the warnings of its prompt."""
     audio_s = spoken.codes.seconds
     speed = f"real-time factor {spoken.seconds / audio_s:.2f}" if audio_s else "no audio"
     reasons = {"stop": "stop (the model ended the speech)", "length": "length", "cancelled": "cancelled"}
@@ -110,4 +111,5 @@ def report(spoken) -> str:
     ]
     if spoken.finish_reason == "length":
         lines.append("Note: cut off at max_seconds. Raise max_seconds to hear the rest.")
+    lines += [f"Note: {warning}" for warning in warnings]
     return "\n".join(lines)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from . import bridge, sockets
-from .load_codec import checkpoint_inputs
+from . import checkpoints, sockets
 
 
 class HiggsLoadModel(io.ComfyNode):
@@ -17,8 +16,9 @@ class HiggsLoadModel(io.ComfyNode):
             category=f"{sockets.CATEGORY}/loaders",
             description="Chooses a Higgs Audio language model from models/higgs_audio. It is loaded when it first "
             "speaks, shared by all nodes that use it, and unloaded by ComfyUI's memory manager.",
-            inputs=checkpoint_inputs(
+            inputs=checkpoints.checkpoint_inputs(
                 "lm",
+                note="A checkpoint with a vocabulary of its own, as that one, speaks only those words.",
                 dtype_tooltip="Number format of the weights. auto: bfloat16 on a GPU that has it, float32 on a CPU. "
                 "bfloat16 halves the memory of float32.",
             ),
@@ -27,12 +27,12 @@ class HiggsLoadModel(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, checkpoint) -> bool | str:
-        return bridge.explain_choice("lm", checkpoint)
+        return checkpoints.explain_choice("lm", checkpoint)
 
     @classmethod
     def fingerprint_inputs(cls, checkpoint, **_) -> str:
-        return bridge.checkpoint_fingerprint("lm", checkpoint)
+        return checkpoints.choice_fingerprint("lm", checkpoint)
 
     @classmethod
     def execute(cls, checkpoint, device, dtype) -> io.NodeOutput:
-        return io.NodeOutput(bridge.choose_model("lm", checkpoint, device, dtype))
+        return io.NodeOutput(checkpoints.choose_model("lm", checkpoint, device, dtype))

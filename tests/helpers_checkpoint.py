@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -27,9 +29,28 @@ def make_lm_checkpoint(folder: Path, **settings) -> Path:
     return make_language_model(Path(folder), llama_tokenizer(), **settings)
 
 
-def random_codes(frames: int, *, num_codebooks: int = 8, size: int = 1024, seed: int = 0):
+def make_folder(
+    folder: Path, model_type: str = "higgs_audio_v2", files: Sequence[str] = ("model.safetensors", "tokenizer.json")
+) -> Path:
+    """A model folder with empty files, for what only looks at names."""
+    folder.mkdir(parents=True)
+    if model_type:
+        (folder / "config.json").write_text(json.dumps({"model_type": model_type}))
+    for name in files:
+        (folder / name).write_text("")
+    return folder
+
+
+def add_to_config(folder: Path, **fields) -> Path:
+    """Put fields into the config.json of a checkpoint."""
+    file = folder / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text(encoding="utf-8")), **fields}), encoding="utf-8")
+    return folder
+
+
+def random_codes(frames: int, *, num_codebooks: int = 8, size: int = 1024, seed: int = 0, codec: str = ""):
     """Random Codes [K, F]."""
     from higgs_runtime import Codes
 
     generator = torch.Generator().manual_seed(seed)
-    return Codes(torch.randint(0, size, (num_codebooks, frames), generator=generator), 25.0, size)
+    return Codes(torch.randint(0, size, (num_codebooks, frames), generator=generator), 25.0, size, codec)

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 import json
 
+from helpers_checkpoint import make_folder
+
 from higgs_runtime.catalog import find_checkpoints
-
-
-def make_folder(folder, model_type="higgs_audio_v2", files=("model.safetensors", "tokenizer.json")):
-    folder.mkdir(parents=True)
-    if model_type:
-        (folder / "config.json").write_text(json.dumps({"model_type": model_type}))
-    for name in files:
-        (folder / name).write_text("")
-    return folder
 
 
 def labels(root, kind=None):

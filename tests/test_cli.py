@@ -173,7 +173,8 @@ def test_say_that_can_save_nowhere_says_so(models, tmp_path, monkeypatch, capsys
     assert "nor in the temporary one" in capsys.readouterr().err
 
 
-def test_say_without_models(tmp_path, capsys):
+def test_say_without_models(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("higgs_runtime.catalog.EMBEDDED", tmp_path / "absent")
     assert main(["say", "Hello.", "--models-dir", str(tmp_path)]) == 1
     assert "higgs models" in capsys.readouterr().err
 

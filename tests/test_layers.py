@@ -16,7 +16,7 @@ RUNTIME = ROOT / "higgs_runtime"
 NODES = ROOT / "nodes"
 
 LAYERS = (
-    "errors types config",
+    "errors types config vocabulary",
     "audio audio_files script speaker_names chunking delay sampling kv_cache checkpoint_files tokenizer offload"
     " comfy_client",
     "codec prompt model decode_state mix catalog",

@@ -92,28 +92,6 @@ def test_importing_the_pack_loads_nothing_heavy():
     assert done.stdout.splitlines()[-1] == "NEW"
 
 
-# --- files ---------------------------------------------------------------------------------------------------------
-
-
-def test_models_are_found_in_folders_that_the_person_adds(bridge, runtime, tmp_path):
-    import folder_paths
-
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "config.json").write_text('{"model_type": "higgs_audio_v2"}')
-    folder_paths.add_model_folder_path("higgs_audio", str(tmp_path))  # as extra_model_paths.yaml does
-    label = "mine (missing: model.safetensors, tokenizer.json)"
-    try:
-        assert label in bridge.checkpoint_choices("lm")
-        assert "tokenizer.json" in bridge.explain_choice("lm", label)
-        for name in ("model.safetensors", "tokenizer.json"):
-            (tmp_path / "mine" / name).write_text("")
-        assert bridge.explain_choice("lm", label) is True, "a graph saved before the files came still works"
-        assert bridge.find_checkpoint("lm", "mine").path == tmp_path / "mine"
-        assert "no Higgs codec" in bridge.explain_choice("codec", "mine")
-    finally:
-        folder_paths.folder_names_and_paths["higgs_audio"][0].remove(str(tmp_path))
-
-
 # --- audio ----------------------------------------------------------------------------------------------------------
 
 

@@ -58,7 +58,8 @@ class DacCodec(Codec):
                 f"The settings in '{file}' are not usable.", expected="the settings of a DAC model", got=str(error),
                 remedy="Download the weights file again.",
             ) from error
-        assign_strict(module, tensors, device=device, dtype=dtype, what=f"DAC model in '{file}'")
+        what = f"DAC model in '{file}'"
+        assign_strict(module, tensors, device=device, dtype=dtype, keep=("quantizer.*",), what=what)
         module.quantizer.float()
         return cls(module)
 
@@ -73,6 +74,9 @@ class DacCodec(Codec):
     @property
     def codebook_size(self) -> int:
         return int(self.module.codebook_size)
+
+    def _codebooks(self) -> list[torch.Tensor]:
+        return [level.codebook.weight for level in self.module.quantizer.quantizers]
 
     def encode_bytes(self, seconds: float) -> int:
         return activation_bytes(self.module.encoder, self.sample_rate, min(seconds, ENCODE_WINDOW_SECONDS))

@@ -25,6 +25,7 @@ from .windows import activation_bytes, encode_windows, encoder_context
 
 MODEL_TYPE = "higgs_audio_v2_tokenizer"
 ACOUSTIC_WINDOW_SECONDS = 60.0
+CODEBOOKS = ("quantizer.*.codebook.embed",)  # as in the file in any dtype: codes and identity hang on them
 UNUSED_TENSORS = (
     "decoder_semantic.*", "fc1.*", "semantic_model.masked_spec_embed",  # training only
     "quantizer.*.codebook.inited", "quantizer.*.codebook.cluster_size", "quantizer.*.codebook.embed_avg",
@@ -87,7 +88,7 @@ class HiggsCodec(Codec):
         with torch.device("meta"):
             module = HiggsTokenizer(config, attention)
         assign_strict(
-            module, tensors, device=device, dtype=dtype, ignore=UNUSED_TENSORS, rename=_current_name,
+            module, tensors, device=device, dtype=dtype, keep=CODEBOOKS, ignore=UNUSED_TENSORS, rename=_current_name,
             what=f"Higgs codec in '{folder}'",
         )
         return cls(module, config)
@@ -103,6 +104,9 @@ class HiggsCodec(Codec):
     @property
     def codebook_size(self) -> int:
         return self.config.codebook_size
+
+    def _codebooks(self) -> list[torch.Tensor]:
+        return [level.codebook.embed for level in self.module.quantizer.quantizers]
 
     def encode_bytes(self, seconds: float) -> int:
         heard = activation_bytes(self.module.semantic_model.feature_extractor, self.config.semantic_rate, seconds)

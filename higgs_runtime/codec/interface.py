@@ -5,8 +5,10 @@ Letters in shapes: K codebooks, F frames, C channels, T samples.
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 
 import torch
 from torch import nn
@@ -59,6 +61,22 @@ class Codec(ABC):
         """Frames per second."""
         return self.sample_rate / self.hop
 
+    @cached_property
+    def identity(self) -> str:
+        """16 hexadecimal digits that stand for the codebooks: codes mean the same to codecs of one identity.
+
+        The start of the SHA-256 of all entries, codebook by codebook, as float16 (little-endian). Device and dtype
+        of the codec do not change it.
+        """
+        digest = hashlib.sha256()
+        for entries in self._codebooks():
+            digest.update(entries.detach().to("cpu", torch.float16).contiguous().numpy().astype("<f2").tobytes())
+        return digest.hexdigest()[:16]
+
+    @abstractmethod
+    def _codebooks(self) -> list[torch.Tensor]:
+        """The entries of each codebook [N, width], in order, as the file holds them."""
+
     @abstractmethod
     def encode_bytes(self, seconds: float) -> int:
         """About what `encode` takes beside the weights for a clip of this length (see windows.activation_bytes)."""
@@ -93,13 +111,13 @@ class Codec(ABC):
         mono = resample(to_mono(clip), self.sample_rate)
         with torch.no_grad(), told(on_progress, self._encode_steps(mono.seconds)):
             ids = self._encode_wave(mono.samples[0])
-        return Codes(ids.long().cpu(), self.frame_rate, self.codebook_size)
+        return Codes(ids.long().cpu(), self.frame_rate, self.codebook_size, self.identity)
 
     def decode(self, codes: Codes, *, on_progress: OnProgress | None = None) -> AudioClip:
         """Turns codes into audio, in windows of DECODE_WINDOW_SECONDS so that memory stays bounded.
 
         Args:
-            codes: of this codec's family, at least one frame.
+            codes: of this codec, or of unknown origin and the same shape; at least one frame.
             on_progress: called with (frames done, frames in all) after each window; what it raises ends the call.
 
         Returns:
@@ -177,12 +195,15 @@ class Codec(ABC):
     def _check_codes(self, codes: Codes) -> None:
         mine = (self.num_codebooks, self.codebook_size)
         near = abs(codes.frame_rate - self.frame_rate) <= FRAME_RATE_TOLERANCE * self.frame_rate
-        if (codes.num_codebooks, codes.codebook_size) == mine and near:
+        if (codes.num_codebooks, codes.codebook_size) != mine or not near:
+            expected = f"{mine[0]} codebooks of {mine[1]} at {self.frame_rate:g} frames a second"
+            got = f"{codes.num_codebooks} codebooks of {codes.codebook_size} at {codes.frame_rate:g}"
+        elif not codes.may_be_of(self.identity):
+            expected, got = f"codes of codec {self.identity}", f"codes of codec {codes.codec}"
+        else:
             return
         raise AudioError(
-            "These codes belong to another codec.",
-            expected=f"{mine[0]} codebooks of {mine[1]} at {self.frame_rate:g} frames a second",
-            got=f"{codes.num_codebooks} codebooks of {codes.codebook_size} at {codes.frame_rate:g}",
+            "These codes belong to another codec.", expected=expected, got=got,
             remedy="Decode with the codec that the codes were made with.",
         )
 

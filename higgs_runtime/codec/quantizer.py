@@ -12,7 +12,7 @@ from torch.nn import functional
 
 
 class Codebook(nn.Module):
-    """N entries [N, width]. Distances are computed in float32 whatever the dtype of the module is."""
+    """N entries [N, width], in a dtype of their own. Distances are computed in float32 whatever it is."""
 
     def __init__(self, size: int, width: int):
         super().__init__()
@@ -40,7 +40,7 @@ class VectorQuantizer(nn.Module):
         return self.codebook.nearest(self.project_in(vectors))
 
     def decode(self, ids: torch.Tensor) -> torch.Tensor:
-        return self.project_out(functional.embedding(ids, self.codebook.embed))
+        return self.project_out(functional.embedding(ids, self.codebook.embed).to(self.project_out.weight.dtype))
 
 
 class ResidualQuantizer(nn.Module):

@@ -1,0 +1,38 @@
+"""The words of a text, and which of them a checkpoint with a closed vocabulary does not know. Pure text rules."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection
+
+_SILENT = re.compile(r"\[speaker\d+\]|<\|[^|<>]*\|>")  # tags of speakers, and what looks like a special token
+_WORD = re.compile(r"l[lm]*(?:'l[lm]*)*|o[om]*|d")  # in the letters of _kind
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text in order, in lower case.
+
+    A word is Latin letters with apostrophes between them ("o'clock"; ’ counts as '), or a run of letters of other
+    scripts ("你好"), or one digit. Tags as [SPEAKER0] and special tokens as <|eot_id|> are no words.
+    """
+    plain = unicodedata.normalize("NFC", _SILENT.sub(" ", text.lower().replace("’", "'")))
+    kinds = "".join(map(_kind, plain))
+    return [plain[found.start() : found.end()] for found in _WORD.finditer(kinds)]
+
+
+def unknown_words(text: str, vocabulary: Collection[str]) -> list[str]:
+    """The words of a text (see words_of) that are not in the vocabulary, each once, in order of appearance."""
+    return [word for word in dict.fromkeys(words_of(text)) if word not in vocabulary]
+
+
+def _kind(char: str) -> str:
+    """One letter for a character: l Latin letter, o other letter or number, m mark on a letter, d digit."""
+    category = unicodedata.category(char)
+    if category == "Nd":
+        return "d"
+    if category[0] == "M":
+        return "m"
+    if category[0] in "LN":
+        return "l" if unicodedata.name(char, "").startswith("LATIN") else "o"
+    return "'" if char == "'" else " "

@@ -1,0 +1,147 @@
+"""Codes know which codec they are of, and never go through another one."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+
+import pytest
+import torch
+from helpers_checkpoint import add_to_config, make_lm_checkpoint, random_codes
+from helpers_codec import RATE, make_codec_checkpoint, make_dac_weights, one_thread, sound_like
+from safetensors.torch import load_file, save_file
+
+from higgs_runtime import (
+    AudioClip,
+    AudioError,
+    CheckpointError,
+    Codes,
+    PromptError,
+    Sampling,
+    Voice,
+    build_prompt,
+    conversation,
+    generate,
+    load_codec,
+    load_model,
+    speak,
+)
+
+OTHER = "0123456789abcdef"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    with one_thread():
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return make_codec_checkpoint(tmp_path_factory.mktemp("codec"))
+
+
+@pytest.fixture(scope="module")
+def codec(folder):
+    return load_codec(folder)
+
+
+@pytest.fixture(scope="module")
+def lm_folder(tmp_path_factory, codec):
+    folder = make_lm_checkpoint(tmp_path_factory.mktemp("lm"), num_hidden_layers=1, stream_end=0)
+    return add_to_config(folder, codec_identity=codec.identity)
+
+
+@pytest.fixture(scope="module")
+def lm(lm_folder):
+    return load_model(lm_folder)
+
+
+def clip(seconds=0.4) -> AudioClip:
+    return AudioClip(sound_like(seconds)[None], RATE)
+
+
+# --- the identity ---------------------------------------------------------------------------------------------------
+
+
+def test_identity_is_a_hash_of_the_entries(folder, codec):
+    tensors = load_file(folder / "model.safetensors")
+    entries = [tensors[f"quantizer.quantizers.{k}.codebook.embed"] for k in range(codec.num_codebooks)]
+    data = b"".join(one.half().numpy().astype("<f2").tobytes() for one in entries)
+    assert codec.identity == hashlib.sha256(data).hexdigest()[:16]
+    assert codec.__dict__["identity"] == codec.identity, "computed once"
+
+
+@pytest.mark.parametrize("stored", [torch.float32, torch.float16])
+@pytest.mark.parametrize("loaded", [torch.float32, torch.bfloat16, torch.float16])
+def test_identity_is_the_same_in_any_dtype(folder, codec, tmp_path, stored, loaded):
+    shutil.copytree(folder, tmp_path / "codec")
+    tensors = {name: tensor.to(stored) for name, tensor in load_file(folder / "model.safetensors").items()}
+    save_file(tensors, tmp_path / "codec" / "model.safetensors")
+    again = load_codec(tmp_path / "codec", dtype=loaded)
+    assert again.identity == codec.identity
+    assert again.decode(again.encode(clip())).samples.isfinite().all()
+
+
+def test_another_codebook_or_order_is_another_codec(codec, folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "codec")
+    file = tmp_path / "codec" / "model.safetensors"
+    tensors = {name: tensor.clone() for name, tensor in load_file(file).items()}
+    first, second = (f"quantizer.quantizers.{k}.codebook.embed" for k in (0, 1))
+    tensors[first], tensors[second] = tensors[second], tensors[first]
+    save_file(tensors, file)
+    assert load_codec(tmp_path / "codec").identity != codec.identity
+
+
+def test_identity_of_dac(tmp_path):
+    pytest.importorskip("dac")
+    weights = make_dac_weights(tmp_path / "dac.pth", 16_000)
+    whole, half = load_codec(weights), load_codec(weights, dtype=torch.bfloat16)
+    assert whole.identity == half.identity and len(whole.identity) == 16
+    assert whole.encode(clip()).codec == whole.identity
+    assert load_codec(make_dac_weights(tmp_path / "other.pth", 16_000, seed=1)).identity != whole.identity
+
+
+# --- codes ----------------------------------------------------------------------------------------------------------
+
+
+def test_codes_carry_where_they_are_from(codec, lm):
+    assert codec.encode(clip()).codec == codec.identity
+    assert random_codes(1).codec == ""
+    [spoken] = generate(lm, [build_prompt(conversation("Hello."), lm.tokenizer)], Sampling(max_frames=3))
+    assert spoken.codes.codec == codec.identity
+
+
+@pytest.mark.parametrize("mine, yours, fits", [("", "", True), ("a", "", True), ("", "a", True), ("a", "a", True),
+                                               ("a", "b", False)])
+def test_unknown_origin_fits_every_codec(mine, yours, fits):
+    assert random_codes(1, codec=mine).may_be_of(yours) is fits
+
+
+def test_decoding_codes_of_another_codec_is_refused(codec):
+    codes = codec.encode(clip())
+    stranger = Codes(codes.ids, codes.frame_rate, codes.codebook_size, OTHER)
+    says = f"another codec. Expected codes of codec {codec.identity}, got codes of codec {OTHER}"
+    with pytest.raises(AudioError, match=says):
+        codec.decode(stranger)
+    with pytest.raises(AudioError, match=says):
+        list(codec.decode_stream([codes, stranger]))
+    unknown = Codes(codes.ids, codes.frame_rate, codes.codebook_size)
+    assert torch.equal(codec.decode(unknown).samples, codec.decode(codes).samples)
+
+
+def test_a_prompt_refuses_codes_of_another_codec(codec, lm):
+    def prompt(origin):
+        return build_prompt(conversation("Hello.", [Voice(random_codes(3, codec=origin), "Words.")]), lm.tokenizer)
+
+    assert len(prompt("")) == len(prompt(codec.identity))
+    with pytest.raises(PromptError, match=f"than the model was trained with. Expected codes of codec {codec.identity}, "
+                                          f"got codes of codec {OTHER}"):
+        prompt(OTHER)
+
+
+def test_speak_refuses_another_codec_before_it_speaks(lm_folder, codec, tmp_path):
+    stranger = load_codec(make_codec_checkpoint(tmp_path / "codec", seed=1))
+    with pytest.raises(CheckpointError, match=f"another one than the model.*{codec.identity}.*{stranger.identity}"):
+        speak("Hello.", model=lm_folder, codec=stranger, device="cpu", on_frames=lambda *_: pytest.fail("it spoke"))
+    assert speak("Hello.", model=lm_folder, codec=codec, device="cpu", sampling=Sampling(max_frames=3)).seconds > 0

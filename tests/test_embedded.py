@@ -1,0 +1,228 @@
+"""What the pack brings with it, and what is used where nobody chooses."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from helpers_checkpoint import add_to_config, make_folder, make_lm_checkpoint
+from helpers_codec import make_codec_checkpoint, sound_like
+
+from higgs_runtime import (
+    AudioClip,
+    CheckpointError,
+    Sampling,
+    SettingError,
+    catalog,
+    cli,
+    default_pair,
+    embedded_voices,
+    find_checkpoints,
+    load_codec,
+    model_roots,
+    speak,
+)
+
+CODEC_TYPE = "higgs_audio_v2_tokenizer"
+NOTICE = ("Speaking with Higgs Nano, a tiny demonstration model (2 words); install a released checkpoint for real "
+          "speech.\n")
+
+
+def make_pair(root: Path, lm="lm", codec="codec") -> Path:
+    """Folders that look complete."""
+    if lm:
+        make_folder(root / lm)
+    if codec:
+        make_folder(root / codec, CODEC_TYPE, ["model.safetensors"])
+    return root
+
+
+@pytest.fixture
+def pack(monkeypatch, tmp_path):
+    """A pack with a pair of its own, which only looks complete."""
+    monkeypatch.setattr(catalog, "EMBEDDED", tmp_path / "pack")
+    return make_pair(tmp_path / "pack", "higgs-nano", "higgs-nano-codec")
+
+
+def chosen(root: Path, lm: str = "", codec: str = "") -> list[str]:
+    """Names of the default pair with these models installed, some of them chosen."""
+    found = find_checkpoints(model_roots([root]))
+    named = [next((item for item in found if item.name == name), None) for name in (lm, codec)]
+    return [item.name for item in default_pair(found, *named)]
+
+
+# --- the default pair -----------------------------------------------------------------------------------------------
+
+
+def test_the_pack_stands_behind_all_folders(pack, tmp_path, monkeypatch):
+    monkeypatch.setenv("HIGGS_MODELS", "mine")
+    monkeypatch.setenv("COMFYUI_PATH", "comfy")
+    usual = Path("models", "higgs_audio")
+    assert model_roots() == [Path("mine"), usual, "comfy" / usual, pack]
+    monkeypatch.delenv("HIGGS_MODELS")
+    monkeypatch.delenv("COMFYUI_PATH")
+    assert model_roots() == [usual, pack]
+    assert model_roots(["a", Path("b")]) == [Path("a"), Path("b"), pack]
+    found = {item.name: item.embedded for item in find_checkpoints(model_roots([make_pair(tmp_path / "models")]))}
+    assert found == {"codec": False, "higgs-nano": True, "higgs-nano-codec": True, "lm": False}
+
+
+def test_without_released_checkpoints_the_pack_speaks(pack, tmp_path):
+    assert chosen(tmp_path / "nowhere") == ["higgs-nano", "higgs-nano-codec"]
+
+
+@pytest.mark.parametrize("there", [{"codec": ""}, {"lm": ""}])
+def test_half_a_pair_does_not_count(pack, tmp_path, there):
+    assert chosen(make_pair(tmp_path / "models", **there)) == ["higgs-nano", "higgs-nano-codec"]
+
+
+@pytest.mark.parametrize("lacking", ["lm/tokenizer.json", "codec/model.safetensors", "lm/config.json"])
+def test_an_incomplete_pair_does_not_count(pack, tmp_path, lacking):
+    (make_pair(tmp_path / "models") / lacking).unlink()
+    assert chosen(tmp_path / "models") == ["higgs-nano", "higgs-nano-codec"]
+
+
+def test_the_first_complete_pair_comes_before_the_packs(pack, tmp_path):
+    models = make_pair(make_pair(tmp_path / "models", "z-lm", "z-codec"), "m-lm", "m-codec")
+    make_folder(models / "a-lm", files=["model.safetensors"])  # no tokenizer
+    make_folder(models / "b-lm", "higgs_audio")  # another layout
+    (models / "a-weights.pth").write_text("")  # another codec than Higgs'
+    assert chosen(models) == ["m-lm", "m-codec"]
+
+
+def test_what_was_chosen_gets_a_partner_of_its_origin(pack, tmp_path):
+    models = make_pair(tmp_path / "models")
+    assert chosen(models, lm="higgs-nano") == ["higgs-nano", "higgs-nano-codec"]
+    assert chosen(models, codec="higgs-nano-codec") == ["higgs-nano", "higgs-nano-codec"]
+    assert chosen(models, lm="lm") == chosen(models, codec="codec") == ["lm", "codec"]
+    assert chosen(models, lm="lm", codec="higgs-nano-codec") == ["lm", "higgs-nano-codec"]
+    shutil.rmtree(models / "codec")
+    with pytest.raises(CheckpointError, match="model and codec that goes with 'lm', got higgs-nano, "):
+        chosen(models, lm="lm")
+
+
+def test_a_copy_of_half_the_pack_does_not_hide_it(pack, tmp_path):
+    make_pair(tmp_path / "models", "higgs-nano", codec="")
+    assert chosen(tmp_path / "models") == ["higgs-nano", "higgs-nano-codec"]
+
+
+def test_nothing_at_all_is_an_error(monkeypatch, tmp_path):
+    monkeypatch.setattr(catalog, "EMBEDDED", tmp_path / "absent")
+    with pytest.raises(CheckpointError, match="nothing to speak with.*got no model. Put the folders of both"):
+        chosen(tmp_path)
+    assert embedded_voices() == {}
+
+
+# --- speak and higgs say --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def real_pack(tmp_path_factory):
+    """A pack whose pair can be loaded, with two voices."""
+    root = tmp_path_factory.mktemp("pack")
+    codec = load_codec(make_codec_checkpoint(root / "higgs-nano-codec"))
+    lm = make_lm_checkpoint(root / "higgs-nano", num_hidden_layers=1, stream_end=0)
+    add_to_config(lm, display_name="Higgs Nano", vocabulary=["hello", "words"], codec_identity=codec.identity)
+    (root / "voices").mkdir()
+    for name in ("rose", "jack"):
+        AudioClip(sound_like(0.5, seed=len(name))[None], 24_000).save(root / "voices" / f"{name}.flac")
+        (root / "voices" / f"{name}.txt").write_text("Hello, words.\n", encoding="utf-8")
+    return root
+
+
+@pytest.fixture
+def real(real_pack, monkeypatch, tmp_path):
+    """The loadable pack, in a working folder where nothing else is."""
+    monkeypatch.setattr(catalog, "EMBEDDED", real_pack)
+    for name in ("HIGGS_MODELS", "COMFYUI_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    return real_pack
+
+
+SHORT = Sampling(max_frames=5)
+
+
+def say(*arguments: str) -> int:
+    return cli.main(["say", "Hello.", "-o", "out.wav", "--max-seconds", "0.2", "--device", "cpu", *arguments])
+
+
+def test_speak_without_model_and_codec(real):
+    named = speak("Hello.", model=real / "higgs-nano", codec=real / "higgs-nano-codec", sampling=SHORT, device="cpu")
+    assert torch.equal(speak("Hello.", sampling=SHORT, device="cpu").samples, named.samples)
+    with pytest.raises(SettingError, match="both, or neither, got a model alone"):
+        speak("Hello.", model=real / "higgs-nano", device="cpu")
+
+
+def test_say_tells_that_it_is_a_demonstration(real, capsys):
+    assert say() == 0
+    said = capsys.readouterr()
+    assert said.err == NOTICE and said.out == "out.wav: 0.20 s\n"
+    assert say("--model", "nano") == 0
+    assert capsys.readouterr().err == NOTICE
+
+
+def test_say_with_installed_models_tells_nothing(real, tmp_path, capsys):
+    models = tmp_path / "models" / "higgs_audio"
+    for name in ("higgs-nano", "higgs-nano-codec"):
+        shutil.copytree(real / name, models / f"installed-{name}")
+    assert say() == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.fixture
+def heard(monkeypatch):
+    """What `say` gives to `speak`."""
+    calls = []
+
+    def spoken(text, voice, **options):
+        calls.append((voice, options["transcript"]))
+        return AudioClip(torch.zeros(1, 100), 24_000)
+
+    monkeypatch.setattr("higgs_runtime.pipeline.speak", spoken)
+    return calls
+
+
+def test_voices_of_the_pack_go_by_name(real, heard):
+    assert embedded_voices() == {name: real / "voices" / f"{name}.flac" for name in ("jack", "rose")}
+    assert say("--voice", "rose") == say("--voice", "rose", "--transcript", "Mine.") == say() == 0
+    rose = real / "voices" / "rose.flac"
+    assert heard == [(rose, "Hello, words."), (rose, "Mine."), (None, "")]
+
+
+def test_a_voice_of_the_pack_is_spoken_with(real, capsys):
+    assert say("--voice", "rose") == 0
+    assert capsys.readouterr().err == NOTICE and AudioClip.load("out.wav").seconds == pytest.approx(0.2)
+
+
+def test_a_file_comes_before_a_voice_of_its_name_and_its_words_lie_beside_it(real, heard):
+    for name in ("rose", "clip.wav"):
+        Path(name).write_bytes(b"sound")
+    Path("clip.txt").write_text(" What it says.\n", encoding="utf-8")
+    for name in ("rose", "clip.wav"):
+        assert say("--voice", name) == 0
+    assert say("--voice", "clip.wav", "--transcript", "") == 0
+    assert heard == [(Path("rose"), ""), (Path("clip.wav"), "What it says."), (Path("clip.wav"), "")]
+
+
+def test_a_voice_that_is_not_there(real, heard, capsys):
+    assert say("--voice", "lily") == 1
+    assert "no voice 'lily'. Expected an audio file or one of jack, rose," in capsys.readouterr().err
+    Path("clip.wav").write_bytes(b"sound")
+    Path("clip.txt").write_bytes(b"\xff\xfe\xfa")
+    assert say("--voice", "clip.wav") == 1
+    assert "clip.txt cannot be read" in capsys.readouterr().err and heard == []
+
+
+# --- what is really there -------------------------------------------------------------------------------------------
+
+
+def test_the_embedded_pair_is_complete():
+    if not catalog.EMBEDDED.is_dir():
+        pytest.skip("the embedded checkpoint is not there yet")
+    lm, codec = default_pair([])
+    assert (lm.name, lm.title, codec.name) == ("higgs-nano", "Higgs Nano", "higgs-nano-codec")
+    assert all(file.with_suffix(".txt").is_file() for file in embedded_voices().values()) and embedded_voices()
+    assert find_checkpoints([catalog.EMBEDDED]) == [lm, codec]

@@ -1,0 +1,171 @@
+"""The loaders' choice "auto", and what nodes show to the person, in this process with ComfyUI's own modules."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sys
+from types import SimpleNamespace
+
+import pytest
+from helpers_checkpoint import add_to_config, make_folder, make_lm_checkpoint
+from helpers_workflow import PACK, load_pack, node_classes, node_inputs
+
+CODEC_TYPE = "higgs_audio_v2_tokenizer"
+LOADERS = {"lm": "HiggsLoadModel", "codec": "HiggsLoadCodec"}
+
+
+@pytest.fixture
+def runtime():
+    load_pack()
+    return __import__(f"{PACK}.higgs_runtime", fromlist=["AudioClip"])
+
+
+@pytest.fixture
+def models(runtime, monkeypatch, tmp_path):
+    """ComfyUI's only folder of Higgs models, empty, and a pack with a pair of its own."""
+    import folder_paths
+
+    node_classes()
+    pack = tmp_path / "pack"
+    add_to_config(make_folder(pack / "higgs-nano"), display_name="Higgs Nano", vocabulary=["hello", "words"])
+    make_folder(pack / "higgs-nano-codec", CODEC_TYPE, ["model.safetensors"])
+    monkeypatch.setattr(sys.modules[f"{PACK}.higgs_runtime.catalog"], "EMBEDDED", pack)
+    (tmp_path / "models").mkdir()
+    monkeypatch.setitem(folder_paths.folder_names_and_paths, "higgs_audio", ([str(tmp_path / "models")], set()))
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """(node, text) as the server sends them; nodes run as number 7."""
+    node_classes()
+    from comfy_execution.utils import CurrentNodeContext
+
+    sent = []
+    server = SimpleNamespace(send_progress_text=lambda text, node: sent.append((node, text)))
+    monkeypatch.setitem(sys.modules, "server", SimpleNamespace(PromptServer=SimpleNamespace(instance=server)))
+    monkeypatch.setattr(sys.modules[f"{PACK}.nodes.bridge"], "_showing", set())
+    with CurrentNodeContext("prompt", "7"):
+        yield sent
+
+
+def install(models) -> None:
+    make_folder(models / "released")
+    make_folder(models / "released-codec", CODEC_TYPE, ["model.safetensors"])
+
+
+def load(kind: str, choice: str = "auto") -> str:
+    """The name of the folder whose handle the loader gives."""
+    [handle] = node_classes()[LOADERS[kind]].execute(choice, "auto", "auto").args
+    assert handle.kind == kind
+    return os.path.basename(handle.path)
+
+
+def checkpoints():
+    return sys.modules[f"{PACK}.nodes.checkpoints"]
+
+
+# --- auto -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", LOADERS)
+def test_auto_is_the_first_option_and_the_default(kind):
+    _, options = node_inputs(LOADERS[kind])["checkpoint"]
+    assert options["options"][0] == options["default"] == "auto"
+    assert "auto: the first complete one" in options["tooltip"]
+    assert ("speaks only those words" in options["tooltip"]) == (kind == "lm")
+
+
+def test_the_packs_pair_stands_among_the_choices(models):
+    install(models)
+    assert checkpoints().checkpoint_choices("lm") == ["auto", "higgs-nano", "released"]
+    assert checkpoints().checkpoint_choices("codec") == ["auto", "higgs-nano-codec", "released-codec"]
+
+
+def test_auto_takes_the_released_pair_once_it_is_whole(models):
+    assert (load("lm"), load("codec")) == ("higgs-nano", "higgs-nano-codec")
+    make_folder(models / "released")
+    assert (load("lm"), load("codec")) == ("higgs-nano", "higgs-nano-codec")
+    make_folder(models / "released-codec", CODEC_TYPE, ["model.safetensors"])
+    assert (load("lm"), load("codec")) == ("released", "released-codec")
+    assert (load("lm", "higgs-nano"), load("codec", "higgs-nano-codec")) == ("higgs-nano", "higgs-nano-codec")
+
+
+@pytest.mark.parametrize("kind", LOADERS)
+def test_auto_and_names_pass_when_they_are_queued(models, kind):
+    loader, suffix = node_classes()[LOADERS[kind]], "-codec" if kind == "codec" else ""
+    install(models)
+    for choice in ("auto", f"released{suffix}", f"higgs-nano{suffix}"):
+        assert loader.validate_inputs(choice) is True
+    assert "There is no Higgs" in loader.validate_inputs("unheard-of")
+
+
+def test_auto_with_nothing_at_all_says_what_to_do(models, monkeypatch):
+    monkeypatch.setattr(sys.modules[f"{PACK}.higgs_runtime.catalog"], "EMBEDDED", models / "absent")
+    said = node_classes()["HiggsLoadModel"].validate_inputs("auto")
+    assert "There is nothing to speak with." in said and "Put the folders of both" in said
+
+
+@pytest.mark.parametrize("kind", LOADERS)
+def test_auto_runs_again_when_it_means_another_checkpoint(models, kind):
+    def fingerprint():
+        return node_classes()[LOADERS[kind]].fingerprint_inputs("auto", device="auto", dtype="auto")
+
+    prints = [fingerprint(), fingerprint()]
+    install(models)
+    prints.append(fingerprint())
+    (models / "released-codec" / "model.safetensors").write_text("changed")
+    (models / "released" / "model.safetensors").write_text("changed")
+    prints.append(fingerprint())
+    (models / "released" / "model.safetensors").unlink()  # the pack's pair again
+    prints.append(fingerprint())
+    assert prints[0] == prints[1] == prints[4] and len(set(prints)) == 3
+
+
+def test_a_checkpoint_of_equal_files_is_another_one(models, tmp_path):
+    install(models)
+    before = node_classes()["HiggsLoadModel"].fingerprint_inputs("auto")
+    shutil.move(models / "released", models / "elsewhere")  # the same files with the same times
+    assert node_classes()["HiggsLoadModel"].fingerprint_inputs("auto") != before
+
+
+# --- what is shown --------------------------------------------------------------------------------------------------
+
+
+def test_loaders_show_what_auto_means_and_that_words_are_few(models, shown, caplog):
+    caplog.set_level(logging.INFO)
+    install(models)
+    for kind, choice in [("lm", "auto"), ("codec", "auto"), ("lm", "higgs-nano"), ("lm", "released")]:
+        load(kind, choice)
+    limited = "Higgs Nano (2 words); it speaks only these."
+    assert shown == [("7", "auto: released"), ("7", "auto: released-codec"), ("7", limited), ("7", " ")]
+    assert "Higgs Audio: auto: released" in caplog.messages and f"Higgs Audio: {limited}" in caplog.messages
+    load("lm", "released")
+    assert len(shown) == 4, "nothing is taken back twice"
+    shutil.rmtree(models / "released")
+    load("lm")
+    assert shown[-1] == ("7", f"auto: {limited}")
+
+
+def test_generate_shows_and_reports_words_that_the_model_does_not_know(runtime, shown, tmp_path, caplog):
+    folder = make_lm_checkpoint(tmp_path / "higgs-nano", num_hidden_layers=1, stream_end=0)
+    add_to_config(folder, display_name="Higgs Nano", vocabulary=["hello", "words"])
+    handle = sys.modules[f"{PACK}.nodes.bridge"].ModelHandle("lm", str(folder))
+
+    def report(text):
+        settings = {"temperature": 0.3, "top_k": 50, "top_p": 0.95, "ras_window": 7, "ras_max_repeats": 2}
+        prompt = runtime.conversation(text)
+        return node_classes()["HiggsGenerate"].execute(handle, prompt, seed=0, max_seconds=0.12, **settings).args[1]
+
+    warning = ("Higgs Nano does not know: lighthouse, zebra; it knows 2 words, listed by "
+               "`higgs models higgs-nano --words`.")
+    try:
+        assert f"Note: {warning}" in report("Hello, lighthouse. Zebra!").splitlines()
+        assert shown == [("7", warning)]
+        assert [(one.levelno, one.message) for one in caplog.records] == [(logging.WARNING, f"Higgs Audio: {warning}")]
+        assert "know" not in report("Hello.")
+        assert shown[1:] == [("7", " ")]
+    finally:
+        sys.modules[f"{PACK}.nodes.bridge"]._cache().clear()
