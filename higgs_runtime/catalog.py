@@ -25,7 +25,7 @@ KINDS = {
 WEIGHT_SUFFIXES = {".safetensors", ".pth", ".bin", ".pt"}
 DAC_SUFFIXES = {".pth"}  # weights of descript-audio-codec are one file
 MAX_DEPTH = 3  # models/higgs_audio/<owner>/<name>/<revision>
-EMBEDDED = Path(__file__).parent / "nano"  # the pack's own pair, with voices
+EMBEDDED = Path(__file__).parent / "nano"  # the pack's own pair, with clips
 DEFAULT_TYPES = {LM: "higgs_audio_v2", CODEC: "higgs_audio_v2_tokenizer"}  # what is chosen where nobody chooses
 
 
@@ -139,9 +139,14 @@ def _first(checkpoints: Iterable[Checkpoint], kind: str) -> Checkpoint | None:
     return next((item for item in checkpoints if item.model_type == wanted and not item.missing), None)
 
 
+def embedded_clips() -> dict[str, Path]:
+    """The clips that the pack brings: name -> audio file."""
+    return {file.stem: file for file in sorted((EMBEDDED / "clips").glob("*.flac"))}
+
+
 def embedded_voices() -> dict[str, Path]:
-    """The reference clips that the pack brings: name -> audio file. Beside each lies its transcript, a .txt file."""
-    return {file.stem: file for file in sorted((EMBEDDED / "voices").glob("*.flac"))}
+    """Those of the clips that are reference voices: beside each lies its transcript, a .txt file."""
+    return {name: file for name, file in embedded_clips().items() if file.with_suffix(".txt").is_file()}
 
 
 def _walk(root: Path, folder: Path, depth: int) -> Iterable[Checkpoint]:

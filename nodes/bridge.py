@@ -21,9 +21,11 @@ import folder_paths
 import torch
 from comfy_execution.utils import get_executing_context
 
+from ..higgs_runtime.catalog import embedded_clips
 from ..higgs_runtime.errors import AudioError, SettingError
 from ..higgs_runtime.model_cache import ModelKey, file_stats, model_bytes, shared_cache
 
+FROM_PACK = " (from the pack)"  # after the name of a clip
 MODEL_FOLDER = "higgs_audio"
 CACHE_SHARE = 0.8  # of each device's memory
 RAM_CLAIM = 10**24  # bytes: more than any node asks ComfyUI for, less than the 1e30 of its "unload all"
@@ -41,18 +43,20 @@ def model_folders() -> list[str]:
 
 
 def input_audio_choices() -> list[str]:
-    """Audio and video files in ComfyUI's input folder."""
+    """Audio and video files in ComfyUI's input folder, and the clips that the pack brings."""
     names = os.listdir(folder_paths.get_input_directory())
-    return sorted(folder_paths.filter_files_content_types(names, ["audio", "video"]))
+    files = sorted(folder_paths.filter_files_content_types(names, ["audio", "video"]))
+    return [*files, *(name + FROM_PACK for name in embedded_clips())]
 
 
 def input_path(name: str) -> Path:
-    """The file that an annotated name ("clip.wav [output]") of ComfyUI means.
+    """The file that a choice means: an annotated name ("clip.wav [output]") of ComfyUI, or a clip of the pack.
 
     Raises:
         AudioError: there is no such file.
     """
-    path = Path(folder_paths.get_annotated_filepath(name))
+    clip = embedded_clips().get(name.removesuffix(FROM_PACK)) if name.endswith(FROM_PACK) else None
+    path = clip or Path(folder_paths.get_annotated_filepath(name))
     if not name or not path.is_file():
         raise AudioError(
             f"There is no audio file '{name}'.", expected=f"a file in {folder_paths.get_input_directory()}",

@@ -21,7 +21,7 @@ class HiggsLoadAudio(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "audio", options=bridge.input_audio_choices(),
-                    tooltip="The file. Upload one with the button below.",
+                    tooltip="The file. Upload one with the button below; the pack brings some clips to try.",
                 ),
                 io.Float.Input(
                     "start", default=0.0, min=0.0, max=86_400.0, step=0.1,

@@ -125,10 +125,10 @@ def real_pack(tmp_path_factory):
     codec = load_codec(make_codec_checkpoint(root / "higgs-nano-codec"))
     lm = make_lm_checkpoint(root / "higgs-nano", num_hidden_layers=1, stream_end=0)
     add_to_config(lm, display_name="Higgs Nano", vocabulary=["hello", "words"], codec_identity=codec.identity)
-    (root / "voices").mkdir()
+    (root / "clips").mkdir()
     for name in ("rose", "jack"):
-        AudioClip(sound_like(0.5, seed=len(name))[None], 24_000).save(root / "voices" / f"{name}.flac")
-        (root / "voices" / f"{name}.txt").write_text("Hello, words.\n", encoding="utf-8")
+        AudioClip(sound_like(0.5, seed=len(name))[None], 24_000).save(root / "clips" / f"{name}.flac")
+        (root / "clips" / f"{name}.txt").write_text("Hello, words.\n", encoding="utf-8")
     return root
 
 
@@ -186,9 +186,9 @@ def heard(monkeypatch):
 
 
 def test_voices_of_the_pack_go_by_name(real, heard):
-    assert embedded_voices() == {name: real / "voices" / f"{name}.flac" for name in ("jack", "rose")}
+    assert embedded_voices() == {name: real / "clips" / f"{name}.flac" for name in ("jack", "rose")}
     assert say("--voice", "rose") == say("--voice", "rose", "--transcript", "Mine.") == say() == 0
-    rose = real / "voices" / "rose.flac"
+    rose = real / "clips" / "rose.flac"
     assert heard == [(rose, "Hello, words."), (rose, "Mine."), (None, "")]
 
 
