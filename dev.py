@@ -24,7 +24,17 @@ ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT / "tools"))
 
 from dev_demo import GRAPHS, HUM_WORDS, MAX_SECONDS, about_sound, furnish, put_voice  # noqa: E402
-from dev_env import COMFYUI, StepFailed, child_env, ensure_browser, ensure_env, ensure_old_env, say, venv_python  # noqa: E402
+from dev_env import (  # noqa: E402  # noqa: E402
+    COMFYUI,
+    StepFailed,
+    child_env,
+    ensure_browser,
+    ensure_env,
+    ensure_flite,
+    ensure_old_env,
+    say,
+    venv_python,
+)
 from dev_server import Server  # noqa: E402
 
 DEMO = ROOT / ".demo"
@@ -169,6 +179,15 @@ def bench(options: argparse.Namespace) -> int:
                           check=False).returncode
 
 
+def train_nano(options: argparse.Namespace) -> int:
+    """Train the embedded checkpoint from nothing, or go on where the last run stopped."""
+    tree = ensure_env()
+    ensure_flite()
+    command = [str(venv_python()), str(ROOT / "tools" / "nano" / "train.py"), *options.rest]
+    env = {**child_env(tree), "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=ROOT, env=env, check=False).returncode
+
+
 def parse(arguments: list[str]) -> argparse.Namespace:
     """The command line; what follows `--` goes on to pytest, ruff or the benchmark as `rest`."""
     cut = arguments.index("--") if "--" in arguments else len(arguments)
@@ -192,6 +211,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add = commands.add_parser("bench", help="run a benchmark; without a name, list them")
     add.add_argument("name", nargs="?")
     add.set_defaults(run=bench)
+    add = commands.add_parser("train-nano", help="train Higgs Nano (hours; its own options after --)")
+    add.set_defaults(run=train_nano)
     options = parser.parse_args(arguments[:cut])
     options.rest = arguments[cut + 1 :]
     return options

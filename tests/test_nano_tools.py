@@ -1,0 +1,211 @@
+"""The recipe of Higgs Nano: its texts, its targets, its ears, and that a killed run goes on as if nothing happened."""
+
+import sys
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools" / "nano"))
+
+import corpus  # noqa: E402
+import domain  # noqa: E402
+import judge  # noqa: E402
+import lm_stage  # noqa: E402
+import speech  # noqa: E402
+import state  # noqa: E402
+from codec_model import CONFIG, new_codec, semantic_latents  # noqa: E402
+from codes import Heard, WordCodes  # noqa: E402
+from dialogues import Dialogues  # noqa: E402
+from encoder_stage import fit_codebooks  # noqa: E402
+from export import export_lm, released_name  # noqa: E402
+from vocabulary import SPECIAL, tokens, write_tokenizer  # noqa: E402
+
+from higgs_runtime import load_model  # noqa: E402
+from higgs_runtime.delay import delayed_rows  # noqa: E402
+from higgs_runtime.tokenizer import ChatTokenizer  # noqa: E402
+
+
+def test_every_pattern_stays_within_the_words():
+    for text in islice(domain.sentences(3), 4000):
+        assert domain.unknown_words(text) == []
+    for slot in domain.SLOTS.values():
+        assert domain.unknown_words(slot.replace("|", " ")) == []
+
+
+def test_text_is_split_into_words_digits_and_pauses():
+    parts = domain.split_text("Hello, it’s 7 o'clock\u2014now!")
+    assert parts == ["hello", ",", "it's", "seven", "o'clock", "-", "now", "!"]
+
+
+def test_domain_has_the_size_that_the_card_says():
+    assert 250 <= len(domain.words()) <= 400
+
+
+def test_held_out_sentences_are_never_drawn_for_training():
+    held = {text.lower() for text in corpus.held_out_sentences(200)}
+    assert len(held) == 200
+    texts = corpus.Texts(4)
+    assert not any(texts.draw(12).lower() in held for _ in range(3000))
+
+
+def test_training_texts_are_a_function_of_the_seed():
+    assert [corpus.Texts(9).draw(8) for _ in range(3)] == [corpus.Texts(9).draw(8) for _ in range(3)]
+    assert all(len(corpus.Texts(seed).draw(3).split()) <= 3 for seed in range(50))
+
+
+@pytest.mark.parametrize(("written", "heard", "errors"), [
+    ("The train is thirty minutes late.", "the train is 30 minutes late", 0),
+    ("two, three, four, nine.", "2-3-4-9", 0),
+    ("two, three, four, nine.", "2349", 0),
+    ("It is half past seven.", "It is half past 70.", 1),
+    ("We meet on friday at ten o'clock.", "We meet on Friday at 10 o'clock.", 0),
+    ("Hello, Jack!", "", 2),
+    ("I am here.", "I am here, here.", 1),
+    ("One hundred and twenty people.", "120 people", 1),
+])
+def test_word_errors(written, heard, errors):
+    assert judge.word_errors(written, heard)[0] == errors
+
+
+def test_interval_covers_the_rate():
+    rate, low, high = judge.interval(np.array([0, 1, 0, 2, 0] * 20), np.full(100, 6))
+    assert rate == pytest.approx(0.1) and 0.05 < low < rate < high < 0.16
+
+
+def words_of_noise() -> WordCodes:
+    generator = torch.Generator().manual_seed(0)
+    words = {name: {word: torch.randint(0, 1024, (8, 3), generator=generator) for word in domain.words()}
+             for name in speech.SPEAKERS}
+    return WordCodes(words, torch.full((8, 1), 7))
+
+
+def test_targets_leave_out_what_the_schedule_holds():
+    codes = torch.arange(8 * 5).view(8, 5)
+    rows = delayed_rows(codes, lm_stage.BEGIN, lm_stage.END)
+    wanted = lm_stage.targets(rows)
+    for k in range(8):
+        learned = wanted[:, k][wanted[:, k] >= 0].tolist()
+        assert learned == [*codes[k].tolist(), lm_stage.END]
+
+
+@pytest.fixture(scope="module")
+def dialogues(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tokenizer")
+    write_tokenizer(folder)
+    words = words_of_noise()
+    heard = [Heard(name, "the dog.", 1.0, 0, words.sentence("the dog.", name)) for name in speech.SPEAKERS]
+    return Dialogues(words, heard, ChatTokenizer(folder, lm_stage.new_model().config), seed=1)
+
+
+def test_examples_depend_on_the_step_alone(dialogues):
+    first, again, other = dialogues.batch(3, 8, 1500), dialogues.batch(3, 8, 1500), dialogues.batch(4, 8, 1500)
+    assert [a.prompt.token_ids.tolist() for a in first] == [b.prompt.token_ids.tolist() for b in again]
+    assert [a.prompt.token_ids.tolist() for a in first] != [b.prompt.token_ids.tolist() for b in other]
+    for example in first:
+        assert len(lm_stage.clip_targets(example)) == len(example.prompt.audio_rows) == len(example.learned)
+
+
+def test_heard_references_are_not_learned(dialogues):
+    examples = [example for step in range(12) for example in dialogues.batch(step, 8, 1500)]
+    shares = [bool(example.learned.all()) for example in examples]
+    assert any(shares) and not all(shares)
+
+
+def test_language_model_learns_what_it_is_shown(dialogues):
+    model, examples = lm_stage.new_model(), dialogues.batch(0, 1, 200)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    before = lm_stage.loss_of(model, examples)[0].item()
+    for _ in range(6):
+        optimizer.zero_grad()
+        loss = lm_stage.loss_of(model, examples)[0]
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < before - 0.5
+
+
+def test_exported_language_model_is_the_trained_one(tmp_path, dialogues):
+    model = lm_stage.new_model()
+    export_lm(tmp_path, model.state_dict(), codec_identity="0" * 16)
+    loaded = load_model(tmp_path)
+    for name, tensor in model.half().state_dict().items():
+        assert torch.equal(tensor.float(), loaded.state_dict()[name].float()), name
+    prompt = dialogues.batch(0, 2, 300)[0].prompt
+    assert torch.isfinite(loaded.logits(prompt)).all()
+    assert loaded.config.vocabulary == frozenset([*"0123456789", *domain.words()])
+
+
+def test_names_of_all_tensors_are_translated():
+    names = [released_name(name) for name in lm_stage.new_model().state_dict()]
+    assert all(name.startswith(("model.", "audio_lm_head.")) for name in names) and len(set(names)) == len(names)
+
+
+def test_tokenizer_reads_words_tags_and_digits(tmp_path):
+    from tokenizers import Tokenizer
+
+    write_tokenizer(tmp_path)
+    tokenizer = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    read = tokenizer.encode("[SPEAKER1] “Hello”, it’s 42 … zebra!", add_special_tokens=False).tokens
+    assert read == ["[speaker1]", "hello", ",", "it's", "4", "2", ".", "<unk>", "!"]
+    assert tokens()[: len(SPECIAL)] == SPECIAL and len(tokens()) == len(set(tokens()))
+
+
+def test_codec_hears_a_word_alike_wherever_it_stands():
+    """The semantic branch sees a fraction of a second: what lies further away changes nothing."""
+    module, config = new_codec()
+    wave = torch.randn(1, 60 * speech.HOP, generator=torch.Generator().manual_seed(0))
+    other = wave.clone()
+    other[:, : 20 * speech.HOP] = 0
+    with torch.no_grad():
+        a, b = (semantic_latents(module.eval(), config, x) for x in (wave, other))
+    assert torch.allclose(a[:, 30:], b[:, 30:], atol=1e-5)
+    assert not torch.allclose(a[:, 18:20], b[:, 18:20], atol=1e-3)
+
+
+def test_codebooks_are_fitted_without_unused_entries():
+    module, config = new_codec()
+    generator = torch.Generator().manual_seed(0)
+    frames = torch.randn(6000, config.latent + config.semantic_width, generator=generator)
+    fit_codebooks(module, lambda step: frames[step * 3000 : (step + 1) * 3000], batches=2, rounds=3)
+    ids = module.quantizer.encode(frames[None])[0]
+    assert ids.shape == (CONFIG["codebook_size"] // 128, 6000)
+    assert all(len(level.unique()) > 900 for level in ids)
+
+
+def test_a_killed_run_goes_on_as_if_nothing_happened(tmp_path, monkeypatch):
+    monkeypatch.setattr(state, "SAVE_SECONDS", -1)  # after every step
+
+    def train(file: Path, kill_at: int | None) -> torch.Tensor:
+        torch.manual_seed(0)
+        layer = torch.nn.Linear(3, 3)
+        optimizer = torch.optim.AdamW(layer.parameters())
+        run = state.Training("test", file, 20, {"layer": layer, "optimizer": optimizer}, 1e-2)
+
+        def one_step(step: int, rate: float) -> dict[str, float]:
+            if step == kill_at:
+                raise KeyboardInterrupt
+            state.set_rate(optimizer, rate)
+            optimizer.zero_grad()
+            loss = layer(torch.randn(4, 3, generator=torch.Generator().manual_seed(step))).square().sum()
+            loss.backward()
+            optimizer.step()
+            return {"loss": loss.item()}
+
+        run.run(one_step)
+        return layer.weight.detach()
+
+    whole = train(tmp_path / "whole.pt", None)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "cut.pt", 13)
+    assert torch.equal(train(tmp_path / "cut.pt", None), whole)
+
+
+def test_an_interrupted_save_leaves_the_old_file(tmp_path, monkeypatch):
+    state.save_atomically({"step": 1}, tmp_path / "run.pt")
+    monkeypatch.setattr(torch, "save", lambda value, file: (Path(file).write_bytes(b"half"), 1 / 0))
+    with pytest.raises(ZeroDivisionError):
+        state.save_atomically({"step": 2}, tmp_path / "run.pt")
+    assert torch.load(tmp_path / "run.pt", weights_only=True) == {"step": 1}

@@ -1,0 +1,132 @@
+"""Conversations for the language model: lines alone, after a reference voice, in turns, and in dialogues."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from codes import Heard, WordCodes
+from corpus import Texts
+from domain import DIGITS
+from speech import EDGE_FRAMES, HOP, RATE, SPEAKERS
+
+from higgs_runtime import Message, build_prompt
+from higgs_runtime.prompt import DEFAULT_SYSTEM
+from higgs_runtime.tokenizer import ChatTokenizer
+from higgs_runtime.types import Codes, Prompt
+
+GROUP = 6  # steps
+NONSENSE = "qx"  # stands for any word outside the domain
+SCENE = "Audio is recorded from a quiet room."
+ENTRIES = 1024  # of a codebook
+LINE_GAP = 4  # frames between two speakers of a dialogue, beside their edges
+
+
+@dataclass(frozen=True)
+class Example:
+    """A whole conversation, and for each delayed row whether it is to be learned."""
+
+    prompt: Prompt
+    learned: torch.Tensor
+
+
+class Dialogues:
+    """Draws batches of examples, a function of (seed, step).
+
+    The material of GROUP steps is drawn together and sorted by length, so that little of a batch is padding.
+    """
+
+    def __init__(self, words: WordCodes, heard: list[Heard], tokenizer: ChatTokenizer, seed: int):
+        self.words, self.tokenizer, self.seed = words, tokenizer, seed
+        self._group: tuple = ()
+        self.heard = {name: [item for item in heard if item.speaker == name] for name in SPEAKERS}
+
+    def batch(self, step: int, max_words: int, positions: int) -> list[Example]:
+        """Examples of together about `positions` positions; lines have at most max_words words."""
+        group, place = divmod(step, GROUP)
+        wanted = (group, max_words, positions)
+        if not self._group or self._group[0] != wanted:
+            self._group = (wanted, self._draw_group(*wanted))
+        return self._group[1][place]
+
+    def _draw_group(self, group: int, max_words: int, positions: int) -> list[list[Example]]:
+        random = np.random.default_rng([self.seed, group])
+        draw = _Draw(self, random, Texts(self.seed * 1_000_000 + group), max_words)
+        pool, total = [], 0
+        while total < GROUP * positions or len(pool) < GROUP:
+            pool.append(draw.example())
+            total += len(pool[-1].prompt.token_ids)
+        pool.sort(key=lambda example: len(example.prompt.token_ids))
+        ends = np.cumsum([len(example.prompt.token_ids) for example in pool])
+        cuts = [0, *np.searchsorted(ends, total * np.arange(1, GROUP) / GROUP), len(pool)]
+        batches = [pool[a : max(b, a + 1)] for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+        return [batches[place] for place in random.permutation(GROUP)]
+
+
+class _Draw:
+    def __init__(self, source: Dialogues, random: np.random.Generator, texts: Texts, max_words: int):
+        self.source, self.random, self.texts, self.max_words = source, random, texts, max_words
+
+    def example(self) -> Example:
+        kind = self.random.choice(["alone", "voice", "turns", "dialogue"], p=[0.2, 0.4, 0.15, 0.25])
+        speakers = [str(name) for name in self.random.permutation(list(SPEAKERS))]
+        if kind == "dialogue":
+            return self._dialogue(speakers[:2])
+        turns = [] if kind == "alone" else [self._reference(speakers[0])]
+        for _ in range(1 + (kind == "turns")):
+            turns.append(self._line(speakers[0], self.max_words))
+        return self._lay_out(turns)
+
+    def _dialogue(self, speakers: list[str]) -> Example:
+        turns = [self._reference(speaker, tag=f"[SPEAKER{n}] ") for n, speaker in enumerate(speakers)]
+        texts, codes = [], []
+        lines, first = int(self.random.integers(1, 5)), int(self.random.integers(2))
+        for line in range(lines):
+            n = (first + line) % 2 if self.random.random() < 0.8 else int(self.random.integers(2))
+            text, spoken, _ = self._line(speakers[n], min(self.max_words, 7))
+            texts.append(f"[SPEAKER{n}] {text}")
+            codes += [self.source.words.pause(LINE_GAP)] * (line > 0) + [spoken]
+        return self._lay_out([*turns, ("\n".join(texts), torch.cat(codes, 1), True)])
+
+    def _line(self, speaker: str, max_words: int) -> tuple[str, torch.Tensor, bool]:
+        text = self._with_nonsense(max_words) if self.random.random() < 0.05 else self.texts.draw(max_words)
+        codes = self.source.words.sentence(text, speaker)
+        return self._as_digits(text), codes, True
+
+    def _with_nonsense(self, max_words: int) -> str:
+        parts = self.texts.draw(max_words).split()
+        parts.insert(int(self.random.integers(len(parts) + 1)), NONSENSE)
+        return " ".join(parts)
+
+    def _as_digits(self, text: str) -> str:
+        if self.random.random() < 0.7:
+            return text
+        return re.sub(r"\b[a-z]+\b", lambda word: str(DIGITS.index(word[0])) if word[0] in DIGITS else word[0], text)
+
+    def _reference(self, speaker: str, tag: str = "") -> tuple[str, torch.Tensor, bool]:
+        """Some are clips as people load them, with codes that no text foretells: heard, but not learned."""
+        if self.max_words < 4 or self.random.random() < 0.6:
+            text, codes, learned = self._line(speaker, min(8, 2 * self.max_words))
+            return tag + text, codes, learned
+        item = self.source.heard[speaker][self.random.integers(len(self.source.heard[speaker]))]
+        text, codes = item.text, item.codes
+        first, last = self.random.integers(0, EDGE_FRAMES + 1, 2)  # a trimmed clip has less silence at its ends
+        codes = codes[:, first : codes.shape[1] - last]
+        if self.random.random() < 0.15:
+            text = " ".join([NONSENSE] * int(self.random.integers(1, 8)))
+        if self.random.random() < 0.2:
+            wrong = torch.from_numpy(self.random.random(codes.shape) < 0.2)
+            codes = torch.where(wrong, torch.from_numpy(self.random.integers(0, ENTRIES, codes.shape)), codes)
+        return tag + text, codes, False
+
+    def _lay_out(self, turns: list[tuple[str, torch.Tensor, bool]]) -> Example:
+        messages = [Message("system", [DEFAULT_SYSTEM if self.random.random() < 0.9 else self._with_nonsense(6)])]
+        if self.random.random() < 0.5:  # never spoken, whatever it says
+            messages.append(Message("scene", [SCENE if self.random.random() < 0.6 else self._with_nonsense(8)]))
+        learned = []
+        for text, codes, learn in turns:
+            messages += [Message("user", [text]), Message("assistant", [Codes(codes, RATE / HOP, ENTRIES)])]
+            learned.append(torch.full((codes.shape[1] + codes.shape[0] + 1,), learn))
+        return Example(build_prompt(messages, self.source.tokenizer, add_generation_prefix=False), torch.cat(learned))
