@@ -183,9 +183,8 @@ def train_nano(options: argparse.Namespace) -> int:
     """Train the embedded checkpoint from nothing, or go on where the last run stopped."""
     tree = ensure_env()
     ensure_flite()
-    command = [str(venv_python()), str(ROOT / "tools" / "nano" / "train.py"), *options.rest]
-    env = {**child_env(tree), "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, cwd=ROOT, env=env, check=False).returncode
+    command = [str(venv_python()), "-m", "tools.nano.train", *options.rest]
+    return subprocess.run(command, cwd=ROOT, env=child_env(tree), check=False).returncode
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:

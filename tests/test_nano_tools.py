@@ -1,6 +1,8 @@
 """The recipe of Higgs Nano: its texts, its targets, its ears, and that a killed run goes on as if nothing happened."""
 
+import subprocess
 import sys
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -8,32 +10,26 @@ import numpy as np
 import pytest
 import torch
 
+from higgs_runtime import load_model, unknown_words
+from higgs_runtime.delay import delayed_rows
+from higgs_runtime.tokenizer import ChatTokenizer
+from tools.nano import corpus, decoder_stage, domain, encoder_stage, judge, lm_stage, speech, state, train
+from tools.nano.codec_model import CONFIG, new_codec, semantic_latents
+from tools.nano.codes import Heard, WordCodes
+from tools.nano.dialogues import Dialogues
+from tools.nano.encoder_stage import fit_codebooks
+from tools.nano.export import export_lm, released_name
+from tools.nano.vocabulary import SPECIAL, tokens, write_tokenizer
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tools" / "nano"))
-
-import corpus  # noqa: E402
-import domain  # noqa: E402
-import judge  # noqa: E402
-import lm_stage  # noqa: E402
-import speech  # noqa: E402
-import state  # noqa: E402
-from codec_model import CONFIG, new_codec, semantic_latents  # noqa: E402
-from codes import Heard, WordCodes  # noqa: E402
-from dialogues import Dialogues  # noqa: E402
-from encoder_stage import fit_codebooks  # noqa: E402
-from export import export_lm, released_name  # noqa: E402
-from vocabulary import SPECIAL, tokens, write_tokenizer  # noqa: E402
-
-from higgs_runtime import load_model  # noqa: E402
-from higgs_runtime.delay import delayed_rows  # noqa: E402
-from higgs_runtime.tokenizer import ChatTokenizer  # noqa: E402
+WORDS = set(domain.words())
 
 
 def test_every_pattern_stays_within_the_words():
     for text in islice(domain.sentences(3), 4000):
-        assert domain.unknown_words(text) == []
+        assert unknown_words(text, WORDS) == []
     for slot in domain.SLOTS.values():
-        assert domain.unknown_words(slot.replace("|", " ")) == []
+        assert unknown_words(slot.replace("|", " "), WORDS) == []
 
 
 def test_text_is_split_into_words_digits_and_pauses():
@@ -78,7 +74,7 @@ def test_interval_covers_the_rate():
 
 def words_of_noise() -> WordCodes:
     generator = torch.Generator().manual_seed(0)
-    words = {name: {word: torch.randint(0, 1024, (8, 3), generator=generator) for word in domain.words()}
+    words = {name: {word: torch.randint(0, 900, (8, 3), generator=generator) for word in domain.words()}
              for name in speech.SPEAKERS}
     return WordCodes(words, torch.full((8, 1), 7))
 
@@ -101,18 +97,30 @@ def dialogues(tmp_path_factory):
     return Dialogues(words, heard, ChatTokenizer(folder, lm_stage.new_model().config), seed=1)
 
 
+def ids(examples: list) -> list:
+    return [(example.prompt.token_ids.tolist(), example.prompt.audio_rows.tolist()) for example in examples]
+
+
 def test_examples_depend_on_the_step_alone(dialogues):
-    first, again, other = dialogues.batch(3, 8, 1500), dialogues.batch(3, 8, 1500), dialogues.batch(4, 8, 1500)
-    assert [a.prompt.token_ids.tolist() for a in first] == [b.prompt.token_ids.tolist() for b in again]
-    assert [a.prompt.token_ids.tolist() for a in first] != [b.prompt.token_ids.tolist() for b in other]
-    for example in first:
+    """A run that begins at step 9 gets there what a run from the start gets."""
+    later = Dialogues(dialogues.words, sum(dialogues.heard.values(), []), dialogues.tokenizer, seed=1)
+    steps = {step: ids(dialogues.batch(step, 8, 1500)) for step in range(10)}
+    assert ids(later.batch(9, 8, 1500)) == steps[9] != steps[8]
+    for example in later.batch(9, 8, 1500):
         assert len(lm_stage.clip_targets(example)) == len(example.prompt.audio_rows) == len(example.learned)
 
 
 def test_heard_references_are_not_learned(dialogues):
-    examples = [example for step in range(12) for example in dialogues.batch(step, 8, 1500)]
-    shares = [bool(example.learned.all()) for example in examples]
-    assert any(shares) and not all(shares)
+    """Their codes stand in no text: only the frames that stand for them have entry 999 in the first codebook."""
+    heard = [Heard(name, "the dog.", 1.0, 0, torch.full((8, 20), 999)) for name in speech.SPEAKERS]
+    source = Dialogues(dialogues.words, heard, dialogues.tokenizer, seed=2)
+    found = 0
+    for step in range(12):
+        for example in source.batch(step, 8, 1500):
+            of_heard = example.prompt.audio_rows[:, 0] == 999
+            found += int(of_heard.sum())
+            assert not example.learned[of_heard].any()
+    assert found > 100
 
 
 def test_language_model_learns_what_it_is_shown(dialogues):
@@ -209,3 +217,96 @@ def test_an_interrupted_save_leaves_the_old_file(tmp_path, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         state.save_atomically({"step": 2}, tmp_path / "run.pt")
     assert torch.load(tmp_path / "run.pt", weights_only=True) == {"step": 1}
+
+
+# ---- killed and gone on -----------------------------------------------------------------------------------------
+
+
+class Killed(BaseException):
+    """Stands for kill -9: nothing that a stage does on the way out may matter."""
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch, dialogues):
+    """A folder of a run whose words are three frames of noise each, and stages cut down to a few steps."""
+    noise = np.random.default_rng(0).normal(0, 0.1, (2, 3 * speech.HOP)).astype(np.float32)
+    lexicon = {name: {word: speech.Word(noise[n % 2], ("aa", "b", "b")) for n, word in enumerate(domain.words())}
+               for name in speech.SPEAKERS}
+    monkeypatch.setattr(state, "SAVE_SECONDS", -1)
+    monkeypatch.setattr(encoder_stage, "CLIPS", 2)
+    monkeypatch.setattr(encoder_stage, "fit_codebooks", partial(fit_codebooks, batches=40, rounds=1))
+    monkeypatch.setattr(lm_stage, "POSITIONS", 300)
+    heard = {"text": "the dog", "gain": 1.0, "shift": 5, "codes": torch.randint(0, 1024, (8, 11))}
+    for name in ("whole", "cut"):
+        items = [{"speaker": speaker, **heard} for speaker in speech.SPEAKERS]
+        state.save_atomically(items, tmp_path / name / "heard.pt")
+        state.save_atomically(vars(dialogues.words), tmp_path / name / "word_codes.pt")
+    return tmp_path, lexicon
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("train", "kill_before", "made"), [
+    (lambda *run: encoder_stage.train_encoder(*run, steps=3), "_fold", "encoder.pt"),
+    (lambda *run: encoder_stage.train_encoder(*run, steps=3), None, "encoder.pt"),
+    (lambda *run: decoder_stage.train_decoder(*run, steps=3, compiled=False), None, "codec.pt"),
+    (lambda *run: lm_stage.train_lm(*run, steps=3), None, "lm.pt"),
+])
+def test_a_killed_stage_ends_in_the_same_bits(tiny, monkeypatch, train, kill_before, made):
+    folder, lexicon = tiny
+    if made == "codec.pt":
+        module, _ = new_codec()
+        for name in ("whole", "cut"):
+            state.save_atomically({"module": module.state_dict()}, folder / name / "encoder.pt")
+    train(folder / "whole", lexicon)
+
+    def kill(*_, **__):
+        raise Killed
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        if kill_before:
+            patched.setattr(encoder_stage, kill_before, kill)
+        else:
+            save = state.save_atomically
+            for module in (state, encoder_stage, decoder_stage, lm_stage):
+                patched.setattr(module, "save_atomically", lambda value, file: (save(value, file), kill()))
+        train(folder / "cut", lexicon)
+    train(folder / "cut", lexicon)
+    whole, cut = (torch.load(folder / name / made, weights_only=True) for name in ("whole", "cut"))
+    for key in whole:
+        pairs = zip(flat(whole[key]), flat(cut[key]), strict=True)
+        assert all(torch.equal(a, b) for a, b in pairs), key
+
+
+def flat(value) -> list[torch.Tensor]:
+    return list(value.values()) if isinstance(value, dict) else [value]
+
+
+def test_a_folder_of_another_recipe_is_refused(tmp_path, monkeypatch):
+    train.check_recipe(tmp_path)
+    train.check_recipe(tmp_path)
+    monkeypatch.setitem(train.STEPS, "lm", 7)
+    with pytest.raises(SystemExit, match="another recipe"):
+        train.check_recipe(tmp_path)
+
+
+def test_a_missing_voice_of_flite_is_named(monkeypatch):
+    """flite itself speaks with another voice then, and says nothing."""
+    monkeypatch.setattr(speech.shutil, "which", lambda name: "flite")
+    told = speech.subprocess.CompletedProcess([], 0, stdout="Voices available: kal awb slt \n")
+    monkeypatch.setattr(speech.subprocess, "run", lambda *_, **__: told)
+    with pytest.raises(SystemExit, match="rms"):
+        speech.check_voices()
+
+
+def test_children_end_with_their_parent(tmp_path):
+    """kill -9 of the parent closes the pipe that its children listen to."""
+    script = "import threading, time; from tools.nano import train; " \
+        "threading.Thread(target=train._end_with_parent, daemon=True).start(); print('up', flush=True); time.sleep(600)"
+    child = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
+    assert child.stdout.readline().strip() == b"up"
+    child.stdin.close()
+    assert child.wait(30) == 1
+
+
+def test_share_has_an_interval_where_all_are_hits():
+    assert judge.share([True] * 200) == pytest.approx((1.0, 0.981, 1.0), abs=1e-3)

@@ -7,16 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from codec_model import new_codec
-from corpus import Texts
-from domain import PAUSES, split_text
-from speech import EDGE_FRAMES, HOP, RATE, Word, sentence, silence
-from state import save_atomically
 
 from higgs_runtime import AudioClip
 from higgs_runtime.codec.higgs_tokenizer import HiggsCodec
 
-UNKNOWN_FRAMES = 4  # of silence in place of a word that is not in the domain
+from .codec_model import new_codec
+from .corpus import Texts
+from .domain import PAUSES, split_text
+from .speech import EDGE_FRAMES, HOP, RATE, Word, sentence, silence
+from .state import save_atomically
+
+NONSENSE = "qx"  # stands for any word outside the domain
+NONSENSE_FRAMES = 4  # of silence in its place
 
 
 def load_trained(file: Path) -> HiggsCodec:
@@ -55,9 +57,11 @@ class WordCodes:
         """Codes of a text with its pauses: [K, F]."""
         parts = [self.pause(edge)]
         for part in split_text(text):
-            spoken = self.words[speaker].get(part)
-            parts.append(self.pause(PAUSES.get(part, UNKNOWN_FRAMES)) if spoken is None else spoken)
+            parts.append(self.pause(PAUSES[part]) if part in PAUSES else self._word(part, speaker))
         return torch.cat([*parts, self.pause(edge)], 1)
+
+    def _word(self, word: str, speaker: str) -> torch.Tensor:
+        return self.pause(NONSENSE_FRAMES) if word == NONSENSE else self.words[speaker][word]
 
     def pause(self, frames: int) -> torch.Tensor:
         return self.quiet.expand(-1, frames)

@@ -12,25 +12,27 @@ from itertools import islice
 from pathlib import Path
 
 import torch
-from domain import sentences, words
-from speech import SPEAKERS, Word, render_words
-from state import save_atomically
+
+from .domain import sentences, words
+from .speech import SPEAKERS, Word, check_voices, render_words
+from .state import save_atomically
 
 HELD_OUT_TENTH = 0
-PATTERN_SHARE = 0.5  # of the training texts; the rest are words in random order
+PATTERN_SHARE = 0.35  # of the training texts; the rest are words in random order
 
 
 def load_lexicon(folder: Path) -> dict[str, dict[str, Word]]:
     """{speaker: {word: rendering}}, rendered on the first call and kept in `folder`."""
     file = folder / "lexicon.pt"
-    wanted = {"words": words(), "speakers": repr(SPEAKERS)}
-    if file.is_file():
-        kept = torch.load(file, weights_only=False)
-        if kept["wanted"] == wanted:
-            return kept["lexicon"]
-    lexicon = {name: render_words(words(), speaker) for name, speaker in SPEAKERS.items()}
-    save_atomically({"wanted": wanted, "lexicon": lexicon}, file)
-    return lexicon
+    if not file.is_file():
+        check_voices()
+        spoken = {name: render_words(words(), speaker) for name, speaker in SPEAKERS.items()}
+        plain = {name: {text: (torch.from_numpy(word.samples), list(word.phones)) for text, word in said.items()}
+                 for name, said in spoken.items()}
+        save_atomically(plain, file)
+    kept = torch.load(file, weights_only=True)
+    return {name: {text: Word(samples.numpy(), tuple(phones)) for text, (samples, phones) in said.items()}
+            for name, said in kept.items()}
 
 
 def is_held_out(text: str) -> bool:
@@ -64,7 +66,8 @@ class Texts:
                     return text
         count = self._random.randint(1, max_words)
         text = " ".join(self._random.choice(self._words) + self._mark() for _ in range(count))
-        return text if text[-1] in ",;:-.?!" else text + self._random.choice([".", ".", "!", "?", ""])
+        text += "" if text[-1] in ",;:-.?!" else self._random.choice([".", ".", "!", "?", ""])
+        return text if not is_held_out(text) else self.draw(max_words)
 
     def _mark(self) -> str:
         return self._random.choice(",,,;:-.?!") if self._random.random() < 0.12 else ""

@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 import torch
 import torchaudio
-from codec_model import train_snakes
-from codes import WordCodes, heard_sentences, load_trained
-from corpus import Texts
-from speech import HOP, RATE, SPEAKERS, Word, sentence
-from state import Training, save_atomically, set_rate
 from torch import nn
+
+from .codec_model import train_snakes
+from .codes import WordCodes, heard_sentences, load_trained
+from .corpus import Texts
+from .speech import HOP, RATE, SPEAKERS, Word, sentence
+from .state import Training, save_atomically, set_rate
 
 CLIPS, FRAMES = 4, 32  # of a batch
 MARGIN = 2  # frames at each end of a crop that hear the cut; they are not judged

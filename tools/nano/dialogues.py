@@ -7,20 +7,22 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from codes import Heard, WordCodes
-from corpus import Texts
-from domain import DIGITS
-from speech import EDGE_FRAMES, HOP, RATE, SPEAKERS
 
 from higgs_runtime import Message, build_prompt
 from higgs_runtime.prompt import DEFAULT_SYSTEM
 from higgs_runtime.tokenizer import ChatTokenizer
 from higgs_runtime.types import Codes, Prompt
 
+from .codes import NONSENSE, Heard, WordCodes
+from .corpus import Texts
+from .domain import DIGITS
+from .speech import EDGE_FRAMES, HOP, RATE, SPEAKERS
+
 GROUP = 6  # steps
-NONSENSE = "qx"  # stands for any word outside the domain
 SCENE = "Audio is recorded from a quiet room."
 ENTRIES = 1024  # of a codebook
+REFERENCES = (0.1, 0.1, 0.5, 0.2, 0.1)  # how often a dialogue has 0, 1, 2 … reference voices
+MAX_LINES = 6
 LINE_GAP = 4  # frames between two speakers of a dialogue, beside their edges
 
 
@@ -73,21 +75,24 @@ class _Draw:
         kind = self.random.choice(["alone", "voice", "turns", "dialogue"], p=[0.2, 0.4, 0.15, 0.25])
         speakers = [str(name) for name in self.random.permutation(list(SPEAKERS))]
         if kind == "dialogue":
-            return self._dialogue(speakers[:2])
+            return self._dialogue(speakers)
         turns = [] if kind == "alone" else [self._reference(speakers[0])]
         for _ in range(1 + (kind == "turns")):
             turns.append(self._line(speakers[0], self.max_words))
         return self._lay_out(turns)
 
     def _dialogue(self, speakers: list[str]) -> Example:
-        turns = [self._reference(speaker, tag=f"[SPEAKER{n}] ") for n, speaker in enumerate(speakers)]
+        voices = int(self.random.choice(len(REFERENCES), p=REFERENCES))
+        tag = "[SPEAKER{}] " if voices > 1 else ""  # as `conversation` writes it
+        turns = [self._reference(speaker, tag.format(n)) for n, speaker in enumerate(speakers[:voices])]
         texts, codes = [], []
-        lines, first = int(self.random.integers(1, 5)), int(self.random.integers(2))
+        count, lines = voices or 2, int(self.random.integers(1, MAX_LINES + 1))
+        n = int(self.random.integers(count))
         for line in range(lines):
-            n = (first + line) % 2 if self.random.random() < 0.8 else int(self.random.integers(2))
-            text, spoken, _ = self._line(speakers[n], min(self.max_words, 7))
+            text, spoken, _ = self._line(speakers[n], min(self.max_words, 9))
             texts.append(f"[SPEAKER{n}] {text}")
             codes += [self.source.words.pause(LINE_GAP)] * (line > 0) + [spoken]
+            n = (n + 1) % count if self.random.random() < 0.8 else int(self.random.integers(count))
         return self._lay_out([*turns, ("\n".join(texts), torch.cat(codes, 1), True)])
 
     def _line(self, speaker: str, max_words: int) -> tuple[str, torch.Tensor, bool]:

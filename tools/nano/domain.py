@@ -41,6 +41,7 @@ THEMES = {
 }
 PAUSES = {",": 4, ";": 5, ":": 5, "-": 4, ".": 8, "!": 8, "?": 8, "\n": 0}  # frames of silence after the word before
 TYPOGRAPHY = {"\u2019": "'", "\u2013": "-", "\u2014": "-", "\u2026": ".", "\u201c": "", "\u201d": "", '"': ""}
+REPEATED_MARK = r"(?<=[,;:.!?-])[,;:.!?-]+"  # of "?!" and "..." the first counts
 DIGITS = "zero one two three four five six seven eight nine".split()
 
 # A sentence is a pattern of words and {slots}; a slot is one of its alternatives.
@@ -111,13 +112,9 @@ def split_text(text: str) -> list[str]:
     text = text.lower()
     for sign, plain in TYPOGRAPHY.items():
         text = text.replace(sign, plain)
+    text = re.sub(REPEATED_MARK, "", text)
     parts = re.findall(r"[a-z]+(?:'[a-z]+)*|\d|[,;:.!?\n-]", text)
     return [DIGITS[int(part)] if part.isdigit() else part for part in parts]
-
-
-def unknown_words(text: str) -> list[str]:
-    known = set(words())
-    return sorted({part for part in split_text(text) if part not in PAUSES and part not in known})
 
 
 def sentences(seed: int) -> Iterator[str]:

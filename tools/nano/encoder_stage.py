@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import torch
 import torchaudio
-from codec_model import BOTTLENECK, new_codec, semantic_latents
-from corpus import Texts
-from domain import PAUSES, split_text
-from speech import EDGE_FRAMES, HOP, RATE, SPEAKERS, Word
-from state import Training, save_atomically, set_rate
 from torch import nn
 from torch.nn import functional
+
+from .codec_model import BOTTLENECK, new_codec, semantic_latents
+from .corpus import Texts
+from .speech import HOP, PAUSE, RATE, SPEAKERS, Word, lay_out
+from .state import Training, save_atomically, set_rate
 
 CLIPS, FRAMES = 16, 32  # of a batch
 RATE_PEAK = 1.5e-3
@@ -74,20 +74,7 @@ class Spectra:
 
 
 def phone_names(lexicon: dict[str, dict[str, Word]]) -> list[str]:
-    return sorted({phone for spoken in lexicon.values() for word in spoken.values() for phone in word.phones} | {"pau"})
-
-
-def labelled_speech(text: str, spoken: dict[str, Word]) -> tuple[np.ndarray, list[str]]:
-    """A sentence with the phone of every frame."""
-    parts, phones = [np.zeros(EDGE_FRAMES * HOP, np.float32)], ["pau"] * EDGE_FRAMES
-    for part in split_text(text):
-        if part in PAUSES:
-            parts.append(np.zeros(PAUSES[part] * HOP, np.float32))
-            phones += ["pau"] * PAUSES[part]
-        else:
-            parts.append(spoken[part].samples)
-            phones += spoken[part].phones
-    return np.concatenate(parts), phones
+    return sorted({phone for spoken in lexicon.values() for word in spoken.values() for phone in word.phones} | {PAUSE})
 
 
 class Batches:
@@ -105,9 +92,9 @@ class Batches:
         waves, labels = [], []
         for _ in range(clips):
             spoken = self.lexicon[random.choice(list(SPEAKERS))]
-            wave, phones = labelled_speech(texts.draw(8), spoken)
+            wave, phones = lay_out(texts.draw(8), spoken)
             while len(phones) <= FRAMES:
-                more, names = labelled_speech(texts.draw(8), spoken)
+                more, names = lay_out(texts.draw(8), spoken)
                 wave, phones = np.concatenate([wave, more]), phones + names
             start = random.integers(len(phones) - FRAMES)
             shift = random.integers(HOP) if random.random() < 0.5 else 0
@@ -175,7 +162,8 @@ def _fold(module, config, encoder: nn.ModuleDict) -> None:
     norm, bottleneck = encoder["heads"].norm, encoder["bottleneck"]
     scale = (norm.running_var + norm.eps).rsqrt()
     weight, bias = bottleneck.weight * scale[:, None], (bottleneck.bias - norm.running_mean) * scale
-    basis = torch.nn.init.orthogonal_(torch.empty(config.latent + config.semantic_width, BOTTLENECK))
+    basis = torch.empty(config.latent + config.semantic_width, BOTTLENECK)
+    nn.init.orthogonal_(basis, generator=torch.Generator().manual_seed(1))
     module.fc.weight.zero_()
     module.fc.weight[:, config.latent :] = basis @ weight
     module.fc.bias.copy_(basis @ bias)

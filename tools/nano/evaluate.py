@@ -1,44 +1,58 @@
 """The figures of the card: what a recognizer and a voice encoder hear, on sentences that training never saw.
 
-Every figure stands beside its floor: the same measure on the joined originals, which no model can beat.
+A floor stands beside the figures: the same measure on the joined originals.
 """
 
 from __future__ import annotations
 
+import random
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
 import torch
-from corpus import held_out_sentences
-from domain import split_text
-from judge import Recognizer, Voices, interval, word_errors
-from speech import HOP, RATE, Word, sentence, silence
 
 from higgs_runtime import AudioClip, Sampling, Voice, build_prompt, generate, load_codec, load_model
 from higgs_runtime.prompt import conversation
 
-SENTENCES = 200
-DIALOGUES, LINES = 35, 6
+from .corpus import held_out_sentences
+from .dialogues import LINE_GAP
+from .domain import split_text
+from .domain import words as all_words
+from .judge import Recognizer, Voices, interval, same_words, share, word_errors
+from .speech import HOP, RATE, Word, sentence, silence
+
+SENTENCES, SWAPPED, DIALOGUES, LINES = 200, 60, 35, 6
+LIKENESS = 12  # originals from which a voice is known
 TEMPERATURE = 0.3
-LINE_GAP = 4
+ORDERLESS = 6  # words of a text in random order
 
 
 @dataclass
 class Figure:
-    """One line of the table: a share with its 95 % interval over n clips."""
+    """One line of the table: a rate, its 95 % interval, how many clips, and what it should be."""
 
     name: str
-    share: float
-    low: float
-    high: float
+    rate: tuple[float, float, float]
     n: int
-    goal: str
+    goal: str = ""
 
     def __str__(self) -> str:
-        return f"{self.name:<52} {self.share:6.3f}  [{self.low:.3f}, {self.high:.3f}]  n {self.n:<4} {self.goal}"
+        rate, low, high = self.rate
+        return f"{self.name:<56} {rate:6.3f}  [{low:.3f}, {high:.3f}]  n {self.n:<4} {self.goal}".rstrip()
+
+
+@dataclass
+class Spoken:
+    """A text in a speaker's voice: as joined originals and as the model says it."""
+
+    text: str
+    speaker: str
+    original: np.ndarray
+    made: np.ndarray
+    ended: bool
 
 
 class Evaluation:
@@ -48,97 +62,130 @@ class Evaluation:
         self.lexicon, self.speakers = lexicon, list(lexicon)
         self.model, self.codec = load_model(folder / "higgs-nano"), load_codec(folder / "higgs-nano-codec")
         self.ears, self.voices = Recognizer(torch.get_num_threads(), memory), Voices()
-        texts = held_out_sentences(SENTENCES + 4)
-        self.texts, self.reference_texts = texts[:SENTENCES], texts[SENTENCES:]
-        self.references = {name: self._voice(name, n) for n, name in enumerate(self.speakers)}
-        known = held_out_sentences(SENTENCES + 16)[SENTENCES + 4 :]
-        self.likeness = {name: self._likeness(name, known) for name in self.speakers}
+        texts = held_out_sentences(2 * SENTENCES + LIKENESS)
+        self.texts, self.reference_texts = texts[:SENTENCES], texts[SENTENCES : 2 * SENTENCES]
+        self.likeness = {name: self._likeness(name, texts[2 * SENTENCES :]) for name in self.speakers}
 
     def _likeness(self, speaker: str, texts: list[str]) -> np.ndarray:
-        """What the voice encoder hears in a speaker: the mean over some originals."""
-        return np.mean([self.voices.embed(sentence(text, self.lexicon[speaker]), RATE) for text in texts], 0)
+        """What the voice encoder hears in a speaker: the mean over some originals, of length 1."""
+        mean = np.mean([self.voices.embed(sentence(text, self.lexicon[speaker]), RATE) for text in texts], 0)
+        return mean / np.linalg.norm(mean)
 
-    def _voice(self, speaker: str, number: int) -> Voice:
-        text = self.reference_texts[number % len(self.reference_texts)]
-        clip = AudioClip(torch.from_numpy(sentence(text, self.lexicon[speaker]))[None], RATE)
-        return Voice(codes=self.codec.encode(clip), transcript=text)
+    def reference(self, speaker: str, number: int) -> Voice:
+        """A voice from the sound of a held-out sentence, another one for each number."""
+        text = self.reference_texts[number % SENTENCES]
+        return Voice(codes=self.codec.encode(_clip(sentence(text, self.lexicon[speaker]))), transcript=text)
 
-    def speaker_of(self, number: int) -> str:
-        return self.speakers[number % len(self.speakers)]
+    def say(self, text: str, voices: list[Voice], seed: int) -> tuple[np.ndarray, bool]:
+        """(samples, whether it ended by itself)."""
+        prompt = build_prompt(conversation(text, voices), self.model.tokenizer)
+        limit = 36 * len(split_text(text)) + 60
+        take = generate(self.model, [prompt], Sampling(temperature=TEMPERATURE, seed=seed, max_frames=limit))[0]
+        return _samples(self.codec.decode(take.codes)), take.finish_reason == "stop"
 
-    def original(self, number: int) -> np.ndarray:
-        return sentence(self.texts[number], self.lexicon[self.speaker_of(number)])
+    def spoken(self, texts: list[str], step: int = 0) -> list[Spoken]:
+        """Each text by one of the speakers in turn, beginning with number `step`."""
+        found = []
+        for number, text in enumerate(texts):
+            speaker = self.speakers[(number + step) % len(self.speakers)]
+            made, ended = self.say(text, [self.reference(speaker, number)], seed=number)
+            found.append(Spoken(text, speaker, sentence(text, self.lexicon[speaker]), made, ended))
+        return found
 
-    def say(self, text: str, voices: Iterable[Voice], seed: int):
-        prompt = build_prompt(conversation(text, list(voices)), self.model.tokenizer)
-        limit = 3 * sum(12 for _ in split_text(text)) + 60
-        return generate(self.model, [prompt], Sampling(temperature=TEMPERATURE, seed=seed, max_frames=limit))[0]
+    def error_rate(self, texts: list[str], waves: list[np.ndarray]) -> tuple[float, float, float]:
+        pairs = [word_errors(text, self.ears.hear(wave, RATE)) for text, wave in zip(texts, waves, strict=True)]
+        return interval(*np.array(pairs).T)
 
-    def errors(self, waves: Iterable[tuple[str, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-        pairs = [word_errors(text, self.ears.hear(wave, RATE)) for text, wave in waves]
-        return np.array([pair[0] for pair in pairs]), np.array([pair[1] for pair in pairs])
-
-    def nearest(self, wave: np.ndarray) -> str:
+    def nearest(self, wave: np.ndarray) -> str | None:
+        """The speaker whose voice is nearest; None for a clip without speech."""
         heard = self.voices.embed(wave, RATE)
-        return max(self.likeness, key=lambda name: float(heard @ self.likeness[name]))
+        return max(self.likeness, key=lambda name: float(heard @ self.likeness[name])) if heard.any() else None
 
 
 def evaluate(folder: Path, lexicon: dict[str, dict[str, Word]], work: Path) -> None:
-    """Print the table. What the recognizer has heard is kept in `work`."""
-    evaluation = Evaluation(folder, lexicon, work / "heard.tsv")
-    for part in (_sentences, _dialogues):
+    """Print the table and write it to evaluation.txt in `work`, where also what the recognizer heard is kept."""
+    evaluation, lines = Evaluation(folder, lexicon, work / "heard.tsv"), []
+    for part in (_sentences, _swapped, _orderless, _dialogues):
         for figure in part(evaluation):
             print(figure, flush=True)
+            lines.append(str(figure))
+    (work / "evaluation.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _sentences(evaluation: Evaluation) -> list[Figure]:
-    numbers = range(SENTENCES)
-    texts, originals = evaluation.texts, [evaluation.original(n) for n in numbers]
-    floor = evaluation.errors(zip(texts, originals, strict=True))
-    again = evaluation.errors((texts[n], _round_trip(evaluation.codec, originals[n])) for n in numbers)
-    moved = evaluation.errors((texts[n], _round_trip(evaluation.codec, _moved(originals[n], n))) for n in numbers)
+def _sentences(evaluation: Evaluation) -> list[Figure | str]:
+    texts = evaluation.texts
     started = time.perf_counter()
-    takes = [evaluation.say(texts[n], [evaluation.references[evaluation.speaker_of(n)]], seed=n) for n in numbers]
-    waves = [_samples(evaluation.codec.decode(take.codes)) for take in takes]
+    takes = evaluation.spoken(texts)
     seconds = time.perf_counter() - started
-    made = evaluation.errors(zip(texts, waves, strict=True))
-    limit = interval(*floor)[0]
-    good_length = [take.finish_reason == "stop" and abs(len(wave) / len(original) - 1) <= 0.2
-                   for take, wave, original in zip(takes, waves, originals, strict=True)]
-    same_voice = [evaluation.nearest(wave) == evaluation.speaker_of(n) for n, wave in zip(numbers, waves, strict=True)]
-    speed = sum(len(wave) for wave in waves) / RATE / seconds
-    print(f"generation and decoding: {speed:.1f} x real time (goal 3)", flush=True)
+    originals, made = [take.original for take in takes], [take.made for take in takes]
+    floor = evaluation.error_rate(texts, originals)
+    again = [_round_trip(evaluation.codec, wave) for wave in originals]
+    moved = [_round_trip(evaluation.codec, _moved(wave, n)) for n, wave in enumerate(originals)]
+    near, goal = f"goal <= {floor[0] + 0.03:.3f}", f"goal <= {floor[0] + 0.05:.3f}"
+    lengths = [take.ended and abs(len(take.made) / len(take.original) - 1) <= 0.2 for take in takes]
+    count, speed = len(texts), sum(map(len, made)) / RATE / seconds
     return [
-        Figure("WER of the joined originals (floor)", *interval(*floor), SENTENCES, ""),
-        Figure("WER of codec resynthesis", *interval(*again), SENTENCES, f"goal <= {limit + 0.03:.3f}"),
-        Figure("WER of it, clip not cut at whole frames", *interval(*moved), SENTENCES, ""),
-        Figure("WER of generated speech, reference given", *interval(*made), SENTENCES, f"goal <= {limit + 0.05:.3f}"),
-        _share("voice nearest to its reference", same_voice, "goal >= 0.95"),
-        _share("ends by itself, length within 20 %", good_length, "goal >= 0.99"),
+        Figure("WER of the joined originals (floor)", floor, count),
+        Figure("WER of codec resynthesis", evaluation.error_rate(texts, again), count, near),
+        Figure("WER of it, clip not cut at whole frames", evaluation.error_rate(texts, moved), count),
+        Figure("WER of generated speech", evaluation.error_rate(texts, made), count, goal),
+        _share("voice of an original nearest to its speaker (floor)",
+               [evaluation.nearest(take.original) == take.speaker for take in takes]),
+        _share("voice nearest to its reference", [evaluation.nearest(take.made) == take.speaker for take in takes],
+               "goal >= 0.95"),
+        _share("ends by itself, length within 20 % of the original", lengths, "goal >= 0.99"),
+        f"encoding a reference, generation and decoding: {speed:.1f} x real time (goal 3)",
+    ]
+
+
+def _swapped(evaluation: Evaluation) -> list[Figure]:
+    """The same sentences and references' texts, each in the next speaker's voice."""
+    texts = evaluation.texts[:SWAPPED]
+    takes = evaluation.spoken(texts, step=1)
+    return [
+        Figure("WER, the references swapped", evaluation.error_rate(texts, [take.made for take in takes]), SWAPPED),
+        _share("voice nearest to its reference, the references swapped",
+               [evaluation.nearest(take.made) == take.speaker for take in takes]),
+    ]
+
+
+def _orderless(evaluation: Evaluation) -> list[Figure]:
+    """Every word of the domain once, in no order."""
+    known = all_words()
+    random.Random(11).shuffle(known)
+    texts = [" ".join(known[n : n + ORDERLESS]) + "." for n in range(0, len(known), ORDERLESS)]
+    takes = evaluation.spoken(texts)
+    return [
+        Figure("WER of all words in random order (floor)",
+               evaluation.error_rate(texts, [take.original for take in takes]), len(texts)),
+        Figure("WER of all words in random order, generated",
+               evaluation.error_rate(texts, [take.made for take in takes]), len(texts)),
     ]
 
 
 def _dialogues(evaluation: Evaluation) -> list[Figure]:
-    """Six lines by two voices in one go. A line counts if it has its words, as far as they are heard in the original
-    line, and its voice."""
-    right_words, right_voice = [], []
+    """Six lines by two voices in one go. The words of a line are right if they are heard as they are written, or as
+    they are heard in the original line."""
+    right_words, right_voice, pairs = [], [], list(permutations(evaluation.speakers, 2))
     for number in range(DIALOGUES):
-        speakers = [evaluation.speakers[(number + k * (1 + number // 4 % 3)) % 4] for k in range(2)]
+        speakers = pairs[number % len(pairs)]
         lines = [evaluation.texts[(number * LINES + line) % SENTENCES] for line in range(LINES)]
         text = "\n".join(f"[SPEAKER{line % 2}] {words}" for line, words in enumerate(lines))
-        take = evaluation.say(text, [evaluation.references[name] for name in speakers], seed=number)
-        wave = _samples(evaluation.codec.decode(take.codes))
+        voices = [evaluation.reference(name, number + k) for k, name in enumerate(speakers)]
+        made, _ = evaluation.say(text, voices, seed=number)
         originals = [sentence(words, evaluation.lexicon[speakers[line % 2]]) for line, words in enumerate(lines)]
-        for line, part in enumerate(_cut(wave, [len(original) for original in originals])):
-            heard, _ = word_errors(lines[line], evaluation.ears.hear(part, RATE))
-            floor, _ = word_errors(lines[line], evaluation.ears.hear(originals[line], RATE))
-            right_words.append(heard <= floor)
+        for line, part in enumerate(_cut(made, [len(original) for original in originals])):
+            heard, floor = evaluation.ears.hear(part, RATE), evaluation.ears.hear(originals[line], RATE)
+            right_words.append(word_errors(lines[line], heard)[0] == 0 or same_words(heard, floor))
             right_voice.append(evaluation.nearest(part) == speakers[line % 2])
-    both = [words and voice for words, voice in zip(right_words, right_voice, strict=True)]
+    both = np.array(right_words) & np.array(right_voice)
+    by_dialogue = both.reshape(DIALOGUES, LINES).sum(1)
+    by_place = ", ".join(f"{rate:.2f}" for rate in both.reshape(DIALOGUES, LINES).mean(0))
     return [
-        _share("dialogue: words of a line right", right_words, ""),
-        _share("dialogue: voice of a line right", right_voice, ""),
-        _share("dialogue: words and voice of a line right", both, "goal >= 0.90"),
+        _share("dialogue: words of a line right", right_words),
+        _share("dialogue: voice of a line right", right_voice),
+        Figure("dialogue: words and voice of a line right", interval(by_dialogue, np.full(DIALOGUES, LINES)),
+               len(both), f"goal >= 0.90; by place in the dialogue {by_place}"),
     ]
 
 
@@ -150,19 +197,23 @@ def _cut(wave: np.ndarray, lengths: list[int]) -> list[np.ndarray]:
     return [part if len(part) else silence(1) for part in parts]
 
 
-def _round_trip(codec, samples: np.ndarray) -> np.ndarray:
-    return _samples(codec.decode(codec.encode(AudioClip(torch.from_numpy(samples)[None], RATE))))
-
-
 def _moved(samples: np.ndarray, number: int) -> np.ndarray:
     """The clip after a part of a frame of silence."""
     shift = 1 + number * 397 % (HOP - 1)
     return np.pad(samples, (shift, HOP - shift))
 
 
+def _round_trip(codec, samples: np.ndarray) -> np.ndarray:
+    return _samples(codec.decode(codec.encode(_clip(samples))))
+
+
+def _clip(samples: np.ndarray) -> AudioClip:
+    return AudioClip(torch.from_numpy(samples)[None], RATE)
+
+
 def _samples(clip: AudioClip) -> np.ndarray:
     return clip.samples[0].numpy()
 
 
-def _share(name: str, hits: list[bool], goal: str) -> Figure:
-    return Figure(name, *interval(np.array(hits, float), np.ones(len(hits))), len(hits), goal)
+def _share(name: str, hits: list[bool], goal: str = "") -> Figure:
+    return Figure(name, share(hits), len(hits), goal)

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import torch
-from codec_model import CONFIG, new_codec
-from domain import words
-from lm_stage import lm_config
-from speech import RATE, Word, sentence
-from vocabulary import write_tokenizer
 
 from higgs_runtime.codec.higgs_tokenizer import HiggsCodec
+
+from .codec_model import CONFIG, new_codec
+from .domain import words
+from .lm_stage import lm_config
+from .speech import RATE, Word, sentence
+from .vocabulary import write_tokenizer
 
 NAME = "higgs-nano"
 DISPLAY_NAME = "Higgs Nano"
@@ -101,7 +102,3 @@ def _load(model: torch.nn.Module, weights: dict[str, torch.Tensor]) -> None:
 def _extend(file: Path, **fields) -> None:
     config = {**json.loads(file.read_text(encoding="utf-8")), **fields}
     file.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
-
-
-def megabytes(folder: Path) -> float:
-    return float(np.sum([file.stat().st_size for file in folder.rglob("*") if file.is_file()])) / 1e6

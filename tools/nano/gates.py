@@ -6,23 +6,24 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from codes import WordCodes, encode, heard_sentences, load_trained
-from corpus import held_out_sentences
-from encoder_stage import MEL_STEPS, MELS, Heads, Spectra, labelled_speech, phone_names
-from judge import Recognizer, interval, word_errors
-from lm_stage import new_model
-from speech import HOP, RATE, Word
-from vocabulary import write_tokenizer
 
 from higgs_runtime import Codes, Sampling, Voice, build_prompt, generate
 from higgs_runtime.prompt import conversation
 from higgs_runtime.tokenizer import ChatTokenizer
 
+from .codes import WordCodes, encode, heard_sentences, load_trained
+from .corpus import held_out_sentences
+from .encoder_stage import MEL_STEPS, MELS, Heads, Spectra, phone_names
+from .judge import Recognizer, interval, word_errors
+from .lm_stage import new_model
+from .speech import HOP, RATE, Word, lay_out
+from .vocabulary import write_tokenizer
+
 SENTENCES = 24
 
 
 @torch.no_grad()
-def encoder_gate(folder: Path, lexicon: dict[str, dict[str, Word]]) -> None:
+def encoder_gate(folder: Path, lexicon: dict[str, dict[str, Word]]) -> bool:
     """Phones told by the first codebook alone (goal 0.95), and words heard in the spectrum of all codebooks.
 
     Griffin-Lim makes sound of the predicted mel spectrum for the second (goal: floor + 0.1).
@@ -34,7 +35,7 @@ def encoder_gate(folder: Path, lexicon: dict[str, dict[str, Word]]) -> None:
     levels, right, frames, errors, floors = codec.module.quantizer.quantizers, 0, 0, [], []
     ears = Recognizer()
     for number, text in enumerate(held_out_sentences(SENTENCES)):
-        wave, names = labelled_speech(text, lexicon[list(lexicon)[number % len(lexicon)]])
+        wave, names = lay_out(text, lexicon[list(lexicon)[number % len(lexicon)]])
         codes = encode(codec, wave)
         parts = [level.project_in(level.decode(codes[k][None])) for k, level in enumerate(levels)]
         told = heads.phone(parts[0]).argmax(1)[0]
@@ -46,10 +47,11 @@ def encoder_gate(folder: Path, lexicon: dict[str, dict[str, Word]]) -> None:
     print(f"encoder: phones told by codebook 0 {right / frames:.3f} (goal 0.95)", flush=True)
     (wer, *_), (floor, *_) = (interval(*np.array(found).T) for found in (errors, floors))
     print(f"encoder: WER of Griffin-Lim from the codes {wer:.3f}, floor {floor:.3f} (goal floor + 0.1)", flush=True)
+    return right / frames >= 0.95 and wer <= floor + 0.1
 
 
 @torch.no_grad()
-def lm_gate(folder: Path, lexicon: dict[str, dict[str, Word]]) -> None:
+def lm_gate(folder: Path, lexicon: dict[str, dict[str, Word]]) -> bool:
     """How many frames of held-out sentences get the right entry of the first codebook, reference given (goal 0.90).
 
     Looks at the finished model, or at what the running training last saved.
@@ -63,7 +65,7 @@ def lm_gate(folder: Path, lexicon: dict[str, dict[str, Word]]) -> None:
     right, frames, whole, ended = 0, 0, 0, 0
     for number, text in enumerate(held_out_sentences(SENTENCES)):
         speaker = list(lexicon)[number % len(lexicon)]
-        reference = next(item for item in heard[number:] if item.speaker == speaker)
+        reference = [item for item in heard if item.speaker == speaker][number]
         voice = Voice(Codes(reference.codes, RATE / HOP, model.config.codebook_size), transcript=reference.text)
         wanted = words.sentence(text, speaker)[0]
         prompt = build_prompt(conversation(text, [voice]), tokenizer)
@@ -76,6 +78,7 @@ def lm_gate(folder: Path, lexicon: dict[str, dict[str, Word]]) -> None:
         ended += take.finish_reason == "stop"
     print(f"lm: first codebook right on {right / frames:.3f} of the frames (goal 0.90); of {SENTENCES} sentences "
           f"{whole} without an error, {ended} ended by themselves", flush=True)
+    return right / frames >= 0.90
 
 
 def griffin_lim(spectrum: torch.Tensor) -> np.ndarray:

@@ -6,24 +6,25 @@ import math
 from pathlib import Path
 
 import torch
-from codes import WordCodes, heard_sentences
-from dialogues import GROUP, Dialogues, Example
-from speech import Word
-from state import Training, save_atomically, set_rate
 from torch import nn
 from torch.nn import functional
-from vocabulary import token_id, tokens, write_tokenizer
 
 from higgs_runtime.config import ModelConfig, parse_native_v2
 from higgs_runtime.model import HiggsModel, Routing
 from higgs_runtime.tokenizer import ChatTokenizer
+
+from .codes import WordCodes, heard_sentences
+from .dialogues import GROUP, Dialogues, Example
+from .speech import Word
+from .state import Training, save_atomically, set_rate
+from .vocabulary import token_id, tokens, write_tokenizer
 
 CODEBOOKS, ENTRIES = 8, 1024
 BEGIN, END = ENTRIES, ENTRIES + 1  # stream ids
 WEIGHTS = torch.tensor([3.0, 1.5, 1.0, 1.0, 0.7, 0.7, 0.7, 0.7])  # of the codebooks in the loss
 POSITIONS = 1800  # of a batch
 RATE_PEAK = 1.5e-3
-CURRICULUM = ((0.15, 1), (0.25, 2), (0.4, 4), (0.6, 8), (1.0, 12))  # (until this share of the steps, words of a line)
+CURRICULUM = ((0.08, 1), (0.14, 2), (0.27, 4), (0.4, 8), (1.0, 12))  # (until this share of the steps, words of a line)
 
 
 def lm_config() -> dict:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -12,12 +13,15 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import soxr
-from domain import PAUSES, split_text
+
+from .domain import PAUSES, split_text
 
 RATE = 24_000
 HOP = 960  # samples of a codec frame
 LEVEL = 0.1  # RMS of the sounding part of every word
 FLOOR = 0.02  # of the peak: below this a word's edges count as silence
+PAUSE = "pau"  # flite's name of silence
+FLITE_REMEDY = "Install it: apt-get install flite, brew install flite, or on Windows in a WSL; then run again."
 EDGE_FRAMES = 2  # of silence before and after a sentence
 
 
@@ -49,6 +53,10 @@ class Word:
     def frames(self) -> int:
         return len(self.phones)
 
+    @classmethod
+    def silence(cls, frames: int) -> Word:
+        return cls(silence(frames), (PAUSE,) * frames)
+
 
 def render_words(words: list[str], speaker: Speaker, workers: int = 2) -> dict[str, Word]:
     """Each word spoken alone by one speaker. The same words give the same samples on every run."""
@@ -61,7 +69,9 @@ def render_word(word: str, speaker: Speaker) -> Word:
         file = Path(folder) / "word.wav"
         stretch = speaker.stretch * speaker.scale  # scaling up shortens: slow down as much before
         command = ["flite", "-voice", speaker.flite, "--setf", f"duration_stretch={stretch}", "-psdur"]
-        told = subprocess.run([*command, "-t", word, "-o", str(file)], capture_output=True, text=True, check=True)
+        told = subprocess.run([*command, "-t", word, "-o", str(file)], capture_output=True, text=True, check=False)
+        if told.returncode or not file.is_file():
+            raise SystemExit(f"flite cannot say '{word}' as {speaker.flite}: {told.stderr.strip() or told.returncode}")
         samples, rate = soundfile.read(file, dtype="float32")
     samples = soxr.resample(samples, rate * speaker.scale, RATE)
     ends = [(phone, float(end) / speaker.scale) for phone, end in re.findall(r"(\S+?):([\d.]+)", told.stdout)]
@@ -79,16 +89,40 @@ def _cut(samples: np.ndarray, ends: list[tuple[str, float]]) -> Word:
     frames = -(-len(sound) // HOP)
     sound = np.pad(sound, (0, frames * HOP - len(sound)))
     middles = (np.arange(frames) + 0.5) * HOP / RATE + first / RATE
-    phones = [next((phone for phone, end in ends if middle < end), "pau") for middle in middles]
+    phones = [next((phone for phone, end in ends if middle < end), PAUSE) for middle in middles]
     return Word(np.clip(sound, -0.99, 0.99).astype(np.float32), tuple(phones))
 
 
-def sentence(text: str, lexicon: dict[str, Word]) -> np.ndarray:
-    """The words of a text one after another, with silence for its punctuation. float32 [T], whole frames."""
-    parts = [silence(EDGE_FRAMES)]
+def check_voices() -> None:
+    """flite speaks with another voice, without a word, where it lacks the one that is asked for.
+
+    Raises:
+        SystemExit: flite or a voice of it is missing.
+    """
+    if shutil.which("flite") is None:
+        raise SystemExit(f"flite is not installed. {FLITE_REMEDY}")
+    told = subprocess.run(["flite", "-lv"], capture_output=True, text=True, check=True).stdout
+    there = told.partition(":")[2].split()
+    missing = sorted({speaker.flite for speaker in SPEAKERS.values()} - set(there))
+    if missing:
+        raise SystemExit(f"This flite lacks the voices {missing}; it has {there}. {FLITE_REMEDY}")
+
+
+def lay_out(text: str, lexicon: dict[str, Word]) -> tuple[np.ndarray, list[str]]:
+    """The words of a text one after another, with silence for its punctuation and at both ends.
+
+    Returns:
+        float32 [F * HOP], and the phone of every frame [F].
+    """
+    words = [Word.silence(EDGE_FRAMES)]
     for part in split_text(text):
-        parts.append(silence(PAUSES[part]) if part in PAUSES else lexicon[part].samples)
-    return np.concatenate([*parts, silence(EDGE_FRAMES)])
+        words.append(Word.silence(PAUSES[part]) if part in PAUSES else lexicon[part])
+    words.append(Word.silence(EDGE_FRAMES))
+    return np.concatenate([word.samples for word in words]), [phone for word in words for phone in word.phones]
+
+
+def sentence(text: str, lexicon: dict[str, Word]) -> np.ndarray:
+    return lay_out(text, lexicon)[0]
 
 
 def silence(frames: int) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,9 +18,15 @@ SHOW_SECONDS = 20
 def save_atomically(value, file: Path) -> None:
     """Write beside the file, then put it in its place: a kill leaves the old file or the new one."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
-    torch.save(value, partial)
-    os.replace(partial, file)
+    partial = file.with_name(file.name + ".partial")
+    try:
+        torch.save(value, partial)
+        os.replace(partial, file)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        free = shutil.disk_usage(file.parent).free / 1e6
+        raise SystemExit(f"{file} cannot be written: {error} ({free:.0f} MB free). Make room and run again; "
+                         "the run goes on from the last save.") from error
 
 
 class Training:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from domain import PAUSES, TYPOGRAPHY, words
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
+
+from .domain import PAUSES, REPEATED_MARK, TYPOGRAPHY, words
 
 SPECIAL = [
     "<|end_of_text|>", "<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>",
@@ -35,8 +36,10 @@ def write_tokenizer(folder: Path) -> None:
     tokenizer = Tokenizer(models.WordLevel({name: index for index, name in enumerate(names)}, unk_token=UNKNOWN))
     tokenizer.normalizer = normalizers.Sequence([
         normalizers.Lowercase(), *(normalizers.Replace(sign, plain) for sign, plain in TYPOGRAPHY.items()),
+        normalizers.Replace(Regex(REPEATED_MARK), ""),
     ])
-    piece = Regex(r"\[speaker\d\]|[a-z]+(?:'[a-z]+)*|\d|[^\sa-z0-9]")
+    # Other letters become the unknown token; other signs are not read at all.
+    piece = Regex(r"\[speaker\d\]|[a-z]+(?:'[a-z]+)*|\d|[,;:.!?-]|[^\W\d_a-z]+")
     tokenizer.pre_tokenizer = pre_tokenizers.Split(piece, behavior="removed", invert=True)
     tokenizer.add_special_tokens([AddedToken(name, normalized=False, special=True) for name in SPECIAL])
     folder.mkdir(parents=True, exist_ok=True)
