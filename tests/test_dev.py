@@ -218,9 +218,10 @@ def test_a_broken_off_install_goes_on(tmp_path, monkeypatch):
     with pytest.raises(dev_env.StepFailed):
         dev_env.ensure_env()
     assert dev_env.ensure_env() == tmp_path
-    assert steps[:2] == steps[2:]
+    assert steps[:2] == steps[2:4]
+    done = len(steps)
     assert dev_env.ensure_env() == tmp_path
-    assert len(steps) == 4
+    assert len(steps) == done
 
 
 def test_torch_falls_back_to_what_the_platform_has(monkeypatch, capsys):
