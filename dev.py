@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT / "tools"))
 
 from dev_demo import GRAPHS, HUM_WORDS, MAX_SECONDS, about_sound, furnish, put_voice  # noqa: E402
-from dev_env import (  # noqa: E402  # noqa: E402
+from dev_env import (  # noqa: E402
     COMFYUI,
     StepFailed,
     child_env,

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from higgs_runtime import load_model, unknown_words
+from higgs_runtime.checkpoint_files import checkpoint_tensors
 from higgs_runtime.delay import delayed_rows
 from higgs_runtime.tokenizer import ChatTokenizer
 from tools.nano import corpus, decoder_stage, domain, encoder_stage, judge, lm_stage, speech, state, train
@@ -18,7 +19,7 @@ from tools.nano.codec_model import CONFIG, new_codec, semantic_latents
 from tools.nano.codes import Heard, WordCodes
 from tools.nano.dialogues import Dialogues
 from tools.nano.encoder_stage import fit_codebooks
-from tools.nano.export import export_lm, released_name
+from tools.nano.export import export_lm
 from tools.nano.vocabulary import SPECIAL, tokens, write_tokenizer
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -146,9 +147,12 @@ def test_exported_language_model_is_the_trained_one(tmp_path, dialogues):
     assert loaded.config.vocabulary == frozenset([*"0123456789", *domain.words()])
 
 
-def test_names_of_all_tensors_are_translated():
-    names = [released_name(name) for name in lm_stage.new_model().state_dict()]
-    assert all(name.startswith(("model.", "audio_lm_head.")) for name in names) and len(set(names)) == len(names)
+def test_names_of_all_tensors_are_translated(tmp_path):
+    model = lm_stage.new_model()
+    export_lm(tmp_path, model.state_dict(), codec_identity="0" * 16)
+    names = list(checkpoint_tensors(tmp_path))
+    assert all(name.startswith(("model.", "audio_lm_head.")) for name in names)
+    assert len(set(names)) == len(names) == len(model.state_dict())
 
 
 def test_tokenizer_reads_words_tags_and_digits(tmp_path):

@@ -11,6 +11,7 @@ import soundfile
 import torch
 
 from higgs_runtime.codec.higgs_tokenizer import HiggsCodec
+from higgs_runtime.weights import LAYOUTS
 
 from .codec_model import CONFIG, new_codec
 from .domain import words
@@ -23,25 +24,6 @@ DISPLAY_NAME = "Higgs Nano"
 CHORD = (110.0, 165.0, 220.0)  # Hz
 BED_SECONDS = 12
 REFERENCE_TEXT = "Hello, and welcome. My voice is ready for your story, your letter and your song."
-RENAMES = (  # the runtime's names -> the checkpoint's, in order
-    (r"^text_embedding\.", "model.embed_tokens."),
-    (r"^audio_embedding\.", "model.embed_audio_tokens.embed_audio_tokens."),
-    (r"^audio_head\.", "audio_lm_head."),
-    (r"^(layers|norm)\.", r"model.\1."),
-    (r"\.attention\.(\w)\.", r".self_attn.\1_proj."),
-    (r"\.audio\.ffn\.(\w+)\.", r".audio_mlp.\1_proj."),
-    (r"\.text\.ffn\.(\w+)\.", r".mlp.\1_proj."),
-    (r"\.audio\.attention_norm\.", ".audio_input_layernorm."),
-    (r"\.audio\.ffn_norm\.", ".audio_post_attention_layernorm."),
-    (r"\.text\.attention_norm\.", ".input_layernorm."),
-    (r"\.text\.ffn_norm\.", ".post_attention_layernorm."),
-)
-
-
-def released_name(name: str) -> str:
-    for pattern, replacement in RENAMES:
-        name = re.sub(pattern, replacement, name)
-    return name
 
 
 def export(folder: Path, lexicon: dict[str, dict[str, Word]], lm_file: Path, codec_file: Path) -> Path:
@@ -67,7 +49,8 @@ def export_lm(folder: Path, weights: dict[str, torch.Tensor], codec_identity: st
     from transformers import HiggsAudioV2Config, HiggsAudioV2ForConditionalGeneration
 
     model = HiggsAudioV2ForConditionalGeneration(HiggsAudioV2Config(**lm_config()))
-    _load(model, {released_name(name): tensor for name, tensor in weights.items()})
+    rename = LAYOUTS["higgs_audio_v2"].rename  # of a file's tensors to the runtime's
+    _load(model, {name: weights[rename(name)] for name in model.state_dict()})
     model.half().save_pretrained(folder)
     write_tokenizer(folder)
     known = [*"0123456789", *words()]
