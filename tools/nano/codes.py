@@ -53,12 +53,13 @@ class WordCodes:
         save_atomically(found, file)
         return cls(**found)
 
-    def sentence(self, text: str, speaker: str, edge: int = EDGE_FRAMES) -> torch.Tensor:
+    def sentence(self, text: str, speaker: str) -> torch.Tensor:
         """Codes of a text with its pauses: [K, F]."""
-        parts = [self.pause(edge)]
+        edge = self.pause(EDGE_FRAMES)
+        parts = [edge]
         for part in split_text(text):
             parts.append(self.pause(PAUSES[part]) if part in PAUSES else self._word(part, speaker))
-        return torch.cat([*parts, self.pause(edge)], 1)
+        return torch.cat([*parts, edge], 1)
 
     def _word(self, word: str, speaker: str) -> torch.Tensor:
         return self.pause(NONSENSE_FRAMES) if word == NONSENSE else self.words[speaker][word]

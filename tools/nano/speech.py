@@ -49,18 +49,14 @@ class Word:
     samples: np.ndarray
     phones: tuple[str, ...]
 
-    @property
-    def frames(self) -> int:
-        return len(self.phones)
-
     @classmethod
     def silence(cls, frames: int) -> Word:
         return cls(silence(frames), (PAUSE,) * frames)
 
 
-def render_words(words: list[str], speaker: Speaker, workers: int = 2) -> dict[str, Word]:
+def render_words(words: list[str], speaker: Speaker) -> dict[str, Word]:
     """Each word spoken alone by one speaker. The same words give the same samples on every run."""
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(2) as pool:
         return dict(zip(words, pool.map(lambda word: render_word(word, speaker), words), strict=True))
 
 
