@@ -108,7 +108,7 @@ def test_examples_depend_on_the_step_alone(dialogues):
     steps = {step: ids(dialogues.batch(step, 8, 1500)) for step in range(10)}
     assert ids(later.batch(9, 8, 1500)) == steps[9] != steps[8]
     for example in later.batch(9, 8, 1500):
-        assert len(lm_stage.clip_targets(example)) == len(example.prompt.audio_rows) == len(example.learned)
+        assert len(lm_stage.clip_targets(example)) == len(example.prompt.audio_rows) == len(example.weights)
 
 
 def test_heard_references_are_not_learned(dialogues):
@@ -120,7 +120,7 @@ def test_heard_references_are_not_learned(dialogues):
         for example in source.batch(step, 8, 1500):
             of_heard = example.prompt.audio_rows[:, 0] == 999
             found += int(of_heard.sum())
-            assert not example.learned[of_heard].any()
+            assert not example.weights[of_heard].any()
     assert found > 100
 
 

@@ -24,14 +24,19 @@ ENTRIES = 1024  # of a codebook
 REFERENCES = (0.1, 0.1, 0.5, 0.2, 0.1)  # how often a dialogue has 0, 1, 2 … reference voices
 MAX_LINES = 6
 LINE_GAP = 4  # frames between two speakers of a dialogue, beside their edges
+BEGINNING = 12, 6.0  # frames of a line in a dialogue: there its voice is chosen, once a line; and what they count
+DIALOGUES = 0.25  # of the examples; the rest are lines alone, after a reference, and in turns
+
+
+Turn = tuple[str, torch.Tensor, torch.Tensor]  # text, codes [K, F], what each frame counts in the loss [F]
 
 
 @dataclass(frozen=True)
 class Example:
-    """A whole conversation, and for each delayed row whether it is to be learned."""
+    """A whole conversation, and for each delayed row what it counts in the loss; 0: it is not learned."""
 
     prompt: Prompt
-    learned: torch.Tensor
+    weights: torch.Tensor
 
 
 class Dialogues:
@@ -45,17 +50,17 @@ class Dialogues:
         self._group: tuple = ()
         self.heard = {name: [item for item in heard if item.speaker == name] for name in SPEAKERS}
 
-    def batch(self, step: int, max_words: int, positions: int) -> list[Example]:
+    def batch(self, step: int, max_words: int, positions: int, dialogues: float = DIALOGUES) -> list[Example]:
         """Examples of together about `positions` positions; lines have at most max_words words."""
         group, place = divmod(step, GROUP)
-        wanted = (group, max_words, positions)
+        wanted = (group, max_words, positions, dialogues)
         if not self._group or self._group[0] != wanted:
             self._group = (wanted, self._draw_group(*wanted))
         return self._group[1][place]
 
-    def _draw_group(self, group: int, max_words: int, positions: int) -> list[list[Example]]:
+    def _draw_group(self, group: int, max_words: int, positions: int, dialogues: float) -> list[list[Example]]:
         random = np.random.default_rng([self.seed, group])
-        draw = _Draw(self, random, Texts(self.seed * 1_000_000 + group), max_words)
+        draw = _Draw(self, random, Texts(self.seed * 1_000_000 + group), max_words, dialogues)
         pool, total = [], 0
         while total < GROUP * positions or len(pool) < GROUP:
             pool.append(draw.example())
@@ -68,11 +73,14 @@ class Dialogues:
 
 
 class _Draw:
-    def __init__(self, source: Dialogues, random: np.random.Generator, texts: Texts, max_words: int):
+    def __init__(
+        self, source: Dialogues, random: np.random.Generator, texts: Texts, max_words: int, dialogues: float
+    ):
         self.source, self.random, self.texts, self.max_words = source, random, texts, max_words
+        self.shares = [*((1 - dialogues) * np.array([4, 8, 3]) / 15), dialogues]
 
     def example(self) -> Example:
-        kind = self.random.choice(["alone", "voice", "turns", "dialogue"], p=[0.2, 0.4, 0.15, 0.25])
+        kind = self.random.choice(["alone", "voice", "turns", "dialogue"], p=self.shares)
         speakers = [str(name) for name in self.random.permutation(list(SPEAKERS))]
         if kind == "dialogue":
             return self._dialogue(speakers)
@@ -85,20 +93,22 @@ class _Draw:
         voices = int(self.random.choice(len(REFERENCES), p=REFERENCES))
         tag = "[SPEAKER{}] " if voices > 1 else ""  # as `conversation` writes it
         turns = [self._reference(speaker, tag.format(n)) for n, speaker in enumerate(speakers[:voices])]
-        texts, codes = [], []
+        texts, codes, weights = [], [], []
         count, lines = voices or 2, int(self.random.integers(1, MAX_LINES + 1))
         n = int(self.random.integers(count))
         for line in range(lines):
             text, spoken, _ = self._line(speakers[n], min(self.max_words, 9))
             texts.append(f"[SPEAKER{n}] {text}")
             codes += [self.source.words.pause(LINE_GAP)] * (line > 0) + [spoken]
+            weights += [torch.ones(LINE_GAP)] * (line > 0) + [torch.ones(spoken.shape[1])]
+            weights[-1][: BEGINNING[0]] = BEGINNING[1]
             n = (n + 1) % count if self.random.random() < 0.8 else int(self.random.integers(count))
-        return self._lay_out([*turns, ("\n".join(texts), torch.cat(codes, 1), True)])
+        return self._lay_out([*turns, ("\n".join(texts), torch.cat(codes, 1), torch.cat(weights))])
 
-    def _line(self, speaker: str, max_words: int) -> tuple[str, torch.Tensor, bool]:
+    def _line(self, speaker: str, max_words: int) -> Turn:
         text = self._with_nonsense(max_words) if self.random.random() < 0.05 else self.texts.draw(max_words)
         codes = self.source.words.sentence(text, speaker)
-        return self._as_digits(text), codes, True
+        return self._as_digits(text), codes, torch.ones(codes.shape[1])
 
     def _with_nonsense(self, max_words: int) -> str:
         parts = self.texts.draw(max_words).split()
@@ -110,11 +120,11 @@ class _Draw:
             return text
         return re.sub(r"\b[a-z]+\b", lambda word: str(DIGITS.index(word[0])) if word[0] in DIGITS else word[0], text)
 
-    def _reference(self, speaker: str, tag: str = "") -> tuple[str, torch.Tensor, bool]:
+    def _reference(self, speaker: str, tag: str = "") -> Turn:
         """Some are clips as people load them, with codes that no text foretells: heard, but not learned."""
         if self.max_words < 4 or self.random.random() < 0.6:
-            text, codes, learned = self._line(speaker, min(8, 2 * self.max_words))
-            return tag + text, codes, learned
+            text, codes, weights = self._line(speaker, min(8, 2 * self.max_words))
+            return tag + text, codes, weights
         item = self.source.heard[speaker][self.random.integers(len(self.source.heard[speaker]))]
         text, codes = item.text, item.codes
         first, last = self.random.integers(0, EDGE_FRAMES + 1, 2)  # a trimmed clip has less silence at its ends
@@ -124,14 +134,15 @@ class _Draw:
         if self.random.random() < 0.2:
             wrong = torch.from_numpy(self.random.random(codes.shape) < 0.2)
             codes = torch.where(wrong, torch.from_numpy(self.random.integers(0, ENTRIES, codes.shape)), codes)
-        return tag + text, codes, False
+        return tag + text, codes, torch.zeros(codes.shape[1])
 
-    def _lay_out(self, turns: list[tuple[str, torch.Tensor, bool]]) -> Example:
+    def _lay_out(self, turns: list[Turn]) -> Example:
         messages = [Message("system", [DEFAULT_SYSTEM if self.random.random() < 0.9 else self._with_nonsense(6)])]
         if self.random.random() < 0.5:  # never spoken, whatever it says
             messages.append(Message("scene", [SCENE if self.random.random() < 0.6 else self._with_nonsense(8)]))
-        learned = []
-        for text, codes, learn in turns:
+        weights = []
+        for text, codes, of_frames in turns:
             messages += [Message("user", [text]), Message("assistant", [Codes(codes, RATE / HOP, ENTRIES)])]
-            learned.append(torch.full((codes.shape[1] + codes.shape[0] + 1,), learn))
-        return Example(build_prompt(messages, self.source.tokenizer, add_generation_prefix=False), torch.cat(learned))
+            ends = of_frames[-1:].expand(codes.shape[0])  # the delay and the stream-end
+            weights += [of_frames[:1], of_frames, ends]
+        return Example(build_prompt(messages, self.source.tokenizer, add_generation_prefix=False), torch.cat(weights))

@@ -24,7 +24,12 @@ BEGIN, END = ENTRIES, ENTRIES + 1  # stream ids
 WEIGHTS = torch.tensor([3.0, 1.5, 1.0, 1.0, 0.7, 0.7, 0.7, 0.7])  # of the codebooks in the loss
 POSITIONS = 1800  # of a batch
 RATE_PEAK = 1.5e-3
-CURRICULUM = ((0.08, 1), (0.14, 2), (0.27, 4), (0.4, 8), (1.0, 12))  # (until this share of the steps, words of a line)
+# Until this share of the steps: words of a line, how many of the examples are dialogues, factor on the learning rate.
+# Which tag is which voice is learned late, from many short lines and with a rate as for something new.
+CURRICULUM = (
+    (0.055, 1, 0.25, 1), (0.095, 2, 0.25, 1), (0.185, 4, 0.25, 1), (0.275, 8, 0.25, 1), (0.68, 12, 0.25, 1),
+    (0.78, 12, 0.75, 1), (0.86, 3, 0.9, 3), (0.91, 6, 0.85, 3), (1.0, 12, 0.6, 3),
+)
 
 
 def lm_config() -> dict:
@@ -71,16 +76,17 @@ def clip_targets(example: Example) -> torch.Tensor:
     rows = example.prompt.audio_rows
     starts = torch.nonzero((rows == BEGIN).all(1)).flatten().tolist()
     clips = [rows[a:b] for a, b in zip(starts, [*starts[1:], len(rows)], strict=True)]
-    return torch.cat([targets(clip) for clip in clips]).masked_fill(~example.learned[:, None], -100)
+    return torch.cat([targets(clip) for clip in clips]).masked_fill(example.weights[:, None] == 0, -100)
 
 
 def loss_of(model: HiggsModel, examples: list[Example]) -> tuple[torch.Tensor, torch.Tensor]:
-    """(weighted loss, cross entropy of each codebook in nats [K])."""
+    """(weighted loss, weighted cross entropy of each codebook in nats [K])."""
     config: ModelConfig = model.config
     prompts = sorted(examples, key=lambda example: -len(example.prompt.token_ids))
     ids = nn.utils.rnn.pad_sequence([example.prompt.token_ids for example in prompts], batch_first=True)
     rows = torch.cat([example.prompt.audio_rows for example in prompts])
     wanted = torch.cat([clip_targets(example) for example in prompts])
+    weights = torch.cat([example.weights for example in prompts])
     mask = (ids == config.audio_token_id) | (ids == config.audio_delay_token_id)
     places = mask.flatten().nonzero().flatten()
     x = model.text_embedding(ids).flatten(0, 1).index_copy(0, places, model.embed_rows(rows)).view(*ids.shape, -1)
@@ -88,13 +94,14 @@ def loss_of(model: HiggsModel, examples: list[Example]) -> tuple[torch.Tensor, t
     kept = (wanted >= 0).any(1)
     logits = model.head(hidden[places[kept] - 1])
     each = functional.cross_entropy(logits.flatten(0, 1), wanted[kept].flatten(), ignore_index=-100, reduction="none")
-    each, count = each.view(-1, CODEBOOKS).sum(0), (wanted[kept] >= 0).sum(0).clamp_min(1)
-    mean = each / count
+    counts = weights[kept, None] * (wanted[kept] >= 0)
+    mean = (each.view(-1, CODEBOOKS) * counts).sum(0) / counts.sum(0).clamp_min(1)
     return (WEIGHTS * mean).sum() / WEIGHTS.sum(), mean.detach()
 
 
-def max_words(done: float) -> int:
-    return next(words for share, words in CURRICULUM if done <= share)
+def lesson(done: float) -> tuple[int, float, float]:
+    """Words of a line, the share of dialogues, and the factor on the learning rate."""
+    return next(lesson for share, *lesson in CURRICULUM if done <= share)
 
 
 def train_lm(folder: Path, lexicon: dict[str, dict[str, Word]], steps: int) -> Path:
@@ -113,9 +120,9 @@ def train_lm(folder: Path, lexicon: dict[str, dict[str, Word]], steps: int) -> P
     training = Training("lm", folder / "lm_run.pt", steps, {"model": model, "optimizer": optimizer}, RATE_PEAK)
 
     def one_step(step: int, rate: float) -> dict[str, float]:
-        words = max_words(step // GROUP * GROUP / steps)
-        loss, each = loss_of(model, source.batch(step, words, POSITIONS))
-        set_rate(optimizer, rate)
+        words, dialogues, faster = lesson(step // GROUP * GROUP / steps)
+        loss, each = loss_of(model, source.batch(step, words, POSITIONS, dialogues))
+        set_rate(optimizer, rate * faster)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
