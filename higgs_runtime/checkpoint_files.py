@@ -144,13 +144,28 @@ def assign_strict(
     rename = rename or (lambda name: name)
     keep, ignore = tuple(keep), tuple(ignore)
     source = {rename(name): name for name in tensors if not any(fnmatchcase(name, pattern) for pattern in ignore)}
-    slots = {name: tensor.shape for name, tensor in module.state_dict(keep_vars=True).items()}
-    _check_names(source, slots, what)
-    _check_shapes(source, slots, tensors, what)
+    slots = {name: _parts(module, name, slot) for name, slot in module.state_dict(keep_vars=True).items()}
+    wanted = {name: shape for parts in slots.values() for name, shape in parts.items()}
+    _check_names(source, wanted, what)
+    _check_shapes(source, wanted, tensors, what)
     owners = dict(module.named_modules())
-    for name in slots:
+    for name, parts in slots.items():
         kept = any(fnmatchcase(name, pattern) for pattern in keep)
-        _assign(owners, name, _converted(tensors[source[name]], device, None if kept else dtype))
+        found = [tensors[source[part]] for part in parts]
+        _assign(owners, name, _joined(found, device, None if kept else dtype))
+
+
+def _parts(module: nn.Module, name: str, slot: torch.Tensor) -> dict[str, torch.Size]:
+    """Name and shape of the tensors that a parameter is made of: itself, or those of a matrix that packs several.
+
+    A module that packs says so in `parts` (name -> rows); they are looked for beside it.
+    """
+    owner_name, _, leaf = name.rpartition(".")
+    packed = getattr(module.get_submodule(owner_name), "parts", None)
+    if packed is None:
+        return {name: slot.shape}
+    beside = owner_name.rpartition(".")[0]
+    return {f"{beside}.{part}.{leaf}": torch.Size((rows, *slot.shape[1:])) for part, rows in packed.items()}
 
 
 def _assign(owners: Mapping[str, nn.Module], name: str, tensor: torch.Tensor) -> None:
@@ -162,8 +177,16 @@ def _assign(owners: Mapping[str, nn.Module], name: str, tensor: torch.Tensor) ->
         owner._buffers[leaf] = tensor
 
 
-def _converted(tensor: torch.Tensor, device: torch.device | str, dtype: torch.dtype | None) -> torch.Tensor:
-    return tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None)
+def _joined(tensors: list[torch.Tensor], device: torch.device | str, dtype: torch.dtype | None) -> torch.Tensor:
+    """One tensor as it is if it fits, else in its new place; several below each other, copied once."""
+    dtype = dtype if tensors[0].is_floating_point() and dtype else tensors[0].dtype
+    if len(tensors) == 1:
+        return tensors[0].to(device=device, dtype=dtype)
+    rows = [len(tensor) for tensor in tensors]
+    joined = torch.empty((sum(rows), *tensors[0].shape[1:]), device=device, dtype=dtype)
+    for place, tensor in zip(joined.split(rows), tensors, strict=True):
+        place.copy_(tensor)
+    return joined
 
 
 def _check_names(source: Mapping[str, str], slots: Mapping[str, torch.Size], what: str) -> None:

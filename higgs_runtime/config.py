@@ -73,6 +73,10 @@ class ModelConfig:
         """Entries of one codebook, without the stream ids."""
         return min(self.stream_bos_id, self.stream_eos_id)
 
+    def is_audio(self, token_ids):
+        """Which of some token ids (a tensor) stand for audio rows."""
+        return (token_ids == self.audio_token_id) | (token_ids == self.audio_delay_token_id)
+
 
 def parse_native_v2(raw: dict[str, Any]) -> ModelConfig:
     """Read the config.json of a transformers-native v2 checkpoint (`model_type: higgs_audio_v2`).

@@ -1,4 +1,4 @@
-"""Where one row stands between its first and its last frame: ramp-in, open, wind-down.
+"""Where rows stand between their first and their last frame: ramp-in, open, wind-down.
 
 Step 0 writes the stream-begin column; codebook k is held at stream-begin through step k (ramp-in) and free from
 step k + 1. Once any free codebook draws stream-end at step t, codebook k is held at stream-end from step t + k + 1
@@ -11,56 +11,104 @@ import torch
 from torch import Tensor
 
 from .delay import undelay
+from .types import FinishReason
+
+NEVER = 2**40  # a step that no row reaches
 
 
 class DecodeState:
-    """Follows one row. `hold` imposes the schedule on freshly drawn ids, `push` records them.
+    """The schedule of B rows, on the device of their ids: nothing here waits for it.
 
     Attributes:
-        rows: the delayed rows so far, a list of LongTensor [K].
-        finished: all K ids of the last row were stream-end.
+        step: LongTensor [B, 1], steps written.
+        end_step: LongTensor [B, 1], the step at which a stream-end was drawn, NEVER before.
     """
 
-    def __init__(self, num_codebooks: int, bos_id: int, eos_id: int, codebook_size: int):
-        self.num_codebooks, self.bos_id, self.eos_id, self.codebook_size = num_codebooks, bos_id, eos_id, codebook_size
-        self.rows: list[Tensor] = []
-        self.end_step: int | None = None
-        self.finished = False
-        self._emitted = 0
+    def __init__(self, batch: int, num_codebooks: int, bos_id: int, eos_id: int, device=None):
+        self.bos_id, self.eos_id = bos_id, eos_id
+        self.codebooks = torch.arange(num_codebooks, device=device)
+        self.step = torch.zeros((batch, 1), dtype=torch.long, device=device)
+        self.end_step = torch.full((batch, 1), NEVER, device=device)
 
-    @property
-    def step(self) -> int:
-        return len(self.rows)
+    def start(self, row: int) -> None:
+        """The row begins anew, its stream-begin column written."""
+        self.step[row], self.end_step[row] = 1, NEVER
 
     def hold(self, ids: Tensor) -> Tensor:
-        """ids [K] with the codebooks that are not free at this step replaced."""
-        k = torch.arange(self.num_codebooks, device=ids.device)
-        ids = torch.where(k >= self.step, self.bos_id, ids)
-        if self.end_step is not None:
-            ids = torch.where(k < self.step - self.end_step, self.eos_id, ids)
+        """Ids [n, K] of the first n rows, those of codebooks that are not free replaced; these rows go on by a step."""
+        step, end_step = self.step[: len(ids)], self.end_step[: len(ids)]
+        ids = torch.where(self.codebooks >= step, self.bos_id, ids)
+        ids = torch.where(self.codebooks < step - end_step, self.eos_id, ids)
+        ended = (ids == self.eos_id).any(dim=1, keepdim=True)
+        end_step.copy_(torch.minimum(end_step, torch.where(ended, step, NEVER)))
+        step += 1
         return ids
 
-    def push(self, ids: Tensor) -> None:
-        """Record the row of this step and move on."""
-        ended = (ids == self.eos_id).tolist()
-        if self.end_step is None and any(ended):
-            self.end_step = self.step
-        self.finished = all(ended)
-        self.rows.append(ids)
 
-    def take_frames(self) -> Tensor:
-        """Frames [K, n] that became complete since the last call: no codebook missing, none at stream-end.
+class Take:
+    """What one row has written so far, on the CPU. It begins with the stream-begin column.
 
+    Args:
+        max_frames: the row is over when so many frames are complete.
+
+    Attributes:
+        count: rows written.
+        frames: frames that are complete.
+    """
+
+    def __init__(self, num_codebooks: int, bos_id: int, eos_id: int, codebook_size: int, max_frames: int):
+        self.num_codebooks, self.eos_id, self.codebook_size = num_codebooks, eos_id, codebook_size
+        self.max_frames = max_frames
+        self.count, self.frames = 1, 0
+        self._rows = [torch.full((1, num_codebooks), bos_id)]
+        self._pending = torch.empty((0, num_codebooks), dtype=torch.long)  # rows whose frame is not complete
+        self._cut = False  # a frame with a stream-end was met: no frame after it counts
+        self._end_step: int | None = None
+
+    @property
+    def rows(self) -> Tensor:
+        """The delayed rows so far, LongTensor [R, K]."""
+        return torch.cat(self._rows)
+
+    @property
+    def steps_left(self) -> int:
+        """Rows that may still come; 0 when nothing that is still to come would count."""
+        last = self.max_frames + self.num_codebooks
+        if self._end_step is not None:
+            last = min(last, self._end_step + self.num_codebooks + 1)
+        return max(0, last - self.count)
+
+    @property
+    def reason(self) -> FinishReason:
+        """Why it is over; "cancelled" while it is not."""
+        if self.steps_left:
+            return "cancelled"
+        return "length" if self._end_step is None else "stop"
+
+    def push(self, rows: Tensor) -> Tensor:
+        """Add rows [n, K], n ≤ steps_left; returns the frames [K, m] that became complete.
+
+        A frame is complete with its last codebook, and the clip ends before the first frame that holds a stream-end.
         A stream-begin that a model draws where it is free stands for no entry; it is clipped to the last one.
         """
-        start, stop = self._emitted, self.step - self.num_codebooks
-        if stop <= start:
-            return torch.empty((self.num_codebooks, 0), dtype=torch.long)
-        frames = undelay(torch.stack(self.rows[1 + start : 1 + stop + self.num_codebooks - 1]))
+        ended = rows == self.eos_id
+        if self._end_step is None and bool(ended.any()):
+            self._end_step = self.count + int(ended.any(dim=1).int().argmax())
+        closed = ended.all(dim=1)
+        if bool(closed.any()):  # perhaps by chance, before the schedule does it
+            rows = rows[: int(closed.int().argmax()) + 1]
+            self._end_step = min(self._end_step, self.count + len(rows) - self.num_codebooks - 1)
+        self._rows.append(rows)
+        self.count += len(rows)
+        self._pending = torch.cat((self._pending, rows))
+        return self._complete()
+
+    def _complete(self) -> Tensor:
+        frames = undelay(self._pending)[:, : self.max_frames - self.frames]
+        self._pending = self._pending[frames.shape[1] :]
         ended = (frames == self.eos_id).any(dim=0)
-        if bool(ended.any()):
-            frames = frames[:, : int(ended.int().argmax())]
-            self._emitted = 2**62  # nothing after the first frame with a stream-end
-        else:
-            self._emitted = stop
+        if self._cut or bool(ended.any()):
+            frames = frames[:, : 0 if self._cut else int(ended.int().argmax())]
+            self._cut = True
+        self.frames += frames.shape[1]
         return frames.clamp(max=self.codebook_size - 1)

@@ -4,7 +4,10 @@ Architecture after Boson AI's Higgs Audio v2 (github.com/boson-ai/higgs-audio): 
 for all positions, and a norm + FFN of its own for audio positions (DualFFN). A config without `audio_path`
 gives a layer with one FFN, and `qk_norm` adds Qwen3's head norms.
 
-Shapes: B batch, S sequence, H hidden, N = B·S positions, K codebooks, V rows of an audio head, R audio positions.
+What is read together is stored together: query, key and value weights are one matrix, gate and up another.
+
+Shapes: B batch, S sequence, T keys, H hidden, D of a head, N = B·S positions, K codebooks, V rows of an audio head,
+R audio positions.
 """
 
 from __future__ import annotations
@@ -18,7 +21,8 @@ from torch import Tensor, nn
 
 from .config import ModelConfig, RopeConfig
 from .errors import PromptError
-from .kv_cache import KVCache
+from .kv_cache import KVCache, Place
+from .linear import Linear, PackedLinear
 from .types import Prompt
 
 
@@ -54,43 +58,43 @@ class RMSNorm(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """SwiGLU (Shazeer 2020): [*, H] → [*, H]."""
+    """SwiGLU (Shazeer 2020), added to its residual: [N, H] → [N, H]."""
 
     def __init__(self, config: ModelConfig):
         super().__init__()
-        self.gate = nn.Linear(config.hidden_size, config.intermediate_size, bias=config.ffn_bias)
-        self.up = nn.Linear(config.hidden_size, config.intermediate_size, bias=config.ffn_bias)
-        self.down = nn.Linear(config.intermediate_size, config.hidden_size, bias=config.ffn_bias)
+        inner, bias = config.intermediate_size, config.ffn_bias
+        self.gate_up = PackedLinear(config.hidden_size, {"gate": inner, "up": inner}, bias=bias)
+        self.down = Linear(inner, config.hidden_size, bias=bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.down(F.silu(self.gate(x)) * self.up(x))
+    def forward(self, x: Tensor, residual: Tensor) -> Tensor:
+        gate, up = self.gate_up(x).chunk(2, dim=-1)
+        return self.down.add_to(residual, F.silu(gate) * up)
 
 
 class Attention(nn.Module):
-    """Causal self-attention with grouped key/value heads (Ainslie et al. 2023): [B, S, H] → [B, S, H]."""
+    """Causal self-attention with grouped key/value heads (Ainslie et al. 2023), added to its residual: [N, H] → [N, H]."""
 
     def __init__(self, config: ModelConfig, layer: int):
         super().__init__()
         self.layer, self.heads, self.kv_heads, self.head_dim = (
             layer, config.num_heads, config.num_kv_heads, config.head_dim,
         )
-        hidden, bias = config.hidden_size, config.attention_bias
-        self.q = nn.Linear(hidden, self.heads * self.head_dim, bias=bias)
-        self.k = nn.Linear(hidden, self.kv_heads * self.head_dim, bias=bias)
-        self.v = nn.Linear(hidden, self.kv_heads * self.head_dim, bias=bias)
-        self.o = nn.Linear(self.heads * self.head_dim, hidden, bias=bias)
-        self.q_norm = RMSNorm(self.head_dim, config.norm_eps) if config.qk_norm else nn.Identity()
-        self.k_norm = RMSNorm(self.head_dim, config.norm_eps) if config.qk_norm else nn.Identity()
+        hidden, bias, kv = config.hidden_size, config.attention_bias, self.kv_heads * self.head_dim
+        self.qkv = PackedLinear(hidden, {"q": self.heads * self.head_dim, "k": kv, "v": kv}, bias=bias)
+        self.o = Linear(self.heads * self.head_dim, hidden, bias=bias)
+        self.q_norm = RMSNorm(self.head_dim, config.norm_eps) if config.qk_norm else None
+        self.k_norm = RMSNorm(self.head_dim, config.norm_eps) if config.qk_norm else None
 
-    def forward(self, x: Tensor, rope: tuple[Tensor, Tensor], cache: KVCache | None) -> Tensor:
-        batch, length, _ = x.shape
-        q = self.q_norm(self.q(x).view(batch, length, self.heads, self.head_dim)).transpose(1, 2)
-        k = self.k_norm(self.k(x).view(batch, length, self.kv_heads, self.head_dim)).transpose(1, 2)
-        v = self.v(x).view(batch, length, self.kv_heads, self.head_dim).transpose(1, 2)
-        q, k = rotate(q, *rope), rotate(k, *rope)
-        if cache is not None:
-            k, v = cache.write(self.layer, k, v)
-        return self.o(grouped_attention(q, k, v).transpose(1, 2).reshape(batch, length, -1))
+    def forward(self, x: Tensor, residual: Tensor, place: Place) -> Tensor:
+        heads = self.qkv(x).view(*place.shape, self.heads + 2 * self.kv_heads, self.head_dim)
+        turned, v = heads.split((self.heads + self.kv_heads, self.kv_heads), dim=2)
+        if self.q_norm is not None:
+            q, k = turned.split((self.heads, self.kv_heads), dim=2)
+            turned = torch.cat((self.q_norm(q), self.k_norm(k)), dim=2)
+        q, k = rotate(turned, place.cos, place.sin).split((self.heads, self.kv_heads), dim=2)
+        k, v = place.write(self.layer, k.transpose(1, 2), v.transpose(1, 2))
+        out = grouped_attention(q.transpose(1, 2), k, v, place.mask)
+        return self.o.add_to(residual, out.transpose(1, 2).reshape(len(x), -1))
 
 
 class Path(nn.Module):
@@ -103,11 +107,11 @@ class Path(nn.Module):
         self.ffn = FeedForward(config)
 
     def feed(self, x: Tensor) -> Tensor:
-        return x + self.ffn(self.ffn_norm(x))
+        return self.ffn(self.ffn_norm(x), x)
 
 
 class Layer(nn.Module):
-    """One decoder layer: [B, S, H] → [B, S, H]."""
+    """One decoder layer: [N, H] → [N, H]."""
 
     def __init__(self, config: ModelConfig, index: int):
         super().__init__()
@@ -115,10 +119,10 @@ class Layer(nn.Module):
         self.text = Path(config)
         self.audio = Path(config) if config.audio_path else None
 
-    def forward(self, x: Tensor, routing: Routing, rope: tuple[Tensor, Tensor], cache: KVCache | None) -> Tensor:
+    def forward(self, x: Tensor, routing: Routing, place: Place) -> Tensor:
         text, audio = self.text, self.audio or self.text
         routing = routing if self.audio else ALL_TEXT
-        x = x + self.attention(routed(x, routing, text.attention_norm, audio.attention_norm), rope, cache)
+        x = self.attention(routed(x, routing, text.attention_norm, audio.attention_norm), x, place)
         return routed(x, routing, text.feed, audio.feed)
 
 
@@ -152,8 +156,10 @@ class HiggsModel(nn.Module):
     def dtype(self) -> torch.dtype:
         return self.audio_head.weight.dtype
 
-    def new_cache(self, capacity: int, batch: int = 1) -> KVCache:
-        return KVCache(self.config, capacity, batch=batch, device=self.device, dtype=self.dtype)
+    def new_cache(self, capacity: int, batch: int = 1, dtype: torch.dtype | None = None) -> KVCache:
+        """An empty cache for `batch` rows of at most `capacity` positions, in the model's dtype unless told otherwise."""
+        rope = rope_table(torch.arange(capacity, device=self.device), self.inverse_frequencies, self.dtype)
+        return KVCache(self.config, capacity, rope, batch=batch, device=self.device, dtype=dtype or self.dtype)
 
     def embed_rows(self, rows: Tensor) -> Tensor:
         """Delayed rows [..., K] → the sum of their code embeddings [..., H]."""
@@ -165,23 +171,26 @@ class HiggsModel(nn.Module):
         Raises:
             PromptError: audio rows and placeholders do not match, or ids leave the vocabulary.
         """
+        self.check(prompt)
         ids, rows = prompt.token_ids.to(self.device), prompt.audio_rows.to(self.device)
-        mask = (ids == self.config.audio_token_id) | (ids == self.config.audio_delay_token_id)
-        self._check(ids, rows, int(mask.sum()))
+        mask = self.config.is_audio(ids)
         x = self.text_embedding(ids)
         x[mask] = self.embed_rows(rows)
         return x[None], mask[None]
 
-    def forward(self, x: Tensor, routing: Routing, cache: KVCache | None = None) -> Tensor:
-        """Embeddings [B, S, H] → hidden states [B, S, H]; a cache is read and filled."""
-        start = cache.length if cache is not None else 0
-        positions = torch.arange(start, start + x.shape[1], device=x.device)
-        rope = rope_tables(positions, self.inverse_frequencies, x.dtype)
+    def forward(self, x: Tensor, routing: Routing, place: Place | None = None) -> Tensor:
+        """Embeddings [B, S, H] → hidden states [B, S, H].
+
+        Args:
+            place: where in a cache the positions are written and what they see; None: a sequence of its own.
+        """
+        if place is None:
+            positions = torch.arange(x.shape[1], device=x.device)
+            place = Place(tuple(x.shape[:2]), rope_table(positions, self.inverse_frequencies, x.dtype)[None])
+        flat = x.flatten(0, 1)
         for layer in self.layers:
-            x = layer(x, routing, rope, cache)
-        if cache is not None:
-            cache.advance(x.shape[1])
-        return self.norm(x)
+            flat = layer(flat, routing, place)
+        return self.norm(flat).view_as(x)
 
     def head(self, hidden: Tensor) -> Tensor:
         """Hidden states [..., H] → float32 logits [..., K, V]."""
@@ -194,12 +203,16 @@ class HiggsModel(nn.Module):
         x, mask = self.embed(prompt)
         return self.head(self(x, Routing.from_mask(mask)))[0]
 
-    def step(self, rows: Tensor, cache: KVCache) -> Tensor:
+    def step(self, rows: Tensor, place: Place) -> Tensor:
         """Read one delayed row per batch row [B, K]; return the next logits [B, K, V]."""
-        return self.head(self(self.embed_rows(rows)[:, None], ALL_AUDIO, cache)[:, 0])
+        return self.head(self(self.embed_rows(rows)[:, None], ALL_AUDIO, place)[:, 0])
 
-    def _check(self, ids: Tensor, rows: Tensor, placeholders: int) -> None:
-        c = self.config
+    def check(self, prompt: Prompt) -> None:
+        """Raises:
+            PromptError: audio rows and placeholders do not match, or ids leave the vocabulary.
+        """
+        c, ids, rows = self.config, prompt.token_ids, prompt.audio_rows
+        placeholders = int(c.is_audio(ids).sum())
         if ids.ndim != 1 or len(ids) == 0:
             raise PromptError("The prompt is empty.", expected="token ids [S]", got=f"shape {list(ids.shape)}",
                               remedy="Build the prompt with build_prompt.")
@@ -219,16 +232,15 @@ class HiggsModel(nn.Module):
 
 
 def routed(x: Tensor, routing: Routing, text_fn, audio_fn) -> Tensor:
-    """Apply each function to its own positions of x [B, S, H] and to no other."""
+    """Apply each function to its own positions of x [N, H] and to no other."""
     if routing.audio is None:
         return text_fn(x)
     if routing.text is None:
         return audio_fn(x)
-    flat = x.flatten(0, 1)
-    out = torch.empty_like(flat)
-    out[routing.text] = text_fn(flat[routing.text])
-    out[routing.audio] = audio_fn(flat[routing.audio])
-    return out.view_as(x)
+    out = torch.empty_like(x)
+    out[routing.text] = text_fn(x[routing.text])
+    out[routing.audio] = audio_fn(x[routing.audio])
+    return out
 
 
 def inverse_frequencies(rope: RopeConfig, head_dim: int) -> Tensor:
@@ -242,29 +254,30 @@ def inverse_frequencies(rope: RopeConfig, head_dim: int) -> Tensor:
     return frequencies * (keep + (1 - keep) / rope.factor)
 
 
-def rope_tables(positions: Tensor, frequencies: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """cos and sin [S, head_dim] of the rotation at each position."""
-    angles = torch.outer(positions.float(), frequencies.to(positions.device).float()).repeat(1, 2)
-    return angles.cos().to(dtype), angles.sin().to(dtype)
+def rope_table(positions: Tensor, frequencies: Tensor, dtype: torch.dtype) -> Tensor:
+    """Rotation at each position [S, 2, D]: its cosines, and its sines with the sign that `rotate` expects."""
+    angles = torch.outer(positions.float(), frequencies.to(positions.device).float())
+    sines = angles.sin()
+    return torch.stack((angles.cos().repeat(1, 2), torch.cat((-sines, sines), dim=1)), dim=1).to(dtype)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate the channel pairs (i, i + head_dim/2) of x [B, heads, S, head_dim]."""
-    first, second = x.chunk(2, dim=-1)
-    return x * cos + torch.cat((-second, first), dim=-1) * sin
+    """Rotate the channel pairs (i, i + D/2) of x [B, S, heads, D] by cos and sin [B or 1, S, 1, D] of `rope_table`."""
+    return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, dims=-1), sin)
 
 
-def grouped_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def grouped_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
     """Causal attention of S queries [B, heads, S, D] on T ≥ S keys [B, kv_heads, T, D]; the last S align.
 
-    A single query attends to everything, so the heads of a group become the queries of their key/value head and
-    nothing is expanded.
+    A single query attends to everything but what `mask` [B, 1, 1, T] takes away (added to the scores), so the heads
+    of a group become the queries of their key/value head and nothing is expanded.
     """
     batch, heads, length, dim = q.shape
     kv_heads, total = k.shape[1], k.shape[2]
     groups = heads // kv_heads
     if length == 1:
-        out = F.scaled_dot_product_attention(q.view(batch, kv_heads, groups, dim), k, v)
+        mask = None if mask is None else mask.expand(batch, 1, groups, total)
+        out = F.scaled_dot_product_attention(q.reshape(batch, kv_heads, groups, dim), k, v, attn_mask=mask)
         return out.view(batch, heads, 1, dim)
     k, v = (t[:, :, None].expand(-1, -1, groups, -1, -1).flatten(1, 2) for t in (k, v))
     if length == total:

@@ -12,11 +12,13 @@ import torch
 from .audio import AudioClip, level_peak
 from .catalog import default_pair, find_checkpoints, model_roots
 from .codec import Codec, load_codec
+from .devices import pick_device, pick_dtype
 from .errors import AudioError, CheckpointError, HiggsWarning, SettingError
-from .generate import OnFrames, ShouldStop, generate
+from .generate import generate
 from .model import HiggsModel
 from .model_cache import ModelKey, shared_cache
 from .prompt import DEFAULT_SYSTEM, build_prompt, conversation
+from .session import OnFrames, ShouldStop
 from .types import Sampling, Voice
 from .weights import load_model
 
@@ -91,28 +93,6 @@ def make_voice(source: Voice | AudioClip | str | Path, transcript: str, codec: C
         return source
     clip = source if isinstance(source, AudioClip) else AudioClip.load(source)
     return Voice(codec.encode(clip), transcript)
-
-
-def pick_device() -> str:
-    """"cuda" or "mps" where there is one, else "cpu"."""
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def pick_dtype(device: str) -> torch.dtype:
-    """bfloat16 on a GPU (on "mps" from macOS 14 on, which has it), else float32.
-
-    Raises:
-        SettingError: this computer, or this torch, lacks the device.
-    """
-    kind = torch.device(device).type
-    if (kind == "cuda" and not torch.cuda.is_available()) or (kind == "mps" and not torch.backends.mps.is_available()):
-        raise SettingError("There is no such device for torch here.", expected=f"'{pick_device()}'", got=f"'{device}'",
-                           remedy="Leave the device out, or install a torch for it.")
-    if kind == "cpu" or (kind == "mps" and not torch.backends.mps.is_macos_or_newer(14, 0)):
-        return torch.float32
-    return torch.bfloat16
 
 
 def _chosen(model, codec) -> tuple:

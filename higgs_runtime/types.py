@@ -160,7 +160,8 @@ class Generation:
         rows: LongTensor [R, K], the delayed rows as they were generated, stream ids included.
         finish_reason: "stop" (the model ended), "length" (max_frames) or "cancelled".
         seconds: wall-clock time that the generation took.
-        prompt_positions: positions of the prompt that were read.
+        prompt_positions: positions of the prompt.
+        reused_positions: how many of them an earlier prompt had in common and were not read again.
     """
 
     codes: Codes
@@ -168,6 +169,7 @@ class Generation:
     finish_reason: FinishReason
     seconds: float
     prompt_positions: int
+    reused_positions: int = 0
 
     @property
     def frames(self) -> int:

@@ -28,7 +28,7 @@ from higgs_runtime import (
 )
 from higgs_runtime.cli import EPILOG, main
 from higgs_runtime.comfy_client import ComfyClient, RenderError, set_input
-from higgs_runtime.pipeline import pick_dtype
+from higgs_runtime.devices import pick_dtype
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = {"num_hidden_layers": 1}

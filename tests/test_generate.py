@@ -7,8 +7,8 @@ import torch
 from helpers_checkpoint import make_lm_checkpoint, random_codes
 
 from higgs_runtime import Message, NumericError, PromptError, Sampling, SettingError, build_prompt, generate, load_model
-from higgs_runtime.generate import prefill
 from higgs_runtime.model import HiggsModel, Routing
+from higgs_runtime.session import prefill
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +52,9 @@ def test_frames_of_the_hook_join_to_the_codes(model):
     prompts = [prompt_for(model, "One."), prompt_for(model, "Two.")]
     calls = []
     results = generate(model, prompts, SAMPLING, on_frames=lambda index, frames: calls.append((index, frames)))
-    assert {frames.shape[1] for _, frames in calls} <= {0, 1}
     for index, result in enumerate(results):
         joined = torch.cat([frames for i, frames in calls if i == index], dim=1)
         assert torch.equal(joined, result.codes.ids)
-        assert sum(i == index for i, _ in calls) == len(result.rows)
 
 
 def test_length_limit(model):
@@ -71,9 +69,9 @@ def test_cancel_keeps_what_is_there(model, after):
     """`after` looks at should_stop pass, the first of them before the prompt is read."""
     prompts = [prompt_for(model, "Hello."), prompt_for(model, "Never reached.")]
     looks = iter(range(1000))
-    first, second = generate(model, prompts, SAMPLING, should_stop=lambda: next(looks) >= after)
+    first, second = generate(model, prompts, SAMPLING, should_stop=lambda: next(looks) >= after, batch=1)
     whole = generate(model, prompts[:1], SAMPLING)[0]
-    steps = max(after - 1, 0)
+    steps = after  # the first look lets the prompt be read, the stream-begin column needs none
     assert (first.finish_reason, second.finish_reason) == ("cancelled", "cancelled")
     assert torch.equal(first.rows, whole.rows[:steps])
     assert torch.equal(first.codes.ids, whole.codes.ids[:, : max(steps - 8, 0)])
@@ -99,7 +97,7 @@ def test_too_long_for_the_model(model):
 def test_numbers_out_of_range_are_an_error_not_noise(tmp_path, value):
     broken = load_model(make_lm_checkpoint(tmp_path, num_hidden_layers=1), dtype=torch.bfloat16)
     broken.audio_head.weight.data[5] = value
-    with pytest.raises(NumericError, match="bfloat16 at step 0"):
+    with pytest.raises(NumericError, match="bfloat16 within .* first in audio_head"):
         generate(broken, [prompt_for(broken, "Hello.")], SAMPLING)
 
 
@@ -115,14 +113,16 @@ def test_reading_in_chunks_equals_reading_at_once(model):
         cache = model.new_cache(len(prompt) + 5)
         cache.keys.fill_(torch.nan)
         cache.values.fill_(torch.nan)
-        assert (prefill(model, prompt, cache, lambda: False, chunk) - whole).abs().max() < 1e-4
-        assert cache.length == len(prompt)
+        with torch.no_grad():
+            hidden = prefill(model, prompt, cache, 0, lambda: False, chunk)
+            assert (model.head(hidden) - whole).abs().max() < 1e-4
+        assert cache.lengths == [len(prompt)]
 
 
 def test_a_full_cache_says_so(model):
     cache = model.new_cache(4)
     with pytest.raises(SettingError, match="at most 4"):
-        prefill(model, prompt_for(model, "Hello."), cache, lambda: False)
+        prefill(model, prompt_for(model, "Hello."), cache, 0, lambda: False)
 
 
 def test_no_position_runs_through_both_paths(model: HiggsModel):
@@ -167,9 +167,12 @@ def test_batch_rows_do_not_see_each_other(model):
     with torch.no_grad():
         together, alone = model.new_cache(8, batch=2), [model.new_cache(8) for _ in range(2)]
         for step in range(6):
-            both = model.step(rows[:, step], together)
+            both = model.step(rows[:, step], together.next(2, torch.tensor([step, step])))
+            together.count(2)
             for n in range(2):
-                assert (model.step(rows[n : n + 1, step], alone[n])[0] - both[n]).abs().max() < 1e-4
+                one = model.step(rows[n : n + 1, step], alone[n].next(1))[0]
+                alone[n].count(1)
+                assert (one - both[n]).abs().max() < 1e-4
 
 
 def test_mixed_batch_is_routed_row_by_row(model):

@@ -17,10 +17,10 @@ NODES = ROOT / "nodes"
 
 LAYERS = (
     "errors types config vocabulary",
-    "audio audio_files script speaker_names chunking delay sampling kv_cache checkpoint_files tokenizer offload"
-    " comfy_client",
+    "audio audio_files script speaker_names chunking delay sampling kv_cache linear checkpoint_files tokenizer"
+    " offload devices capture comfy_client",
     "codec prompt model decode_state mix catalog",
-    "weights generate",
+    "weights diagnosis memory rows session generate",
     "model_cache pipeline cli",
 )
 LAYER_OF = {name: level for level, names in enumerate(LAYERS) for name in names.split()}

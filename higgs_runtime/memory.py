@@ -1,0 +1,59 @@
+"""What generation takes of a device's memory, known before it is taken."""
+
+from __future__ import annotations
+
+import torch
+
+from .config import ModelConfig
+from .devices import free_bytes, is_out_of_memory
+from .errors import SettingError
+from .kv_cache import KVCache
+from .model import HiggsModel
+
+BESIDE = 0.25  # of keys and values: what is computed beside them
+GB = 1e9
+
+
+def working_bytes(config: ModelConfig, positions: float, dtype: torch.dtype, rows: int = 1) -> int:
+    """About what it takes to generate beside the weights: keys and values of so many positions in each row, and a
+    quarter of that for what is computed."""
+    return int((1 + BESIDE) * rows * positions * KVCache.bytes_per_position(config, dtype))
+
+
+def new_cache(
+    model: HiggsModel, positions: int, batch: int, dtype: torch.dtype, known: KVCache | None = None
+) -> KVCache:
+    """A cache of `batch` rows, fewer where memory is short, with what a former one knows if there is room for both.
+
+    Raises:
+        SettingError: not even one row fits.
+    """
+    free = free_bytes(model.device)
+    while free is not None and batch > 1 and working_bytes(model.config, positions, dtype, batch) > free:
+        batch = (batch + 1) // 2
+    while True:
+        try:
+            if free is not None and working_bytes(model.config, positions, dtype) > free:
+                raise MemoryError
+            cache = model.new_cache(positions, batch, dtype)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if batch == 1:
+                raise _too_long(model, positions, dtype, free) from error
+            batch = (batch + 1) // 2
+            continue
+        if known is not None and known.keys.device == cache.keys.device and known.batch <= batch:
+            cache.take_over(known)
+        return cache
+
+
+def _too_long(model: HiggsModel, positions: int, dtype: torch.dtype, free: int | None) -> SettingError:
+    needed = working_bytes(model.config, positions, dtype)
+    return SettingError(
+        "There is no memory for so long a take.",
+        expected=f"{needed / GB:.1f} GB on {model.device} for {positions} positions",
+        got="less" if free is None else f"{free / GB:.1f} GB free",
+        remedy="Use a smaller maximum length or shorter references, load the model in a smaller dtype, or close what "
+        "else uses the device.",
+    )

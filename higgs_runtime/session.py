@@ -1,0 +1,296 @@
+"""Prompts in, takes out: who speaks in which row, and what the rows still know of earlier prompts.
+
+All speaking rows take a step together, which reads the weights once; a row that ends goes to the next prompt. What a
+row has read stays in the cache until the room is needed: a prompt that begins like an earlier one is read from where
+they part.
+
+Letters in shapes: K codebooks, S positions.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from .config import ModelConfig
+from .decode_state import Take
+from .devices import can_capture, is_out_of_memory, poll_steps, prefill_chunk
+from .diagnosis import out_of_range
+from .errors import PromptError, SettingError
+from .kv_cache import KVCache
+from .memory import new_cache
+from .model import HiggsModel, Routing
+from .rows import Rows
+from .types import Codes, Generation, Prompt, Sampling
+
+DEFAULT_BATCH = 8
+
+OnFrames = Callable[[int, Tensor], None]
+ShouldStop = Callable[[], bool]
+
+
+@dataclass
+class Job:
+    """One prompt on its way.
+
+    Attributes:
+        keys: LongTensor [S, 1 + K] that tells positions apart: a token id, or -1 and a row of ids.
+        frames: [K, n] each, in order.
+        row: of the cache, while it speaks.
+    """
+
+    index: int
+    prompt: Prompt
+    sampling: Sampling
+    keys: Tensor
+    take: Take
+    random: torch.Generator
+    frames: list[Tensor] = field(default_factory=list)
+    started: float | None = None
+    seconds: float = 0.0
+    reused: int = 0
+    speaks: bool = False
+
+
+class Session:
+    """Speaks prompts with one model, many at a time, and remembers what it read until it is dropped.
+
+    Not for several threads at once. The weights must stay where they are while it runs.
+
+    Args:
+        batch: rows that speak side by side, at most.
+        cache_dtype: of keys and values; bfloat16 halves their memory. None: that of the model.
+        capture: record a step and play it again as a whole; None: where the device can.
+    """
+
+    def __init__(
+        self, model: HiggsModel, *, batch: int = DEFAULT_BATCH, cache_dtype: torch.dtype | None = None,
+        capture: bool | None = None,
+    ):
+        self.model, self.batch, self.cache_dtype = model, max(1, batch), cache_dtype or model.dtype
+        self._capture = can_capture(model.device) if capture is None else capture
+        self._cache: KVCache | None = None
+        self._known: list[Tensor] = []  # keys of what each row of the cache holds
+        self._speaking: list[Job] = []  # by row
+
+    @torch.no_grad()
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        sampling: Sampling | Sequence[Sampling],
+        *,
+        on_frames: OnFrames | None = None,
+        should_stop: ShouldStop | None = None,
+    ) -> list[Generation]:
+        """As `higgs_runtime.generate`; positions that an earlier call has read are not read again."""
+        jobs = self._jobs(prompts, sampling)
+        for job, frames in self._run(jobs, should_stop or (lambda: False)):
+            if on_frames is not None:
+                on_frames(job.index, frames)
+        return [self._finished(job) for job in jobs]
+
+    @torch.no_grad()
+    def stream(self, prompt: Prompt, sampling: Sampling, *, should_stop: ShouldStop | None = None) -> Iterator[Codes]:
+        """Speak one prompt; yields its frames every few steps. Whoever stops reading ends it."""
+        for job, frames in self._run(self._jobs([prompt], sampling), should_stop or (lambda: False)):
+            if frames.shape[1]:
+                yield self._codes(frames)
+
+    # --- from prompts to jobs and from jobs to takes ----------------------------------------------------------------
+
+    def _jobs(self, prompts: Sequence[Prompt], sampling: Sampling | Sequence[Sampling]) -> list[Job]:
+        settings = [sampling] * len(prompts) if isinstance(sampling, Sampling) else list(sampling)
+        if len(settings) != len(prompts):
+            raise SettingError("Each prompt needs its settings.", expected=f"{len(prompts)}, or one for all",
+                               got=str(len(settings)), remedy="Give a Sampling for every prompt.")
+        config, jobs = self.model.config, []
+        for index, (prompt, one) in enumerate(zip(prompts, settings, strict=True)):
+            self.model.check(prompt)
+            check_length(prompt, one, config)
+            take = Take(config.num_codebooks, config.stream_bos_id, config.stream_eos_id, config.codebook_size,
+                        one.max_frames)
+            random = torch.Generator().manual_seed(one.seed)
+            jobs.append(Job(index, prompt, one, position_keys(prompt, config), take, random))
+        return jobs
+
+    def _finished(self, job: Job) -> Generation:
+        rows = job.take.rows if job.speaks else job.take.rows[:0]
+        frames = torch.cat(job.frames, dim=1) if job.frames else rows[:0].T
+        return Generation(self._codes(frames), rows, job.take.reason, job.seconds, len(job.prompt), job.reused)
+
+    def _codes(self, frames: Tensor) -> Codes:
+        config = self.model.config
+        return Codes(frames, config.frame_rate, config.codebook_size, config.codec_identity)
+
+    # --- the loop ---------------------------------------------------------------------------------------------------
+
+    def _run(self, jobs: list[Job], should_stop: ShouldStop) -> Iterator[tuple[Job, Tensor]]:
+        """(job, frames that became complete) every few steps, until all jobs are done or it is told to stop."""
+        if not jobs:
+            return
+        waiting = deque(jobs)
+        rows = self._make_rows(jobs)
+        try:
+            while True:
+                self._fill(rows, waiting, should_stop)
+                if not self._speaking:
+                    return
+                yield from self._speak(rows, should_stop)
+        except _Stopped:
+            return
+        finally:
+            for row, job in enumerate(self._speaking):
+                if job.take.steps_left:
+                    self._remember(row, job)
+            self._speaking.clear()
+
+    def _fill(self, rows: Rows, waiting: deque[Job], should_stop: ShouldStop) -> None:
+        """Rows whose take is over, and free ones, go to the next prompts."""
+        for row in reversed(range(len(self._speaking))):
+            if self._speaking[row].take.steps_left:
+                continue
+            if waiting and self._admit(rows, row, waiting[0], should_stop):
+                self._speaking[row] = waiting.popleft()
+            else:  # close the gap
+                last = len(self._speaking) - 1
+                if row != last:
+                    rows.swap(row, last)
+                    self._known[row], self._known[last] = self._known[last], self._known[row]
+                    self._speaking[row] = self._speaking[last]
+                self._speaking.pop()
+        while waiting and len(self._speaking) < self._limit:
+            if self._admit(rows, len(self._speaking), waiting[0], should_stop):
+                self._speaking.append(waiting.popleft())
+        if self._speaking:
+            rows.speak_as([job.sampling for job in self._speaking])
+
+    def _admit(self, rows: Rows, row: int, job: Job, should_stop: ShouldStop) -> bool:
+        """Read the job's prompt into a row. False if there is no memory for it while the others speak."""
+        job.started = time.perf_counter()
+        cache = rows.cache
+        job.reused = cache.lengths[row] = self._recall(cache, row, job.keys)
+        try:
+            prefill(self.model, job.prompt, cache, row, should_stop)
+        except RuntimeError as error:
+            others = [one for one in self._speaking if one.take.steps_left]
+            if not is_out_of_memory(error) or not others:
+                raise
+            self._limit = len(others)
+            return False
+        finally:
+            self._known[row] = job.keys[: cache.lengths[row]]
+        rows.start(row)
+        job.speaks = True
+        return True
+
+    def _speak(self, rows: Rows, should_stop: ShouldStop) -> Iterator[tuple[Job, Tensor]]:
+        """A few steps of all speaking rows."""
+        steps = min(rows.steps, *(job.take.steps_left for job in self._speaking))
+        rows.prepare([job.random for job in self._speaking], steps)
+        stopped = False
+        while rows.done < steps and not stopped:
+            stopped = should_stop()
+            if not stopped:
+                rows.step()
+        ids, broken = rows.drawn()
+        found = []
+        for row, job in enumerate(self._speaking):
+            if bool(broken[row]):
+                raise out_of_range(self.model, job.prompt, torch.cat((job.take.rows, ids[:, row])))
+            found.append((job, job.take.push(ids[:, row])))
+            job.frames.append(found[-1][1])
+            job.seconds = time.perf_counter() - job.started
+            if not job.take.steps_left:
+                self._remember(row, job)
+        yield from found
+        if stopped:
+            raise _Stopped
+
+    # --- what rows remember -----------------------------------------------------------------------------------------
+
+    def _make_rows(self, jobs: list[Job]) -> Rows:
+        """A cache that takes all jobs: the one that there is, or a larger one with what it knows."""
+        model, config, known = self.model, self.model.config, self._cache
+        capacity = max(positions_of(job.prompt, job.sampling, config) for job in jobs)
+        batch = min(self.batch, len(jobs))
+        if known is None or known.capacity < capacity or known.batch < batch or known.keys.device != model.device:
+            if known is not None:
+                capacity, batch = max(capacity, known.capacity), max(batch, known.batch)
+            self._cache = new_cache(model, capacity, batch, self.cache_dtype, known)
+            self._known += [job.keys[:0] for job in jobs][len(self._known) :]
+            self._known = [*self._known, *[jobs[0].keys[:0]] * batch][: self._cache.batch]
+        self._limit = min(self.batch, self._cache.batch)
+        window = max(job.sampling.ras_window for job in jobs)
+        return Rows(model, self._cache, poll_steps(model.device), window, self._capture)
+
+    def _remember(self, row: int, job: Job) -> None:
+        """The row holds the prompt and all rows that were read; the last one that was drawn is not read yet."""
+        read = job.take.rows[:-1]
+        self._known[row] = torch.cat((job.keys, torch.cat((torch.full((len(read), 1), -1), read), dim=1)))
+
+    def _recall(self, cache: KVCache, row: int, keys: Tensor) -> int:
+        """Have a row know as much of a prompt's beginning as any row does: how many positions."""
+        shared = [common_start(known, keys) for known in self._known]
+        best = max(range(len(shared)), key=lambda one: (shared[one], one == row))
+        if best != row:
+            cache.copy(best, row, shared[row], shared[best])
+        return shared[best]
+
+
+class _Stopped(Exception):
+    """should_stop said so."""
+
+
+def prefill(
+    model: HiggsModel, prompt: Prompt, cache: KVCache, row: int, should_stop: ShouldStop, chunk: int | None = None
+) -> Tensor | None:
+    """Read what a row of the cache does not hold of a prompt yet, in chunks; returns the last hidden state [H]."""
+    x, mask = model.embed(prompt)
+    chunk, hidden = chunk or prefill_chunk(model.device), None
+    for start in range(cache.lengths[row], len(prompt), chunk):
+        if should_stop():
+            raise _Stopped
+        part = slice(start, start + chunk)
+        place = cache.extend(row, x[:, part].shape[1])
+        hidden = model(x[:, part], Routing.from_mask(mask[:, part]), place)[0, -1]
+    return hidden
+
+
+def position_keys(prompt: Prompt, config: ModelConfig) -> Tensor:
+    """What tells the positions of a prompt apart [S, 1 + K]: a token id, or -1 and a row of ids."""
+    ids, rows = prompt.token_ids, prompt.audio_rows
+    audio = config.is_audio(ids)
+    keys = torch.full((len(ids), 1 + config.num_codebooks), -1)
+    keys[:, 0] = torch.where(audio, -1, ids)
+    keys[audio, 1:] = rows
+    return keys
+
+
+def common_start(a: Tensor, b: Tensor) -> int:
+    """How many rows two tables [*, n] share from the top."""
+    length = min(len(a), len(b))
+    different = (a[:length] != b[:length]).any(dim=1)
+    return int(different.int().argmax()) if bool(different.any()) else length
+
+
+def positions_of(prompt: Prompt, sampling: Sampling, config: ModelConfig) -> int:
+    """Positions of a prompt and its take: one stream-begin row and max_frames + K - 1 delayed rows."""
+    return len(prompt) + sampling.max_frames + config.num_codebooks
+
+
+def check_length(prompt: Prompt, sampling: Sampling, config: ModelConfig) -> None:
+    """Raises:
+        PromptError: a prompt and its longest take do not fit the model's positions.
+    """
+    needed, limit = positions_of(prompt, sampling, config), config.max_positions
+    if needed > limit:
+        raise PromptError(
+            "Prompt and audio are longer than the model can read.", expected=f"at most {limit} positions",
+            got=f"{len(prompt)} of prompt + {needed - len(prompt)} for the audio",
+            remedy="Use shorter reference clips or text, or a smaller maximum length.",
+        )

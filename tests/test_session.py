@@ -1,0 +1,305 @@
+"""Rows side by side: company, admission, reuse, cancelling, memory. Everything against the same line alone and cold."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+import torch
+from helpers_checkpoint import make_lm_checkpoint, random_codes
+
+from higgs_runtime import Message, PromptError, Sampling, Session, SettingError, build_prompt, generate, load_model, stream
+from higgs_runtime import memory as memory_module
+from higgs_runtime import session as session_module
+from higgs_runtime.rows import Rows
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return load_model(make_lm_checkpoint(tmp_path_factory.mktemp("lm"), stream_end=0.9))
+
+
+TEXTS = ("One.", "Two two.", "A third, somewhat longer line.", "Four!", "The fifth of them", "Six", "Seven.", "At last.")
+
+
+def prompt_of(model, *parts):
+    """A system message, then user texts and clips in turn."""
+    messages = [Message("system", "Speak.")]
+    messages += [Message("assistant", part) if not isinstance(part, str) else Message("user", part) for part in parts]
+    return build_prompt(messages, model.tokenizer)
+
+
+def lines(model):
+    return [prompt_of(model, "Reference.", random_codes(3 + 4 * n, seed=n), text) for n, text in enumerate(TEXTS)]
+
+
+def settings(count=len(TEXTS)):
+    return [Sampling(temperature=1.0, top_k=(0, 50, 5)[n % 3], top_p=(1.0, 0.9)[n % 2], seed=n, ras_window=(7, 0, 3)[n % 3],
+                     max_frames=10 + 7 * n) for n in range(count)]
+
+
+@pytest.fixture(scope="module")
+def alone(model):
+    """Each line by itself."""
+    return [generate(model, [prompt], one)[0] for prompt, one in zip(lines(model), settings(), strict=True)]
+
+
+def same(a, b):
+    return torch.equal(a.rows, b.rows) and torch.equal(a.codes.ids, b.codes.ids) and a.finish_reason == b.finish_reason
+
+
+# ---- company -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 4, 8])
+def test_a_line_is_the_same_in_any_company(model, alone, batch):
+    order = list(range(len(TEXTS)))
+    random.Random(batch).shuffle(order)
+    prompts, chosen = lines(model), settings()
+    takes = generate(model, [prompts[n] for n in order], [chosen[n] for n in order], batch=batch)
+    assert all(same(take, alone[n]) for take, n in zip(takes, order, strict=True))
+    assert len({take.finish_reason for take in takes}) == 2, "some shall end by themselves, others by length"
+
+
+def test_greedy_and_drawn_rows_side_by_side(model):
+    prompts = lines(model)[:3]
+    chosen = [Sampling(temperature=0, max_frames=20), Sampling(temperature=1, max_frames=20), Sampling(temperature=0, max_frames=5)]
+    takes = generate(model, prompts, chosen)
+    assert all(same(take, generate(model, [prompt], one)[0]) for take, prompt, one in zip(takes, prompts, chosen, strict=True))
+
+
+def test_a_row_that_ends_goes_to_the_next_prompt(model, monkeypatch):
+    """Never more rows than asked for, and no step with a free row while a prompt waits."""
+    widths = []
+    step = Rows.step
+    monkeypatch.setattr(Rows, "step", lambda self: (widths.append(len(self._settings)), step(self)))
+    prompts = lines(model) * 2
+    chosen = [Sampling(temperature=0, max_frames=4 + n) for n in range(16)]
+    takes = generate(model, prompts, chosen, batch=3)
+    assert max(widths) == 3 and sum(widths) == sum(len(take.rows) - 1 for take in takes)
+    assert widths.index(2) > 0.8 * len(widths), "the last rows are alone only at the end"
+
+
+def test_every_prompt_needs_its_settings(model):
+    with pytest.raises(SettingError, match="2, or one for all"):
+        generate(model, lines(model)[:2], settings(3))
+
+
+def test_a_wrong_prompt_is_refused_before_anything_is_spoken(model):
+    good = lines(model)[0]
+    bad = type(good)(good.token_ids, good.audio_rows[:-1])
+    spoken = []
+    with pytest.raises(PromptError, match="placeholders"):
+        generate(model, [good, bad], Sampling(max_frames=5), on_frames=lambda *what: spoken.append(what))
+    assert spoken == []
+
+
+@pytest.mark.parametrize("codebooks", [1, 2])
+def test_few_codebooks_and_one_frame(tmp_path, codebooks):
+    small = load_model(make_lm_checkpoint(tmp_path, num_codebooks=codebooks, stream_end=0))
+    prompts = [prompt_of(small, "Hello."), prompt_of(small, "Reference.", random_codes(4, num_codebooks=codebooks), "Hi.")]
+    for frames in (1, 2, 9):
+        takes = generate(small, prompts, Sampling(temperature=1, max_frames=frames))
+        assert [take.codes.ids.shape for take in takes] == [(codebooks, frames)] * 2
+        assert [take.finish_reason for take in takes] == ["length"] * 2
+        assert all(same(take, generate(small, [prompt], Sampling(temperature=1, max_frames=frames))[0])
+                   for take, prompt in zip(takes, prompts, strict=True))
+
+
+# ---- what is read once ---------------------------------------------------------------------------------------------
+
+
+def test_what_prompts_have_in_common_is_read_once(model):
+    voice = [prompt_of(model, "Reference.", random_codes(40), text) for text in TEXTS]
+    takes = generate(model, voice, Sampling(temperature=1, max_frames=12), batch=4)
+    common = min(session_module.common_start(*(session_module.position_keys(p, model.config) for p in (voice[0], other)))
+                 for other in voice[1:])
+    assert common > 40 and takes[0].reused_positions == 0
+    assert all(take.reused_positions >= common for take in takes[1:])
+    for take, prompt in zip(takes, voice, strict=True):
+        assert same(take, generate(model, [prompt], Sampling(temperature=1, max_frames=12))[0])
+
+
+def test_another_take_reads_nothing_anew(model, alone):
+    session, prompts, chosen = Session(model), lines(model), settings()
+    first = session.generate(prompts, chosen)
+    again = session.generate(prompts, chosen)
+    assert all(same(a, b) and same(a, cold) for a, b, cold in zip(first, again, alone, strict=True))
+    assert [take.reused_positions for take in again] == [len(prompt) for prompt in prompts]
+
+
+def test_an_edited_line_is_read_from_the_edit_on(model):
+    session = Session(model)
+    before = prompt_of(model, "Reference.", random_codes(20), "The old end of it.")
+    after = prompt_of(model, "Reference.", random_codes(20), "The old way of it.")
+    session.generate([before], Sampling(temperature=1, max_frames=15))
+    [take] = session.generate([after], Sampling(temperature=1, max_frames=15))
+    assert 30 < take.reused_positions < len(after)
+    assert same(take, generate(model, [after], Sampling(temperature=1, max_frames=15))[0])
+
+
+def test_a_dialogue_goes_on_from_what_was_spoken(model):
+    """The codes of the first line, put into the next prompt, were read while they were drawn."""
+    session, chosen = Session(model), Sampling(temperature=1, max_frames=40, seed=3)
+    [first] = session.generate([prompt_of(model, "Who are you?")], chosen)
+    following = prompt_of(model, "Who are you?", first.codes, "And then?")
+    [second] = session.generate([following], chosen)
+    assert first.frames > 10 and second.reused_positions >= first.prompt_positions + first.frames
+    assert same(second, generate(model, [following], chosen)[0])
+
+
+def test_a_longer_take_keeps_what_is_known(model):
+    """The cache grows; what it held goes with it."""
+    session, prompt = Session(model), lines(model)[3]
+    session.generate([prompt], Sampling(max_frames=5))
+    [take] = session.generate([prompt, lines(model)[4]], Sampling(temperature=1, max_frames=60))[:1]
+    assert take.reused_positions == len(prompt)
+    assert same(take, generate(model, [prompt], Sampling(temperature=1, max_frames=60))[0])
+
+
+def test_a_cache_in_half_precision(model):
+    """Asked for, not by default; the takes differ from those of a full cache only by rounding."""
+    session = Session(model, cache_dtype=torch.bfloat16)
+    takes = session.generate(lines(model)[:2], Sampling(temperature=0, max_frames=8))
+    assert session._cache.keys.dtype == torch.bfloat16 and [take.frames for take in takes] == [8, 8]
+    assert all(same(take, one) for take, one in zip(
+        takes, [Session(model, cache_dtype=torch.bfloat16).generate([p], Sampling(temperature=0, max_frames=8))[0]
+                for p in lines(model)[:2]], strict=True))
+
+
+# ---- stopping ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("after", [0, 1, 2, 5, 9, 14, 30, 47])
+def test_cancel_at_any_look_keeps_what_is_there(model, alone, after):
+    """In the prompts, in admission, between steps: what is spoken stays, and it is a beginning of the whole take."""
+    looks = iter(range(10_000))
+    takes = generate(model, lines(model), settings(), batch=2, should_stop=lambda: next(looks) >= after)
+    assert takes[-1].finish_reason == "cancelled" and takes[-1].frames == 0
+    for take, whole in zip(takes, alone, strict=True):
+        assert torch.equal(take.rows, whole.rows[: len(take.rows)])
+        assert torch.equal(take.codes.ids, whole.codes.ids[:, : take.frames])
+        assert take.finish_reason == ("cancelled" if len(take.rows) < len(whole.rows) else whole.finish_reason)
+
+
+def test_a_session_goes_on_after_a_cancel(model, alone):
+    session, looks = Session(model), iter(range(100))
+    session.generate(lines(model), settings(), should_stop=lambda: next(looks) >= 12)
+    assert all(same(a, b) for a, b in zip(session.generate(lines(model), settings()), alone, strict=True))
+
+
+def test_a_session_goes_on_after_an_error_in_a_hook(model, alone):
+    session = Session(model)
+
+    def broken(index, frames):
+        if index == 1 and frames.shape[1]:
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        session.generate(lines(model), settings(), on_frames=broken)
+    assert all(same(a, b) for a, b in zip(session.generate(lines(model), settings()), alone, strict=True))
+
+
+def test_a_stream_gives_the_same_frames_and_may_be_left(model, alone):
+    prompt, chosen = lines(model)[7], settings()[7]
+    chunks = [codes.ids for codes in stream(model, prompt, chosen)]
+    assert len(chunks) > 3 and torch.equal(torch.cat(chunks, dim=1), alone[7].codes.ids)
+    session = Session(model)
+    reading = session.stream(prompt, chosen)
+    first = next(reading)
+    reading.close()
+    assert torch.equal(first.ids, alone[7].codes.ids[:, : first.frames])
+    assert same(session.generate([prompt], chosen)[0], alone[7])
+
+
+def test_a_stream_that_nobody_reads_computes_nothing(model, monkeypatch):
+    steps = []
+    monkeypatch.setattr(Rows, "step", lambda self: steps.append(1))
+    stream(model, lines(model)[0], settings()[0])
+    assert steps == []
+
+
+# ---- memory --------------------------------------------------------------------------------------------------------
+
+
+def test_fewer_rows_where_memory_is_short(model, alone, monkeypatch):
+    each = memory_module.working_bytes(model.config, 8192, model.dtype)
+    monkeypatch.setattr(memory_module, "free_bytes", lambda device: 2 * each)
+    monkeypatch.setattr(session_module, "positions_of", lambda *_: 8192)
+    session = Session(model)
+    assert all(same(a, b) for a, b in zip(session.generate(lines(model), settings()), alone, strict=True))
+    assert session._cache.batch == 2
+
+
+def test_no_room_for_one_row_is_an_error_before_it_is_taken(model, monkeypatch):
+    monkeypatch.setattr(memory_module, "free_bytes", lambda device: 1000)
+    with pytest.raises(SettingError, match="no memory for so long a take.*smaller maximum length"):
+        generate(model, lines(model), Sampling(max_frames=100))
+
+
+def test_allocation_that_fails_makes_do_with_fewer_rows(model, alone, monkeypatch):
+    new_cache, asked = type(model).new_cache, []
+
+    def limited(self, positions, batch, dtype):
+        asked.append(batch)
+        if batch > 3:
+            raise torch.OutOfMemoryError("out of memory")
+        return new_cache(self, positions, batch, dtype)
+
+    monkeypatch.setattr(type(model), "new_cache", limited)
+    assert all(same(a, b) for a, b in zip(generate(model, lines(model), settings()), alone, strict=True))
+    assert asked == [8, 4, 2]
+
+
+def test_out_of_memory_in_admission_leaves_those_who_speak_alone(model, alone, monkeypatch):
+    """The third prompt that is read while others speak finds no room: it waits until a row is free."""
+    prefill, failed = session_module.prefill, []
+
+    def short(model, prompt, cache, row, should_stop):
+        if row == 2:
+            failed.append(row)
+            raise torch.OutOfMemoryError("out of memory")
+        return prefill(model, prompt, cache, row, should_stop)
+
+    monkeypatch.setattr(session_module, "prefill", short)
+    assert all(same(a, b) for a, b in zip(generate(model, lines(model), settings()), alone, strict=True))
+    assert failed == [2]
+
+
+def test_out_of_memory_with_nobody_speaking_is_an_error_that_keeps_the_takes(model, monkeypatch):
+    calls = []
+
+    def never(model, prompt, cache, row, should_stop):
+        calls.append(row)
+        raise torch.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr(session_module, "prefill", never)
+    with pytest.raises(SettingError, match="no memory"):
+        generate(model, lines(model), settings())
+    assert calls == [0]
+
+
+# ---- one body ------------------------------------------------------------------------------------------------------
+
+
+def test_the_step_that_is_recorded_is_the_plain_one(model, alone, monkeypatch):
+    """Played without a recorder: positions from the device, spans rounded up, settings kept in their buffers."""
+    spans = []
+
+    class Direct:
+        def __init__(self, state):
+            pass
+
+        def clear(self):
+            pass
+
+        def play(self, key, call, given):
+            spans.append(key[1])
+            call(given)
+
+    monkeypatch.setattr("higgs_runtime.rows.Recordings", Direct)
+    session = Session(model, capture=True)
+    takes = session.generate(lines(model), settings())
+    assert all(same(a, b) for a, b in zip(takes, alone, strict=True))
+    assert all(same(a, b) for a, b in zip(session.generate(lines(model)[:1], settings()[:1]), alone[:1], strict=True))
+    assert {span % 256 for span in spans} <= {0, session._cache.capacity % 256}
