@@ -8,7 +8,7 @@ from types import ModuleType
 
 _HOMES = {
     "errors": (
-        "AudioError", "CheckpointError", "HiggsError", "HiggsWarning", "MissingExtraError", "NumericError",
+        "AudioError", "CheckpointError", "HiggsError", "HiggsWarning", "MemoryShortError", "MissingExtraError", "NumericError",
         "PromptError", "ScriptError", "SettingError",
     ),
     "vocabulary": ("unknown_words",),

@@ -50,6 +50,18 @@ class NumericError(HiggsError, ArithmeticError):
     """A network computed NaN or infinity."""
 
 
+class MemoryShortError(HiggsError, MemoryError):
+    """A device has too little memory for what was asked.
+
+    Attributes:
+        takes: what was finished before, by the index of its prompt.
+    """
+
+    def __init__(self, what: str, *, takes: dict | None = None, **parts: str):
+        super().__init__(what, **parts)
+        self.takes = takes or {}
+
+
 class HiggsWarning(UserWarning):
     """What works but probably not as meant, as words that the model does not know."""
 

@@ -36,7 +36,7 @@ def generate(
     Raises:
         PromptError: a prompt with max_frames does not fit the model's positions.
         NumericError: the logits are not finite; it names the part of the model where that began.
-        SettingError: there is no memory even for one prompt.
+        MemoryShortError: there is no memory even for one prompt; it holds the takes that were finished before.
     """
     session = Session(model, batch=batch)
     return session.generate(prompts, sampling, on_frames=on_frames, should_stop=should_stop)

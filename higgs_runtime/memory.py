@@ -6,7 +6,7 @@ import torch
 
 from .config import ModelConfig
 from .devices import free_bytes, is_out_of_memory
-from .errors import SettingError
+from .errors import MemoryShortError
 from .kv_cache import KVCache
 from .model import HiggsModel
 
@@ -26,7 +26,7 @@ def new_cache(
     """A cache of `batch` rows, fewer where memory is short, with what a former one knows if there is room for both.
 
     Raises:
-        SettingError: not even one row fits.
+        MemoryShortError: not even one row fits.
     """
     free = free_bytes(model.device)
     while free is not None and batch > 1 and working_bytes(model.config, positions, dtype, batch) > free:
@@ -48,9 +48,9 @@ def new_cache(
         return cache
 
 
-def _too_long(model: HiggsModel, positions: int, dtype: torch.dtype, free: int | None) -> SettingError:
+def _too_long(model: HiggsModel, positions: int, dtype: torch.dtype, free: int | None) -> MemoryShortError:
     needed = working_bytes(model.config, positions, dtype)
-    return SettingError(
+    return MemoryShortError(
         "There is no memory for so long a take.",
         expected=f"{needed / GB:.1f} GB on {model.device} for {positions} positions",
         got="less" if free is None else f"{free / GB:.1f} GB free",

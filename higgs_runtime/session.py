@@ -21,7 +21,7 @@ from .config import ModelConfig
 from .decode_state import Take
 from .devices import can_capture, is_out_of_memory, poll_steps, prefill_chunk
 from .diagnosis import out_of_range
-from .errors import PromptError, SettingError
+from .errors import MemoryShortError, PromptError, SettingError
 from .kv_cache import KVCache
 from .memory import new_cache
 from .model import HiggsModel, Routing
@@ -89,9 +89,19 @@ class Session:
     ) -> list[Generation]:
         """As `higgs_runtime.generate`; positions that an earlier call has read are not read again."""
         jobs = self._jobs(prompts, sampling)
-        for job, frames in self._run(jobs, should_stop or (lambda: False)):
-            if on_frames is not None:
-                on_frames(job.index, frames)
+        try:
+            for job, frames in self._run(jobs, should_stop or (lambda: False)):
+                if on_frames is not None:
+                    on_frames(job.index, frames)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            takes = {job.index: self._finished(job) for job in jobs if not job.take.steps_left}
+            raise MemoryShortError(
+                "There is no memory to go on.", expected=f"room on {self.model.device} for {len(jobs)} prompts",
+                got=f"{len(takes)} of them spoken", remedy="Use shorter references or a smaller maximum length, load "
+                "the model in a smaller dtype, or close what else uses the device.", takes=takes,
+            ) from error
         return [self._finished(job) for job in jobs]
 
     @torch.no_grad()
@@ -237,7 +247,10 @@ class Session:
         """Have a row know as much of a prompt's beginning as any row does: how many positions."""
         shared = [common_start(known, keys) for known in self._known]
         best = max(range(len(shared)), key=lambda one: (shared[one], one == row))
-        if best != row:
+        if best >= len(self._speaking) and row >= len(self._speaking):  # nobody needs it there
+            cache.swap(best, row)
+            self._known[best], self._known[row] = self._known[row], self._known[best]
+        elif best != row:
             cache.copy(best, row, shared[row], shared[best])
         return shared[best]
 

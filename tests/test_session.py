@@ -8,7 +8,7 @@ import pytest
 import torch
 from helpers_checkpoint import make_lm_checkpoint, random_codes
 
-from higgs_runtime import Message, PromptError, Sampling, Session, SettingError, build_prompt, generate, load_model, stream
+from higgs_runtime import Message, MemoryShortError, PromptError, Sampling, Session, SettingError, build_prompt, generate, load_model, stream
 from higgs_runtime import memory as memory_module
 from higgs_runtime import session as session_module
 from higgs_runtime.rows import Rows
@@ -16,7 +16,7 @@ from higgs_runtime.rows import Rows
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    return load_model(make_lm_checkpoint(tmp_path_factory.mktemp("lm"), stream_end=0.9))
+    return load_model(make_lm_checkpoint(tmp_path_factory.mktemp("lm"), stream_end=1.0))
 
 
 TEXTS = ("One.", "Two two.", "A third, somewhat longer line.", "Four!", "The fifth of them", "Six", "Seven.", "At last.")
@@ -233,7 +233,7 @@ def test_fewer_rows_where_memory_is_short(model, alone, monkeypatch):
 
 def test_no_room_for_one_row_is_an_error_before_it_is_taken(model, monkeypatch):
     monkeypatch.setattr(memory_module, "free_bytes", lambda device: 1000)
-    with pytest.raises(SettingError, match="no memory for so long a take.*smaller maximum length"):
+    with pytest.raises(MemoryShortError, match="no memory for so long a take.*smaller maximum length"):
         generate(model, lines(model), Sampling(max_frames=100))
 
 
@@ -266,17 +266,20 @@ def test_out_of_memory_in_admission_leaves_those_who_speak_alone(model, alone, m
     assert failed == [2]
 
 
-def test_out_of_memory_with_nobody_speaking_is_an_error_that_keeps_the_takes(model, monkeypatch):
-    calls = []
+def test_out_of_memory_with_nobody_speaking_is_an_error_that_keeps_the_takes(model, alone, monkeypatch):
+    prefill, calls = session_module.prefill, []
 
-    def never(model, prompt, cache, row, should_stop):
-        calls.append(row)
-        raise torch.OutOfMemoryError("out of memory")
+    def short(*args):
+        calls.append(1)
+        if len(calls) > 3:
+            raise torch.OutOfMemoryError("out of memory")
+        prefill(*args)
 
-    monkeypatch.setattr(session_module, "prefill", never)
-    with pytest.raises(SettingError, match="no memory"):
-        generate(model, lines(model), settings())
-    assert calls == [0]
+    monkeypatch.setattr(session_module, "prefill", short)
+    with pytest.raises(MemoryShortError, match="3 of them spoken") as caught:
+        generate(model, lines(model), settings(), batch=1)
+    assert sorted(caught.value.takes) == [0, 1, 2]
+    assert all(same(take, alone[n]) for n, take in caught.value.takes.items())
 
 
 # ---- one body ------------------------------------------------------------------------------------------------------
