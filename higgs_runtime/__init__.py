@@ -21,6 +21,7 @@ _HOMES = {
     "model": ("HiggsModel",),
     "mix": ("Loudness", "Track", "level_loudness", "measure_loudness", "mix"),
     "weights": ("load_model",),
+    "memory": ("weights_bytes", "working_bytes"),
     "session": ("Session",),
     "generate": ("generate", "stream"),
     "catalog": ("Checkpoint", "default_pair", "embedded_voices", "find_checkpoints", "model_roots"),

@@ -76,12 +76,18 @@ class CheckpointTensors(Mapping[str, torch.Tensor]):
     def __init__(self, source: Path, files: Iterable[Path]):
         self.source = source
         self._owner: dict[str, object] = {}
+        self._file: dict[str, Path] = {}
         for file in files:
             opened = _open_safetensors(file)
             self._owner.update(dict.fromkeys(opened.keys(), opened))
+            self._file.update(dict.fromkeys(opened.keys(), file))
 
     def __getitem__(self, name: str) -> torch.Tensor:
         return self._owner[name].get_tensor(name)
+
+    def once(self, name: str) -> torch.Tensor:
+        """A tensor in a mapping of its own, which ends with it: what is copied from it does not stay in memory."""
+        return _open_safetensors(self._file[name]).get_tensor(name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._owner)
@@ -122,11 +128,13 @@ def assign_strict(
     keep: Iterable[str] = (),
     ignore: Iterable[str] = (),
     rename: Callable[[str], str] | None = None,
+    convert: Callable[[str, nn.Module], nn.Module] | None = None,
     what: str = "checkpoint",
 ) -> None:
     """Puts every tensor in its place in a module (built on the meta device), one at a time, all or an error.
 
     A tensor is converted only where device or dtype differ; otherwise the memory-mapped one itself is assigned.
+    Matrices that the module packs are copied below each other.
 
     Args:
         module: its parameters and persistent buffers are replaced; parameters no longer require gradients.
@@ -135,6 +143,8 @@ def assign_strict(
         keep: shell-style patterns of module names that keep what the file holds, whatever dtype says.
         ignore: shell-style patterns of checkpoint names that may be there and are not used ("decoder_semantic.*").
         rename: checkpoint name -> module name.
+        convert: (name, submodule with its weights) -> what takes its place, perhaps itself; called for each submodule
+            as soon as it is complete, so that no more than one is there in both forms.
         what: noun for messages ("Higgs codec in /models/x").
 
     Raises:
@@ -148,11 +158,18 @@ def assign_strict(
     wanted = {name: shape for parts in slots.values() for name, shape in parts.items()}
     _check_names(source, wanted, what)
     _check_shapes(source, wanted, tensors, what)
-    owners = dict(module.named_modules())
-    for name, parts in slots.items():
-        kept = any(fnmatchcase(name, pattern) for pattern in keep)
-        found = [tensors[source[part]] for part in parts]
-        _assign(owners, name, _joined(found, device, None if kept else dtype))
+    by_owner: dict[str, list[str]] = {}
+    for name in slots:
+        by_owner.setdefault(name.rpartition(".")[0], []).append(name)
+    for owner_name, names in by_owner.items():
+        owner = module.get_submodule(owner_name)
+        for name in names:
+            kept = any(fnmatchcase(name, pattern) for pattern in keep)
+            sources = [source[part] for part in slots[name]]
+            _assign(owner, name, _joined(tensors, sources, device, None if kept else dtype))
+        if convert is not None and owner_name:
+            parent, _, leaf = owner_name.rpartition(".")
+            setattr(module.get_submodule(parent), leaf, convert(owner_name, owner))
 
 
 def _parts(module: nn.Module, name: str, slot: torch.Tensor) -> dict[str, torch.Size]:
@@ -168,24 +185,28 @@ def _parts(module: nn.Module, name: str, slot: torch.Tensor) -> dict[str, torch.
     return {f"{beside}.{part}.{leaf}": torch.Size((rows, *slot.shape[1:])) for part, rows in packed.items()}
 
 
-def _assign(owners: Mapping[str, nn.Module], name: str, tensor: torch.Tensor) -> None:
-    owner_name, _, leaf = name.rpartition(".")
-    owner = owners[owner_name]
+def _assign(owner: nn.Module, name: str, tensor: torch.Tensor) -> None:
+    leaf = name.rpartition(".")[2]
     if leaf in owner._parameters:
         owner._parameters[leaf] = nn.Parameter(tensor, requires_grad=False)
     else:
         owner._buffers[leaf] = tensor
 
 
-def _joined(tensors: list[torch.Tensor], device: torch.device | str, dtype: torch.dtype | None) -> torch.Tensor:
-    """One tensor as it is if it fits, else in its new place; several below each other, copied once."""
-    dtype = dtype if tensors[0].is_floating_point() and dtype else tensors[0].dtype
-    if len(tensors) == 1:
-        return tensors[0].to(device=device, dtype=dtype)
-    rows = [len(tensor) for tensor in tensors]
-    joined = torch.empty((sum(rows), *tensors[0].shape[1:]), device=device, dtype=dtype)
-    for place, tensor in zip(joined.split(rows), tensors, strict=True):
-        place.copy_(tensor)
+def _joined(
+    tensors: Mapping[str, torch.Tensor], names: list[str], device: torch.device | str, dtype: torch.dtype | None
+) -> torch.Tensor:
+    """One tensor as it is if it fits, else a copy in its new form; several below each other."""
+    found = [tensors[name] for name in names]
+    dtype = dtype if found[0].is_floating_point() and dtype else found[0].dtype
+    if len(found) == 1 and found[0].dtype == dtype and found[0].device == torch.device(device):
+        return found[0]
+    rows = [len(tensor) for tensor in found] if len(found) > 1 else []
+    joined = torch.empty((sum(rows), *found[0].shape[1:]) if rows else found[0].shape, device=device, dtype=dtype)
+    del found
+    once = getattr(tensors, "once", tensors.__getitem__)
+    for place, name in zip(joined.split(rows) if rows else [joined], names, strict=True):
+        place.copy_(once(name))
     return joined
 
 

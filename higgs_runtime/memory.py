@@ -8,7 +8,9 @@ from .config import ModelConfig
 from .devices import free_bytes, is_out_of_memory
 from .errors import MemoryShortError
 from .kv_cache import KVCache
+from .linear import Linear
 from .model import HiggsModel
+from .quantized import bytes_per_weight
 
 BESIDE = 0.25  # of keys and values: what is computed beside them
 GB = 1e9
@@ -18,6 +20,15 @@ def working_bytes(config: ModelConfig, positions: float, dtype: torch.dtype, row
     """About what it takes to generate beside the weights: keys and values of so many positions in each row, and a
     quarter of that for what is computed."""
     return int((1 + BESIDE) * rows * positions * KVCache.bytes_per_position(config, dtype))
+
+
+def weights_bytes(config: ModelConfig, dtype: torch.dtype, quantization: str | None = None) -> int:
+    """What a model of this shape takes in memory when it is loaded."""
+    with torch.device("meta"):
+        model = HiggsModel(config)
+    quantized = sum(part.weight.numel() for part in model.layers.modules() if isinstance(part, Linear))
+    rest = sum(weight.numel() for weight in model.parameters()) - quantized
+    return int(rest * dtype.itemsize + quantized * bytes_per_weight(quantization, dtype))
 
 
 def new_cache(

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from .checkpoint_files import assign_strict, check_model_type, checkpoint_tensors, read_config
 from .config import ModelConfig, parse_native_v2
-from .errors import SettingError
+from .linear import Linear
 from .model import HiggsModel
+from .quantized import KINDS, check_quantization
 from .tokenizer import ChatTokenizer
 
 
@@ -64,20 +66,19 @@ def load_model(
 ) -> HiggsModel:
     """Load a language model from a checkpoint folder; the layout is detected from its config.json.
 
-    Weights are memory-mapped and become the parameters themselves; they are converted one tensor at a time where
-    device or dtype differ from the files.
+    What is taken as it is stays mapped to the files; matrices that are packed, and tensors in another dtype or on
+    another device, are copied one at a time.
 
     Args:
         path: folder with config.json, tokenizer.json and safetensors files.
-        quantization: None; the weights stay in `dtype`.
+        dtype: of the weights, or of what remains in floating point.
+        quantization: None, "int8" or "int4": weight-only, of the matrices in the layers (see quantized.py).
 
     Raises:
         CheckpointError: files missing, broken or of another kind; tensors unknown, missing or wrongly shaped (named).
-        SettingError: a quantization that is not available.
+        SettingError: there is no such quantization.
     """
-    if quantization is not None:
-        raise SettingError("Quantized loading is not available yet.", expected="None", got=repr(quantization),
-                           remedy="Leave quantization empty and choose bfloat16 to halve the memory.")
+    check_quantization(quantization)
     path = Path(path)
     raw = read_config(path)
     check_model_type(raw, LAYOUTS, path)
@@ -88,9 +89,18 @@ def load_model(
         model = HiggsModel(config)
     assign_strict(
         model, checkpoint_tensors(path), device=device, dtype=dtype, ignore=layout.ignore, rename=layout.rename,
-        what=f"language model {path.name}",
+        convert=_quantizer(quantization) if quantization else None, what=f"language model {path.name}",
     )
     model.codebook_offsets = model.codebook_offsets.to(device)
     model.inverse_frequencies = model.inverse_frequencies.to(device)
     model.tokenizer = tokenizer
     return model.eval()
+
+
+def _quantizer(quantization: str) -> Callable[[str, nn.Module], nn.Module]:
+    kind = KINDS[quantization]
+
+    def convert(name: str, module: nn.Module) -> nn.Module:
+        return kind(module.weight, module.bias) if isinstance(module, Linear) and name.startswith("layers.") else module
+
+    return convert

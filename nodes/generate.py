@@ -33,10 +33,14 @@ class HiggsGenerate(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, prompt, seed, max_seconds, **sampling) -> io.NodeOutput:
-        from ..higgs_runtime import Sampling, build_prompt, generate
+        from ..higgs_runtime import Sampling, build_prompt, generate, working_bytes
+
+        laid_out = None
 
         def cache_bytes(lm):
-            return working_bytes(lm, len(build_prompt(prompt, lm.tokenizer)) + max_seconds * lm.config.frame_rate)
+            nonlocal laid_out
+            laid_out = build_prompt(prompt, lm.tokenizer)
+            return working_bytes(lm.config, len(laid_out) + max_seconds * lm.config.frame_rate, lm.dtype)
 
         with bridge.open_model(model, cache_bytes) as lm:
             max_frames = math.ceil(max_seconds * lm.config.frame_rate)
@@ -48,19 +52,11 @@ class HiggsGenerate(io.ComfyNode):
                 done += frames.shape[1]
                 progress.update(done)
 
-            laid_out = build_prompt(prompt, lm.tokenizer)
             bridge.show_warnings(laid_out.warnings)
             [spoken] = generate(lm, [laid_out], settings, on_frames=on_frames, should_stop=bridge.cancelled)
         bridge.raise_if_cancelled()
         progress.finish()
         return io.NodeOutput(spoken.codes, report(spoken, laid_out.warnings))
-
-
-def working_bytes(lm, positions: float) -> int:
-    """Keys and values of so many positions, and a quarter of that for what is computed beside them."""
-    shape = lm.config
-    per_position = 2 * shape.num_layers * shape.num_kv_heads * shape.head_dim * lm.dtype.itemsize
-    return math.ceil(1.25 * per_position * positions)
 
 
 def sampling_inputs() -> list[io.Input]:

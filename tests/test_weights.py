@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -33,8 +35,8 @@ def rewrite(folder, change):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_weights_are_mapped_not_copied(lm_folder):
-    """The parameters lie in the mapped file: changing the dtype is what makes a copy."""
+def test_weights_that_fit_are_mapped_not_copied(lm_folder):
+    """They lie in the file: another dtype makes a copy, and so does packing several matrices into one."""
     model = load_model(lm_folder)
     file = str(lm_folder / "model.safetensors")
     ranges = []
@@ -43,8 +45,11 @@ def test_weights_are_mapped_not_copied(lm_folder):
             if line.rstrip().endswith(file):
                 ranges.append(tuple(int(part, 16) for part in line.split()[0].split("-")))
     assert ranges
-    for name, parameter in model.named_parameters():
-        assert any(low <= parameter.data_ptr() < high for low, high in ranges), name
+    mapped = {name for name, parameter in model.named_parameters()
+              if any(low <= parameter.data_ptr() < high for low, high in ranges)}
+    assert {name for name, _ in model.named_parameters()} - mapped == {
+        name for name, _ in model.named_parameters() if "qkv" in name or "gate_up" in name
+    }
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
@@ -76,6 +81,7 @@ def test_a_text_head_is_ignored(copy):
 
 
 def test_shards(copy):
+    single = dict(load_model(copy).named_parameters())
     tensors = load_file(copy / "model.safetensors")
     names = sorted(tensors)
     halves = {"a.safetensors": names[::2], "b.safetensors": names[1::2]}
@@ -84,8 +90,8 @@ def test_shards(copy):
     weight_map = {name: file for file, part in halves.items() for name in part}
     (copy / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
     (copy / "model.safetensors").unlink()
-    whole = {name: p.clone() for name, p in load_model(copy).named_parameters()}
-    assert len(whole) == len(names)
+    whole = dict(load_model(copy).named_parameters())
+    assert whole.keys() == single.keys() and all(torch.equal(whole[name], single[name]) for name in single)
     (copy / "b.safetensors").unlink()
     with pytest.raises(CheckpointError, match="b.safetensors"):
         load_model(copy)
@@ -145,6 +151,54 @@ def test_older_rope_fields_mean_the_same(copy):
     assert load_model(copy).config == new
 
 
-def test_quantization_is_refused_until_it_exists(copy):
-    with pytest.raises(SettingError, match="int8"):
-        load_model(copy, quantization="int8")
+def test_an_unknown_quantization_is_refused(copy):
+    with pytest.raises(SettingError, match="'int8' or 'int4'"):
+        load_model(copy, quantization="int3")
+
+
+def test_packed_matrices_are_those_of_the_file_below_each_other(lm_folder):
+    tensors, model = load_file(lm_folder / "model.safetensors"), load_model(lm_folder)
+    prefix = "model.layers.0."
+    wanted = [tensors[f"{prefix}self_attn.{part}_proj.weight"] for part in "qkv"]
+    assert torch.equal(model.layers[0].attention.qkv.weight, torch.cat(wanted))
+    wanted = [tensors[f"{prefix}audio_mlp.{part}_proj.weight"] for part in ("gate", "up")]
+    assert torch.equal(model.layers[0].audio.ffn.gate_up.weight, torch.cat(wanted))
+
+
+def test_a_missing_part_of_a_packed_matrix_is_named(copy):
+    rewrite(copy, lambda t: t.pop("model.layers.0.self_attn.k_proj.weight"))
+    with pytest.raises(CheckpointError, match=r"layers\.0\.attention\.k\.weight"):
+        load_model(copy)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("dtype, quantization", [("float32", None), ("bfloat16", None), ("bfloat16", "int8")])
+def test_loading_takes_little_more_than_the_model(tmp_path, dtype, quantization):
+    """The peak of a process that loads, above what it had before; file pages that stay mapped count."""
+    folder = make_lm_checkpoint(tmp_path, hidden_size=768, intermediate_size=3072, num_hidden_layers=6,
+                                num_attention_heads=12, num_key_value_heads=4, head_dim=64, dtype="bfloat16")
+    program = (
+        "import resource, sys, torch\n"
+        "from higgs_runtime.memory import weights_bytes\n"
+        "from higgs_runtime.weights import load_model\n"
+        "from higgs_runtime.config import parse_native_v2\n"
+        "from higgs_runtime.checkpoint_files import read_config\n"
+        "from higgs_runtime.model_cache import model_bytes\n"
+        "from higgs_runtime.model import HiggsModel\n"
+        "from higgs_runtime.quantized import Int8Linear\n"
+        "import transformers, tokenizers, safetensors.torch\n"
+        "folder, dtype, quantization = sys.argv[1], getattr(torch, sys.argv[2]), sys.argv[3] or None\n"
+        "from higgs_runtime.tokenizer import ChatTokenizer\n"
+        "config = parse_native_v2(read_config(folder))\n"
+        "kept = ChatTokenizer(folder, config)\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024\n"
+        "before = peak()\n"
+        "model = load_model(folder, dtype=dtype, quantization=quantization)\n"
+        "model.audio_head.weight.sum(), model.text_embedding.weight.sum()\n"
+        "print(peak() - before, model_bytes(model), weights_bytes(config, dtype, quantization))\n"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", program, str(folder), dtype, quantization or ""]
+    done = subprocess.run(command, cwd=Path(__file__).parent.parent, capture_output=True, text=True, check=True)
+    rise, size, estimate = map(int, done.stdout.split())
+    assert abs(estimate / size - 1) < 0.01
+    assert rise < 1.15 * size + 30e6, "tokenizer and libraries are loaded a second time: some MB"

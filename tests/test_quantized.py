@@ -1,0 +1,80 @@
+"""Weights in 8 and 4 bits: how far they are off, what they take, and that the model still speaks."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from helpers_checkpoint import make_lm_checkpoint, random_codes
+
+from higgs_runtime import Message, Sampling, build_prompt, generate, load_model
+from higgs_runtime import quantized as quantized_module
+from higgs_runtime.model_cache import model_bytes
+from higgs_runtime.quantized import KINDS, Int4Linear, Int8Linear
+
+WORST = {"int8": 0.008, "int4": 0.12}  # root mean square of the error, relative to that of the result
+
+
+@pytest.fixture(autouse=True, params=["kernel", "plain"])
+def kernel(request, monkeypatch):
+    """torch's own kernel where it has one, and the plain way."""
+    if request.param == "plain":
+        monkeypatch.setattr(quantized_module, "_has_int8_kernel", lambda device: False)
+
+
+def random_weight(rows=96, features=192, seed=0):
+    return torch.randn((rows, features), generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("shape", [(1,), (5,), (2, 3)])
+def test_the_product_is_near(name, shape):
+    weight, bias = random_weight(), torch.randn(96)
+    x = torch.randn((*shape, 192), generator=torch.Generator().manual_seed(1))
+    layer, residual = KINDS[name](weight, bias), torch.ones(*shape, 96)
+    exact = torch.nn.functional.linear(x, weight, bias)
+    error = (layer(x) - exact).square().mean().sqrt() / exact.square().mean().sqrt()
+    assert layer(x).shape == exact.shape and error < WORST[name]
+    assert torch.allclose(layer.add_to(residual, x), layer(x) + 1, atol=1e-5)
+
+
+def test_8_bits_are_the_nearest_of_255_steps():
+    weight = random_weight()
+    layer = Int8Linear(weight, None)
+    back = layer.weight * layer.scale[:, None]
+    assert ((back - weight).abs() <= layer.scale[:, None] * 0.501).all()
+    assert layer.weight.dtype == torch.int8
+
+
+def test_4_bits_are_the_nearest_of_16_steps_in_each_group():
+    """Made by hand: 64 numbers on the grid come back as they are, also where the largest is negative or all are 0."""
+    for reach in (-8.0, 8.0):
+        grid = torch.arange(-7, 9).repeat(4) * (reach / 8.0)
+        weight = torch.stack((grid * 0.5, torch.zeros(64), grid))
+        layer = Int4Linear(weight, None)
+        assert layer.weight.shape == (3, 32) and layer.weight.dtype == torch.uint8
+        assert torch.allclose(layer(torch.eye(64)).T, weight)
+
+
+def test_zero_rows_and_odd_group_sizes():
+    for kind in KINDS.values():
+        weight = torch.cat((torch.zeros(1, 72), random_weight(3, 72)))
+        out = kind(weight, None)(torch.ones(1, 72))
+        assert out[0, 0] == 0 and out.isfinite().all()
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_quantized_model_is_smaller_and_near(tmp_path, name, dtype):
+    folder = make_lm_checkpoint(tmp_path, hidden_size=128, num_hidden_layers=3, intermediate_size=256,
+                                initializer_range=0.05, stream_end=0)
+    full, small = load_model(folder, dtype=dtype), load_model(folder, dtype=dtype, quantization=name)
+    messages = [Message("system", "Speak."), Message("user", "Reference."), Message("assistant", random_codes(30))]
+    prompt = build_prompt([*messages, Message("user", "And now?")], full.tokenizer)
+    a, b = full.logits(prompt), small.logits(prompt)
+    assert (a - b).square().mean() < {"int8": 0.01, "int4": 0.15}[name] * a.square().mean()
+    layers = model_bytes(full.layers) / model_bytes(small.layers)
+    assert layers > {"int8": 0.95, "int4": 1.7}[name] * dtype.itemsize
+    assert small.audio_head.weight.dtype == small.text_embedding.weight.dtype == dtype
+    takes = [generate(small, [prompt] * count, Sampling(temperature=0.8, max_frames=20)) for count in (1, 3)]
+    assert all(torch.equal(take.codes.ids, takes[0][0].codes.ids) for take in takes[1])
+    assert takes[0][0].frames == 20
