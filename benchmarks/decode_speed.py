@@ -1,39 +1,32 @@
 """Frames per second of one sampled stream: this runtime and transformers' `generate`, in turn, on the same files.
 
-    python dev.py bench decode_speed [--frames 100] [--rounds 5] [--device cuda --dtype bfloat16]
+    python dev.py bench decode_speed -- --sizes tiny small v2-width [--frames 100] [--rounds 5] [--device cuda]
 
-Prints a table and one JSON line. The ratio is taken within each round, so a machine that changes speed between
-rounds does not change it; medians are quoted.
+Also how fast the weights on a frame's path are read, beside how fast this machine reads memory at all.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
-import sys
-import tempfile
-import time
-from pathlib import Path
 
 import torch
+from _common import (
+    SIZES,
+    in_turn,
+    load_model,
+    model_folder,
+    prompts,
+    ratios,
+    reference_model,
+    reference_rows,
+    spread,
+    write,
+    write_json,
+)
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tools")]
-
-from helpers_checkpoint import llama_tokenizer, random_codes  # noqa: E402
-from make_random_checkpoint import make_language_model  # noqa: E402
-
-from higgs_runtime import Message, Sampling, build_prompt, generate, load_model  # noqa: E402
-
-SIZES = {
-    "tiny": {"hidden_size": 256, "intermediate_size": 704, "num_hidden_layers": 4, "num_attention_heads": 8,
-             "num_key_value_heads": 4, "head_dim": 32},
-    "small": {"hidden_size": 512, "intermediate_size": 1408, "num_hidden_layers": 8, "num_attention_heads": 8,
-              "num_key_value_heads": 4, "head_dim": 64},
-    "v2-width": {"hidden_size": 3072, "intermediate_size": 8192, "num_hidden_layers": 4, "num_attention_heads": 24,
-                 "num_key_value_heads": 8, "head_dim": 128},
-}
+from higgs_runtime import Sampling, generate
+from higgs_runtime.linear import Linear
 
 
 def main() -> None:
@@ -44,51 +37,50 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16", "float16"))
     args = parser.parse_args()
-    rows = {size: measure(size, args) for size in args.sizes}
-    write(f"{'size':<10}{'ours f/s':>10}{'transformers f/s':>18}{'ratio':>8}{'min':>8}{'max':>8}\n")
-    for size, (ours, theirs) in rows.items():
-        ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
-        write(f"{size:<10}{statistics.median(ours):>10.1f}{statistics.median(theirs):>18.1f}"
-              f"{statistics.median(ratios):>8.2f}{min(ratios):>8.2f}{max(ratios):>8.2f}\n")
-    write(json.dumps({"benchmark": "decode_speed", **vars(args), "frames_per_second": rows}) + "\n")
+    write(f"{'size':<10}{'ours f/s':>10}{'transformers f/s':>18}   {'times as fast':<24}"
+          f"{'GB/s of weights':>16}{'GB/s of memory':>16}{'share':>7}")
+    found = {}
+    for size in args.sizes:
+        rows = found[size] = measure(size, args)
+        ours, theirs, read = (statistics.median(rows[name]) for name in ("ours", "transformers", "read_gb"))
+        weights, times = ours * rows["path_gb"], ratios(rows["ours"], rows["transformers"])
+        write(f"{size:<10}{ours:>10.1f}{theirs:>18.1f}   {spread(times):<24}"
+              f"{weights:>16.1f}{read:>16.1f}{weights / read:>7.2f}")
+    write_json(benchmark="decode_speed", **vars(args), found=found)
 
 
-def measure(size: str, args: argparse.Namespace) -> tuple[list[float], list[float]]:
-    """Frames per second of each round, ours and transformers'."""
-    from transformers import HiggsAudioV2ForConditionalGeneration
-
+def measure(size: str, args: argparse.Namespace) -> dict:
+    """Frames per second of each round, ours and transformers'; GB that a frame reads, and GB/s of reading memory."""
     dtype = getattr(torch, args.dtype)
-    with tempfile.TemporaryDirectory() as folder:
-        make_language_model(Path(folder), llama_tokenizer(), dtype=args.dtype, stream_end=0, **SIZES[size])
-        ours = load_model(folder, device=args.device, dtype=dtype)
-        theirs = HiggsAudioV2ForConditionalGeneration.from_pretrained(folder, dtype=dtype).to(args.device).eval()
-        messages = [Message("system", "Speak."), Message("user", "Words."), Message("assistant", random_codes(75))]
-        prompt = build_prompt([*messages, Message("user", "What shall be said, in some words.")], ours.tokenizer)
-        results = [round_of(ours, theirs, prompt, args, seed) for seed in range(-1, args.rounds)][1:]  # one to warm up
-    return [a for a, _ in results], [b for _, b in results]
-
-
-def round_of(ours, theirs, prompt, args: argparse.Namespace, seed: int) -> tuple[float, float]:
-    sampling = Sampling(temperature=0.7, max_frames=args.frames, seed=max(seed, 0))
-    started = time.perf_counter()
-    rows = len(generate(ours, [prompt], sampling)[0].rows)
-    middle = time.perf_counter()
-    inputs = {
-        "input_ids": prompt.token_ids[None],
-        "attention_mask": torch.ones(1, len(prompt), dtype=torch.long),
-        "audio_input_ids": prompt.audio_rows[None],
-        "audio_input_ids_mask": torch.ones(1, len(prompt.audio_rows), dtype=torch.bool),
+    with model_folder(size, args.dtype) as folder:
+        ours, theirs = load_model(folder, device=args.device, dtype=dtype), reference_model(folder, dtype, args.device)
+        [prompt] = prompts(ours.tokenizer, ["What shall be said, in some words."])
+        path = path_bytes(ours)
+        block = torch.zeros(max(path // 4, 2**28 // 4), device=args.device)  # larger than any cache
+        rows = args.frames + ours.config.num_codebooks
+        seconds = in_turn(
+            args.rounds,
+            lambda seed: generate(ours, [prompt], Sampling(temperature=0.7, max_frames=args.frames, seed=seed)),
+            lambda seed: reference_rows(theirs, prompt, rows, args.device),
+            lambda seed: read(block),
+        )
+    return {
+        "ours": [rows / one for one in seconds[0]], "transformers": [rows / one for one in seconds[1]],
+        "read_gb": [3 * block.nbytes / 1e9 / one for one in seconds[2]], "path_gb": path / 1e9,
     }
-    their_rows = theirs.generate(
-        **{name: tensor.to(args.device) for name, tensor in inputs.items()}, do_sample=True, temperature=0.7, top_k=50,
-        top_p=0.95, max_new_tokens=rows,
-    ).shape[1] - len(prompt.audio_rows)
-    ended = time.perf_counter()
-    return rows / (middle - started), their_rows / (ended - middle)
 
 
-def write(text: str) -> None:
-    sys.stdout.write(text)
+def path_bytes(model) -> int:
+    """Bytes of the matrices that a frame goes through."""
+    layers = [(name, part) for name, part in model.layers.named_modules() if isinstance(part, Linear)]
+    return sum(part.weight.nbytes for name, part in layers if ".text." not in name) + model.audio_head.weight.nbytes
+
+
+def read(block: torch.Tensor) -> float:
+    """Read a block of memory three times."""
+    for _ in range(3):
+        total = block.sum()
+    return float(total)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ from types import ModuleType
 
 _HOMES = {
     "errors": (
-        "AudioError", "CheckpointError", "HiggsError", "HiggsWarning", "MemoryShortError", "MissingExtraError", "NumericError",
-        "PromptError", "ScriptError", "SettingError",
+        "AudioError", "CheckpointError", "HiggsError", "HiggsWarning", "MemoryShortError", "MissingExtraError",
+        "NumericError", "PromptError", "ScriptError", "SettingError",
     ),
     "vocabulary": ("unknown_words",),
     "types": ("Codes", "Generation", "Prompt", "Sampling", "Voice"),
@@ -26,7 +26,7 @@ _HOMES = {
     "generate": ("generate", "stream"),
     "catalog": ("Checkpoint", "default_pair", "embedded_voices", "find_checkpoints", "model_roots"),
     "model_cache": ("ModelCache", "ModelKey", "shared_cache"),
-    "pipeline": ("speak",),
+    "pipeline": ("speak", "speak_stream"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

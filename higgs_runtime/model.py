@@ -58,7 +58,7 @@ class RMSNorm(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """SwiGLU (Shazeer 2020), added to its residual: [N, H] → [N, H]."""
+    """SwiGLU (Shazeer 2020), added to a residual: [N, H] → [N, H]."""
 
     def __init__(self, config: ModelConfig):
         super().__init__()
@@ -72,7 +72,7 @@ class FeedForward(nn.Module):
 
 
 class Attention(nn.Module):
-    """Causal self-attention with grouped key/value heads (Ainslie et al. 2023), added to its residual: [N, H] → [N, H]."""
+    """Causal self-attention with grouped key/value heads (Ainslie et al. 2023), added to a residual: [N, H] → [N, H]."""
 
     def __init__(self, config: ModelConfig, layer: int):
         super().__init__()
@@ -157,7 +157,7 @@ class HiggsModel(nn.Module):
         return self.audio_head.weight.dtype
 
     def new_cache(self, capacity: int, batch: int = 1, dtype: torch.dtype | None = None) -> KVCache:
-        """An empty cache for `batch` rows of at most `capacity` positions, in the model's dtype unless told otherwise."""
+        """An empty cache for `batch` rows of at most `capacity` positions; None: in the model's dtype."""
         rope = rope_table(torch.arange(capacity, device=self.device), self.inverse_frequencies, self.dtype)
         return KVCache(self.config, capacity, rope, batch=batch, device=self.device, dtype=dtype or self.dtype)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from itertools import chain, repeat
 from pathlib import Path
 
 import torch
@@ -14,13 +16,16 @@ from .catalog import default_pair, find_checkpoints, model_roots
 from .codec import Codec, load_codec
 from .devices import pick_device, pick_dtype
 from .errors import AudioError, CheckpointError, HiggsWarning, SettingError
-from .generate import generate
+from .generate import generate, stream
 from .model import HiggsModel
 from .model_cache import ModelKey, shared_cache
 from .prompt import DEFAULT_SYSTEM, build_prompt, conversation
 from .session import OnFrames, ShouldStop
-from .types import Sampling, Voice
+from .types import Codes, Prompt, Sampling, Voice
 from .weights import load_model
+
+FIRST_FRAMES = (12, 12)  # of the first pieces of a stream: the codec looks 10 frames ahead
+LATER_FRAMES = 25
 
 
 def speak(
@@ -59,6 +64,73 @@ def speak(
         AudioError: there is no sound, because the model ended at once or the call was stopped before the first frame.
         HiggsError: whatever cannot be loaded, read or spoken, with what to do about it.
     """
+    with _prepared(text, voice, model, codec, transcript, scene, system, device, dtype) as (lm, tokenizer, prompt):
+        [spoken] = generate(lm, [prompt], sampling or Sampling(), on_frames=on_frames, should_stop=should_stop)
+        if spoken.frames == 0:
+            raise _silence(spoken.finish_reason)
+        clip = tokenizer.decode(spoken.codes)
+        return level_peak(clip, 0.0) if float(clip.samples.abs().max()) > 1 else clip
+
+
+def speak_stream(
+    text: str,
+    voice: Voice | AudioClip | str | Path | None = None,
+    *,
+    sampling: Sampling | None = None,
+    should_stop: ShouldStop | None = None,
+    **chosen,
+) -> Iterator[AudioClip]:
+    """Speak a text and hand out the sound while it is made, in pieces of about a second, the first one shorter.
+
+    All pieces in a row are what the codec makes of the whole take; they are not brought down where they leave full
+    scale. Whoever stops reading ends it.
+
+    Args:
+        chosen: model, codec, transcript, scene, system, device and dtype, as in `speak`; so are warnings and errors.
+    """
+    with _prepared(text, voice, **chosen) as (lm, tokenizer, prompt):
+        frames = _grouped(stream(lm, prompt, sampling or Sampling(), should_stop=should_stop))
+        heard = False
+        for clip in tokenizer.decode_stream(frames):
+            heard = True
+            yield clip
+        if not heard:
+            raise _silence("cancelled" if should_stop and should_stop() else "stop")
+
+
+def _grouped(chunks: Iterable[Codes]) -> Iterator[Codes]:
+    """Chunks joined to at least so many frames as decode well at once: few at first, for an early sound."""
+    waiting: list[Codes] = []
+    sizes = chain(FIRST_FRAMES, repeat(LATER_FRAMES))
+    size = next(sizes)
+    for chunk in chunks:
+        waiting.append(chunk)
+        if sum(one.frames for one in waiting) >= size:
+            yield _joined(waiting)
+            waiting, size = [], next(sizes)
+    if waiting:
+        yield _joined(waiting)
+
+
+def _joined(chunks: list[Codes]) -> Codes:
+    return replace(chunks[0], ids=torch.cat([chunk.ids for chunk in chunks], dim=1))
+
+
+def _silence(reason: str) -> AudioError:
+    if reason == "cancelled":
+        return AudioError("It was stopped before the first sound.", remedy="Start it again to hear something.")
+    return AudioError(
+        "The model ended without a sound.", expected="at least one frame", got=f"'{reason}'",
+        remedy="Try another seed, or a reference clip with a matching transcript.",
+    )
+
+
+@contextmanager
+def _prepared(
+    text: str, voice, model=None, codec=None, transcript: str = "", scene: str = "", system: str = DEFAULT_SYSTEM,
+    device: str | None = None, dtype: torch.dtype | None = None,
+) -> Iterator[tuple[HiggsModel, Codec, Prompt]]:
+    """Model, codec and the prompt for them, as long as the with-block runs."""
     device = device or pick_device()
     dtype = dtype or pick_dtype(device)
     model, codec = _chosen(model, codec)
@@ -69,17 +141,8 @@ def speak(
         voices = [] if voice is None else [make_voice(voice, transcript, tokenizer)]
         prompt = build_prompt(conversation(text, voices, system=system, scene=scene), lm.tokenizer)
         for warning in prompt.warnings:
-            warnings.warn(warning, HiggsWarning, stacklevel=2)
-        [spoken] = generate(lm, [prompt], sampling or Sampling(), on_frames=on_frames, should_stop=should_stop)
-        if spoken.frames == 0 and spoken.finish_reason == "cancelled":
-            raise AudioError("It was stopped before the first sound.", remedy="Start it again to hear something.")
-        if spoken.frames == 0:
-            raise AudioError(
-                "The model ended without a sound.", expected="at least one frame", got=f"'{spoken.finish_reason}'",
-                remedy="Try another seed, or a reference clip with a matching transcript.",
-            )
-        clip = tokenizer.decode(spoken.codes)
-        return level_peak(clip, 0.0) if float(clip.samples.abs().max()) > 1 else clip
+            warnings.warn(warning, HiggsWarning, stacklevel=4)
+        yield lm, tokenizer, prompt
 
 
 def make_voice(source: Voice | AudioClip | str | Path, transcript: str, codec: Codec) -> Voice:

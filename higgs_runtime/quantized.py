@@ -25,7 +25,8 @@ class Int8Linear(nn.Module):
     def __init__(self, weight: Tensor, bias: Tensor | None):
         super().__init__()
         scale = weight.float().abs().amax(dim=1).clamp_(min=1e-12) / 127
-        self.register_buffer("weight", (weight / scale[:, None].to(weight.dtype)).round_().clamp_(-127, 127).to(torch.int8))
+        steps = (weight / scale[:, None].to(weight.dtype)).round_().clamp_(-127, 127)
+        self.register_buffer("weight", steps.to(torch.int8))
         self.register_buffer("scale", scale.to(weight.dtype))
         self.register_buffer("bias", bias)
 

@@ -107,7 +107,7 @@ class Session:
     @torch.no_grad()
     def stream(self, prompt: Prompt, sampling: Sampling, *, should_stop: ShouldStop | None = None) -> Iterator[Codes]:
         """Speak one prompt; yields its frames every few steps. Whoever stops reading ends it."""
-        for job, frames in self._run(self._jobs([prompt], sampling), should_stop or (lambda: False)):
+        for _, frames in self._run(self._jobs([prompt], sampling), should_stop or (lambda: False)):
             if frames.shape[1]:
                 yield self._codes(frames)
 

@@ -7,8 +7,6 @@ import subprocess
 import sys
 import weakref
 from dataclasses import replace
-from importlib import import_module
-from types import SimpleNamespace
 
 import pytest
 import torch

@@ -14,7 +14,11 @@ SIGNATURES = {
     "load_model": "path, *, device, dtype, quantization",
     "load_codec": "path, *, device, dtype",
     "build_prompt": "messages, tokenizer, *, encode, add_generation_prefix",
-    "generate": "model, prompts, sampling, *, on_frames, should_stop",
+    "generate": "model, prompts, sampling, *, on_frames, should_stop, batch",
+    "stream": "model, prompt, sampling, *, should_stop",
+    "speak_stream": "text, voice, *, sampling, should_stop, chosen",
+    "weights_bytes": "config, dtype, quantization",
+    "working_bytes": "config, positions, dtype, rows",
     "parse_script": "text",
     "chunk_text": "text, max_chars, language",
     "measure_loudness": "clip",
@@ -33,7 +37,8 @@ MEMBERS = {
     "Prompt": ("token_ids", "audio_rows", "warnings"),
     "HiggsModel": ("logits",),
     "Sampling": ("temperature", "top_k", "top_p", "seed", "ras_window", "ras_max_repeats", "max_frames"),
-    "Generation": ("codes", "finish_reason", "frames", "seconds"),
+    "Generation": ("codes", "finish_reason", "frames", "seconds", "prompt_positions", "reused_positions"),
+    "Session": ("generate", "stream"),
     "Script": ("turns", "warnings"),
     "Turn": ("speaker", "text", "pause_s", "settings", "line"),
     "Track": ("clip", "start_s", "gain_db", "pan", "fade_in_s", "fade_out_s"),
@@ -43,7 +48,7 @@ MEMBERS = {
 
 def shape(function):
     parameters = inspect.signature(function).parameters.values()
-    keywords = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    keywords = [p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.VAR_KEYWORD)]
     positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
     return ", ".join([*positional, *(["*", *keywords] if keywords else [])])
 

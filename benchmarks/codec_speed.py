@@ -1,0 +1,42 @@
+"""Decoding codes of the released shapes: this runtime and `HiggsAudioV2TokenizerModel.decode`, in turn.
+
+    python dev.py bench codec_speed -- [--seconds 60] [--rounds 5] [--device cuda]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+from pathlib import Path
+
+import torch
+from _common import in_turn, random_codes, ratios, spread, write, write_json
+from helpers_codec import RELEASED, make_codec_checkpoint
+
+from higgs_runtime import load_codec
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--device", default="cpu")
+    args = parser.parse_args()
+    from transformers import HiggsAudioV2TokenizerModel
+
+    with tempfile.TemporaryDirectory() as folder:
+        make_codec_checkpoint(Path(folder) / "codec", codebook_dim=64, **RELEASED)
+        ours = load_codec(Path(folder) / "codec", device=args.device)
+        theirs = HiggsAudioV2TokenizerModel.from_pretrained(Path(folder) / "codec").to(args.device).eval()
+        codes = random_codes(round(args.seconds * 25))
+        there = codes.ids[None].to(args.device)
+        with torch.no_grad():
+            mine, reference = in_turn(args.rounds, lambda _: ours.decode(codes), lambda _: theirs.decode(there))
+    write(f"{args.seconds:g} s of codes: transformers {statistics.median(reference):.2f} s, ours "
+          f"{statistics.median(mine):.2f} s; times as fast: {spread(ratios(reference, mine))}")
+    write_json(benchmark="codec_speed", **vars(args), ours=mine, transformers=reference)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""Peaks of memory: loading, decoding an hour, a script of 1,000 lines. Each in a process of its own.
+
+    python dev.py bench memory -- [--lines 1000]
+
+"Above" means above what the process held before; file pages that stay mapped count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import resource
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+from _common import load_model, make_language_model, prompts, random_codes, write, write_json
+from helpers_checkpoint import llama_tokenizer
+from helpers_codec import RELEASED, make_codec_checkpoint
+
+from higgs_runtime import Codes, Sampling, Session, load_codec
+from higgs_runtime.model_cache import model_bytes
+
+# About 1 GB in float32, half of it the vocabulary.
+GIGABYTE = {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 6, "num_attention_heads": 16,
+            "num_key_value_heads": 4, "head_dim": 64}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--lines", type=int, default=1000)
+    parser.add_argument("--minutes", type=int, default=60, help="of codes to decode")
+    parser.add_argument("--part", nargs="+", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.part:
+        name, *rest = args.part
+        write(str({"load": load, "decode": decode, "script": script}[name](*rest)))
+        return
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        make_language_model(Path(folder) / "lm", llama_tokenizer(), dtype="float32", stream_end=0, **GIGABYTE)
+        for dtype, quantization in (("float32", ""), ("bfloat16", ""), ("bfloat16", "int8"), ("bfloat16", "int4")):
+            label = f"loading, {dtype} {quantization}".strip()
+            found[label] = part("load", f"{folder}/lm", dtype, quantization)
+            write(f"{label:<28} peak / size of the model: {found[label]:.3f}")
+        make_codec_checkpoint(Path(folder) / "codec", codebook_dim=64, **RELEASED)
+        found["decode"] = part("decode", f"{folder}/codec", str(args.minutes))
+        write(f"decoding {args.minutes} minutes: {found['decode']:.0f} MB above codec and codes")
+        make_language_model(Path(folder) / "small", llama_tokenizer(), stream_end=0)
+        found["script"] = part("script", f"{folder}/small", str(args.lines))
+        write(f"a script of {args.lines} lines: {found['script']:.1f} MB more at its end than after a tenth of it")
+    write_json(benchmark="memory", **found)
+
+
+def part(*args: str) -> float:
+    command = [sys.executable, "-W", "ignore", __file__, "--part", *args]
+    return float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
+
+
+def load(folder: str, dtype: str, quantization: str) -> float:
+    load_model(small_twin(folder))  # libraries set themselves up
+    before = peak()
+    model = load_model(folder, dtype=getattr(torch, dtype), quantization=quantization or None)
+    for weight in model.parameters():
+        weight.sum()
+    return (peak() - before) / model_bytes(model)
+
+
+def small_twin(folder: str) -> Path:
+    return make_language_model(Path(folder).parent / "twin", llama_tokenizer(), num_hidden_layers=1)
+
+
+def decode(folder: str, minutes: str) -> float:
+    codec, codes = load_codec(folder), random_codes(int(minutes) * 60 * 25)
+    for weight in codec.module.parameters():
+        weight.sum()  # mapped, and read now
+    before, samples = peak(), 0
+    for clip in codec.decode_stream(codes_in_chunks(codes)):
+        samples += clip.samples.shape[1]
+    if samples != codes.frames * 960:
+        raise SystemExit(f"{samples} samples")
+    return (peak() - before) / 1e6
+
+
+def codes_in_chunks(codes: Codes):
+    for start in range(0, codes.frames, 250):
+        yield Codes(codes.ids[:, start : start + 250], 25.0, 1024)
+
+
+def script(folder: str, lines: str) -> float:
+    model, count = load_model(folder), int(lines)
+    session = Session(model)
+    texts = prompts(model.tokenizer, [f"This is line {n}." for n in range(count)])
+    sampling = Sampling(temperature=1.0, max_frames=8)
+    session.generate(texts[: count // 10], sampling)
+    gc.collect()
+    before = now()
+    for start in range(count // 10, count, count // 10):
+        session.generate(texts[start : start + count // 10], sampling)
+    gc.collect()
+    return (now() - before) / 1e6
+
+
+def peak() -> int:
+    """Most bytes that this process ever held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def now() -> int:
+    """Bytes that this process holds."""
+    pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+    return int(pages) * resource.getpagesize()
+
+
+if __name__ == "__main__":
+    main()
