@@ -91,9 +91,8 @@ class KVCache:
         self, config: ModelConfig, capacity: int, rope: Tensor, *, batch: int = 1, device=None, dtype=None
     ):
         shape = (config.num_layers, batch, config.num_kv_heads, capacity, config.head_dim)
-        # A row in company also meets what stands behind its end, masked: 0 times NaN is NaN, so it must be numbers.
-        new = torch.zeros if batch > 1 else torch.empty
-        self.keys, self.values = (new(shape, device=device, dtype=dtype) for _ in range(2))
+        # A row also meets what stands behind its end, masked: 0 times NaN is NaN, so it must be numbers.
+        self.keys, self.values = (torch.zeros(shape, device=device, dtype=dtype) for _ in range(2))
         self.rope = rope
         self.row_numbers = torch.arange(batch, device=device)
         self.position_numbers = torch.arange(capacity, device=device)

@@ -1,4 +1,7 @@
-"""Matrices of the language model: plain, packed from several of a checkpoint, each able to add to a residual."""
+"""Matrices of the language model: plain, or packed from several of a checkpoint; each can add to a residual.
+
+Letters in shapes: N positions, I features in, O features out.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,23 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+FEW = 16  # positions: as many as a step has
+
 
 class Linear(nn.Linear):
-    """nn.Linear that can add its result to something in the same call."""
+    """nn.Linear that is fast for few positions on a CPU, and can add its result to something."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[:-1].numel() <= FEW and _shared_out(self.weight) > 1:
+            out = few_rows(x.reshape(-1, x.shape[-1]), self.weight).view(*x.shape[:-1], -1)
+            return out if self.bias is None else out + self.bias
+        return super().forward(x)
 
     def add_to(self, residual: Tensor, x: Tensor) -> Tensor:
         """residual + self(x), both [N, features]."""
-        if self.bias is not None:
-            return residual + self(x)
-        return torch.addmm(residual, x, self.weight.t())
+        if self.bias is None and (len(x) > FEW or _shared_out(self.weight) == 1):
+            return torch.addmm(residual, x, self.weight.t())
+        return residual + self(x)
 
 
 class PackedLinear(Linear):
@@ -28,3 +39,24 @@ class PackedLinear(Linear):
     def __init__(self, in_features: int, parts: Mapping[str, int], bias: bool):
         super().__init__(in_features, sum(parts.values()), bias=bias)
         self.parts = dict(parts)
+
+
+def few_rows(x: Tensor, weight: Tensor) -> Tensor:
+    """x W^T for x [N, I] and W [O, I], each core with rows of W of its own.
+
+    BLAS libraries give such a slim product to one core, which cannot read W as fast as the memory allows.
+    """
+    cores = _shared_out(weight)
+    parts = weight.view(cores, -1, weight.shape[1]).transpose(1, 2)
+    out = torch.bmm(x.expand(cores, *x.shape), parts)
+    return out.view(1, -1) if len(x) == 1 else out.transpose(0, 1).reshape(len(x), -1)
+
+
+def _shared_out(weight: Tensor) -> int:
+    """Among how many cores the rows of a matrix are shared out; 1 where that would not help."""
+    if weight.device.type != "cpu" or weight.dtype != torch.float32 or weight.requires_grad:
+        return 1
+    cores = torch.get_num_threads()
+    while weight.shape[0] % cores:
+        cores -= 1
+    return cores

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from .config import ModelConfig, RopeConfig
 from .errors import PromptError
 from .kv_cache import KVCache, Place
-from .linear import Linear, PackedLinear
+from .linear import FEW, Linear, PackedLinear
 from .types import Prompt
 
 
@@ -54,7 +54,11 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
+        if x.device.type != "cpu" or x.shape[:-1].numel() > FEW:
+            return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
+        # The mean of (x, -x) is 0 and its variance the mean square of x: one kernel where the CPU has seven.
+        both = F.layer_norm(torch.cat((x, -x), dim=-1), (2 * x.shape[-1],), eps=self.eps)
+        return both[..., : x.shape[-1]] * self.weight
 
 
 class FeedForward(nn.Module):
@@ -72,7 +76,7 @@ class FeedForward(nn.Module):
 
 
 class Attention(nn.Module):
-    """Causal self-attention with grouped key/value heads (Ainslie et al. 2023), added to a residual: [N, H] → [N, H]."""
+    """Causal self-attention with grouped key/value heads (Ainslie et al. 2023), onto a residual: [N, H] → [N, H]."""
 
     def __init__(self, config: ModelConfig, layer: int):
         super().__init__()
@@ -142,7 +146,7 @@ class HiggsModel(nn.Module):
         self.audio_embedding = nn.Embedding(config.num_codebooks * config.codebook_rows, config.hidden_size)
         self.layers = nn.ModuleList(Layer(config, index) for index in range(config.num_layers))
         self.norm = RMSNorm(config.hidden_size, config.norm_eps)
-        self.audio_head = nn.Linear(config.hidden_size, config.num_codebooks * config.codebook_rows, bias=False)
+        self.audio_head = Linear(config.hidden_size, config.num_codebooks * config.codebook_rows, bias=False)
         # Built on the CPU even while the weights are still on the meta device: no file carries these.
         offsets = torch.arange(config.num_codebooks, device="cpu") * config.codebook_rows
         self.register_buffer("codebook_offsets", offsets, persistent=False)

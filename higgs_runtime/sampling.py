@@ -124,8 +124,9 @@ def sample(logits: Tensor, history: Tensor, settings: Settings, uniform: Tensor,
     ids = draw(probabilities(logits, settings), uniform[0])
     if settings.window is not None:
         repeats = ((history == ids) & settings.window & (history < entries)).sum(dim=0)
-        again = draw(logits.softmax(dim=-1), uniform[1])
-        ids = torch.where(repeats >= settings.max_repeats, again, ids)
+        repeated = repeats >= settings.max_repeats
+        if ids.device.type != "cpu" or bool(repeated.any()):  # to look is free on a CPU, and elsewhere a wait
+            ids = torch.where(repeated, draw(logits.softmax(dim=-1), uniform[1]), ids)
     if settings.greedy is not None:
         ids = torch.where(settings.greedy, logits.argmax(dim=-1), ids)
     return ids
