@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from higgs_runtime.decode_state import DecodeState
+from higgs_runtime.decode_state import DecodeState, Take
 from higgs_runtime.delay import delayed_rows, undelay
 
 BOS, EOS, SIZE = 100, 101, 100
@@ -32,64 +32,98 @@ def test_undelay_inverts(num_codebooks, frames):
     assert torch.equal(undelay(rows[1 : 1 + frames + num_codebooks - 1]), codes)
 
 
-def play(state, draws):
-    """Feed drawn rows; collect what take_frames gives after each step."""
-    taken = []
-    for draw in draws:
-        state.push(state.hold(torch.tensor(draw)))
-        taken.append(state.take_frames())
-        if state.finished:
-            break
-    return torch.cat(taken, dim=1)
+class Row:
+    """One row through the schedule and the take, `block` steps at a time."""
+
+    def __init__(self, num_codebooks, max_frames=50, block=1):
+        self.state = DecodeState(1, num_codebooks, BOS, EOS)
+        self.take = Take(num_codebooks, BOS, EOS, SIZE, max_frames)
+        self.state.start(0)
+        self.block = block
+
+    def play(self, draws):
+        """Feed rows as they are drawn after the stream-begin column; returns the frames."""
+        taken, waiting = [], []
+        for number, draw in enumerate(draws, 1):
+            waiting.append(self.state.hold(torch.tensor([draw])))
+            if len(waiting) == self.block or number == len(draws):
+                rows, waiting = torch.cat(waiting), []
+                taken.append(self.take.push(rows[: self.take.steps_left]))
+            if not self.take.steps_left:
+                break
+        return torch.cat(taken, dim=1)
 
 
 def test_ramp_in_opens_one_codebook_a_step():
-    state = DecodeState(3, BOS, EOS, SIZE)
-    play(state, [[7, 7, 7]] * 4)
-    assert torch.stack(state.rows).tolist() == [[BOS, BOS, BOS], [7, BOS, BOS], [7, 7, BOS], [7, 7, 7]]
+    row = Row(3)
+    row.play([[7, 7, 7]] * 3)
+    assert row.take.rows.tolist() == [[BOS, BOS, BOS], [7, BOS, BOS], [7, 7, BOS], [7, 7, 7]]
 
 
-def test_natural_wind_down_loses_no_frame():
+@pytest.mark.parametrize("block", [1, 2, 3])
+def test_natural_wind_down_loses_no_frame(block):
     """The model ends as it was trained: stream-end in codebook k, k steps after codebook 0."""
     codes = torch.tensor([[1, 2], [3, 4], [5, 6]])
-    state = DecodeState(3, BOS, EOS, SIZE)
-    frames = play(state, delayed_rows(codes, BOS, EOS).tolist())
-    assert torch.equal(frames, codes) and state.finished and state.step == 6
+    row = Row(3, block=block)
+    frames = row.play(delayed_rows(codes, BOS, EOS).tolist()[1:])
+    assert torch.equal(frames, codes) and row.take.reason == "stop" and row.take.count == 6
 
 
-def test_forced_wind_down():
+@pytest.mark.parametrize("block", [1, 2, 3])
+def test_forced_wind_down(block):
     """After stream-end in codebook 0 the others keep drawing ids; each is closed one step later than the last."""
-    state = DecodeState(3, BOS, EOS, SIZE)
-    frames = play(state, [[9, 9, 9], [1, 9, 9], [2, 3, 9], [EOS, 4, 5], [8, 8, 6], [8, 8, 8], [8, 8, 8], [8, 8, 8]])
-    rows = torch.stack(state.rows).tolist()
-    assert rows[3:] == [[EOS, 4, 5], [EOS, 8, 6], [EOS, EOS, 8], [EOS, EOS, EOS]]
-    assert frames.tolist() == [[1, 2], [3, 4], [5, 6]] and state.finished
+    row = Row(3, block=block)
+    frames = row.play([[1, 9, 9], [2, 3, 9], [EOS, 4, 5], [8, 8, 6], [8, 8, 8], [8, 8, 8], [8, 8, 8]])
+    assert row.take.rows[3:].tolist() == [[EOS, 4, 5], [EOS, 8, 6], [EOS, EOS, 8], [EOS, EOS, EOS]]
+    assert frames.tolist() == [[1, 2], [3, 4], [5, 6]] and row.take.reason == "stop"
 
 
 def test_stream_end_in_another_codebook_first_ends_there():
-    state = DecodeState(3, BOS, EOS, SIZE)
-    draws = [[9, 9, 9], [1, 9, 9], [2, 3, 9], [3, EOS, 5], [4, 8, 6]] + [[8, 8, 8]] * 4
-    frames = play(state, draws)
-    assert state.finished and state.end_step == 3
+    row = Row(3)
+    frames = row.play([[1, 9, 9], [2, 3, 9], [3, EOS, 5], [4, 8, 6]] + [[8, 8, 8]] * 4)
+    assert row.take.reason == "stop" and row.state.end_step.item() == 3
     assert frames.tolist() == [[1], [3], [5]]  # frame 1 has stream-end in codebook 1
 
 
 def test_stream_end_at_once_gives_no_frame():
-    state = DecodeState(3, BOS, EOS, SIZE)
-    frames = play(state, [[9, 9, 9], [EOS, 9, 9]] + [[8, 8, 8]] * 5)
-    assert state.finished and frames.shape == (3, 0)
-    assert torch.stack(state.rows).tolist()[1:] == [
-        [EOS, BOS, BOS], [EOS, 8, BOS], [EOS, EOS, 8], [EOS, EOS, EOS],
-    ]
+    row = Row(3)
+    frames = row.play([[EOS, 9, 9]] + [[8, 8, 8]] * 5)
+    assert row.take.reason == "stop" and frames.shape == (3, 0)
+    assert row.take.rows[1:].tolist() == [[EOS, BOS, BOS], [EOS, 8, BOS], [EOS, EOS, 8], [EOS, EOS, EOS]]
+
+
+@pytest.mark.parametrize("block", [1, 4])
+def test_all_codebooks_may_close_by_chance_before_the_schedule_does(block):
+    row = Row(3, block=block)
+    frames = row.play([[1, 9, 9], [2, 3, 9], [4, 4, 5], [EOS, EOS, EOS], [8, 8, 8], [8, 8, 8]])
+    assert row.take.reason == "stop" and row.take.count == 5 and frames.tolist() == [[1], [3], [5]]
 
 
 def test_one_codebook_has_no_delay():
-    state = DecodeState(1, BOS, EOS, SIZE)
-    frames = play(state, [[9], [1], [2], [EOS], [5]])
-    assert frames.tolist() == [[1, 2]] and state.step == 4
+    row = Row(1)
+    assert row.play([[1], [2], [EOS], [5]]).tolist() == [[1, 2]] and row.take.count == 4
 
 
 def test_a_stray_stream_begin_is_clipped():
-    state = DecodeState(2, BOS, EOS, SIZE)
-    frames = play(state, [[0, 0], [1, 0], [BOS, 2], [3, 4], [5, 5]])
+    frames = Row(2).play([[1, 0], [BOS, 2], [3, 4], [5, 5]])
     assert frames.tolist() == [[1, SIZE - 1, 3], [2, 4, 5]]
+
+
+@pytest.mark.parametrize("block", [1, 2, 5])
+def test_the_longest_take_ends_with_its_last_frame(block):
+    row = Row(3, max_frames=4, block=block)
+    frames = row.play([[n, n, n] for n in range(20)])
+    assert frames.shape == (3, 4) and row.take.count == 7 and row.take.reason == "length"
+
+
+def test_rows_of_a_batch_stand_where_they_stand():
+    """One row in its ramp-in, one that has ended: each follows its own schedule."""
+    state = DecodeState(3, 3, BOS, EOS)
+    for row in range(3):
+        state.start(row)
+    for draws in ([[1, 1, 1], [EOS, 1, 1]], [[2, 2, 2], [2, 2, 2]]):
+        held = state.hold(torch.tensor(draws))
+    assert held.tolist() == [[2, 2, BOS], [EOS, 2, BOS]]
+    state.start(1)
+    assert state.hold(torch.tensor([[3, 3, 3], [3, 3, 3]])).tolist() == [[3, 3, 3], [3, BOS, BOS]]
+    assert state.step.flatten().tolist() == [4, 2, 1]

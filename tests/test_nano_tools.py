@@ -12,6 +12,7 @@ import torch
 
 from higgs_runtime import load_model, unknown_words
 from higgs_runtime.checkpoint_files import checkpoint_tensors
+from higgs_runtime.linear import PackedLinear
 from higgs_runtime.delay import delayed_rows
 from higgs_runtime.tokenizer import ChatTokenizer
 from tools.nano import corpus, decoder_stage, domain, encoder_stage, judge, lm_stage, speech, state, train
@@ -152,7 +153,8 @@ def test_names_of_all_tensors_are_translated(tmp_path):
     export_lm(tmp_path, model.state_dict(), codec_identity="0" * 16)
     names = list(checkpoint_tensors(tmp_path))
     assert all(name.startswith(("model.", "audio_lm_head.")) for name in names)
-    assert len(set(names)) == len(names) == len(model.state_dict())
+    packed = [part for part in model.modules() if isinstance(part, PackedLinear)]
+    assert len(set(names)) == len(names) == len(model.state_dict()) + sum(len(part.parts) - 1 for part in packed)
 
 
 def test_tokenizer_reads_words_tags_and_digits(tmp_path):

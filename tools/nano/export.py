@@ -11,11 +11,12 @@ import soundfile
 import torch
 
 from higgs_runtime.codec.higgs_tokenizer import HiggsCodec
+from higgs_runtime.linear import PackedLinear
 from higgs_runtime.weights import LAYOUTS
 
 from .codec_model import CONFIG, new_codec
 from .domain import words
-from .lm_stage import lm_config
+from .lm_stage import lm_config, new_model
 from .speech import RATE, Word, sentence
 from .vocabulary import write_tokenizer
 
@@ -49,12 +50,23 @@ def export_lm(folder: Path, weights: dict[str, torch.Tensor], codec_identity: st
     from transformers import HiggsAudioV2Config, HiggsAudioV2ForConditionalGeneration
 
     model = HiggsAudioV2ForConditionalGeneration(HiggsAudioV2Config(**lm_config()))
-    rename = LAYOUTS["higgs_audio_v2"].rename  # of a file's tensors to the runtime's
-    _load(model, {name: weights[rename(name)] for name in model.state_dict()})
+    rename, parts = LAYOUTS["higgs_audio_v2"].rename, _unpacked(weights)  # of a file's tensors to the runtime's
+    _load(model, {name: parts[rename(name)] for name in model.state_dict()})
     model.half().save_pretrained(folder)
     write_tokenizer(folder)
     known = [*"0123456789", *words()]
     _extend(folder / "config.json", display_name=DISPLAY_NAME, codec_identity=codec_identity, vocabulary=known)
+
+
+def _unpacked(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The runtime's tensors with the matrices that it packs taken apart."""
+    found = dict(weights)
+    for name, module in new_model().named_modules():
+        if isinstance(module, PackedLinear):
+            parts = found.pop(f"{name}.weight").split(list(module.parts.values()))
+            beside = name.rpartition(".")[0]
+            found.update({f"{beside}.{part}.weight": rows for part, rows in zip(module.parts, parts, strict=True)})
+    return found
 
 
 def export_codec(folder: Path, weights: dict[str, torch.Tensor]) -> str:
