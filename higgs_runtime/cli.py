@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .comfy_client import EXAMPLE
+from .devices import KINDS
 from .errors import AudioError, HiggsError, HiggsWarning, SettingError
 
 FRAME_RATE = 25  # frames a second of every released Higgs model
@@ -69,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     say.add_argument("--max-seconds", type=float, default=30.0, help="of audio (default: %(default)s)")
     say.add_argument("--model", help=f"of the language model: {NAMING} (default: the first one, else the pack's)")
     say.add_argument("--codec", help=f"of the codec: {NAMING} (default: the first one, else the pack's)")
-    say.add_argument("--device", choices=("cpu", "cuda", "mps"), help="default: a GPU if there is one")
+    say.add_argument("--device", choices=KINDS, help="default: a GPU if there is one")
     _add_models_dir(say)
     say.set_defaults(run=_say)
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import torch
 
 from .errors import SettingError
 
+KINDS = ("cpu", "cuda", "mps", "xpu")  # ROCm calls itself cuda
 PREFILL_CHUNK = {"cpu": 128}  # positions read between two looks at should_stop
 PREFILL_CHUNK_ELSEWHERE = 1024
 POLL_STEPS = {"cpu": 4}  # steps between two looks at what was drawn; elsewhere each look waits for the device
 POLL_STEPS_ELSEWHERE = 8
+WARM_UPS = 2  # calls before a recording, so that libraries have set themselves up
 
 
 def pick_device() -> str:
@@ -81,3 +84,20 @@ def is_out_of_memory(error: BaseException) -> bool:
 def can_capture(device: torch.device) -> bool:
     """Whether the device can record a step and play it again as one."""
     return device.type == "cuda"
+
+
+def record(call: Callable[[], None]) -> Callable[[], None]:
+    """What plays a call again as a whole (a CUDA graph), after some calls to warm up.
+
+    It works on the tensors that the call saw, and must not outlive them. For devices that `can_capture`.
+    """
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(WARM_UPS):
+            call()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        call()
+    return graph.replay

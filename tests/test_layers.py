@@ -220,6 +220,11 @@ def test_no_failure_is_swallowed(path):
     assert broad == []
 
 
+@pytest.mark.parametrize("path", **named([path for path in sources(RUNTIME, NODES) if path.name != "devices.py"]))
+def test_one_module_knows_kinds_of_devices(path):
+    assert not re.search(r"\bcuda\b|[\"']mps[\"']|[\"']xpu[\"']", path.read_text(encoding="utf-8"))
+
+
 # Paths of one machine, and the hosts of package registries: whoever installs has their own.
 MACHINE = re.compile(
     r"(?<![\w.$}/:-])/(?:work|root|home|Users|tmp|opt|mnt)/\w|[A-Z]:\\\\?Users\\"

@@ -12,8 +12,8 @@ import torch
 
 from higgs_runtime import load_model, unknown_words
 from higgs_runtime.checkpoint_files import checkpoint_tensors
-from higgs_runtime.linear import PackedLinear
 from higgs_runtime.delay import delayed_rows
+from higgs_runtime.linear import PackedLinear
 from higgs_runtime.tokenizer import ChatTokenizer
 from tools.nano import corpus, decoder_stage, domain, encoder_stage, judge, lm_stage, speech, state, train
 from tools.nano.codec_model import CONFIG, new_codec, semantic_latents

@@ -22,6 +22,7 @@ from higgs_runtime import (
 )
 from higgs_runtime import memory as memory_module
 from higgs_runtime import session as session_module
+from higgs_runtime.capture import Recordings
 from higgs_runtime.rows import Rows
 
 
@@ -299,21 +300,20 @@ def test_out_of_memory_with_nobody_speaking_is_an_error_that_keeps_the_takes(mod
 
 
 def test_the_step_that_is_recorded_is_the_plain_one(model, alone, monkeypatch):
-    """Played without a recorder: positions from the device, spans rounded up, settings kept in their buffers."""
+    """Positions from the device, spans rounded up, settings and random numbers in their buffers."""
     spans = []
 
-    class Direct:
-        def __init__(self, state):
-            pass
-
-        def clear(self):
-            pass
-
+    class Noted(Recordings):
         def play(self, key, call, given):
             spans.append(key[1])
-            call(given)
+            super().play(key, call, given)
 
-    monkeypatch.setattr("higgs_runtime.rows.Recordings", Direct)
+    def twice(call):  # as a recorder: calls to warm up change nothing in the end, and a replay is the call
+        call(), call()
+        return call
+
+    monkeypatch.setattr("higgs_runtime.capture.record", twice)
+    monkeypatch.setattr("higgs_runtime.rows.Recordings", Noted)
     session = Session(model, capture=True)
     takes = session.generate(lines(model), settings())
     assert all(same(a, b) for a, b in zip(takes, alone, strict=True))
