@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .config import ModelConfig
 from .errors import SettingError
+from .rope import rotate
 
 
 class Place:
@@ -148,6 +149,13 @@ class KVCache:
         """Copy the positions start..end of a row to another one."""
         for store in (self.keys, self.values):
             store[:, target, :, start:end] = store[:, source, :, start:end]
+
+    def move_up(self, row: int, start: int, target: int, count: int) -> None:
+        """Bring `count` positions of a row from `start` to the earlier `target`; keys are turned back as far."""
+        cos, sin = self.rope[start - target].to(self.keys.dtype)
+        keys = rotate(self.keys[:, row, :, start : start + count], cos, -sin)
+        self.keys[:, row, :, target : target + count] = keys
+        self.values[:, row, :, target : target + count] = self.values[:, row, :, start : start + count].clone()
 
     def swap(self, a: int, b: int) -> None:
         """Two rows change places."""

@@ -29,6 +29,7 @@ from .rows import Rows
 from .types import Codes, Generation, Prompt, Sampling
 
 DEFAULT_BATCH = 8
+LEAST_ROLLED = 32  # positions that are worth moving up
 
 OnFrames = Callable[[int, Tensor], None]
 ShouldStop = Callable[[], bool]
@@ -66,13 +67,18 @@ class Session:
         batch: rows that speak side by side, at most.
         cache_dtype: of keys and values; bfloat16 halves their memory. None: that of the model.
         capture: record a step and play it again as a whole; None: where the device can.
+        rolling: where a prompt is an earlier one without some turns from its middle, what followed them is moved up
+            and not read again. It still carries what it heard of them, so codes are not those of a session that
+            never heard them (with one layer they are); positions and distances are. Without it they are the same, and
+            what follows a gap is read again.
     """
 
     def __init__(
         self, model: HiggsModel, *, batch: int = DEFAULT_BATCH, cache_dtype: torch.dtype | None = None,
-        capture: bool | None = None,
+        capture: bool | None = None, rolling: bool = False,
     ):
         self.model, self.batch, self.cache_dtype = model, max(1, batch), cache_dtype or model.dtype
+        self._rolling = rolling
         self._capture = can_capture(model.device) if capture is None else capture
         self._cache: KVCache | None = None
         self._known: list[Tensor] = []  # keys of what each row of the cache holds
@@ -252,7 +258,17 @@ class Session:
             self._known[best], self._known[row] = self._known[row], self._known[best]
         elif best != row:
             cache.copy(best, row, shared[row], shared[best])
-        return shared[best]
+        return self._roll(cache, row, keys, shared[best]) if self._rolling else shared[best]
+
+    def _roll(self, cache: KVCache, row: int, keys: Tensor, start: int) -> int:
+        """Move up what the row knows of a prompt after a gap; how many positions it knows then."""
+        known, end, source = self._known[row], start, start
+        while True:
+            gap, count = continued(known[source:], keys[end:])
+            if count < LEAST_ROLLED:
+                return end
+            cache.move_up(row, source + gap, end, count)
+            source, end = source + gap + count, end + count
 
 
 class _Stopped(Exception):
@@ -289,6 +305,15 @@ def common_start(a: Tensor, b: Tensor) -> int:
     length = min(len(a), len(b))
     different = (a[:length] != b[:length]).any(dim=1)
     return int(different.int().argmax()) if bool(different.any()) else length
+
+
+def continued(known: Tensor, keys: Tensor) -> tuple[int, int]:
+    """(gap, count): behind how many rows a table [*, n] goes on like another one, and how long; the longest."""
+    if not len(keys):
+        return 0, 0
+    places = (known == keys[0]).all(dim=1).nonzero().flatten().tolist()
+    found = [(gap, common_start(known[gap:], keys)) for gap in places]
+    return max(found, default=(0, 0), key=lambda one: one[1])
 
 
 def positions_of(prompt: Prompt, sampling: Sampling, config: ModelConfig) -> int:

@@ -17,7 +17,7 @@ NODES = ROOT / "nodes"
 
 LAYERS = (
     "errors types config vocabulary",
-    "audio audio_files script speaker_names chunking delay sampling kv_cache linear quantized checkpoint_files"
+    "audio audio_files script speaker_names chunking delay sampling rope kv_cache linear quantized checkpoint_files"
     " tokenizer offload devices capture comfy_client",
     "codec prompt model decode_state mix catalog",
     "weights diagnosis memory rows session generate",

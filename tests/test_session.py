@@ -181,6 +181,50 @@ def test_a_cache_in_half_precision(model):
                 for p in lines(model)[:2]], strict=True))
 
 
+# ---- a window that rolls -------------------------------------------------------------------------------------------
+
+
+def scene(model, first, last):
+    """Reference, then turns first..last with their clips, then a text to speak."""
+    turns = [part for n in range(first, last) for part in (f"This is turn number {n}.", random_codes(30 + n, seed=n))]
+    return prompt_of(model, "Reference.", random_codes(25, seed=99), *turns, "And the next one.")
+
+
+def test_a_window_that_rolls_is_the_cold_one_where_a_position_knows_only_itself(tmp_path):
+    """With one layer nothing of a dropped turn is left in what followed: codes, positions and rope agree."""
+    one_layer = load_model(make_lm_checkpoint(tmp_path, num_hidden_layers=1, stream_end=0))
+    session = Session(one_layer, rolling=True)
+    for first in range(4):
+        prompt = scene(one_layer, first, first + 4)
+        [take] = session.generate([prompt], Sampling(temperature=1, max_frames=25, seed=first))
+        assert same(take, generate(one_layer, [prompt], Sampling(temperature=1, max_frames=25, seed=first))[0])
+        assert first == 0 or take.reused_positions > len(prompt) - 80, "only the newest turn is read"
+
+
+def test_a_window_that_rolls_reads_only_what_is_new(model):
+    session = Session(model, rolling=True)
+    session.generate([scene(model, 0, 4)], Sampling(max_frames=5))
+    [take] = session.generate([scene(model, 2, 6)], Sampling(max_frames=5))
+    cold = Session(model)
+    cold.generate([scene(model, 0, 4)], Sampling(max_frames=5))
+    [again] = cold.generate([scene(model, 2, 6)], Sampling(max_frames=5))
+    assert again.reused_positions < 80 < take.reused_positions
+    assert same(again, generate(model, [scene(model, 2, 6)], Sampling(max_frames=5))[0])
+
+
+def test_two_gaps_are_closed(tmp_path):
+    one_layer = load_model(make_lm_checkpoint(tmp_path, num_hidden_layers=1, stream_end=0))
+    session, clips = Session(one_layer, rolling=True), [random_codes(40, seed=n) for n in range(5)]
+
+    def prompt(*kept):
+        return prompt_of(one_layer, *[part for n in kept for part in (f"Turn {n}.", clips[n])], "Now.")
+
+    session.generate([prompt(0, 1, 2, 3, 4)], Sampling(max_frames=5))
+    [take] = session.generate([prompt(0, 2, 4)], Sampling(temperature=1, max_frames=25))
+    assert same(take, generate(one_layer, [prompt(0, 2, 4)], Sampling(temperature=1, max_frames=25))[0])
+    assert take.reused_positions > 120
+
+
 # ---- stopping ------------------------------------------------------------------------------------------------------
 
 
