@@ -13,6 +13,7 @@ from higgs_runtime import (
     ModelCache,
     ModelKey,
     Sampling,
+    Session,
     build_prompt,
     generate,
     load_codec,
@@ -45,6 +46,39 @@ def test_half_precision_speaks_and_repeats_itself(lm_folder, dtype):
     model = load_model(lm_folder, device="cuda", dtype=dtype)
     runs = [generate(model, [prompt_for(model)], Sampling(temperature=0.7, max_frames=50))[0] for _ in range(2)]
     assert runs[0].frames == 50 and torch.equal(runs[0].rows, runs[1].rows)
+
+
+@pytest.mark.parametrize("capture", [False, True])
+def test_rows_side_by_side_are_those_alone_recorded_or_not(lm_folder, capture):
+    model = load_model(lm_folder, device="cuda")
+    chosen = [Sampling(temperature=0, max_frames=20 + 9 * n) for n in range(6)]
+    takes = Session(model, batch=4, capture=capture).generate([prompt_for(model)] * 6, chosen)
+    alone = [Session(model, capture=False).generate([prompt_for(model)], [one])[0] for one in chosen]
+    assert all(torch.equal(a.rows, b.rows) for a, b in zip(takes, alone, strict=True))
+
+
+def test_a_seed_means_the_same_as_on_the_cpu(lm_folder):
+    """The random numbers are drawn on the CPU for every device."""
+    chosen = Sampling(temperature=0.8, max_frames=30, seed=5)
+    codes = [generate(model, [prompt_for(model)], chosen)[0].codes.ids
+             for model in (load_model(lm_folder), load_model(lm_folder, device="cuda"))]
+    assert (codes[0] == codes[1]).float().mean() > 0.5, "a near tie may fall the other way, and the take goes its own"
+
+
+@pytest.mark.parametrize("quantization", ["int8", "int4"])
+def test_quantized_weights_speak(lm_folder, quantization):
+    model = load_model(lm_folder, device="cuda", dtype=torch.bfloat16, quantization=quantization)
+    assert generate(model, [prompt_for(model)], Sampling(max_frames=20))[0].frames == 20
+
+
+def test_a_session_gives_its_memory_back(lm_folder):
+    model = load_model(lm_folder, device="cuda")
+    before = torch.cuda.memory_allocated()
+    session = Session(model)
+    session.generate([prompt_for(model)] * 3, Sampling(max_frames=10))
+    assert torch.cuda.memory_allocated() > before
+    del session
+    assert torch.cuda.memory_allocated() == before
 
 
 def test_codec_is_that_of_the_cpu(tmp_path):
