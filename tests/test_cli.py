@@ -180,19 +180,19 @@ def test_say_without_models(tmp_path, monkeypatch, capsys):
 
 
 def test_interrupting_say_keeps_what_is_spoken(models, tmp_path, monkeypatch, capsys):
-    """Ctrl-C after some 20 frames, from where the progress line is written."""
+    """Ctrl-C after 28 steps, from where the progress line is written."""
     out, shown = tmp_path / "out.wav", []
 
     def interrupt(text):
         shown.append(text)
-        if len(shown) == 28:
+        if len(shown) == 7:
             signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr("higgs_runtime.cli._progress", interrupt)
     args = ["say", "Hello.", "-o", str(out), "--max-seconds", "300"]
     flat = ["--temperature", "1", "--top-k", "0", "--top-p", "1"]  # never ends by itself within these frames
     assert main([*args, *flat, "--models-dir", str(models), "--device", "cpu"]) == 0
-    assert AudioClip.load(out).seconds == pytest.approx(20 / 25)
+    assert AudioClip.load(out).seconds == pytest.approx(21 / 25)
     assert "will be saved" in capsys.readouterr().err
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
