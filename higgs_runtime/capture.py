@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
-from .devices import record
+from .devices import Recorder
 
 
 class Recordings:
@@ -19,8 +20,8 @@ class Recordings:
         state: gives the tensors that a call changes in place; recording leaves them as they were.
     """
 
-    def __init__(self, state: Callable[[], list[Tensor]]):
-        self._state = state
+    def __init__(self, state: Callable[[], list[Tensor]], device: torch.device):
+        self._state, self._recorder = state, Recorder(device)
         self._made: dict[object, tuple[Callable[[], None], Tensor]] = {}
 
     def clear(self) -> None:
@@ -36,7 +37,7 @@ class Recordings:
 
     def _record(self, call: Callable[[Tensor], None], given: Tensor) -> tuple[Callable[[], None], Tensor]:
         place, kept = given.clone(), [tensor.clone() for tensor in self._state()]
-        replay = record(lambda: call(place))
+        replay = self._recorder.record(lambda: call(place))
         for tensor, before in zip(self._state(), kept, strict=True):
             tensor.copy_(before)
         return replay, place

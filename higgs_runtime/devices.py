@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 import torch
@@ -14,7 +13,7 @@ PREFILL_CHUNK = {"cpu": 128}  # positions read between two looks at should_stop
 PREFILL_CHUNK_ELSEWHERE = 1024
 POLL_STEPS = {"cpu": 4}  # steps between two looks at what was drawn; elsewhere each look waits for the device
 POLL_STEPS_ELSEWHERE = 8
-WARM_UPS = 2  # calls before a recording, so that libraries have set themselves up
+WARM_UPS = 2  # calls before a recording, so that libraries have set themselves up; the second writes one position on
 
 
 def pick_device() -> str:
@@ -60,25 +59,25 @@ def poll_steps(device: torch.device) -> int:
 def free_bytes(device: torch.device | str) -> int | None:
     """Bytes that can still be allocated on a device; None where the system does not tell."""
     device = torch.device(device)
-    if device.type in ("cuda", "xpu") and _is_there(device.type):
+    if device.type in ("cuda", "xpu"):
         module = getattr(torch, device.type)
+        if not hasattr(module, "mem_get_info"):
+            return None
         idle = module.memory_reserved(device) - module.memory_allocated(device)  # torch's own, free to use again
         return module.mem_get_info(device)[0] + idle
     if device.type not in ("cpu", "mps"):
         return None
     try:
-        import psutil
+        import psutil  # ComfyUI brings it
     except ImportError:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else None
+        return None
     return psutil.virtual_memory().available
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that there was no room: of an accelerator, or of torch's allocator for the CPU."""
-    of_torch = getattr(torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError)
-    return isinstance(error, (MemoryError, of_torch)) or (
-        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-    )
+    said = ("out of memory", "can't allocate memory", "not enough memory")
+    return isinstance(error, MemoryError) or isinstance(error, RuntimeError) and any(one in str(error) for one in said)
 
 
 def can_capture(device: torch.device) -> bool:
@@ -86,18 +85,23 @@ def can_capture(device: torch.device) -> bool:
     return device.type == "cuda"
 
 
-def record(call: Callable[[], None]) -> Callable[[], None]:
-    """What plays a call again as a whole (a CUDA graph), after some calls to warm up.
+class Recorder:
+    """Makes calls that a device plays again as a whole (CUDA graphs), for devices that `can_capture`."""
 
-    It works on the tensors that the call saw, and must not outlive them. For devices that `can_capture`.
-    """
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        for _ in range(WARM_UPS):
-            call()
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        call()
-    return graph.replay
+    def __init__(self, device: torch.device):
+        self._device, self._stream, self._pool = device, None, None
+
+    def record(self, call: Callable[[], None]) -> Callable[[], None]:
+        """What plays a call again, after some calls to warm up; it must not outlive the tensors that the call saw."""
+        with torch.cuda.device(self._device):
+            self._stream = self._stream or torch.cuda.Stream()
+            self._stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(self._stream):
+                for _ in range(WARM_UPS):
+                    call()
+            torch.cuda.current_stream().wait_stream(self._stream)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
+                call()
+            self._pool = self._pool or graph.pool()
+        return graph.replay

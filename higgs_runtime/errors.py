@@ -46,20 +46,22 @@ class SettingError(HiggsError, ValueError):
     """A setting out of its range, or two settings that contradict each other."""
 
 
-class NumericError(HiggsError, ArithmeticError):
-    """A network computed NaN or infinity."""
-
-
-class MemoryShortError(HiggsError, MemoryError):
-    """A device has too little memory for what was asked.
+class _WithTakes(HiggsError):
+    """Ends a generation on its way.
 
     Attributes:
         takes: what was finished before, by the index of its prompt.
     """
 
-    def __init__(self, what: str, *, takes: dict | None = None, **parts: str):
-        super().__init__(what, **parts)
-        self.takes = takes or {}
+    takes: dict = {}
+
+
+class NumericError(_WithTakes, ArithmeticError):
+    """A network computed NaN or infinity."""
+
+
+class MemoryShortError(_WithTakes, MemoryError):
+    """A device has too little memory for what was asked."""
 
 
 class HiggsWarning(UserWarning):

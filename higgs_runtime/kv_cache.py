@@ -113,22 +113,19 @@ class KVCache:
         return self.keys.shape[1]
 
     def extend(self, row: int, count: int) -> Place:
-        """The place of the next `count` positions of a row; they count from now on.
+        """The place of the next `count` positions of a row; `add` makes them count once they are written.
 
         Raises:
             SettingError: the positions do not fit.
         """
-        start = self.lengths[row]
-        self._check(start + count)
-        self.lengths[row] += count
-        return OneRow(self, row, start, count)
+        self._check(self.lengths[row] + count)
+        return OneRow(self, row, self.lengths[row], count)
 
     def next(self, count: int, positions: Tensor | None = None, span: int | None = None) -> Place:
-        """The place of the next position of each of the first `count` rows; `count` makes them count.
+        """The place of the next position of each of the first `count` rows; `add` makes them count.
 
         Args:
-            positions: LongTensor [count] on the device, the rows' lengths; None: for one row, where they are not
-                needed there.
+            positions: LongTensor [count] on the device, the rows' lengths; None, of one row: not needed there.
             span: keys to look at; None: as many as the longest row has.
 
         Raises:
@@ -137,13 +134,12 @@ class KVCache:
         longest = max(self.lengths[:count]) + 1
         self._check(longest)
         if positions is None:
-            return OneRow(self, 0, self.lengths[0], 1)
+            return self.extend(0, 1)
         return NextPosition(self, positions, span or longest)
 
-    def count(self, count: int) -> None:
-        """The first `count` rows have read one more position."""
-        for row in range(count):
-            self.lengths[row] += 1
+    def add(self, row: int, count: int = 1) -> None:
+        """A row has read so many positions more."""
+        self.lengths[row] += count
 
     def copy(self, source: int, target: int, start: int, end: int) -> None:
         """Copy the positions start..end of a row to another one."""

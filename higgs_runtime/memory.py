@@ -31,32 +31,26 @@ def weights_bytes(config: ModelConfig, dtype: torch.dtype, quantization: str | N
     return int(rest * dtype.itemsize + quantized * bytes_per_weight(quantization, dtype))
 
 
-def new_cache(
-    model: HiggsModel, positions: int, batch: int, dtype: torch.dtype, known: KVCache | None = None
-) -> KVCache:
-    """A cache of `batch` rows, fewer where memory is short, with what a former one knows if there is room for both.
+def new_cache(model: HiggsModel, positions: int, batch: int, dtype: torch.dtype) -> KVCache:
+    """A cache of `batch` rows, or of fewer where memory is short.
 
     Raises:
         MemoryShortError: not even one row fits.
     """
-    free = free_bytes(model.device)
-    while free is not None and batch > 1 and working_bytes(model.config, positions, dtype, batch) > free:
-        batch = (batch + 1) // 2
+    free, one = free_bytes(model.device), working_bytes(model.config, positions, dtype)
+    if free is not None:
+        batch = min(batch, max(1, free // one))
     while True:
         try:
-            if free is not None and working_bytes(model.config, positions, dtype) > free:
+            if free is not None and one > free:
                 raise MemoryError
-            cache = model.new_cache(positions, batch, dtype)
+            return model.new_cache(positions, batch, dtype)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
             if batch == 1:
                 raise _too_long(model, positions, dtype, free) from error
             batch = (batch + 1) // 2
-            continue
-        if known is not None and known.keys.device == cache.keys.device and known.batch <= batch:
-            cache.take_over(known)
-        return cache
 
 
 def _too_long(model: HiggsModel, positions: int, dtype: torch.dtype, free: int | None) -> MemoryShortError:

@@ -24,8 +24,8 @@ class Int8Linear(nn.Module):
 
     def __init__(self, weight: Tensor, bias: Tensor | None):
         super().__init__()
-        scale = weight.float().abs().amax(dim=1).clamp_(min=1e-12) / 127
-        steps = (weight / scale[:, None].to(weight.dtype)).round_().clamp_(-127, 127)
+        scale = weight.abs().amax(dim=1).float().clamp_(min=1e-12) / 127
+        steps = torch.div(weight, scale[:, None]).round_().clamp_(-127, 127)  # in float32
         self.register_buffer("weight", steps.to(torch.int8))
         self.register_buffer("scale", scale.to(weight.dtype))
         self.register_buffer("bias", bias)
@@ -35,7 +35,7 @@ class Int8Linear(nn.Module):
         if _has_int8_kernel(x.device.type):  # of bfloat16 activations; the weights are coarser than these
             out = torch._weight_int8pack_mm(flat.bfloat16(), self.weight, self.scale.bfloat16()).to(x.dtype)
         else:
-            out = F.linear(flat, self.weight.to(x.dtype)) * self.scale.to(x.dtype)
+            out = F.linear(flat, self.weight.to(x.dtype) * self.scale.to(x.dtype)[:, None])
         out = out if self.bias is None else out + self.bias
         return out.view(*x.shape[:-1], -1)
 
@@ -49,12 +49,12 @@ class Int4Linear(nn.Module):
 
     def __init__(self, weight: Tensor, bias: Tensor | None):
         super().__init__()
-        groups = weight.unflatten(1, (-1, _group(weight.shape[1])))
+        groups = weight.float().unflatten(1, (-1, _group(weight.shape[1])))
         furthest = groups.gather(2, groups.abs().argmax(dim=2, keepdim=True))  # it becomes -8, the longest reach
         scale = (furthest / -8).where(furthest != 0, torch.ones_like(furthest))
         nibbles = ((groups / scale).round_().clamp_(-8, 7) + 8).to(torch.uint8).flatten(1)
         self.register_buffer("weight", nibbles[:, ::2] | nibbles[:, 1::2] << 4)
-        self.register_buffer("scale", scale.squeeze(2))
+        self.register_buffer("scale", scale.squeeze(2).to(weight.dtype))
         self.register_buffer("bias", bias)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -81,7 +81,7 @@ def check_quantization(name: str | None) -> None:
 
 
 def bytes_per_weight(name: str | None, dtype: torch.dtype) -> float:
-    """Bytes of a matrix's element, its share of the scales included."""
+    """Bytes of a matrix's element; of 4-bit weights also its share of the scale."""
     return {None: dtype.itemsize, "int8": 1.0, "int4": 0.5 + dtype.itemsize / GROUP}[name]
 
 
@@ -95,6 +95,6 @@ def _has_int8_kernel(device: str) -> bool:
     try:
         x = torch.ones((1, 32), dtype=torch.bfloat16, device=device)
         torch._weight_int8pack_mm(x, torch.ones((32, 32), dtype=torch.int8, device=device), x[0])
-    except (AttributeError, NotImplementedError, RuntimeError):
+    except (AttributeError, NotImplementedError, RuntimeError, TypeError):
         return False
     return True

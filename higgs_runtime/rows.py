@@ -42,8 +42,12 @@ class Rows:
         self._uniform = torch.zeros((steps, 2, *self.last.shape), device=device)
         self._by_count: dict[int, Settings] = {}
         self._settings: Settings | None = None
-        self._recordings = Recordings(self._own_tensors) if capture else None
+        self._recordings = Recordings(self._own_tensors, device) if capture else None
         self.done = 0
+
+    def serves(self, cache: KVCache, window: int, capture: bool) -> bool:
+        """Whether takes with such a window can go on in these rows, and in the recordings that belong to them."""
+        return cache is self.cache and window <= len(self.history) and capture == (self._recordings is not None)
 
     def start(self, row: int) -> None:
         """A row whose prompt is read takes its first step: the stream-begin column."""
@@ -87,7 +91,8 @@ class Rows:
         else:
             span = min(-(-span // SPAN) * SPAN, self.cache.capacity)
             self._recordings.play((count, span), lambda numbers: self._step(count, numbers, span), uniform)
-        self.cache.count(count)
+        for row in range(count):
+            self.cache.add(row)
         self._log[self.done, :count] = self.last[:count]
         self.done += 1
 

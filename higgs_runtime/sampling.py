@@ -49,7 +49,7 @@ class Settings:
         wanted = [0 if row.temperature == 0 else row.ras_window for row in rows]
         age = torch.arange(history, 0, -1, device=device)[:, None, None]
         return cls(
-            temperature=column([row.temperature or 1.0 for row in rows], 1, 1),
+            temperature=column([float(row.temperature) or 1.0 for row in rows], 1, 1),
             greedy=column([row.temperature == 0 for row in rows], 1) if any(r.temperature == 0 for r in rows) else None,
             top_k=column(top_k, 1, 1) if min(top_k) < ids or min(top_p) < 1 else None,
             widest=max(top_k),

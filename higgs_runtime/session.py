@@ -21,7 +21,7 @@ from .config import ModelConfig
 from .decode_state import Take
 from .devices import can_capture, is_out_of_memory, poll_steps, prefill_chunk
 from .diagnosis import out_of_range
-from .errors import MemoryShortError, PromptError, SettingError
+from .errors import MemoryShortError, NumericError, PromptError, SettingError, check_range
 from .kv_cache import KVCache
 from .memory import new_cache
 from .model import HiggsModel, Routing
@@ -54,7 +54,7 @@ class Job:
     frames: list[Tensor] = field(default_factory=list)
     started: float | None = None
     seconds: float = 0.0
-    reused: int = 0
+    reused: int | None = None
     speaks: bool = False
 
 
@@ -67,22 +67,27 @@ class Session:
         batch: rows that speak side by side, at most.
         cache_dtype: of keys and values; bfloat16 halves their memory. None: that of the model.
         capture: record a step and play it again as a whole; None: where the device can.
-        rolling: where a prompt is an earlier one without some turns from its middle, what followed them is moved up
-            and not read again. It still carries what it heard of them, so codes are not those of a session that
-            never heard them (with one layer they are); positions and distances are. Without it they are the same, and
+        rolling: where a prompt goes on like an earlier one after a gap (turns that were dropped), what follows is moved
+            up and not read again. It still carries what it heard in the gap, so codes are not those of a session that
+            never heard it (with one layer they are); positions and distances are. Without it codes are the same, and
             what follows a gap is read again.
+
+    Raises:
+        SettingError: batch is below 1.
     """
 
     def __init__(
         self, model: HiggsModel, *, batch: int = DEFAULT_BATCH, cache_dtype: torch.dtype | None = None,
         capture: bool | None = None, rolling: bool = False,
     ):
-        self.model, self.batch, self.cache_dtype = model, max(1, batch), cache_dtype or model.dtype
-        self._rolling = rolling
-        self._capture = can_capture(model.device) if capture is None else capture
-        self._cache: KVCache | None = None
+        check_range("batch", batch, 1, 10_000)
+        self.model, self.batch, self.cache_dtype = model, batch, cache_dtype or model.dtype
+        self._capture, self._rolling = capture, rolling
+        self._rows: Rows | None = None
+        self._asked = 0  # rows, when the cache was made; it may have got fewer
         self._known: list[Tensor] = []  # keys of what each row of the cache holds
         self._speaking: list[Job] = []  # by row
+        self._running: Iterator | None = None
 
     @torch.no_grad()
     def generate(
@@ -95,24 +100,15 @@ class Session:
     ) -> list[Generation]:
         """As `higgs_runtime.generate`; positions that an earlier call has read are not read again."""
         jobs = self._jobs(prompts, sampling)
-        try:
-            for job, frames in self._run(jobs, should_stop or (lambda: False)):
-                if on_frames is not None:
-                    on_frames(job.index, frames)
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-            takes = {job.index: self._finished(job) for job in jobs if not job.take.steps_left}
-            raise MemoryShortError(
-                "There is no memory to go on.", expected=f"room on {self.model.device} for {len(jobs)} prompts",
-                got=f"{len(takes)} of them spoken", remedy="Use shorter references or a smaller maximum length, load "
-                "the model in a smaller dtype, or close what else uses the device.", takes=takes,
-            ) from error
+        for job, frames in self._run(jobs, should_stop or (lambda: False)):
+            if on_frames is not None:
+                on_frames(job.index, frames)
         return [self._finished(job) for job in jobs]
 
     @torch.no_grad()
     def stream(self, prompt: Prompt, sampling: Sampling, *, should_stop: ShouldStop | None = None) -> Iterator[Codes]:
-        """Speak one prompt; yields its frames every few steps. Whoever stops reading ends it."""
+        """Speak one prompt; yields its frames every few steps. Whoever stops reading ends it, and so does the next call
+        of the session."""
         for _, frames in self._run(self._jobs([prompt], sampling), should_stop or (lambda: False)):
             if frames.shape[1]:
                 yield self._codes(frames)
@@ -137,7 +133,7 @@ class Session:
     def _finished(self, job: Job) -> Generation:
         rows = job.take.rows if job.speaks else job.take.rows[:0]
         frames = torch.cat(job.frames, dim=1) if job.frames else rows[:0].T
-        return Generation(self._codes(frames), rows, job.take.reason, job.seconds, len(job.prompt), job.reused)
+        return Generation(self._codes(frames), rows, job.take.reason, job.seconds, len(job.prompt), job.reused or 0)
 
     def _codes(self, frames: Tensor) -> Codes:
         config = self.model.config
@@ -147,30 +143,53 @@ class Session:
 
     def _run(self, jobs: list[Job], should_stop: ShouldStop) -> Iterator[tuple[Job, Tensor]]:
         """(job, frames that became complete) every few steps, until all jobs are done or it is told to stop."""
-        if not jobs:
-            return
+        if self._running is not None:
+            self._running.close()  # a stream that nobody reads on
+        self._running = self._loop(jobs, should_stop)
+        return self._running
+
+    def _loop(self, jobs: list[Job], should_stop: ShouldStop) -> Iterator[tuple[Job, Tensor]]:
         waiting = deque(jobs)
-        rows = self._make_rows(jobs)
         try:
-            while True:
+            rows = self._rows = self._make_rows(jobs) if jobs else None
+            while waiting or self._speaking:
                 self._fill(rows, waiting, should_stop)
-                if not self._speaking:
-                    return
-                yield from self._speak(rows, should_stop)
+                if self._speaking:
+                    yield from self._speak(rows, should_stop)
         except _Stopped:
             return
+        except NumericError as error:
+            self._forget()  # NaN stays NaN, also for rows that only pass it by
+            error.takes = self._done(jobs)
+            raise
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            self._forget()
+            takes = self._done(jobs)
+            short = MemoryShortError(
+                "There is no memory to go on.", expected=f"room on {self.model.device} for {len(jobs)} prompts",
+                got=f"{len(takes)} of them spoken ({error})", remedy="Use shorter references or a smaller maximum "
+                "length, load the model in a smaller dtype, or close what else uses the device.",
+            )
+            short.takes = takes
+            raise short from error
         finally:
             for row, job in enumerate(self._speaking):
-                if job.take.steps_left:
+                if job.take.steps_left and self._known:
                     self._remember(row, job)
             self._speaking.clear()
+
+    def _done(self, jobs: list[Job]) -> dict[int, Generation]:
+        """Takes that are over, by the index of their prompt."""
+        return {job.index: self._finished(job) for job in jobs if not job.take.steps_left}
 
     def _fill(self, rows: Rows, waiting: deque[Job], should_stop: ShouldStop) -> None:
         """Rows whose take is over, and free ones, go to the next prompts."""
         for row in reversed(range(len(self._speaking))):
             if self._speaking[row].take.steps_left:
                 continue
-            if waiting and self._admit(rows, row, waiting[0], should_stop):
+            if waiting and len(self._speaking) <= self._limit and self._admit(rows, row, waiting[0], should_stop):
                 self._speaking[row] = waiting.popleft()
             else:  # close the gap
                 last = len(self._speaking) - 1
@@ -189,17 +208,18 @@ class Session:
         """Read the job's prompt into a row. False if there is no memory for it while the others speak."""
         job.started = time.perf_counter()
         cache = rows.cache
-        job.reused = cache.lengths[row] = self._recall(cache, row, job.keys)
         try:
+            job.reused = cache.lengths[row] = self._recall(cache, row, job.keys)
             prefill(self.model, job.prompt, cache, row, should_stop)
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
+            self._known = [job.keys[:0]] * cache.batch  # perhaps in the middle of a copy
             others = [one for one in self._speaking if one.take.steps_left]
             if not is_out_of_memory(error) or not others:
                 raise
             self._limit = len(others)
             return False
         finally:
-            self._known[row] = job.keys[: cache.lengths[row]]
+            self._known[row] = job.keys[: cache.lengths[row]] if job.reused is not None else job.keys[:0]
         rows.start(row)
         job.speaks = True
         return True
@@ -230,19 +250,47 @@ class Session:
     # --- what rows remember -----------------------------------------------------------------------------------------
 
     def _make_rows(self, jobs: list[Job]) -> Rows:
-        """A cache that takes all jobs: the one that there is, or a larger one with what it knows."""
-        model, config, known = self.model, self.model.config, self._cache
-        capacity = max(positions_of(job.prompt, job.sampling, config) for job in jobs)
+        """The rows that there are if they serve, else others; a larger cache takes over what the former one knows."""
+        model, known = self.model, self._rows and self._rows.cache
+        capacity = max(positions_of(job.prompt, job.sampling, model.config) for job in jobs)
         batch = min(self.batch, len(jobs))
-        if known is None or known.capacity < capacity or known.batch < batch or known.keys.device != model.device:
+        if known is not None and known.keys.device != model.device:
+            known = self._forget()
+        if known is None or known.capacity < capacity or self._asked < batch:
             if known is not None:
                 capacity, batch = max(capacity, known.capacity), max(batch, known.batch)
-            self._cache = new_cache(model, capacity, batch, self.cache_dtype, known)
-            self._known += [job.keys[:0] for job in jobs][len(self._known) :]
-            self._known = [*self._known, *[jobs[0].keys[:0]] * batch][: self._cache.batch]
-        self._limit = min(self.batch, self._cache.batch)
+            known, self._asked = self._larger(known, capacity, batch), batch
+        self._limit = min(self.batch, known.batch)
         window = max(job.sampling.ras_window for job in jobs)
-        return Rows(model, self._cache, poll_steps(model.device), window, self._capture)
+        capture = self._can_capture() if self._capture is None else self._capture
+        if self._rows is not None and self._rows.serves(known, window, capture):
+            return self._rows
+        return Rows(model, known, poll_steps(model.device), window, capture)
+
+    def _larger(self, known: KVCache | None, capacity: int, batch: int) -> KVCache:
+        if known is not None:
+            try:
+                cache = new_cache(self.model, capacity, batch, self.cache_dtype)
+            except MemoryShortError:
+                known = self._forget()  # there is no room for both
+            else:
+                if cache.batch >= known.batch:
+                    cache.take_over(known)
+                    self._known += [self._known[0][:0]] * (cache.batch - known.batch)
+                    return cache
+        self._rows = known = None
+        cache = new_cache(self.model, capacity, batch, self.cache_dtype)
+        self._known = [torch.empty((0, 1 + self.model.config.num_codebooks), dtype=torch.long)] * cache.batch
+        return cache
+
+    def _forget(self) -> None:
+        """Let go of all that was read."""
+        self._rows, self._known, self._asked = None, [], 0
+
+    def _can_capture(self) -> bool:
+        """Recordings cannot bring weights over that lie elsewhere."""
+        device = self.model.device
+        return can_capture(device) and all(weight.device == device for weight in self.model.parameters())
 
     def _remember(self, row: int, job: Job) -> None:
         """The row holds the prompt and all rows that were read; the last one that was drawn is not read yet."""
@@ -253,11 +301,12 @@ class Session:
         """Have a row know as much of a prompt's beginning as any row does: how many positions."""
         shared = [common_start(known, keys) for known in self._known]
         best = max(range(len(shared)), key=lambda one: (shared[one], one == row))
-        if best >= len(self._speaking) and row >= len(self._speaking):  # nobody needs it there
+        if best != row and min(best, row) < len(self._speaking):
+            cache.copy(best, row, shared[row], shared[best])
+            return shared[best]
+        if best != row:  # nobody needs it there
             cache.swap(best, row)
             self._known[best], self._known[row] = self._known[row], self._known[best]
-        elif best != row:
-            cache.copy(best, row, shared[row], shared[best])
         return self._roll(cache, row, keys, shared[best]) if self._rolling else shared[best]
 
     def _roll(self, cache: KVCache, row: int, keys: Tensor, start: int) -> int:
@@ -285,8 +334,9 @@ def prefill(
         if should_stop():
             raise _Stopped
         part = slice(start, start + chunk)
-        place = cache.extend(row, x[:, part].shape[1])
-        hidden = model(x[:, part], Routing.from_mask(mask[:, part]), place)[0, -1]
+        count = x[:, part].shape[1]
+        hidden = model(x[:, part], Routing.from_mask(mask[:, part]), cache.extend(row, count))[0, -1]
+        cache.add(row, count)
     return hidden
 
 

@@ -35,12 +35,9 @@ class HiggsGenerate(io.ComfyNode):
     def execute(cls, model, prompt, seed, max_seconds, **sampling) -> io.NodeOutput:
         from ..higgs_runtime import Sampling, build_prompt, generate, working_bytes
 
-        laid_out = None
-
         def cache_bytes(lm):
-            nonlocal laid_out
-            laid_out = build_prompt(prompt, lm.tokenizer)
-            return working_bytes(lm.config, len(laid_out) + max_seconds * lm.config.frame_rate, lm.dtype)
+            positions = len(build_prompt(prompt, lm.tokenizer)) + max_seconds * lm.config.frame_rate
+            return working_bytes(lm.config, positions, lm.dtype)
 
         with bridge.open_model(model, cache_bytes) as lm:
             max_frames = math.ceil(max_seconds * lm.config.frame_rate)
@@ -52,6 +49,7 @@ class HiggsGenerate(io.ComfyNode):
                 done += frames.shape[1]
                 progress.update(done)
 
+            laid_out = build_prompt(prompt, lm.tokenizer)
             bridge.show_warnings(laid_out.warnings)
             [spoken] = generate(lm, [laid_out], settings, on_frames=on_frames, should_stop=bridge.cancelled)
         bridge.raise_if_cancelled()

@@ -7,20 +7,17 @@ import random
 import pytest
 import torch
 from helpers_checkpoint import make_lm_checkpoint, random_codes
+from helpers_session import TEXTS, lines, prompt_of, same, settings, some_model, takes_alone
 
 from higgs_runtime import (
-    MemoryShortError,
-    Message,
     PromptError,
     Sampling,
     Session,
     SettingError,
-    build_prompt,
     generate,
     load_model,
     stream,
 )
-from higgs_runtime import memory as memory_module
 from higgs_runtime import session as session_module
 from higgs_runtime.capture import Recordings
 from higgs_runtime.rows import Rows
@@ -28,36 +25,12 @@ from higgs_runtime.rows import Rows
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    return load_model(make_lm_checkpoint(tmp_path_factory.mktemp("lm"), stream_end=1.0))
-
-
-TEXTS = ("One.", "Two two.", "A third, longer line.", "Four!", "The fifth of them", "Six", "Seven.", "At last.")
-
-
-def prompt_of(model, *parts):
-    """A system message, then user texts and clips in turn."""
-    messages = [Message("system", "Speak.")]
-    messages += [Message("assistant", part) if not isinstance(part, str) else Message("user", part) for part in parts]
-    return build_prompt(messages, model.tokenizer)
-
-
-def lines(model):
-    return [prompt_of(model, "Reference.", random_codes(3 + 4 * n, seed=n), text) for n, text in enumerate(TEXTS)]
-
-
-def settings(count=8):
-    return [Sampling(temperature=1.0, top_k=(0, 50, 5)[n % 3], top_p=(1.0, 0.9)[n % 2], seed=n,
-                     ras_window=(7, 0, 3)[n % 3], max_frames=10 + 7 * n) for n in range(count)]
+    return some_model(tmp_path_factory.mktemp("lm"))
 
 
 @pytest.fixture(scope="module")
 def alone(model):
-    """Each line by itself."""
-    return [generate(model, [prompt], one)[0] for prompt, one in zip(lines(model), settings(), strict=True)]
-
-
-def same(a, b):
-    return torch.equal(a.rows, b.rows) and torch.equal(a.codes.ids, b.codes.ids) and a.finish_reason == b.finish_reason
+    return takes_alone(model)
 
 
 # ---- company -------------------------------------------------------------------------------------------------------
@@ -175,7 +148,7 @@ def test_a_cache_in_half_precision(model):
     """Asked for, not by default; the takes differ from those of a full cache only by rounding."""
     session = Session(model, cache_dtype=torch.bfloat16)
     takes = session.generate(lines(model)[:2], Sampling(temperature=0, max_frames=8))
-    assert session._cache.keys.dtype == torch.bfloat16 and [take.frames for take in takes] == [8, 8]
+    assert session._rows.cache.keys.dtype == torch.bfloat16 and [take.frames for take in takes] == [8, 8]
     assert all(same(take, one) for take, one in zip(
         takes, [Session(model, cache_dtype=torch.bfloat16).generate([p], Sampling(temperature=0, max_frames=8))[0]
                 for p in lines(model)[:2]], strict=True))
@@ -277,69 +250,6 @@ def test_a_stream_that_nobody_reads_computes_nothing(model, monkeypatch):
     assert steps == []
 
 
-# ---- memory --------------------------------------------------------------------------------------------------------
-
-
-def test_fewer_rows_where_memory_is_short(model, alone, monkeypatch):
-    each = memory_module.working_bytes(model.config, 8192, model.dtype)
-    monkeypatch.setattr(memory_module, "free_bytes", lambda device: 2 * each)
-    monkeypatch.setattr(session_module, "positions_of", lambda *_: 8192)
-    session = Session(model)
-    assert all(same(a, b) for a, b in zip(session.generate(lines(model), settings()), alone, strict=True))
-    assert session._cache.batch == 2
-
-
-def test_no_room_for_one_row_is_an_error_before_it_is_taken(model, monkeypatch):
-    monkeypatch.setattr(memory_module, "free_bytes", lambda device: 1000)
-    with pytest.raises(MemoryShortError, match="no memory for so long a take.*smaller maximum length"):
-        generate(model, lines(model), Sampling(max_frames=100))
-
-
-def test_allocation_that_fails_makes_do_with_fewer_rows(model, alone, monkeypatch):
-    new_cache, asked = type(model).new_cache, []
-
-    def limited(self, positions, batch, dtype):
-        asked.append(batch)
-        if batch > 3:
-            raise torch.OutOfMemoryError("out of memory")
-        return new_cache(self, positions, batch, dtype)
-
-    monkeypatch.setattr(type(model), "new_cache", limited)
-    assert all(same(a, b) for a, b in zip(generate(model, lines(model), settings()), alone, strict=True))
-    assert asked == [8, 4, 2]
-
-
-def test_out_of_memory_in_admission_leaves_those_who_speak_alone(model, alone, monkeypatch):
-    """The third prompt that is read while others speak finds no room: it waits until a row is free."""
-    prefill, failed = session_module.prefill, []
-
-    def short(model, prompt, cache, row, should_stop):
-        if row == 2:
-            failed.append(row)
-            raise torch.OutOfMemoryError("out of memory")
-        return prefill(model, prompt, cache, row, should_stop)
-
-    monkeypatch.setattr(session_module, "prefill", short)
-    assert all(same(a, b) for a, b in zip(generate(model, lines(model), settings()), alone, strict=True))
-    assert failed == [2]
-
-
-def test_out_of_memory_with_nobody_speaking_is_an_error_that_keeps_the_takes(model, alone, monkeypatch):
-    prefill, calls = session_module.prefill, []
-
-    def short(*args):
-        calls.append(1)
-        if len(calls) > 3:
-            raise torch.OutOfMemoryError("out of memory")
-        prefill(*args)
-
-    monkeypatch.setattr(session_module, "prefill", short)
-    with pytest.raises(MemoryShortError, match="3 of them spoken") as caught:
-        generate(model, lines(model), settings(), batch=1)
-    assert sorted(caught.value.takes) == [0, 1, 2]
-    assert all(same(take, alone[n]) for n, take in caught.value.takes.items())
-
-
 # ---- one body ------------------------------------------------------------------------------------------------------
 
 
@@ -352,14 +262,14 @@ def test_the_step_that_is_recorded_is_the_plain_one(model, alone, monkeypatch):
             spans.append(key[1])
             super().play(key, call, given)
 
-    def twice(call):  # as a recorder: calls to warm up change nothing in the end, and a replay is the call
+    def record(_self, call):  # calls to warm up change nothing in the end, and a replay is the call
         call(), call()
         return call
 
-    monkeypatch.setattr("higgs_runtime.capture.record", twice)
+    monkeypatch.setattr("higgs_runtime.capture.Recorder.record", record)
     monkeypatch.setattr("higgs_runtime.rows.Recordings", Noted)
     session = Session(model, capture=True)
     takes = session.generate(lines(model), settings())
     assert all(same(a, b) for a, b in zip(takes, alone, strict=True))
     assert all(same(a, b) for a, b in zip(session.generate(lines(model)[:1], settings()[:1]), alone[:1], strict=True))
-    assert {span % 256 for span in spans} <= {0, session._cache.capacity % 256}
+    assert {span % 256 for span in spans} <= {0, session._rows.cache.capacity % 256}
