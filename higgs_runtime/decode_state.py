@@ -72,7 +72,7 @@ class Take:
 
     @property
     def steps_left(self) -> int:
-        """Rows that may still come; 0 when nothing that is still to come would count."""
+        """Rows that may still come, the wind-down included."""
         last = self.max_frames + self.num_codebooks
         if self._end_step is not None:
             last = min(last, self._end_step + self.num_codebooks + 1)

@@ -150,8 +150,10 @@ class Session:
 
     def _loop(self, jobs: list[Job], should_stop: ShouldStop) -> Iterator[tuple[Job, Tensor]]:
         waiting = deque(jobs)
+        if not jobs:
+            return
         try:
-            rows = self._rows = self._make_rows(jobs) if jobs else None
+            rows = self._rows = self._make_rows(jobs)
             while waiting or self._speaking:
                 self._fill(rows, waiting, should_stop)
                 if self._speaking:
@@ -163,7 +165,7 @@ class Session:
             error.takes = self._done(jobs)
             raise
         except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
+            if not is_out_of_memory(error) or isinstance(error, MemoryShortError):
                 raise
             self._forget()
             takes = self._done(jobs)
@@ -268,17 +270,17 @@ class Session:
         return Rows(model, known, poll_steps(model.device), window, capture)
 
     def _larger(self, known: KVCache | None, capacity: int, batch: int) -> KVCache:
+        """A cache of another size, with what a former one knows if there is room for both."""
         if known is not None:
             try:
                 cache = new_cache(self.model, capacity, batch, self.cache_dtype)
-            except MemoryShortError:
-                known = self._forget()  # there is no room for both
-            else:
-                if cache.batch >= known.batch:
-                    cache.take_over(known)
-                    self._known += [self._known[0][:0]] * (cache.batch - known.batch)
-                    return cache
-        self._rows = known = None
+            except MemoryShortError:  # there is no room for both
+                cache = None
+            if cache is not None and cache.batch >= known.batch:
+                cache.take_over(known)
+                self._known += [self._known[0][:0]] * (cache.batch - known.batch)
+                return cache
+        cache = known = self._forget()
         cache = new_cache(self.model, capacity, batch, self.cache_dtype)
         self._known = [torch.empty((0, 1 + self.model.config.num_codebooks), dtype=torch.long)] * cache.batch
         return cache
