@@ -132,13 +132,14 @@ def fresh_audio(folder: Path, since: float) -> list[Path]:
 
 def test(options: argparse.Namespace) -> int:
     tree = ensure_env()
-    command = [str(venv_python()), "-m", "pytest", "-q"]
+    command, env = [str(venv_python()), "-m", "pytest", "-q"], child_env(tree)
     if options.fast:
         command += ["-m", FAST_TESTS, "-n", "2"]  # these share nothing; the server's tests would share the server
+        env["OMP_NUM_THREADS"] = "1"  # two processes with two threads each would wait for each other
     else:
         ensure_old_env()
         ensure_browser()
-    return subprocess.run([*command, *options.rest], cwd=ROOT, env=child_env(tree), check=False).returncode
+    return subprocess.run([*command, *options.rest], cwd=ROOT, env=env, check=False).returncode
 
 
 def comfy(options: argparse.Namespace) -> int:
