@@ -62,6 +62,7 @@ def test_zero_rows_and_odd_group_sizes():
         assert out[0, 0] == 0 and out.isfinite().all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_quantized_model_is_smaller_and_near(tmp_path, name, dtype):

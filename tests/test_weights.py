@@ -171,6 +171,7 @@ def test_a_missing_part_of_a_packed_matrix_is_named(copy):
         load_model(copy)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("dtype, quantization", [("float32", None), ("bfloat16", None), ("bfloat16", "int8")])
 def test_loading_takes_little_more_than_the_model(tmp_path, dtype, quantization):
