@@ -35,7 +35,7 @@ OnFrames = Callable[[int, Tensor], None]
 ShouldStop = Callable[[], bool]
 
 
-@dataclass
+@dataclass(eq=False)
 class Job:
     """One prompt on its way.
 
@@ -188,6 +188,7 @@ class Session:
 
     def _fill(self, rows: Rows, waiting: deque[Job], should_stop: ShouldStop) -> None:
         """Rows whose take is over, and free ones, go to the next prompts."""
+        before = list(self._speaking)
         for row in reversed(range(len(self._speaking))):
             if self._speaking[row].take.steps_left:
                 continue
@@ -203,7 +204,7 @@ class Session:
         while waiting and len(self._speaking) < self._limit:
             if self._admit(rows, len(self._speaking), waiting[0], should_stop):
                 self._speaking.append(waiting.popleft())
-        if self._speaking:
+        if self._speaking and self._speaking != before:  # most of the time nobody came and nobody left
             rows.speak_as([job.sampling for job in self._speaking])
 
     def _admit(self, rows: Rows, row: int, job: Job, should_stop: ShouldStop) -> bool:
