@@ -14,6 +14,7 @@ if sys.version_info < (3, 10):
 
 import argparse
 import json
+import re
 import signal
 import subprocess
 import time
@@ -23,9 +24,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT / "tools"))
 
-from dev_demo import GRAPHS, HUM_WORDS, MAX_SECONDS, about_sound, furnish, put_voice  # noqa: E402
 from dev_env import (  # noqa: E402
-    COMFYUI,
+    PACK_NAME,
     StepFailed,
     child_env,
     ensure_browser,
@@ -40,7 +40,6 @@ from dev_server import Server  # noqa: E402
 DEMO = ROOT / ".demo"
 WORKFLOW = ROOT / "workflows" / "api" / "clone_voice.json"
 DEMO_RENDER_S = 3600  # a released model on a CPU takes its time
-DEMO_TEXT = "Seven small boats left the harbour before sunrise."
 AUDIO_SUFFIXES = {".flac", ".wav", ".mp3", ".opus", ".ogg"}
 FAST_TESTS = "not slow and not comfyui and not gpu and not web"
 
@@ -49,57 +48,41 @@ FAST_TESTS = "not slow and not comfyui and not gpu and not web"
 
 
 def demo(options: argparse.Namespace) -> int:
-    """Render the cloning workflow in a real ComfyUI server and say where the sound is."""
-    if bool(options.voice) != bool(options.transcript):
-        raise StepFailed("A voice needs its words.", 'Give both: --voice clip.wav --transcript "what is said in it".')
+    """Render the cloning workflow in a real ComfyUI server; say where the sound is, who spoke and what is heard."""
+    settings = demo_settings(options)
     started = time.monotonic()
     tree = ensure_env()
-    pair = furnish(tree)
-    clip, transcript = put_voice(tree, options)
     workflow = json.loads(WORKFLOW.read_text(encoding="utf-8"))
-    inputs = demo_inputs(pair, clip, transcript, options.text)
-    settings = as_settings(workflow, inputs)
     DEMO.mkdir(exist_ok=True)
-    with Server(tree, log=DEMO / "comfyui.log") as server:
+    log = DEMO / "comfyui.log"
+    with Server(tree, log=log) as server:
         server.require_nodes({node["class_type"] for node in workflow.values()})
         since = time.time()
         render(tree, server, settings)
         seconds = time.time() - since
     files = fresh_audio(DEMO, since)
     if not files:
-        raise StepFailed(f"The workflow ended without an audio file in {DEMO}.", f"Look at {DEMO / 'comfyui.log'}.")
+        raise StepFailed(f"The workflow ended without an audio file in {DEMO}.", f"Look at {log}.")
     say(f"\nRendered in {seconds:.1f} s ({time.monotonic() - started:.1f} s in all):")
+    written = options.text or next(node["inputs"]["text"] for node in workflow.values() if "text" in node["inputs"])
     for file in files:
-        say(f"    {file}")
-    say(about_sound(pair))
-    if transcript == HUM_WORDS:
-        say('The reference is a synthetic hum; your own: --voice clip.wav --transcript "what is said in it".')
-    say("The example workflows in the editor, ready to run: python dev.py comfy")
+        say(f"    {file}\n    written: {written}")
+        say(f"    heard:   {heard_in(tree, file)}")
+    say(about_model(log.read_text(encoding="utf-8", errors="replace")))
+    say("The example workflows in the editor: python dev.py comfy")
     return 0
 
 
-def demo_inputs(pair: tuple[str, str], clip: str, transcript: str, text: str) -> dict[tuple[str, str], str]:
-    """What the demo sets in the workflow, by node class and input."""
-    model, codec = pair
-    return {
-        ("HiggsLoadModel", "checkpoint"): model,
-        ("HiggsLoadCodec", "checkpoint"): codec,
-        ("HiggsLoadAudio", "audio"): clip,
-        ("HiggsVoice", "transcript"): transcript,
-        ("HiggsChatMLPrompt", "text"): text,
-        ("HiggsGenerate", "max_seconds"): str(MAX_SECONDS[pair]),
-    }
-
-
-def as_settings(workflow: dict, inputs: dict[tuple[str, str], str]) -> list[str]:
-    """Turn (node class, input) → value into the `id.input=value` of `higgs render`, for every node of the class."""
-    settings = []
-    for (kind, name), value in inputs.items():
-        ids = [key for key, node in workflow.items() if node["class_type"] == kind and name in node["inputs"]]
-        if not ids:
-            raise StepFailed(f"The workflow has no node {kind} with an input '{name}'.",
-                             "The workflow and dev.py's demo_inputs have to agree.")
-        settings += [f"{key}.{name}={value}" for key in ids]
+def demo_settings(options: argparse.Namespace) -> list[str]:
+    """What the demo changes in the workflow, as `higgs render --set` takes it."""
+    if bool(options.voice) != bool(options.transcript):
+        raise StepFailed("A voice needs its words.", 'Give both: --voice clip.wav --transcript "what is said in it".')
+    settings = [f"Higgs ChatML Prompt.text={options.text}"] if options.text else []
+    if options.voice:
+        clip = Path(options.voice).expanduser().resolve()
+        if not clip.is_file():
+            raise StepFailed(f"There is no file '{clip}'.", "Give the path of an audio file after --voice.")
+        settings += [f"Load Audio (Higgs).audio=@{clip}", f"Higgs Voice.transcript={options.transcript}"]
     return settings
 
 
@@ -127,6 +110,26 @@ def fresh_audio(folder: Path, since: float) -> list[Path]:
     return sorted(file for file in files if file.stat().st_mtime >= since - 1)
 
 
+def heard_in(tree: Path, file: Path) -> str:
+    """What a speech recognizer hears in an audio file."""
+    command = [str(venv_python()), "-m", "tools.listen", str(file)]
+    done = subprocess.run(command, cwd=ROOT, env=child_env(tree), capture_output=True, encoding="utf-8", check=False)
+    if done.returncode:
+        raise StepFailed(f"The recognizer cannot listen to {file}.\n{done.stderr}", "The lines above say why.")
+    return done.stdout.strip() or "(nothing)"
+
+
+def about_model(log: str) -> str:
+    """What spoke and what it did not know, as the server's log tells."""
+    names = re.findall(r"Higgs Audio: auto: ([^;\n]+)", log) or ["a model that the log does not name"]
+    lines = [f"Spoken with {' and '.join(name.strip() for name in names)}."]
+    lines += [line.strip() for line in re.findall(r"Higgs Audio: (.+ does not know: .+)", log)]
+    if "Higgs Nano" in lines[0]:
+        lines.append("Higgs Nano is a tiny demonstration that comes with the pack: some words, four voices.\n"
+                     "For real speech put the released pair into models/higgs_audio of this ComfyUI (see README.md).")
+    return "\n".join(lines)
+
+
 # ---- the other commands -----------------------------------------------------------------------------------------
 
 
@@ -144,17 +147,11 @@ def test(options: argparse.Namespace) -> int:
 
 def comfy(options: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
-    tree = ensure_env()
-    pair = None
-    if not options.own_models and (tree == COMFYUI or (tree / GRAPHS).is_dir()):  # ours, or `demo` was run on it
-        pair = furnish(tree)
-    with Server(tree, port=options.port) as server:
+    with Server(ensure_env(), port=options.port) as server:
         if server.port != options.port:
             say(f"[dev] port {options.port} is taken; using {server.port}")
-        say(f"\n[dev] The editor is at {server.url} (Ctrl-C ends the server).")
-        if pair:
-            say(f"[dev] There: Workflows at the left (key w) > {GRAPHS.name} > clone_voice, then the button Run.\n"
-                f"      (Close the window with templates that ComfyUI shows at the first start.)\n{about_sound(pair)}")
+        say(f"\n[dev] The editor is at {server.url} (Ctrl-C ends the server). There: Templates at the left\n"
+            f"      (they open by themselves at the first start) > Extensions > {PACK_NAME} > clone_voice, then Run.")
         if not options.no_browser:
             webbrowser.open(server.url)
         return server.child.wait()
@@ -195,9 +192,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     add = commands.add_parser("demo", help="render the cloning workflow in a real ComfyUI server")
-    add.add_argument("--voice", metavar="CLIP", help="your own reference clip (default: a sample)")
+    add.add_argument("--voice", metavar="CLIP", help="your own reference clip (default: rose, a voice of the pack)")
     add.add_argument("--transcript", metavar="WORDS", help="what is said in it")
-    add.add_argument("--text", default=DEMO_TEXT, help="what to speak")
+    add.add_argument("--text", help="what to speak (default: what the workflow says)")
     add.set_defaults(run=demo)
     add = commands.add_parser("test", help="run the tests (pytest's own options after --)")
     add.add_argument("--fast", action="store_true", help="leave out what is slow or needs a server, browser or GPU")
@@ -205,7 +202,6 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add = commands.add_parser("comfy", help="serve ComfyUI with the pack and open the editor")
     add.add_argument("--port", type=int, default=8188)
     add.add_argument("--no-browser", action="store_true")
-    add.add_argument("--own-models", action="store_true", help="add no checkpoints, sample clips and workflows")
     add.set_defaults(run=comfy)
     commands.add_parser("lint", help="ruff check (its own options after --)").set_defaults(run=lint)
     add = commands.add_parser("bench", help="run a benchmark; without a name, list them")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -11,12 +12,12 @@ import sys
 import zipfile
 from pathlib import Path
 
-import dev_demo
 import dev_env
 import dev_server
 import pytest
 
 import dev
+from higgs_runtime import catalog, comfy_client
 
 try:
     import tomllib
@@ -111,55 +112,77 @@ def test_options_after_two_dashes_go_to_pytest():
     assert dev.parse(["test"]).rest == []
 
 
-def test_settings_reach_every_node_of_the_class():
-    workflow = {
-        "3": {"class_type": "A", "inputs": {"text": "", "other": 1}},
-        "7": {"class_type": "A", "inputs": {"text": ["3", 0]}},
-        "9": {"class_type": "B", "inputs": {"text": ""}},
-    }
-    assert dev.as_settings(workflow, {("A", "text"): "one=two"}) == ["3.text=one=two", "7.text=one=two"]
-    with pytest.raises(dev_env.StepFailed, match="no node A with an input 'missing'"):
-        dev.as_settings(workflow, {("A", "missing"): "x"})
+def test_the_demo_changes_what_it_is_asked_to(tmp_path):
+    clip = tmp_path / "My = Voice.WAV"
+    clip.touch()
+    before = json.loads(dev.WORKFLOW.read_text(encoding="utf-8"))
+    assert dev.demo_settings(dev.parse(["demo"])) == []
+    asked = ["demo", "--text", "A = b.", "--voice", str(clip), "--transcript", "Its words."]
+    after = json.loads(dev.WORKFLOW.read_text(encoding="utf-8"))
+    for setting in dev.demo_settings(dev.parse(asked)):
+        comfy_client.set_input(after, setting, upload=str)
+    changed = {(node["class_type"], name): value for key, node in after.items()
+               for name, value in node["inputs"].items() if value != before[key]["inputs"][name]}
+    assert changed == {("HiggsChatMLPrompt", "text"): "A = b.", ("HiggsVoice", "transcript"): "Its words.",
+                       ("HiggsLoadAudio", "audio"): str(clip.resolve())}
 
 
-def test_the_demo_sets_inputs_that_its_workflow_has():
-    workflow = dev.json.loads(dev.WORKFLOW.read_text(encoding="utf-8"))
-    settings = dev.as_settings(workflow, dev.demo_inputs(dev_demo.RANDOM, "clip.wav", "its words", "new words"))
-    assert any(line.endswith("=clip.wav") for line in settings)
-
-
-def test_a_voice_needs_its_words(capsys):
-    assert dev.main(["demo", "--voice", "clip.wav"]) == 1
-    assert "--transcript" in capsys.readouterr().out
+@pytest.mark.parametrize("asked, says", [
+    (["--voice", "clip.wav"], "--transcript"), (["--voice", "no.wav", "--transcript", "Words."], "no.wav"),
+])
+def test_a_voice_has_to_be_there_with_its_words(capsys, asked, says):
+    assert dev.main(["demo", *asked]) == 1
+    assert says in capsys.readouterr().out
 
 
 class QuietServer:
-    """Stands for a server that ends at once."""
+    """Stands for a server that renders nothing and ends at once."""
 
     url, port = "http://127.0.0.1:8188", 8188
 
-    def __init__(self, tree, port):
+    def __init__(self, tree, port=0, log=None):
         self.child = self
+        if log:
+            log.write_text("... Higgs Audio: auto: Higgs Nano (363 words); it speaks only these.\n"
+                           "Higgs Audio: auto: Higgs Nano codec\nHiggs Audio: Higgs Nano does not know: zebra; it …\n")
 
     __enter__ = __exit__ = lambda self, *_: self
     wait = staticmethod(lambda: 0)
+    require_nodes = staticmethod(lambda kinds: None)
 
 
-@pytest.mark.parametrize("whose, arguments, furnished", [
-    ("ours", [], True), ("ours", ["--own-models"], False), ("theirs", [], False), ("theirs, after demo", [], True),
-])
-def test_comfy_adds_nothing_to_a_tree_of_the_persons_own(tmp_path, monkeypatch, capsys, whose, arguments, furnished):
-    done = []
+def test_the_demo_says_what_was_written_what_is_heard_and_who_spoke(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(dev, "Server", QuietServer)
+    monkeypatch.setattr(dev, "DEMO", tmp_path)
+    monkeypatch.setattr(dev, "ensure_env", lambda: tmp_path)
+    monkeypatch.setattr(dev, "render", lambda *_: (tmp_path / "spoken.flac").touch())
+    monkeypatch.setattr(dev, "heard_in", lambda tree, file: f"Hello from {file.name}.")
+    assert dev.main(["demo"]) == 0
+    said = capsys.readouterr().out
+    written = json.loads(dev.WORKFLOW.read_text(encoding="utf-8"))["6"]["inputs"]["text"]
+    assert f"{tmp_path / 'spoken.flac'}\n    written: {written}\n    heard:   Hello from spoken.flac.\n" in said
+    assert "Spoken with Higgs Nano (363 words) and Higgs Nano codec.\nHiggs Nano does not know: zebra" in said
+    assert "tiny demonstration" in said
+    assert "demonstration" not in dev.about_model("Higgs Audio: auto: a\r\nHiggs Audio: auto: b\n")
+
+
+@pytest.mark.slow
+def test_the_demo_hears_what_a_clip_says(tmp_path):
+    clip = catalog.embedded_voices().get("rose")
+    if clip is None:
+        pytest.skip("the embedded checkpoint is not there yet")
+    heard = dev.heard_in(tmp_path, clip).lower()
+    assert {"hello", "voice", "story", "letter", "song"} <= set(re.findall(r"[a-z]+", heard))
+    with pytest.raises(dev_env.StepFailed, match="cannot listen to"):
+        dev.heard_in(tmp_path, tmp_path / "absent.flac")
+
+
+def test_comfy_serves_and_says_where_the_workflows_are(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(dev, "Server", QuietServer)
     monkeypatch.setattr(dev, "ensure_env", lambda: tmp_path)
-    monkeypatch.setattr(dev, "furnish", lambda tree: done.append(tree) or dev_demo.RANDOM)
-    if whose == "ours":
-        monkeypatch.setattr(dev, "COMFYUI", tmp_path)
-    elif whose == "theirs, after demo":
-        (tmp_path / dev_demo.GRAPHS).mkdir(parents=True)
-    assert dev.main(["comfy", "--no-browser", *arguments]) == 0
-    assert done == [tmp_path] * furnished
-    assert ("higgs-demo > clone_voice" in capsys.readouterr().out) == furnished
+    assert dev.main(["comfy", "--no-browser"]) == 0
+    assert "Templates" in (said := capsys.readouterr().out) and "ComfyUI-Higgs > clone_voice, then Run" in said
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_only_new_audio_counts(tmp_path):

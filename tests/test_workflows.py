@@ -1,14 +1,30 @@
-"""The example workflows: UI and API files say the same, fit the nodes' schemas, and open well in the editor."""
+"""The example workflows: UI and API files say the same, fit the nodes' schemas, open well in the editor, and run with
+what the pack brings."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 
 import pytest
-from helpers_workflow import CANVAS_ONLY, WORKFLOWS, node_classes, node_inputs, read_workflow, ui_to_api, widget_names
+from helpers_workflow import (
+    CANVAS_ONLY,
+    ROOT,
+    WORKFLOWS,
+    node_classes,
+    node_inputs,
+    read_workflow,
+    ui_to_api,
+    widget_names,
+)
+
+from higgs_runtime import catalog, unknown_words
+from tools.nano import domain
 
 NAMES = ["clone_voice", "codec_round_trip", "text_to_speech", "two_voice_dialogue"]
+NANO_WORDS = {*domain.words(), *"0123456789"}
+FROM_PACK = " (from the pack)"
 
 
 def test_every_workflow_has_both_formats():
@@ -48,7 +64,7 @@ def test_values_fit_their_widgets(name):
             kind, options = node_inputs(node["type"])[widget]
             if kind in ("INT", "FLOAT"):
                 assert options["min"] <= value <= options["max"]
-            elif kind == "COMBO" and widget not in ("checkpoint", "audio"):
+            elif kind == "COMBO" and widget != "audio":
                 assert value in options["options"]
 
 
@@ -80,3 +96,46 @@ def test_layout_is_readable(name):
 
 def overlap(a, b) -> bool:
     return a[0] < b[0] + b[2] and b[0] < a[0] + a[2] and a[1] < b[1] + b[3] and b[1] < a[1] + a[3]
+
+
+# --- what the pack brings -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_checkpoints_are_left_to_auto_and_the_packs_model_knows_every_word(name):
+    inputs = [node["inputs"] for node in read_workflow(name, api=True).values()]
+    assert {one["checkpoint"] for one in inputs if "checkpoint" in one} == {"auto"}
+    texts = [one.get(key, "") for one in inputs for key in ("text", "system", "scene", "transcript", "description")]
+    assert unknown_words(" ".join(texts), NANO_WORDS) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_clips_are_the_packs_and_transcripts_say_what_they_say(name):
+    clips = catalog.embedded_clips()
+    if not clips:
+        pytest.skip("the embedded checkpoint is not there yet")
+    workflow = read_workflow(name, api=True)
+
+    def clip_of(node: dict):
+        return clips[node["inputs"]["audio"].removesuffix(FROM_PACK)]
+
+    for node in workflow.values():
+        if node["class_type"] == "HiggsLoadAudio":
+            assert clip_of(node).is_file() and node["inputs"]["audio"].endswith(FROM_PACK)
+        elif node["class_type"] == "HiggsVoice":
+            encode = workflow[node["inputs"]["codes"][0]]
+            said = clip_of(workflow[encode["inputs"]["audio"][0]]).with_suffix(".txt")
+            assert node["inputs"]["transcript"] == said.read_text(encoding="utf-8").strip()
+
+
+def test_readme_speaks_in_words_of_the_packs_model():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    spoken = re.findall(r'(?:higgs say "|--text "|speak\(\s*"|Prompt\.text=)([^"]+)"', readme)
+    assert len(spoken) == 5 and unknown_words(" ".join(spoken), NANO_WORDS) == []
+
+
+def test_the_number_of_words_is_told_right():
+    notes = [node for name in NAMES for node in read_workflow(name)["nodes"] if node["type"] == "MarkdownNote"]
+    texts = [(ROOT / "README.md").read_text(encoding="utf-8"), *(note["widgets_values"][0] for note in notes)]
+    told = {number for text in texts for number in re.findall(r"about (\d+) words", text)}
+    assert told == {str(round(len(domain.words()), -1))}

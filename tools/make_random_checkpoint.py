@@ -1,19 +1,12 @@
 """Small random checkpoints in the exact released layout, written by transformers' own `save_pretrained`.
 
-They let every stage run without a download: the tests compare against transformers with them, and the demo renders
-through them. What they speak is noise.
-
-    python tools/make_random_checkpoint.py --out models/higgs_audio --tokenizer path/to/llama3/tokenizer.json
+The tests compare against transformers with them, the benchmarks time them. What they speak is noise.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from pathlib import Path
-
-from random_codec import make_codec_checkpoint
 
 # Llama 3's reserved tokens as the released v2 tokenizer names them.
 TOKEN_NAMES = {
@@ -90,17 +83,3 @@ def make_language_model(
     model.to(getattr(torch, dtype)).save_pretrained(folder)
     write_tokenizer(folder, tokenizer)
     return folder
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--out", type=Path, required=True, help="folder that receives the two model folders")
-    parser.add_argument("--tokenizer", type=Path, required=True, help="a Llama 3 tokenizer.json")
-    args = parser.parse_args()
-    lm = make_language_model(args.out / "higgs-random-lm", args.tokenizer, stream_end=0)
-    codec = make_codec_checkpoint(args.out / "higgs-random-codec")
-    sys.stdout.write(f"{lm}\n{codec}\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,17 +1,16 @@
-"""`higgs render` and the workflows of `dev.py comfy`, on a real ComfyUI."""
+"""`higgs render` on a real ComfyUI, and what is heard in that which the pack's own checkpoint speaks there."""
 
 from __future__ import annotations
 
 import time
-from urllib.parse import quote
 
-import dev_demo
 import pytest
 import soundfile
 from helpers_codec import sound_like
-from helpers_workflow import WORKFLOWS, ui_to_api
+from helpers_workflow import WORKFLOWS, read_workflow
 
-from higgs_runtime import cli
+import dev
+from higgs_runtime import AudioClip, cli
 
 LONG_S = 240  # of audio: minutes of work
 RUNS_BY_THEN_S = 1.5
@@ -42,7 +41,7 @@ def test_render_gives_a_playable_file(server, tmp_path, capsys):
 
 
 def test_render_hands_on_what_a_failing_node_says(server, tmp_path, capsys):
-    assert render(server, "clone_voice", output=tmp_path / "out") == 1
+    assert render(server, "clone_voice", "Higgs Voice.transcript=", output=tmp_path / "out") == 1
     said = capsys.readouterr().err
     assert "HiggsVoice (5) failed" in said and "The reference clip has no transcript" in said
     assert not (tmp_path / "out").exists()
@@ -76,12 +75,20 @@ def test_interrupting_render_cancels_on_the_server(server, tmp_path, capsys, mon
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("name", ["clone_voice", "codec_round_trip", "text_to_speech", "two_voice_dialogue"])
-def test_demo_workflows_stand_in_the_sidebar_and_run_as_they_are(server, client, monkeypatch, name):
-    """The server has models of the released names, and clips of those that the workflows name."""
-    monkeypatch.setitem(dev_demo.MAX_SECONDS, dev_demo.RELEASED, 1.0)
-    dev_demo.write_graphs(server.base, dev_demo.RELEASED, dict.fromkeys(dev_demo.SAMPLES, "What the clip says."))
-    path = f"{dev_demo.GRAPHS.name}/{name}.json"
-    assert path in server.get("/userdata?dir=workflows&recurse=true")
-    run = client.run(ui_to_api(server.get(f"/userdata/{quote(f'workflows/{path}', safe='')}")))
-    assert run.error is None and run.outputs
+NANO = ("Load Higgs Model.checkpoint=higgs-nano", "Load Higgs Codec.checkpoint=higgs-nano-codec")
+
+
+@pytest.mark.parametrize("name", ["clone_voice", "two_voice_dialogue"])
+def test_the_packs_checkpoint_speaks_the_words_of_a_workflow(server, tmp_path, ears, name):
+    """As the person gets it: over the bed in the dialogue. The recognizer hears most of what is written."""
+    assert render(server, name, *NANO, output=tmp_path) == 0
+    [file] = tmp_path.iterdir()
+    [written] = [node["inputs"]["text"] for node in read_workflow(name, api=True).values() if "text" in node["inputs"]]
+    clip = AudioClip.load(file)
+    assert ears.share_heard(written, clip) >= 0.8, ears.hear(clip)
+
+
+def test_the_log_names_what_auto_has_chosen(server, tmp_path):
+    assert render(server, "text_to_speech", "Higgs Generate.max_seconds=0.2", output=tmp_path) == 0
+    said = dev.about_model(server.said())
+    assert "higgs-audio-v2-generation-3B-base" in said and "higgs-audio-v2-tokenizer" in said
