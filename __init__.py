@@ -4,8 +4,9 @@ WEB_DIRECTORY = "./web"
 
 
 async def comfy_entrypoint():
-    from .nodes import HiggsExtension
+    from .nodes import HiggsExtension, bridge
 
+    bridge.serve_clips()
     return HiggsExtension()
 
 

@@ -55,14 +55,31 @@ def input_path(name: str) -> Path:
     Raises:
         AudioError: there is no such file.
     """
-    clip = embedded_clips().get(name.removesuffix(FROM_PACK)) if name.endswith(FROM_PACK) else None
-    path = clip or Path(folder_paths.get_annotated_filepath(name))
+    path = pack_clip(name) or Path(folder_paths.get_annotated_filepath(name))
     if not name or not path.is_file():
         raise AudioError(
             f"There is no audio file '{name}'.", expected=f"a file in {folder_paths.get_input_directory()}",
             got="none", remedy="Upload the file, or choose another one.",
         )
     return path
+
+
+def pack_clip(name: str) -> Path | None:
+    """The clip of the pack that a choice names, if it names one."""
+    return embedded_clips().get(name.removesuffix(FROM_PACK)) if name.endswith(FROM_PACK) else None
+
+
+def serve_clips() -> None:
+    """Lets the editor play the clips of the pack: GET /higgs/clips/<choice>."""
+    if "server" not in sys.modules:  # the nodes alone, without a server
+        return
+    from aiohttp import web
+    from server import PromptServer
+
+    @PromptServer.instance.routes.get("/higgs/clips/{name}")
+    async def clip(request: web.Request) -> web.StreamResponse:
+        file = pack_clip(request.match_info["name"])
+        return web.FileResponse(file) if file else web.json_response({"error": "no such clip"}, status=404)
 
 
 def explain_input(name: str) -> bool | str:

@@ -96,5 +96,18 @@ def test_load_audio_has_player_and_upload_button(browser):
     assert {"audioUI", "upload"} <= set(in_editor(browser, "return shown(make('HiggsLoadAudio'));"))
 
 
+def test_load_audio_plays_the_packs_clips(browser, server):
+    for name in ("none", "rose", "..%2Frose (from the pack)", "%2Fetc%2Fpasswd"):
+        assert requests.get(f"{server.url}/higgs/clips/{name}", timeout=30).status_code == 404
+    seconds = in_editor(browser, """
+        const file = await fetch("/api/workflow_templates/PACK/clone_voice.json");
+        await app.loadGraphData(await file.json());
+        const player = found("HiggsLoadAudio").widgets.find((widget) => widget.name === "audioUI").element;
+        for (let i = 0; i < 40 && !(player.duration > 0); i++) await wait();
+        return player.duration;
+    """.replace("PACK", PACK_FOLDER))
+    assert 3 <= seconds <= 15
+
+
 def test_scripts_throw_nothing(browser):
     assert [error for error in browser.errors if PACK_FOLDER in error] == []
