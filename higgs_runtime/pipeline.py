@@ -171,11 +171,14 @@ def _chosen(model, codec) -> tuple:
 
 def _check_pair(lm: HiggsModel, codec: Codec) -> None:
     trained_with = lm.config.codec_identity
-    if trained_with and codec.identity != trained_with:
-        raise CheckpointError(
-            "This codec is another one than the model was trained with.", expected=f"codec {trained_with}",
-            got=f"codec {codec.identity}", remedy="Choose the codec of the same release as the model.",
-        )
+    if codec.takes(trained_with):
+        return
+    what = "This codec is another one than the model was trained with."
+    expected, got = f"codec {trained_with}", f"codec {codec.identity}"
+    if not trained_with:
+        what = "This codec takes only codes that name it."
+        expected, got = f"a model that names codec {codec.identity}", "one that names no codec"
+    raise CheckpointError(what, expected=expected, got=got, remedy="Choose the codec of the same release as the model.")
 
 
 @contextmanager

@@ -81,7 +81,7 @@ class Amplified:
     """A codec whose decoder overshoots."""
 
     def __init__(self, codec, factor):
-        self.codec, self.factor = codec, factor
+        self.codec, self.factor, self.takes = codec, factor, codec.takes
 
     def decode(self, codes):
         clip = self.codec.decode(codes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,7 +16,6 @@ from higgs_runtime import (
     AudioClip,
     AudioError,
     CheckpointError,
-    Codes,
     PromptError,
     Sampling,
     Voice,
@@ -44,6 +44,13 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def codec(folder):
     return load_codec(folder)
+
+
+@pytest.fixture(scope="module")
+def strict(folder, tmp_path_factory):
+    """The same codec, but only for codes that name it."""
+    return load_codec(add_to_config(shutil.copytree(folder, tmp_path_factory.mktemp("strict") / "codec"),
+                                    named_codes_only=True))
 
 
 @pytest.fixture(scope="module")
@@ -120,14 +127,34 @@ def test_unknown_origin_fits_every_codec(mine, yours, fits):
 
 def test_decoding_codes_of_another_codec_is_refused(codec):
     codes = codec.encode(clip())
-    stranger = Codes(codes.ids, codes.frame_rate, codes.codebook_size, OTHER)
+    stranger = replace(codes, codec=OTHER)
     says = f"another codec. Expected codes of codec {codec.identity}, got codes of codec {OTHER}"
     with pytest.raises(AudioError, match=says):
         codec.decode(stranger)
     with pytest.raises(AudioError, match=says):
         list(codec.decode_stream([codes, stranger]))
-    unknown = Codes(codes.ids, codes.frame_rate, codes.codebook_size)
-    assert torch.equal(codec.decode(unknown).samples, codec.decode(codes).samples)
+    assert torch.equal(codec.decode(replace(codes, codec="")).samples, codec.decode(codes).samples)
+
+
+def test_a_codec_may_refuse_codes_that_do_not_name_it(codec, strict):
+    named = strict.encode(clip())
+    assert torch.equal(strict.decode(named).samples, codec.decode(named).samples)
+    unnamed = replace(named, codec="")
+    says = "do not say which codec they are of. Expected codes of codec .*, got codes that name no codec. Choose"
+    with pytest.raises(AudioError, match=says):
+        strict.decode(unnamed)
+    with pytest.raises(AudioError, match=says):
+        list(strict.decode_stream([unnamed]))
+    with pytest.raises(AudioError, match=f"another codec. Expected codes of codec {codec.identity}, got .* {OTHER}"):
+        strict.decode(replace(named, codec=OTHER))
+    assert not codec.named_codes_only and strict.named_codes_only
+
+
+@pytest.mark.parametrize("value", ["true", 1])
+def test_named_codes_only_is_true_or_false(folder, tmp_path, value):
+    broken = add_to_config(shutil.copytree(folder, tmp_path / "codec"), named_codes_only=value)
+    with pytest.raises(CheckpointError, match=f"named_codes_only is {value!r}"):
+        load_codec(broken)
 
 
 def test_a_prompt_refuses_codes_of_another_codec(codec, lm):
@@ -145,3 +172,10 @@ def test_speak_refuses_another_codec_before_it_speaks(lm_folder, codec, tmp_path
     with pytest.raises(CheckpointError, match=f"another one than the model.*{codec.identity}.*{stranger.identity}"):
         speak("Hello.", model=lm_folder, codec=stranger, device="cpu", on_frames=lambda *_: pytest.fail("it spoke"))
     assert speak("Hello.", model=lm_folder, codec=codec, device="cpu", sampling=Sampling(max_frames=3)).seconds > 0
+
+
+def test_speak_refuses_a_model_that_names_no_codec_before_it_speaks(lm_folder, strict, tmp_path):
+    assert speak("Hello.", model=lm_folder, codec=strict, device="cpu", sampling=Sampling(max_frames=3)).seconds > 0
+    unnamed = add_to_config(shutil.copytree(lm_folder, tmp_path / "lm"), codec_identity=None)
+    with pytest.raises(CheckpointError, match=f"a model that names codec {strict.identity}, got .* names no codec"):
+        speak("Hello.", model=unnamed, codec=strict, device="cpu", on_frames=lambda *_: pytest.fail("it spoke"))

@@ -82,7 +82,7 @@ def test_it_has_the_released_numbers(model, codec):
     config = model.config
     assert (config.num_codebooks, config.codebook_size, config.codebook_rows) == (8, 1024, 1026)
     assert (codec.sample_rate, codec.frame_rate, codec.num_codebooks, codec.codebook_size) == (24_000, 25.0, 8, 1024)
-    assert config.codec_identity == codec.identity and config.display_name == "Higgs Nano"
+    assert config.codec_identity == codec.identity and codec.named_codes_only and config.display_name == "Higgs Nano"
     assert 250 <= len(config.vocabulary) <= 410
 
 

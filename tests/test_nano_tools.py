@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from higgs_runtime import load_model, unknown_words
+from higgs_runtime import load_codec, load_model, unknown_words
 from higgs_runtime.checkpoint_files import checkpoint_tensors
 from higgs_runtime.delay import delayed_rows
 from higgs_runtime.linear import PackedLinear
@@ -20,7 +20,7 @@ from tools.nano.codec_model import CONFIG, new_codec, semantic_latents
 from tools.nano.codes import Heard, WordCodes
 from tools.nano.dialogues import Dialogues
 from tools.nano.encoder_stage import fit_codebooks
-from tools.nano.export import export_lm
+from tools.nano.export import export_codec, export_lm
 from tools.nano.vocabulary import SPECIAL, tokens, write_tokenizer
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -155,6 +155,19 @@ def test_names_of_all_tensors_are_translated(tmp_path):
     assert all(name.startswith(("model.", "audio_lm_head.")) for name in names)
     packed = [part for part in model.modules() if isinstance(part, PackedLinear)]
     assert len(set(names)) == len(names) == len(model.state_dict()) + sum(len(part.parts) - 1 for part in packed)
+
+
+def test_exported_codec_is_the_trained_one_and_takes_only_codes_that_name_it(tmp_path):
+    """transformers reads it too, which knows none of the fields that are added."""
+    from transformers import HiggsAudioV2TokenizerModel
+
+    module, _ = new_codec()
+    identity = export_codec(tmp_path, module.state_dict())
+    codec, theirs = load_codec(tmp_path), HiggsAudioV2TokenizerModel.from_pretrained(tmp_path).state_dict()
+    assert codec.identity == identity
+    assert codec.takes(identity) and not codec.takes("")
+    for name, tensor in module.half().state_dict().items():
+        assert torch.equal(tensor, theirs[name].half()), name
 
 
 def test_tokenizer_reads_words_tags_and_digits(tmp_path):

@@ -22,6 +22,7 @@ class HiggsCodecConfig:
         semantic_width: its hidden size.
         semantic_stride: HuBERT frames per frame of codes.
         num_codebooks, codebook_size, codebook_width: K, entries of a codebook, length of an entry.
+        named_codes_only: as in `Codec`; not a field of transformers.
     """
 
     sample_rate: int
@@ -42,6 +43,7 @@ class HiggsCodecConfig:
     num_codebooks: int
     codebook_size: int
     codebook_width: int
+    named_codes_only: bool = False
 
     @property
     def hop(self) -> int:
@@ -95,6 +97,7 @@ class HiggsCodecConfig:
             num_codebooks=int(1000 * bandwidth // bits_per_codebook),
             codebook_size=size,
             codebook_width=int(config.get("codebook_dim", 64) or latent + width),
+            named_codes_only=_flag(config, "named_codes_only"),
         )
 
     def _check(self) -> None:
@@ -119,3 +122,10 @@ class HiggsCodecConfig:
 
 def _ints(values) -> tuple[int, ...]:
     return tuple(int(value) for value in values)
+
+
+def _flag(config: Mapping, name: str) -> bool:
+    value = config.get(name, False)
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} is {value!r}, neither true nor false")
+    return value

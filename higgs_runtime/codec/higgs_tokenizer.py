@@ -62,6 +62,7 @@ class HiggsCodec(Codec):
     def __init__(self, module: HiggsTokenizer, config: HiggsCodecConfig):
         super().__init__(module, module.acoustic_decoder, config.hop)
         self.config = config
+        self.named_codes_only = config.named_codes_only
         self._encode_context = encoder_context(module.acoustic_encoder, config.hop)
 
     @classmethod

@@ -31,9 +31,11 @@ class Codec(ABC):
     Attributes:
         module: the network, in eval mode.
         max_encode_seconds: longest clip that `encode` accepts.
+        named_codes_only: refuses codes whose codec is not known; for a codec that would make noise of most of them.
     """
 
     max_encode_seconds: float
+    named_codes_only = False
 
     def __init__(self, module: nn.Module, decoder: nn.Module, hop: int):
         self.module = module.eval()
@@ -72,6 +74,10 @@ class Codec(ABC):
         for entries in self._codebooks():
             digest.update(entries.detach().to("cpu", torch.float16).contiguous().numpy().astype("<f2").tobytes())
         return digest.hexdigest()[:16]
+
+    def takes(self, identity: str) -> bool:
+        """Whether it decodes codes of the codec with this identity; "" stands for one that is not known."""
+        return identity == self.identity or (not identity and not self.named_codes_only)
 
     @abstractmethod
     def _codebooks(self) -> list[torch.Tensor]:
@@ -117,14 +123,15 @@ class Codec(ABC):
         """Turns codes into audio, in windows of DECODE_WINDOW_SECONDS so that memory stays bounded.
 
         Args:
-            codes: of this codec, or of unknown origin and the same shape; at least one frame.
+            codes: of this codec, or (unless `named_codes_only`) of unknown origin and the same shape; at least one
+                frame.
             on_progress: called with (frames done, frames in all) after each window; what it raises ends the call.
 
         Returns:
             AudioClip [C, T] on the CPU, T = F * hop for the Higgs tokenizer.
 
         Raises:
-            AudioError: codes of another codec, or without frames.
+            AudioError: codes of another codec, or of an unknown one where that is refused, or without frames.
         """
         self._check_codes(codes)
         if codes.frames == 0:
@@ -151,7 +158,7 @@ class Codec(ABC):
             chunks: consecutive frames, any number in each.
 
         Raises:
-            AudioError: a chunk of another codec.
+            AudioError: a chunk of another codec, or of an unknown one where that is refused.
         """
 
         def checked_ids() -> Iterator[torch.Tensor]:
@@ -193,19 +200,20 @@ class Codec(ABC):
             )
 
     def _check_codes(self, codes: Codes) -> None:
+        what, remedy = "These codes belong to another codec.", "Decode with the codec that the codes were made with."
         mine = (self.num_codebooks, self.codebook_size)
         near = abs(codes.frame_rate - self.frame_rate) <= FRAME_RATE_TOLERANCE * self.frame_rate
         if (codes.num_codebooks, codes.codebook_size) != mine or not near:
             expected = f"{mine[0]} codebooks of {mine[1]} at {self.frame_rate:g} frames a second"
             got = f"{codes.num_codebooks} codebooks of {codes.codebook_size} at {codes.frame_rate:g}"
-        elif not codes.may_be_of(self.identity):
+        elif self.takes(codes.codec):
+            return
+        elif codes.codec:
             expected, got = f"codes of codec {self.identity}", f"codes of codec {codes.codec}"
         else:
-            return
-        raise AudioError(
-            "These codes belong to another codec.", expected=expected, got=got,
-            remedy="Decode with the codec that the codes were made with.",
-        )
+            what, remedy = "These codes do not say which codec they are of.", "Choose the codec of the model's release."
+            expected, got = f"codes of codec {self.identity}", "codes that name no codec"
+        raise AudioError(what, expected=expected, got=got, remedy=remedy)
 
 
 def check_finite(values: torch.Tensor, module: nn.Module) -> None:

@@ -80,7 +80,7 @@ def export_codec(folder: Path, weights: dict[str, torch.Tensor]) -> str:
                 tensor.zero_()  # parts that only its makers' training had
     _load(model, weights)
     model.half().save_pretrained(folder)
-    _extend(folder / "config.json", display_name=f"{DISPLAY_NAME} codec")
+    _extend(folder / "config.json", display_name=f"{DISPLAY_NAME} codec", named_codes_only=True)
     module, config = new_codec()
     module.load_state_dict(weights)
     return HiggsCodec(module, config).identity
