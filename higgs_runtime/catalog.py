@@ -98,10 +98,13 @@ def find_checkpoints(roots: Iterable[str | Path], kind: str | None = None) -> li
     return sorted(wanted, key=lambda item: item.name.lower())
 
 
-def checkpoint_at(path: str | Path) -> Checkpoint:
-    """What lies at a path; of unknown kind where no config.json tells."""
+def checkpoint_at(path: str | Path) -> Checkpoint | None:
+    """The folder with a config.json, or the weights file, at a path; whether it is one of ours, loading tells."""
     path = Path(path).absolute()
-    return (path.is_dir() and _inspect(path.parent, path)) or Checkpoint(path.name, path, "")
+    if (path / CONFIG_FILE).is_file():
+        return _inspect(path.parent, path) or Checkpoint(path.name, path, "")
+    weights = path.suffix.lower() in WEIGHT_SUFFIXES and path.is_file()
+    return Checkpoint(path.name, path, "") if weights else None
 
 
 def default_pair(

@@ -20,7 +20,7 @@ from .devices import KINDS
 from .errors import AudioError, HiggsError, HiggsWarning, SettingError
 
 FRAME_RATE = 25  # frames a second of every released Higgs model
-NAMING = "folder, or name below a models folder, or a part of it that no other has"
+NAMING = "folder with config.json, or name below a models folder, or a part of it that no other has"
 
 EPILOG = f"""examples:
   higgs models
@@ -176,8 +176,8 @@ def _named(found: list, kind: str, name: str):
     """The checkpoint at this path, of this name, or with this in its name as the only one."""
     from .catalog import checkpoint_at
 
-    if name and Path(name).exists():
-        return checkpoint_at(name)
+    if name and (there := checkpoint_at(name)):
+        return there
     found = [item for item in found if item.kind in (kind, "") and not item.missing]
     chosen = [item for item in found if item.name == name] or [item for item in found if name in item.name]
     if len(chosen) == 1:

@@ -216,6 +216,16 @@ def test_a_voice_that_is_not_there(real, heard, capsys):
     assert "clip.txt cannot be read" in capsys.readouterr().err and heard == []
 
 
+def test_a_folder_without_a_checkpoint_in_it_is_not_taken_for_one(real, heard, capsys):
+    for name in ("nano", "empty"):
+        Path(name).mkdir()
+    assert say("--model", "nano") == say("--model", str(real / "higgs-nano")) == 0
+    assert say("--model", "empty") == say("--codec", "empty") == 1
+    said = capsys.readouterr().err
+    assert "Which language model? Expected folder with config.json" in said and "Which codec? Expected folder" in said
+    assert len(heard) == 2
+
+
 # --- what is really there -------------------------------------------------------------------------------------------
 
 
