@@ -3,8 +3,9 @@
 import subprocess
 import sys
 from functools import partial
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -325,6 +326,12 @@ def test_children_end_with_their_parent(tmp_path):
     assert child.stdout.readline().strip() == b"up"
     child.stdin.close()
     assert child.wait(30) == 1
+
+
+def test_progress_is_told_now_and_then(monkeypatch, capsys):
+    monkeypatch.setattr(state, "time", SimpleNamespace(monotonic=count(0, 10).__next__))  # 10 s an item
+    assert "".join(state.with_progress("speaking", "abcd")) == "abcd"
+    assert capsys.readouterr().out == "speaking 2/4  0.5 min to go\n"
 
 
 def test_share_has_an_interval_where_all_are_hits():

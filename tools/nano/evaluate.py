@@ -23,6 +23,7 @@ from .domain import split_text
 from .domain import words as all_words
 from .judge import Recognizer, Voices, interval, same_words, share, word_errors
 from .speech import HOP, RATE, Word, sentence, silence
+from .state import with_progress
 
 SENTENCES, SWAPPED, DIALOGUES, LINES = 200, 60, 35, 6
 LIKENESS = 12  # originals from which a voice is known
@@ -86,15 +87,19 @@ class Evaluation:
     def spoken(self, texts: list[str], step: int = 0) -> list[Spoken]:
         """Each text by one of the speakers in turn, beginning with number `step`."""
         found = []
-        for number, text in enumerate(texts):
+        for number, text in enumerate(with_progress("speaking", texts)):
             speaker = self.speakers[(number + step) % len(self.speakers)]
             made, ended = self.say(text, [self.reference(speaker, number)], seed=number)
             found.append(Spoken(text, speaker, sentence(text, self.lexicon[speaker]), made, ended))
         return found
 
     def error_rate(self, texts: list[str], waves: list[np.ndarray]) -> tuple[float, float, float]:
-        pairs = [word_errors(text, self.ears.hear(wave, RATE)) for text, wave in zip(texts, waves, strict=True)]
-        return interval(*np.array(pairs).T)
+        spoken = zip(with_progress("listening", texts), waves, strict=True)
+        return interval(*np.array([word_errors(text, self.ears.hear(wave, RATE)) for text, wave in spoken]).T)
+
+    def right_voices(self, takes: list[Spoken], waves: list[np.ndarray]) -> list[bool]:
+        heard = zip(with_progress("telling voices", takes), waves, strict=True)
+        return [self.nearest(wave) == take.speaker for take, wave in heard]
 
     def nearest(self, wave: np.ndarray) -> str | None:
         """The speaker whose voice is nearest; None for a clip without speech."""
@@ -119,8 +124,8 @@ def _sentences(evaluation: Evaluation) -> list[Figure | str]:
     seconds = time.perf_counter() - started
     originals, made = [take.original for take in takes], [take.made for take in takes]
     floor = evaluation.error_rate(texts, originals)
-    again = [_round_trip(evaluation.codec, wave) for wave in originals]
-    moved = [_round_trip(evaluation.codec, _moved(wave, n)) for n, wave in enumerate(originals)]
+    again = _round_trips(evaluation.codec, originals)
+    moved = _round_trips(evaluation.codec, [_moved(wave, n) for n, wave in enumerate(originals)])
     near, goal = f"goal <= {floor[0] + 0.03:.3f}", f"goal <= {floor[0] + 0.05:.3f}"
     lengths = [take.ended and abs(len(take.made) / len(take.original) - 1) <= 0.2 for take in takes]
     count, speed = len(texts), sum(map(len, made)) / RATE / seconds
@@ -129,10 +134,8 @@ def _sentences(evaluation: Evaluation) -> list[Figure | str]:
         Figure("WER of codec resynthesis", evaluation.error_rate(texts, again), count, near),
         Figure("WER of it, clip not cut at whole frames", evaluation.error_rate(texts, moved), count),
         Figure("WER of generated speech", evaluation.error_rate(texts, made), count, goal),
-        _share("voice of an original nearest to its speaker (floor)",
-               [evaluation.nearest(take.original) == take.speaker for take in takes]),
-        _share("voice nearest to its reference", [evaluation.nearest(take.made) == take.speaker for take in takes],
-               "goal >= 0.95"),
+        _share("voice of an original nearest to its speaker (floor)", evaluation.right_voices(takes, originals)),
+        _share("voice nearest to its reference", evaluation.right_voices(takes, made), "goal >= 0.95"),
         _share("ends by itself, length within 20 % of the original", lengths, "goal >= 0.99"),
         f"encoding a reference, generation and decoding: {speed:.1f} x real time (goal 3)",
     ]
@@ -142,10 +145,10 @@ def _swapped(evaluation: Evaluation) -> list[Figure]:
     """The same sentences and references' texts, each in the next speaker's voice."""
     texts = evaluation.texts[:SWAPPED]
     takes = evaluation.spoken(texts, step=1)
+    made = [take.made for take in takes]
     return [
-        Figure("WER, the references swapped", evaluation.error_rate(texts, [take.made for take in takes]), SWAPPED),
-        _share("voice nearest to its reference, the references swapped",
-               [evaluation.nearest(take.made) == take.speaker for take in takes]),
+        Figure("WER, the references swapped", evaluation.error_rate(texts, made), SWAPPED),
+        _share("voice nearest to its reference, the references swapped", evaluation.right_voices(takes, made)),
     ]
 
 
@@ -167,7 +170,7 @@ def _dialogues(evaluation: Evaluation) -> list[Figure]:
     """Six lines by two voices in one go. The words of a line are right if they are heard as they are written, or as
     they are heard in the original line."""
     right_words, right_voice, pairs = [], [], list(permutations(evaluation.speakers, 2))
-    for number in range(DIALOGUES):
+    for number in with_progress("dialogues", range(DIALOGUES)):
         speakers = pairs[number % len(pairs)]
         lines = [evaluation.texts[(number * LINES + line) % SENTENCES] for line in range(LINES)]
         text = "\n".join(f"[SPEAKER{line % 2}] {words}" for line, words in enumerate(lines))
@@ -203,8 +206,8 @@ def _moved(samples: np.ndarray, number: int) -> np.ndarray:
     return np.pad(samples, (shift, HOP - shift))
 
 
-def _round_trip(codec, samples: np.ndarray) -> np.ndarray:
-    return _samples(codec.decode(codec.encode(_clip(samples))))
+def _round_trips(codec, waves: list[np.ndarray]) -> list[np.ndarray]:
+    return [_samples(codec.decode(codec.encode(_clip(wave)))) for wave in with_progress("encoding, decoding", waves)]
 
 
 def _clip(samples: np.ndarray) -> AudioClip:

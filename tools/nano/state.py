@@ -1,4 +1,4 @@
-"""Training that can be killed at any moment: whole files or none, and a line of progress with the time to go."""
+"""Work of minutes and hours that can be killed at any moment: whole files or none, lines with the time to go."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -60,10 +60,9 @@ class Training:
             self.step += 1
             now = time.monotonic()
             if now - shown > SHOW_SECONDS or self.step == self.steps:
-                pace = (now - started) / (self.step - first)
                 figures = "  ".join(f"{key} {value / count:.3f}" for key, value in sums.items())
-                left = pace * (self.steps - self.step) / 60
-                print(f"{self.name} {self.step}/{self.steps}  {figures}  {left:.1f} min to go", flush=True)
+                left = _to_go(now - started, self.step - first, self.steps - self.step)
+                print(f"{self.name} {self.step}/{self.steps}  {figures}  {left}", flush=True)
                 shown, sums, count = now, {}, 0
             if now - saved > SAVE_SECONDS or self.step == self.steps:
                 saved = now
@@ -74,3 +73,18 @@ class Training:
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     for group in optimizer.param_groups:
         group["lr"] = rate
+
+
+def with_progress(name: str, items: Sequence) -> Iterator:
+    """The items in order; while they are used, a line every SHOW_SECONDS says how many are done."""
+    started = shown = time.monotonic()
+    for done, item in enumerate(items):
+        now = time.monotonic()
+        if done and now - shown > SHOW_SECONDS:
+            print(f"{name} {done}/{len(items)}  {_to_go(now - started, done, len(items) - done)}", flush=True)
+            shown = now
+        yield item
+
+
+def _to_go(seconds: float, done: int, left: int) -> str:
+    return f"{seconds / done * left / 60:.1f} min to go"
