@@ -15,6 +15,7 @@ from .checkpoint_files import CONFIG_FILE, INDEX_FILE, WEIGHTS_FILE
 from .config import parse_additions
 from .errors import CheckpointError
 from .tokenizer import TOKENIZER_FILE
+from .vocabulary import extent_of
 
 LM, CODEC = "lm", "codec"
 KINDS = {
@@ -61,8 +62,8 @@ class Checkpoint:
 
     @property
     def extent(self) -> str:
-        """How many words it speaks, as " (353 words)"; empty for one that speaks any text."""
-        return "" if self.vocabulary is None else f" ({len(self.vocabulary)} words)"
+        """What it speaks, as " (353 words and the ten digits)"; empty for one that speaks any text."""
+        return "" if self.vocabulary is None else f" ({extent_of(self.vocabulary)})"
 
     @property
     def embedded(self) -> bool:

@@ -231,13 +231,16 @@ def _models(args: argparse.Namespace) -> None:
 
 
 def _list_words(checkpoint) -> None:
-    """In columns for a person, one a line for a program."""
+    """In columns and under a heading for a person, one a line for a program."""
     if checkpoint.vocabulary is None:
         raise SettingError(f"{checkpoint.title} speaks any text.", expected="a model that speaks only some words",
                            got="one without a vocabulary", remedy="See which ones have one: higgs models")
     words = sorted(checkpoint.vocabulary)
     width = max(map(len, words)) + 2
-    count = max(1, shutil.get_terminal_size().columns // width) if sys.stdout.isatty() else 1
+    count = 1
+    if sys.stdout.isatty():
+        count = max(1, shutil.get_terminal_size().columns // width)
+        sys.stdout.write(f"{checkpoint.title}{checkpoint.extent}:\n")
     for start in range(0, len(words), count):
         row = words[start : start + count]
         sys.stdout.write("".join(f"{word:<{width}}" for word in row).rstrip() + "\n")

@@ -33,7 +33,7 @@ from .tokenizer import (
     ChatTokenizer,
 )
 from .types import Codes, Prompt, Voice
-from .vocabulary import unknown_words
+from .vocabulary import extent_of, unknown_words
 
 DEFAULT_SYSTEM = "Generate audio following instruction."
 ROLES = ("system", "scene", "user", "assistant")
@@ -272,8 +272,8 @@ def _vocabulary_warnings(turns: Sequence[Message], tokenizer: ChatTokenizer) -> 
             head = "" if turn is turns[-1] else f"The transcript of reference {n} has words that "
             rest = f" and {len(words) - WORDS_IN_WARNING} more" if len(words) > WORDS_IN_WARNING else ""
             found.append(
-                f"{head}{name} does not know: {', '.join(words[:WORDS_IN_WARNING])}{rest}; it knows {len(vocabulary)} "
-                f"words, listed by `higgs models {tokenizer.checkpoint} --words`."
+                f"{head}{name} does not know: {', '.join(words[:WORDS_IN_WARNING])}{rest}; it knows "
+                f"{extent_of(vocabulary)}, listed by `higgs models {tokenizer.checkpoint} --words`."
             )
     return tuple(found)
 

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Collection
 
+FIGURES = frozenset("0123456789")
 _SILENT = re.compile(r"\[speaker\d+\]|<\|[^|<>]*\|>")  # tags of speakers, and what looks like a special token
 _WORD = re.compile(r"l[lm]*(?:'l[lm]*)*|o[om]*|d")  # in the letters of _kind
 
@@ -24,6 +25,13 @@ def words_of(text: str) -> list[str]:
 def unknown_words(text: str, vocabulary: Collection[str]) -> list[str]:
     """The words of a text (see words_of) that are not in the vocabulary, each once, in order of appearance."""
     return [word for word in dict.fromkeys(words_of(text)) if word not in vocabulary]
+
+
+def extent_of(vocabulary: Collection[str]) -> str:
+    """How large a vocabulary is, for a person: "353 words and the ten digits", or "4 words"."""
+    if FIGURES <= set(vocabulary):
+        return f"{len(vocabulary) - len(FIGURES)} words and the ten digits"
+    return f"{len(vocabulary)} words"
 
 
 def _kind(char: str) -> str:

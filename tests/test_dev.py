@@ -143,7 +143,7 @@ class QuietServer:
     def __init__(self, tree, port=0, log=None):
         self.child = self
         if log:
-            log.write_text("... Higgs Audio: auto: Higgs Nano (363 words); it speaks only these.\n"
+            log.write_text("... Higgs Audio: auto: Higgs Nano (353 words and the ten digits); it speaks only these.\n"
                            "Higgs Audio: auto: Higgs Nano codec\nHiggs Audio: Higgs Nano does not know: zebra; it …\n")
 
     __enter__ = __exit__ = lambda self, *_: self
@@ -161,7 +161,8 @@ def test_the_demo_says_what_was_written_what_is_heard_and_who_spoke(tmp_path, mo
     said = capsys.readouterr().out
     written = json.loads(dev.WORKFLOW.read_text(encoding="utf-8"))["6"]["inputs"]["text"]
     assert f"{tmp_path / 'spoken.flac'}\n    written: {written}\n    heard:   Hello from spoken.flac.\n" in said
-    assert "Spoken with Higgs Nano (363 words) and Higgs Nano codec.\nHiggs Nano does not know: zebra" in said
+    assert "Spoken with Higgs Nano (353 words and the ten digits) and Higgs Nano codec.\n" in said
+    assert "\nHiggs Nano does not know: zebra" in said
     assert "tiny demonstration" in said
     assert "demonstration" not in dev.about_model("Higgs Audio: auto: a\r\nHiggs Audio: auto: b\n")
 

@@ -40,10 +40,6 @@ def test_text_is_split_into_words_digits_and_pauses():
     assert parts == ["hello", ",", "it's", "seven", "o'clock", "-", "now", "!"]
 
 
-def test_domain_has_the_size_that_the_card_says():
-    assert 250 <= len(domain.words()) <= 400
-
-
 def test_held_out_sentences_are_never_drawn_for_training():
     held = {text.lower() for text in corpus.held_out_sentences(200)}
     assert len(held) == 200

@@ -24,7 +24,7 @@ from higgs_runtime import (
     unknown_words,
 )
 from higgs_runtime.cli import main
-from higgs_runtime.vocabulary import words_of
+from higgs_runtime.vocabulary import extent_of, words_of
 
 KNOWN = ["hello", "keeper", "o'clock", "the"]
 LISTED = "it knows 4 words, listed by `higgs models higgs-nano --words`."
@@ -75,6 +75,11 @@ def test_unknown_words_come_once_and_in_order():
     assert unknown_words(text, frozenset(KNOWN)) == ["zebra", "lighthouse", "4", "2", "你好"]
     assert unknown_words("Hello, the keeper.", KNOWN) == unknown_words("", KNOWN) == []
     assert unknown_words("7 8", ["7"]) == ["8"]
+
+
+def test_figures_are_not_counted_among_the_words():
+    assert extent_of([*KNOWN, *"0123456789"]) == "4 words and the ten digits"
+    assert extent_of(KNOWN) == "4 words" and extent_of([*KNOWN, "7"]) == "5 words"
 
 
 # --- config.json ----------------------------------------------------------------------------------------------------
@@ -195,7 +200,7 @@ def test_words_are_listed_in_columns_for_a_person(models, monkeypatch):
     monkeypatch.setattr("sys.stdout", screen)
     monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((20, 24)))
     assert main(["models", "nano", "--words", "--models-dir", str(models)]) == 0
-    assert screen.getvalue() == "hello    keeper\no'clock  the\n"
+    assert screen.getvalue() == "Higgs Nano (4 words):\nhello    keeper\no'clock  the\n"
 
 
 @pytest.mark.parametrize("name, says", [
