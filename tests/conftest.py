@@ -24,6 +24,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="no CUDA GPU here"))
 
 
+@pytest.fixture(scope="module")
+def one_thread():
+    """Networks this small lose time to a second thread, and much of it on a busy machine."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session")
 def ears():
     """A speech recognizer, loaded once; see helpers_ears."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 import torch
 from make_random_checkpoint import make_language_model
+from safetensors.torch import load_file, save_file
 
 ROOT = Path(__file__).resolve().parent.parent
 VOICES = ROOT.parent / "shared" / "voices"
@@ -45,6 +46,15 @@ def add_to_config(folder: Path, **fields) -> Path:
     """Put fields into the config.json of a checkpoint."""
     file = folder / "config.json"
     file.write_text(json.dumps({**json.loads(file.read_text(encoding="utf-8")), **fields}), encoding="utf-8")
+    return folder
+
+
+def edit_tensors(folder: Path, change: Callable[[dict], object]) -> Path:
+    """Let `change` edit the dict of tensors in the model.safetensors of a checkpoint."""
+    file = folder / "model.safetensors"
+    tensors = {name: tensor.clone() for name, tensor in load_file(file).items()}
+    change(tensors)
+    save_file(tensors, file, metadata={"format": "pt"})
     return folder
 
 

@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 import math
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from random_codec import RATE, RELEASED, SMALL, make_codec_checkpoint, sound_like
 
-
-@contextmanager
-def one_thread():
-    """Networks this small lose time to a second thread, and much of it on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
+from higgs_runtime import AudioClip
 
 DAC_RATES = {16_000: [2, 4, 5, 8], 24_000: [2, 4, 5, 8], 44_100: [2, 4, 8, 8]}  # strides of the released models
 
@@ -44,6 +33,11 @@ def make_dac_weights(file: Path | str, sample_rate: int, *, seed: int = 0) -> Pa
         model.decoder.model[-2].weight_g.div_(10 * sound.std())
     model.save(file, package=False)
     return Path(file)
+
+
+def sound_clip(seconds: float, rate: int = RATE) -> AudioClip:
+    """`sound_like` as a clip."""
+    return AudioClip(sound_like(seconds, rate)[None], rate)
 
 
 def reference_codes(model, wave: torch.Tensor) -> torch.Tensor:

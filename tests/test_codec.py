@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers_codec import RATE, SMALL, make_codec_checkpoint, one_thread, reference_codes, reference_wave, sound_like
+from helpers_codec import RATE, SMALL, make_codec_checkpoint, reference_codes, reference_wave, sound_like
 
 from higgs_runtime.audio import AudioClip, resample, to_mono
 from higgs_runtime.codec import load_codec
@@ -21,12 +21,7 @@ from higgs_runtime.types import Codes
 
 VOICES = Path(__file__).resolve().parents[2] / "shared" / "voices"
 WAVE_TOLERANCE = 1e-5
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

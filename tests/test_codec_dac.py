@@ -15,16 +15,11 @@ from higgs_runtime.types import Codes
 
 pytest.importorskip("dac", reason="descript-audio-codec is not installed")
 
-from helpers_codec import DAC_RATES, make_dac_weights, one_thread, sound_like  # noqa: E402
+from helpers_codec import DAC_RATES, make_dac_weights, sound_clip, sound_like  # noqa: E402
 
 HOPS = {16_000: 320, 24_000: 320, 44_100: 512}
 WAVE_TOLERANCE = 1e-5
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module", params=list(DAC_RATES), ids=lambda rate: f"{rate}Hz")
@@ -111,7 +106,7 @@ def test_encoding_in_windows_equals_a_whole_pass(codec, weights):
 def test_half_precision_keeps_the_quantizer_in_float32(weights):
     codec = load_codec(weights[0], dtype=torch.bfloat16)
     assert codec.module.quantizer.quantizers[0].codebook.weight.dtype == torch.float32
-    codes = codec.encode(AudioClip(sound_like(0.5, weights[1])[None], weights[1]))
+    codes = codec.encode(sound_clip(0.5, weights[1]))
     assert codec.decode(codes).samples.isfinite().all()
 
 

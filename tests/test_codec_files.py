@@ -7,19 +7,15 @@ import shutil
 
 import pytest
 import torch
-from helpers_codec import make_codec_checkpoint, one_thread, sound_like
-from safetensors.torch import load_file, save_file
+from helpers_checkpoint import edit_tensors
+from helpers_codec import make_codec_checkpoint, sound_clip
+from safetensors.torch import save_file
 
-from higgs_runtime.audio import AudioClip
 from higgs_runtime.checkpoint_files import assign_strict, checkpoint_tensors, read_config
 from higgs_runtime.codec import load_codec
 from higgs_runtime.errors import CheckpointError
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
@@ -30,12 +26,6 @@ def released(tmp_path_factory):
 @pytest.fixture
 def folder(released, tmp_path):
     return shutil.copytree(released, tmp_path / "codec")
-
-
-def edit(folder, change) -> None:
-    tensors = load_file(folder / "model.safetensors")
-    change(tensors)
-    save_file(tensors, folder / "model.safetensors")
 
 
 def test_missing_folder(tmp_path):
@@ -92,7 +82,7 @@ def test_missing_and_unknown_tensors_are_named(folder):
     def change(tensors):
         tensors["fc.wait"] = tensors.pop("fc.weight")
 
-    edit(folder, change)
+    edit_tensors(folder, change)
     with pytest.raises(CheckpointError, match=r"1 missing \(fc.weight\) and 1 unknown \(fc.wait\)"):
         load_codec(folder)
 
@@ -102,13 +92,13 @@ def test_many_missing_tensors_are_counted(folder):
         for name in [name for name in tensors if name.startswith("acoustic_decoder")]:
             del tensors[name]
 
-    edit(folder, change)
+    edit_tensors(folder, change)
     with pytest.raises(CheckpointError, match=r"\d{2,3} missing \(.*and \d+ more\)"):
         load_codec(folder)
 
 
 def test_wrong_shapes_are_named(folder):
-    edit(folder, lambda tensors: tensors.update({"fc.bias": torch.zeros(3)}))
+    edit_tensors(folder, lambda tensors: tensors.update({"fc.bias": torch.zeros(3)}))
     with pytest.raises(CheckpointError, match=r"1 tensors.*fc.bias \[48\].*\[3\]"):
         load_codec(folder)
 
@@ -118,7 +108,7 @@ def test_unused_tensors_may_be_absent(folder):
         for name in [name for name in tensors if name.startswith(("decoder_semantic.", "fc1."))]:
             del tensors[name]
 
-    edit(folder, change)
+    edit_tensors(folder, change)
     load_codec(folder)
 
 
@@ -129,8 +119,8 @@ def test_old_names_of_weight_norm_are_read(folder, released):
         for new, old in (("original0", "weight_g"), ("original1", "weight_v")):
             tensors[prefix + old] = tensors.pop(f"{prefix}parametrizations.weight.{new}")
 
-    edit(folder, change)
-    clip = AudioClip(sound_like(1)[None], 24_000)
+    edit_tensors(folder, change)
+    clip = sound_clip(1)
     assert torch.equal(load_codec(folder).encode(clip).ids, load_codec(released).encode(clip).ids)
 
 
@@ -138,7 +128,7 @@ def test_shards(tmp_path, released):
     folder = make_codec_checkpoint(tmp_path / "sharded", max_shard_size="200KB")
     shards = sorted(folder.glob("model-*.safetensors"))
     assert len(shards) > 1 and not (folder / "model.safetensors").exists()
-    clip = AudioClip(sound_like(1)[None], 24_000)
+    clip = sound_clip(1)
     assert torch.equal(load_codec(folder).encode(clip).ids, load_codec(released).encode(clip).ids)
     shards[1].unlink()
     with pytest.raises(CheckpointError, match=f"lacks shards.*no {shards[1].name}"):

@@ -8,12 +8,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from helpers_checkpoint import add_to_config, make_lm_checkpoint, random_codes
-from helpers_codec import RATE, make_codec_checkpoint, make_dac_weights, one_thread, sound_like
-from safetensors.torch import load_file, save_file
+from helpers_checkpoint import add_to_config, edit_tensors, make_lm_checkpoint, random_codes
+from helpers_codec import make_codec_checkpoint, make_dac_weights, sound_clip
+from safetensors.torch import load_file
 
 from higgs_runtime import (
-    AudioClip,
     AudioError,
     CheckpointError,
     PromptError,
@@ -27,13 +26,8 @@ from higgs_runtime import (
     speak,
 )
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 OTHER = "0123456789abcdef"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    with one_thread():
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +58,6 @@ def lm(lm_folder):
     return load_model(lm_folder)
 
 
-def clip(seconds=0.4) -> AudioClip:
-    return AudioClip(sound_like(seconds)[None], RATE)
-
-
 # --- the identity ---------------------------------------------------------------------------------------------------
 
 
@@ -82,22 +72,18 @@ def test_identity_is_a_hash_of_the_entries(folder, codec):
 @pytest.mark.parametrize("stored", [torch.float32, torch.float16])
 @pytest.mark.parametrize("loaded", [torch.float32, torch.bfloat16, torch.float16])
 def test_identity_is_the_same_in_any_dtype(folder, codec, tmp_path, stored, loaded):
-    shutil.copytree(folder, tmp_path / "codec")
-    tensors = {name: tensor.to(stored) for name, tensor in load_file(folder / "model.safetensors").items()}
-    save_file(tensors, tmp_path / "codec" / "model.safetensors")
-    again = load_codec(tmp_path / "codec", dtype=loaded)
+    copy = shutil.copytree(folder, tmp_path / "codec")
+    edit_tensors(copy, lambda tensors: tensors.update({name: tensor.to(stored) for name, tensor in tensors.items()}))
+    again = load_codec(copy, dtype=loaded)
     assert again.identity == codec.identity
-    assert again.decode(again.encode(clip())).samples.isfinite().all()
+    assert again.decode(again.encode(sound_clip(0.4))).samples.isfinite().all()
 
 
 def test_another_codebook_or_order_is_another_codec(codec, folder, tmp_path):
-    shutil.copytree(folder, tmp_path / "codec")
-    file = tmp_path / "codec" / "model.safetensors"
-    tensors = {name: tensor.clone() for name, tensor in load_file(file).items()}
     first, second = (f"quantizer.quantizers.{k}.codebook.embed" for k in (0, 1))
-    tensors[first], tensors[second] = tensors[second], tensors[first]
-    save_file(tensors, file)
-    assert load_codec(tmp_path / "codec").identity != codec.identity
+    copy = shutil.copytree(folder, tmp_path / "codec")
+    edit_tensors(copy, lambda tensors: tensors.update({first: tensors[second], second: tensors[first]}))
+    assert load_codec(copy).identity != codec.identity
 
 
 def test_identity_of_dac(tmp_path):
@@ -105,7 +91,7 @@ def test_identity_of_dac(tmp_path):
     weights = make_dac_weights(tmp_path / "dac.pth", 16_000)
     whole, half = load_codec(weights), load_codec(weights, dtype=torch.bfloat16)
     assert whole.identity == half.identity and len(whole.identity) == 16
-    assert whole.encode(clip()).codec == whole.identity
+    assert whole.encode(sound_clip(0.4)).codec == whole.identity
     assert load_codec(make_dac_weights(tmp_path / "other.pth", 16_000, seed=1)).identity != whole.identity
 
 
@@ -113,7 +99,7 @@ def test_identity_of_dac(tmp_path):
 
 
 def test_codes_carry_where_they_are_from(codec, lm):
-    assert codec.encode(clip()).codec == codec.identity
+    assert codec.encode(sound_clip(0.4)).codec == codec.identity
     assert random_codes(1).codec == ""
     [spoken] = generate(lm, [build_prompt(conversation("Hello."), lm.tokenizer)], Sampling(max_frames=3))
     assert spoken.codes.codec == codec.identity
@@ -126,7 +112,7 @@ def test_unknown_origin_fits_every_codec(mine, yours, fits):
 
 
 def test_decoding_codes_of_another_codec_is_refused(codec):
-    codes = codec.encode(clip())
+    codes = codec.encode(sound_clip(0.4))
     stranger = replace(codes, codec=OTHER)
     says = f"another codec. Expected codes of codec {codec.identity}, got codes of codec {OTHER}"
     with pytest.raises(AudioError, match=says):
@@ -137,7 +123,7 @@ def test_decoding_codes_of_another_codec_is_refused(codec):
 
 
 def test_a_codec_may_refuse_codes_that_do_not_name_it(codec, strict):
-    named = strict.encode(clip())
+    named = strict.encode(sound_clip(0.4))
     assert torch.equal(strict.decode(named).samples, codec.decode(named).samples)
     unnamed = replace(named, codec="")
     says = "do not say which codec they are of. Expected codes of codec .*, got codes that name no codec. Choose"

@@ -7,19 +7,14 @@ import weakref
 
 import pytest
 import torch
-from helpers_codec import RATE, make_codec_checkpoint, make_dac_weights, one_thread, sound_like
+from helpers_codec import make_codec_checkpoint, make_dac_weights, sound_clip
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from higgs_runtime.audio import AudioClip
 from higgs_runtime.codec import load_codec
 from higgs_runtime.types import Codes
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
@@ -27,14 +22,10 @@ def codec(tmp_path_factory):
     return load_codec(make_codec_checkpoint(tmp_path_factory.mktemp("codec") / "small"))
 
 
-def clip_of(seconds: float, rate: int = RATE) -> AudioClip:
-    return AudioClip(sound_like(seconds, rate)[None], rate)
-
-
 @pytest.mark.parametrize("seconds", [0.01, 3, 65, pytest.param(125, marks=pytest.mark.slow)])
 def test_encoding_tells_its_progress(codec, seconds):
     seen = []
-    clip = clip_of(seconds)
+    clip = sound_clip(seconds)
     ids = codec.encode(clip, on_progress=lambda done, total: seen.append((done, total))).ids
     assert torch.equal(ids, codec.encode(clip).ids)
     total = seen[0][1]
@@ -44,7 +35,7 @@ def test_encoding_tells_its_progress(codec, seconds):
 
 def test_a_clip_that_just_exceeds_a_window_ends_at_the_total_too(codec):
     seen = []  # the context around a window takes the rest in, so there is no second window
-    codec.encode(clip_of(60.5), on_progress=lambda done, total: seen.append((done, total)))
+    codec.encode(sound_clip(60.5), on_progress=lambda done, total: seen.append((done, total)))
     assert seen == sorted(set(seen)) and seen[-1][0] == seen[-1][1]
 
 
@@ -55,7 +46,7 @@ def test_encoding_stops_at_any_step_and_leaves_no_trace(codec):
     def hooks():
         return [list(module._forward_hooks) for module in codec.module.modules()]
 
-    clip = clip_of(1)
+    clip = sound_clip(1)
     codec.encode(clip)  # transformers leaves hooks of its own
     before = hooks()
     for last in range(0, 24, 4):
@@ -70,7 +61,7 @@ def test_encoding_stops_at_any_step_and_leaves_no_trace(codec):
 
 
 def test_progress_is_that_of_the_callers_own_thread(codec):
-    clip, seen = clip_of(1), []
+    clip, seen = sound_clip(1), []
 
     def between(done, total):
         seen.append(done)
@@ -86,7 +77,7 @@ def test_progress_is_that_of_the_callers_own_thread(codec):
 def test_dac_tells_its_progress_too(tmp_path):
     pytest.importorskip("dac", reason="descript-audio-codec is not installed")
     codec, seen = load_codec(make_dac_weights(tmp_path / "weights.pth", 16_000)), []
-    codec.encode(clip_of(45, 16_000), on_progress=lambda done, total: seen.append((done, total)))
+    codec.encode(sound_clip(45, 16_000), on_progress=lambda done, total: seen.append((done, total)))
     total = 3 * (7 + 4) + 1  # windows of 20 s, each with 7 layers of the encoder and 4 codebooks
     assert seen == [(done, total) for done in range(total + 1)]
     assert codec.encode_bytes(45) == codec.encode_bytes(20) > codec.encode_bytes(10) > 0
@@ -97,7 +88,7 @@ def test_dac_tells_its_progress_too(tmp_path):
 )
 def test_memory_estimate_covers_what_lives_at_once(codec, way, seconds, record_property):
     codes = Codes(torch.zeros(8, 25 * seconds, dtype=torch.long), 25.0, 1024)
-    given = clip_of(seconds) if way == "encode" else codes
+    given = sound_clip(seconds) if way == "encode" else codes
     with LiveBytes(codec.module) as live:
         getattr(codec, way)(given)
     ratio = getattr(codec, f"{way}_bytes")(seconds) / live.peak

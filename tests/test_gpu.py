@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 from helpers_checkpoint import make_lm_checkpoint, random_codes
-from helpers_codec import RATE, make_codec_checkpoint, sound_like
+from helpers_codec import make_codec_checkpoint, sound_clip
 
 from higgs_runtime import (
-    AudioClip,
     Message,
     ModelCache,
     ModelKey,
@@ -84,7 +83,7 @@ def test_a_session_gives_its_memory_back(lm_folder):
 def test_codec_is_that_of_the_cpu(tmp_path):
     folder = make_codec_checkpoint(tmp_path)
     on_cpu, on_gpu = load_codec(folder), load_codec(folder, device="cuda")
-    clip = AudioClip(sound_like(3.0)[None], RATE)
+    clip = sound_clip(3.0)
     codes = on_cpu.encode(clip)
     assert (on_gpu.encode(clip).ids == codes.ids).float().mean() > 0.99
     assert (on_gpu.decode(codes).samples - on_cpu.decode(codes).samples).abs().max() < 1e-3

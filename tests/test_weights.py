@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers_checkpoint import make_lm_checkpoint
+from helpers_checkpoint import edit_tensors, make_lm_checkpoint
 from helpers_codec import make_codec_checkpoint
 from safetensors.torch import load_file, save_file
 
@@ -25,13 +25,6 @@ def lm_folder(tmp_path_factory):
 @pytest.fixture
 def copy(lm_folder, tmp_path):
     return shutil.copytree(lm_folder, tmp_path / "model")
-
-
-def rewrite(folder, change):
-    file = folder / "model.safetensors"
-    tensors = {name: tensor.clone() for name, tensor in load_file(file).items()}
-    change(tensors)
-    save_file(tensors, file, metadata={"format": "pt"})
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -61,22 +54,22 @@ def test_dtype(lm_folder, dtype):
 
 
 def test_unknown_missing_and_misshapen_tensors_are_named(copy):
-    rewrite(copy, lambda t: t.update({"model.extra.weight": torch.zeros(2)}))
+    edit_tensors(copy, lambda t: t.update({"model.extra.weight": torch.zeros(2)}))
     with pytest.raises(CheckpointError, match=r"model\.extra\.weight"):
         load_model(copy)
-    rewrite(copy, lambda t: (t.pop("model.extra.weight"), t.pop("model.layers.0.audio_mlp.up_proj.weight")))
+    edit_tensors(copy, lambda t: (t.pop("model.extra.weight"), t.pop("model.layers.0.audio_mlp.up_proj.weight")))
     with pytest.raises(CheckpointError, match=r"audio.*up"):
         load_model(copy)
 
 
 def test_misshapen_tensor_is_named(copy):
-    rewrite(copy, lambda t: t.update({"model.norm.weight": torch.zeros(63)}))
+    edit_tensors(copy, lambda t: t.update({"model.norm.weight": torch.zeros(63)}))
     with pytest.raises(CheckpointError, match=r"norm\.weight.*63"):
         load_model(copy)
 
 
 def test_a_text_head_is_ignored(copy):
-    rewrite(copy, lambda t: t.update({"text_lm_head.weight": torch.zeros(4, 64)}))
+    edit_tensors(copy, lambda t: t.update({"text_lm_head.weight": torch.zeros(4, 64)}))
     load_model(copy)
 
 
