@@ -159,7 +159,7 @@ def test_packed_matrices_are_those_of_the_file_below_each_other(lm_folder):
 
 
 def test_a_missing_part_of_a_packed_matrix_is_named(copy):
-    rewrite(copy, lambda t: t.pop("model.layers.0.self_attn.k_proj.weight"))
+    edit_tensors(copy, lambda t: t.pop("model.layers.0.self_attn.k_proj.weight"))
     with pytest.raises(CheckpointError, match=r"layers\.0\.attention\.k\.weight"):
         load_model(copy)
 
