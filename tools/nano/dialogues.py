@@ -21,8 +21,10 @@ from .speech import EDGE_FRAMES, HOP, RATE, SPEAKERS
 GROUP = 6  # steps
 SCENE = "Audio is recorded from a quiet room."
 ENTRIES = 1024  # of a codebook
-REFERENCES = (0.1, 0.1, 0.5, 0.2, 0.1)  # how often a dialogue has 0, 1, 2 … reference voices
-MAX_LINES = 6
+REFERENCES = (0.1, 0.1, 0.55, 0.15, 0.1)  # how often a dialogue has 0, 1, 2 … reference voices
+ALIKE = 0.15  # of the dialogues: all voices were recorded with the same text
+LINES = (0.1, 0.1, 0.15, 0.15, 0.2, 0.3)  # how often a dialogue has 1, 2, 3 … lines
+LONG = 0.35  # of the references: two sentences
 LINE_GAP = 4  # frames between two speakers of a dialogue, beside their edges
 BEGINNING = 12, 6.0  # frames of a line in a dialogue: there its voice is chosen, once a line; and what they count
 DIALOGUES = 0.25  # of the examples; the rest are lines alone, after a reference, and in turns
@@ -92,9 +94,10 @@ class _Draw:
     def _dialogue(self, speakers: list[str]) -> Example:
         voices = int(self.random.choice(len(REFERENCES), p=REFERENCES))
         tag = "[SPEAKER{}] " if voices > 1 else ""  # as `conversation` writes it
-        turns = [self._reference(speaker, tag.format(n)) for n, speaker in enumerate(speakers[:voices])]
+        alike = self._sentences(8) if self.random.random() < ALIKE else ""
+        turns = [self._reference(speaker, tag.format(n), alike) for n, speaker in enumerate(speakers[:voices])]
         texts, codes, weights = [], [], []
-        count, lines = voices or 2, int(self.random.integers(1, MAX_LINES + 1))
+        count, lines = voices or 2, 1 + int(self.random.choice(len(LINES), p=LINES))
         n = int(self.random.integers(count))
         for line in range(lines):
             text, spoken, _ = self._line(speakers[n], min(self.max_words, 9))
@@ -120,21 +123,33 @@ class _Draw:
             return text
         return re.sub(r"\b[a-z]+\b", lambda word: str(DIGITS.index(word[0])) if word[0] in DIGITS else word[0], text)
 
-    def _reference(self, speaker: str, tag: str = "") -> Turn:
+    def _reference(self, speaker: str, tag: str = "", text: str = "") -> Turn:
         """Some are clips as people load them, with codes that no text foretells: heard, but not learned."""
-        if self.max_words < 4 or self.random.random() < 0.6:
-            text, codes, weights = self._line(speaker, min(8, 2 * self.max_words))
-            return tag + text, codes, weights
-        item = self.source.heard[speaker][self.random.integers(len(self.source.heard[speaker]))]
-        text, codes = item.text, item.codes
-        first, last = self.random.integers(0, EDGE_FRAMES + 1, 2)  # a trimmed clip has less silence at its ends
-        codes = codes[:, first : codes.shape[1] - last]
+        if text:
+            codes = self.source.words.sentence(text, speaker)
+            return tag + text, codes, torch.ones(codes.shape[1])
+        if self.max_words < 3 or self.random.random() < 0.5:
+            text = self._sentences(min(8, 2 * self.max_words))
+            codes = self.source.words.sentence(text, speaker)
+            return tag + self._as_digits(text), codes, torch.ones(codes.shape[1])
+        clips = [self._clip(speaker) for _ in range(1 + (self.random.random() < LONG))]
+        text, codes = " ".join(text for text, _ in clips), torch.cat([codes for _, codes in clips], 1)
         if self.random.random() < 0.15:
             text = " ".join([NONSENSE] * int(self.random.integers(1, 8)))
         if self.random.random() < 0.2:
             wrong = torch.from_numpy(self.random.random(codes.shape) < 0.2)
             codes = torch.where(wrong, torch.from_numpy(self.random.integers(0, ENTRIES, codes.shape)), codes)
         return tag + text, codes, torch.zeros(codes.shape[1])
+
+    def _sentences(self, max_words: int) -> str:
+        """One text, or two of them."""
+        return " ".join(self.texts.draw(max_words) for _ in range(1 + (self.random.random() < LONG)))
+
+    def _clip(self, speaker: str) -> tuple[str, torch.Tensor]:
+        """A sentence as it was heard, and less silence at its ends, as a trimmed clip has."""
+        item = self.source.heard[speaker][self.random.integers(len(self.source.heard[speaker]))]
+        first, last = self.random.integers(0, EDGE_FRAMES + 1, 2)
+        return item.text, item.codes[:, first : item.codes.shape[1] - last]
 
     def _lay_out(self, turns: list[Turn]) -> Example:
         messages = [Message("system", [DEFAULT_SYSTEM if self.random.random() < 0.9 else self._with_nonsense(6)])]

@@ -27,8 +27,8 @@ RATE_PEAK = 1.5e-3
 # Until this share of the steps: words of a line, how many of the examples are dialogues, factor on the learning rate.
 # Which tag is which voice is learned late, from many short lines and with a rate as for something new.
 CURRICULUM = (
-    (0.055, 1, 0.25, 1), (0.095, 2, 0.25, 1), (0.185, 4, 0.25, 1), (0.275, 8, 0.25, 1), (0.68, 12, 0.25, 1),
-    (0.78, 12, 0.75, 1), (0.86, 3, 0.9, 3), (0.91, 6, 0.85, 3), (1.0, 12, 0.6, 3),
+    (0.04, 1, 0.25, 1), (0.07, 2, 0.25, 1), (0.13, 4, 0.25, 1), (0.19, 8, 0.25, 1), (0.48, 12, 0.25, 1),
+    (0.55, 12, 0.75, 1), (0.6, 3, 0.9, 3), (0.64, 6, 0.85, 3), (0.7, 12, 0.6, 3), (0.8, 4, 0.9, 2.5), (1.0, 12, 0.8, 2.5),
 )
 
 

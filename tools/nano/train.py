@@ -35,7 +35,7 @@ from .speech import SPEAKERS
 ROOT = Path(__file__).resolve().parent.parent.parent
 PACK = ROOT / "higgs_runtime" / "nano"
 STAGES = ("data", "encoder", "codes", "decoder", "lm", "gates", "export", "evaluate", "install")
-STEPS = {"encoder": 2400, "decoder": 14000, "lm": 8200}
+STEPS = {"encoder": 2400, "decoder": 20000, "lm": 11800}
 MAX_MB = 30
 
 
