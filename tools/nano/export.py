@@ -24,7 +24,12 @@ NAME = "higgs-nano"
 DISPLAY_NAME = "Higgs Nano"
 CHORD = (110.0, 165.0, 220.0)  # Hz
 BED_SECONDS = 12
-REFERENCE_TEXT = "Hello, and welcome. My voice is ready for your story, your letter and your song."
+REFERENCE_TEXTS = {
+    "rose": "Hello, and welcome. My voice is ready for your story, your letter and your song.",
+    "ross": "Good evening, my friend. I will read a quiet story by the sea.",
+    "alan": "Good morning, everyone. Please take the train, and walk to the old station.",
+    "bear": "I am the keeper. In the night I count the boats and listen to the wind.",
+}
 
 
 def export(folder: Path, lexicon: dict[str, dict[str, Word]], lm_file: Path, codec_file: Path) -> Path:
@@ -33,8 +38,9 @@ def export(folder: Path, lexicon: dict[str, dict[str, Word]], lm_file: Path, cod
     export_lm(folder / NAME, torch.load(lm_file, weights_only=True)["model"], identity)
     (folder / "clips").mkdir(exist_ok=True)
     for speaker, spoken in lexicon.items():
-        soundfile.write(folder / "clips" / f"{speaker}.flac", sentence(REFERENCE_TEXT, spoken), RATE)
-        (folder / "clips" / f"{speaker}.txt").write_text(REFERENCE_TEXT + "\n", encoding="utf-8")
+        text = REFERENCE_TEXTS[speaker]
+        soundfile.write(folder / "clips" / f"{speaker}.flac", sentence(text, spoken), RATE)
+        (folder / "clips" / f"{speaker}.txt").write_text(text + "\n", encoding="utf-8")
     soundfile.write(folder / "clips" / "bed.flac", bed(), RATE)
     return folder
 
