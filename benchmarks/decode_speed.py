@@ -2,7 +2,9 @@
 
     python dev.py bench decode_speed -- --sizes tiny small v2-width [--frames 100] [--rounds 5] [--device cuda]
 
-Also how fast the weights on a frame's path are read, beside how fast this machine reads memory at all.
+"whole" counts the reading of the prompt in. "steps" is the time that the later frames add: a take of one frame is taken
+off on both sides. Also how fast the weights on a frame's path are read in these steps, beside how fast this machine reads
+memory at all.
 """
 
 from __future__ import annotations
@@ -37,37 +39,45 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16", "float16"))
     args = parser.parse_args()
-    write(f"{'size':<10}{'ours f/s':>10}{'transformers f/s':>18}   {'times as fast':<24}"
-          f"{'GB/s of weights':>16}{'GB/s of memory':>16}{'share':>7}")
+    write(f"{'size':<10}{'':<7}{'ours f/s':>10}{'transformers f/s':>18}   times as fast")
     found = {}
     for size in args.sizes:
         rows = found[size] = measure(size, args)
-        ours, theirs, read = (statistics.median(rows[name]) for name in ("ours", "transformers", "read_gb"))
-        weights, times = ours * rows["path_gb"], ratios(rows["ours"], rows["transformers"])
-        write(f"{size:<10}{ours:>10.1f}{theirs:>18.1f}   {spread(times):<24}"
-              f"{weights:>16.1f}{read:>16.1f}{weights / read:>7.2f}")
+        for part in ("whole", "steps"):
+            ours, theirs = rows[part]["ours"], rows[part]["transformers"]
+            write(f"{size:<10}{part:<7}{statistics.median(ours):>10.1f}{statistics.median(theirs):>18.1f}   "
+                  f"{spread(ratios(ours, theirs))}")
+        weights = statistics.median(rows["steps"]["ours"]) * rows["path_gb"]
+        memory = statistics.median(rows["read_gb"])
+        write(f"{size:<10}weights are read at {weights:.1f} GB/s, memory at {memory:.1f}: {weights / memory:.2f}")
     write_json(benchmark="decode_speed", **vars(args), found=found)
 
 
 def measure(size: str, args: argparse.Namespace) -> dict:
-    """Frames per second of each round, ours and transformers'; GB that a frame reads, and GB/s of reading memory."""
+    """Frames per second of each round, ours and transformers', with and without the prompt; GB that a frame reads, and
+    GB/s of reading memory."""
     dtype = getattr(torch, args.dtype)
     with model_folder(size, args.dtype) as folder:
         ours, theirs = load_model(folder, device=args.device, dtype=dtype), reference_model(folder, dtype, args.device)
         [prompt] = prompts(ours.tokenizer, ["What shall be said, in some words."])
         path = path_bytes(ours)
         block = torch.zeros(max(path // 4, 2**28 // 4), device=args.device)  # larger than any cache
-        rows = args.frames + ours.config.num_codebooks
+        one, rows = 1 + ours.config.num_codebooks, args.frames + ours.config.num_codebooks
+
+        def speak(frames: int):
+            return lambda seed: generate(ours, [prompt], Sampling(temperature=0.7, max_frames=frames, seed=seed))
+
         seconds = in_turn(
             args.rounds,
-            lambda seed: generate(ours, [prompt], Sampling(temperature=0.7, max_frames=args.frames, seed=seed)),
-            lambda seed: reference_rows(theirs, prompt, rows, args.device),
+            speak(args.frames), lambda seed: reference_rows(theirs, prompt, rows, args.device),
+            speak(1), lambda seed: reference_rows(theirs, prompt, one, args.device),
             lambda seed: read(block),
         )
-    return {
-        "ours": [rows / one for one in seconds[0]], "transformers": [rows / one for one in seconds[1]],
-        "read_gb": [3 * block.nbytes / 1e9 / one for one in seconds[2]], "path_gb": path / 1e9,
-    }
+    whole = {name: [rows / each for each in seconds[n]] for n, name in enumerate(("ours", "transformers"))}
+    steps = {name: [(rows - one) / (each - first) for each, first in zip(seconds[n], seconds[n + 2], strict=True)]
+             for n, name in enumerate(("ours", "transformers"))}
+    return {"whole": whole, "steps": steps, "path_gb": path / 1e9,
+            "read_gb": [3 * block.nbytes / 1e9 / each for each in seconds[4]]}
 
 
 def path_bytes(model) -> int:

@@ -121,21 +121,18 @@ class KVCache:
         self._check(self.lengths[row] + count)
         return OneRow(self, row, self.lengths[row], count)
 
-    def next(self, count: int, positions: Tensor | None = None, span: int | None = None) -> Place:
-        """The place of the next position of each of the first `count` rows; `add` makes them count.
+    def next(self, positions: Tensor, span: int) -> Place:
+        """The place of the next position of each of the first B rows; `add` makes them count.
 
         Args:
-            positions: LongTensor [count] on the device, the rows' lengths; None, of one row: not needed there.
-            span: keys to look at; None: as many as the longest row has.
+            positions: LongTensor [B] on the device, the rows' lengths.
+            span: keys to look at, at least one more than the longest of these rows has.
 
         Raises:
             SettingError: a row is full.
         """
-        longest = max(self.lengths[:count]) + 1
-        self._check(longest)
-        if positions is None:
-            return self.extend(0, 1)
-        return NextPosition(self, positions, span or longest)
+        self._check(max(self.lengths[: len(positions)]) + 1)
+        return NextPosition(self, positions, span)
 
     def add(self, row: int, count: int = 1) -> None:
         """A row has read so many positions more."""

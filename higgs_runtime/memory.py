@@ -31,6 +31,23 @@ def weights_bytes(config: ModelConfig, dtype: torch.dtype, quantization: str | N
     return int(rest * dtype.itemsize + quantized * bytes_per_weight(quantization, dtype))
 
 
+def check_room(
+    config: ModelConfig, device: torch.device | str, dtype: torch.dtype, quantization: str | None = None
+) -> None:
+    """Before a model is loaded.
+
+    Raises:
+        MemoryShortError: the device has no room for its weights.
+    """
+    free, needed = free_bytes(device), weights_bytes(config, dtype, quantization)
+    if free is not None and needed > free:
+        raise MemoryShortError(
+            "There is no memory for this model.", expected=f"{needed / GB:.1f} GB on {device} for its weights",
+            got=f"{free / GB:.1f} GB free", remedy="Load it in a smaller dtype, quantized to int8 or int4, or on "
+            "another device, or close what else uses this one.",
+        )
+
+
 def new_cache(model: HiggsModel, positions: int, batch: int, dtype: torch.dtype) -> KVCache:
     """A cache of `batch` rows, or of fewer where memory is short.
 

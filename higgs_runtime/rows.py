@@ -98,7 +98,7 @@ class Rows:
 
     def _step(self, count: int, uniform: Tensor, span: int | None) -> None:
         """The step as the device sees it; span None: of one row, whose position is known here."""
-        place = self.cache.next(count, None if span is None else self.positions[:count], span)
+        place = self.cache.extend(0, 1) if span is None else self.cache.next(self.positions[:count], span)
         logits = self.model.step(self.last[:count], place)
         self.broken[:count] += logits.sum(dim=(1, 2)) * 0.0
         history = self.history[:, :count]

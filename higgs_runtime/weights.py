@@ -14,6 +14,7 @@ from torch import nn
 from .checkpoint_files import assign_strict, check_model_type, checkpoint_tensors, read_config
 from .config import ModelConfig, parse_native_v2
 from .linear import Linear
+from .memory import check_room
 from .model import HiggsModel
 from .quantized import KINDS, check_quantization
 from .tokenizer import ChatTokenizer
@@ -77,6 +78,7 @@ def load_model(
     Raises:
         CheckpointError: files missing, broken or of another kind; tensors unknown, missing or wrongly shaped (named).
         SettingError: there is no such quantization.
+        MemoryShortError: the device has no room for the weights.
     """
     check_quantization(quantization)
     path = Path(path)
@@ -84,6 +86,7 @@ def load_model(
     check_model_type(raw, LAYOUTS, path)
     layout = LAYOUTS[raw["model_type"]]
     config = layout.parse(raw)
+    check_room(config, device, dtype, quantization)
     tokenizer = ChatTokenizer(path, config)
     with torch.device("meta"):
         model = HiggsModel(config)

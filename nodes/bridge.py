@@ -140,6 +140,7 @@ class ModelHandle:
     path: str
     device: str = "auto"
     dtype: str = "auto"
+    quantization: str | None = None
 
 
 def pick_device(choice: str) -> torch.device:
@@ -183,10 +184,11 @@ def open_model(handle: ModelHandle, work_bytes: Callable[[Any], int] | None = No
     Raises:
         CheckpointError: the files are gone, broken, or of another kind.
         SettingError: device or dtype are not to be had here.
+        MemoryShortError: there is no room to load it.
     """
     device = pick_device(handle.device)
     dtype = pick_dtype(handle.dtype, handle.kind, device)
-    key = ModelKey.of(handle.kind, handle.path, device=device, dtype=dtype)
+    key = ModelKey.of(handle.kind, handle.path, device=device, dtype=dtype, quantization=handle.quantization)
     raise_if_cancelled()
     with _cache().use(key, lambda: _load(handle, dtype), work_bytes) as model:
         raise_if_cancelled()
@@ -197,8 +199,9 @@ def _load(handle: ModelHandle, dtype: torch.dtype) -> Any:
     """Loads into ordinary memory; ComfyUI's manager decides what goes to a GPU, after making room there."""
     from ..higgs_runtime import load_codec, load_model
 
-    loader = {"lm": load_model, "codec": load_codec}[handle.kind]
-    return loader(handle.path, device="cpu", dtype=dtype)
+    if handle.kind == "codec":
+        return load_codec(handle.path, device="cpu", dtype=dtype)
+    return load_model(handle.path, device="cpu", dtype=dtype, quantization=handle.quantization)
 
 
 def _cache():

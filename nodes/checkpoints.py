@@ -76,7 +76,9 @@ def choice_fingerprint(kind: str, choice: str) -> str:
     return f"{path} {bridge.fingerprint(path)}"
 
 
-def choose_model(kind: str, choice: str, device: str, dtype: str) -> bridge.ModelHandle:
+def choose_model(
+    kind: str, choice: str, device: str, dtype: str, quantization: str | None = None
+) -> bridge.ModelHandle:
     """The handle of a chosen checkpoint, after a look whether it can run here. Shows what is not plain from the choice.
 
     Raises:
@@ -86,7 +88,7 @@ def choose_model(kind: str, choice: str, device: str, dtype: str) -> bridge.Mode
     checkpoint = find_checkpoint(kind, choice)
     limits = f"{checkpoint.title}{checkpoint.extent}; it speaks only these." if checkpoint.extent else ""
     bridge.show_text(f"auto: {limits or checkpoint.title}" if choice == AUTO else limits)
-    return bridge.ModelHandle(kind, str(checkpoint.path), device, dtype)
+    return bridge.ModelHandle(kind, str(checkpoint.path), device, dtype, quantization)
 
 
 def _roots() -> list:

@@ -26,7 +26,7 @@ class HiggsGenerate(io.ComfyNode):
                 sockets.Codes.Output(display_name="codes", tooltip="The speech as codes, for Decode Codes."),
                 io.String.Output(
                     display_name="report",
-                    tooltip="Frames, seconds, speed, prompt length, why it ended, and warnings.",
+                    tooltip="Frames, seconds, speed, prompt length, memory, why it ended, and warnings.",
                 ),
             ],
         )
@@ -40,6 +40,7 @@ class HiggsGenerate(io.ComfyNode):
             return working_bytes(lm.config, positions, lm.dtype)
 
         with bridge.open_model(model, cache_bytes) as lm:
+            memory = bridge.model_bytes(lm), cache_bytes(lm)
             max_frames = math.ceil(max_seconds * lm.config.frame_rate)
             settings = Sampling(seed=seed, max_frames=max_frames, **sampling)
             progress, done = bridge.Progress(max_frames), 0
@@ -54,7 +55,7 @@ class HiggsGenerate(io.ComfyNode):
             [spoken] = generate(lm, [laid_out], settings, on_frames=on_frames, should_stop=bridge.cancelled)
         bridge.raise_if_cancelled()
         progress.finish()
-        return io.NodeOutput(spoken.codes, report(spoken, laid_out.warnings))
+        return io.NodeOutput(spoken.codes, report(spoken, laid_out.warnings, *memory))
 
 
 def sampling_inputs() -> list[io.Input]:
@@ -92,8 +93,12 @@ def sampling_inputs() -> list[io.Input]:
     ]
 
 
-def report(spoken, warnings) -> str:
-    """One paragraph on a generation, for a person, with the warnings of its prompt."""
+def report(spoken, warnings, weights_bytes: int, work_bytes: int) -> str:
+    """One paragraph on a generation, for a person, with the warnings of its prompt.
+
+    Args:
+        work_bytes: set aside for a take of the full length, beside the weights.
+    """
     audio_s = spoken.codes.seconds
     speed = f"real-time factor {spoken.seconds / audio_s:.2f}" if audio_s else "no audio"
     reasons = {"stop": "stop (the model ended the speech)", "length": "length", "cancelled": "cancelled"}
@@ -101,6 +106,7 @@ def report(spoken, warnings) -> str:
         f"{spoken.frames} frames, {audio_s:.2f} s of audio",
         f"{spoken.seconds:.2f} s to generate, {speed} (below 1 is faster than real time)",
         f"prompt: {spoken.prompt_positions} tokens",
+        f"memory: {weights_bytes / 1e6:,.0f} MB of weights, and {work_bytes / 1e6:,.0f} MB for max_seconds",
         f"finish reason: {reasons[spoken.finish_reason]}",
     ]
     if spoken.finish_reason == "length":

@@ -167,10 +167,10 @@ def test_batch_rows_do_not_see_each_other(model):
     with torch.no_grad():
         together, alone = model.new_cache(8, batch=2), [model.new_cache(8) for _ in range(2)]
         for step in range(6):
-            both = model.step(rows[:, step], together.next(2, torch.tensor([step, step])))
+            both = model.step(rows[:, step], together.next(torch.tensor([step, step]), step + 1))
             together.add(0), together.add(1)
             for n in range(2):
-                one = model.step(rows[n : n + 1, step], alone[n].next(1))[0]
+                one = model.step(rows[n : n + 1, step], alone[n].extend(0, 1))[0]
                 alone[n].add(0)
                 assert (one - both[n]).abs().max() < 1e-4
 

@@ -9,6 +9,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+import torch
 from helpers_checkpoint import add_to_config, make_folder, make_lm_checkpoint
 from helpers_workflow import PACK, load_pack, node_classes, node_inputs
 
@@ -129,6 +130,26 @@ def test_a_checkpoint_of_equal_files_is_another_one(models, tmp_path):
     before = node_classes()["HiggsLoadModel"].fingerprint_inputs("auto")
     shutil.move(models / "released", models / "elsewhere")  # the same files with the same times
     assert node_classes()["HiggsLoadModel"].fingerprint_inputs("auto") != before
+
+
+def test_the_quantization_that_is_chosen_is_that_of_the_model(runtime, tmp_path):
+    folder = make_lm_checkpoint(tmp_path / "models" / "small", num_hidden_layers=1)
+    bridge, chosen = sys.modules[f"{PACK}.nodes.bridge"], {}
+    try:
+        for quantization in (None, "int8", "int4"):
+            handle = bridge.ModelHandle("lm", str(folder), quantization=quantization)
+            with bridge.open_model(handle) as model:
+                chosen[quantization] = model.layers[0].attention.o.weight.dtype
+    finally:
+        bridge._cache().clear()
+    assert chosen == {None: torch.float32, "int8": torch.int8, "int4": torch.uint8}
+
+
+@pytest.mark.parametrize("choice, meant", [("off", None), ("int8", "int8"), ("int4", "int4")])
+def test_the_loader_names_the_quantization(models, choice, meant):
+    [handle] = node_classes()["HiggsLoadModel"].execute("auto", "auto", "auto", choice).args
+    assert handle.quantization == meant
+    assert choice in node_inputs("HiggsLoadModel")["quantization"][1]["options"]
 
 
 # --- what is shown --------------------------------------------------------------------------------------------------

@@ -37,11 +37,12 @@ def test_the_product_is_near(name, shape):
     assert torch.allclose(layer.add_to(residual, x), layer(x) + 1, atol=1e-5)
 
 
-def test_8_bits_are_the_nearest_of_255_steps():
-    weight = random_weight()
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_8_bits_are_the_nearest_of_255_steps(dtype):
+    weight = random_weight().to(dtype)
     layer = Int8Linear(weight, None)
-    back = layer.weight * layer.scale[:, None]
-    assert ((back - weight).abs() <= layer.scale[:, None] * 0.501).all()
+    scale = weight.float().abs().amax(dim=1, keepdim=True) / 127  # before it is rounded to the weights' dtype
+    assert ((layer.weight * scale - weight).abs() <= scale * 0.501).all()
     assert layer.weight.dtype == torch.int8
 
 

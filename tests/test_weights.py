@@ -14,7 +14,8 @@ from helpers_checkpoint import edit_tensors, make_lm_checkpoint
 from helpers_codec import make_codec_checkpoint
 from safetensors.torch import load_file, save_file
 
-from higgs_runtime import CheckpointError, SettingError, load_model
+from higgs_runtime import CheckpointError, MemoryShortError, SettingError, load_model, weights_bytes
+from higgs_runtime import memory as memory_module
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +163,18 @@ def test_a_missing_part_of_a_packed_matrix_is_named(copy):
     edit_tensors(copy, lambda t: t.pop("model.layers.0.self_attn.k_proj.weight"))
     with pytest.raises(CheckpointError, match=r"layers\.0\.attention\.k\.weight"):
         load_model(copy)
+
+
+def test_a_model_that_does_not_fit_is_refused_before_it_is_read(copy, monkeypatch):
+    needed = weights_bytes(load_model(copy).config, torch.float32)
+    monkeypatch.setattr(memory_module, "free_bytes", lambda device: needed - 1)
+    (copy / "tokenizer.json").unlink()  # the next file that would be read
+    with pytest.raises(MemoryShortError, match="no memory for this model.*smaller dtype"):
+        load_model(copy)
+    with pytest.raises(CheckpointError, match="tokenizer"):  # half the size: it goes on
+        load_model(copy, dtype=torch.bfloat16)
+    with pytest.raises(CheckpointError, match="tokenizer"):
+        load_model(copy, quantization="int8")
 
 
 @pytest.mark.slow

@@ -75,6 +75,7 @@ def test_report_names_what_happened(client):
     assert re.search(r"25 frames, 1\.00 s of audio", text)
     assert re.search(r"real-time factor \d+\.\d\d", text)
     assert re.search(r"prompt: \d+ tokens", text)
+    assert re.search(r"memory: \d+ MB of weights, and \d+ MB for max_seconds", text)
     assert "finish reason: length" in text and "Raise max_seconds" in text
 
 
