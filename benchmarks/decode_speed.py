@@ -3,8 +3,8 @@
     python dev.py bench decode_speed -- --sizes tiny small v2-width [--frames 100] [--rounds 5] [--device cuda]
 
 "whole" counts the reading of the prompt in. "steps" is the time that the later frames add: a take of one frame is taken
-off on both sides. Also how fast the weights on a frame's path are read in these steps, beside how fast this machine reads
-memory at all.
+off on both sides. Also how fast the weights on a frame's path are read in these steps, beside how fast this
+machine reads memory at all.
 """
 
 from __future__ import annotations
