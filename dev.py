@@ -31,7 +31,7 @@ from dev_env import (  # noqa: E402
     ensure_browser,
     ensure_env,
     ensure_flite,
-    ensure_old_env,
+    ensure_more_envs,
     say,
     venv_python,
 )
@@ -140,7 +140,7 @@ def test(options: argparse.Namespace) -> int:
         command += ["-m", FAST_TESTS, "-n", "2"]  # these share nothing; the server's tests would share the server
         env["OMP_NUM_THREADS"] = "1"  # two processes with two threads each would wait for each other
     else:
-        ensure_old_env()
+        ensure_more_envs()
         ensure_browser()
     return subprocess.run([*command, *options.rest], cwd=ROOT, env=env, check=False).returncode
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .checkpoint_files import CONFIG_FILE, INDEX_FILE, WEIGHTS_FILE
+from .checkpoint_files import CONFIG_FILE, INDEX_FILE, ORIGINAL_CODEC, PICKLE, WEIGHTS_FILE, model_type_of
 from .config import parse_additions
 from .errors import CheckpointError
 from .tokenizer import TOKENIZER_FILE
@@ -22,12 +22,12 @@ KINDS = {
     "higgs_audio_v2": LM,
     "higgs_audio": LM,
     "higgs_audio_v2_tokenizer": CODEC,
+    ORIGINAL_CODEC: CODEC,
 }
 WEIGHT_SUFFIXES = {".safetensors", ".pth", ".bin", ".pt"}
 DAC_SUFFIXES = {".pth"}  # weights of descript-audio-codec are one file
 MAX_DEPTH = 3  # models/higgs_audio/<owner>/<name>/<revision>
 EMBEDDED = Path(__file__).parent / "nano"  # the pack's own pair, with clips
-DEFAULT_TYPES = {LM: "higgs_audio_v2", CODEC: "higgs_audio_v2_tokenizer"}  # what is chosen where nobody chooses
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Checkpoint:
         name: path below the model folder, with forward slashes.
         kind: "lm", "codec", or "" where no config.json tells.
         missing: names of the files that are needed and not there.
-        model_type: of its config.json; empty where there is none.
+        model_type: of its config.json (see `model_type_of`); empty where there is none.
         display_name, vocabulary: as in ModelConfig.
     """
 
@@ -113,8 +113,8 @@ def default_pair(
 ) -> tuple[Checkpoint, Checkpoint]:
     """The language model and the codec to use where nobody chooses.
 
-    The first complete ones in the list that are not the pack's own, in the layout that transformers loads; where
-    either is missing, the pack's pair. The pack's codec goes with the pack's model and with no other.
+    The first complete ones in the list that are not the pack's own; where either is missing, the pack's pair. The
+    pack's codec goes with the pack's model and with no other.
 
     Args:
         lm, codec: what has been chosen already.
@@ -139,8 +139,8 @@ def default_pair(
 
 
 def _first(checkpoints: Iterable[Checkpoint], kind: str) -> Checkpoint | None:
-    wanted = DEFAULT_TYPES[kind]
-    return next((item for item in checkpoints if item.model_type == wanted and not item.missing), None)
+    known = (item for item in checkpoints if item.kind == kind and item.model_type and not item.missing)
+    return next(known, None)
 
 
 def embedded_clips() -> dict[str, Path]:
@@ -176,11 +176,11 @@ def _inspect(root: Path, folder: Path) -> Checkpoint | None:
         looks_like_one = TOKENIZER_FILE in files or WEIGHTS_FILE in files or INDEX_FILE in files
         return Checkpoint(name, folder, "", (CONFIG_FILE,)) if looks_like_one else None
     config = _read(folder / CONFIG_FILE)
-    model_type = config.get("model_type")
+    model_type = model_type_of(config)
     kind = KINDS.get(model_type) if isinstance(model_type, str) else ""
     if kind is None:
         return None  # another project's model
-    missing = _missing_weights(folder, files)
+    missing = _missing_weights(folder, files, PICKLE if model_type == ORIGINAL_CODEC else WEIGHTS_FILE)
     if kind == LM and TOKENIZER_FILE not in files:
         missing.append(TOKENIZER_FILE)
     return Checkpoint(name, folder, kind, tuple(missing), model_type if kind else "", **_names(config))
@@ -195,11 +195,11 @@ def _names(config: dict) -> dict:
     return {key: found[key] for key in ("display_name", "vocabulary") if key in found}
 
 
-def _missing_weights(folder: Path, files: set[str]) -> list[str]:
+def _missing_weights(folder: Path, files: set[str], wanted: str) -> list[str]:
     if WEIGHTS_FILE in files or (INDEX_FILE not in files and any(Path(f).suffix in WEIGHT_SUFFIXES for f in files)):
         return []
     if INDEX_FILE not in files:
-        return [WEIGHTS_FILE]
+        return [wanted]
     shards = _read(folder / INDEX_FILE).get("weight_map")
     return sorted(set(shards.values()) - files) if isinstance(shards, dict) else []
 

@@ -8,6 +8,7 @@ beside sharded checkpoints.
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -20,12 +21,15 @@ from .errors import CheckpointError
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
+PICKLE = "model.pth"  # of the original codec
 NAMES_IN_ERROR = 8
 
+ORIGINAL_CODEC = "original higgs codec"  # our name: its config.json has no model_type
 MODEL_TYPES = {
     "higgs_audio_v2": "a Higgs Audio v2 language model",
     "higgs_audio": "a Higgs Audio v2 language model in its original layout",
     "higgs_audio_v2_tokenizer": "a Higgs Audio v2 codec",
+    ORIGINAL_CODEC: "a Higgs Audio v2 codec in its original layout",
 }
 
 
@@ -45,6 +49,13 @@ def read_config(folder: str | Path) -> dict:
     return _read_json(folder / CONFIG_FILE)
 
 
+def model_type_of(config: Mapping) -> object:
+    """What a config.json is of."""
+    if "model_type" not in config and {"semantic_techer", "ratios", "bins"} <= set(config):
+        return ORIGINAL_CODEC
+    return config.get("model_type")
+
+
 def check_model_type(config: Mapping, expected: str | Iterable[str], folder: str | Path) -> None:
     """Refuses a folder that holds another kind of model than the one asked for.
 
@@ -52,7 +63,7 @@ def check_model_type(config: Mapping, expected: str | Iterable[str], folder: str
         CheckpointError: model_type of the config is not among the expected ones.
     """
     expected = [expected] if isinstance(expected, str) else list(expected)
-    found = config.get("model_type")
+    found = model_type_of(config)
     if found in expected:
         return
     known = MODEL_TYPES.get(found) if isinstance(found, str) else None
@@ -99,6 +110,33 @@ class CheckpointTensors(Mapping[str, torch.Tensor]):
         return name in self._owner
 
 
+class JoinedRows(Mapping[str, torch.Tensor]):
+    """Tensors of which some are made of others, one below the other.
+
+    Args:
+        joined: name → its parts, where a checkpoint has these.
+    """
+
+    def __init__(self, tensors: CheckpointTensors, joined: Mapping[str, tuple[str, ...]]):
+        self._tensors = tensors
+        self._joined = {name: parts for name, parts in joined.items() if all(part in tensors for part in parts)}
+        gone = {part for parts in self._joined.values() for part in parts}
+        self._names = [*(name for name in tensors if name not in gone), *self._joined]
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        parts = self._joined.get(name)
+        return torch.cat([self._tensors[part] for part in parts]) if parts else self._tensors[name]
+
+    def once(self, name: str) -> torch.Tensor:
+        return self[name] if name in self._joined else self._tensors.once(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
 def checkpoint_tensors(folder: str | Path) -> CheckpointTensors:
     """Opens the weights of a model folder: model.safetensors, or the shards that its index names.
 
@@ -117,6 +155,31 @@ def checkpoint_tensors(folder: str | Path) -> CheckpointTensors:
                 remedy="Download the folder again, all files of the same revision.",
             )
     return tensors
+
+
+def pickled_tensors(file: str | Path) -> dict[str, torch.Tensor]:
+    """The tensors of a file that torch.save wrote, mapped into memory. What is no tensor is never loaded.
+
+    Raises:
+        CheckpointError: the file is missing or broken, or holds more than tensors.
+    """
+    file = Path(file)
+    try:
+        found = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"The model folder '{file.parent}' has no {file.name}.", expected=f"{file.name} beside config.json",
+            got="none", remedy="Download the complete folder.",
+        ) from error
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        raise CheckpointError(
+            f"'{file}' cannot be read as tensors.", expected="a complete file with tensors and nothing else",
+            got=str(error).split("\n", 1)[0], remedy="The download was probably cut short: download the file again.",
+        ) from error
+    if not isinstance(found, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in found.values()):
+        raise CheckpointError(f"'{file}' does not hold a model.", expected="named tensors", got=type(found).__name__,
+                              remedy="Download the file again.")
+    return found
 
 
 def assign_strict(

@@ -35,8 +35,12 @@ class ModelConfig:
     Attributes:
         codebook_rows: V, rows of one audio head: entries plus stream-begin and stream-end.
         audio_path: layers own a second norm and FFN for audio positions (v2 DualFFN).
+        text_only_layers: the layers that do not, all the same.
         qk_norm: queries and keys are normalized per head (Qwen3).
         frame_rate: audio frames per second.
+        audio_in_token_id: stands for audio rows that are heard and not spoken, where a layout tells these apart.
+        original_wind_down: streams end as in Boson AI's original code (see decode_state.py).
+        prompt_layout: how prompts are laid out for it: "native" or "original" (see prompt.py).
         display_name: what a person calls it; may be empty.
         vocabulary: the only words that it speaks, in lower case; None: any text.
         codec_identity: `Codec.identity` of the codec that it was trained with; may be empty.
@@ -63,7 +67,11 @@ class ModelConfig:
     ffn_bias: bool = False
     audio_path: bool = True
     qk_norm: bool = False
+    text_only_layers: frozenset[int] = frozenset()
     frame_rate: float = 25.0
+    audio_in_token_id: int | None = None
+    original_wind_down: bool = False
+    prompt_layout: str = "native"
     display_name: str = ""
     vocabulary: frozenset[str] | None = None
     codec_identity: str = ""
@@ -75,7 +83,8 @@ class ModelConfig:
 
     def is_audio(self, token_ids):
         """Which of some token ids (a tensor) stand for audio rows."""
-        return (token_ids == self.audio_token_id) | (token_ids == self.audio_delay_token_id)
+        audio = (token_ids == self.audio_token_id) | (token_ids == self.audio_delay_token_id)
+        return audio if self.audio_in_token_id is None else audio | (token_ids == self.audio_in_token_id)
 
 
 def parse_native_v2(raw: dict[str, Any]) -> ModelConfig:
@@ -108,13 +117,87 @@ def parse_native_v2(raw: dict[str, Any]) -> ModelConfig:
             **parse_additions(raw),
         )
     except KeyError as error:
-        raise CheckpointError(
-            "config.json of the language model is incomplete.",
-            expected=f"the field {error}", got="none",
-            remedy="Download the checkpoint's config.json again.",
-        ) from error
+        raise _incomplete(error) from error
     _check(config, raw)
     return config
+
+
+# Fields of the original config.json that change what is computed -> the value that is supported, and where left out.
+_ORIGINAL_ONLY = {
+    "use_delay_pattern": (True, False), "encode_audio_in_tokens": (True, False), "audio_embed_avg": (False, False),
+    "audio_decoder_proj_num_layers": (0, 0), "use_audio_out_embed_projector": (False, False),
+    "use_audio_out_self_attention": (False, False), "use_rq_transformer": (False, False),
+}
+
+
+def parse_original_v2(raw: dict[str, Any]) -> ModelConfig:
+    """Read the config.json of an original v2 checkpoint (`model_type: higgs_audio`, Boson AI's own code).
+
+    Raises:
+        CheckpointError: as parse_native_v2.
+    """
+    try:
+        text = raw["text_config"]
+        audio_id = raw["audio_out_token_idx"]
+        config = ModelConfig(
+            vocab_size=text["vocab_size"],
+            hidden_size=text["hidden_size"],
+            intermediate_size=text["intermediate_size"],
+            num_layers=text["num_hidden_layers"],
+            num_heads=text["num_attention_heads"],
+            num_kv_heads=text.get("num_key_value_heads") or text["num_attention_heads"],
+            head_dim=text.get("head_dim") or text["hidden_size"] // text["num_attention_heads"],
+            norm_eps=text["rms_norm_eps"],
+            max_positions=text["max_position_embeddings"],
+            num_codebooks=raw["audio_num_codebooks"],
+            codebook_rows=raw["audio_codebook_size"] + 2,
+            audio_token_id=audio_id,
+            audio_delay_token_id=audio_id,
+            audio_bos_token_id=raw["audio_out_bos_token_id"],
+            audio_in_token_id=raw["audio_in_token_idx"],
+            stream_bos_id=raw["audio_stream_bos_id"],
+            stream_eos_id=raw["audio_stream_eos_id"],
+            rope=_parse_rope(text),
+            attention_bias=text.get("attention_bias", False),
+            ffn_bias=text.get("mlp_bias", False),
+            text_only_layers=_text_only_layers(raw, text["num_hidden_layers"]),
+            original_wind_down=True,
+            prompt_layout="original",
+            **parse_additions(raw),
+        )
+    except KeyError as error:
+        raise _incomplete(error) from error
+    asked = {name: raw.get(name, absent) or type(known)() for name, (known, absent) in _ORIGINAL_ONLY.items()}
+    _refuse({f"{name} {value}" for name, value in asked.items() if value != _ORIGINAL_ONLY[name][0]})
+    _check(config, text)
+    return config
+
+
+def _text_only_layers(raw: dict[str, Any], count: int) -> frozenset[int]:
+    """Layers in which audio positions take the same way as text."""
+    adapter = raw.get("audio_adapter_type", "stack")
+    rest = frozenset(range(count)) - frozenset(raw.get("audio_dual_ffn_layers") or ())
+    if adapter not in ("stack", "dual_ffn", "dual_ffn_fast_forward"):
+        _refuse({f"audio_adapter_type {adapter!r}"})
+    if adapter == "dual_ffn_fast_forward" and rest:  # there audio positions would pass the rest by
+        _refuse({f"{adapter} with audio_dual_ffn_layers for {count - len(rest)} of {count} layers"})
+    return frozenset(range(count)) if adapter == "stack" else rest
+
+
+def _refuse(found: set[str]) -> None:
+    if found:
+        raise CheckpointError(
+            "This checkpoint computes in a way that no released Higgs Audio does.",
+            expected="the settings of the released v2", got=", ".join(sorted(found)),
+            remedy="Use a released Higgs Audio checkpoint.",
+        )
+
+
+def _incomplete(error: KeyError) -> CheckpointError:
+    return CheckpointError(
+        "config.json of the language model is incomplete.", expected=f"the field {error}", got="none",
+        remedy="Download the checkpoint's config.json again.",
+    )
 
 
 _ADDITIONS = {  # field -> what it has to be, in words and as a test

@@ -3,6 +3,10 @@
 Step 0 writes the stream-begin column; codebook k is held at stream-begin through step k (ramp-in) and free from
 step k + 1. Once any free codebook draws stream-end at step t, codebook k is held at stream-end from step t + k + 1
 (wind-down), and the row is finished when all K ids are stream-end.
+
+Boson AI's original code counts from the drawing codebook j: those before it are held at once, codebook k > j from step
+t + k - j + 1, and it is finished with the step that leaves the last codebook free. The frames are the same ones, but
+the model reads other rows on its way to the last of them.
 """
 
 from __future__ import annotations
@@ -21,11 +25,14 @@ class DecodeState:
 
     Attributes:
         step: LongTensor [B, 1], steps written.
-        end_step: LongTensor [B, 1], the step at which a stream-end was drawn, NEVER before.
+        end_step: LongTensor [B, 1], the step at which a stream-end was drawn, NEVER before. Of the original code:
+            that at which codebook 0 would have drawn it.
     """
 
-    def __init__(self, batch: int, num_codebooks: int, bos_id: int, eos_id: int, device=None):
-        self.bos_id, self.eos_id = bos_id, eos_id
+    def __init__(
+        self, batch: int, num_codebooks: int, bos_id: int, eos_id: int, original: bool = False, device=None
+    ):
+        self.bos_id, self.eos_id, self.original = bos_id, eos_id, original
         self.codebooks = torch.arange(num_codebooks, device=device)
         self.step = torch.zeros((batch, 1), dtype=torch.long, device=device)
         self.end_step = torch.full((batch, 1), NEVER, device=device)
@@ -38,9 +45,10 @@ class DecodeState:
         """Ids [n, K] of the first n rows, those of codebooks that are not free replaced; these rows go on by a step."""
         step, end_step = self.step[: len(ids)], self.end_step[: len(ids)]
         ids = torch.where(self.codebooks >= step, self.bos_id, ids)
+        ended, first = (ids == self.eos_id).max(dim=1, keepdim=True)
+        drawn = step - first if self.original else step
+        end_step.copy_(torch.where(ended & (end_step == NEVER), drawn, end_step))
         ids = torch.where(self.codebooks < step - end_step, self.eos_id, ids)
-        ended = (ids == self.eos_id).any(dim=1, keepdim=True)
-        end_step.copy_(torch.minimum(end_step, torch.where(ended, step, NEVER)))
         step += 1
         return ids
 
@@ -50,15 +58,19 @@ class Take:
 
     Args:
         max_frames: the row is over when so many frames are complete.
+        original: as of DecodeState.
 
     Attributes:
         count: rows written.
         frames: frames that are complete.
     """
 
-    def __init__(self, num_codebooks: int, bos_id: int, eos_id: int, codebook_size: int, max_frames: int):
+    def __init__(
+        self, num_codebooks: int, bos_id: int, eos_id: int, codebook_size: int, max_frames: int, original: bool = False
+    ):
         self.num_codebooks, self.eos_id, self.codebook_size = num_codebooks, eos_id, codebook_size
-        self.max_frames = max_frames
+        self.max_frames, self.original = max_frames, original
+        self._wind_down = num_codebooks + (not original)  # rows from the end step on
         self.count, self.frames = 1, 0
         self._rows = [torch.full((1, num_codebooks), bos_id)]
         self._pending = torch.empty((0, num_codebooks), dtype=torch.long)  # rows whose frame is not complete
@@ -75,7 +87,7 @@ class Take:
         """Rows that may still come, the wind-down included."""
         last = self.max_frames + self.num_codebooks
         if self._end_step is not None:
-            last = min(last, self._end_step + self.num_codebooks + 1)
+            last = min(last, self._end_step + self._wind_down)
         return max(0, last - self.count)
 
     @property
@@ -93,11 +105,13 @@ class Take:
         """
         ended = rows == self.eos_id
         if self._end_step is None and bool(ended.any()):
-            self._end_step = self.count + int(ended.any(dim=1).int().argmax())
+            row = int(ended.any(dim=1).int().argmax())
+            held = int(ended[row].int().cumprod(0).sum()) - 1 if self.original else 0  # beside the one that drew it
+            self._end_step = self.count + row - held
         closed = ended.all(dim=1)
         if bool(closed.any()):  # perhaps by chance, before the schedule does it
             rows = rows[: int(closed.int().argmax()) + 1]
-            self._end_step = min(self._end_step, self.count + len(rows) - self.num_codebooks - 1)
+            self._end_step = min(self._end_step, self.count + len(rows) - self._wind_down)
         self._rows.append(rows)
         self.count += len(rows)
         self._pending = torch.cat((self._pending, rows))

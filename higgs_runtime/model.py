@@ -121,7 +121,7 @@ class Layer(nn.Module):
         super().__init__()
         self.attention = Attention(config, index)
         self.text = Path(config)
-        self.audio = Path(config) if config.audio_path else None
+        self.audio = Path(config) if config.audio_path and index not in config.text_only_layers else None
 
     def forward(self, x: Tensor, routing: Routing, place: Place) -> Tensor:
         text, audio = self.text, self.audio or self.text

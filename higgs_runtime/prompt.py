@@ -7,6 +7,9 @@ The layout is that of the transformers-native Higgs Audio v2 checkpoint (its cha
     header(assistant) <|audio_out_bos|> frames <|audio_eos|> <|eot_id|>
     …
     header(assistant) <|audio_out_bos|>                     ← the model goes on from here
+
+The original checkpoint (Boson AI's own code) differs in what stands for frames: all their rows by one token, and in a
+scene, where they are heard and not spoken, <|audio_bos|> frames <|audio_eos|> by another one.
 """
 
 from __future__ import annotations
@@ -20,10 +23,11 @@ import torch
 
 from .audio import AudioClip
 from .delay import delayed_rows
-from .errors import PromptError
+from .errors import PromptError, SettingError
 from .tokenizer import (
     AUDIO_BEGIN,
     AUDIO_END,
+    AUDIO_IN_BEGIN,
     BEGIN,
     END_OF_TURN,
     HEADER_END,
@@ -37,6 +41,7 @@ from .vocabulary import extent_of, unknown_words
 
 DEFAULT_SYSTEM = "Generate audio following instruction."
 ROLES = ("system", "scene", "user", "assistant")
+LAYOUTS = ("native", "original")
 WORDS_IN_WARNING = 20
 
 Content = str | Codes | AudioClip
@@ -69,12 +74,14 @@ def build_prompt(
     *,
     encode: Encode | None = None,
     add_generation_prefix: bool = True,
+    layout: Literal["native", "original"] | None = None,
 ) -> Prompt:
     """Lay a conversation out as ids and rows.
 
     Args:
         encode: turns the AudioClips among the contents into Codes (`codec.encode`); not needed without clips.
         add_generation_prefix: end with the opening of the assistant's turn, from which the model speaks.
+        layout: None: that of the checkpoint.
 
     Returns:
         Prompt(token_ids [S], audio_rows [R, K], warnings): it warns of words in user messages that a model with a
@@ -82,29 +89,30 @@ def build_prompt(
 
     Raises:
         PromptError: roles out of order, an empty user text, audio where none can stand, codes of another codec.
+        SettingError: there is no such layout.
     """
     messages = list(messages)
     _check_order(messages)
-    layout = _Layout(tokenizer, encode)
-    layout.special(BEGIN)
-    layout.header("system")
-    layout.text(_instruction(messages[0]))
+    laid = _Layout(tokenizer, encode, layout or tokenizer.config.prompt_layout)
+    laid.special(BEGIN)
+    laid.header("system")
+    laid.text(_instruction(messages[0]))
     rest = messages[1:]
     if rest and rest[0].role == "scene":
-        layout.text("\n\n").special(SCENE_START).text("\n")
-        _lay_scene(layout, rest.pop(0).content)
-        layout.text("\n").special(SCENE_END)
-    layout.special(END_OF_TURN)
+        laid.text("\n\n").special(SCENE_START).text("\n")
+        _lay_scene(laid, rest.pop(0).content)
+        laid.text("\n").special(SCENE_END)
+    laid.special(END_OF_TURN)
     for message in rest:
-        layout.header(message.role)
+        laid.header(message.role)
         if message.role == "assistant":
-            layout.audio(_spoken(message))
+            laid.audio(_spoken(message))
         else:
-            layout.text(_written(message))
-        layout.special(END_OF_TURN)
+            laid.text(_written(message))
+        laid.special(END_OF_TURN)
     if add_generation_prefix:
-        layout.header("assistant").special(AUDIO_BEGIN)
-    return layout.finish(_vocabulary_warnings(rest, tokenizer))
+        laid.header("assistant").special(AUDIO_BEGIN)
+    return laid.finish(_vocabulary_warnings(rest, tokenizer))
 
 
 def conversation(
@@ -142,8 +150,11 @@ def conversation(
 class _Layout:
     """Collects text, special tokens and audio. Neighbouring texts are tokenized as one, as in the written prompt."""
 
-    def __init__(self, tokenizer: ChatTokenizer, encode: Encode | None):
-        self._tokenizer, self._encode = tokenizer, encode
+    def __init__(self, tokenizer: ChatTokenizer, encode: Encode | None, layout: str):
+        if layout not in LAYOUTS:
+            raise SettingError("There is no such prompt layout.", expected=" or ".join(LAYOUTS), got=repr(layout),
+                               remedy="Leave it out: the checkpoint knows its own.")
+        self._tokenizer, self._encode, self._native = tokenizer, encode, layout == "native"
         self._ids: list[int] = []
         self._rows: list[torch.Tensor] = []
         self._text = ""
@@ -163,13 +174,16 @@ class _Layout:
     def header(self, role: str) -> _Layout:
         return self.special(HEADER_START).text(role).special(HEADER_END).text("\n\n")
 
-    def audio(self, audio: Codes | AudioClip) -> _Layout:
+    def audio(self, audio: Codes | AudioClip, heard: bool = False) -> _Layout:
+        """`heard`: not spoken by the assistant."""
         config = self._tokenizer.config
         rows = delayed_rows(self._codes(audio).ids.cpu(), config.stream_bos_id, config.stream_eos_id)
-        delayed = config.num_codebooks - 1
-        self.special(AUDIO_BEGIN)
+        apart = heard and not self._native
+        delayed = config.num_codebooks - 1 if self._native else 0
+        id = config.audio_in_token_id if apart and config.audio_in_token_id is not None else config.audio_token_id
+        self.special(AUDIO_IN_BEGIN if apart else AUDIO_BEGIN)
         self._flush()
-        self._ids += [config.audio_token_id] * (len(rows) - delayed) + [config.audio_delay_token_id] * delayed
+        self._ids += [id] * (len(rows) - delayed) + [config.audio_delay_token_id] * delayed
         self._rows.append(rows)
         return self.special(AUDIO_END)
 
@@ -220,7 +234,7 @@ def _lay_scene(layout: _Layout, content: Sequence[Content]) -> None:
             elif 0 < index < last and isinstance(content[index + 1], str):
                 layout.text("\n")
         else:
-            layout.text(" ").audio(item)
+            layout.text(" ").audio(item, heard=True)
             if index < last:
                 layout.text("\n")
 

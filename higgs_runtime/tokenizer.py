@@ -14,6 +14,7 @@ HEADER_START, HEADER_END = "<|start_header_id|>", "<|end_header_id|>"
 END_OF_TURN = "<|eot_id|>"
 SCENE_START, SCENE_END = "<|scene_desc_start|>", "<|scene_desc_end|>"
 AUDIO_BEGIN, AUDIO_END = "<|audio_out_bos|>", "<|audio_eos|>"
+AUDIO_IN_BEGIN = "<|audio_bos|>"
 AUDIO = "<|AUDIO_OUT|>"
 
 _REQUIRED = (BEGIN, HEADER_START, HEADER_END, END_OF_TURN, AUDIO_BEGIN, AUDIO_END, AUDIO)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from .checkpoint_files import assign_strict, check_model_type, checkpoint_tensors, read_config
-from .config import ModelConfig, parse_native_v2
+from .checkpoint_files import JoinedRows, assign_strict, check_model_type, checkpoint_tensors, read_config
+from .config import ModelConfig, parse_native_v2, parse_original_v2
 from .linear import Linear
 from .memory import check_room
 from .model import HiggsModel
@@ -28,17 +28,30 @@ class Layout:
         parse: config.json → ModelConfig.
         renames: (pattern, replacement) pairs from checkpoint names to the names in `HiggsModel`, all applied in order.
         ignore: tensors that may be in the files and are not used.
+        joined: name → the tensors whose rows follow each other in it, for checkpoints that have these instead.
     """
 
     parse: Callable[[dict[str, Any]], ModelConfig]
     renames: tuple[tuple[str, str], ...]
     ignore: tuple[str, ...] = ()
+    joined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def rename(self, name: str) -> str:
         for pattern, replacement in self.renames:
             name = re.sub(pattern, replacement, name)
         return name
 
+
+_LAYERS = (
+    (r"\.self_attn\.(\w)_proj\.", r".attention.\1."),
+    (r"\.(gate|up|down)_proj\.", r".\1."),
+    (r"\.audio_mlp\.", ".audio.ffn."),
+    (r"\.audio_input_layernorm\.", ".audio.attention_norm."),
+    (r"\.audio_post_attention_layernorm\.", ".audio.ffn_norm."),
+    (r"\.mlp\.", ".text.ffn."),
+    (r"\.input_layernorm\.", ".text.attention_norm."),
+    (r"\.post_attention_layernorm\.", ".text.ffn_norm."),
+)
 
 LAYOUTS = {
     "higgs_audio_v2": Layout(
@@ -48,16 +61,22 @@ LAYOUTS = {
             (r"^embed_tokens\.", "text_embedding."),
             (r"^embed_audio_tokens\.embed_audio_tokens\.", "audio_embedding."),
             (r"^audio_lm_head\.", "audio_head."),
-            (r"\.self_attn\.(\w)_proj\.", r".attention.\1."),
-            (r"\.(gate|up|down)_proj\.", r".\1."),
-            (r"\.audio_mlp\.", ".audio.ffn."),
-            (r"\.audio_input_layernorm\.", ".audio.attention_norm."),
-            (r"\.audio_post_attention_layernorm\.", ".audio.ffn_norm."),
-            (r"\.mlp\.", ".text.ffn."),
-            (r"\.input_layernorm\.", ".text.attention_norm."),
-            (r"\.post_attention_layernorm\.", ".text.ffn_norm."),
+            *_LAYERS,
         ),
         ignore=("text_lm_head.weight",),
+    ),
+    "higgs_audio": Layout(
+        parse=parse_original_v2,
+        renames=(
+            (r"^embed_tokens\.", "text_embedding."),
+            (r"^audio_codebook_embeddings\.", "audio_embedding."),
+            (r"^audio_decoder_proj\.audio_lm_head\.", "audio_head."),
+            *_LAYERS,
+        ),
+        # What writes text and what hears sound as sound are parts of it, too.
+        ignore=("audio_decoder_proj.text_lm_head.*", "audio_tower.*", "audio_encoder_proj.*"),
+        joined={"embed_tokens.weight": ("embed_tokens.embedding_frozen.weight",
+                                        "embed_tokens.embedding_trainable.weight")},
     ),
 }
 
@@ -91,8 +110,9 @@ def load_model(
     with torch.device("meta"):
         model = HiggsModel(config)
     assign_strict(
-        model, checkpoint_tensors(path), device=device, dtype=dtype, ignore=layout.ignore, rename=layout.rename,
-        convert=_quantizer(quantization) if quantization else None, what=f"language model {path.name}",
+        model, JoinedRows(checkpoint_tensors(path), layout.joined), device=device, dtype=dtype, ignore=layout.ignore,
+        rename=layout.rename, convert=_quantizer(quantization) if quantization else None,
+        what=f"language model {path.name}",
     )
     model.codebook_offsets = model.codebook_offsets.to(device)
     model.inverse_frequencies = model.inverse_frequencies.to(device)

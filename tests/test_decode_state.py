@@ -35,9 +35,9 @@ def test_undelay_inverts(num_codebooks, frames):
 class Row:
     """One row through the schedule and the take, `block` steps at a time."""
 
-    def __init__(self, num_codebooks, max_frames=50, block=1):
-        self.state = DecodeState(1, num_codebooks, BOS, EOS)
-        self.take = Take(num_codebooks, BOS, EOS, SIZE, max_frames)
+    def __init__(self, num_codebooks, max_frames=50, block=1, original=False):
+        self.state = DecodeState(1, num_codebooks, BOS, EOS, original)
+        self.take = Take(num_codebooks, BOS, EOS, SIZE, max_frames, original)
         self.state.start(0)
         self.block = block
 
@@ -83,6 +83,23 @@ def test_stream_end_in_another_codebook_first_ends_there():
     frames = row.play([[1, 9, 9], [2, 3, 9], [3, EOS, 5], [4, 8, 6]] + [[8, 8, 8]] * 4)
     assert row.take.reason == "stop" and row.state.end_step.item() == 3
     assert frames.tolist() == [[1], [3], [5]]  # frame 1 has stream-end in codebook 1
+
+
+@pytest.mark.parametrize("block", [1, 2, 3])
+def test_the_original_code_ends_the_codebooks_before_at_once(block):
+    """The same frames from other rows; a second stream-end, in an earlier codebook, changes nothing."""
+    row = Row(3, block=block, original=True)
+    frames = row.play([[1, 9, 9], [2, 3, 9], [3, EOS, 5], [4, 8, 6]] + [[EOS, 8, 8]] * 4)
+    assert row.take.rows[3:].tolist() == [[EOS, EOS, 5], [EOS, EOS, 6]]
+    assert frames.tolist() == [[1], [3], [5]] and row.take.reason == "stop"
+
+
+@pytest.mark.parametrize("block", [1, 2, 3])
+def test_the_original_code_leaves_the_last_codebook_free(block):
+    row = Row(3, block=block, original=True)
+    frames = row.play([[1, 9, 9], [2, 3, 9], [EOS, 4, 5], [8, 8, 6], [8, 8, 8], [8, 8, 8], [8, 8, 8]])
+    assert row.take.rows[3:].tolist() == [[EOS, 4, 5], [EOS, 8, 6], [EOS, EOS, 8]]
+    assert frames.tolist() == [[1, 2], [3, 4], [5, 6]] and row.take.reason == "stop"
 
 
 def test_stream_end_at_once_gives_no_frame():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -87,9 +88,20 @@ def test_an_incomplete_pair_does_not_count(pack, tmp_path, lacking):
 def test_the_first_complete_pair_comes_before_the_packs(pack, tmp_path):
     models = make_pair(make_pair(tmp_path / "models", "z-lm", "z-codec"), "m-lm", "m-codec")
     make_folder(models / "a-lm", files=["model.safetensors"])  # no tokenizer
-    make_folder(models / "b-lm", "higgs_audio")  # another layout
+    make_folder(models / "b-codec", "higgs_audio_v2_tokenizer", files=["readme.md"])  # no weights
     (models / "a-weights.pth").write_text("")  # another codec than Higgs'
     assert chosen(models) == ["m-lm", "m-codec"]
+
+
+def test_the_original_layout_counts_as_well(pack, tmp_path):
+    make_folder(tmp_path / "models" / "lm", "higgs_audio")
+    codec = make_folder(tmp_path / "models" / "codec", "", ["model.pth"])
+    (codec / "config.json").write_text(json.dumps({"semantic_techer": "", "ratios": [], "bins": 1024}))
+    assert chosen(tmp_path / "models") == ["lm", "codec"]
+    (codec / "model.pth").unlink()
+    assert chosen(tmp_path / "models") == ["higgs-nano", "higgs-nano-codec"]
+    [item] = find_checkpoints([tmp_path / "models"], "codec")
+    assert item.label == "codec (missing: model.pth)"
 
 
 def test_what_was_chosen_gets_a_partner_of_its_origin(pack, tmp_path):

@@ -7,7 +7,6 @@ the codes and the sound have to be those of this environment.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,10 +14,9 @@ from pathlib import Path
 import pytest
 from helpers_checkpoint import make_lm_checkpoint
 from helpers_codec import make_codec_checkpoint
+from helpers_environments import python_of
 
 ROOT = Path(__file__).resolve().parent.parent
-OLD = ROOT / ".venv-transformers-4.51"
-OLD_PYTHON = OLD / "Scripts" / "python.exe" if os.name == "nt" else OLD / "bin" / "python"
 
 PROGRAM = """
 import json, sys
@@ -53,10 +51,9 @@ def speak_with(python: Path | str, lm: Path, codec: Path) -> dict:
 
 @pytest.mark.slow
 def test_transformers_451_speaks_like_today(tmp_path):
-    if not OLD_PYTHON.exists():
-        pytest.skip(f"no {OLD.name} here: `python dev.py test` makes it")
+    old_python = python_of("transformers-4.51")
     lm, codec = make_lm_checkpoint(tmp_path / "lm"), make_codec_checkpoint(tmp_path / "codec")
-    old, new = speak_with(OLD_PYTHON, lm, codec), speak_with(sys.executable, lm, codec)
+    old, new = speak_with(old_python, lm, codec), speak_with(sys.executable, lm, codec)
     assert old.pop("transformers").startswith("4.51.")
     assert new.pop("transformers").startswith("5.")
     assert len(old["codes"][0]) > 0 and old["samples"] > 0 and old["loudness"] > 0

