@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .checkpoint_files import CONFIG_FILE, INDEX_FILE, ORIGINAL_CODEC, PICKLE, WEIGHTS_FILE, model_type_of
+from .checkpoint_files import CONFIG_FILE, INDEX_FILE, ORIGINAL_CODEC, PICKLE, V3, WEIGHTS_FILE, model_type_of
 from .config import parse_additions
 from .errors import CheckpointError
 from .tokenizer import TOKENIZER_FILE
@@ -23,6 +23,7 @@ KINDS = {
     "higgs_audio": LM,
     "higgs_audio_v2_tokenizer": CODEC,
     ORIGINAL_CODEC: CODEC,
+    V3: LM,
 }
 WEIGHT_SUFFIXES = {".safetensors", ".pth", ".bin", ".pt"}
 DAC_SUFFIXES = {".pth"}  # weights of descript-audio-codec are one file
@@ -65,6 +66,10 @@ class Checkpoint:
         """What it speaks, as " (353 words and the ten digits)"; empty for one that speaks any text."""
         return "" if self.vocabulary is None else f" ({extent_of(self.vocabulary)})"
 
+    def is_codec(self, kind: str | None = CODEC) -> bool:
+        """Whether it holds a codec, if that is asked for: v3 brings its own."""
+        return kind == CODEC and (self.kind == CODEC or self.model_type == V3)
+
     @property
     def embedded(self) -> bool:
         """Whether the pack brought it."""
@@ -95,7 +100,7 @@ def find_checkpoints(roots: Iterable[str | Path], kind: str | None = None) -> li
         if root.is_dir():
             for checkpoint in _walk(root, root, 0):
                 found.setdefault(checkpoint.name, checkpoint)
-    wanted = [item for item in found.values() if kind is None or item.kind in (kind, "")]
+    wanted = [item for item in found.values() if kind in (None, item.kind) or not item.kind or item.is_codec(kind)]
     return sorted(wanted, key=lambda item: item.name.lower())
 
 
@@ -139,8 +144,9 @@ def default_pair(
 
 
 def _first(checkpoints: Iterable[Checkpoint], kind: str) -> Checkpoint | None:
-    known = (item for item in checkpoints if item.kind == kind and item.model_type and not item.missing)
-    return next(known, None)
+    known = [item for item in checkpoints if item.model_type and not item.missing]
+    own = (item for item in known if item.kind == kind)
+    return next(own, None) or next((item for item in known if item.is_codec(kind)), None)
 
 
 def embedded_clips() -> dict[str, Path]:

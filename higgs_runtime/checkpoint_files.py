@@ -21,6 +21,8 @@ from .errors import CheckpointError
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
+V3 = "higgs_multimodal_qwen3"
+V3_CODEC = "tied.embedding.modality_embeddings.0.model."  # where a v3 checkpoint holds its codec
 PICKLE = "model.pth"  # of the original codec
 NAMES_IN_ERROR = 8
 
@@ -28,6 +30,7 @@ ORIGINAL_CODEC = "original higgs codec"  # our name: its config.json has no mode
 MODEL_TYPES = {
     "higgs_audio_v2": "a Higgs Audio v2 language model",
     "higgs_audio": "a Higgs Audio v2 language model in its original layout",
+    V3: "a Higgs Audio v3 language model",
     "higgs_audio_v2_tokenizer": "a Higgs Audio v2 codec",
     ORIGINAL_CODEC: "a Higgs Audio v2 codec in its original layout",
 }
@@ -114,21 +117,23 @@ class JoinedRows(Mapping[str, torch.Tensor]):
     """Tensors of which some are made of others, one below the other.
 
     Args:
-        joined: name → its parts, where a checkpoint has these.
+        joined: name → its parts, where a checkpoint has these and not itself. One part alone also keeps its own name.
     """
 
     def __init__(self, tensors: CheckpointTensors, joined: Mapping[str, tuple[str, ...]]):
         self._tensors = tensors
-        self._joined = {name: parts for name, parts in joined.items() if all(part in tensors for part in parts)}
-        gone = {part for parts in self._joined.values() for part in parts}
+        self._joined = {name: parts for name, parts in joined.items()
+                        if name not in tensors and all(part in tensors for part in parts)}
+        gone = {part for parts in self._joined.values() if len(parts) > 1 for part in parts}
         self._names = [*(name for name in tensors if name not in gone), *self._joined]
 
     def __getitem__(self, name: str) -> torch.Tensor:
-        parts = self._joined.get(name)
-        return torch.cat([self._tensors[part] for part in parts]) if parts else self._tensors[name]
+        parts = self._joined.get(name, (name,))
+        return self._tensors[parts[0]] if len(parts) == 1 else torch.cat([self._tensors[part] for part in parts])
 
     def once(self, name: str) -> torch.Tensor:
-        return self[name] if name in self._joined else self._tensors.once(name)
+        parts = self._joined.get(name, (name,))
+        return self._tensors.once(parts[0]) if len(parts) == 1 else self[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)

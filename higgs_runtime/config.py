@@ -39,8 +39,10 @@ class ModelConfig:
         qk_norm: queries and keys are normalized per head (Qwen3).
         frame_rate: audio frames per second.
         audio_in_token_id: stands for audio rows that are heard and not spoken, where a layout tells these apart.
-        original_wind_down: streams end as in Boson AI's original code (see decode_state.py).
-        prompt_layout: how prompts are laid out for it: "native" or "original" (see prompt.py).
+        ending: how streams end: "native", "original" or "v3" (see decode_state.py).
+        prompt_layout: how prompts are laid out for it: "native", "original" or "v3" (see prompt.py).
+        begin_is_token: where a stream begins the model reads the token `audio_bos_token_id`, and no row of begin ids.
+        tied_head: audio head and audio embedding are one matrix.
         display_name: what a person calls it; may be empty.
         vocabulary: the only words that it speaks, in lower case; None: any text.
         codec_identity: `Codec.identity` of the codec that it was trained with; may be empty.
@@ -70,8 +72,10 @@ class ModelConfig:
     text_only_layers: frozenset[int] = frozenset()
     frame_rate: float = 25.0
     audio_in_token_id: int | None = None
-    original_wind_down: bool = False
+    ending: str = "native"
     prompt_layout: str = "native"
+    begin_is_token: bool = False
+    tied_head: bool = False
     display_name: str = ""
     vocabulary: frozenset[str] | None = None
     codec_identity: str = ""
@@ -161,7 +165,7 @@ def parse_original_v2(raw: dict[str, Any]) -> ModelConfig:
             attention_bias=text.get("attention_bias", False),
             ffn_bias=text.get("mlp_bias", False),
             text_only_layers=_text_only_layers(raw, text["num_hidden_layers"]),
-            original_wind_down=True,
+            ending="original",
             prompt_layout="original",
             **parse_additions(raw),
         )
@@ -169,6 +173,56 @@ def parse_original_v2(raw: dict[str, Any]) -> ModelConfig:
         raise _incomplete(error) from error
     asked = {name: raw.get(name, absent) or type(known)() for name, (known, absent) in _ORIGINAL_ONLY.items()}
     _refuse({f"{name} {value}" for name, value in asked.items() if value != _ORIGINAL_ONLY[name][0]})
+    _check(config, text)
+    return config
+
+
+AUDIO_PLACEHOLDER = -100  # stands for audio rows among the token ids of v3
+V3_ROPE_THETA = 1_000_000.0  # of Qwen3; the released file says null
+
+
+def parse_v3(raw: dict[str, Any]) -> ModelConfig:
+    """Read the config.json of a v3 checkpoint (`model_type: higgs_multimodal_qwen3`).
+
+    The id of <|audio|> stands in no config: the loader takes it from the tokenizer.
+
+    Raises:
+        CheckpointError: as parse_native_v2.
+    """
+    try:
+        text, audio = raw["text_config"], raw["audio_encoder_config"]
+        rows = audio["vocab_size"]
+        config = ModelConfig(
+            vocab_size=text["vocab_size"],
+            hidden_size=text["hidden_size"],
+            intermediate_size=text["intermediate_size"],
+            num_layers=text["num_hidden_layers"],
+            num_heads=text["num_attention_heads"],
+            num_kv_heads=text.get("num_key_value_heads") or text["num_attention_heads"],
+            head_dim=text.get("head_dim") or 128,
+            norm_eps=text.get("rms_norm_eps", 1e-6),
+            max_positions=text["max_position_embeddings"],
+            num_codebooks=audio["num_codebooks"],
+            codebook_rows=rows,
+            audio_token_id=AUDIO_PLACEHOLDER,
+            audio_delay_token_id=AUDIO_PLACEHOLDER,
+            audio_bos_token_id=AUDIO_PLACEHOLDER,
+            stream_bos_id=rows - 2,
+            stream_eos_id=rows - 1,
+            rope=_parse_rope(text, V3_ROPE_THETA),
+            attention_bias=text.get("attention_bias", False),
+            audio_path=False,
+            qk_norm=True,
+            ending="v3",
+            prompt_layout="v3",
+            begin_is_token=True,
+            tied_head=audio.get("tie_word_embeddings", True),
+            **parse_additions(raw),
+        )
+    except KeyError as error:
+        raise _incomplete(error) from error
+    other = {"encoder_type": "discrete", "use_delay_pattern": True, "out_dim": config.hidden_size}
+    _refuse({f"{name} {audio[name]!r}" for name, value in other.items() if audio.get(name, value) != value})
     _check(config, text)
     return config
 
@@ -233,10 +287,10 @@ def parse_additions(raw: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _parse_rope(raw: dict[str, Any]) -> RopeConfig:
+def _parse_rope(raw: dict[str, Any], default_theta: float = 500_000.0) -> RopeConfig:
     # transformers 5 writes `rope_parameters`; 4.x wrote `rope_theta` beside `rope_scaling`.
     rope = {**(raw.get("rope_scaling") or {}), **(raw.get("rope_parameters") or {})}
-    theta = rope.get("rope_theta") or raw.get("rope_theta") or 500_000.0
+    theta = rope.get("rope_theta") or raw.get("rope_theta") or default_theta
     kind = rope.get("rope_type", rope.get("type", "default"))
     if kind == "default":
         return RopeConfig(theta=theta)

@@ -7,9 +7,13 @@ step k + 1. Once any free codebook draws stream-end at step t, codebook k is hel
 Boson AI's original code counts from the drawing codebook j: those before it are held at once, codebook k > j from step
 t + k - j + 1, and it is finished with the step that leaves the last codebook free. The frames are the same ones, but
 the model reads other rows on its way to the last of them.
+
+v3 ends where codebook 0 draws stream-end after the ramp-in, holds nothing, and is finished K - 2 steps later.
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -17,6 +21,7 @@ from torch import Tensor
 from .delay import undelay
 from .types import FinishReason
 
+Ending = Literal["native", "original", "v3"]
 NEVER = 2**40  # a step that no row reaches
 
 
@@ -30,9 +35,9 @@ class DecodeState:
     """
 
     def __init__(
-        self, batch: int, num_codebooks: int, bos_id: int, eos_id: int, original: bool = False, device=None
+        self, batch: int, num_codebooks: int, bos_id: int, eos_id: int, ending: Ending = "native", device=None
     ):
-        self.bos_id, self.eos_id, self.original = bos_id, eos_id, original
+        self.bos_id, self.eos_id, self.ending = bos_id, eos_id, ending
         self.codebooks = torch.arange(num_codebooks, device=device)
         self.step = torch.zeros((batch, 1), dtype=torch.long, device=device)
         self.end_step = torch.full((batch, 1), NEVER, device=device)
@@ -45,10 +50,11 @@ class DecodeState:
         """Ids [n, K] of the first n rows, those of codebooks that are not free replaced; these rows go on by a step."""
         step, end_step = self.step[: len(ids)], self.end_step[: len(ids)]
         ids = torch.where(self.codebooks >= step, self.bos_id, ids)
-        ended, first = (ids == self.eos_id).max(dim=1, keepdim=True)
-        drawn = step - first if self.original else step
-        end_step.copy_(torch.where(ended & (end_step == NEVER), drawn, end_step))
-        ids = torch.where(self.codebooks < step - end_step, self.eos_id, ids)
+        if self.ending != "v3":
+            ended, first = (ids == self.eos_id).max(dim=1, keepdim=True)
+            drawn = step - first if self.ending == "original" else step
+            end_step.copy_(torch.where(ended & (end_step == NEVER), drawn, end_step))
+            ids = torch.where(self.codebooks < step - end_step, self.eos_id, ids)
         step += 1
         return ids
 
@@ -58,7 +64,7 @@ class Take:
 
     Args:
         max_frames: the row is over when so many frames are complete.
-        original: as of DecodeState.
+        ending: as of DecodeState.
 
     Attributes:
         count: rows written.
@@ -66,11 +72,12 @@ class Take:
     """
 
     def __init__(
-        self, num_codebooks: int, bos_id: int, eos_id: int, codebook_size: int, max_frames: int, original: bool = False
+        self, num_codebooks: int, bos_id: int, eos_id: int, codebook_size: int, max_frames: int,
+        ending: Ending = "native",
     ):
         self.num_codebooks, self.eos_id, self.codebook_size = num_codebooks, eos_id, codebook_size
-        self.max_frames, self.original = max_frames, original
-        self._wind_down = num_codebooks + (not original)  # rows from the end step on
+        self.max_frames, self.ending = max_frames, ending
+        self._wind_down = num_codebooks + {"native": 1, "original": 0, "v3": -1}[ending]  # rows from the end step on
         self.count, self.frames = 1, 0
         self._rows = [torch.full((1, num_codebooks), bos_id)]
         self._pending = torch.empty((0, num_codebooks), dtype=torch.long)  # rows whose frame is not complete
@@ -100,27 +107,41 @@ class Take:
     def push(self, rows: Tensor) -> Tensor:
         """Add rows [n, K], n ≤ steps_left; returns the frames [K, m] that became complete.
 
-        A frame is complete with its last codebook, and the clip ends before the first frame that holds a stream-end.
-        A stream-begin that a model draws where it is free stands for no entry; it is clipped to the last one.
+        A frame is complete with its last codebook, and the clip ends before the first frame that holds a stream-end
+        (of v3: with the frame before its codebook 0 drew it). A stream id that a model draws where it is free stands
+        for no entry; it is clipped to the last one.
         """
         ended = rows == self.eos_id
-        if self._end_step is None and bool(ended.any()):
-            row = int(ended.any(dim=1).int().argmax())
-            held = int(ended[row].int().cumprod(0).sum()) - 1 if self.original else 0  # beside the one that drew it
-            self._end_step = self.count + row - held
+        if self._end_step is None:
+            self._end_step = self._first_end(ended)
         closed = ended.all(dim=1)
-        if bool(closed.any()):  # perhaps by chance, before the schedule does it
+        if bool(closed.any()) and self.ending != "v3":  # perhaps by chance, before the schedule does it
             rows = rows[: int(closed.int().argmax()) + 1]
             self._end_step = min(self._end_step, self.count + len(rows) - self._wind_down)
+        if self._end_step is not None:
+            rows = rows[: max(0, self._end_step + self._wind_down - self.count)]
         self._rows.append(rows)
         self.count += len(rows)
         self._pending = torch.cat((self._pending, rows))
         return self._complete()
 
+    def _first_end(self, ended: Tensor) -> int | None:
+        """The end step that shows in new rows [n, K], where they hold a stream-end."""
+        if self.ending == "v3":
+            counted = torch.arange(self.count, self.count + len(ended)) > self.num_codebooks
+            found = ended[:, 0] & counted
+        else:
+            found = ended.any(dim=1)
+        if not bool(found.any()):
+            return None
+        row = int(found.int().argmax())
+        held = int(ended[row].int().cumprod(0).sum()) - 1 if self.ending == "original" else 0  # beside the one drawn
+        return self.count + row - held
+
     def _complete(self) -> Tensor:
         frames = undelay(self._pending)[:, : self.max_frames - self.frames]
         self._pending = self._pending[frames.shape[1] :]
-        ended = (frames == self.eos_id).any(dim=0)
+        ended = (frames == self.eos_id).any(dim=0) & (self.ending != "v3")
         if self._cut or bool(ended.any()):
             frames = frames[:, : 0 if self._cut else int(ended.int().argmax())]
             self._cut = True

@@ -167,7 +167,11 @@ class HiggsModel(nn.Module):
 
     def embed_rows(self, rows: Tensor) -> Tensor:
         """Delayed rows [..., K] → the sum of their code embeddings [..., H]."""
-        return self.audio_embedding(rows + self.codebook_offsets).sum(dim=-2)
+        x = self.audio_embedding(rows + self.codebook_offsets).sum(dim=-2)
+        if not self.config.begin_is_token:
+            return x
+        begins = (rows == self.config.stream_bos_id).all(dim=-1, keepdim=True)
+        return torch.where(begins, self.text_embedding.weight[self.config.audio_bos_token_id], x)
 
     def embed(self, prompt: Prompt) -> tuple[Tensor, Tensor]:
         """Embeddings [1, S, H] of a prompt and its audio mask [1, S].
@@ -178,7 +182,7 @@ class HiggsModel(nn.Module):
         self.check(prompt)
         ids, rows = prompt.token_ids.to(self.device), prompt.audio_rows.to(self.device)
         mask = self.config.is_audio(ids)
-        x = self.text_embedding(ids)
+        x = self.text_embedding(ids.clamp(min=0))
         x[mask] = self.embed_rows(rows)
         return x[None], mask[None]
 

@@ -15,23 +15,18 @@ scene, where they are heard and not spoken, <|audio_bos|> frames <|audio_eos|> b
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
-
 from .audio import AudioClip
-from .delay import delayed_rows
-from .errors import PromptError, SettingError
+from .errors import PromptError
+from .prompt_layout import Encode, Layout
+from .prompt_v3 import lay_out_v3
 from .tokenizer import (
     AUDIO_BEGIN,
-    AUDIO_END,
-    AUDIO_IN_BEGIN,
     BEGIN,
     END_OF_TURN,
-    HEADER_END,
-    HEADER_START,
     SCENE_END,
     SCENE_START,
     ChatTokenizer,
@@ -41,11 +36,9 @@ from .vocabulary import extent_of, unknown_words
 
 DEFAULT_SYSTEM = "Generate audio following instruction."
 ROLES = ("system", "scene", "user", "assistant")
-LAYOUTS = ("native", "original")
 WORDS_IN_WARNING = 20
 
 Content = str | Codes | AudioClip
-Encode = Callable[[AudioClip], Codes]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,10 +48,12 @@ class Message:
     Attributes:
         role: "system" (first), "scene" (second, optional), then "user" and "assistant" turns.
         content: text, codes or clips. Users write, the assistant speaks: its content is one piece of audio.
+        reference: a turn that was not spoken before, but shows a voice. v2 makes no difference.
     """
 
     role: Literal["system", "scene", "user", "assistant"]
     content: Sequence[Content]
+    reference: bool = False
 
     def __post_init__(self):
         if self.role not in ROLES:
@@ -74,7 +69,7 @@ def build_prompt(
     *,
     encode: Encode | None = None,
     add_generation_prefix: bool = True,
-    layout: Literal["native", "original"] | None = None,
+    layout: Literal["native", "original", "v3"] | None = None,
 ) -> Prompt:
     """Lay a conversation out as ids and rows.
 
@@ -93,7 +88,11 @@ def build_prompt(
     """
     messages = list(messages)
     _check_order(messages)
-    laid = _Layout(tokenizer, encode, layout or tokenizer.config.prompt_layout)
+    kind = layout or tokenizer.config.prompt_layout
+    laid = Layout(tokenizer, encode, kind)
+    if kind == "v3":
+        lay_out_v3(laid, tokenizer, _v3_turns(messages))
+        return laid.finish(_left_out(messages) + _vocabulary_warnings(messages[1:], tokenizer))
     laid.special(BEGIN)
     laid.header("system")
     laid.text(_instruction(messages[0]))
@@ -143,88 +142,34 @@ def conversation(
     for n, voice in enumerate(voices):
         if voice.codes is not None:
             tag = f"[SPEAKER{n}] " if len(voices) > 1 else ""
-            messages += [Message("user", [tag + voice.transcript.strip()]), Message("assistant", [voice.codes])]
+            messages += [Message("user", [tag + voice.transcript.strip()], reference=True),
+                         Message("assistant", [voice.codes], reference=True)]
     return [*messages, Message("user", [text])]
 
 
-class _Layout:
-    """Collects text, special tokens and audio. Neighbouring texts are tokenized as one, as in the written prompt."""
-
-    def __init__(self, tokenizer: ChatTokenizer, encode: Encode | None, layout: str):
-        if layout not in LAYOUTS:
-            raise SettingError("There is no such prompt layout.", expected=" or ".join(LAYOUTS), got=repr(layout),
-                               remedy="Leave it out: the checkpoint knows its own.")
-        self._tokenizer, self._encode, self._native = tokenizer, encode, layout == "native"
-        self._ids: list[int] = []
-        self._rows: list[torch.Tensor] = []
-        self._text = ""
-
-    def text(self, text: str) -> _Layout:
-        self._text += text
-        return self
-
-    def special(self, token: str) -> _Layout:
-        id = self._tokenizer.special(token)
-        if id is None:
-            return self.text(token)
-        self._flush()
-        self._ids.append(id)
-        return self
-
-    def header(self, role: str) -> _Layout:
-        return self.special(HEADER_START).text(role).special(HEADER_END).text("\n\n")
-
-    def audio(self, audio: Codes | AudioClip, heard: bool = False) -> _Layout:
-        """`heard`: not spoken by the assistant."""
-        config = self._tokenizer.config
-        rows = delayed_rows(self._codes(audio).ids.cpu(), config.stream_bos_id, config.stream_eos_id)
-        apart = heard and not self._native
-        delayed = config.num_codebooks - 1 if self._native else 0
-        id = config.audio_in_token_id if apart and config.audio_in_token_id is not None else config.audio_token_id
-        self.special(AUDIO_IN_BEGIN if apart else AUDIO_BEGIN)
-        self._flush()
-        self._ids += [id] * (len(rows) - delayed) + [config.audio_delay_token_id] * delayed
-        self._rows.append(rows)
-        return self.special(AUDIO_END)
-
-    def finish(self, warnings: tuple[str, ...]) -> Prompt:
-        self._flush()
-        rows = torch.cat(self._rows) if self._rows else torch.empty((0, self._tokenizer.config.num_codebooks))
-        return Prompt(torch.tensor(self._ids, dtype=torch.long), rows.long(), warnings)
-
-    def _flush(self) -> None:
-        if self._text:
-            self._ids += self._tokenizer.encode(self._text)
-            self._text = ""
-
-    def _codes(self, audio: Codes | AudioClip) -> Codes:
-        if isinstance(audio, AudioClip):
-            if self._encode is None:
-                raise PromptError("The conversation holds a clip, not codes.", expected="codes, or a codec's encode",
-                                  got="an AudioClip alone", remedy="Pass encode=codec.encode.")
-            audio = self._encode(audio)
-        self._check_origin(audio)
-        if audio.frames == 0:
-            raise PromptError("A reference clip is empty.", expected="at least one frame", got="0 frames",
-                              remedy="Use a clip of 3 to 15 seconds.")
-        return audio
-
-    def _check_origin(self, codes: Codes) -> None:
-        config = self._tokenizer.config
-        if (codes.num_codebooks, codes.codebook_size) != (config.num_codebooks, config.codebook_size):
-            expected = f"{config.num_codebooks} codebooks of {config.codebook_size}"
-            got = f"{codes.num_codebooks} of {codes.codebook_size}"
-        elif not codes.may_be_of(config.codec_identity):
-            expected, got = f"codes of codec {config.codec_identity}", f"codes of codec {codes.codec}"
-        else:
-            return
-        raise PromptError(
-            "These codes come from another codec than the model was trained with.", expected=expected, got=got,
-            remedy="Encode the clip with the Higgs codec of this checkpoint.",
-        )
+def _v3_turns(messages: Sequence[Message]) -> list[tuple[str, Codes | AudioClip | None, bool]]:
+    """(text, audio, whether it is a reference) of each turn; the last one may be without audio."""
+    turns, rest = [], [message for message in messages if message.role in ("user", "assistant")]
+    while rest:
+        asked, *rest = rest
+        if asked.role != "user" or (rest and rest[0].role != "assistant"):
+            raise PromptError("The turns do not take turns.", expected="user and assistant, one after the other",
+                              got=", ".join(message.role for message in messages),
+                              remedy="Join the texts of one turn into one message.")
+        spoken, rest = (rest[0], rest[1:]) if rest else (None, [])
+        turns.append((_written(asked), _spoken(spoken) if spoken else None, asked.reference and spoken is not None))
+    return turns
 
 
-def _lay_scene(layout: _Layout, content: Sequence[Content]) -> None:
+def _left_out(messages: Sequence[Message]) -> tuple[str, ...]:
+    """What v3 has no place for."""
+    scenes = any(message.role == "scene" for message in messages)
+    told = _instruction(messages[0]) not in ("", DEFAULT_SYSTEM)
+    lost = " and ".join(name for name, there in (("instruction", told), ("scene", scenes)) if there)
+    return (f"Higgs Audio v3 reads no {lost}; left out.",) if lost else ()
+
+
+def _lay_scene(layout: Layout, content: Sequence[Content]) -> None:
     last = len(content) - 1
     for index, item in enumerate(content):
         if isinstance(item, str):

@@ -125,7 +125,7 @@ class Session:
             self.model.check(prompt)
             check_length(prompt, one, config)
             take = Take(config.num_codebooks, config.stream_bos_id, config.stream_eos_id, config.codebook_size,
-                        one.max_frames, config.original_wind_down)
+                        one.max_frames, config.ending)
             random = torch.Generator().manual_seed(one.seed)
             jobs.append(Job(index, prompt, one, position_keys(prompt, config), take, random))
         return jobs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from .config import ModelConfig
@@ -18,6 +19,11 @@ AUDIO_IN_BEGIN = "<|audio_bos|>"
 AUDIO = "<|AUDIO_OUT|>"
 
 _REQUIRED = (BEGIN, HEADER_START, HEADER_END, END_OF_TURN, AUDIO_BEGIN, AUDIO_END, AUDIO)
+
+V3_BEGIN, V3_TEXT, V3_AUDIO = "<|tts|>", "<|text|>", "<|audio|>"
+V3_REFERENCE_TEXT, V3_REFERENCE_AUDIO = "<|ref_text|>", "<|ref_audio|>"
+_V3_REQUIRED = (V3_BEGIN, V3_TEXT, V3_AUDIO, V3_REFERENCE_TEXT, V3_REFERENCE_AUDIO)
+_CONTROL = re.compile(r"<\|(?:emotion|style|prosody|sfx):[^|]+\|>")
 
 
 class ChatTokenizer:
@@ -70,19 +76,27 @@ class ChatTokenizer:
         """Id of a special token, or None where the checkpoint has it only as plain text."""
         return self._special.get(token)
 
+    @property
+    def controls(self) -> list[str]:
+        """The tags that a text may hold and the model acts on, as "<|emotion:anger|>"."""
+        return sorted(token for token in self._special if _CONTROL.fullmatch(token))
+
     def _check(self, size: int, path: Path) -> None:
-        missing = [token for token in _REQUIRED if token not in self._special]
+        v3 = self.config.prompt_layout == "v3"
+        required = _V3_REQUIRED if v3 else _REQUIRED
+        missing = [token for token in required if token not in self._special]
         if missing:
             raise CheckpointError(
                 f"{path} is not the tokenizer of a Higgs checkpoint.",
-                expected="Llama 3's vocabulary with Higgs' special tokens", got=f"none named {', '.join(missing)}",
+                expected=f"{'Qwen3' if v3 else 'Llama 3'}'s vocabulary with Higgs' special tokens",
+                got=f"none named {', '.join(missing)}",
                 remedy="Put the tokenizer.json of this checkpoint beside its weights.",
             )
-        pairs = {AUDIO: self.config.audio_token_id, AUDIO_BEGIN: self.config.audio_bos_token_id}
+        pairs = {} if v3 else {AUDIO: self.config.audio_token_id, AUDIO_BEGIN: self.config.audio_bos_token_id}
         wrong = [f"{token} is {self._special[token]}, not {id}" for token, id in pairs.items()
                  if self._special[token] != id]
         # Llama's tokenizer.json may name a few more reserved tokens than the model has rows; used ids must fit.
-        if max(self._special[token] for token in _REQUIRED) >= self.config.vocab_size:
+        if max(self._special[token] for token in required) >= self.config.vocab_size:
             wrong.append("special tokens lie beyond the model's vocabulary")
         if size - len(self._special) > self.config.vocab_size:
             wrong.append(f"{size} tokens for a model with {self.config.vocab_size}")

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from .checkpoint_files import JoinedRows, assign_strict, check_model_type, checkpoint_tensors, read_config
-from .config import ModelConfig, parse_native_v2, parse_original_v2
+from .checkpoint_files import V3, V3_CODEC, JoinedRows, assign_strict, check_model_type, checkpoint_tensors, read_config
+from .config import ModelConfig, parse_native_v2, parse_original_v2, parse_v3
 from .linear import Linear
 from .memory import check_room
 from .model import HiggsModel
 from .quantized import KINDS, check_quantization
-from .tokenizer import ChatTokenizer
+from .tokenizer import V3_AUDIO, ChatTokenizer
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,19 @@ LAYOUTS = {
         joined={"embed_tokens.weight": ("embed_tokens.embedding_frozen.weight",
                                         "embed_tokens.embedding_trainable.weight")},
     ),
+    V3: Layout(
+        parse=parse_v3,
+        renames=(
+            (r"^body\.", ""),
+            (r"^tied\.embedding\.text_embedding\.", "text_embedding."),
+            (r"^tied\.embedding\.modality_embeddings\.0\.embedding\.", "audio_embedding."),
+            (r"^tied\.head\.modality_heads\.0\.", "audio_head."),
+            (r"\.self_attn\.([qk])_norm\.", r".attention.\1_norm."),
+            *_LAYERS,
+        ),
+        ignore=("tied.head.text_head.*", f"{V3_CODEC}*"),  # its codec is loaded by itself
+        joined={"tied.head.modality_heads.0.weight": ("tied.embedding.modality_embeddings.0.embedding.weight",)},
+    ),
 }
 
 
@@ -109,11 +122,15 @@ def load_model(
     tokenizer = ChatTokenizer(path, config)
     with torch.device("meta"):
         model = HiggsModel(config)
+    if config.begin_is_token:
+        config = model.config = tokenizer.config = replace(config, audio_bos_token_id=tokenizer.special(V3_AUDIO))
     assign_strict(
         model, JoinedRows(checkpoint_tensors(path), layout.joined), device=device, dtype=dtype, ignore=layout.ignore,
         rename=layout.rename, convert=_quantizer(quantization) if quantization else None,
         what=f"language model {path.name}",
     )
+    if config.tied_head:
+        model.audio_head.weight = model.audio_embedding.weight
     model.codebook_offsets = model.codebook_offsets.to(device)
     model.inverse_frequencies = model.inverse_frequencies.to(device)
     model.tokenizer = tokenizer

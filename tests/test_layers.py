@@ -19,7 +19,7 @@ LAYERS = (
     "errors types config vocabulary",
     "audio audio_files script speaker_names chunking delay sampling rope kv_cache linear quantized checkpoint_files"
     " tokenizer offload devices capture comfy_client",
-    "codec prompt model decode_state mix catalog",
+    "codec prompt_layout prompt_v3 prompt model decode_state mix catalog",
     "weights diagnosis memory rows session generate",
     "model_cache pipeline cli",
 )

@@ -13,7 +13,7 @@ import higgs_runtime
 SIGNATURES = {
     "load_model": "path, *, device, dtype, quantization",
     "load_codec": "path, *, device, dtype",
-    "build_prompt": "messages, tokenizer, *, encode, add_generation_prefix",
+    "build_prompt": "messages, tokenizer, *, encode, add_generation_prefix, layout",
     "generate": "model, prompts, sampling, *, on_frames, should_stop, batch",
     "stream": "model, prompt, sampling, *, should_stop",
     "speak_stream": "text, voice, *, sampling, should_stop, chosen",
@@ -33,7 +33,7 @@ MEMBERS = {
     "Codec": ("sample_rate", "frame_rate", "num_codebooks", "codebook_size", "identity", "encode", "decode",
               "decode_stream"),
     "Codes": ("ids", "frame_rate", "codebook_size", "codec"),
-    "Message": ("role", "content"),
+    "Message": ("role", "content", "reference"),
     "Prompt": ("token_ids", "audio_rows", "warnings"),
     "HiggsModel": ("logits",),
     "Sampling": ("temperature", "top_k", "top_p", "seed", "ras_window", "ras_max_repeats", "max_frames"),

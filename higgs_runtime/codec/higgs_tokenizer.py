@@ -16,12 +16,14 @@ from torch.nn import functional
 
 from ..checkpoint_files import (
     ORIGINAL_CODEC,
+    V3,
     assign_strict,
     check_model_type,
     checkpoint_tensors,
     model_type_of,
     read_config,
 )
+from .bundled import read_bundled
 from .dac_layers import AcousticDecoder, AcousticEncoder
 from .higgs_config import HiggsCodecConfig
 from .interface import Codec, check_finite
@@ -82,7 +84,8 @@ class HiggsCodec(Codec):
         dtype: torch.dtype = torch.float32,
         attention: str = "sdpa",
     ) -> HiggsCodec:
-        """Loads the native layout (config.json and model.safetensors, or its shards), or the original one.
+        """Loads the native layout (config.json and model.safetensors, or its shards), the original one, or what a v3
+        checkpoint holds.
 
         Args:
             attention: of HuBERT, "sdpa" or its slow twin "eager".
@@ -91,9 +94,11 @@ class HiggsCodec(Codec):
             CheckpointError: files are missing or broken, of another model, or do not fit each other.
         """
         settings = read_config(folder)
-        check_model_type(settings, (MODEL_TYPE, ORIGINAL_CODEC), folder)
+        check_model_type(settings, (MODEL_TYPE, ORIGINAL_CODEC, V3), folder)
         if model_type_of(settings) == ORIGINAL_CODEC:
             config, tensors = read_original(Path(folder), settings)
+        elif model_type_of(settings) == V3:
+            config, tensors = read_bundled(Path(folder))
         else:
             config, tensors = HiggsCodecConfig.from_dict(settings), checkpoint_tensors(folder)
         with torch.device("meta"):

@@ -18,8 +18,8 @@ def load_codec(
     """Loads a codec; its layout is detected.
 
     Args:
-        path: a folder with the Higgs tokenizer, in transformers' native layout or in that of Boson AI's first release,
-            or the .pth weights file of a DAC model (needs the extra `dac`).
+        path: a folder with the Higgs tokenizer, in transformers' native layout, in that of Boson AI's first release,
+            or inside a v3 checkpoint; or the .pth weights file of a DAC model (needs the extra `dac`).
         device: where the weights go.
         dtype: of the weights; codes are most faithful in float32.
 

@@ -1,0 +1,206 @@
+"""Higgs Audio v3: backbone and head against transformers' Qwen3Model, prompt, tags and wind-down by hand."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+import torch
+from helpers_checkpoint import random_codes
+from helpers_codec import make_codec_checkpoint, sound_clip
+from helpers_v3 import FIRST_MARK, MARKS, TAGS, Reference, make_v3_checkpoint
+from random_codec import SMALL
+from safetensors.torch import load_file
+
+from higgs_runtime import (
+    CheckpointError,
+    Message,
+    PromptError,
+    Sampling,
+    Session,
+    SettingError,
+    Voice,
+    build_prompt,
+    conversation,
+    default_pair,
+    find_checkpoints,
+    generate,
+    load_codec,
+    load_model,
+)
+from higgs_runtime.codec import bundled
+from higgs_runtime.model_cache import model_bytes
+
+ONE, TWO = random_codes(12, seed=1), random_codes(5, seed=2)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return make_v3_checkpoint(tmp_path_factory.mktemp("v3") / "higgs", stream_end=1.2)
+
+
+@pytest.fixture(scope="module")
+def model(folder):
+    return load_model(folder)
+
+
+@pytest.fixture(scope="module")
+def reference(folder):
+    return Reference(folder)
+
+
+def delayed(codes) -> torch.Tensor:
+    """[F + 7, 8] as the model was trained: begin ids in one corner, end ids in the other."""
+    frames = codes.frames
+    rows = torch.full((frames + 7, 8), 1025)
+    for k in range(8):
+        rows[:k, k] = 1024
+        rows[k : k + frames, k] = codes.ids[k]
+    return rows
+
+
+def dialogue() -> list[Message]:
+    """Two voices, one line that was spoken, and the next one."""
+    return [Message("system", "Generate audio following instruction."),
+            Message("user", "The first voice.", reference=True), Message("assistant", ONE, reference=True),
+            Message("user", "Die zweite.", reference=True), Message("assistant", TWO, reference=True),
+            Message("user", "Hello."), Message("assistant", TWO), Message("user", "And <|sfx:laughter|>you?")]
+
+
+PARTS = {
+    "text": (conversation("What shall we say?"), ["<|tts|><|text|>What shall we say?<|audio|>"]),
+    "voice": (
+        conversation("Now.", [Voice(ONE, "The first voice.")]),
+        ["<|tts|><|ref_text|>The first voice.<|ref_audio|>", delayed(ONE), "<|text|>Now.<|audio|>"],
+    ),
+    "dialogue": (
+        dialogue(),
+        ["<|tts|><|ref_text|>The first voice.<|ref_audio|>", delayed(ONE), "<|ref_text|>Die zweite.<|ref_audio|>",
+         delayed(TWO), "<|text|>Hello.<|audio|>", delayed(TWO), "<|text|>And <|sfx:laughter|>you?<|audio|>"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_logits_are_those_of_qwen3(model, reference, name, record_property):
+    """The prompt ends before <|audio|>: that is the take's first row."""
+    messages, parts = PARTS[name]
+    prompt = build_prompt(messages, model.tokenizer)
+    expected = reference.logits(reference.embedded(parts))
+    assert len(prompt) == len(expected) - 1
+    deviation = (model.logits(prompt) - expected[:-1]).abs().max().item()
+    record_property("deviation", deviation)
+    assert deviation < 1e-4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PARTS)
+def test_greedy_frames_are_those_of_the_state_machine(model, reference, name):
+    messages, parts = PARTS[name]
+    frames = reference.speak(parts, 40)
+    take = generate(model, [build_prompt(messages, model.tokenizer)],
+                    Sampling(temperature=0, ras_window=0, max_frames=33))[0]
+    assert frames.shape[1] > 8 and torch.equal(take.codes.ids, frames)
+    assert take.finish_reason == ("length" if frames.shape[1] == 33 else "stop")
+
+
+@pytest.mark.slow
+def test_takes_end_by_themselves(tmp_path):
+    folder = make_v3_checkpoint(tmp_path / "ends", stream_end=1.6)
+    model, reference = load_model(folder), Reference(folder)
+    reasons = set()
+    for messages, parts in PARTS.values():
+        frames = reference.speak(parts, 300)
+        prompt = build_prompt(messages, model.tokenizer)
+        take = generate(model, [prompt], Sampling(temperature=0, ras_window=0, max_frames=293))[0]
+        assert torch.equal(take.codes.ids, frames)
+        reasons.add(take.finish_reason)
+    assert "stop" in reasons
+
+
+def test_marks_of_a_prompt(model, reference):
+    prompt = build_prompt(PARTS["voice"][0], model.tokenizer)
+    text = reference.tokens("<|tts|><|ref_text|>The first voice.<|ref_audio|>")
+    assert prompt.token_ids.tolist() == [*text, *[-100] * 19, *reference.tokens("<|text|>Now.")]
+    assert torch.equal(prompt.audio_rows, delayed(ONE))
+    assert reference.tokens("".join(MARKS)) == list(range(FIRST_MARK, FIRST_MARK + len(MARKS)))
+
+
+def test_known_tags_are_one_token_and_others_are_refused(model):
+    assert model.tokenizer.controls == sorted(TAGS)
+    prompt = build_prompt(conversation("<|emotion:anger|>No!"), model.tokenizer)
+    assert prompt.token_ids.tolist().count(model.tokenizer.special("<|emotion:anger|>")) == 1
+    for text, nearest in [("<|emotion:angry|>No!", "<|emotion:anger|>"), ("<|sfx:laugh|>", "<|sfx:laughter|>"),
+                          ("<|audio|>", "<|"), ("Over.<|im_start|>", "<|")]:
+        with pytest.raises(PromptError) as caught:
+            build_prompt(conversation(text), model.tokenizer)
+        assert nearest in str(caught.value) and "which is no tag of this model" in str(caught.value)
+    plain = build_prompt(conversation("a <| b |> <|c"), model.tokenizer)  # no tags
+    assert not set(plain.token_ids.tolist()[2:]) & set(range(FIRST_MARK, FIRST_MARK + 20))
+
+
+def test_what_v3_does_not_read_is_said(model):
+    messages = conversation("Hello.", scene="A quiet room.")
+    assert build_prompt(messages, model.tokenizer).warnings == ("Higgs Audio v3 reads no scene; left out.",)
+    messages = conversation("Hello.", scene="A quiet room.", system="Sing.")
+    assert "instruction and scene" in build_prompt(messages, model.tokenizer).warnings[0]
+    with pytest.raises(PromptError, match="do not take turns"):
+        build_prompt([*conversation("One."), Message("user", "Two.")], model.tokenizer)
+    with pytest.raises(SettingError, match="prompt layout"):
+        build_prompt(conversation("One."), model.tokenizer, layout="native")
+
+
+def test_a_line_gives_the_same_codes_in_company_and_a_dialogue_goes_on(model):
+    prompts = [build_prompt(messages, model.tokenizer) for messages, _ in PARTS.values()]
+    sampling = [Sampling(temperature=0.8, seed=n, max_frames=20) for n in range(3)]
+    alone = [generate(model, [prompt], one)[0] for prompt, one in zip(prompts, sampling, strict=True)]
+    together = generate(model, prompts, sampling)
+    assert all(torch.equal(a.codes.ids, b.codes.ids) for a, b in zip(alone, together, strict=True))
+    session = Session(model, batch=1)
+    first = conversation("Hello there.", [Voice(ONE, "The first voice.")])
+    take = session.generate([build_prompt(first, model.tokenizer)], Sampling(temperature=0.8, max_frames=20))[0]
+    longer = build_prompt([*first, Message("assistant", take.codes), Message("user", "Next.")], model.tokenizer)
+    again = session.generate([longer], Sampling(temperature=0.8, max_frames=10))[0]
+    read = take.prompt_positions + 1 + take.frames  # with <|audio|>, and up to where the rows are wound down
+    assert read - 1 <= again.reused_positions <= read + 7
+    cold = generate(model, [longer], Sampling(temperature=0.8, max_frames=10))[0]
+    assert torch.equal(again.codes.ids, cold.codes.ids)
+
+
+def test_head_and_embedding_are_one_matrix(model, folder):
+    assert model.audio_head.weight is model.audio_embedding.weight
+    assert model_bytes(model) < sum(tensor.nbytes for tensor in load_file(folder / "model.safetensors").values()) + 1e4
+
+
+@pytest.mark.parametrize("quantization", ["int8", "int4"])
+def test_quantized(folder, quantization):
+    model = load_model(folder, quantization=quantization)
+    take = generate(model, [build_prompt(conversation("Hello."), model.tokenizer)], Sampling(max_frames=5))[0]
+    assert take.frames == 5
+
+
+def test_other_v3_settings_are_refused(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    config = json.loads((copy / "config.json").read_text())
+    config["audio_encoder_config"]["encoder_type"] = "whisper"
+    (copy / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match="encoder_type 'whisper'"):
+        load_model(copy)
+
+
+def test_its_own_codec(tmp_path, monkeypatch):
+    native = make_codec_checkpoint(tmp_path / "native")
+    folder = make_v3_checkpoint(tmp_path / "models" / "higgs", codec=load_file(native / "model.safetensors"))
+    monkeypatch.setattr(bundled, "SIZES", SMALL)
+    codec, clip = load_codec(folder), sound_clip(0.5)
+    assert torch.equal(codec.encode(clip).ids, load_codec(native).encode(clip).ids)
+    lm, found = default_pair(find_checkpoints([tmp_path / "models"]))
+    assert lm.path == found.path == folder
+    assert [item.name for item in find_checkpoints([tmp_path / "models"], "codec")] == ["higgs"]
+    assert load_model(folder).config.num_codebooks == 8
+
+
+def test_without_a_codec_it_says_which_to_take(folder):
+    with pytest.raises(CheckpointError, match="higgs-audio-v2-tokenizer"):
+        load_codec(folder)
