@@ -27,6 +27,7 @@ KINDS = {
 }
 WEIGHT_SUFFIXES = {".safetensors", ".pth", ".bin", ".pt"}
 DAC_SUFFIXES = {".pth"}  # weights of descript-audio-codec are one file
+V3_LICENCE = "Higgs Audio v3 is licensed for research and non-commercial use only; its licence is Boson AI's."
 MAX_DEPTH = 3  # models/higgs_audio/<owner>/<name>/<revision>
 EMBEDDED = Path(__file__).parent / "nano"  # the pack's own pair, with clips
 
@@ -65,6 +66,11 @@ class Checkpoint:
     def extent(self) -> str:
         """What it speaks, as " (353 words and the ten digits)"; empty for one that speaks any text."""
         return "" if self.vocabulary is None else f" ({extent_of(self.vocabulary)})"
+
+    @property
+    def licence(self) -> str:
+        """What has to be said before it is used; empty for one whose licence is its own affair."""
+        return V3_LICENCE if self.model_type == V3 else ""
 
     def is_codec(self, kind: str | None = CODEC) -> bool:
         """Whether it holds a codec, if that is asked for: v3 brings its own."""

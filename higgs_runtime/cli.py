@@ -114,6 +114,8 @@ def _say(args: argparse.Namespace) -> None:
     if lm.embedded:
         sys.stderr.write(f"Speaking with {lm.title}, a tiny demonstration model{lm.extent}; install a released "
                          "checkpoint for real speech.\n")
+    if lm.licence:
+        sys.stderr.write(lm.licence + "\n")
     started, frames = time.perf_counter(), 0
 
     def show(_index: int, new) -> None:

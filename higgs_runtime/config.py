@@ -42,6 +42,7 @@ class ModelConfig:
         ending: how streams end: "native", "original" or "v3" (see decode_state.py).
         prompt_layout: how prompts are laid out for it: "native", "original" or "v3" (see prompt.py).
         begin_is_token: where a stream begins the model reads the token `audio_bos_token_id`, and no row of begin ids.
+        ras_window: what `Sampling.ras_window` is by default.
         tied_head: audio head and audio embedding are one matrix.
         display_name: what a person calls it; may be empty.
         vocabulary: the only words that it speaks, in lower case; None: any text.
@@ -75,6 +76,7 @@ class ModelConfig:
     ending: str = "native"
     prompt_layout: str = "native"
     begin_is_token: bool = False
+    ras_window: int = 7
     tied_head: bool = False
     display_name: str = ""
     vocabulary: frozenset[str] | None = None
@@ -216,6 +218,7 @@ def parse_v3(raw: dict[str, Any]) -> ModelConfig:
             ending="v3",
             prompt_layout="v3",
             begin_is_token=True,
+            ras_window=0,
             tied_head=audio.get("tie_word_embeddings", True),
             **parse_additions(raw),
         )

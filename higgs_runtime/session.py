@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -123,6 +123,8 @@ class Session:
         config, jobs = self.model.config, []
         for index, (prompt, one) in enumerate(zip(prompts, settings, strict=True)):
             self.model.check(prompt)
+            if one.ras_window < 0:
+                one = replace(one, ras_window=config.ras_window)
             check_length(prompt, one, config)
             take = Take(config.num_codebooks, config.stream_bos_id, config.stream_eos_id, config.codebook_size,
                         one.max_frames, config.ending)

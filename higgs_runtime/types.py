@@ -125,7 +125,8 @@ class Sampling:
         top_k: keep the k most likely ids; 0 keeps all.
         top_p: keep the smallest set of ids whose probabilities reach p; 1 keeps all.
         seed: of the random generator; the same seed, prompt and settings give the same codes.
-        ras_window: repetition-aware sampling looks at this many last ids of a codebook; 0 turns it off.
+        ras_window: repetition-aware sampling looks at this many last ids of a codebook; 0 turns it off; -1: what the
+            model was released with (7 for v2, 0 for v3).
         ras_max_repeats: an id found this often in the window is drawn again from the raw distribution.
         max_frames: stop after this many frames (25 frames are one second).
 
@@ -137,7 +138,7 @@ class Sampling:
     top_k: int = 50
     top_p: float = 0.95
     seed: int = 0
-    ras_window: int = 7
+    ras_window: int = -1
     ras_max_repeats: int = 2
     max_frames: int = 750
 
@@ -146,7 +147,7 @@ class Sampling:
         check_range("top_k", self.top_k, 0, 1_000_000)
         check_range("top_p", self.top_p, 0.0, 1.0)
         check_range("seed", self.seed, 0, 2**64 - 1)
-        check_range("ras_window", self.ras_window, 0, 1_000)
+        check_range("ras_window", self.ras_window, -1, 1_000)
         check_range("ras_max_repeats", self.ras_max_repeats, 1, 1_000)
         check_range("max_frames", self.max_frames, 1, 10_000_000)
 

@@ -87,7 +87,8 @@ def choose_model(
     bridge.pick_device(device)
     checkpoint = find_checkpoint(kind, choice)
     limits = f"{checkpoint.title}{checkpoint.extent}; it speaks only these." if checkpoint.extent else ""
-    bridge.show_text(f"auto: {limits or checkpoint.title}" if choice == AUTO else limits)
+    chosen = f"auto: {limits or checkpoint.title}" if choice == AUTO else limits
+    bridge.show_text("\n".join(line for line in (chosen, checkpoint.licence) if line))
     return bridge.ModelHandle(kind, str(checkpoint.path), device, dtype, quantization)
 
 

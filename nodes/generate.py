@@ -83,8 +83,9 @@ def sampling_inputs() -> list[io.Input]:
             tooltip="Chooses among the likeliest ids that together reach this probability; 1: all of them.",
         ),
         io.Int.Input(
-            "ras_window", default=7, min=0, max=100,
-            tooltip="Guards against stuck sounds: looks at this many last frames (25 frames are one second); 0: off.",
+            "ras_window", default=-1, min=-1, max=100,
+            tooltip="Guards against stuck sounds: looks at this many last frames (25 frames are one second); 0: off; "
+            "-1: as the model was released (7 for v2, off for v3).",
         ),
         io.Int.Input(
             "ras_max_repeats", default=2, min=1, max=100,

@@ -170,6 +170,17 @@ def test_loaders_show_what_auto_means_and_that_words_are_few(models, shown, capl
     assert shown[-1] == ("7", f"auto: {limited}")
 
 
+def test_the_licence_of_v3_is_said_where_it_is_chosen(models, shown):
+    make_folder(models / "higgs-v3", "higgs_multimodal_qwen3")
+    load("lm", "higgs-v3")
+    assert [text for _, text in shown] == ["Higgs Audio v3 is licensed for research and non-commercial use only; "
+                                           "its licence is Boson AI's."]
+    load("lm")
+    assert shown[-1][1].startswith("auto: higgs-v3\nHiggs Audio v3 is licensed")
+    load("codec")
+    assert shown[-1][1].startswith("auto: higgs-v3")
+
+
 def test_generate_shows_and_reports_words_that_the_model_does_not_know(runtime, shown, tmp_path, caplog):
     folder = make_lm_checkpoint(tmp_path / "higgs-nano", num_hidden_layers=1, stream_end=0)
     add_to_config(folder, display_name="Higgs Nano", vocabulary=["hello", "words"])

@@ -30,6 +30,7 @@ from higgs_runtime import (
     load_model,
 )
 from higgs_runtime.codec import bundled
+from higgs_runtime.config import ModelConfig
 from higgs_runtime.model_cache import model_bytes
 
 ONE, TWO = random_codes(12, seed=1), random_codes(5, seed=2)
@@ -166,6 +167,18 @@ def test_a_line_gives_the_same_codes_in_company_and_a_dialogue_goes_on(model):
     assert read - 1 <= again.reused_positions <= read + 7
     cold = generate(model, [longer], Sampling(temperature=0.8, max_frames=10))[0]
     assert torch.equal(again.codes.ids, cold.codes.ids)
+
+
+def test_no_guard_against_repetitions_by_default(model):
+    """v3 was released without; v2 looks at 7 frames."""
+    prompt = build_prompt(conversation("Hello."), model.tokenizer)
+
+    def codes(**settings):
+        return generate(model, [prompt], Sampling(temperature=0.1, max_frames=30, **settings))[0].codes.ids
+
+    assert torch.equal(codes(), codes(ras_window=0))
+    assert not torch.equal(codes(), codes(ras_window=20, ras_max_repeats=1))
+    assert model.config.ras_window == 0 and ModelConfig.ras_window == 7
 
 
 def test_head_and_embedding_are_one_matrix(model, folder):
