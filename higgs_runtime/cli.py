@@ -80,6 +80,17 @@ def _parser() -> argparse.ArgumentParser:
     _add_models_dir(models)
     models.set_defaults(run=_models)
 
+    convert = commands.add_parser("convert", help="write a language model anew, smaller")
+    convert.add_argument("model", help=f"of the language model: {NAMING}")
+    convert.add_argument("target", type=Path, help="folder to make")
+    convert.add_argument("--quantization", choices=("int8", "int4"), default="int8", help="default: %(default)s")
+    convert.add_argument(
+        "--dtype", choices=("bfloat16", "float16", "float32"), default="bfloat16",
+        help="of what stays in floating point, and of the model when it is loaded (default: %(default)s)",
+    )
+    _add_models_dir(convert)
+    convert.set_defaults(run=_convert)
+
     render = commands.add_parser("render", help="render a workflow (API format) on a running ComfyUI")
     render.add_argument("workflow", type=Path)
     render.add_argument("--server", default="http://127.0.0.1:8188", help="default: %(default)s")
@@ -180,7 +191,7 @@ def _named(found: list, kind: str, name: str):
 
     if name and (there := checkpoint_at(name)):
         return there
-    found = [item for item in found if item.kind in (kind, "") and not item.missing]
+    found = [item for item in found if (item.kind in (kind, "") or item.is_codec(kind)) and not item.missing]
     chosen = [item for item in found if item.name == name] or [item for item in found if name in item.name]
     if len(chosen) == 1:
         return chosen[0]
@@ -230,6 +241,18 @@ def _models(args: argparse.Namespace) -> None:
     if not listed:
         sys.stdout.write(f"No models{f' with {args.name} in their name' if args.name else ''} in "
                          f"{', '.join(map(str, roots))}\n")
+
+
+def _convert(args: argparse.Namespace) -> None:
+    import torch
+
+    from .catalog import find_checkpoints, model_roots
+    from .convert import convert_model
+
+    source = _named(find_checkpoints(model_roots(args.models_dir)), "lm", args.model)
+    made = convert_model(source.path, args.target, args.quantization, dtype=getattr(torch, args.dtype))
+    sizes = [sum(file.stat().st_size for file in folder.glob("*.safetensors")) / 1e9 for folder in (source.path, made)]
+    sys.stdout.write(f"{made}: {sizes[1]:.2f} GB ({source.path.name} has {sizes[0]:.2f} GB)\n")
 
 
 def _list_words(checkpoint) -> None:

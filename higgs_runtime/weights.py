@@ -13,11 +13,14 @@ from torch import nn
 
 from .checkpoint_files import V3, V3_CODEC, JoinedRows, assign_strict, check_model_type, checkpoint_tensors, read_config
 from .config import ModelConfig, parse_native_v2, parse_original_v2, parse_v3
+from .errors import CheckpointError, SettingError
 from .linear import Linear
 from .memory import check_room
 from .model import HiggsModel
 from .quantized import KINDS, check_quantization
 from .tokenizer import V3_AUDIO, ChatTokenizer
+
+CONVERTED = "higgs_runtime_quantization"  # in the config.json of a converted checkpoint
 
 
 @dataclass(frozen=True)
@@ -103,30 +106,35 @@ def load_model(
     another device, are copied one at a time.
 
     Args:
-        path: folder with config.json, tokenizer.json and safetensors files.
+        path: folder with config.json, tokenizer.json and safetensors files; or one that `convert_model` wrote.
         dtype: of the weights, or of what remains in floating point.
-        quantization: None, "int8" or "int4": weight-only, of the matrices in the layers (see quantized.py).
+        quantization: None, "int8" or "int4": weight-only, of the matrices in the layers (see quantized.py). A converted
+            checkpoint has its own; None takes it.
 
     Raises:
         CheckpointError: files missing, broken or of another kind; tensors unknown, missing or wrongly shaped (named).
-        SettingError: there is no such quantization.
+        SettingError: there is no such quantization, or the checkpoint was converted to another one.
         MemoryShortError: the device has no room for the weights.
     """
     check_quantization(quantization)
     path = Path(path)
     raw = read_config(path)
     check_model_type(raw, LAYOUTS, path)
-    layout = LAYOUTS[raw["model_type"]]
+    layout, converted = LAYOUTS[raw["model_type"]], converted_to(raw)
     config = layout.parse(raw)
+    if converted:
+        layout, quantization = _as_converted(config, layout.parse), _same(converted, quantization, path)
     check_room(config, device, dtype, quantization)
     tokenizer = ChatTokenizer(path, config)
+    if config.begin_is_token:
+        config = tokenizer.config = replace(config, audio_bos_token_id=tokenizer.special(V3_AUDIO))
     with torch.device("meta"):
         model = HiggsModel(config)
-    if config.begin_is_token:
-        config = model.config = tokenizer.config = replace(config, audio_bos_token_id=tokenizer.special(V3_AUDIO))
+        if converted:
+            quantize_layers(model, converted)
     assign_strict(
         model, JoinedRows(checkpoint_tensors(path), layout.joined), device=device, dtype=dtype, ignore=layout.ignore,
-        rename=layout.rename, convert=_quantizer(quantization) if quantization else None,
+        rename=layout.rename, convert=_quantizer(quantization) if quantization and not converted else None,
         what=f"language model {path.name}",
     )
     if config.tied_head:
@@ -135,6 +143,40 @@ def load_model(
     model.inverse_frequencies = model.inverse_frequencies.to(device)
     model.tokenizer = tokenizer
     return model.eval()
+
+
+def converted_to(raw: Mapping[str, Any]) -> str | None:
+    """The quantization of a checkpoint that `convert_model` wrote; None: of any other one.
+
+    Raises:
+        CheckpointError: it is of a kind that is not known here.
+    """
+    kind = raw.get(CONVERTED)
+    if kind is not None and kind not in KINDS:
+        raise CheckpointError("This checkpoint was converted by another version.", expected=" or ".join(KINDS),
+                              got=repr(kind), remedy="Convert the original checkpoint anew.")
+    return kind
+
+
+def quantize_layers(model: HiggsModel, quantization: str) -> None:
+    """Quantize every matrix of the layers."""
+    convert = _quantizer(quantization)
+    for name, module in list(model.layers.named_modules(prefix="layers")):
+        if isinstance(module, Linear):
+            parent, _, leaf = name.rpartition(".")
+            setattr(model.get_submodule(parent), leaf, convert(name, module))
+
+
+def _as_converted(config: ModelConfig, parse: Callable[[dict[str, Any]], ModelConfig]) -> Layout:
+    """Tensors under the model's own names, one matrix for two where they are tied."""
+    return Layout(parse, (), joined={"audio_head.weight": ("audio_embedding.weight",)} if config.tied_head else {})
+
+
+def _same(converted: str, asked: str | None, path: Path) -> str:
+    if asked not in (None, converted):
+        raise SettingError(f"'{path.name}' is quantized already.", expected=f"'{converted}', or None", got=f"'{asked}'",
+                           remedy="Leave the quantization out, or load the original checkpoint.")
+    return converted
 
 
 def _quantizer(quantization: str) -> Callable[[str, nn.Module], nn.Module]:
