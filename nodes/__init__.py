@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from .chatml_prompt import HiggsChatMLPrompt
+from .convert_model import HiggsConvertModel
 from .decode_codes import HiggsDecodeCodes
 from .encode_audio import HiggsEncodeAudio
 from .generate import HiggsGenerate
@@ -24,6 +25,7 @@ NODES: list[type[io.ComfyNode]] = [
     HiggsGenerate,
     HiggsDecodeCodes,
     HiggsMixAudio,
+    HiggsConvertModel,
 ]
 
 

@@ -152,6 +152,21 @@ def test_the_loader_names_the_quantization(models, choice, meant):
     assert choice in node_inputs("HiggsLoadModel")["quantization"][1]["options"]
 
 
+def test_a_model_is_converted_into_the_models_folder(runtime, models, shown, tmp_path):
+    node = node_classes()["HiggsConvertModel"]
+    folder = make_lm_checkpoint(tmp_path / "source" / "small", num_hidden_layers=1)
+    handle = sys.modules[f"{PACK}.nodes.bridge"].ModelHandle("lm", str(folder))
+    [report] = node.execute(handle, "int8", "bfloat16", "").args
+    assert report.startswith("small-int8: 0.0") and shown[-1][1] == report
+    assert runtime.load_model(models / "small-int8").layers[0].attention.o.weight.dtype == torch.int8
+    assert "small-int8" in checkpoints().checkpoint_choices("lm")
+    with pytest.raises(Exception, match="exists"):
+        node.execute(handle, "int8", "bfloat16", "")
+    assert node.validate_inputs("my.model-1") is True
+    for name in ("../up", "a/b", ".hidden", "C:x"):
+        assert "no name for a folder" in node.validate_inputs(name)
+
+
 # --- what is shown --------------------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,8 @@ import torch
 from helpers_workflow import PACK, ROOT, comfyui_tree, load_pack, node_classes, node_inputs, widget_names
 
 NODE_IDS = ["HiggsLoadModel", "HiggsLoadCodec", "HiggsLoadAudio", "HiggsEncodeAudio", "HiggsVoice",
-            "HiggsChatMLPrompt", "HiggsGenerate", "HiggsDecodeCodes", "HiggsMixAudio"]
+            "HiggsChatMLPrompt", "HiggsGenerate", "HiggsDecodeCodes", "HiggsMixAudio",
+            "HiggsConvertModel"]
 
 
 @pytest.fixture
