@@ -17,8 +17,8 @@ class HiggsConvertModel(io.ComfyNode):
             node_id="HiggsConvertModel",
             display_name="Convert Higgs Model",
             category=f"{sockets.CATEGORY}/loaders",
-            description="Writes a language model anew in 8 or 4 bits into models/higgs_audio. The new folder is smaller "
-            "on the disk, loads faster, and needs no original.",
+            description="Writes a language model anew in 8 or 4 bits into models/higgs_audio. The new folder is "
+            "smaller on the disk, loads faster, and needs no original.",
             is_output_node=True,
             inputs=[
                 sockets.Model.Input("model", tooltip="From Load Higgs Model, with quantization off."),

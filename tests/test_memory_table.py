@@ -1,0 +1,76 @@
+"""The README's table of memory, against what the shapes of the released models say."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+from helpers_checkpoint import ROOT
+from helpers_v3 import AUDIO, TEXT
+
+from higgs_runtime import weights_bytes
+from higgs_runtime.config import parse_native_v2, parse_v3
+from higgs_runtime.kv_cache import KVCache
+from higgs_runtime.model import HiggsModel
+from higgs_runtime.model_cache import model_bytes
+from higgs_runtime.weights import quantize_layers
+
+V2 = parse_native_v2({
+    "vocab_size": 128256, "hidden_size": 3072, "intermediate_size": 8192, "num_hidden_layers": 28,
+    "num_attention_heads": 24, "num_key_value_heads": 8, "head_dim": 128, "max_position_embeddings": 131072,
+    "rms_norm_eps": 1e-5, "num_codebooks": 8, "codebook_size": 1026, "audio_stream_bos_id": 1024,
+    "audio_stream_eos_id": 1025, "audio_token_id": 128016, "audio_bos_token_id": 128013, "audio_delay_token_id": 128014,
+})
+V3 = parse_v3({
+    "text_config": {**TEXT, "hidden_size": 2560, "intermediate_size": 9728, "num_hidden_layers": 36,
+                    "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128},
+    "audio_encoder_config": {**AUDIO, "out_dim": 2560},
+})
+MODELS = {"v2 language model": V2, "v3 language model": V3}
+FORMATS = {"float32": (torch.float32, None), "bfloat16": (torch.bfloat16, None), "int8": (torch.bfloat16, "int8"),
+           "int4": (torch.bfloat16, "int4")}
+
+
+def table() -> dict[str, dict[str, float]]:
+    """GB by row and column of the README's table."""
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    first = next(n for n, line in enumerate(lines) if line.startswith("| | float32 |"))
+    columns = [cell.strip().split(" ")[0] for cell in lines[first].split("|")[2:-1]]
+    found = {}
+    for line in lines[first + 2 :]:
+        if not line.startswith("|"):
+            return found
+        name, *cells = (cell.strip() for cell in line.split("|")[1:-1])
+        values = [re.match(r"([\d.]+) (GB|MB)", cell) for cell in cells]
+        found[name] = {column: float(value[1]) * (1 if value[2] == "GB" else 1e-3)
+                       for column, value in zip(columns, values, strict=True) if value}
+    raise AssertionError("the table has no end")
+
+
+def built(config, dtype, quantization) -> HiggsModel:
+    """A model of these shapes without memory for its weights."""
+    with torch.device("meta"):
+        model = HiggsModel(config).to(dtype)
+        if quantization:
+            quantize_layers(model, quantization)
+    if config.tied_head:
+        model.audio_head.weight = model.audio_embedding.weight
+    return model
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_readme_says_what_the_shapes_say(name):
+    row, config = table()[name], MODELS[name]
+    for column, (dtype, quantization) in FORMATS.items():
+        real = model_bytes(built(config, dtype, quantization))
+        assert weights_bytes(config, dtype, quantization) == pytest.approx(real, rel=0.01), column
+        assert row[column] == pytest.approx(real / 1e9, rel=0.02, abs=0.06), column
+    minute = 60 * config.frame_rate * KVCache.bytes_per_position(config, torch.bfloat16)
+    assert row["a"] == pytest.approx(minute / 1e9, rel=0.02)
+
+
+def test_keys_and_values_take_what_is_said():
+    """One real allocation, of a minute of v3's cache."""
+    cache = KVCache(V3, 1500, torch.zeros(1500, 2, V3.head_dim), dtype=torch.bfloat16)
+    assert cache.keys.nbytes + cache.values.nbytes == 1500 * KVCache.bytes_per_position(V3, torch.bfloat16)
