@@ -27,7 +27,8 @@ def weights_bytes(config: ModelConfig, dtype: torch.dtype, quantization: str | N
     with torch.device("meta"):
         model = HiggsModel(config)
     quantized = sum(part.weight.numel() for part in model.layers.modules() if isinstance(part, Linear))
-    rest = sum(weight.numel() for weight in model.parameters()) - quantized
+    tied = model.audio_head.weight.numel() if config.tied_head else 0
+    rest = sum(weight.numel() for weight in model.parameters()) - quantized - tied
     return int(rest * dtype.itemsize + quantized * bytes_per_weight(quantization, dtype))
 
 
