@@ -101,15 +101,7 @@ def parse_native_v2(raw: dict[str, Any]) -> ModelConfig:
     """
     try:
         config = ModelConfig(
-            vocab_size=raw["vocab_size"],
-            hidden_size=raw["hidden_size"],
-            intermediate_size=raw["intermediate_size"],
-            num_layers=raw["num_hidden_layers"],
-            num_heads=raw["num_attention_heads"],
-            num_kv_heads=raw.get("num_key_value_heads") or raw["num_attention_heads"],
-            head_dim=raw.get("head_dim") or raw["hidden_size"] // raw["num_attention_heads"],
-            norm_eps=raw["rms_norm_eps"],
-            max_positions=raw["max_position_embeddings"],
+            **_backbone(raw),
             num_codebooks=raw["num_codebooks"],
             codebook_rows=raw["codebook_size"],
             audio_token_id=raw["audio_token_id"],
@@ -117,9 +109,6 @@ def parse_native_v2(raw: dict[str, Any]) -> ModelConfig:
             audio_bos_token_id=raw["audio_bos_token_id"],
             stream_bos_id=raw["audio_stream_bos_id"],
             stream_eos_id=raw["audio_stream_eos_id"],
-            rope=_parse_rope(raw),
-            attention_bias=raw.get("attention_bias", False),
-            ffn_bias=raw.get("mlp_bias", False),
             **parse_additions(raw),
         )
     except KeyError as error:
@@ -143,18 +132,10 @@ def parse_original_v2(raw: dict[str, Any]) -> ModelConfig:
         CheckpointError: as parse_native_v2.
     """
     try:
-        text = raw["text_config"]
+        text = _part(raw, "text_config")
         audio_id = raw["audio_out_token_idx"]
         config = ModelConfig(
-            vocab_size=text["vocab_size"],
-            hidden_size=text["hidden_size"],
-            intermediate_size=text["intermediate_size"],
-            num_layers=text["num_hidden_layers"],
-            num_heads=text["num_attention_heads"],
-            num_kv_heads=text.get("num_key_value_heads") or text["num_attention_heads"],
-            head_dim=text.get("head_dim") or text["hidden_size"] // text["num_attention_heads"],
-            norm_eps=text["rms_norm_eps"],
-            max_positions=text["max_position_embeddings"],
+            **_backbone(text),
             num_codebooks=raw["audio_num_codebooks"],
             codebook_rows=raw["audio_codebook_size"] + 2,
             audio_token_id=audio_id,
@@ -163,9 +144,6 @@ def parse_original_v2(raw: dict[str, Any]) -> ModelConfig:
             audio_in_token_id=raw["audio_in_token_idx"],
             stream_bos_id=raw["audio_stream_bos_id"],
             stream_eos_id=raw["audio_stream_eos_id"],
-            rope=_parse_rope(text),
-            attention_bias=text.get("attention_bias", False),
-            ffn_bias=text.get("mlp_bias", False),
             text_only_layers=_text_only_layers(raw, text["num_hidden_layers"]),
             ending="original",
             prompt_layout="original",
@@ -192,18 +170,10 @@ def parse_v3(raw: dict[str, Any]) -> ModelConfig:
         CheckpointError: as parse_native_v2.
     """
     try:
-        text, audio = raw["text_config"], raw["audio_encoder_config"]
+        text, audio = _part(raw, "text_config"), _part(raw, "audio_encoder_config")
         rows = audio["vocab_size"]
         config = ModelConfig(
-            vocab_size=text["vocab_size"],
-            hidden_size=text["hidden_size"],
-            intermediate_size=text["intermediate_size"],
-            num_layers=text["num_hidden_layers"],
-            num_heads=text["num_attention_heads"],
-            num_kv_heads=text.get("num_key_value_heads") or text["num_attention_heads"],
-            head_dim=text.get("head_dim") or 128,
-            norm_eps=text.get("rms_norm_eps", 1e-6),
-            max_positions=text["max_position_embeddings"],
+            **_backbone({"head_dim": 128, "rms_norm_eps": 1e-6, **text}, V3_ROPE_THETA),
             num_codebooks=audio["num_codebooks"],
             codebook_rows=rows,
             audio_token_id=AUDIO_PLACEHOLDER,
@@ -211,8 +181,6 @@ def parse_v3(raw: dict[str, Any]) -> ModelConfig:
             audio_bos_token_id=AUDIO_PLACEHOLDER,
             stream_bos_id=rows - 2,
             stream_eos_id=rows - 1,
-            rope=_parse_rope(text, V3_ROPE_THETA),
-            attention_bias=text.get("attention_bias", False),
             audio_path=False,
             qk_norm=True,
             ending="v3",
@@ -290,7 +258,32 @@ def parse_additions(raw: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _parse_rope(raw: dict[str, Any], default_theta: float = 500_000.0) -> RopeConfig:
+def _part(raw: dict[str, Any], name: str) -> dict[str, Any]:
+    if not isinstance(raw[name], dict):
+        raise KeyError(name)
+    return raw[name]
+
+
+def _backbone(raw: dict[str, Any], default_theta: float = 500_000.0) -> dict[str, Any]:
+    """What all layouts say of the text backbone in transformers' words, as arguments of ModelConfig."""
+    heads = raw["num_attention_heads"]
+    return {
+        "vocab_size": raw["vocab_size"],
+        "hidden_size": raw["hidden_size"],
+        "intermediate_size": raw["intermediate_size"],
+        "num_layers": raw["num_hidden_layers"],
+        "num_heads": heads,
+        "num_kv_heads": raw.get("num_key_value_heads") or heads,
+        "head_dim": raw.get("head_dim") or raw["hidden_size"] // heads,
+        "norm_eps": raw["rms_norm_eps"],
+        "max_positions": raw["max_position_embeddings"],
+        "rope": _parse_rope(raw, default_theta),
+        "attention_bias": raw.get("attention_bias", False),
+        "ffn_bias": raw.get("mlp_bias", False),
+    }
+
+
+def _parse_rope(raw: dict[str, Any], default_theta: float) -> RopeConfig:
     # transformers 5 writes `rope_parameters`; 4.x wrote `rope_theta` beside `rope_scaling`.
     rope = {**(raw.get("rope_scaling") or {}), **(raw.get("rope_parameters") or {})}
     theta = rope.get("rope_theta") or raw.get("rope_theta") or default_theta

@@ -196,6 +196,10 @@ def test_quantized(folder, quantization):
 def test_other_v3_settings_are_refused(folder, tmp_path):
     copy = shutil.copytree(folder, tmp_path / "copy")
     config = json.loads((copy / "config.json").read_text())
+    for name in ("text_config", "audio_encoder_config"):
+        (copy / "config.json").write_text(json.dumps({**config, name: "qwen3"}))
+        with pytest.raises(CheckpointError, match=name):
+            load_model(copy)
     config["audio_encoder_config"]["encoder_type"] = "whisper"
     (copy / "config.json").write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match="encoder_type 'whisper'"):
