@@ -22,7 +22,8 @@ from helpers_workflow import (
 from higgs_runtime import catalog, unknown_words
 from tools.nano import domain
 
-NAMES = ["clone_voice", "codec_round_trip", "text_to_speech", "two_voice_dialogue"]
+WITH_NANO = ["clone_voice", "codec_round_trip", "text_to_speech", "two_voice_dialogue"]
+NAMES = sorted([*WITH_NANO, "tags_v3"])
 NANO_WORDS = {*domain.words(), *"0123456789"}
 FROM_PACK = " (from the pack)"
 
@@ -101,7 +102,7 @@ def overlap(a, b) -> bool:
 # --- what the pack brings -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", WITH_NANO)
 def test_checkpoints_are_left_to_auto_and_the_packs_model_knows_every_word(name):
     inputs = [node["inputs"] for node in read_workflow(name, api=True).values()]
     assert {one["checkpoint"] for one in inputs if "checkpoint" in one} == {"auto"}
@@ -135,7 +136,7 @@ def test_readme_speaks_in_words_of_the_packs_model():
 
 
 def test_the_number_of_words_is_told_right():
-    notes = [node for name in NAMES for node in read_workflow(name)["nodes"] if node["type"] == "MarkdownNote"]
+    notes = [node for name in WITH_NANO for node in read_workflow(name)["nodes"] if node["type"] == "MarkdownNote"]
     files = ["README.md", "higgs_runtime/nano/README.md", "web/docs/HiggsLoadModel.md"]
     texts = [*((ROOT / file).read_text(encoding="utf-8") for file in files), *(n["widgets_values"][0] for n in notes)]
     count = str(len(domain.words()))

@@ -11,9 +11,11 @@ import pytest
 from helpers_checkpoint import make_lm_checkpoint
 from helpers_codec import make_codec_checkpoint
 from helpers_server import Client, ComfyServer
+from helpers_v3 import make_v3_checkpoint
 from helpers_workflow import comfyui_tree
 
 LM, CODEC, LARGE_LM = "higgs-audio-v2-generation-3B-base", "higgs-audio-v2-tokenizer", "large"
+V3 = "higgs-audio-v3-tts-4b"
 
 
 def pytest_collection_modifyitems(items) -> None:
@@ -30,6 +32,7 @@ def server(tmp_path_factory):
     make_lm_checkpoint(models / LM, stream_end=0)
     make_lm_checkpoint(models / LARGE_LM, stream_end=0, hidden_size=512)
     make_codec_checkpoint(models / CODEC)
+    make_v3_checkpoint(models / V3, stream_end=0)
     with comfy:
         yield comfy
 

@@ -12,7 +12,7 @@ from helpers_workflow import read_workflow
 
 pytestmark = pytest.mark.web
 
-NAMES = ["clone_voice", "codec_round_trip", "text_to_speech", "two_voice_dialogue"]
+NAMES = ["clone_voice", "codec_round_trip", "tags_v3", "text_to_speech", "two_voice_dialogue"]
 SCRIPT_WIDGETS = ("audioUI", "upload", "preview")  # of the editor's own scripts; the server ignores them
 HELPERS = """
 const wait = (ms = 150) => new Promise((done) => setTimeout(done, ms));

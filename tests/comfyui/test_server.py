@@ -62,6 +62,17 @@ def test_workflow_runs_to_a_playable_file(client, tmp_path, name):
     assert samples.std() > 1e-4
 
 
+def test_the_workflow_with_tags_speaks_with_v3_and_refuses_wrong_ones(client, tmp_path):
+    prompt = set_input(workflow("tags_v3", seed=7), "HiggsLoadModel", checkpoint="higgs-audio-v3-tts-4b")
+    set_input(prompt, "HiggsLoadCodec", checkpoint="higgs-audio-v2-tokenizer")
+    run = client.run(prompt)
+    assert run.error is None, run.error
+    samples, rate = saved_audio(client, run, prompt, tmp_path)
+    assert (rate, len(samples)) == (24_000, 24_000) and samples.std() > 1e-4
+    wrong = set_input(prompt, "HiggsChatMLPrompt", text="<|emotion:angry|>No!")
+    assert "<|emotion:anger|>" in client.run(wrong).error["exception_message"]
+
+
 def test_a_template_without_the_words_of_its_clip_asks_for_them(client):
     run = client.run(workflow("clone_voice", transcript=""))
     assert "The reference clip has no transcript" in run.error["exception_message"]
