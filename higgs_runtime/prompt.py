@@ -26,6 +26,7 @@ from .prompt_v3 import lay_out_v3
 from .tokenizer import (
     AUDIO_BEGIN,
     BEGIN,
+    CONTROL,
     END_OF_TURN,
     SCENE_END,
     SCENE_START,
@@ -111,7 +112,7 @@ def build_prompt(
         laid.special(END_OF_TURN)
     if add_generation_prefix:
         laid.header("assistant").special(AUDIO_BEGIN)
-    return laid.finish(_vocabulary_warnings(rest, tokenizer))
+    return laid.finish(_tag_warnings(rest) + _vocabulary_warnings(rest, tokenizer))
 
 
 def conversation(
@@ -217,6 +218,12 @@ def _written(message: Message) -> str:
         raise PromptError("A user message is empty.", expected="a text", got="an empty one",
                           remedy="Write what shall be spoken, or the transcript of the reference clip.")
     return text
+
+
+def _tag_warnings(turns: Sequence[Message]) -> tuple[str, ...]:
+    """v2 would say tags aloud."""
+    found = [tag for turn in turns if turn.role == "user" for tag in CONTROL.findall(_written(turn))]
+    return (f"Only Higgs Audio v3 acts on tags; this model will try to say {found[0]}.",) if found else ()
 
 
 def _vocabulary_warnings(turns: Sequence[Message], tokenizer: ChatTokenizer) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ _REQUIRED = (BEGIN, HEADER_START, HEADER_END, END_OF_TURN, AUDIO_BEGIN, AUDIO_EN
 V3_BEGIN, V3_TEXT, V3_AUDIO = "<|tts|>", "<|text|>", "<|audio|>"
 V3_REFERENCE_TEXT, V3_REFERENCE_AUDIO = "<|ref_text|>", "<|ref_audio|>"
 _V3_REQUIRED = (V3_BEGIN, V3_TEXT, V3_AUDIO, V3_REFERENCE_TEXT, V3_REFERENCE_AUDIO)
-_CONTROL = re.compile(r"<\|(?:emotion|style|prosody|sfx):[^|]+\|>")
+CONTROL = re.compile(r"<\|(?:emotion|style|prosody|sfx):[^|]+\|>")
 
 
 class ChatTokenizer:
@@ -79,7 +79,7 @@ class ChatTokenizer:
     @property
     def controls(self) -> list[str]:
         """The tags that a text may hold and the model acts on, as "<|emotion:anger|>"."""
-        return sorted(token for token in self._special if _CONTROL.fullmatch(token))
+        return sorted(token for token in self._special if CONTROL.fullmatch(token))
 
     def _check(self, size: int, path: Path) -> None:
         v3 = self.config.prompt_layout == "v3"

@@ -241,3 +241,9 @@ def test_tokenizer_that_does_not_fit(lm_folder, tmp_path):
     file.unlink()
     with pytest.raises(CheckpointError, match="no tokenizer"):
         load_model(tmp_path / "m")
+
+
+def test_tags_of_v3_are_warned_of(tokenizer):
+    prompt = build_prompt(conversation("<|emotion:anger|>No! <|sfx:laughter|>"), tokenizer)
+    assert prompt.warnings == ("Only Higgs Audio v3 acts on tags; this model will try to say <|emotion:anger|>.",)
+    assert build_prompt(conversation("No <|x|>!"), tokenizer).warnings == ()
