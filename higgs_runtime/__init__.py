@@ -24,7 +24,11 @@ _HOMES = {
     "memory": ("weights_bytes", "working_bytes"),
     "session": ("Session",),
     "generate": ("generate", "stream"),
-    "catalog": ("Checkpoint", "default_pair", "embedded_voices", "find_checkpoints", "model_roots"),
+    "convert": ("convert_model",),
+    "lora": ("Adapter", "adapted", "load_adapter"),
+    "catalog": (
+        "Checkpoint", "default_pair", "embedded_voices", "find_adapters", "find_checkpoints", "model_roots",
+    ),
     "model_cache": ("ModelCache", "ModelKey", "shared_cache"),
     "pipeline": ("speak", "speak_stream"),
 }

@@ -28,6 +28,7 @@ KINDS = {
 WEIGHT_SUFFIXES = {".safetensors", ".pth", ".bin", ".pt"}
 DAC_SUFFIXES = {".pth"}  # weights of descript-audio-codec are one file
 V3_LICENCE = "Higgs Audio v3 is licensed for research and non-commercial use only; its licence is Boson AI's."
+ADAPTER_FILE = "adapter_config.json"
 MAX_DEPTH = 3  # models/higgs_audio/<owner>/<name>/<revision>
 EMBEDDED = Path(__file__).parent / "nano"  # the pack's own pair, with clips
 
@@ -153,6 +154,15 @@ def _first(checkpoints: Iterable[Checkpoint], kind: str) -> Checkpoint | None:
     known = [item for item in checkpoints if item.model_type and not item.missing]
     own = (item for item in known if item.kind == kind)
     return next(own, None) or next((item for item in known if item.is_codec(kind)), None)
+
+
+def find_adapters(roots: Iterable[str | Path]) -> dict[str, Path]:
+    """LoRA adapters below the roots: name → folder; of two with one name the first root's counts."""
+    found: dict[str, Path] = {}
+    for root in map(Path, roots):
+        for file in root.glob(f"**/{ADAPTER_FILE}") if root.is_dir() else ():
+            found.setdefault(file.parent.relative_to(root).as_posix(), file.parent)
+    return found
 
 
 def embedded_clips() -> dict[str, Path]:

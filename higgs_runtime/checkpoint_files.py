@@ -36,8 +36,8 @@ MODEL_TYPES = {
 }
 
 
-def read_config(folder: str | Path) -> dict:
-    """Reads config.json of a model folder.
+def read_config(folder: str | Path, name: str = CONFIG_FILE) -> dict:
+    """Reads config.json, or another JSON file, of a model folder.
 
     Raises:
         CheckpointError: the folder or the file is missing, or it does not hold a JSON object.
@@ -49,7 +49,7 @@ def read_config(folder: str | Path) -> dict:
             got=f"{folder}" + (" (a file)" if folder.exists() else " (nothing there)"),
             remedy="Choose the folder that holds the model's files.",
         )
-    return _read_json(folder / CONFIG_FILE)
+    return _read_json(folder / name)
 
 
 def model_type_of(config: Mapping) -> object:
@@ -341,6 +341,9 @@ def _weight_files(folder: Path) -> list[Path]:
 def _open_safetensors(file: Path):
     from safetensors import SafetensorError, safe_open
 
+    if not file.is_file():
+        raise CheckpointError(f"The model folder '{file.parent}' has no {file.name}.", expected=f"{file.name} there",
+                              got="none", remedy="Download the complete folder.")
     try:
         return safe_open(str(file), framework="pt", device="cpu")
     except (SafetensorError, OSError, ValueError) as error:

@@ -11,6 +11,7 @@ from .encode_audio import HiggsEncodeAudio
 from .generate import HiggsGenerate
 from .load_audio import HiggsLoadAudio
 from .load_codec import HiggsLoadCodec
+from .load_lora import HiggsLoadLoRA
 from .load_model import HiggsLoadModel
 from .mix_audio import HiggsMixAudio
 from .voice import HiggsVoice
@@ -26,6 +27,7 @@ NODES: list[type[io.ComfyNode]] = [
     HiggsDecodeCodes,
     HiggsMixAudio,
     HiggsConvertModel,
+    HiggsLoadLoRA,
 ]
 
 

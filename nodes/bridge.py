@@ -141,6 +141,7 @@ class ModelHandle:
     device: str = "auto"
     dtype: str = "auto"
     quantization: str | None = None
+    adapters: tuple[tuple[str, float], ...] = ()  # folder and strength of each LoRA, in order
 
 
 def pick_device(choice: str) -> torch.device:
@@ -193,6 +194,17 @@ def open_model(handle: ModelHandle, work_bytes: Callable[[Any], int] | None = No
     with _cache().use(key, lambda: _load(handle, dtype), work_bytes) as model:
         raise_if_cancelled()
         yield model
+
+
+@contextmanager
+def open_speaker(handle: ModelHandle, work_bytes: Callable[[Any], int]) -> Iterator[Any]:
+    """As `open_model`, for a language model with the adapters of its handle."""
+    from ..higgs_runtime import adapted, load_adapter
+
+    with open_model(handle, work_bytes) as model:
+        adapters = [(load_adapter(path), strength) for path, strength in handle.adapters]
+        with adapted(model, adapters):
+            yield model
 
 
 def _load(handle: ModelHandle, dtype: torch.dtype) -> Any:

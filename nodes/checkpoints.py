@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from comfy_api.latest import io
 
-from ..higgs_runtime import Checkpoint, CheckpointError, default_pair, find_checkpoints, model_roots
+from ..higgs_runtime import Checkpoint, CheckpointError, default_pair, find_adapters, find_checkpoints, model_roots
 from . import bridge
 
 AUTO = "auto"
@@ -90,6 +92,36 @@ def choose_model(
     chosen = f"auto: {limits or checkpoint.title}" if choice == AUTO else limits
     bridge.show_text("\n".join(line for line in (chosen, checkpoint.licence) if line))
     return bridge.ModelHandle(kind, str(checkpoint.path), device, dtype, quantization)
+
+
+def adapter_choices() -> list[str]:
+    """Names of the LoRA adapters below the model folders."""
+    return sorted(find_adapters(bridge.model_folders()))
+
+
+def find_adapter(choice: str) -> Path:
+    """The folder that a combo's choice means.
+
+    Raises:
+        CheckpointError: there is none of this name.
+    """
+    found = find_adapters(bridge.model_folders())
+    if choice not in found:
+        raise CheckpointError(
+            f"There is no LoRA '{choice}'.", got=", ".join(sorted(found)) or "no adapter there",
+            expected=f"a folder with adapter_config.json in {' or '.join(bridge.model_folders())}",
+            remedy="Put the adapter's folder there, reload the page (R) and choose it.",
+        )
+    return found[choice]
+
+
+def explain_adapter(choice: str) -> bool | str:
+    """True if there is such an adapter, else why not; for validate_inputs."""
+    try:
+        find_adapter(choice)
+    except CheckpointError as error:
+        return str(error)
+    return True
 
 
 def _roots() -> list:

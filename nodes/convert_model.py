@@ -48,8 +48,12 @@ class HiggsConvertModel(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, quantization, dtype, name) -> io.NodeOutput:
-        from ..higgs_runtime.convert import convert_model
+        from ..higgs_runtime import SettingError, convert_model
 
+        if model.adapters:
+            raise SettingError("A LoRA cannot be converted.", expected="a model from Load Higgs Model",
+                               got=f"one with {len(model.adapters)} LoRA", remedy="Connect the loader itself; adapters "
+                               "work on the converted model, too.")
         source = Path(model.path)
         target = Path(bridge.model_folders()[0], name or f"{source.name}-{quantization}")
         bridge.raise_if_cancelled()

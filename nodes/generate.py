@@ -39,7 +39,7 @@ class HiggsGenerate(io.ComfyNode):
             positions = len(build_prompt(prompt, lm.tokenizer)) + max_seconds * lm.config.frame_rate
             return working_bytes(lm.config, positions, lm.dtype)
 
-        with bridge.open_model(model, cache_bytes) as lm:
+        with bridge.open_speaker(model, cache_bytes) as lm:
             memory = bridge.model_bytes(lm), cache_bytes(lm)
             max_frames = math.ceil(max_seconds * lm.config.frame_rate)
             settings = Sampling(seed=seed, max_frames=max_frames, **sampling)

@@ -21,7 +21,7 @@ LAYERS = (
     " tokenizer offload devices capture comfy_client",
     "codec prompt_layout prompt_v3 prompt model decode_state mix catalog",
     "weights diagnosis memory rows session generate",
-    "model_cache convert pipeline cli",
+    "model_cache convert lora pipeline cli",
 )
 LAYER_OF = {name: level for level, names in enumerate(LAYERS) for name in names.split()}
 COMFYUI = {"comfy", "comfy_api", "comfy_api_nodes", "comfy_config", "comfy_execution", "comfy_extras", "execution",

@@ -27,6 +27,10 @@ SIGNATURES = {
     "model_roots": "folders",
     "default_pair": "checkpoints, lm, codec",
     "embedded_voices": "",
+    "find_adapters": "roots",
+    "convert_model": "source, target, quantization, *, dtype",
+    "load_adapter": "folder",
+    "adapted": "model, adapters",
 }
 MEMBERS = {
     "AudioClip": ("load", "save", "samples", "sample_rate"),

