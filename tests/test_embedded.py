@@ -242,8 +242,6 @@ def test_a_folder_without_a_checkpoint_in_it_is_not_taken_for_one(real, heard, c
 
 
 def test_the_embedded_pair_is_complete():
-    if not catalog.EMBEDDED.is_dir():
-        pytest.skip("the embedded checkpoint is not there yet")
     lm, codec = default_pair([])
     assert (lm.name, lm.title, codec.name) == ("higgs-nano", "Higgs Nano", "higgs-nano-codec")
     assert all(file.with_suffix(".txt").is_file() for file in embedded_voices().values()) and embedded_voices()

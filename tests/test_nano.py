@@ -18,12 +18,7 @@ from higgs_runtime.prompt import conversation
 
 ROOT = Path(__file__).resolve().parent.parent
 VOICES = ("alan", "bear", "rose", "ross")
-LINES = {  # of the held-out tenth, which training never saw
-    "rose": "All the brown birds are here.",
-    "ross": "Turn east at the bridge, then walk straight.",
-    "alan": "Wait for me at the school, please.",
-    "bear": "The old king will find the audio then.",
-}
+LINES = 3  # of each voice, from the held-out tenth, which training never saw
 
 
 @pytest.fixture(scope="module")
@@ -138,12 +133,6 @@ def test_transformers_encodes_and_decodes_alike(codec):
     assert (codec.decode(ours).samples - wave[0]).abs().max() < 1e-4
 
 
-def test_the_lines_are_held_out_of_the_training():
-    from tools.nano.corpus import is_held_out
-
-    assert all(is_held_out(text) for text in LINES.values())
-
-
 # ---- what it says --------------------------------------------------------------------------------------------------
 
 
@@ -156,9 +145,14 @@ def test_codec_keeps_the_words(codec, ears, name):
 
 @pytest.mark.parametrize("name", VOICES)
 def test_it_says_what_is_written_and_stops(say, voices, ears, name):
-    take, clip = say(LINES[name], voices[name])
-    assert take.finish_reason == "stop"
-    assert ears.share_heard(LINES[name], clip) >= 0.7, ears.hear(clip)
+    """A single word may be misheard; the figures of the card are over 200 lines."""
+    from tools.nano.corpus import held_out_sentences
+
+    texts = held_out_sentences(LINES * len(VOICES))[VOICES.index(name) :: len(VOICES)]
+    takes = [say(text, voices[name]) for text in texts]
+    assert all(take.finish_reason == "stop" for take, _ in takes)
+    shares = [ears.share_heard(text, clip) for text, (_, clip) in zip(texts, takes, strict=True)]
+    assert sum(shares) / LINES >= 0.7, [ears.hear(clip) for _, clip in takes]
 
 
 def test_the_voice_is_that_of_the_reference(say, voices, speaker_of):
