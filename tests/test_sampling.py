@@ -171,7 +171,7 @@ def test_settings_change_in_place_where_the_same_is_computed():
 
 @pytest.mark.parametrize("field, value", [
     ("temperature", -0.1), ("temperature", float("nan")), ("temperature", float("inf")), ("top_k", -1), ("top_p", 1.1),
-    ("top_p", -0.1), ("seed", -1), ("seed", 2**64), ("ras_window", -1), ("ras_max_repeats", 0), ("max_frames", 0),
+    ("top_p", -0.1), ("seed", -1), ("seed", 2**64), ("ras_window", -2), ("ras_max_repeats", 0), ("max_frames", 0),
 ])
 def test_settings_out_of_range(field, value):
     with pytest.raises(SettingError, match=field):

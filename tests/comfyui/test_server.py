@@ -232,8 +232,8 @@ def test_pack_imports_fast_and_whole(server):
 
 def test_editor_finds_scripts_templates_and_help(server):
     assert f"/extensions/{PACK_FOLDER}/chatml_prompt.js" in server.get("/extensions")
-    assert sorted(server.get("/workflow_templates")[PACK_FOLDER]) == WORKFLOWS
-    for name in WORKFLOWS:
+    assert sorted(server.get("/workflow_templates")[PACK_FOLDER]) == sorted([*WORKFLOWS, "tags_v3"])
+    for name in [*WORKFLOWS, "tags_v3"]:
         assert server.get(f"/api/workflow_templates/{PACK_FOLDER}/{name}.json")["nodes"]
     for node in [name for name in server.get("/object_info") if name.startswith("Higgs")]:
         page = requests.get(f"{server.url}/extensions/{PACK_FOLDER}/docs/{node}.md", timeout=10)
