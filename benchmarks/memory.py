@@ -41,6 +41,7 @@ def main() -> None:
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         make_language_model(Path(folder) / "lm", llama_tokenizer(), dtype="float32", stream_end=0, **GIGABYTE)
+        make_language_model(Path(folder) / "twin", llama_tokenizer(), num_hidden_layers=1)
         for dtype, quantization in (("float32", ""), ("bfloat16", ""), ("bfloat16", "int8"), ("bfloat16", "int4")):
             label = f"loading, {dtype} {quantization}".strip()
             found[label] = part("load", f"{folder}/lm", dtype, quantization)
@@ -60,16 +61,12 @@ def part(*args: str) -> float:
 
 
 def load(folder: str, dtype: str, quantization: str) -> float:
-    load_model(small_twin(folder))  # libraries set themselves up
+    load_model(Path(folder).parent / "twin")  # libraries set themselves up
     before = peak()
     model = load_model(folder, dtype=getattr(torch, dtype), quantization=quantization or None)
     for weight in model.parameters():
         weight.sum()
     return (peak() - before) / model_bytes(model)
-
-
-def small_twin(folder: str) -> Path:
-    return make_language_model(Path(folder).parent / "twin", llama_tokenizer(), num_hidden_layers=1)
 
 
 def decode(folder: str, minutes: str) -> float:
@@ -104,8 +101,9 @@ def script(folder: str, lines: str) -> float:
 
 
 def peak() -> int:
-    """Most bytes that this process ever held."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """Most bytes that this process ever held. (getrusage would count what its parent held when it was started.)"""
+    [line] = [line for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines() if "VmHWM" in line]
+    return int(line.split()[1]) * 1024
 
 
 def now() -> int:
