@@ -24,9 +24,9 @@ def sources(tmp_path_factory):
     return {"v2": make_lm_checkpoint(root / "v2", attention_bias=True, **wide), "v3": make_v3_checkpoint(root / "v3")}
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, pytest.param(torch.float32, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("quantization", ["int8", "int4"])
-@pytest.mark.parametrize("name", ["v2", "v3"])
+@pytest.mark.parametrize("name", ["v2", pytest.param("v3", marks=pytest.mark.slow)])
 def test_the_same_weights_as_quantized_while_loading(sources, tmp_path, name, quantization, dtype):
     source = shutil.copytree(sources[name], tmp_path / "source")
     fresh = load_model(source, dtype=dtype, quantization=quantization)

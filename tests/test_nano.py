@@ -120,6 +120,7 @@ def test_transformers_reads_its_tokenizer(model):
     assert theirs(text, add_special_tokens=False)["input_ids"] == model.tokenizer.encode(text)
 
 
+@pytest.mark.slow
 def test_transformers_encodes_and_decodes_alike(codec):
     from transformers import HiggsAudioV2TokenizerModel
 
@@ -136,6 +137,7 @@ def test_transformers_encodes_and_decodes_alike(codec):
 # ---- what it says --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VOICES)
 def test_codec_keeps_the_words(codec, ears, name):
     file = embedded_voices()[name]
@@ -143,6 +145,7 @@ def test_codec_keeps_the_words(codec, ears, name):
     assert ears.share_heard(written, codec.decode(codec.encode(AudioClip.load(file)))) >= 0.8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VOICES)
 def test_it_says_what_is_written_and_stops(say, voices, ears, name):
     """A single word may be misheard; the figures of the card are over 200 lines."""
@@ -155,11 +158,13 @@ def test_it_says_what_is_written_and_stops(say, voices, ears, name):
     assert sum(shares) / LINES >= 0.7, [ears.hear(clip) for _, clip in takes]
 
 
+@pytest.mark.slow
 def test_the_voice_is_that_of_the_reference(say, voices, speaker_of):
     for name, voice in voices.items():
         assert speaker_of(say("My name is Emma, and the weather is beautiful today.", voice)[1]) == name
 
 
+@pytest.mark.slow
 def test_without_a_reference_it_chooses_a_voice_and_keeps_the_words(say, ears):
     take, clip = say("Good morning, everyone. Welcome to the hotel.")
     assert take.finish_reason == "stop"
@@ -181,6 +186,7 @@ def test_figures_are_read_as_their_words(say, voices):
     assert torch.equal(written.codes.ids, figures.codes.ids)
 
 
+@pytest.mark.slow
 def test_words_that_it_does_not_know_are_named_and_passed_over(model, say, voices, ears):
     prompt = build_prompt(conversation("The zebra is here.", [voices["ross"]]), model.tokenizer)
     [warning] = prompt.warnings
@@ -189,6 +195,7 @@ def test_words_that_it_does_not_know_are_named_and_passed_over(model, say, voice
     assert take.finish_reason == "stop" and take.frames < 100
 
 
+@pytest.mark.slow
 def test_a_stranger_as_reference_gets_one_of_its_voices(codec, say, ears):
     """Noise and hum are no voice that it knows; it still says the words and stops."""
     wave = 0.1 * torch.sin(2 * np.pi * 150 * torch.arange(72_000) / 24_000) + 0.01 * torch.randn(72_000)
@@ -197,6 +204,7 @@ def test_a_stranger_as_reference_gets_one_of_its_voices(codec, say, ears):
     assert take.finish_reason == "stop"
 
 
+@pytest.mark.slow
 def test_words_are_heard_through_the_mix(say, voices, ears):
     _, clip = say("Please listen to the new song.", voices["ross"])
     mixed = mix([Track(clip, start_s=0.5), Track(AudioClip.load(embedded_clips()["bed"]), gain_db=-18.0)])

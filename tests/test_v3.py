@@ -206,6 +206,7 @@ def test_other_v3_settings_are_refused(folder, tmp_path):
         load_model(copy)
 
 
+@pytest.mark.slow
 def test_its_own_codec(tmp_path, monkeypatch):
     native = make_codec_checkpoint(tmp_path / "native")
     folder = make_v3_checkpoint(tmp_path / "models" / "higgs", codec=load_file(native / "model.safetensors"))
