@@ -188,7 +188,7 @@ def test_interrupting_say_keeps_what_is_spoken(models, tmp_path, monkeypatch, ca
         if len(shown) == 7:
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr("higgs_runtime.cli._progress", interrupt)
+    monkeypatch.setattr("higgs_runtime.cli.say.progress", interrupt)
     args = ["say", "Hello.", "-o", str(out), "--max-seconds", "300"]
     flat = ["--temperature", "1", "--top-k", "0", "--top-p", "1", "--seed", "5"]  # does not end within these frames
     assert main([*args, *flat, "--models-dir", str(models), "--device", "cpu"]) == 0
@@ -199,7 +199,7 @@ def test_interrupting_say_keeps_what_is_spoken(models, tmp_path, monkeypatch, ca
 
 def test_interrupting_say_before_the_first_frame(models, tmp_path, monkeypatch, capsys):
     """No fault of the model: nothing is saved, and nothing blamed on the seed."""
-    monkeypatch.setattr("higgs_runtime.cli._progress", lambda text: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr("higgs_runtime.cli.say.progress", lambda text: signal.raise_signal(signal.SIGINT))
     args = ["say", "Hello.", "-o", str(tmp_path / "out.wav"), "--models-dir", str(models), "--device", "cpu"]
     assert main(args) == 130
     said = capsys.readouterr().err

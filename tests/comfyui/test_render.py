@@ -63,7 +63,7 @@ def test_interrupting_render_cancels_on_the_server(server, tmp_path, capsys, mon
         if began and began[-1] - began[0] > RUNS_BY_THEN_S:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_progress", interrupt)
+    monkeypatch.setattr("higgs_runtime.cli.render.progress", interrupt)
     settings = (f"Higgs Generate.max_seconds={LONG_S}", "Higgs Generate.seed=77")
     assert render(server, "text_to_speech", *settings, output=tmp_path / "out") == 130
     deadline = time.monotonic() + STOP_LIMIT_S

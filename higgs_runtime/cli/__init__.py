@@ -1,0 +1,45 @@
+"""The `higgs` command, one file a group of commands; each adds its parsers in `add`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from ..comfy_client import EXAMPLE
+from ..errors import HiggsError
+from . import models, render, say
+from .common import plain_warnings
+
+EPILOG = f"""examples:
+  higgs models
+  higgs models nano --words
+  higgs say "Good morning." -o morning.flac
+  higgs say "Good morning." --voice clip.wav --transcript "What the clip says." -o morning.flac
+  higgs render workflows/api/clone_voice.json {EXAMPLE} -o renders
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns the exit status: 0 done, 1 an error that was explained, 130 interrupted."""
+    args = _parser().parse_args(argv)
+    try:
+        with plain_warnings():
+            args.run(args)
+    except HiggsError as error:
+        sys.stderr.write(f"higgs: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("\nhiggs: interrupted\n")
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="higgs", description="Higgs Audio without a canvas.", epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for group in (say, models, render):
+        group.add(commands)
+    return parser

@@ -1,0 +1,76 @@
+"""`higgs models` and `higgs convert`: what is there, and writing it anew, smaller."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+from ..errors import SettingError
+from .common import NAMING, add_models_dir, named
+
+
+def add(commands) -> None:
+    models = commands.add_parser("models", help="list the models that are there, and what they lack")
+    models.add_argument("name", nargs="?", default="", help="only those with this in their name")
+    models.add_argument("--words", action="store_true", help="list the words that the language model NAME speaks")
+    add_models_dir(models)
+    models.set_defaults(run=_models)
+
+    convert = commands.add_parser("convert", help="write a language model anew, smaller")
+    convert.add_argument("model", help=f"of the language model: {NAMING}")
+    convert.add_argument("target", type=Path, help="folder to make")
+    convert.add_argument("--quantization", choices=("int8", "int4"), default="int8", help="default: %(default)s")
+    convert.add_argument(
+        "--dtype", choices=("bfloat16", "float16", "float32"), default="bfloat16",
+        help="of what stays in floating point, and of the model when it is loaded (default: %(default)s)",
+    )
+    add_models_dir(convert)
+    convert.set_defaults(run=_convert)
+
+
+def _models(args: argparse.Namespace) -> None:
+    from ..catalog import find_checkpoints, model_roots
+
+    roots = model_roots(args.models_dir)
+    found = find_checkpoints(roots)
+    if args.words:
+        _list_words(named(found, "lm", args.name))
+        return
+    names = {"lm": "language model", "codec": "codec", "": "unknown"}
+    listed = [item for item in found if args.name in item.name]
+    for item in listed:
+        about = f": {item.title}{item.extent}" if item.display_name or item.extent else ""
+        sys.stdout.write(f"{names[item.kind]:<15} {item.label}{about}\n")
+    if not listed:
+        sys.stdout.write(f"No models{f' with {args.name} in their name' if args.name else ''} in "
+                         f"{', '.join(map(str, roots))}\n")
+
+
+def _list_words(checkpoint) -> None:
+    """In columns and under a heading for a person, one a line for a program."""
+    if checkpoint.vocabulary is None:
+        raise SettingError(f"{checkpoint.title} speaks any text.", expected="a model that speaks only some words",
+                           got="one without a vocabulary", remedy="See which ones have one: higgs models")
+    words = sorted(checkpoint.vocabulary)
+    width = max(map(len, words)) + 2
+    count = 1
+    if sys.stdout.isatty():
+        count = max(1, shutil.get_terminal_size().columns // width)
+        sys.stdout.write(f"{checkpoint.title}{checkpoint.extent}:\n")
+    for start in range(0, len(words), count):
+        row = words[start : start + count]
+        sys.stdout.write("".join(f"{word:<{width}}" for word in row).rstrip() + "\n")
+
+
+def _convert(args: argparse.Namespace) -> None:
+    import torch
+
+    from ..catalog import find_checkpoints, model_roots
+    from ..convert import convert_model
+
+    source = named(find_checkpoints(model_roots(args.models_dir)), "lm", args.model)
+    made = convert_model(source.path, args.target, args.quantization, dtype=getattr(torch, args.dtype))
+    sizes = [sum(file.stat().st_size for file in folder.glob("*.safetensors")) / 1e9 for folder in (source.path, made)]
+    sys.stdout.write(f"{made}: {sizes[1]:.2f} GB ({source.path.name} has {sizes[0]:.2f} GB)\n")
