@@ -18,8 +18,8 @@ NODES = ROOT / "nodes"
 LAYERS = (
     "errors types config vocabulary",
     "audio audio_files script speaker_names chunking delay sampling rope kv_cache linear quantized checkpoint_files"
-    " tokenizer offload devices capture comfy_client",
-    "codec prompt_layout prompt_v3 prompt model decode_state mix catalog",
+    " tokenizer offload devices capture comfy_client levels",
+    "codec prompt_layout prompt_v3 prompt model decode_state mix loudness catalog",
     "weights diagnosis memory rows session generate",
     "model_cache convert lora pipeline cli",
 )
