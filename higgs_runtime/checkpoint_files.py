@@ -1,4 +1,4 @@
-"""Model folders in the Hugging Face layout: config.json, safetensors files, strict assignment to a module.
+"""Model folders in the Hugging Face layout: config.json and the tensors of its safetensors files.
 
 Tensors are memory-mapped: opening a checkpoint reads its headers only, and a tensor that keeps its dtype on the CPU
 is never copied. Formats: https://github.com/huggingface/safetensors and the index file that transformers writes
@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from fnmatch import fnmatchcase
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from .errors import CheckpointError
 
@@ -99,9 +97,9 @@ class CheckpointTensors(Mapping[str, torch.Tensor]):
     def __getitem__(self, name: str) -> torch.Tensor:
         return self._owner[name].get_tensor(name)
 
-    def once(self, name: str) -> torch.Tensor:
-        """A tensor in a mapping of its own, which ends with it: what is copied from it does not stay in memory."""
-        return _open_safetensors(self._file[name]).get_tensor(name)
+    def rows(self, name: str, start: int, stop: int) -> torch.Tensor:
+        """Some rows, in a mapping of their own that ends with them: what is copied from it does not stay in memory."""
+        return _open_safetensors(self._file[name]).get_slice(name)[start:stop]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._owner)
@@ -111,35 +109,6 @@ class CheckpointTensors(Mapping[str, torch.Tensor]):
 
     def __contains__(self, name: object) -> bool:
         return name in self._owner
-
-
-class JoinedRows(Mapping[str, torch.Tensor]):
-    """Tensors of which some are made of others, one below the other.
-
-    Args:
-        joined: name → its parts, where a checkpoint has these and not itself. One part alone also keeps its own name.
-    """
-
-    def __init__(self, tensors: CheckpointTensors, joined: Mapping[str, tuple[str, ...]]):
-        self._tensors = tensors
-        self._joined = {name: parts for name, parts in joined.items()
-                        if name not in tensors and all(part in tensors for part in parts)}
-        gone = {part for parts in self._joined.values() if len(parts) > 1 for part in parts}
-        self._names = [*(name for name in tensors if name not in gone), *self._joined]
-
-    def __getitem__(self, name: str) -> torch.Tensor:
-        parts = self._joined.get(name, (name,))
-        return self._tensors[parts[0]] if len(parts) == 1 else torch.cat([self._tensors[part] for part in parts])
-
-    def once(self, name: str) -> torch.Tensor:
-        parts = self._joined.get(name, (name,))
-        return self._tensors.once(parts[0]) if len(parts) == 1 else self[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
 
 
 def checkpoint_tensors(folder: str | Path) -> CheckpointTensors:
@@ -156,7 +125,7 @@ def checkpoint_tensors(folder: str | Path) -> CheckpointTensors:
         if lost:
             raise CheckpointError(
                 f"The shards in '{folder}' do not hold what {INDEX_FILE} promises.",
-                expected=f"all tensors of the index, also {_some(lost)}", got="shards without them",
+                expected=f"all tensors of the index, also {some_of(lost)}", got="shards without them",
                 remedy="Download the folder again, all files of the same revision.",
             )
     return tensors
@@ -187,129 +156,6 @@ def pickled_tensors(file: str | Path) -> dict[str, torch.Tensor]:
     return found
 
 
-def assign_strict(
-    module: nn.Module,
-    tensors: Mapping[str, torch.Tensor],
-    *,
-    device: torch.device | str = "cpu",
-    dtype: torch.dtype | None = None,
-    keep: Iterable[str] = (),
-    ignore: Iterable[str] = (),
-    rename: Callable[[str], str] | None = None,
-    convert: Callable[[str, nn.Module], nn.Module] | None = None,
-    what: str = "checkpoint",
-) -> None:
-    """Puts every tensor in its place in a module (built on the meta device), one at a time, all or an error.
-
-    A tensor is converted only where device or dtype differ; otherwise the memory-mapped one itself is assigned.
-    Matrices that the module packs are copied below each other.
-
-    Args:
-        module: its parameters and persistent buffers are replaced; parameters no longer require gradients.
-        tensors: by the names of the checkpoint.
-        dtype: of floating-point tensors in the module; None keeps what the file holds.
-        keep: shell-style patterns of module names that keep what the file holds, whatever dtype says.
-        ignore: shell-style patterns of checkpoint names that may be there and are not used ("decoder_semantic.*").
-        rename: checkpoint name -> module name.
-        convert: (name, submodule with its weights) -> what takes its place, perhaps itself; called for each submodule
-            as soon as it is complete, so that no more than one is there in both forms.
-        what: noun for messages ("Higgs codec in /models/x").
-
-    Raises:
-        CheckpointError: unknown, missing or wrongly shaped tensors, named (the first 8 and a count); nothing is
-            assigned then.
-    """
-    rename = rename or (lambda name: name)
-    keep, ignore = tuple(keep), tuple(ignore)
-    source = {rename(name): name for name in tensors if not any(fnmatchcase(name, pattern) for pattern in ignore)}
-    slots = {name: _parts(module, name, slot) for name, slot in module.state_dict(keep_vars=True).items()}
-    wanted = {name: shape for parts in slots.values() for name, shape in parts.items()}
-    _check_names(source, wanted, what)
-    _check_shapes(source, wanted, tensors, what)
-    by_owner: dict[str, list[str]] = {}
-    for name in slots:
-        by_owner.setdefault(name.rpartition(".")[0], []).append(name)
-    for owner_name, names in by_owner.items():
-        owner = module.get_submodule(owner_name)
-        for name in names:
-            kept = any(fnmatchcase(name, pattern) for pattern in keep)
-            sources = [source[part] for part in slots[name]]
-            _assign(owner, name, _joined(tensors, sources, device, None if kept else dtype))
-        if convert is not None and owner_name:
-            parent, _, leaf = owner_name.rpartition(".")
-            setattr(module.get_submodule(parent), leaf, convert(owner_name, owner))
-
-
-def _parts(module: nn.Module, name: str, slot: torch.Tensor) -> dict[str, torch.Size]:
-    """Name and shape of the tensors that a parameter is made of: itself, or those of a matrix that packs several.
-
-    A module that packs says so in `parts` (name -> rows); they are looked for beside it.
-    """
-    owner_name, _, leaf = name.rpartition(".")
-    packed = getattr(module.get_submodule(owner_name), "parts", None)
-    if packed is None:
-        return {name: slot.shape}
-    beside = owner_name.rpartition(".")[0]
-    return {f"{beside}.{part}.{leaf}": torch.Size((rows, *slot.shape[1:])) for part, rows in packed.items()}
-
-
-def _assign(owner: nn.Module, name: str, tensor: torch.Tensor) -> None:
-    leaf = name.rpartition(".")[2]
-    if leaf in owner._parameters:
-        owner._parameters[leaf] = nn.Parameter(tensor, requires_grad=False)
-    else:
-        owner._buffers[leaf] = tensor
-
-
-def _joined(
-    tensors: Mapping[str, torch.Tensor], names: list[str], device: torch.device | str, dtype: torch.dtype | None
-) -> torch.Tensor:
-    """One tensor as it is if it fits, else a copy in its new form; several below each other."""
-    found = [tensors[name] for name in names]
-    dtype = dtype if found[0].is_floating_point() and dtype else found[0].dtype
-    if len(found) == 1 and found[0].dtype == dtype and found[0].device == torch.device(device):
-        return found[0]
-    rows = [len(tensor) for tensor in found] if len(found) > 1 else []
-    joined = torch.empty((sum(rows), *found[0].shape[1:]) if rows else found[0].shape, device=device, dtype=dtype)
-    del found
-    once = getattr(tensors, "once", tensors.__getitem__)
-    for place, name in zip(joined.split(rows) if rows else [joined], names, strict=True):
-        place.copy_(once(name))
-    return joined
-
-
-def _check_names(source: Mapping[str, str], slots: Mapping[str, torch.Size], what: str) -> None:
-    unknown = [original for name, original in source.items() if name not in slots]
-    missing = [name for name in slots if name not in source]
-    if not unknown and not missing:
-        return
-    got = []
-    if missing:
-        got.append(f"{len(missing)} missing ({_some(missing)})")
-    if unknown:
-        got.append(f"{len(unknown)} unknown ({_some(unknown)})")
-    raise CheckpointError(
-        f"The tensors of the {what} do not fit its config.", expected=f"exactly {len(slots)} tensors",
-        got=" and ".join(got), remedy="Download the folder again: config and weights must be of the same release.",
-    )
-
-
-def _check_shapes(
-    source: Mapping[str, str], slots: Mapping[str, torch.Size], tensors: Mapping[str, torch.Tensor], what: str
-) -> None:
-    wrong = []
-    for name, shape in slots.items():
-        found = tensors[source[name]].shape
-        if found != shape:
-            wrong.append((f"{name} {list(shape)}", f"{list(found)}"))
-    if wrong:
-        raise CheckpointError(
-            f"{len(wrong)} tensors of the {what} have another shape than its config says.",
-            expected=_some([expected for expected, _ in wrong]), got=_some([found for _, found in wrong]),
-            remedy="Download the folder again: config and weights must be of the same release.",
-        )
-
-
 def _weight_files(folder: Path) -> list[Path]:
     if (folder / WEIGHTS_FILE).is_file():
         return [folder / WEIGHTS_FILE]
@@ -332,7 +178,7 @@ def _weight_files(folder: Path) -> list[Path]:
     missing = [shard for shard in shards if not (folder / shard).is_file()]
     if missing:
         raise CheckpointError(
-            f"'{folder}' lacks shards of the model.", expected=f"{len(shards)} files", got=f"no {_some(missing)}",
+            f"'{folder}' lacks shards of the model.", expected=f"{len(shards)} files", got=f"no {some_of(missing)}",
             remedy="Download the missing files.",
         )
     return [folder / shard for shard in shards]
@@ -374,6 +220,6 @@ def _read_json(file: Path) -> dict:
     return value
 
 
-def _some(names: list[str]) -> str:
+def some_of(names: list[str]) -> str:
     shown = ", ".join(names[:NAMES_IN_ERROR])
     return shown if len(names) <= NAMES_IN_ERROR else f"{shown}, and {len(names) - NAMES_IN_ERROR} more"

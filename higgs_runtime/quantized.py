@@ -8,6 +8,7 @@ Letters in shapes: N positions, I features in, O features out, G features that s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 
 import torch
@@ -17,17 +18,17 @@ from torch import Tensor, nn
 from .errors import SettingError
 
 GROUP = 64  # features in that share a scale, of 4-bit weights
+PACKED_AT_ONCE = 2**20  # weights
 
 
 class Int8Linear(nn.Module):
     """x W^T with W = weight * scale, weight int8 [O, I], scale [O]."""
 
-    def __init__(self, weight: Tensor, bias: Tensor | None):
+    def __init__(self, weight, bias: Tensor | None):
         super().__init__()
-        scale = weight.abs().amax(dim=1).float().clamp_(min=1e-12) / 127
-        steps = torch.div(weight, scale[:, None]).round_().clamp_(-127, 127)  # in float32
-        self.register_buffer("weight", steps.to(torch.int8))
-        self.register_buffer("scale", scale.to(weight.dtype))
+        packed, scale = _by_rows(_pack_int8, weight)
+        self.register_buffer("weight", packed)
+        self.register_buffer("scale", scale)
         self.register_buffer("bias", bias)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -47,14 +48,11 @@ class Int8Linear(nn.Module):
 class Int4Linear(nn.Module):
     """x W^T with W = (nibble - 8) * scale, weight uint8 [O, I / 2] of two nibbles each, scale [O, I / G]."""
 
-    def __init__(self, weight: Tensor, bias: Tensor | None):
+    def __init__(self, weight, bias: Tensor | None):
         super().__init__()
-        groups = weight.float().unflatten(1, (-1, _group(weight.shape[1])))
-        furthest = groups.gather(2, groups.abs().argmax(dim=2, keepdim=True))  # it becomes -8, the longest reach
-        scale = (furthest / -8).where(furthest != 0, torch.ones_like(furthest))
-        nibbles = ((groups / scale).round_().clamp_(-8, 7) + 8).to(torch.uint8).flatten(1)
-        self.register_buffer("weight", nibbles[:, ::2] | nibbles[:, 1::2] << 4)
-        self.register_buffer("scale", scale.squeeze(2).to(weight.dtype))
+        packed, scale = _by_rows(_pack_int4, weight)
+        self.register_buffer("weight", packed)
+        self.register_buffer("scale", scale)
         self.register_buffer("bias", bias)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -66,6 +64,33 @@ class Int4Linear(nn.Module):
     def add_to(self, residual: Tensor, x: Tensor) -> Tensor:
         """residual + self(x)."""
         return residual + self(x)
+
+
+def _pack_int8(weight: Tensor) -> tuple[Tensor, Tensor]:
+    scale = weight.abs().amax(dim=1).float().clamp_(min=1e-12) / 127
+    steps = torch.div(weight, scale[:, None]).round_().clamp_(-127, 127)  # in float32
+    return steps.to(torch.int8), scale.to(weight.dtype)
+
+
+def _pack_int4(weight: Tensor) -> tuple[Tensor, Tensor]:
+    groups = weight.float().unflatten(1, (-1, _group(weight.shape[1])))
+    furthest = groups.gather(2, groups.abs().argmax(dim=2, keepdim=True))  # it becomes -8, the longest reach
+    scale = (furthest / -8).where(furthest != 0, torch.ones_like(furthest))
+    nibbles = ((groups / scale).round_().clamp_(-8, 7) + 8).to(torch.uint8).flatten(1)
+    return nibbles[:, ::2] | nibbles[:, 1::2] << 4, scale.squeeze(2).to(weight.dtype)
+
+
+def _by_rows(pack: Callable[[Tensor], tuple[Tensor, Tensor]], weight) -> tuple[Tensor, Tensor]:
+    """Packed some rows at a time, which is all that is there of the matrix in floating point.
+
+    Args:
+        weight: [O, I], a tensor or what is read when it is sliced.
+    """
+    step = max(1, PACKED_AT_ONCE // weight.shape[1])
+    packed, scale = (one.new_empty((len(weight), *one.shape[1:])) for one in pack(weight[:1]))
+    for start in range(0, len(weight), step):
+        packed[start : start + step], scale[start : start + step] = pack(weight[start : start + step])
+    return packed, scale
 
 
 KINDS = {"int8": Int8Linear, "int4": Int4Linear}

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from .checkpoint_files import V3, V3_CODEC, JoinedRows, assign_strict, check_model_type, checkpoint_tensors, read_config
+from .assignment import Rows, assign_strict
+from .checkpoint_files import V3, V3_CODEC, check_model_type, checkpoint_tensors, read_config
 from .config import ModelConfig, parse_native_v2, parse_original_v2, parse_v3
 from .errors import CheckpointError, SettingError
 from .linear import Linear
@@ -133,8 +134,8 @@ def load_model(
         if converted:
             quantize_layers(model, converted)
     assign_strict(
-        model, JoinedRows(checkpoint_tensors(path), layout.joined), device=device, dtype=dtype, ignore=layout.ignore,
-        rename=layout.rename, convert=_quantizer(quantization) if quantization and not converted else None,
+        model, checkpoint_tensors(path), device=device, dtype=dtype, ignore=layout.ignore, rename=layout.rename,
+        joined=layout.joined, convert=_quantizer(quantization) if quantization and not converted else None,
         what=f"language model {path.name}",
     )
     if config.tied_head:
@@ -164,7 +165,7 @@ def quantize_layers(model: HiggsModel, quantization: str) -> None:
     for name, module in list(model.layers.named_modules(prefix="layers")):
         if isinstance(module, Linear):
             parent, _, leaf = name.rpartition(".")
-            setattr(model.get_submodule(parent), leaf, convert(name, module))
+            setattr(model.get_submodule(parent), leaf, convert(name, module, module.weight))
 
 
 def _as_converted(config: ModelConfig, parse: Callable[[dict[str, Any]], ModelConfig]) -> Layout:
@@ -179,10 +180,10 @@ def _same(converted: str, asked: str | None, path: Path) -> str:
     return converted
 
 
-def _quantizer(quantization: str) -> Callable[[str, nn.Module], nn.Module]:
+def _quantizer(quantization: str) -> Callable[[str, nn.Module, torch.Tensor | Rows], nn.Module | None]:
     kind = KINDS[quantization]
 
-    def convert(name: str, module: nn.Module) -> nn.Module:
-        return kind(module.weight, module.bias) if isinstance(module, Linear) and name.startswith("layers.") else module
+    def convert(name: str, module: nn.Module, weight: torch.Tensor | Rows) -> nn.Module | None:
+        return kind(weight, module.bias) if isinstance(module, Linear) and name.startswith("layers.") else None
 
     return convert

@@ -16,12 +16,21 @@ RUNTIME = ROOT / "higgs_runtime"
 NODES = ROOT / "nodes"
 
 LAYERS = (
-    "errors types config vocabulary",
-    "audio audio_files script speaker_names chunking delay sampling rope kv_cache linear quantized checkpoint_files"
-    " tokenizer offload devices capture comfy_client levels",
-    "codec prompt_layout prompt_v3 prompt model decode_state mix loudness catalog",
-    "weights diagnosis memory rows session generate",
-    "model_cache convert lora pipeline cli",
+    """errors types config vocabulary""",
+    """
+    audio audio_files levels
+    script speaker_names chunking
+    delay sampling rope kv_cache linear quantized capture devices offload
+    checkpoint_files assignment tokenizer
+    comfy_client
+    """,
+    """
+    codec mix loudness
+    prompt_layout prompt_v3 prompt
+    model decode_state catalog
+    """,
+    """weights diagnosis memory rows session generate""",
+    """model_cache convert lora pipeline cli""",
 )
 LAYER_OF = {name: level for level, names in enumerate(LAYERS) for name in names.split()}
 COMFYUI = {"comfy", "comfy_api", "comfy_api_nodes", "comfy_config", "comfy_execution", "comfy_extras", "execution",

@@ -7,7 +7,7 @@ import torch
 from helpers_checkpoint import make_lm_checkpoint, random_codes
 
 from higgs_runtime import HiggsModel, Message, Sampling, build_prompt, generate, load_model
-from higgs_runtime.checkpoint_files import assign_strict
+from higgs_runtime.assignment import assign_strict
 from higgs_runtime.config import ModelConfig
 from higgs_runtime.model import ALL_TEXT
 

@@ -179,11 +179,14 @@ def test_a_model_that_does_not_fit_is_refused_before_it_is_read(copy, monkeypatc
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize("dtype, quantization", [("float32", None), ("bfloat16", None), ("bfloat16", "int8")])
-def test_loading_takes_little_more_than_the_model(tmp_path, dtype, quantization):
+@pytest.mark.parametrize("stored, dtype, quantization", [
+    ("bfloat16", "float32", None), ("bfloat16", "bfloat16", None), ("bfloat16", "bfloat16", "int8"),
+    ("float32", "bfloat16", None), ("float32", "bfloat16", "int4"),
+])
+def test_loading_takes_little_more_than_the_model(tmp_path, stored, dtype, quantization):
     """The peak of a process that loads, above what it had before; file pages that stay mapped count."""
     folder = make_lm_checkpoint(tmp_path, hidden_size=768, intermediate_size=3072, num_hidden_layers=6,
-                                num_attention_heads=12, num_key_value_heads=4, head_dim=64, dtype="bfloat16")
+                                num_attention_heads=12, num_key_value_heads=4, head_dim=64, dtype=stored)
     program = (
         "import sys, torch\n"
         "from higgs_runtime.memory import weights_bytes\n"
@@ -192,7 +195,6 @@ def test_loading_takes_little_more_than_the_model(tmp_path, dtype, quantization)
         "from higgs_runtime.checkpoint_files import read_config\n"
         "from higgs_runtime.model_cache import model_bytes\n"
         "from higgs_runtime.model import HiggsModel\n"
-        "from higgs_runtime.quantized import Int8Linear\n"
         "import transformers, tokenizers, safetensors.torch\n"
         "folder, dtype, quantization = sys.argv[1], getattr(torch, sys.argv[2]), sys.argv[3] or None\n"
         "config = parse_native_v2(read_config(folder))\n"

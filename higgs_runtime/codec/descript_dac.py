@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ..checkpoint_files import assign_strict
+from ..assignment import assign_strict
 from ..errors import CheckpointError, MissingExtraError
 from .interface import Codec, check_finite
 from .windows import activation_bytes, encode_windows, encoder_context

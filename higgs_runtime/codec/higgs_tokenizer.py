@@ -14,15 +14,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ..checkpoint_files import (
-    ORIGINAL_CODEC,
-    V3,
-    assign_strict,
-    check_model_type,
-    checkpoint_tensors,
-    model_type_of,
-    read_config,
-)
+from ..assignment import assign_strict
+from ..checkpoint_files import ORIGINAL_CODEC, V3, check_model_type, checkpoint_tensors, model_type_of, read_config
 from .bundled import read_bundled
 from .dac_layers import AcousticDecoder, AcousticEncoder
 from .higgs_config import HiggsCodecConfig
