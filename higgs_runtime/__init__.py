@@ -9,10 +9,10 @@ from types import ModuleType
 _HOMES = {
     "errors": (
         "AudioError", "CheckpointError", "HiggsError", "HiggsWarning", "MemoryShortError", "MissingExtraError",
-        "NumericError", "PromptError", "ScriptError", "SettingError",
+        "NumericError", "PromptError", "ScriptError", "SettingError", "VoiceError",
     ),
     "vocabulary": ("unknown_words",),
-    "types": ("Codes", "Generation", "Prompt", "Sampling", "Voice"),
+    "types": ("Codes", "Generation", "Prompt", "Sampling", "Voice", "combine_voices"),
     "audio": ("AudioClip", "level_peak", "resample", "to_mono", "trim", "trim_silence"),
     "script": ("Script", "Turn", "parse_script"),
     "chunking": ("chunk_text",),
@@ -30,6 +30,7 @@ _HOMES = {
     "catalog": (
         "Checkpoint", "default_pair", "embedded_voices", "find_adapters", "find_checkpoints", "model_roots",
     ),
+    "voices": ("VoiceCard", "find_voices", "load_voice", "save_voice", "voice_path"),
     "model_cache": ("ModelCache", "ModelKey", "shared_cache"),
     "pipeline": ("speak", "speak_stream"),
 }

@@ -38,6 +38,10 @@ class PromptError(HiggsError, ValueError):
     """Messages that cannot be laid out as a prompt."""
 
 
+class VoiceError(HiggsError, ValueError):
+    """A voice file, or a name of a voice, that cannot be used."""
+
+
 class ScriptError(HiggsError, ValueError):
     """A script that does not follow the grammar."""
 

@@ -118,7 +118,7 @@ def build_prompt(
 def conversation(
     text: str, voices: Sequence[Voice] = (), *, system: str = DEFAULT_SYSTEM, scene: str = ""
 ) -> list[Message]:
-    """The usual conversation for one text: system, scene, one example turn per reference voice, the text.
+    """The usual conversation for one text: system, scene, one example turn per reference clip, the text.
 
     With several voices, voice n is SPEAKERn in the text ("[SPEAKER0] Hello. [SPEAKER1] Hi!"); descriptions join the
     scene as "SPEAKERn: …", as in Boson AI's examples.
@@ -135,16 +135,17 @@ def conversation(
             f"The text calls [SPEAKER{max(called)}].", expected=f"SPEAKER0 to SPEAKER{len(voices) - 1}",
             got=f"{len(voices)} voice(s)", remedy="Connect another voice or correct the tag.",
         )
-    lines = [f"SPEAKER{n}: {voice.description.strip()}" for n, voice in enumerate(voices) if voice.description.strip()]
+    described = [" ".join(voice.description.split()) for voice in voices]  # each on one line
+    lines = [f"SPEAKER{n}: {words}" for n, words in enumerate(described) if words]
     scene_parts = [part for part in (scene.strip(), "\n".join(lines)) if part]
     messages = [Message("system", [system])]
     if scene_parts:
         messages.append(Message("scene", ["\n\n".join(scene_parts)]))
     for n, voice in enumerate(voices):
-        if voice.codes is not None:
-            tag = f"[SPEAKER{n}] " if len(voices) > 1 else ""
-            messages += [Message("user", [tag + voice.transcript.strip()], reference=True),
-                         Message("assistant", [voice.codes], reference=True)]
+        tag = f"[SPEAKER{n}] " if len(voices) > 1 else ""
+        for codes, transcript in voice.references:
+            messages += [Message("user", [tag + transcript.strip()], reference=True),
+                         Message("assistant", [codes], reference=True)]
     return [*messages, Message("user", [text])]
 
 

@@ -5,6 +5,7 @@ Letters in shapes: S sequence, K codebooks, F frames, R delayed rows.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -68,34 +69,79 @@ class Codes:
         """Whether they can be of the codec with this identity: yes, unless both are known and differ."""
         return not self.codec or not codec or self.codec == codec
 
+    def may_join(self, other: Codes) -> bool:
+        """Whether both can be of one codec."""
+        shapes = ((one.num_codebooks, one.codebook_size, one.frame_rate) for one in (self, other))
+        return len(set(shapes)) == 1 and self.may_be_of(other.codec)
+
+    @property
+    def origin(self) -> str:
+        """The codec in words, for messages."""
+        shape = f"{self.num_codebooks} codebooks of {self.codebook_size} at {self.frame_rate:g} frames a second"
+        return f"codec {self.codec} ({shape})" if self.codec else f"an unnamed codec ({shape})"
+
 
 @dataclass(frozen=True, eq=False)
 class Voice:
     """Who speaks: reference codes with their transcript, or a description in words, or both.
 
+    Attributes:
+        codes, transcript: the (first) reference clip and the words spoken in it.
+        description: the voice in words.
+        more: further references of the same speaker, as (codes, transcript); see `combine_voices`.
+
     Raises:
-        PromptError: there is neither a reference nor a description, or a reference lacks its transcript.
+        PromptError: there is neither a reference nor a description, a reference lacks its transcript, or two come
+            from different codecs.
     """
 
     codes: Codes | None = None
     transcript: str = ""
     description: str = ""
+    more: tuple[tuple[Codes, str], ...] = ()
 
     def __post_init__(self):
-        if self.codes is None and not self.description.strip():
+        if self.codes is None and (self.more or not self.description.strip()):
             raise PromptError(
                 "A voice needs something to go by.",
                 expected="reference codes with their transcript, or a description",
-                got="neither",
+                got="a second reference without a first" if self.more else "neither",
                 remedy="Connect Encode Audio and write what the clip says, or describe the voice in words.",
             )
-        if self.codes is not None and not self.transcript.strip():
-            raise PromptError(
-                "The reference clip has no transcript.",
-                expected="the words that are spoken in the clip",
-                got="an empty text",
-                remedy="Type what the clip says: the model learns the voice from the pair.",
-            )
+        for codes, transcript in self.references:
+            if not transcript.strip():
+                raise PromptError(
+                    "The reference clip has no transcript.",
+                    expected="the words that are spoken in the clip",
+                    got="an empty text",
+                    remedy="Type what the clip says: the model learns the voice from the pair.",
+                )
+            if not codes.may_join(self.references[0][0]):
+                raise PromptError(
+                    "The references of one voice come from different codecs.",
+                    expected=f"codes of {self.references[0][0].origin}", got=f"codes of {codes.origin}",
+                    remedy="Encode all clips of a voice with the same codec.",
+                )
+
+    @property
+    def references(self) -> tuple[tuple[Codes, str], ...]:
+        """All references as (codes, transcript), the first one first; none for a voice that is only described."""
+        return () if self.codes is None else ((self.codes, self.transcript), *self.more)
+
+
+def combine_voices(voices: Iterable[Voice]) -> Voice:
+    """One voice with the references of all, in order: several clips of one speaker show more of how they speak.
+
+    Descriptions are joined, equal ones once.
+
+    Raises:
+        PromptError: there is no voice, or two come from different codecs.
+    """
+    voices = list(voices)
+    references = [reference for voice in voices for reference in voice.references]
+    described = dict.fromkeys(voice.description.strip() for voice in voices)
+    first = references[0] if references else (None, "")
+    return Voice(*first, " ".join(filter(None, described)), tuple(references[1:]))
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,6 +28,7 @@ LAYERS = (
     codec mix loudness
     prompt_layout prompt_v3 prompt
     model decode_state catalog
+    voices
     """,
     """weights diagnosis memory rows session generate""",
     """model_cache convert lora pipeline cli""",
