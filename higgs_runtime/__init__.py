@@ -21,6 +21,7 @@ _HOMES = {
     "model": ("HiggsModel",),
     "mix": ("Track", "mix"),
     "loudness": ("Loudness", "level_loudness", "measure_loudness"),
+    "listening": ("Recognizer", "Transcript", "Word", "find_recognizers", "load_recognizer"),
     "weights": ("load_model",),
     "memory": ("weights_bytes", "working_bytes"),
     "session": ("Session",),

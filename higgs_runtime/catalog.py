@@ -29,7 +29,7 @@ WEIGHT_SUFFIXES = {".safetensors", ".pth", ".bin", ".pt"}
 DAC_SUFFIXES = {".pth"}  # weights of descript-audio-codec are one file
 V3_LICENCE = "Higgs Audio v3 is licensed for research and non-commercial use only; its licence is Boson AI's."
 ADAPTER_FILE = "adapter_config.json"
-VOICES = "voices"  # the folder of voice files in a models folder, which are no checkpoints
+VOICES, RECOGNIZERS = "voices", "recognizers"  # folders in a models folder that hold no checkpoints
 MAX_DEPTH = 3  # models/higgs_audio/<owner>/<name>/<revision>
 EMBEDDED = Path(__file__).parent / "nano"  # the pack's own pair, with clips
 
@@ -183,7 +183,7 @@ def _walk(root: Path, folder: Path, depth: int) -> Iterable[Checkpoint]:
             yield checkpoint
             return
     for entry in sorted(folder.iterdir()):
-        if entry.name.startswith(".") or (depth == 0 and entry.name == VOICES):
+        if entry.name.startswith(".") or (depth == 0 and entry.name in (VOICES, RECOGNIZERS)):
             continue
         if entry.is_dir() and depth < MAX_DEPTH:
             yield from _walk(root, entry, depth + 1)

@@ -74,6 +74,8 @@ class HiggsWarning(UserWarning):
 
 # What each extra installs. DAC without its dependency lists: they hold protobuf below 3.20, which breaks other packs.
 EXTRAS = {
+    "asr": ("pip install faster-whisper rapidfuzz num2words",),
+    "similarity": ("pip install --no-deps resemblyzer==0.1.4 webrtcvad-wheels==2.0.14.post1",),
     "loudness": ("pip install pyloudnorm",),
     "dac": (
         "pip install --no-deps descript-audio-codec==1.0.0 descript-audiotools==0.7.2",

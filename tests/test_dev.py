@@ -51,7 +51,9 @@ def test_dev_installs_what_the_project_declares():
     assert names(dev_env.TORCH) | names(dev_env.RUNTIME_PACKAGES) >= names(PROJECT["dependencies"])
     assert sorted(dev_env.TEST_PACKAGES) == sorted(PROJECT["optional-dependencies"]["test"])
     assert names(dev_env.DAC_PACKAGES) >= names(PROJECT["optional-dependencies"]["dac"])
-    assert names(dev_env.TEST_PACKAGES) >= names(PROJECT["optional-dependencies"]["loudness"])
+    assert names(dev_env.EAR_PACKAGES) >= names(PROJECT["optional-dependencies"]["similarity"])
+    for extra in ("loudness", "asr"):
+        assert names(dev_env.TEST_PACKAGES) >= names(PROJECT["optional-dependencies"][extra])
 
 
 def test_versions_agree():

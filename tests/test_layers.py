@@ -29,6 +29,7 @@ LAYERS = (
     prompt_layout prompt_v3 prompt
     model decode_state catalog
     voices
+    listening
     """,
     """weights diagnosis memory rows session generate""",
     """model_cache convert lora pipeline cli""",

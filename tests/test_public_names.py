@@ -36,6 +36,8 @@ SIGNATURES = {
     "convert_model": "source, target, quantization, *, dtype",
     "load_adapter": "folder",
     "adapted": "model, adapters",
+    "find_recognizers": "folders",
+    "load_recognizer": "path_or_name, *, device, folders",
 }
 MEMBERS = {
     "AudioClip": ("load", "save", "samples", "sample_rate"),
@@ -53,6 +55,9 @@ MEMBERS = {
     "Script": ("turns", "warnings"),
     "Turn": ("speaker", "text", "pause_s", "settings", "line"),
     "Track": ("clip", "start_s", "gain_db", "pan", "fade_in_s", "fade_out_s"),
+    "Recognizer": ("transcribe",),
+    "Transcript": ("text", "words", "language"),
+    "Word": ("text", "start_s", "end_s", "probability"),
     "Loudness": ("integrated_lufs", "range_lu", "true_peak_dbtp"),
 }
 
