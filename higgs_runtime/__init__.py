@@ -14,7 +14,7 @@ _HOMES = {
     "vocabulary": ("unknown_words",),
     "types": ("Codes", "Generation", "Prompt", "Sampling", "Voice", "combine_voices"),
     "audio": ("AudioClip", "level_peak", "resample", "to_mono", "trim", "trim_silence"),
-    "script": ("Script", "Turn", "parse_script"),
+    "script": ("Comment", "Music", "Script", "ScriptWarning", "Sound", "Turn", "parse_script"),
     "chunking": ("chunk_text",),
     "codec": ("Codec", "load_codec"),
     "prompt": ("DEFAULT_SYSTEM", "Message", "build_prompt", "conversation"),

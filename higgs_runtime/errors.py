@@ -43,7 +43,13 @@ class VoiceError(HiggsError, ValueError):
 
 
 class ScriptError(HiggsError, ValueError):
-    """A script that does not follow the grammar."""
+    """A script that does not follow the grammar.
+
+    Attributes:
+        line, column: where, from 1; 0 where the script is no text.
+    """
+
+    line = column = 0
 
 
 class SettingError(HiggsError, ValueError):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import random
 import re
+from dataclasses import replace
 
 import pytest
 
-from higgs_runtime import Script, ScriptError, Turn, parse_script
+from higgs_runtime import ScriptError, Turn, parse_script
 
 
 def turns(text: str) -> list[tuple]:
@@ -99,9 +100,9 @@ def test_pauses_follow_the_turn_before(text, seconds):
     ("[A] x [pause -1s]", 1, 7, "cannot be read"), ("[A] x [pause 601s]", 1, 7, "600 s or less"),
     ("[A] [pause 1s] x", 1, 5, "nothing to pause after"),
     ("[A] {seed=1 x", 1, 5, "not closed"), ("[A] {sed=1} x", 1, 6, "got 'sed'"), ("[A] {} {seed} x", 1, 5, "x"),
-    ("[A] {seed=1.5} x", 1, 6, "a whole number, got '1.5'"), ("[A] {seed=1, top_p=x} y", 1, 14, "a number"),
+    ("[A] {seed=1.5} x", 1, 6, "a whole number from 0 .*, got '1.5'"),
+    ("[A] {seed=1, top_p=x} y", 1, 14, "a number from 0 to 1,"),
     ("[A] {seed=1 seed=2} x", 1, 13, "'seed' twice"), ("[A] {temperature=nan} x", 1, 6, "'nan'"),
-    ("[A] x\n a [sfx: door.wav -6dB]", 2, 4, "'sfx' is not supported"), ("[/music]", 1, 1, "'/music'"),
 ])
 def test_errors_point_at_their_place(text, line, column, message):
     if message == "x":  # empty settings are none; the second braces are text
@@ -114,7 +115,7 @@ def test_errors_point_at_their_place(text, line, column, message):
 
 
 @pytest.mark.parametrize("text, line, column, message", [
-    ("# Scene: quiet room\nHi.", 1, 1, "Scene headers"), ("Hi.\n [anna] there", 2, 2, r"\[anna\].*capital"),
+    ("Hi.\n [anna] there", 2, 2, r"\[anna\].*capital"),
     ("[1] Hi.", 1, 1, "read as text"), ("[Anna] a\n[ANNA] b", 2, 1, "'ANNA' and 'Anna' are two"),
     ("[Anna] a\n[Bob] b\n[Anna] c\n\n Ending: d", 5, 2, "'Ending:' is read as a speaker"),
 ])
@@ -133,8 +134,9 @@ def test_turns_refuse_what_no_script_can_say():
 
 def test_a_changed_script_is_written_anew():
     script = parse_script(EXAMPLE)
-    changed = Script([Turn("Bob", "New."), *script.turns], source=script.source)
-    assert str(changed).startswith("[Bob] New.\n\nThe door opens.") and parse_script(str(changed)) == changed
+    changed = replace(script, turns=[Turn("Bob", "New."), *script.turns])
+    assert str(changed).startswith("# Two people at a door\n[Bob] New.\n\nThe door opens.")
+    assert parse_script(str(changed)) == changed
 
 
 PIECES = ["[Anna]", "[pause 0.5s]", "Bob:", "小明：", "{seed=3}", "{temperature=1e-05 top_p=0.1}", "#", "\\", "[", "]",
@@ -155,7 +157,7 @@ def test_round_trip_of_random_scripts():
             continue
         parsed += 1
         assert str(script) == text
-        assert parse_script(str(Script(script.turns))) == script, text
+        assert parse_script(str(replace(script))) == script, text
         assert all(turn.text and turn.text == "\n".join(map(str.strip, turn.text.split("\n"))) for turn in script.turns)
     assert parsed > 1500
 

@@ -1,0 +1,265 @@
+"""Text to a Script, line by line. The grammar stands in docs/script.md, the forms of one line in grammar."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from .grammar import (
+    CUE,
+    LONGEST_S,
+    SCENE,
+    SOUND_WORDS,
+    TAG,
+    error_at,
+    first_word,
+    holds_settings,
+    lines_of,
+    no_text,
+    read_settings,
+    read_slot,
+    read_sound,
+    read_time,
+    speaker_of,
+    to_micro,
+)
+from .types import Comment, Music, Script, ScriptWarning, Sound, Turn, with_source
+
+_BLANK = re.compile(r"\s*")
+
+
+def parse_script(text: str) -> Script:
+    """Reads a script; `str` of it gives the text back.
+
+    Raises:
+        ScriptError: a turn without text, no turns at all, a pause, setting or cue that cannot be read or stands where
+            it cannot, a bracket left open. `.line` and `.column` (from 1) point at it.
+    """
+    parser = _Parser()
+    for number, raw in enumerate(lines_of(text.removeprefix("\ufeff")), start=1):
+        parser.read(number, raw)
+    return with_source(parser.finish(text), text)
+
+
+class _Parser:
+    """Reads lines one after the other into `turns`, `cues` and `comments`; the first two as keyword arguments."""
+
+    def __init__(self):
+        self.turns: list[dict] = []
+        self.cues: list[tuple[type, dict]] = []
+        self.comments: list[Comment] = []
+        self.warnings: list[ScriptWarning] = []
+        self.columns: dict[int, int] = {}  # lines of `Name:` turns -> column
+        self.scene = ""
+        self.scene_at: tuple[int, int] | None = None  # of the header that no turn has followed yet
+        self.open: dict | None = None  # the turn that a line without tag goes on with
+        self.open_column = 1
+        self.cut = False  # what comes next is another turn of the same speaker
+        self.set = False  # the open turn has its settings
+        self.waiting: list[dict] = []  # cues since the last words
+        self.music: tuple[dict, int] | None = None  # the one that plays, and its column
+
+    def read(self, number: int, raw: str) -> None:
+        line, column = raw.strip(), len(raw) - len(raw.lstrip()) + 1
+        if not line:
+            self.close()
+        elif scene := SCENE.match(line):
+            self.close()
+            self.check_scene()
+            self.scene, self.scene_at = scene[1], (number, column)
+        elif line[0] == "#":
+            self.comments.append(Comment(line, self.here, number))
+        else:
+            self.body(number, column, line, self.speaker(number, column, line))
+
+    @property
+    def here(self) -> int:
+        """The number of the turn that words here would begin, or go on with if nothing of it is said yet."""
+        return len(self.turns) + bool(self.open and self.open["text"])
+
+    def speaker(self, number: int, column: int, line: str) -> int:
+        """Starts the turn that the line's tag names, if it has one; returns where the tag ends."""
+        if tag := speaker_of(line):
+            name, end, by_colon = tag
+            if by_colon:
+                self.columns[number] = column
+            self.start(name, number, column)
+            return end
+        if line[0] == "[" and not CUE.match(line):
+            tag = TAG.match(line)
+            if not tag:
+                raise error_at(number, column, "The bracket is not closed.", "']'", f"'{line[:20]}'",
+                               "Close it, or put a backslash in front of the line.")
+            if first_word(tag[1]) not in SOUND_WORDS:
+                self.warn(number, column, f"'[{tag[1].strip()}]' is read as text; a speaker's name has a capital and "
+                          "no colon.")
+        elif re.match(r"scene\s*:", line, re.I):
+            self.warn(number, column, "This is spoken. A scene header begins with '#': '# Scene: …'.")
+        return 0
+
+    def body(self, number: int, column: int, line: str, position: int) -> None:
+        """What follows the tag: settings and cues, and between them text."""
+        while (position := _BLANK.match(line, position).end()) < len(line):
+            at = column + position
+            if line[position] == "\\":
+                return self.say(line[position + 1 :], number, at)
+            if line[position] == "{" and (self.open is None or not (self.open["text"] or self.set)):
+                if self.open is None:
+                    self.start("", number, at)
+                self.set = True
+                self.open["settings"], length = read_settings(number, at, line[position:])
+                position += length
+                continue
+            cue = CUE.search(line, position)
+            words = line[position : cue.start() if cue else None]
+            if holds_settings(words):
+                self.warn(number, at, "Settings stand at the start of a turn; these braces are read as text.")
+            self.say(words, number, at)
+            if not cue:
+                return None
+            self.cue(number, column + cue.start(), cue)
+            position = cue.end()
+
+    def cue(self, number: int, column: int, cue: re.Match) -> None:
+        if not cue["close"]:
+            raise error_at(number, column, "The bracket is not closed.", "']'", f"'{cue[0][:20]}'",
+                           "Close it, or put a backslash in front of the text.")
+        kind = cue["kind"].casefold()
+        if kind == "pause":
+            self.pause(number, column, cue)
+        elif kind in ("overlap", "slot"):
+            self.timing(number, column, cue, kind)
+        elif kind[0] == "/":
+            self.end_music(number, column)
+        else:
+            self.sound(number, column, cue, kind)
+        self.cut = bool(self.open and self.open["text"])
+
+    def say(self, text: str, number: int, column: int) -> None:
+        if not (text := text.strip()):
+            return
+        if self.open is None:
+            self.start("", number, column)
+        elif self.cut:
+            self.start(self.open["speaker"], number, column, self.open["settings"])
+        self.open["text"].append(text)
+        self.waiting.clear()
+        self.scene_at = None
+
+    def pause(self, number: int, column: int, cue: re.Match) -> None:
+        length = read_time(cue["inner"])
+        if length is None:
+            raise error_at(number, column, "The pause cannot be read.", "[pause 0.8s]", cue[0], "Give it in seconds.")
+        begun = self.open and not self.open["text"]
+        before = self.open if self.open and not begun else self.turns[-1] if self.turns else None
+        if (begun or not before) and not self.waiting:
+            raise error_at(number, column, "There is nothing to pause after.", "text or a cue above the pause", "none",
+                           "Put the pause behind the text of a turn.")
+        for item, name in [*((cue, "before_s") for cue in self.waiting), *([(before, "pause_s")] if before else [])]:
+            item[name] = to_micro(item.get(name, 0.0) + length)
+            if item[name] > LONGEST_S:
+                raise error_at(number, column, "The pause is too long.", f"{LONGEST_S:g} s or less",
+                               f"{item[name]:g} s", "Shorten it.")
+
+    def timing(self, number: int, column: int, cue: re.Match, kind: str) -> None:
+        """`[overlap 0.3s]` and `[slot 1s-2.5s]`: when the turn that begins here is spoken."""
+        form = "[overlap 0.3s]" if kind == "overlap" else "[slot 12.5s-14s]"
+        if self.open is None:
+            self.start("", number, column)
+        name = "overlap_s" if kind == "overlap" else "slot"
+        if self.open["text"] or name in self.open:
+            raise error_at(number, column, f"'{kind}' stands at the start of a turn, once.", f"[Name] {form} text",
+                           cue[0], "Move it there, or put a backslash in front of the text.")
+        value = read_time(cue["inner"]) if kind == "overlap" else read_slot(cue["inner"])
+        if value is None or not (value <= LONGEST_S if kind == "overlap" else value[0] < value[1]):
+            raise error_at(number, column, f"The {kind} cannot be read.", form, cue[0],
+                           f"Give it in seconds, {LONGEST_S:g} at most." if kind == "overlap" else
+                           "Give start and end in seconds.")
+        if value and kind == "overlap" and not self.turns:
+            self.warn(number, column, "There is no turn before this one to overlap.")
+        elif value and kind == "overlap" and self.turns[-1]["pause_s"]:
+            self.warn(number, column, "The pause before this turn and its overlap work against each other.")
+        self.open[name] = value
+
+    def sound(self, number: int, column: int, cue: re.Match, kind: str) -> None:
+        options = ("gain",) if kind == "sfx" else ("gain", "fade", "duck")
+        found = read_sound(cue["inner"].lstrip()[1:], options)
+        if isinstance(found, str):
+            form = "[sfx: door.wav -6dB]" if kind == "sfx" else "[music: bed.flac -6dB fade=2s duck]"
+            raise error_at(number, column, "The cue cannot be read.", form, f"'{found}'",
+                           "Mend it; quotes hold a name with blanks or brackets: \"door 1.wav\".")
+        values = {"path": found["path"], "gain_db": found.get("gain", 0.0), "line": number}
+        if kind == "sfx":
+            self.cues.append((Sound, {**values, "turn": self.here}))
+        else:
+            if self.music:
+                self.end_music(number, column)
+            music = {**values, "fade_s": found.get("fade", 0.0), "duck": "duck" in found, "first": self.here}
+            self.cues.append((Music, music))
+            self.music = music, column
+        self.waiting.append(self.cues[-1][1])
+
+    def end_music(self, number: int, column: int) -> None:
+        if not self.music or self.music[0]["first"] == self.here:
+            raise error_at(number, column, "Here no music can end.", "a turn between the start of music and its end",
+                           "no turn" if self.music else "no music",
+                           "Put [music: …] before the turns and its end after.")
+        last = self.open if self.open and self.open["text"] else self.turns[-1]
+        self.music[0].update(last=self.here - 1, after_s=last["pause_s"])
+        self.music = None
+
+    def start(self, speaker: str, number: int, column: int, settings: dict | None = None) -> None:
+        self.close()
+        self.open = dict(speaker=speaker, text=[], pause_s=0.0, settings=dict(settings or {}), line=number,
+                         scene=self.scene)
+        self.open_column = column
+
+    def close(self) -> None:
+        if self.open:
+            if not self.open["text"]:
+                raise no_text(self.open["line"], self.open_column, self.open["speaker"])
+            self.turns.append(self.open)
+        self.open, self.cut, self.set = None, False, False
+
+    def check_scene(self) -> None:
+        if self.scene_at:
+            self.warn(*self.scene_at, "No turn follows this scene header.")
+
+    def warn(self, line: int, column: int, message: str) -> None:
+        self.warnings.append(ScriptWarning(line, column, message))
+
+    def finish(self, text: str) -> Script:
+        self.close()
+        self.check_scene()
+        if not self.turns:
+            raise error_at(1, 1, "The script has no turns.", "a line of text",
+                           "only comments, cues and blank lines" if text.strip() else "an empty text",
+                           "Write what is to be spoken.")
+        if self.music:
+            music, column = self.music
+            self.end_music(music["line"], column)
+            self.warn(music["line"], column, "This music is not ended by [/music]; it lies under all that follows.")
+        turns = tuple(Turn(**{**turn, "text": "\n".join(turn["text"])}) for turn in self.turns)
+        cues = [kind(**values) for kind, values in self.cues]
+        found = {*self.warnings, *_doubts(turns, self.columns)}
+        return Script(turns, cues, self.comments, sorted(found, key=lambda one: (one.line, one.column)))
+
+
+def _doubts(turns: Sequence[Turn], by_colon: dict[int, int]) -> list[ScriptWarning]:
+    """Names that may be slips: heard once, by colon, among speakers who return; or differing in case only."""
+    times = Counter(turn.speaker for turn, last in zip(turns, [None, *turns], strict=False)
+                    if last is None or last.speaker != turn.speaker)
+    returning = any(count > 1 for name, count in times.items() if name)
+    found, spelling = [], {}
+    for turn in turns:
+        column = by_colon.get(turn.line, 1)
+        first = spelling.setdefault(turn.speaker.lower(), turn.speaker)
+        if first != turn.speaker:
+            found.append(ScriptWarning(turn.line, column, f"'{turn.speaker}' and '{first}' are two speakers."))
+        elif returning and turn.line in by_colon and times[turn.speaker] == 1:
+            found.append(ScriptWarning(turn.line, column, f"'{turn.speaker}:' is read as a speaker, who speaks once; "
+                                       "if it is text, put a backslash in front of the line."))
+    return found
+
+
