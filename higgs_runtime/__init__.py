@@ -19,7 +19,12 @@ _HOMES = {
     "codec": ("Codec", "load_codec"),
     "prompt": ("DEFAULT_SYSTEM", "Message", "build_prompt", "conversation"),
     "model": ("HiggsModel",),
-    "mix": ("Track", "mix"),
+    "mix": (
+        "AudioFile", "Ducking", "MixReport", "Mixdown", "Track", "duck", "join", "mix", "mix_to_file",
+        "mix_with_report",
+    ),
+    "tempo": ("change_pitch", "change_tempo"),
+    "speech_activity": ("speech_spans",),
     "loudness": ("Loudness", "level_loudness", "measure_loudness"),
     "listening": ("Recognizer", "Transcript", "Word", "find_recognizers", "load_recognizer"),
     "weights": ("load_model",),

@@ -11,6 +11,8 @@ import re
 import secrets
 import shutil
 import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -33,7 +35,7 @@ _BYTES = {"PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}  # of 
 _FLOAT_ENCODINGS = ("FLOAT", "DOUBLE")
 _WAV_LIMIT = 2**32 - 1024  # bytes: a RIFF size field has 32 bits
 _WRITE_FRAMES = 65_536  # at once: libsndfile's Vorbis encoder overflows its stack on long single writes
-_MP3_PREROLL = 40 * 1152  # samples: an MP3 frame borrows bits from earlier ones, so decoding starts well before
+MP3_PREROLL = 40 * 1152  # samples: an MP3 frame borrows bits from earlier ones, so decoding starts well before
 _SF_MALFORMED = 3  # libsndfile knows the format, and the file breaks its rules
 _AV_PREROLL_S = 0.5  # AAC and its kin need an earlier packet too
 _EXACT_CONTAINERS = {"mp4", "caf", "wav", "w64", "aiff"}  # ffmpeg only estimates the duration of others
@@ -125,7 +127,7 @@ def _read_soundfile(path: Path, start_s: float, duration_s: float | None):
         if total == 0 or total >= 2**62:  # a stream's header may leave the length open
             raise _Unreadable(f"the header tells {'no samples' if total == 0 else 'no length'}")
         first, count = span(total, rate, start_s, duration_s, f"'{path}'")
-        skip = min(first, _MP3_PREROLL) if file.format == "MP3" else 0
+        skip = min(first, MP3_PREROLL) if file.format == "MP3" else 0
         try:
             file.seek(first - skip)
             wave = file.read(skip + count, dtype="float32", always_2d=True)[skip:]
@@ -271,13 +273,45 @@ def write_file(path: str | os.PathLike, wave: np.ndarray, rate: int, subtype: st
     Raises:
         AudioError: see `AudioClip.save`.
     """
+    with _replacing(path, wave.shape[1]) as (part, suffix):
+        if suffix in SOUNDFILE_FORMATS:
+            _write_soundfile(part, [wave], wave.shape, rate, suffix, subtype)
+        else:
+            _write_ffmpeg(part, wave, rate, suffix, subtype)
+
+
+def write_blocks(
+    path: str | os.PathLike, tries: Iterable[Iterable[np.ndarray]], shape: tuple[int, int], rate: int,
+    subtype: str | None,
+) -> None:
+    """Writes a file from blocks, float32 [C, n], through a temporary file beside the target.
+
+    Args:
+        tries: the blocks of the whole file; of several such, each is written anew, and the last one stays.
+        shape: (C, T) of the whole.
+
+    Raises:
+        AudioError: see `AudioClip.save`; a format that only ffmpeg writes.
+    """
+    with _replacing(path, shape[1]) as (part, suffix):
+        if suffix not in SOUNDFILE_FORMATS:
+            raise AudioError(f"'{suffix}' files are not written in pieces.", got=f"'{suffix}'",
+                             expected="one of " + " ".join(SOUNDFILE_FORMATS), remedy="Write .flac, then convert it.")
+        for blocks in tries:
+            part.unlink(missing_ok=True)
+            _write_soundfile(part, blocks, shape, rate, suffix, subtype)
+
+
+@contextmanager
+def _replacing(path: str | os.PathLike, length: int) -> Iterator[tuple[Path, str]]:
+    """Lends a path beside the target, whose file then takes its place, and the target's suffix."""
     target = Path(os.path.realpath(path))
     suffix = target.suffix.lower()
     if suffix not in SOUNDFILE_FORMATS and suffix not in FFMPEG_FORMATS:
         raise AudioError(f"'{path}' does not name a known audio format.",
                          expected="one of " + " ".join([*SOUNDFILE_FORMATS, *FFMPEG_FORMATS]), got=f"'{suffix}'",
                          remedy="Change the suffix.")
-    if wave.shape[1] == 0:
+    if length == 0:
         raise AudioError("There is nothing to save.", expected="a clip with samples", got="0 samples",
                          remedy="Check the step that made the clip.")
     if not target.parent.is_dir() or (target.exists() and not target.is_file()):
@@ -285,9 +319,8 @@ def write_file(path: str | os.PathLike, wave: np.ndarray, rate: int, subtype: st
                          got="no such folder" if not target.parent.is_dir() else "a folder or special file",
                          remedy="Choose another path, or make the folder first.")
     part = target.with_name(f".higgs-{secrets.token_hex(8)}.part")
-    write = _write_soundfile if suffix in SOUNDFILE_FORMATS else _write_ffmpeg
     try:
-        write(part, wave, rate, suffix, subtype)
+        yield part, suffix
         os.replace(part, target)
     except OSError as error:
         raise AudioError(f"'{path}' could not be written: {error.strerror or error}.",
@@ -296,35 +329,41 @@ def write_file(path: str | os.PathLike, wave: np.ndarray, rate: int, subtype: st
         part.unlink(missing_ok=True)
 
 
-def _write_soundfile(part: Path, wave: np.ndarray, rate: int, suffix: str, subtype: str | None) -> None:
+def _write_soundfile(
+    part: Path, blocks: Iterable[np.ndarray], shape: tuple[int, int], rate: int, suffix: str, subtype: str | None
+) -> None:
     import soundfile
 
+    channels, length = shape
     kind, default = SOUNDFILE_FORMATS[suffix]
     encoding = (subtype or default).upper()
     if not soundfile.check_format(kind, encoding):
         raise AudioError(f"{kind} files cannot hold this sample encoding.", got=f"subtype '{subtype}'",
                          expected="one of " + " ".join(soundfile.available_subtypes(kind)),
                          remedy=f"Leave subtype out for {default}.")
-    if encoding not in _FLOAT_ENCODINGS:
-        _check_full_scale(wave)
-    if kind == "WAV" and wave.size * _BYTES.get(encoding, 1) > _WAV_LIMIT:
+    if kind == "WAV" and channels * length * _BYTES.get(encoding, 1) > _WAV_LIMIT:
         raise AudioError("The clip is too long for a WAV file.", expected="less than 4 GiB",
-                         got=f"{wave.shape[1] / rate:g} s, {wave.shape[0]} channels",
+                         got=f"{length / rate:g} s, {channels} channels",
                          remedy="Save as .flac, .w64 or .rf64.")
     try:
         with open(part, "x+b") as file:
             sink = _Sink(file)
-            with soundfile.SoundFile(sink, "w", rate, wave.shape[0], encoding, format=kind) as out:
-                for start in range(0, wave.shape[1], _WRITE_FRAMES):
-                    if sink.error is None:
-                        out.write(wave[:, start : start + _WRITE_FRAMES].T)
+            with soundfile.SoundFile(sink, "w", rate, channels, encoding, format=kind) as out:
+                for wave in blocks:
+                    if encoding not in _FLOAT_ENCODINGS:
+                        _check_full_scale(wave)
+                    for start in range(0, wave.shape[1], _WRITE_FRAMES):
+                        if sink.error is None:
+                            out.write(wave[:, start : start + _WRITE_FRAMES].T)
+                    if sink.error:
+                        break
             if sink.error:
                 raise sink.error
             file.flush()
             os.fsync(file.fileno())
     except soundfile.SoundFileError as error:
         raise AudioError(f"The {kind} writer refused the clip.", expected="a rate and channel count that it supports",
-                         got=f"{rate} Hz, {wave.shape[0]} channels ({error})",
+                         got=f"{rate} Hz, {channels} channels ({error})",
                          remedy="Resample, mix down, or save as .wav.") from error
 
 

@@ -1,0 +1,11 @@
+"""Clips on a time line: tracks, fades, ducking, mixing and joining."""
+
+from .gains import Ducking
+from .join import join
+from .mixer import Mixdown, MixReport, duck, mix, mix_to_file, mix_with_report
+from .plan import Place, plan
+from .sources import AudioFile
+from .track import Track
+
+__all__ = ["AudioFile", "Ducking", "Mixdown", "MixReport", "Place", "Track", "duck", "join", "mix", "mix_to_file",
+           "mix_with_report", "plan"]
