@@ -47,7 +47,7 @@ class HiggsLoadAudio(io.ComfyNode):
                 io.Combo.Input(
                     "level", options=LEVELS, default="off",
                     tooltip="Brings the clip to an even level. peak: its highest sample. loudness: what it sounds "
-                    "like (ITU-R BS.1770; needs the extra 'loudness').",
+                    "like (ITU-R BS.1770).",
                 ),
                 io.Float.Input(
                     "level_target", default=-20.0, min=-70.0, max=0.0, step=0.5,

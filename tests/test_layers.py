@@ -18,14 +18,14 @@ NODES = ROOT / "nodes"
 LAYERS = (
     """errors types config vocabulary""",
     """
-    audio audio_files levels speech_activity tempo
+    audio audio_files levels limiter speech_activity tempo
     script speaker_names chunking
     delay sampling rope kv_cache linear quantized capture devices offload
     checkpoint_files assignment tokenizer
     comfy_client
     """,
     """
-    codec mix effects loudness
+    codec mix effects loudness norms
     prompt_layout prompt_v3 prompt
     model decode_state catalog
     voices

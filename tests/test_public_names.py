@@ -29,6 +29,11 @@ SIGNATURES = {
     "join": "clips, crossfade_s, gap_s",
     "duck": "bed, speech, ducking",
     "speech_spans": "clip, threshold",
+    "loudness_over_time": "clip",
+    "normalize_loudness": "clip, target_lufs, ceiling_dbtp",
+    "limit": "clip, ceiling_dbtp",
+    "check_norms": "clip",
+    "normalize_to": "clip, norm",
     "unknown_words": "text, vocabulary",
     "find_checkpoints": "roots, kind",
     "model_roots": "folders",
@@ -71,7 +76,11 @@ MEMBERS = {
     "Ducking": ("threshold", "depth_db", "attack_s", "hold_s", "release_s", "look_ahead_s"),
     "Mixdown": ("__iter__",),
     "AudioFile": ("channels", "sample_rate", "length", "seconds"),
-    "Loudness": ("integrated_lufs", "range_lu", "true_peak_dbtp"),
+    "Loudness": ("integrated_lufs", "range_lu", "true_peak_dbtp", "max_momentary_lufs", "max_short_term_lufs"),
+    "LoudnessCurve": ("times_s", "momentary_lufs", "short_term_lufs"),
+    "Normalized": ("clip", "gain_db", "reduction_db"),
+    "Limited": ("clip", "reduction_db"),
+    "NormResult": ("norm", "checks", "passed"),
 }
 
 

@@ -1,0 +1,162 @@
+"""What platforms and broadcasters ask of a file: their norms in one table, a report against them, and reaching them.
+
+Letters in shapes: C channels, T samples.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+
+from .audio import AudioClip
+from .errors import SettingError
+from .levels import decibels, peak
+from .loudness import Normalized, measure_loudness, normalize_loudness, reach
+
+_FLOOR_WINDOW_S = 0.5  # the quietest half second is the noise floor
+_FLOOR_STEPS = 10  # in each window
+_BLOCK_STEPS = 1000
+
+
+@dataclass(frozen=True)
+class Norm:
+    """One row of the table. A range is (lowest, highest); None asks for nothing.
+
+    Attributes:
+        title: for people.
+        target: where normalizing lands: LUFS (BS.1770), or dB RMS where `rms_db` is asked for.
+        ceiling_db: of the limiter, in dBTP.
+        integrated_lufs, rms_db: level of the whole clip.
+        true_peak_dbtp, peak_dbfs, floor_db: the highest that is allowed; the floor is the RMS of the quietest 0.5 s.
+        channels: the number of channels.
+    """
+
+    title: str
+    target: float
+    ceiling_db: float
+    integrated_lufs: tuple[float, float] | None = None
+    rms_db: tuple[float, float] | None = None
+    true_peak_dbtp: float | None = None
+    peak_dbfs: float | None = None
+    floor_db: float | None = None
+    channels: int | None = None
+
+
+# Sources: Spotify and YouTube play at -14 LUFS, Apple's podcasts at -16 ± 1 LKFS, both below -1 dBTP (a mono file that
+# plays on two loudspeakers counts 3 dB more, hence -19); EBU R 128 (2023); ATSC A/85 (2013); ACX audio submission
+# requirements. The platforms name no tolerance for -14 and -19: 1 LU is Apple's.
+NORMS = {
+    "streaming": Norm("Streaming, -14 LUFS", -14, -1, integrated_lufs=(-15, -13), true_peak_dbtp=-1),
+    "podcast": Norm("Podcast, -16 LUFS", -16, -1, integrated_lufs=(-17, -15), true_peak_dbtp=-1),
+    "podcast mono": Norm("Podcast in mono, -19 LUFS", -19, -1, integrated_lufs=(-20, -18), true_peak_dbtp=-1,
+                         channels=1),
+    "ebu r128": Norm("EBU R 128, -23 LUFS", -23, -1, integrated_lufs=(-23.5, -22.5), true_peak_dbtp=-1),
+    "atsc a85": Norm("ATSC A/85, -24 LKFS", -24, -2, integrated_lufs=(-26, -22), true_peak_dbtp=-2),
+    "acx": Norm("ACX audiobook", -20, -3, rms_db=(-23, -18), peak_dbfs=-3, floor_db=-60),
+}
+
+
+class Check(NamedTuple):
+    """One figure against its norm.
+
+    Attributes:
+        name, unit: of the figure.
+        value: what was measured.
+        low, high: what is asked for; -inf or inf where one side is open.
+    """
+
+    name: str
+    unit: str
+    value: float
+    low: float
+    high: float
+
+    @property
+    def passed(self) -> bool:
+        return self.low <= self.value <= self.high
+
+    def __str__(self) -> str:
+        if math.isinf(self.low):
+            wanted = f"at most {self.high:g}"
+        else:
+            wanted = f"{self.low:g}" if self.low == self.high else f"{self.low:g} to {self.high:g}"
+        figure = f"{self.value:.0f}" if self.unit == "" else f"{self.value:.1f} {self.unit}"
+        return f"{self.name} {figure} (asked for: {wanted})"
+
+
+class NormResult(NamedTuple):
+    """A clip against one norm. As text: one line.
+
+    Attributes:
+        norm: its key in NORMS.
+        checks: every figure that it asks for.
+    """
+
+    norm: str
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        return all(check.passed for check in self.checks)
+
+    def __str__(self) -> str:
+        failed = "; ".join(str(check) for check in self.checks if not check.passed)
+        return f"{NORMS[self.norm].title}: {'fails: ' + failed if failed else 'passes'}"
+
+
+def check_norms(clip: AudioClip) -> tuple[NormResult, ...]:
+    """Holds a clip against every norm of the table, in its order.
+
+    Raises:
+        AudioError: see `measure_loudness`.
+    """
+    loudness, (rms_db, floor_db) = measure_loudness(clip), _rms_and_floor(clip)
+    peak_dbfs, none = decibels(peak(clip)), -math.inf
+    results = []
+    for key, norm in NORMS.items():
+        level, rms = norm.integrated_lufs, norm.rms_db
+        checks = (
+            level and Check("loudness", "LUFS", loudness.integrated_lufs, *level),
+            rms and Check("RMS", "dB", rms_db, *rms),
+            norm.true_peak_dbtp and Check("true peak", "dBTP", loudness.true_peak_dbtp, none, norm.true_peak_dbtp),
+            norm.peak_dbfs and Check("peak", "dBFS", peak_dbfs, none, norm.peak_dbfs),
+            norm.floor_db and Check("noise floor", "dB", floor_db, none, norm.floor_db),
+            norm.channels and Check("channels", "", clip.channels, norm.channels, norm.channels),
+        )
+        results.append(NormResult(key, tuple(check for check in checks if check)))
+    return tuple(results)
+
+
+def normalize_to(clip: AudioClip, norm: str) -> Normalized:
+    """Brings a clip to the level of a norm of the table, below its ceiling; channels and noise floor are as they are.
+
+    Raises:
+        SettingError: no such norm.
+        AudioError: see `normalize_loudness`.
+    """
+    if norm not in NORMS:
+        raise SettingError("This norm is not known.", expected="one of " + ", ".join(NORMS), got=f"'{norm}'",
+                           remedy="Choose one of them, or give a target in LUFS.")
+    asked = NORMS[norm]
+    if asked.rms_db:
+        return reach(clip, asked.target, asked.ceiling_db, lambda one: _rms_and_floor(one)[0])
+    return normalize_loudness(clip, asked.target, asked.ceiling_db)
+
+
+def _rms_and_floor(clip: AudioClip) -> tuple[float, float]:
+    """RMS of the whole clip and of its quietest 0.5 s (looked at every 50 ms), all channels together; in dB."""
+    step = max(1, round(clip.sample_rate * _FLOOR_WINDOW_S / _FLOOR_STEPS))
+    total, sums = 0.0, []
+    for start in range(0, clip.length, _BLOCK_STEPS * step):
+        power = clip.samples[:, start : start + _BLOCK_STEPS * step].detach().cpu().double().square().mean(0)
+        total += float(power.sum())
+        sums.append(power[: len(power) // step * step].reshape(-1, step).sum(1))
+    mean = total / max(1, clip.length)
+    steps = torch.cat(sums) if sums else torch.zeros(0, dtype=torch.float64)
+    quietest = mean
+    if len(steps) >= _FLOOR_STEPS:
+        quietest = float(steps.unfold(0, _FLOOR_STEPS, 1).sum(1).min()) / (_FLOOR_STEPS * step)
+    return decibels(math.sqrt(mean)), decibels(math.sqrt(quietest))
