@@ -82,6 +82,9 @@ class HiggsWarning(UserWarning):
 EXTRAS = {
     "asr": ("pip install faster-whisper rapidfuzz num2words",),
     "similarity": ("pip install --no-deps resemblyzer==0.1.4 webrtcvad-wheels==2.0.14.post1",),
+    "export": ("pip install av",),
+    "pictures": ("pip install matplotlib",),
+    "tags": ("pip install mutagen",),
     "sound": ("pip install pedalboard",),
     "dac": (
         "pip install --no-deps descript-audio-codec==1.0.0 descript-audiotools==0.7.2",

@@ -52,7 +52,7 @@ def test_dev_installs_what_the_project_declares():
     assert sorted(dev_env.TEST_PACKAGES) == sorted(PROJECT["optional-dependencies"]["test"])
     assert names(dev_env.DAC_PACKAGES) >= names(PROJECT["optional-dependencies"]["dac"])
     assert names(dev_env.EAR_PACKAGES) >= names(PROJECT["optional-dependencies"]["similarity"])
-    for extra in ("asr",):
+    for extra in ("asr", "pictures", "tags"):
         assert names(dev_env.TEST_PACKAGES) >= names(PROJECT["optional-dependencies"][extra])
 
 
