@@ -9,7 +9,7 @@ from types import ModuleType
 _HOMES = {
     "errors": (
         "AudioError", "CheckpointError", "HiggsError", "HiggsWarning", "MemoryShortError", "MissingExtraError",
-        "NumericError", "PromptError", "ScriptError", "SettingError", "VoiceError",
+        "NumericError", "PromptError", "ScriptError", "SettingError", "TakeError", "VoiceError",
     ),
     "vocabulary": ("unknown_words",),
     "types": ("Codes", "Generation", "Prompt", "Sampling", "Voice", "combine_voices"),
@@ -38,6 +38,10 @@ _HOMES = {
     "generate": ("generate", "stream"),
     "convert": ("convert_model",),
     "lora": ("Adapter", "adapted", "load_adapter"),
+    "takes": (
+        "ModelIdentity", "Take", "TakeStore", "default_takes_folder", "export_takes", "line_key", "model_identity",
+        "take_key",
+    ),
     "catalog": (
         "Checkpoint", "default_pair", "embedded_voices", "find_adapters", "find_checkpoints", "model_roots",
     ),

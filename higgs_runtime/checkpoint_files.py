@@ -118,7 +118,7 @@ def checkpoint_tensors(folder: str | Path) -> CheckpointTensors:
         CheckpointError: no weights, a shard is missing, or a file is truncated or not safetensors.
     """
     folder = Path(folder)
-    tensors = CheckpointTensors(folder, _weight_files(folder))
+    tensors = CheckpointTensors(folder, weight_files(folder))
     index = folder / INDEX_FILE
     if index.is_file() and not (folder / WEIGHTS_FILE).is_file():
         lost = [name for name in _read_json(index)["weight_map"] if name not in tensors]
@@ -156,7 +156,12 @@ def pickled_tensors(file: str | Path) -> dict[str, torch.Tensor]:
     return found
 
 
-def _weight_files(folder: Path) -> list[Path]:
+def weight_files(folder: Path) -> list[Path]:
+    """The files that hold the weights of a model folder: model.safetensors, or the shards that its index names.
+
+    Raises:
+        CheckpointError: there are none, or a shard is missing.
+    """
     if (folder / WEIGHTS_FILE).is_file():
         return [folder / WEIGHTS_FILE]
     if not (folder / INDEX_FILE).is_file():

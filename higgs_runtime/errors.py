@@ -52,6 +52,10 @@ class ScriptError(HiggsError, ValueError):
     line = column = 0
 
 
+class TakeError(HiggsError, RuntimeError):
+    """A take that cannot be stored, read or found."""
+
+
 class SettingError(HiggsError, ValueError):
     """A setting out of its range, or two settings that contradict each other."""
 

@@ -42,7 +42,7 @@ def names(requirements: list[str]) -> set[str]:
 def test_requirements_are_the_dependencies_that_comfyui_lacks():
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     ours = {line.replace('"', "'") for line in lines if line and not line.startswith("#")}
-    comes_with_comfyui = {"torch", "transformers", "safetensors", "numpy"}
+    comes_with_comfyui = {"torch", "transformers", "safetensors", "numpy", "filelock"}
     assert ours == {line for line in PROJECT["dependencies"] if not names([line]) & comes_with_comfyui}
     assert len(ours) == 3
 

@@ -32,7 +32,7 @@ LAYERS = (
     listening
     """,
     """weights diagnosis memory rows session generate""",
-    """model_cache convert lora pipeline cli""",
+    """model_cache convert lora takes pipeline cli""",
 )
 LAYER_OF = {name: level for level, names in enumerate(LAYERS) for name in names.split()}
 COMFYUI = {"comfy", "comfy_api", "comfy_api_nodes", "comfy_config", "comfy_execution", "comfy_extras", "execution",

