@@ -23,6 +23,10 @@ _HOMES = {
         "AudioFile", "Ducking", "MixReport", "Mixdown", "Track", "duck", "join", "mix", "mix_to_file",
         "mix_with_report",
     ),
+    "effects": (
+        "CHARACTERS", "EQ_PRESETS", "Band", "character", "compress", "de_ess", "equalize", "gate", "high_pass",
+        "low_pass", "room", "synthetic_room",
+    ),
     "tempo": ("change_pitch", "change_tempo"),
     "speech_activity": ("speech_spans",),
     "listening": ("Recognizer", "Transcript", "Word", "find_recognizers", "load_recognizer"),
