@@ -50,6 +50,7 @@ _HOMES = {
         "Checkpoint", "default_pair", "embedded_voices", "find_adapters", "find_checkpoints", "model_roots",
     ),
     "voices": ("VoiceCard", "find_voices", "load_voice", "save_voice", "voice_path"),
+    "reference": ("PreparedReference", "ReferenceReport", "prepare_reference"),
     "model_cache": ("ModelCache", "ModelKey", "shared_cache"),
     "pipeline": ("speak", "speak_stream"),
 }

@@ -28,8 +28,8 @@ LAYERS = (
     codec mix effects loudness norms
     prompt_layout prompt_v3 prompt
     model decode_state catalog
-    voices
     listening
+    voices speech_quality cutting reference
     """,
     """weights diagnosis memory rows session generate""",
     """model_cache convert lora takes pipeline cli""",

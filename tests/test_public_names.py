@@ -49,6 +49,7 @@ SIGNATURES = {
     "default_pair": "checkpoints, lm, codec",
     "embedded_voices": "",
     "combine_voices": "voices",
+    "prepare_reference": "clip, *, recognizer, language, min_s, max_s, on_progress",
     "save_voice": "path, voice, card, *, overwrite",
     "load_voice": "path",
     "find_voices": "roots",

@@ -11,7 +11,8 @@ import pytest
 import soundfile
 import torch
 from helpers_audio import sine
-from helpers_checkpoint import VOICES, make_lm_checkpoint, random_codes
+from helpers_checkpoint import make_lm_checkpoint, random_codes
+from helpers_speech import speech
 from helpers_v3 import make_v3_checkpoint
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -26,7 +27,6 @@ from higgs_runtime import (
     build_prompt,
     combine_voices,
     conversation,
-    embedded_voices,
     find_checkpoints,
     find_voices,
     load_codec,
@@ -44,12 +44,6 @@ PACK_CODEC = EMBEDDED / "higgs-nano-codec"
 NOTE = "Read by Zoë for this test; she agreed to CC0."
 ONE, TWO = random_codes(40, seed=1, codec=MINE), random_codes(25, seed=2, codec=MINE)
 KEEPER = Voice(ONE, "The first clip.", "An old keeper.\nSlow.", ((TWO, "第二段录音。"),))
-
-
-def real_clip() -> AudioClip:
-    """A real recording where there is one, else a clip of the pack."""
-    file = VOICES / "en_woman.wav"
-    return AudioClip.load(file if file.is_file() else embedded_voices()["rose"])
 
 
 @pytest.fixture
@@ -96,7 +90,7 @@ def test_a_voice_comes_back_bit_by_bit(saved):
 
 
 def test_a_real_clip_through_the_packs_codec(tmp_path):
-    codec, clip = load_codec(PACK_CODEC), trim(real_clip(), 0.5, 1.5)
+    codec, clip = load_codec(PACK_CODEC), trim(speech()[0][0], 0.5, 1.5)
     voice = Voice(codec.encode(clip), "Words.")
     save_voice(tmp_path / "a.safetensors", voice, VoiceCard.of(clip))
     again, card = load_voice(tmp_path / "a.safetensors")
