@@ -12,16 +12,16 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from .config import ModelConfig
 from .decode_state import Take
 from .devices import can_capture, is_out_of_memory, poll_steps, prefill_chunk
 from .diagnosis import out_of_range
-from .errors import MemoryShortError, NumericError, PromptError, SettingError, check_range
+from .errors import MemoryShortError, NumericError, SettingError, check_range
+from .jobs import Job, check_length, common_start, continued, position_keys, positions_of
 from .kv_cache import KVCache
 from .memory import new_cache
 from .model import HiggsModel, Routing
@@ -33,29 +33,7 @@ LEAST_ROLLED = 32  # positions that are worth moving up
 
 OnFrames = Callable[[int, Tensor], None]
 ShouldStop = Callable[[], bool]
-
-
-@dataclass(eq=False)
-class Job:
-    """One prompt on its way.
-
-    Attributes:
-        keys: LongTensor [S, 1 + K] that tells positions apart: a token id, or -1 and a row of ids.
-        frames: [K, n] each, in order.
-        row: of the cache, while it speaks.
-    """
-
-    index: int
-    prompt: Prompt
-    sampling: Sampling
-    keys: Tensor
-    take: Take
-    random: torch.Generator
-    frames: list[Tensor] = field(default_factory=list)
-    started: float | None = None
-    seconds: float = 0.0
-    reused: int | None = None
-    speaks: bool = False
+Wanted = Callable[[int], bool]
 
 
 class Session:
@@ -88,6 +66,7 @@ class Session:
         self._known: list[Tensor] = []  # keys of what each row of the cache holds
         self._speaking: list[Job] = []  # by row
         self._running: Iterator | None = None
+        self._wanted: Wanted = lambda index: True
 
     @torch.no_grad()
     def generate(
@@ -100,16 +79,37 @@ class Session:
     ) -> list[Generation]:
         """As `higgs_runtime.generate`; positions that an earlier call has read are not read again."""
         jobs = self._jobs(prompts, sampling)
-        for job, frames in self._run(jobs, should_stop or (lambda: False)):
+        for job, frames in self._run(jobs, should_stop):
             if on_frames is not None:
                 on_frames(job.index, frames)
         return [self._finished(job) for job in jobs]
 
     @torch.no_grad()
+    def takes(
+        self,
+        prompts: Sequence[Prompt],
+        sampling: Sampling | Sequence[Sampling],
+        *,
+        wanted: Wanted | None = None,
+        on_frames: OnFrames | None = None,
+        should_stop: ShouldStop | None = None,
+    ) -> Iterator[tuple[int, Generation]]:
+        """As `generate`, but yields each take as soon as it is over, with the index of its prompt.
+
+        Args:
+            wanted: asked with the index when a row is free for a prompt; False leaves the prompt out.
+        """
+        for job, frames in self._run(self._jobs(prompts, sampling), should_stop, wanted):
+            if on_frames is not None:
+                on_frames(job.index, frames)
+            if not job.take.steps_left:
+                yield job.index, self._finished(job)
+
+    @torch.no_grad()
     def stream(self, prompt: Prompt, sampling: Sampling, *, should_stop: ShouldStop | None = None) -> Iterator[Codes]:
         """Speak one prompt; yields its frames every few steps. Whoever stops reading ends it, and so does the next call
         of the session."""
-        for _, frames in self._run(self._jobs([prompt], sampling), should_stop or (lambda: False)):
+        for _, frames in self._run(self._jobs([prompt], sampling), should_stop):
             if frames.shape[1]:
                 yield self._codes(frames)
 
@@ -143,11 +143,14 @@ class Session:
 
     # --- the loop ---------------------------------------------------------------------------------------------------
 
-    def _run(self, jobs: list[Job], should_stop: ShouldStop) -> Iterator[tuple[Job, Tensor]]:
+    def _run(
+        self, jobs: list[Job], should_stop: ShouldStop | None, wanted: Wanted | None = None
+    ) -> Iterator[tuple[Job, Tensor]]:
         """(job, frames that became complete) every few steps, until all jobs are done or it is told to stop."""
         if self._running is not None:
             self._running.close()  # a stream that nobody reads on
-        self._running = self._loop(jobs, should_stop)
+        self._wanted = wanted or (lambda index: True)
+        self._running = self._loop(jobs, should_stop or (lambda: False))
         return self._running
 
     def _loop(self, jobs: list[Job], should_stop: ShouldStop) -> Iterator[tuple[Job, Tensor]]:
@@ -194,7 +197,8 @@ class Session:
         for row in reversed(range(len(self._speaking))):
             if self._speaking[row].take.steps_left:
                 continue
-            if waiting and len(self._speaking) <= self._limit and self._admit(rows, row, waiting[0], should_stop):
+            free = len(self._speaking) <= self._limit
+            if free and self._next(waiting) and self._admit(rows, row, waiting[0], should_stop):
                 self._speaking[row] = waiting.popleft()
             else:  # close the gap
                 last = len(self._speaking) - 1
@@ -203,11 +207,17 @@ class Session:
                     self._known[row], self._known[last] = self._known[last], self._known[row]
                     self._speaking[row] = self._speaking[last]
                 self._speaking.pop()
-        while waiting and len(self._speaking) < self._limit:
+        while len(self._speaking) < self._limit and self._next(waiting):
             if self._admit(rows, len(self._speaking), waiting[0], should_stop):
                 self._speaking.append(waiting.popleft())
         if self._speaking and self._speaking != before:  # most of the time nobody came and nobody left
             rows.speak_as([job.sampling for job in self._speaking])
+
+    def _next(self, waiting: deque[Job]) -> bool:
+        """Whether a prompt that is wanted waits; it stands in front then."""
+        while waiting and not self._wanted(waiting[0].index):
+            waiting.popleft()
+        return bool(waiting)
 
     def _admit(self, rows: Rows, row: int, job: Job, should_stop: ShouldStop) -> bool:
         """Read the job's prompt into a row. False if there is no memory for it while the others speak."""
@@ -343,47 +353,3 @@ def prefill(
         hidden = model(x[:, part], Routing.from_mask(mask[:, part]), cache.extend(row, count))[0, -1]
         cache.add(row, count)
     return hidden
-
-
-def position_keys(prompt: Prompt, config: ModelConfig) -> Tensor:
-    """What tells the positions of a prompt apart [S, 1 + K]: a token id, or -1 and a row of ids."""
-    ids, rows = prompt.token_ids, prompt.audio_rows
-    audio = config.is_audio(ids)
-    keys = torch.full((len(ids), 1 + config.num_codebooks), -1)
-    keys[:, 0] = torch.where(audio, -1, ids)
-    keys[audio, 1:] = rows
-    return keys
-
-
-def common_start(a: Tensor, b: Tensor) -> int:
-    """How many rows two tables [*, n] share from the top."""
-    length = min(len(a), len(b))
-    different = (a[:length] != b[:length]).any(dim=1)
-    return int(different.int().argmax()) if bool(different.any()) else length
-
-
-def continued(known: Tensor, keys: Tensor) -> tuple[int, int]:
-    """(gap, count): behind how many rows a table [*, n] goes on like another one, and how long; the longest."""
-    if not len(keys):
-        return 0, 0
-    places = (known == keys[0]).all(dim=1).nonzero().flatten().tolist()
-    found = [(gap, common_start(known[gap:], keys)) for gap in places]
-    return max(found, default=(0, 0), key=lambda one: one[1])
-
-
-def positions_of(prompt: Prompt, sampling: Sampling, config: ModelConfig) -> int:
-    """Positions of a prompt and its take: one stream-begin row and max_frames + K - 1 delayed rows."""
-    return len(prompt) + sampling.max_frames + config.num_codebooks
-
-
-def check_length(prompt: Prompt, sampling: Sampling, config: ModelConfig) -> None:
-    """Raises:
-        PromptError: a prompt and its longest take do not fit the model's positions.
-    """
-    needed, limit = positions_of(prompt, sampling, config), config.max_positions
-    if needed > limit:
-        raise PromptError(
-            "Prompt and audio are longer than the model can read.", expected=f"at most {limit} positions",
-            got=f"{len(prompt)} of prompt + {needed - len(prompt)} for the audio",
-            remedy="Use shorter reference clips or text, or a smaller maximum length.",
-        )

@@ -31,7 +31,7 @@ LAYERS = (
     listening
     voices speech_quality cutting reference
     """,
-    """weights diagnosis memory rows session generate""",
+    """weights diagnosis memory rows jobs session generate""",
     """model_cache convert lora takes pipeline cli""",
 )
 LAYER_OF = {name: level for level, names in enumerate(LAYERS) for name in names.split()}

@@ -273,3 +273,19 @@ def test_the_step_that_is_recorded_is_the_plain_one(model, alone, monkeypatch):
     assert all(same(a, b) for a, b in zip(takes, alone, strict=True))
     assert all(same(a, b) for a, b in zip(session.generate(lines(model)[:1], settings()[:1]), alone[:1], strict=True))
     assert {span % 256 for span in spans} <= {0, session._rows.cache.capacity % 256}
+
+
+def test_takes_come_as_they_end_and_prompts_nobody_wants_are_left_out(tmp_path):
+    model = some_model(tmp_path)
+    alone, asked = takes_alone(model), []
+
+    def wanted(index):
+        asked.append(index)
+        return index not in (1, 6)
+
+    found = list(Session(model, batch=3).takes(lines(model), settings(), wanted=wanted))
+    assert sorted(index for index, _ in found) == [0, 2, 3, 4, 5, 7]
+    assert all(same(take, alone[index]) for index, take in found)
+    assert asked == sorted(asked), "each is asked for when its turn comes"
+    early = [index for index, _ in found].index(0)
+    assert early < len(found) - 1, "the shortest one does not wait for the others"
