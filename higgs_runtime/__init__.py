@@ -8,8 +8,9 @@ from types import ModuleType
 
 _HOMES = {
     "errors": (
-        "AudioError", "CheckpointError", "HiggsError", "HiggsWarning", "MemoryShortError", "MissingExtraError",
-        "NumericError", "PromptError", "ScriptError", "SettingError", "TakeError", "VoiceError",
+        "AudioError", "CheckpointError", "DownloadError", "HiggsError", "HiggsWarning", "MemoryShortError",
+        "MissingExtraError", "NumericError", "PromptError", "ScriptError", "SettingError", "StoppedError", "TakeError",
+        "VoiceError",
     ),
     "vocabulary": ("unknown_words",),
     "types": ("Codes", "Generation", "Prompt", "Sampling", "Voice", "combine_voices"),
@@ -51,6 +52,8 @@ _HOMES = {
     ),
     "voices": ("VoiceCard", "find_voices", "load_voice", "save_voice", "voice_path"),
     "reference": ("PreparedReference", "ReferenceReport", "prepare_reference"),
+    "releases": ("RELEASES", "Release", "release_named"),
+    "download": ("download", "plan_download"),
     "model_cache": ("ModelCache", "ModelKey", "shared_cache"),
     "pipeline": ("speak", "speak_stream"),
 }

@@ -78,6 +78,14 @@ class MemoryShortError(_WithTakes, MemoryError):
     """A device has too little memory for what was asked."""
 
 
+class DownloadError(HiggsError, RuntimeError):
+    """A release that cannot be fetched."""
+
+
+class StoppedError(HiggsError):
+    """Work that ended because it was asked to stop."""
+
+
 class HiggsWarning(UserWarning):
     """What works but probably not as meant, as words that the model does not know."""
 

@@ -41,3 +41,12 @@ def ears():
     from helpers_ears import Ears
 
     return Ears()
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """A hub of model repositories on this computer; see helpers_hub."""
+    from helpers_hub import local_hub
+
+    with local_hub(monkeypatch) as hub:
+        yield hub

@@ -22,12 +22,12 @@ LAYERS = (
     script speaker_names chunking
     delay sampling rope kv_cache linear quantized capture devices offload
     checkpoint_files assignment tokenizer
-    comfy_client
+    comfy_client releases hub
     """,
     """
     codec mix effects loudness norms
     prompt_layout prompt_v3 prompt
-    model decode_state catalog
+    model decode_state catalog download
     listening
     voices speech_quality cutting reference
     """,

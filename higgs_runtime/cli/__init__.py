@@ -7,7 +7,7 @@ import sys
 
 from ..comfy_client import EXAMPLE
 from ..errors import HiggsError
-from . import models, render, say
+from . import download, models, render, say
 from .common import plain_warnings
 
 EPILOG = f"""examples:
@@ -40,6 +40,6 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (say, models, render):
+    for group in (say, models, download, render):
         group.add(commands)
     return parser

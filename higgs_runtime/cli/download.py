@@ -1,0 +1,74 @@
+"""`higgs download`: a released checkpoint from the hub into a models folder."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+from ..errors import SettingError
+from .common import add_models_dir, progress
+
+
+def add(commands) -> None:
+    fetch = commands.add_parser("download", help="fetch a released checkpoint; without a name: list them")
+    fetch.add_argument("name", nargs="?", default="", help="of the release")
+    fetch.add_argument("--revision", help="commit, branch or tag in place of the pinned one")
+    fetch.add_argument("--yes", action="store_true", help="do not ask: I have read the licence")
+    add_models_dir(fetch)
+    fetch.set_defaults(run=_download)
+
+
+def _download(args: argparse.Namespace) -> None:
+    from ..download import download, plan_download
+    from ..releases import RELEASES, release_named
+
+    if not args.name:
+        for release in RELEASES.values():
+            pin = release.revision[:12] or "the newest, pinned when it is begun"
+            sys.stdout.write(f"{release.name}\n    {release.about}; about {release.gigabytes} GB; {release.repository} "
+                             f"at {pin}\n    Licence: {release.licence}\n")
+        return
+    release, folder = release_named(args.name), _folder(args)
+    plan = plan_download(release, folder, revision=args.revision)
+    if plan.complete:
+        sys.stdout.write(f"{plan.target} is there already ({release.repository} at {plan.revision}).\n")
+        return
+    free = shutil.disk_usage(next(place for place in (folder, *folder.parents) if place.is_dir())).free
+    missing = plan.total_bytes - plan.present_bytes
+    sys.stdout.write(
+        f"{release.about}\n    from {release.repository} at {plan.revision}\n    to {plan.target}\n    "
+        f"{plan.total_bytes / 1e9:.2f} GB, of which {missing / 1e9:.2f} GB are missing; {free / 1e9:.1f} GB are free\n"
+        f"    Licence: {release.licence}\n"
+    )
+    _ask(args.yes)
+
+    def show(done: int, total: int) -> None:
+        progress(f"{done / 1e9:.2f} of {total / 1e9:.2f} GB ({100 * done / total:.0f} %)")
+
+    try:
+        done = download(release, folder, revision=plan.revision, on_progress=show)
+    except KeyboardInterrupt:
+        sys.stderr.write("\nhiggs: stopped; what was fetched is kept, the same command goes on from there\n")
+        raise
+    progress("")
+    sys.stdout.write(f"{done.target}: {done.total_bytes / 1e9:.2f} GB\n")
+
+
+def _folder(args: argparse.Namespace) -> Path:
+    """The first models folder that is there, else the first."""
+    from ..catalog import EMBEDDED, model_roots
+
+    roots = [root for root in model_roots(args.models_dir) if root != EMBEDDED]
+    return next((root for root in roots if root.is_dir()), roots[0]).absolute()
+
+
+def _ask(yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise SettingError("Nobody is there to agree to the download.", expected="a terminal, or --yes",
+                           got="neither", remedy="Read the licence, then add --yes.")
+    if input("Download it, under this licence? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise KeyboardInterrupt

@@ -1,0 +1,95 @@
+"""The released checkpoints that can be downloaded: where each is, and which revision is meant.
+
+The revisions of the native layouts are those that other projects pin and describe in these layouts; v2's was found in
+one of them, the codec's and v3's in many. None could be fetched where this was written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from .errors import SettingError
+
+V2_LICENCE = (
+    "Boson Higgs Audio 2 Community License (Boson AI's): above 100,000 annual active users an expanded licence is "
+    "needed, and it asks for attribution."
+)
+V3_LICENCE = "Higgs Audio v3 is licensed for research and non-commercial use only; its licence is Boson AI's."
+OWN_LICENCE = "As its model card says."
+TEXTS = ("*.json", "*.jinja", "LICENSE*")
+
+
+@dataclass(frozen=True)
+class Release:
+    """One checkpoint in one layout.
+
+    Attributes:
+        name: of its folder below a models folder.
+        about: what it is.
+        repository: owner/name on the hub.
+        revision: the commit that is meant; empty: none is known, the newest is pinned when it is first downloaded.
+        weights: patterns of weight files; the first that names any counts.
+        gigabytes: about what is downloaded.
+        licence: what has to be said before.
+    """
+
+    name: str
+    about: str
+    repository: str
+    revision: str
+    weights: tuple[str, ...]
+    gigabytes: float
+    licence: str
+
+    def wanted(self, names: list[str]) -> list[str]:
+        """The files to fetch of those that the repository has; none of its folders."""
+        top = [name for name in names if "/" not in name and "\\" not in name and not name.startswith(".")]
+        weights = ([name for name in top if fnmatchcase(name, pattern)] for pattern in self.weights)
+        texts = [name for name in top if any(fnmatchcase(name, pattern) for pattern in TEXTS)]
+        return [*texts, *next((found for found in weights if found), [])]
+
+
+_NATIVE = ("*.safetensors",)
+RELEASES = {
+    release.name: release
+    for release in (
+        Release(
+            "higgs-audio-v2-generation-3B-base", "Higgs Audio v2 language model, transformers-native layout",
+            "bosonai/higgs-tts-2-3b-base", "d80c511612b3040ff2877ce3d408747df1739f11", _NATIVE, 11.6, V2_LICENCE,
+        ),
+        Release(
+            "higgs-audio-v2-tokenizer", "Higgs Audio v2 codec, transformers-native layout",
+            "bosonai/higgs-audio-v2-tokenizer", "403fbacf2f60caaa102f893fdfabb694619b2417", _NATIVE, 0.8, V2_LICENCE,
+        ),
+        Release(
+            "higgs-audio-v3-tts-4b", "Higgs Audio v3 language model with its codec",
+            "bosonai/higgs-tts-3-4b", "7556c17e05201fccd9c8cc120bc216dcc7b5d561", _NATIVE, 9.3, V3_LICENCE,
+        ),
+        Release(
+            "higgs-audio-v2-generation-3B-base-original", "Higgs Audio v2 language model, original layout",
+            "bosonai/higgs-tts-2-3b-base", "10840182ca4ad5d9d9113b60b9bb3c1ef1ba3f84", _NATIVE, 11.6, V2_LICENCE,
+        ),
+        Release(
+            "higgs-audio-v2-tokenizer-original", "Higgs Audio v2 codec, original layout",
+            "bosonai/higgs-audio-v2-tokenizer", "9d4988fbd4ad07b4cac3a5fa462741a41810dbec", ("*.pth",), 0.8,
+            V2_LICENCE,
+        ),
+        Release(
+            "hubert_base", "HuBERT, for an original codec that lacks it", "bosonai/hubert_base", "",
+            ("*.safetensors", "*.bin"), 0.4, OWN_LICENCE,
+        ),
+    )
+}
+
+
+def release_named(name: str) -> Release:
+    """The release of a name.
+
+    Raises:
+        SettingError: there is none.
+    """
+    if name not in RELEASES:
+        raise SettingError(f"There is no release '{name}'.", expected=" or ".join(RELEASES), got=f"'{name}'",
+                           remedy="Choose one of these; `higgs download` lists them.")
+    return RELEASES[name]
