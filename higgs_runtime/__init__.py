@@ -15,7 +15,10 @@ _HOMES = {
     "vocabulary": ("unknown_words",),
     "types": ("Codes", "Generation", "Prompt", "Sampling", "Voice", "combine_voices"),
     "audio": ("AudioClip", "level_peak", "resample", "to_mono", "trim", "trim_silence"),
-    "script": ("Comment", "Music", "Script", "ScriptWarning", "Sound", "Turn", "parse_script"),
+    "script": (
+        "Comment", "Fit", "Music", "Script", "ScriptWarning", "Sound", "Turn", "parse_script", "plan_fit",
+        "read_subtitles", "resolve_cue", "write_subtitles",
+    ),
     "chunking": ("chunk_text",),
     "codec": ("Codec", "load_codec"),
     "prompt": ("DEFAULT_SYSTEM", "Message", "build_prompt", "conversation"),

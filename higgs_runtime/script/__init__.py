@@ -4,7 +4,13 @@ grammar: the forms of one line · types: what a script says · write: types to t
 cues: names of sounds to files · subtitles: SRT, VTT and ASS to a script and back · fitting: lines into their slots.
 """
 
+from .cues import resolve_cue
+from .fitting import Fit, plan_fit
 from .parse import parse_script
+from .subtitles import read_subtitles, write_subtitles
 from .types import Comment, Music, Script, ScriptWarning, Sound, Turn
 
-__all__ = ["Comment", "Music", "Script", "ScriptWarning", "Sound", "Turn", "parse_script"]
+__all__ = [
+    "Comment", "Fit", "Music", "Script", "ScriptWarning", "Sound", "Turn", "parse_script", "plan_fit",
+    "read_subtitles", "resolve_cue", "write_subtitles",
+]

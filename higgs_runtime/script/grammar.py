@@ -82,8 +82,7 @@ def needs_escape(line: str) -> bool:
     if line[0] == "[":
         tag = TAG.match(line)
         return not tag or first_word(tag[1]) not in SOUND_WORDS
-    colon = COLON.match(line)
-    return bool(colon and fits_colon(colon[1].strip()))
+    return colon_speaker(line) is not None
 
 
 def first_word(name: str) -> str:
@@ -94,9 +93,14 @@ def speaker_of(line: str) -> tuple[str, int, bool] | None:
     """The name in a line's tag, where the tag ends, and whether it is `Name:`; None without one."""
     if (tag := TAG.match(line)) and fits_tag(tag[1].strip()):
         return tag[1].strip(), tag.end(), False
-    if (colon := COLON.match(line)) and fits_colon(colon[1].strip()):
-        return colon[1].strip(), colon.end(), True
-    return None
+    colon = colon_speaker(line)
+    return (*colon, True) if colon else None
+
+
+def colon_speaker(line: str) -> tuple[str, int] | None:
+    """The name before a colon at the start of a line, and where the text begins."""
+    colon = COLON.match(line)
+    return (colon[1].strip(), colon.end()) if colon and fits_colon(colon[1].strip()) else None
 
 
 def to_micro(value: float) -> float:

@@ -154,14 +154,14 @@ class Comment:
 
 @dataclass(frozen=True)
 class ScriptWarning:
-    """Something that is allowed and may be a slip; line and column count from 1."""
+    """Something that is allowed and may be a slip; line and column count from 1, and are 0 without a text."""
 
     line: int
     column: int
     message: str
 
     def __str__(self):
-        return f"Line {self.line}, column {self.column}: {self.message}"
+        return (f"Line {self.line}, column {self.column}: " if self.line else "") + self.message
 
 
 @dataclass(frozen=True)

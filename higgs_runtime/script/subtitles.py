@@ -1,0 +1,229 @@
+"""Subtitles (SRT, WebVTT, ASS, SSA) as scripts whose turns have a slot in time, and spoken lines as subtitles."""
+
+from __future__ import annotations
+
+import codecs
+import html
+import math
+import os
+import re
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+from ..errors import MissingExtraError, ScriptError
+from ..speaker_names import fits_tag
+from .grammar import colon_speaker, lines_of
+from .types import Script, ScriptWarning, Turn
+
+FORMATS = {".srt": "srt", ".vtt": "vtt", ".ass": "ass", ".ssa": "ssa"}  # suffix -> pysubs2's name
+NO_TIME_S = 1.0  # what a subtitle without duration gets
+_LAST_S = {"ass": 36_000, "ssa": 36_000}  # these formats have one digit for hours; the others two
+
+_VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^<>]*)>")
+_TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<\d[\d:.]*>")
+_TIMES = re.compile(r"\s*[\d:.,]+\s*-->\s*[\d:.,]+")
+_DASH = re.compile(r"[-–—](?:\s+|(?=[^\W\d]))")  # before the words of each of several speakers
+_STYLE = re.compile(r"\{\\[^{}]*\}")  # in SRT and VTT, other braces are text
+
+
+def read_subtitles(path: str | Path) -> Script:
+    """Subtitles as a script: each is a turn with `slot`, in the order of their starts.
+
+    Who speaks is ASS's actor, WebVTT's `<v Name>`, or `Name:` at the start of a line; a subtitle of several speakers
+    becomes several turns that share its time by the length of their texts. Styles and tags are left out. Subtitles
+    over each other keep their times; one without duration gets 1 s; both are said in the warnings, which have no line.
+
+    Raises:
+        ScriptError: the file cannot be read, is not UTF-8 (or UTF-16 with its mark), or has no subtitles.
+        MissingExtraError: without pysubs2 (extra `subtitles`).
+    """
+    path = Path(path)
+    kind, pysubs2 = _format(path), _pysubs2()
+    text = _decode(path)
+    if kind in ("srt", "vtt"):
+        text = _numbered(text, kind)
+    try:
+        events = pysubs2.SSAFile.from_string(text, format_=kind, keep_html_tags=True)
+    except (ValueError, KeyError, IndexError, OverflowError, pysubs2.Pysubs2Error) as error:
+        raise _unreadable(path, str(error) or type(error).__name__) from error
+    turns: list[Turn] = []
+    reader = _Reader(kind)
+    for event in sorted(events.get_text_events(), key=lambda event: event.start):
+        turns += reader.turns(event)
+    if not turns:
+        raise _unreadable(path, "no subtitle with a text")
+    return Script(turns, warnings=reader.warnings)
+
+
+class _Reader:
+    """Turns of one event after the other, in time; `warnings` grows."""
+
+    def __init__(self, kind: str):
+        self.kind, self.warnings = kind, []
+        self.busy_until, self.names = 0.0, {}
+
+    def turns(self, event) -> list[Turn]:
+        start, end = max(0, event.start) / 1000, max(0, event.end) / 1000
+        place = f"The subtitle at {_clock(start)}"
+        parts = self.parts(event)
+        if not parts:
+            self.warn(f"{place} has no text and is left out.")
+            return []
+        if end <= start:
+            self.warn(f"{place} has no duration; it is given {NO_TIME_S:g} s.")
+            end = start + NO_TIME_S
+        if start < self.busy_until:
+            over = self.busy_until - start
+            self.warn(f"{place} starts {over:.2f} s before the one above ends; both keep their time.")
+        self.busy_until = max(self.busy_until, end)
+        if len(parts) > 1:
+            self.warn(f"{place} has {len(parts)} speakers, who share its time.")
+        total, turns, said = sum(len(text) for _, text in parts), [], 0
+        for speaker, text in parts:
+            slot = [start + (end - start) * share / total for share in (said, said + len(text))]
+            turns.append(Turn(speaker, text, slot=tuple(slot)))
+            said += len(text)
+        return turns
+
+    def parts(self, event) -> list[tuple[str, str]]:
+        """Who says what in it: (speaker, text)."""
+        text = event.plaintext if self.kind in ("ass", "ssa") else _STYLE.sub("", event.text).replace(r"\N", "\n")
+        pieces = _VOICE.split(text) if self.kind == "vtt" else [text]  # text, name, text, name, text …
+        found: list[tuple[str, list[str]]] = []
+        for name, piece in zip([event.name, *pieces[1::2]], pieces[::2], strict=True):
+            speaker = self.fitting(self.plain(name))
+            found.append((speaker, []))
+            for line in lines_of(self.plain(piece)):
+                line = _DASH.sub("", line.strip())
+                if tag := colon_speaker(line):
+                    found.append((tag[0], []))
+                    line = line[tag[1] :]
+                found[-1][1].append(line)
+        joined = [(speaker, "\n".join(lines).strip()) for speaker, lines in found]
+        return [(speaker, text) for speaker, text in joined if text]
+
+    def plain(self, text: str) -> str:
+        if self.kind in ("ass", "ssa"):
+            return text
+        text = _TAG.sub("", text)
+        return html.unescape(text) if self.kind == "vtt" else text
+
+    def fitting(self, name: str) -> str:
+        """The name as a tag can hold it."""
+        if not name or name in self.names:
+            return self.names.get(name, "")
+        plain = " ".join(re.sub(r"[\[\]:：]", " ", name).split())
+        plain = plain[:1].upper() + plain[1:]
+        self.names[name] = plain if not plain or fits_tag(plain) else f"Speaker {plain}"
+        if self.names[name] != name:
+            self.warn(f"The speaker '{name}' is called '{self.names[name]}' here.")
+        return self.names[name]
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(ScriptWarning(0, 0, message))
+
+
+def write_subtitles(lines: Iterable[tuple[float, float, str, str]], path: str | Path) -> None:
+    """Write what is spoken when, in the format that the suffix names (.srt, .vtt, .ass, .ssa), whole or not at all.
+
+    Args:
+        lines: (start, end, speaker, text) in seconds; without text they are left out. Speakers become `Name: text`,
+            `<v Name>` or the actor. What a format would read as markup is written with the full-width sign.
+
+    Raises:
+        ScriptError: a time that is none or beyond the format's hours, another suffix, or the file cannot be written.
+        MissingExtraError: without pysubs2 (extra `subtitles`).
+    """
+    path = Path(path)
+    kind, pysubs2 = _format(path), _pysubs2()
+    file = pysubs2.SSAFile()
+    for start, end, speaker, text in sorted(lines, key=lambda line: line[0]):
+        last = _LAST_S.get(kind, 360_000)
+        if not 0 <= start <= end < last or not math.isfinite(end):
+            raise ScriptError("A subtitle has no time.", expected=f"0 ≤ start ≤ end < {last // 3600} h",
+                              got=f"{start:g} to {end:g} s", remedy="Correct the times, or cut the script in parts.")
+        body = "\n".join(part.strip() for part in lines_of(text) if part.strip())
+        if body:
+            file.append(pysubs2.SSAEvent(round(start * 1000), round(end * 1000), **_written(kind, speaker, body)))
+    text = file.to_string(kind, **({} if kind in ("ass", "ssa") else {"keep_ssa_tags": True}))
+    part = path.with_name(f".higgs-{secrets.token_hex(8)}.part")
+    try:
+        part.write_bytes(text.encode("utf-8", "replace"))
+        os.replace(part, path)
+    except OSError as error:
+        raise ScriptError(f"'{path}' could not be written: {error.strerror or error}.",
+                          remedy="Check free disk space and permissions, then save again.") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _written(kind: str, speaker: str, text: str) -> dict[str, str]:
+    """Text and name of an event so that nothing in them is markup; backslashes are pysubs2's in every format."""
+    text, speaker = text.replace("\\", "＼"), speaker.replace("\\", "＼")
+    if kind in ("ass", "ssa"):
+        text = text.translate(str.maketrans("{}", "｛｝"))
+        return {"text": text.replace("\n", r"\N"), "name": re.sub(r"[,\s]+", " ", speaker)}
+    if kind == "vtt":
+        text, speaker = html.escape(text, quote=False), html.escape(speaker, quote=False)
+        return {"text": (f"<v {speaker}>" if speaker else "") + text.replace("\n", r"\N")}
+    text = re.sub("<(?=[/a-zA-Z0-9])", "＜", text.replace("-->", "→")).replace("{＼", "｛＼")
+    return {"text": (f"{speaker}: " if speaker else "") + text.replace("\n", r"\N")}
+
+
+def _format(path: Path) -> str:
+    kind = FORMATS.get(path.suffix.lower())
+    if kind is None:
+        raise ScriptError(f"'{path.name}' is no kind of subtitles that is known here.", expected=", ".join(FORMATS),
+                          got=f"'{path.suffix}'", remedy="Convert it, or correct its suffix.")
+    return kind
+
+
+def _pysubs2():
+    try:
+        import pysubs2
+    except ImportError as error:
+        raise MissingExtraError("Subtitles", "subtitles", "pysubs2") from error
+    return pysubs2
+
+
+def _decode(path: Path) -> str:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise ScriptError(f"'{path}' could not be read: {error.strerror or error}.",
+                          remedy="Check its name and permissions.") from error
+    marked = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return raw.decode("utf-16" if marked else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ScriptError(f"The subtitles '{path.name}' cannot be decoded.", expected="UTF-8",
+                          got=f"the byte 0x{raw[error.start]:02x} at {error.start}",
+                          remedy="Save the file as UTF-8 in a text editor.") from error
+
+
+def _numbered(text: str, kind: str) -> str:
+    """SRT or WebVTT with a number before each subtitle and at the end, as pysubs2 expects them.
+
+    WebVTT's header, notes, styles and the names of its subtitles go.
+    """
+    blocks, count = [], 0
+    for block in re.split(r"\n[ \t]*(?=\n)", "\n".join(lines_of(text))):
+        lines = block.strip("\n").split("\n")
+        times = next((n for n, line in enumerate(lines) if _TIMES.match(line)), None)
+        if times is None:
+            if kind == "srt" and blocks and block.strip():  # a blank line inside of a subtitle
+                blocks.append("\n".join(lines))
+            continue
+        count += 1
+        blocks.append("\n".join([str(count), *lines[times:]]))
+    return "\n\n".join([*blocks, "0", ""])
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 3600}:{int(seconds) // 60 % 60:02d}:{seconds % 60:06.3f}"
+
+
+def _unreadable(path: Path, why: str) -> ScriptError:
+    return ScriptError(f"There are no subtitles in '{path.name}'.", expected="texts with their times", got=why,
+                       remedy="Open it in a player or subtitle editor to see what is wrong.")

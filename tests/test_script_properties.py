@@ -1,0 +1,131 @@
+"""Properties of the script language: what is written is read as the same, whatever it says; and in time."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from higgs_runtime import Comment, Music, Script, ScriptError, Sound, Turn, parse_script
+from higgs_runtime.script.grammar import SETTINGS
+
+PIECES = [
+    "[Anna]", "Bob:", "小明：", "שרה: ", "[B C]", "[1]", "Note:", "Scene: x", "[laugh]", "word", "two words", "12:30",
+    "[pause 0.5s]", "[pause 1e3s]", "[pause", "[overlap 0.2s]", "[slot 1s-2s]", "[slot 2s-1s]", "[sfx: a.wav -6dB]",
+    '[sfx: "a [b].wav"]', '[sfx: "', "[music: bed.flac fade=1s duck]", "[music: b]", "[/music]", "[/ Music ]",
+    "{seed=3}", "{temperature=1e-05 gain=-3dB}", "{x=1}", "{", "}", "# note", "# Scene: a room", "##scene:", "#", "\\",
+    "[", "]", '"', "=", ":", "：", "\n", "\n\n", "\r\n", "\r", "\t", " ", "\u2028", "\x85", "\x0b", "\x00", "\ufeff",
+    "\u200f", "مرحبا", "👩‍🚀", "é", "ſ", "[pauſe 1s]", "\ud800",
+]
+HOSTILE = st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=10).map("".join)
+ANY_TEXT = HOSTILE | st.text(max_size=60)
+SPEAKERS = st.sampled_from(["", "Anna", "SPEAKER0", "小明", "Dr. No {x}", 'A "b"\\', "שרה", "Music Teacher"])
+TIMES = st.sampled_from([0, 0.1, 1 / 3, 0.7, 1e-6, 2, 599.999999])
+SPOKEN = ANY_TEXT.filter(lambda text: any(part.strip() for part in re.split("[\r\n]", text)))
+FILES = st.sampled_from(["a.wav", "b c.flac", "duck", "x [1].mp3", "-6dB", "小.wav", "a,b", " ", "7", "a=b", "fade=1s"])
+NUMBERS = {name: st.integers(kind.low, kind.high) if kind.kind is int else st.floats(kind.low, kind.high)
+           for name, kind in SETTINGS.items()}
+TURNS = st.builds(
+    Turn, SPEAKERS, SPOKEN, TIMES, st.fixed_dictionaries({}, optional=NUMBERS), scene=st.just("") | ANY_TEXT,
+    overlap_s=TIMES, slot=st.none() | st.tuples(TIMES, TIMES).map(lambda span: (span[0], span[0] + span[1] + 0.001)))
+QUICK = settings(max_examples=150, derandomize=True, deadline=None, database=None)
+
+
+@st.composite
+def scripts(draw):
+    turns = draw(st.lists(TURNS, min_size=1, max_size=5))
+    places = st.integers(0, len(turns))
+    gains = st.floats(-60, 24)
+
+    def part_of_pause(gap):
+        return draw(st.floats(0, turns[gap - 1].pause_s if gap else 5))
+
+    cues = []
+    for gap in draw(st.lists(places, max_size=4)):
+        cues.append(Sound(draw(FILES.filter(str.strip)), draw(gains), gap, before_s=part_of_pause(gap)))
+    edges = sorted(draw(st.sets(st.integers(0, len(turns) - 1), max_size=4)))
+    for first, last in zip(edges[::2], edges[1::2], strict=False):
+        cues.append(Music("bed.flac", draw(gains), draw(st.floats(0, 60)), draw(st.booleans()), first, last,
+                          before_s=part_of_pause(first), after_s=part_of_pause(last + 1)))
+    comments = [Comment(text, draw(places)) for text in draw(st.lists(st.sampled_from(["#", "# a [b]", "##x"]), max_size=3))]
+    return Script(turns, cues, comments)
+
+
+@QUICK
+@given(scripts())
+def test_a_script_made_by_hand_is_read_as_the_same(script):
+    text = str(script)
+    again = parse_script(text)
+    assert again == script
+    assert str(again) == text and str(replace(again)) == text
+
+
+@settings(QUICK, max_examples=400)
+@given(ANY_TEXT)
+def test_any_text_is_read_and_written_or_refused_at_a_place(text):
+    try:
+        script = parse_script(text)
+    except ScriptError as error:
+        lines = re.split(r"\r\n|\r|\n", text)
+        assert 1 <= error.line <= len(lines) and 1 <= error.column <= len(lines[error.line - 1]) + 1
+        return
+    assert str(script) == text and parse_script(str(script)) == script
+    again = parse_script(str(replace(script)))
+    assert again == script and str(replace(again)) == str(replace(script))
+    assert all(1 <= warning.line <= text.count("\n") + text.count("\r") + 1 for warning in script.warnings)
+
+
+@QUICK
+@given(SPOKEN)
+def test_no_word_is_lost(text):
+    """What a turn says stays in the text that is written, but for the ends of its lines."""
+    turn = Turn("A", text)
+    assert parse_script(str(turn)).turns == (turn,)
+    kept = "".join(part.strip() for part in re.split(r"[\r\n]", text))
+    assert turn.text.replace("\n", "") == kept
+
+
+MEGABYTE = 1_000_000
+LONG = {
+    "one line": "word " * (MEGABYTE // 5), "turns": "[Anna] Some words that are said.\n\n" * (MEGABYTE // 34),
+    "colons": "Bob: hi\n" * (MEGABYTE // 8), "brackets": "[a" * (MEGABYTE // 2), "braces": "{" * MEGABYTE,
+    "capitals": "A " * (MEGABYTE // 2) + ": x", "open pauses": "[pause " * (MEGABYTE // 7),
+    "cues": "a [sfx: x.wav] " * (MEGABYTE // 15), "cues without words": "[sfx: x.wav]" * 20_000 + "[pause 1us]",
+    "quotes": '[sfx: "' * (MEGABYTE // 7), "blanks": "x" + " " * MEGABYTE + "y", "lines": "\n" * MEGABYTE,
+    "comments": "#\n" * (MEGABYTE // 2) + "x", "open blanks": "[ " + " " * MEGABYTE, "escapes": "\\[x\n" * (MEGABYTE // 4),
+    "settings": "{seed=1}" * (MEGABYTE // 8), "a long file": f"[sfx: {'x ' * (MEGABYTE // 2)}] a",
+    "a long setting": "{" + "a" * MEGABYTE + "} x", "digits": "[pause " + "1" * MEGABYTE + "s]",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LONG)
+def test_a_megabyte_takes_less_than_two_seconds(name):
+    text, start = LONG[name], time.process_time()
+    try:
+        script = parse_script(text)
+    except ScriptError as error:
+        assert len(str(error)) < 500
+    else:
+        written = time.process_time()
+        assert parse_script(str(replace(script))) == script
+        start += (time.process_time() - written)
+    assert time.process_time() - start < 2
+
+
+def test_time_grows_with_the_length():
+    """20 times as long takes at most about 20 times as long, in forms where a careless pattern looks ahead again."""
+    for name, text in LONG.items():
+        seconds = []
+        for size in (5_000, 100_000):
+            start = time.process_time()
+            try:
+                parse_script(text[:size])
+            except ScriptError:
+                pass
+            seconds.append(time.process_time() - start)
+        assert seconds[1] < 60 * max(seconds[0], 0.004), name
