@@ -51,7 +51,8 @@ def scripts(draw):
     for first, last in zip(edges[::2], edges[1::2], strict=False):
         cues.append(Music("bed.flac", draw(gains), draw(st.floats(0, 60)), draw(st.booleans()), first, last,
                           before_s=part_of_pause(first), after_s=part_of_pause(last + 1)))
-    comments = [Comment(text, draw(places)) for text in draw(st.lists(st.sampled_from(["#", "# a [b]", "##x"]), max_size=3))]
+    notes = draw(st.lists(st.sampled_from(["#", "# a [b]", "##x"]), max_size=3))
+    comments = [Comment(text, draw(places)) for text in notes]
     return Script(turns, cues, comments)
 
 
@@ -82,7 +83,7 @@ def test_any_text_is_read_and_written_or_refused_at_a_place(text):
 @QUICK
 @given(SPOKEN)
 def test_no_word_is_lost(text):
-    """What a turn says stays in the text that is written, but for the ends of its lines."""
+    """What a turn says stays in the text that is written, but for blanks at the ends of its lines."""
     turn = Turn("A", text)
     assert parse_script(str(turn)).turns == (turn,)
     kept = "".join(part.strip() for part in re.split(r"[\r\n]", text))
@@ -90,15 +91,16 @@ def test_no_word_is_lost(text):
 
 
 MEGABYTE = 1_000_000
-LONG = {
-    "one line": "word " * (MEGABYTE // 5), "turns": "[Anna] Some words that are said.\n\n" * (MEGABYTE // 34),
-    "colons": "Bob: hi\n" * (MEGABYTE // 8), "brackets": "[a" * (MEGABYTE // 2), "braces": "{" * MEGABYTE,
-    "capitals": "A " * (MEGABYTE // 2) + ": x", "open pauses": "[pause " * (MEGABYTE // 7),
-    "cues": "a [sfx: x.wav] " * (MEGABYTE // 15), "cues without words": "[sfx: x.wav]" * 20_000 + "[pause 1us]",
-    "quotes": '[sfx: "' * (MEGABYTE // 7), "blanks": "x" + " " * MEGABYTE + "y", "lines": "\n" * MEGABYTE,
-    "comments": "#\n" * (MEGABYTE // 2) + "x", "open blanks": "[ " + " " * MEGABYTE, "escapes": "\\[x\n" * (MEGABYTE // 4),
-    "settings": "{seed=1}" * (MEGABYTE // 8), "a long file": f"[sfx: {'x ' * (MEGABYTE // 2)}] a",
-    "a long setting": "{" + "a" * MEGABYTE + "} x", "digits": "[pause " + "1" * MEGABYTE + "s]",
+REPEATED = {  # what fills a megabyte
+    "one line": "word ", "turns": "[Anna] Some words that are said.\n\n", "colons": "Bob: That is what I say.\n",
+    "brackets": "[a", "braces": "{", "open pauses": "[pause ", "cues": "Some words here [sfx: door.wav] ",
+    "cues without words": "[sfx: x.wav][pause 0s]", "quotes": '[sfx: "', "lines": "\n",
+    "comments": "# What is noted here\n", "escapes": "\\[x]\n", "settings": "{seed=1}",
+}
+LONG = {name: "x\n" + piece * (MEGABYTE // len(piece)) for name, piece in REPEATED.items()} | {
+    "capitals": "A " * (MEGABYTE // 2) + ": x", "blanks": "x" + " " * MEGABYTE + "y",
+    "digits": "x [pause " + "1" * MEGABYTE,    "open blanks": "[ " + " " * MEGABYTE, "a long file": f"[sfx: {'x ' * (MEGABYTE // 2)}] a",
+    "a long setting": "{" + "a" * MEGABYTE + "} x",
 }
 
 

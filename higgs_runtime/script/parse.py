@@ -57,7 +57,8 @@ class _Parser:
         self.open_column = 1
         self.cut = False  # what comes next is another turn of the same speaker
         self.set = False  # the open turn has its settings
-        self.waiting: list[dict] = []  # cues since the last words
+        self.gap_s = 0.0  # pauses since the last words
+        self.waiting: list[tuple[dict, float]] = []  # cues since the last words, and gap_s where they stand
         self.music: tuple[dict, int] | None = None  # the one that plays, and its column
 
     def read(self, number: int, raw: str) -> None:
@@ -113,7 +114,7 @@ class _Parser:
                 continue
             cue = CUE.search(line, position)
             words = line[position : cue.start() if cue else None]
-            if holds_settings(words):
+            if "{" in words and holds_settings(words):
                 self.warn(number, at, "Settings stand at the start of a turn; these braces are read as text.")
             self.say(words, number, at)
             if not cue:
@@ -144,8 +145,14 @@ class _Parser:
         elif self.cut:
             self.start(self.open["speaker"], number, column, self.open["settings"])
         self.open["text"].append(text)
-        self.waiting.clear()
+        self.end_gap()
         self.scene_at = None
+
+    def end_gap(self) -> None:
+        for cue, at in self.waiting:
+            cue["before_s"] = to_micro(self.gap_s - at)
+        self.waiting.clear()
+        self.gap_s = 0.0
 
     def pause(self, number: int, column: int, cue: re.Match) -> None:
         length = read_time(cue["inner"])
@@ -156,11 +163,12 @@ class _Parser:
         if (begun or not before) and not self.waiting:
             raise error_at(number, column, "There is nothing to pause after.", "text or a cue above the pause", "none",
                            "Put the pause behind the text of a turn.")
-        for item, name in [*((cue, "before_s") for cue in self.waiting), *([(before, "pause_s")] if before else [])]:
-            item[name] = to_micro(item.get(name, 0.0) + length)
-            if item[name] > LONGEST_S:
-                raise error_at(number, column, "The pause is too long.", f"{LONGEST_S:g} s or less",
-                               f"{item[name]:g} s", "Shorten it.")
+        self.gap_s = to_micro(self.gap_s + length)
+        if self.gap_s > LONGEST_S:
+            raise error_at(number, column, "The pause is too long.", f"{LONGEST_S:g} s or less", f"{self.gap_s:g} s",
+                           "Shorten it.")
+        if before:
+            before["pause_s"] = self.gap_s
 
     def timing(self, number: int, column: int, cue: re.Match, kind: str) -> None:
         """`[overlap 0.3s]` and `[slot 1s-2.5s]`: when the turn that begins here is spoken."""
@@ -198,15 +206,14 @@ class _Parser:
             music = {**values, "fade_s": found.get("fade", 0.0), "duck": "duck" in found, "first": self.here}
             self.cues.append((Music, music))
             self.music = music, column
-        self.waiting.append(self.cues[-1][1])
+        self.waiting.append((self.cues[-1][1], self.gap_s))
 
     def end_music(self, number: int, column: int) -> None:
         if not self.music or self.music[0]["first"] == self.here:
             raise error_at(number, column, "Here no music can end.", "a turn between the start of music and its end",
                            "no turn" if self.music else "no music",
                            "Put [music: …] before the turns and its end after.")
-        last = self.open if self.open and self.open["text"] else self.turns[-1]
-        self.music[0].update(last=self.here - 1, after_s=last["pause_s"])
+        self.music[0].update(last=self.here - 1, after_s=self.gap_s)
         self.music = None
 
     def start(self, speaker: str, number: int, column: int, settings: dict | None = None) -> None:
@@ -240,6 +247,7 @@ class _Parser:
             music, column = self.music
             self.end_music(music["line"], column)
             self.warn(music["line"], column, "This music is not ended by [/music]; it lies under all that follows.")
+        self.end_gap()
         turns = tuple(Turn(**{**turn, "text": "\n".join(turn["text"])}) for turn in self.turns)
         cues = [kind(**values) for kind, values in self.cues]
         found = {*self.warnings, *_doubts(turns, self.columns)}

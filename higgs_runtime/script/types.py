@@ -51,15 +51,13 @@ class Turn:
 
     def __post_init__(self):
         lines = [part.strip() for part in lines_of(self.text)]
-        _set(self, text="\n".join(part for part in lines if part))
-        _set(self, scene=" ".join(part.strip() for part in lines_of(self.scene)).strip())
-        if not self.text:
+        text = "\n".join(part for part in lines if part)
+        if not text:
             raise no_text(self.line, 1, self.speaker)
         if self.speaker and not fits_tag(self.speaker):
             raise error_at(self.line, 1, "This is not a speaker's name.", "a capital first, no bracket or colon",
                            repr(self.speaker), "Rename the speaker.")
         _check_times(self, pause=self.pause_s, overlap=self.overlap_s)
-        _set(self, pause_s=to_micro(self.pause_s), overlap_s=to_micro(self.overlap_s))
         settings = {}
         for name, value in self.settings.items():
             try:
@@ -67,7 +65,9 @@ class Turn:
             except ValueError as error:
                 raise error_at(self.line, 1, f"The setting '{name}' cannot be used.", str(error), repr(value),
                                "Change or remove it.") from error
-        _set(self, settings=settings)
+        scene = " ".join(part.strip() for part in lines_of(self.scene)).strip() if self.scene else ""
+        _set(self, text=text, scene=scene, settings=settings, pause_s=to_micro(self.pause_s),
+             overlap_s=to_micro(self.overlap_s))
         if self.slot is not None:
             start, end = map(float, self.slot)
             if not 0 <= start < end < math.inf:
