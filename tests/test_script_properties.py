@@ -99,7 +99,8 @@ REPEATED = {  # what fills a megabyte
 }
 LONG = {name: "x\n" + piece * (MEGABYTE // len(piece)) for name, piece in REPEATED.items()} | {
     "capitals": "A " * (MEGABYTE // 2) + ": x", "blanks": "x" + " " * MEGABYTE + "y",
-    "digits": "x [pause " + "1" * MEGABYTE,    "open blanks": "[ " + " " * MEGABYTE, "a long file": f"[sfx: {'x ' * (MEGABYTE // 2)}] a",
+    "digits": "x [pause " + "1" * MEGABYTE, "open blanks": "[ " + " " * MEGABYTE,
+    "a long file": f"[sfx: {'x ' * (MEGABYTE // 2)}] a",
     "a long setting": "{" + "a" * MEGABYTE + "} x",
 }
 

@@ -23,6 +23,7 @@ _LAST_S = {"ass": 36_000, "ssa": 36_000}  # these formats have one digit for hou
 _VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^<>]*)>")
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<\d[\d:.]*>")
 _TIMES = re.compile(r"\s*[\d:.,]+\s*-->\s*[\d:.,]+")
+_GLUE = "\u2060"  # word joiner, which nobody hears
 _DASH = re.compile(r"[-–—](?:\s+|(?=[^\W\d]))")  # before the words of each of several speakers
 _STYLE = re.compile(r"\{\\[^{}]*\}")  # in SRT and VTT, other braces are text
 
@@ -96,7 +97,7 @@ class _Reader:
             found.append((speaker, []))
             for line in lines_of(self.plain(piece)):
                 line = _DASH.sub("", line.strip())
-                if tag := colon_speaker(line):
+                if not speaker and (tag := colon_speaker(line)):
                     found.append((tag[0], []))
                     line = line[tag[1] :]
                 found[-1][1].append(line)
@@ -106,7 +107,7 @@ class _Reader:
     def plain(self, text: str) -> str:
         if self.kind in ("ass", "ssa"):
             return text
-        text = _TAG.sub("", text)
+        text = _TAG.sub("", text.replace(_GLUE, ""))
         return html.unescape(text) if self.kind == "vtt" else text
 
     def fitting(self, name: str) -> str:
@@ -205,11 +206,15 @@ def _decode(path: Path) -> str:
 def _numbered(text: str, kind: str) -> str:
     """SRT or WebVTT with a number before each subtitle and at the end, as pysubs2 expects them.
 
-    WebVTT's header, notes, styles and the names of its subtitles go.
+    WebVTT's header, notes, styles and the names of its subtitles go. pysubs2 takes any two times of day in a line for
+    the times of a subtitle; those in texts get a mark.
     """
+    def guarded(line: str) -> str:
+        return line if _TIMES.match(line) else re.sub(r"(?<=\d):(?=\d)", ":" + _GLUE, line)
+
     blocks, count = [], 0
     for block in re.split(r"\n[ \t]*(?=\n)", "\n".join(lines_of(text))):
-        lines = block.strip("\n").split("\n")
+        lines = [guarded(line) for line in block.strip("\n").split("\n")]
         times = next((n for n, line in enumerate(lines) if _TIMES.match(line)), None)
         if times is None:
             if kind == "srt" and blocks and block.strip():  # a blank line inside of a subtitle
