@@ -7,14 +7,18 @@ from comfy_api.latest import ComfyExtension, io
 from .chatml_prompt import HiggsChatMLPrompt
 from .convert_model import HiggsConvertModel
 from .decode_codes import HiggsDecodeCodes
+from .duck_audio import HiggsDuckAudio
 from .encode_audio import HiggsEncodeAudio
 from .generate import HiggsGenerate
+from .join_audio import HiggsJoinAudio
 from .load_audio import HiggsLoadAudio
 from .load_codec import HiggsLoadCodec
 from .load_lora import HiggsLoadLoRA
 from .load_model import HiggsLoadModel
 from .mix_audio import HiggsMixAudio
+from .tempo_pitch import HiggsTempoPitch
 from .voice import HiggsVoice
+from .voice_chain import HiggsVoiceChain
 
 NODES: list[type[io.ComfyNode]] = [
     HiggsLoadModel,
@@ -26,6 +30,10 @@ NODES: list[type[io.ComfyNode]] = [
     HiggsGenerate,
     HiggsDecodeCodes,
     HiggsMixAudio,
+    HiggsJoinAudio,
+    HiggsDuckAudio,
+    HiggsVoiceChain,
+    HiggsTempoPitch,
     HiggsConvertModel,
     HiggsLoadLoRA,
 ]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 from comfy_api.latest import io
 
-from . import bridge, sockets
+from . import sockets
+from .batches import each
+from .ducking import ducking, ducking_inputs
 from .growing import growing
 
 MAX_TRACKS = 8
+FADES = ["linear", "equal_power", "s_curve"]
 
 
 class HiggsMixAudio(io.ComfyNode):
@@ -17,8 +22,8 @@ class HiggsMixAudio(io.ComfyNode):
             node_id="HiggsMixAudio",
             display_name="Mix Audio (Higgs)",
             category=f"{sockets.CATEGORY}/audio",
-            description="Lays clips over each other: start, gain, pan and fades for each. All are resampled to the "
-            "highest rate; the mix is turned down as a whole if it would clip, unless clipping is allowed.",
+            description="Lays clips over each other: start, gain, pan, fades, loops and ducking for each. All are "
+            "resampled to the highest rate; the mix is turned down as a whole if it would clip (unless allowed).",
             inputs=[
                 io.Boolean.Input(
                     "allow_clipping", default=False,
@@ -29,6 +34,8 @@ class HiggsMixAudio(io.ComfyNode):
                     tooltip="Rate of the mix in Hz; 0: the highest of the tracks.",
                 ),
                 *growing(MAX_TRACKS, track_inputs),
+                *shared_inputs(),
+                *growing(MAX_TRACKS, later_inputs),
             ],
             outputs=[io.Audio.Output(display_name="audio", tooltip="The mix: mono if nothing is panned or stereo.")],
         )
@@ -37,11 +44,17 @@ class HiggsMixAudio(io.ComfyNode):
     def execute(cls, allow_clipping, sample_rate, **values) -> io.NodeOutput:
         from ..higgs_runtime import SettingError, mix
 
-        tracks = [track(values, number) for number in range(MAX_TRACKS) if values.get(f"track_{number}") is not None]
-        if not tracks:
+        numbers = [number for number in range(MAX_TRACKS) if values.get(f"track_{number}") is not None]
+        if not numbers:
             raise SettingError("There is nothing to mix.", expected="at least one track", got="none",
                                remedy="Connect an audio output to track_0.")
-        return io.NodeOutput(bridge.audio_from_clip(mix(tracks, sample_rate or None, allow_clipping=allow_clipping)))
+
+        def mixed(**clips):
+            tracks = [track(clips[f"track_{number}"], values, number, numbers) for number in numbers]
+            return mix(tracks, sample_rate or None, channels=values.get("channels") or None,
+                       allow_clipping=allow_clipping)
+
+        return io.NodeOutput(each(mixed, **{f"track_{number}": values[f"track_{number}"] for number in numbers}))
 
 
 def track_inputs(n: int) -> list[io.Input]:
@@ -49,8 +62,8 @@ def track_inputs(n: int) -> list[io.Input]:
     return [
         io.Audio.Input(f"track_{n}", optional=True, tooltip=f"Clip of track {n}."),
         io.Float.Input(
-            f"start_{n}", optional=True, default=0.0, min=0.0, max=86_400.0, step=0.1,
-            tooltip=f"When track {n} begins, in seconds.",
+            f"start_{n}", optional=True, default=0.0, min=-86_400.0, max=86_400.0, step=0.1,
+            tooltip=f"When track {n} begins, in seconds; negative only after another track.",
         ),
         io.Float.Input(
             f"gain_{n}", optional=True, default=0.0, min=-60.0, max=24.0, step=0.5,
@@ -71,12 +84,81 @@ def track_inputs(n: int) -> list[io.Input]:
     ]
 
 
-def track(values: dict, n: int):
-    """The Track of number n from the node's inputs."""
-    from ..higgs_runtime import Track
+def shared_inputs() -> list[io.Input]:
+    """What came later and holds for all tracks. Later inputs stand last: saved graphs know widgets by their place."""
+    return [
+        io.Boolean.Input(
+            "more_settings", optional=True, default=False,
+            tooltip="Shows the settings below: order, trimming, loops, mute, solo, ducking. What is set acts anyway.",
+        ),
+        io.Int.Input(
+            "channels", optional=True, default=0, min=0, max=64,
+            tooltip="Channels of the mix; 0: stereo as soon as a track is stereo or panned, else mono. Tracks with as "
+            "many channels go channel to channel.",
+        ),
+        io.Float.Input(
+            "trim_silence", optional=True, default=0.0, min=0.0, max=120.0, step=1.0,
+            tooltip="Cuts both ends of every track that are quieter than its loudest moment by this many dB; 0 leaves "
+            "them. 40 dB suits speech.",
+        ),
+        *ducking_inputs("duck_", optional=True),
+    ]
 
-    return Track(
-        bridge.clip_from_audio(values[f"track_{n}"]), start_s=values.get(f"start_{n}", 0.0),
-        gain_db=values.get(f"gain_{n}", 0.0), pan=values.get(f"pan_{n}", 0.0),
-        fade_in_s=values.get(f"fade_in_{n}", 0.0), fade_out_s=values.get(f"fade_out_{n}", 0.0),
+
+def later_inputs(n: int) -> list[io.Input]:
+    """What came later for each track."""
+    return [
+        io.Int.Input(
+            f"after_{n}", optional=True, default=-1, min=-1, max=MAX_TRACKS - 1,
+            tooltip=f"Number of the track after whose end the start of track {n} counts (negative overlaps); -1: from "
+            "the start of the mix.",
+        ),
+        io.Float.Input(
+            f"trim_start_{n}", optional=True, default=0.0, min=0.0, max=86_400.0, step=0.1,
+            tooltip=f"Seconds of track {n} to leave out at its beginning.",
+        ),
+        io.Float.Input(
+            f"trim_end_{n}", optional=True, default=0.0, min=0.0, max=86_400.0, step=0.1,
+            tooltip=f"Seconds of track {n} to leave out at its end.",
+        ),
+        io.Combo.Input(
+            f"fade_shape_{n}", optional=True, options=FADES, default=FADES[0],
+            tooltip=f"How track {n} fades. equal_power suits crossfades of different sounds, s_curve of the same.",
+        ),
+        io.Float.Input(
+            f"loop_{n}", optional=True, default=0.0, min=-1.0, max=86_400.0, step=0.1,
+            tooltip=f"Repeats track {n}, or cuts it, to this many seconds; 0 plays it once, -1 repeats it to the end "
+            "of the mix.",
+        ),
+        io.Boolean.Input(f"mute_{n}", optional=True, default=False,
+                         tooltip=f"Track {n} is not heard, and keeps its place."),
+        io.Boolean.Input(f"solo_{n}", optional=True, default=False,
+                         tooltip=f"Only track {n} is heard, and others with solo."),
+        io.Float.Input(
+            f"duck_{n}", optional=True, default=0.0, min=0.0, max=80.0, step=0.5,
+            tooltip=f"How far track {n} goes down, in dB, while another speaks; 0: not. Needs the extra 'asr'.",
+        ),
+    ]
+
+
+def track(clip, values: dict, n: int, numbers: list[int]):
+    """The Track of number n from the node's inputs; `numbers` are those of all connected tracks, in order."""
+    from .. import higgs_runtime as higgs
+
+    def setting(name: str, default=0.0):
+        return values.get(f"{name}_{n}", default)
+
+    after, loop, depth = setting("after", -1), setting("loop"), setting("duck")
+    if after != -1 and after not in numbers:
+        raise higgs.SettingError(f"Track {n} comes after a track that is not connected.",
+                                 expected=" or ".join(f"{one}" for one in numbers if one != n) or "-1", got=str(after),
+                                 remedy=f"Set after_{n} to one of these, or to -1.")
+    if values.get("trim_silence"):
+        clip = higgs.trim_silence(clip, values["trim_silence"])
+    return higgs.Track(
+        clip, start_s=setting("start"), gain_db=setting("gain"), pan=setting("pan"), fade_in_s=setting("fade_in"),
+        fade_out_s=setting("fade_out"), fade_shape=setting("fade_shape", FADES[0]), trim_start_s=setting("trim_start"),
+        trim_end_s=setting("trim_end"), loop_s=math.inf if loop < 0 else loop or None,
+        after=None if after == -1 else numbers.index(after), mute=setting("mute", False), solo=setting("solo", False),
+        duck=ducking(depth, values, "duck_") if depth else None,
     )

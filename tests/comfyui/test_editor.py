@@ -20,6 +20,7 @@ const make = (type) => { const node = LiteGraph.createNode(type); app.graph.add(
 const slot = (node, name) => node.inputs.findIndex((input) => input.name === name);
 const sockets = (node) => node.inputs.filter((input) => !input.widget).map((input) => input.name);
 const shown = (node) => node.widgets.filter((widget) => !widget.hidden).map((widget) => widget.name);
+const named = (node, name) => node.widgets.find((widget) => widget.name === name);
 const found = (type) => app.graph.nodes.find((node) => node.type === type);
 """
 
@@ -75,19 +76,28 @@ def test_voices_grow_and_shrink_with_the_connections(browser):
 
 
 def test_settings_of_a_track_show_once_it_is_connected(browser):
-    before, after, restored, sizes = in_editor(browser, """
+    before, after, all_of_it, restored, sizes = in_editor(browser, """
         const mix = make("HiggsMixAudio"), clip = make("HiggsLoadAudio"), before = shown(mix);
         clip.connect(0, mix, slot(mix, "track_0"));
         await wait();
-        const after = shown(mix), height = mix.size[1];
+        const after = shown(mix), height = mix.size[1], more = named(mix, "more_settings");
+        const all = [];
+        for (const value of [true, false]) {
+            more.value = value;
+            more.callback?.(value);
+            await wait();
+            all.push(shown(mix));
+        }
         mix.widgets.find((widget) => widget.name === "gain_0").value = -3;
         await app.loadGraphData(app.graph.serialize());
         await wait();
         const again = found("HiggsMixAudio"), gain = again.widgets.find((widget) => widget.name === "gain_0").value;
-        return [before, after, [shown(again), gain], [height, again.size[1]]];
+        return [before, after, all, [shown(again), gain], [height, again.size[1]]];
     """)
-    assert before == ["allow_clipping", "sample_rate"]
-    assert after == [*before, "start_0", "gain_0", "pan_0", "fade_in_0", "fade_out_0"]
+    assert before == ["allow_clipping", "sample_rate", "more_settings"]
+    assert after == [*before[:2], "start_0", "gain_0", "pan_0", "fade_in_0", "fade_out_0", before[2]]
+    assert {"loop_0", "duck_0", "duck_attack"} <= set(all_of_it[0]) and "loop_1" not in all_of_it[0]
+    assert all_of_it[1] == after
     assert restored == [after, -3]
     assert sizes[0] == sizes[1] < 400
 

@@ -4,8 +4,10 @@ const HOLLOW_CIRCLE = 7; // litegraph's shape of an optional input
 
 /**
  * @param {object} node a node with the inputs prefix0, prefix1, …
- * @param {{prefix: string, type: string, count: number, settings?: string[]}} list
+ * @param {{prefix: string, type: string, count: number, settings?: string[],
+ *   more?: {toggle: string, settings: string[], shared: string[]}}} list
  *   settings: prefixes of widgets that belong to an item; they show once the item is connected.
+ *   more: settings that show only while the widget `toggle` is on: `settings` as above, `shared` by their whole names.
  */
 export function growList(node, list) {
   let waiting = false;
@@ -23,6 +25,8 @@ export function growList(node, list) {
     restored = true;
     later();
   });
+  const toggle = node.widgets?.find((widget) => widget.name === list.more?.toggle);
+  if (toggle) chain(toggle, "callback", later);
   arrange(node, list);
 }
 
@@ -37,11 +41,17 @@ function arrange(node, list, keepSize = false) {
     const name = list.prefix + item;
     if (node.inputs.every((input) => input.name !== name)) node.addInput(name, list.type, { shape: HOLLOW_CIRCLE });
   }
-  for (const setting of list.settings ?? []) {
-    for (const widget of node.widgets ?? []) {
+  const folded = !node.widgets?.find((widget) => widget.name === list.more?.toggle)?.value;
+  for (const widget of node.widgets ?? []) {
+    for (const setting of list.settings ?? []) {
       const item = itemNumber(widget.name, setting);
       if (item >= 0) hide(widget, item > connected);
     }
+    for (const setting of list.more?.settings ?? []) {
+      const item = itemNumber(widget.name, setting);
+      if (item >= 0) hide(widget, folded || item > connected);
+    }
+    if (list.more?.shared.includes(widget.name)) hide(widget, folded);
   }
   const height = node.computeSize()[1];
   node.setSize([node.size[0], Math.max(height, node.size[1] + (keepSize ? 0 : height - heightBefore))]);

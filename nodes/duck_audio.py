@@ -1,0 +1,37 @@
+"""Duck Audio: a bed that goes down while somebody speaks."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from . import sockets
+from .batches import each
+from .ducking import ducking, ducking_inputs
+
+
+class HiggsDuckAudio(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="HiggsDuckAudio",
+            display_name="Duck Audio (Higgs)",
+            category=f"{sockets.CATEGORY}/audio",
+            description="Turns a bed down while somebody speaks in another clip. A speech detector decides, not the "
+            "level (needs the extra 'asr').",
+            inputs=[
+                io.Audio.Input("bed", tooltip="What goes down: music or atmosphere."),
+                io.Audio.Input("speech", tooltip="The clip that is listened to; both begin together."),
+                io.Float.Input(
+                    "depth", default=12.0, min=0.0, max=80.0, step=0.5, tooltip="How far the bed goes down, in dB.",
+                ),
+                *ducking_inputs(),
+            ],
+            outputs=[io.Audio.Output(display_name="audio", tooltip="The bed alone, ducked; as long as it was.")],
+        )
+
+    @classmethod
+    def execute(cls, bed, speech, depth, **values) -> io.NodeOutput:
+        from ..higgs_runtime import duck
+
+        how = ducking(depth, values)
+        return io.NodeOutput(each(lambda bed, speech: duck(bed, speech, how), bed=bed, speech=speech))

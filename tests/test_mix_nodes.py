@@ -1,0 +1,126 @@
+"""The nodes that work on sound: batches, rates, channels, and graphs from before their later inputs."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+import torch
+from helpers_audio import sine, synthetic_speech
+from helpers_workflow import PACK, ROOT, load_pack, node_classes, node_inputs, widget_names
+
+FIRST_WIDGETS = ["allow_clipping", "sample_rate", *(f"{name}_{number}" for number in range(8) for name in (
+    "start", "gain", "pan", "fade_in", "fade_out"))]
+
+
+@pytest.fixture
+def runtime():
+    load_pack()
+    return __import__(f"{PACK}.higgs_runtime", fromlist=["AudioClip"])
+
+
+def audio(*waves: torch.Tensor, rate=16_000) -> dict:
+    return {"waveform": torch.stack(waves), "sample_rate": rate}
+
+
+def run(node_id: str, **inputs) -> dict:
+    """What a node gives, its other widgets as they are at first."""
+    values = {name: options["default"] for name, (_, options) in node_inputs(node_id).items() if "default" in options}
+    [out] = node_classes()[node_id].execute(**{**values, **inputs}).args
+    return out
+
+
+NOISE = torch.rand(3, 2, 8000, generator=torch.Generator().manual_seed(0)) * 0.4 - 0.2
+
+
+def test_graphs_from_before_the_later_inputs(runtime):
+    assert widget_names("HiggsMixAudio")[: len(FIRST_WIDGETS)] == FIRST_WIDGETS, "saved graphs know them by place"
+    values = {"start_0": 0.5, "gain_0": -3.0, "pan_0": 0.0, "fade_in_0": 0.1, "fade_out_0": 0.0}
+    [out] = node_classes()["HiggsMixAudio"].execute(False, 0, track_0=audio(NOISE[0]), **values).args
+    track = runtime.Track(runtime.AudioClip(NOISE[0], 16_000), 0.5, -3.0, fade_in_s=0.1)
+    assert torch.equal(out["waveform"][0], runtime.mix([track]).samples)
+    assert torch.equal(out["waveform"], run("HiggsMixAudio", track_0=audio(NOISE[0]), **values)["waveform"])
+
+
+def test_a_track_at_its_defaults_comes_through_unchanged():
+    for node_id, name in (("HiggsMixAudio", "track_0"), ("HiggsJoinAudio", "audio_0"), ("HiggsTempoPitch", "audio")):
+        out = run(node_id, **{name: audio(*NOISE)})
+        assert torch.equal(out["waveform"], NOISE) and out["sample_rate"] == 16_000
+    assert torch.equal(run("HiggsVoiceChain", audio=audio(*NOISE), high_pass=0.0)["waveform"], NOISE)
+
+
+def test_later_settings_of_a_track(runtime):
+    out = run("HiggsMixAudio", track_1=audio(NOISE[0]), track_4=audio(NOISE[1]), after_4=1, start_4=-0.25,
+              trim_start_4=0.25, fade_shape_1="s_curve", mute_1=True)
+    assert out["waveform"].shape == (1, 2, 8000)
+    assert torch.equal(out["waveform"][0, :, 4000:], NOISE[1, :, 4000:]) and not out["waveform"][0, :, :4000].any()
+    out = run("HiggsMixAudio", track_0=audio(NOISE[0]), track_1=audio(NOISE[1]), loop_1=-1.0, loop_0=0.75, solo_1=True)
+    assert torch.equal(out["waveform"][0], NOISE[1].repeat(1, 2)[:, :12_000])
+    assert run("HiggsMixAudio", track_0=audio(NOISE[0]), channels=6)["waveform"].shape == (1, 6, 8000)
+    silence = torch.zeros(2, 3000)
+    padded = torch.cat([silence, NOISE[0], silence], 1)
+    assert 8000 <= run("HiggsMixAudio", track_0=audio(padded), trim_silence=40.0)["waveform"].shape[2] < 9500
+    with pytest.raises(runtime.SettingError, match="Track 4 .* Expected 1, got 3"):
+        run("HiggsMixAudio", track_1=audio(NOISE[0]), track_4=audio(NOISE[1]), after_4=3)
+
+
+def test_ducking_nodes_agree():
+    speech, bed = synthetic_speech(4, [(1, 3)]).samples, sine(3000, 4, -20, rate=16_000).samples
+    ducked = run("HiggsDuckAudio", bed=audio(bed), speech=audio(speech), depth=18.0)["waveform"][0]
+    assert ducked[0, 28_000:40_000].abs().max() == pytest.approx(0.1 * 10 ** (-18 / 20), rel=0.01)
+    mixed = run("HiggsMixAudio", track_0=audio(speech), track_1=audio(bed), duck_1=18.0)["waveform"][0]
+    assert torch.allclose(mixed - speech, ducked, atol=1e-6)
+
+
+def test_batches_go_through_clip_by_clip(runtime):
+    out = run("HiggsMixAudio", track_0=audio(*NOISE), track_1=audio(NOISE[0, :1]))["waveform"]
+    for number in range(3):
+        clips = [runtime.AudioClip(one, 16_000) for one in (NOISE[number], NOISE[0, :1])]
+        assert torch.equal(out[number], runtime.mix([runtime.Track(clip) for clip in clips]).samples)
+    for node_id, inputs in (("HiggsVoiceChain", {"room": 0.2, "eq": "air"}), ("HiggsTempoPitch", {"tempo": 2.0})):
+        many = run(node_id, audio=audio(*NOISE), **inputs)["waveform"]
+        assert torch.equal(many[1], run(node_id, audio=audio(NOISE[1]), **inputs)["waveform"][0])
+    assert run("HiggsJoinAudio", audio_0=audio(*NOISE), audio_1=audio(*NOISE))["waveform"].shape == (3, 2, 15_680)
+
+
+def test_batches_that_do_not_fit(runtime):
+    with pytest.raises(runtime.AudioError, match="1 or 3 clips in track_1, got 2"):
+        run("HiggsMixAudio", track_0=audio(*NOISE), track_1=audio(*NOISE[:2]))
+    batches = sys.modules[f"{PACK}.nodes.batches"]
+    clips = [runtime.AudioClip(NOISE[0], 16_000), runtime.AudioClip(NOISE[1, :, :10], 16_000)]
+    with pytest.raises(runtime.AudioError, match="Clip 1 .*8000 samples at 16000 Hz.*10 samples at 16000 Hz"):
+        batches.audio_from_clips(clips)
+    with pytest.raises(runtime.AudioError, match="at 16000 Hz, got .* at 8000 Hz"):
+        batches.audio_from_clips([clips[0], runtime.AudioClip(NOISE[1], 8000)])
+    for wave in (torch.zeros(2, 10), torch.zeros(0, 1, 10)):
+        with pytest.raises(runtime.AudioError, match="not a batch"):
+            batches.clips_from_audio({"waveform": wave, "sample_rate": 8000})
+
+
+def test_every_part_of_the_voice_chain_acts(runtime):
+    speech = synthetic_speech(1, [(0, 1)]).samples
+    plain = run("HiggsVoiceChain", audio=audio(speech))["waveform"]
+    for setting in ({"gate": -10.0}, {"de_ess": -80.0}, {"compress": -30.0}, {"eq": "presence"}, {"room": 0.3},
+                    {"character": "radio"}, {"high_pass": 500.0}, {"room": 0.3, "impulse": audio(NOISE[0])}):
+        out = run("HiggsVoiceChain", audio=audio(speech), **setting)["waveform"]
+        assert out[..., :16_000].shape[-1] == 16_000 and not torch.equal(out[0, :1, :16_000], plain[0]), setting
+    louder = run("HiggsVoiceChain", audio=audio(speech), compress=-1.0, makeup=6.0)["waveform"]
+    assert torch.allclose(louder, plain * 10 ** (6 / 20), atol=1e-4)
+    stereo = run("HiggsVoiceChain", audio=audio(speech.repeat(6, 1)), room=0.3, impulse=audio(NOISE[0]))["waveform"]
+    assert stereo.shape[1] == 6, "a stereo impulse is mixed down for it"
+
+
+def test_nothing_connected(runtime):
+    for node_id in ("HiggsMixAudio", "HiggsJoinAudio"):
+        with pytest.raises(runtime.SettingError, match="nothing to"):
+            run(node_id)
+    with pytest.raises(runtime.SettingError, match="gap"):
+        run("HiggsJoinAudio", audio_1=audio(NOISE[0]))
+
+
+def test_help_page_says_what_the_presets_do(runtime):
+    text = (ROOT / "web" / "docs" / "HiggsVoiceChain.md").read_text(encoding="utf-8")
+    for name, bands in runtime.EQ_PRESETS.items():
+        assert f"| {name} | {', '.join(str(band) for band in bands)} |" in text
+    for name, device in runtime.CHARACTERS.items():
+        assert f"| {name} | {device.low_hz:g} to {device.high_hz:g} Hz" in text
