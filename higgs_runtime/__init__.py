@@ -39,6 +39,7 @@ _HOMES = {
         "Loudness", "LoudnessCurve", "Normalized", "level_loudness", "loudness_over_time", "measure_loudness",
         "normalize_loudness",
     ),
+    "pictures": ("loudness_picture", "spectrogram_picture", "timeline_picture", "waveform_picture"),
     "norms": ("Norm", "NormResult", "check_norms", "normalize_to"),
     "weights": ("load_model",),
     "memory": ("weights_bytes", "working_bytes"),

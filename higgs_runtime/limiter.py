@@ -5,6 +5,7 @@ Letters in shapes: C channels, T samples.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -13,7 +14,8 @@ from .audio import AudioClip
 from .errors import check_range
 from .levels import amplitude, decibels, peak
 
-_BLOCK, _MARGIN = 2**20, 32  # samples; the margin exceeds the interpolator's reach
+_BLOCK, _REACH = 2**14, 10  # samples; how far the interpolator looks to each side
+_OVERSHOOT = 2.25  # a true peak exceeds the samples around it by less than this factor: the interpolator's L1 norm
 _ATTACK_S = 0.005  # how long before a peak the gain begins to fall
 _RELEASE_DB_PER_S = 60.0
 _PASSES = 10
@@ -39,8 +41,8 @@ def true_peak(clip: AudioClip) -> float:
     """
     highest, times = peak(clip), _times(clip.sample_rate)
     for start in range(0, clip.length if times > 1 else 0, _BLOCK):
-        dense = _dense(clip.samples, times, start, min(clip.length, start + _BLOCK))
-        highest = max(highest, float(dense.max()))
+        dense = _dense(clip.samples, times, start, min(clip.length, start + _BLOCK), highest)
+        highest = highest if dense is None else max(highest, float(dense.max()))
     return highest
 
 
@@ -58,21 +60,15 @@ def limit(clip: AudioClip, ceiling_dbtp: float = -1.0) -> Limited:
     """
     check_range("ceiling_dbtp", ceiling_dbtp, -60.0, 0.0, "-1 dBTP leaves room for lossy formats.")
     ceiling = amplitude(ceiling_dbtp)
-    samples = clip.samples.detach().cpu()
-    if true_peak(clip) <= ceiling:
-        return Limited(clip, 0.0)
     total_db = 0.0
-    for number in range(_PASSES):
-        samples, most_db = _pass(samples, clip.sample_rate, ceiling, ceiling * amplitude(-_STEP_DB * (number + 1)))
-        total_db += most_db
+    for number in range(1, _PASSES + 1):
+        samples, most_db = _pass(clip.samples.detach().cpu(), clip.sample_rate, ceiling,
+                                 ceiling * amplitude(-_STEP_DB * number))
         if most_db == 0:
-            break
-    out = AudioClip(samples, clip.sample_rate)
-    over = true_peak(out) / ceiling
-    if over > 1:  # signals that are nothing but peaks between the samples
-        out = AudioClip(samples / over * amplitude(-1e-4), clip.sample_rate)
-        total_db += decibels(over)
-    return Limited(out, total_db)
+            return Limited(clip, total_db)
+        clip, total_db = AudioClip(samples, clip.sample_rate), total_db + most_db
+    over = true_peak(clip) / ceiling * amplitude(1e-4)  # signals that are nothing but peaks between the samples
+    return Limited(AudioClip(clip.samples / max(1.0, over), clip.sample_rate), total_db + max(0.0, decibels(over)))
 
 
 def _pass(samples: torch.Tensor, rate: int, ceiling: float, aim: float) -> tuple[torch.Tensor, float]:
@@ -81,7 +77,7 @@ def _pass(samples: torch.Tensor, rate: int, ceiling: float, aim: float) -> tuple
 
     half = max(1, round(_ATTACK_S * rate / 2))
     reach, slope = 2 * half, _RELEASE_DB_PER_S / rate
-    length, out, most, carry = samples.shape[1], samples.clone(), 0.0, 0.0
+    length, out, most, carry = samples.shape[1], samples, 0.0, 0.0
     for start in range(0, length, _BLOCK):
         stop = min(length, start + _BLOCK)
         first, last = max(0, start - reach), min(length, stop + reach)
@@ -93,6 +89,7 @@ def _pass(samples: torch.Tensor, rate: int, ceiling: float, aim: float) -> tuple
         carry = float(need[stop - reach - first - 1]) if stop - reach > first else carry
         need = np.pad(need, (first - (start - reach), stop + reach - last))
         fall = _smooth(need, half)[reach : reach + stop - start]
+        out = samples.clone() if out is samples else out
         out[:, start:stop] *= torch.from_numpy((10 ** (-fall / 20)).astype(np.float32))
         most = max(most, float(fall.max()))
     return out, most
@@ -104,7 +101,9 @@ def _need(samples: torch.Tensor, rate: int, first: int, last: int, ceiling: floa
     from scipy.ndimage import maximum_filter1d
 
     times = _times(rate)
-    dense = _dense(samples, times, first, last)
+    dense = _dense(samples, times, first, last, ceiling)
+    if dense is None:
+        return np.zeros(last - first)
     around = maximum_filter1d(dense, 2 * times - 1, mode="nearest")[::times].astype(np.float64)
     return 20 * np.log10(np.where(around > ceiling, around / aim, 1.0))
 
@@ -123,15 +122,25 @@ def _times(rate: int) -> int:
     return 4 if rate < 96_000 else 2 if rate < 192_000 else 1
 
 
-def _dense(samples: torch.Tensor, times: int, first: int, last: int):
-    """The loudest channel's absolute value at `times` the rate, from sample `first` to before `last`."""
+@cache
+def _interpolator(times: int):
+    from scipy.signal import firwin
+
+    return firwin(2 * _REACH * times + 1, 1 / times, window=("kaiser", 5.0)).astype("float32")
+
+
+def _dense(samples: torch.Tensor, times: int, first: int, last: int, threshold: float):
+    """The loudest channel's absolute value at `times` the rate, from sample `first` to before `last`.
+
+    None where it is surely not above the threshold.
+    """
     import numpy as np
     from scipy.signal import resample_poly
 
-    left, right = max(0, first - _MARGIN), min(samples.shape[1], last + _MARGIN)
+    left, right = max(0, first - _REACH), min(samples.shape[1], last + _REACH)
     wave = samples[:, left:right].detach().cpu().numpy()
+    if _OVERSHOOT * np.abs(wave).max() <= threshold:
+        return None
     if times > 1:
-        wave = resample_poly(wave, times, 1, axis=1)[:, (first - left) * times : (last - left) * times]
-    else:
-        wave = wave[:, first - left : last - left]
-    return np.abs(wave).max(axis=0)
+        wave = resample_poly(wave, times, 1, axis=1, window=_interpolator(times))
+    return np.abs(wave[:, (first - left) * times : (last - left) * times]).max(axis=0)

@@ -58,11 +58,13 @@ class LoudnessCurve(NamedTuple):
         times_s: float64 [N], the end of each window, from 0.4 s on.
         momentary_lufs: float64 [N], of the 0.4 s before; -inf in silence.
         short_term_lufs: float64 [N], of the 3 s before; -inf in silence and where 3 s have not passed yet.
+        integrated_lufs: as in `Loudness`.
     """
 
     times_s: torch.Tensor
     momentary_lufs: torch.Tensor
     short_term_lufs: torch.Tensor
+    integrated_lufs: float
 
 
 class Normalized(NamedTuple):
@@ -108,8 +110,8 @@ def loudness_over_time(clip: AudioClip) -> LoudnessCurve:
     momentary, short = _loudness(power, _MOMENTARY)[::_EVERY], _loudness(power, _SHORT_TERM)[::_EVERY]
     early = len(momentary) - len(short)
     times = (np.arange(len(momentary)) * _EVERY + _MOMENTARY) / _STEPS_PER_S
-    return LoudnessCurve(*(torch.from_numpy(curve) for curve in (
-        times, momentary.copy(), np.concatenate([np.full(early, -math.inf), short]))))
+    curves = times, momentary.copy(), np.concatenate([np.full(early, -math.inf), short])
+    return LoudnessCurve(*map(torch.from_numpy, curves), _integrated(momentary))
 
 
 def level_loudness(clip: AudioClip, target_lufs: float) -> AudioClip:

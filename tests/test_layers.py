@@ -25,7 +25,7 @@ LAYERS = (
     comfy_client releases hub
     """,
     """
-    codec mix effects loudness norms
+    codec mix effects loudness norms pictures
     prompt_layout prompt_v3 prompt
     model decode_state catalog download
     listening
