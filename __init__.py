@@ -4,9 +4,10 @@ WEB_DIRECTORY = "./web"
 
 
 async def comfy_entrypoint():
-    from .nodes import HiggsExtension, bridge
+    from .nodes import HiggsExtension, bridge, load_voice
 
-    bridge.serve_clips()
+    bridge.serve_sounds("clips", bridge.pack_clip)
+    bridge.serve_sounds("voices", load_voice.preview)
     return HiggsExtension()
 
 

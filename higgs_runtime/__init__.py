@@ -54,7 +54,7 @@ _HOMES = {
     "catalog": (
         "Checkpoint", "default_pair", "embedded_voices", "find_adapters", "find_checkpoints", "model_roots",
     ),
-    "voices": ("VoiceCard", "find_voices", "load_voice", "save_voice", "voice_path"),
+    "voices": ("VoiceCard", "describe_voice", "find_voices", "load_voice", "save_voice", "voice_path"),
     "reference": ("PreparedReference", "ReferenceReport", "prepare_reference"),
     "releases": ("RELEASES", "Release", "release_named"),
     "download": ("download", "plan_download"),

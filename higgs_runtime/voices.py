@@ -69,21 +69,23 @@ def save_voice(
 ) -> None:
     """Write a voice into a file; see `voice_path` for where the library looks.
 
-    The file is there whole or not at all. A missing folder is made.
+    The file is there whole or not at all. A missing folder is made. What a file holds already is not written again.
 
     Raises:
-        VoiceError: a file is there already (unless `overwrite`), the path does not end in .safetensors or cannot be
-            written, or a codebook is larger than 32768 entries.
+        VoiceError: another voice is there already (unless `overwrite`), the path does not end in .safetensors or
+            cannot be written, or a codebook is larger than 32768 entries.
     """
     from safetensors.torch import save
 
-    target, card = Path(path), card or VoiceCard()
+    target = Path(path)
     if target.suffix != SUFFIX:
         raise VoiceError("This is no name of a voice file.", expected=f"a name ending in {SUFFIX}", got=target.name,
                          remedy="Change the suffix.")
+    tensors, record = _packed(voice, card or VoiceCard())
     if not overwrite and target.exists():
+        if _holds(target, tensors, record):
+            return
         raise _exists(target)
-    tensors, record = _packed(voice, card)
     data = save(tensors, {"format": FORMAT, "voice": json.dumps(record, ensure_ascii=False)})
     part = target.with_name(f".higgs-{secrets.token_hex(8)}.part")
     try:
@@ -130,6 +132,16 @@ def load_voice(path: str | os.PathLike) -> tuple[Voice, VoiceCard]:
         ) from error
 
 
+def describe_voice(voice: Voice, card: VoiceCard) -> str:
+    """What a person wants to know of a voice, in lines."""
+    source = f"a clip at {card.sample_rate} Hz, SHA-256 {card.source_sha256[:16]}…" if card.source_sha256 else ""
+    codec = voice.codes.codec if voice.codes is not None else ""
+    lines = [("description", voice.description), ("note", card.note), ("source", source), ("codec", codec),
+             ("created", card.created)]
+    said = [f"reference, {codes.seconds:.1f} s: {transcript}" for codes, transcript in voice.references]
+    return "\n".join([*said, *(f"{name}: {value}" for name, value in lines if value)])
+
+
 def find_voices(roots: Iterable[str | os.PathLike]) -> dict[str, Path]:
     """The voices in these models folders: name -> file, by name; of two with one name the first folder's counts."""
     found: dict[str, Path] = {}
@@ -168,6 +180,16 @@ def _replace(part: Path, target: Path, taken: bool) -> None:
         if taken:
             target.unlink()
         raise
+
+
+def _holds(path: Path, tensors: dict[str, torch.Tensor], record: dict) -> bool:
+    """Whether the file holds this, but for the time when it was made."""
+    try:
+        there, said = _packed(*load_voice(path))
+    except VoiceError:
+        return False
+    same = there.keys() == tensors.keys() and all(torch.equal(there[name], tensors[name]) for name in there)
+    return same and {**said, "created": ""} == {**record, "created": ""}
 
 
 def _packed(voice: Voice, card: VoiceCard) -> tuple[dict[str, torch.Tensor], dict]:

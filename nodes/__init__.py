@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from .chatml_prompt import HiggsChatMLPrompt
+from .combine_voices import HiggsCombineVoices
 from .convert_model import HiggsConvertModel
 from .decode_codes import HiggsDecodeCodes
 from .duck_audio import HiggsDuckAudio
@@ -15,7 +16,10 @@ from .load_audio import HiggsLoadAudio
 from .load_codec import HiggsLoadCodec
 from .load_lora import HiggsLoadLoRA
 from .load_model import HiggsLoadModel
+from .load_voice import HiggsLoadVoice
 from .mix_audio import HiggsMixAudio
+from .prepare_reference import HiggsPrepareReference
+from .save_voice import HiggsSaveVoice
 from .tempo_pitch import HiggsTempoPitch
 from .voice import HiggsVoice
 from .voice_chain import HiggsVoiceChain
@@ -36,6 +40,10 @@ NODES: list[type[io.ComfyNode]] = [
     HiggsTempoPitch,
     HiggsConvertModel,
     HiggsLoadLoRA,
+    HiggsPrepareReference,
+    HiggsCombineVoices,
+    HiggsSaveVoice,
+    HiggsLoadVoice,
 ]
 
 

@@ -22,7 +22,7 @@ import torch
 from comfy_execution.utils import get_executing_context
 
 from ..higgs_runtime.catalog import embedded_clips
-from ..higgs_runtime.errors import AudioError, SettingError
+from ..higgs_runtime.errors import AudioError, HiggsError, SettingError
 from ..higgs_runtime.model_cache import ModelKey, file_stats, model_bytes, shared_cache
 
 FROM_PACK = " (from the pack)"  # after the name of a clip
@@ -69,17 +69,22 @@ def pack_clip(name: str) -> Path | None:
     return embedded_clips().get(name.removesuffix(FROM_PACK)) if name.endswith(FROM_PACK) else None
 
 
-def serve_clips() -> None:
-    """Lets the editor play the clips of the pack: GET /higgs/clips/<choice>."""
+def serve_sounds(route: str, find: Callable[[str], Path | bytes | None]) -> None:
+    """Lets the editor play what `find` gives for a name, a file or FLAC: GET /higgs/<route>/<name>."""
     if "server" not in sys.modules:  # the nodes alone, without a server
         return
     from aiohttp import web
     from server import PromptServer
 
-    @PromptServer.instance.routes.get("/higgs/clips/{name}")
-    async def clip(request: web.Request) -> web.StreamResponse:
-        file = pack_clip(request.match_info["name"])
-        return web.FileResponse(file) if file else web.json_response({"error": "no such clip"}, status=404)
+    @PromptServer.instance.routes.get(f"/higgs/{route}/{{name}}")
+    async def sound(request: web.Request) -> web.StreamResponse:
+        try:
+            found = find(request.match_info["name"])
+        except HiggsError as error:
+            return web.json_response({"error": str(error)}, status=404)
+        if isinstance(found, bytes) and found:
+            return web.Response(body=found, content_type="audio/flac")
+        return web.FileResponse(found) if found else web.json_response({"error": "no such sound"}, status=404)
 
 
 def explain_input(name: str) -> bool | str:

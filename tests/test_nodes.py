@@ -15,7 +15,8 @@ from helpers_workflow import PACK, ROOT, comfyui_tree, load_pack, node_classes, 
 NODE_IDS = ["HiggsLoadModel", "HiggsLoadCodec", "HiggsLoadAudio", "HiggsEncodeAudio", "HiggsVoice",
             "HiggsChatMLPrompt", "HiggsGenerate", "HiggsDecodeCodes", "HiggsMixAudio",
             "HiggsJoinAudio", "HiggsDuckAudio", "HiggsVoiceChain", "HiggsTempoPitch",
-            "HiggsConvertModel", "HiggsLoadLoRA"]
+            "HiggsConvertModel", "HiggsLoadLoRA", "HiggsPrepareReference", "HiggsCombineVoices",
+            "HiggsSaveVoice", "HiggsLoadVoice"]
 
 
 @pytest.fixture

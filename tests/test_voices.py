@@ -118,7 +118,10 @@ def test_nothing_is_overwritten_unless_asked(saved):
     before = saved.read_bytes()
     with pytest.raises(VoiceError, match="a voice 'keeper' already"):
         save_voice(saved, Voice(description="another"))
+    save_voice(saved, KEEPER, VoiceCard.of(sine(440, 1.0), NOTE))  # is there
     assert saved.read_bytes() == before
+    with pytest.raises(VoiceError, match="already"):
+        save_voice(saved, KEEPER, VoiceCard.of(sine(440, 1.0), "Another note."))
     save_voice(saved, Voice(description="another"), overwrite=True)
     assert load_voice(saved)[0].description == "another"
     assert [file.name for file in saved.parent.iterdir()] == ["keeper.safetensors"]

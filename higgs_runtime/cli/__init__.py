@@ -7,7 +7,7 @@ import sys
 
 from ..comfy_client import EXAMPLE
 from ..errors import HiggsError
-from . import download, models, render, say
+from . import download, models, render, say, voices
 from .common import plain_warnings
 
 EPILOG = f"""examples:
@@ -15,6 +15,7 @@ EPILOG = f"""examples:
   higgs models nano --words
   higgs say "Good morning." -o morning.flac
   higgs say "Good morning." --voice clip.wav --transcript "What the clip says." -o morning.flac
+  higgs voices add keeper clip.wav --listen --note "Read by me, CC0."
   higgs render workflows/api/clone_voice.json {EXAMPLE} -o renders
 """
 
@@ -40,6 +41,6 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (say, models, download, render):
+    for group in (say, voices, models, download, render):
         group.add(commands)
     return parser

@@ -24,7 +24,9 @@ def add(commands) -> None:
         "-o", "--output", type=Path, default=Path("higgs.wav"), help="wav, flac, mp3, ogg (default: %(default)s)"
     )
     say.add_argument(
-        "--voice", type=Path, help="audio file of 3 to 15 seconds to sound like, or the name of a voice of the pack"
+        "--voice", type=Path,
+        help="audio file of 3 to 15 seconds to sound like, or the name of a voice of the library (higgs voices ls) "
+        "or of the pack",
     )
     say.add_argument("--transcript", help="what is said in the voice file (default: what a .txt beside it says)")
     say.add_argument("--scene", default="", help='where it happens, for example "A quiet room."')
@@ -115,18 +117,21 @@ def _chosen(args: argparse.Namespace) -> tuple:
     return default_pair(found, *(named(found, kind, name) if name else None for kind, name in asked.items()))
 
 
-def _reference(args: argparse.Namespace) -> tuple[Path | None, str]:
-    """The audio file to sound like, if one is asked for, and what is said in it."""
-    from ..catalog import embedded_voices
+def _reference(args: argparse.Namespace) -> tuple:
+    """The voice of the library or the audio file to sound like, if one is asked for, and what is said in it."""
+    from ..catalog import embedded_voices, model_roots
+    from ..voices import find_voices, load_voice
 
     if args.voice is None:
         return None, args.transcript or ""
-    voices = embedded_voices()
+    voices, library = embedded_voices(), find_voices(model_roots(args.models_dir))
+    if str(args.voice) in library and not args.voice.is_file():
+        return load_voice(library[str(args.voice)])[0], ""
     voice = args.voice if args.voice.is_file() else voices.get(str(args.voice))
     if voice is None:
         raise SettingError(
             f"There is no voice '{args.voice}'.", got="no such file", remedy="Name an audio file that is there.",
-            expected=" or ".join(["an audio file", *([f"one of {', '.join(voices)}"] if voices else [])]),
+            expected=f"an audio file or one of {', '.join([*library, *voices])}",
         )
     words = voice.with_suffix(".txt")
     if args.transcript is not None or not words.is_file():

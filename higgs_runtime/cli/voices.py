@@ -1,0 +1,109 @@
+"""`higgs voices`: the library of voices."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from ..errors import PromptError, SettingError, VoiceError
+from .common import NAMING, add_models_dir, named, progress
+
+
+def add(commands) -> None:
+    voices = commands.add_parser("voices", help="list, add and remove voices of the library")
+    actions = voices.add_subparsers(required=True, metavar="ACTION")
+
+    listed = actions.add_parser("ls", help="list the voices that are there")
+    listed.set_defaults(run=_ls)
+
+    added = actions.add_parser("add", help="make a voice of an audio file")
+    added.add_argument("name", help="what it shall be called")
+    added.add_argument("clip", type=Path, help="recording of one speaker; of a long one the best 3 to 15 seconds")
+    words = added.add_mutually_exclusive_group(required=True)
+    words.add_argument("--transcript", help="what the clip says; it is taken whole")
+    words.add_argument("--listen", action="store_true", help="choose the best seconds and hear what they say")
+    added.add_argument("--language", help="of the clip, as en (default: heard)")
+    added.add_argument("--note", default="", help="licence, and who agreed")
+    added.add_argument("--codec", help=f"{NAMING} (default: the first one, else the pack's)")
+    added.add_argument("--overwrite", action="store_true", help="replace a voice of this name")
+    added.set_defaults(run=_add)
+
+    removed = actions.add_parser("rm", help="delete a voice")
+    removed.add_argument("name")
+    removed.set_defaults(run=_rm)
+    for parser in (listed, added, removed):
+        add_models_dir(parser)
+
+
+def _ls(args: argparse.Namespace) -> None:
+    from ..catalog import model_roots
+    from ..voices import find_voices, load_voice
+
+    roots = model_roots(args.models_dir)
+    found = find_voices(roots)
+    for name, path in found.items():
+        try:
+            voice, card = load_voice(path)
+        except VoiceError as error:
+            sys.stdout.write(f"{name}: {error}\n")
+            continue
+        seconds = sum(codes.seconds for codes, _ in voice.references)
+        about = " ".join(filter(None, (voice.description, card.note))).replace("\n", " ")
+        sys.stdout.write(f"{name}: {len(voice.references)} reference(s), {seconds:.1f} s. {about}".rstrip() + "\n")
+    if not found:
+        sys.stdout.write(f"No voices in {', '.join(str(root / 'voices') for root in roots[:-1])}\n")
+
+
+def _add(args: argparse.Namespace) -> None:
+    from ..audio import AudioClip
+    from ..catalog import default_pair, find_checkpoints, model_roots
+    from ..codec import load_codec
+    from ..types import Voice
+    from ..voices import VoiceCard, save_voice, voice_path
+
+    roots = model_roots(args.models_dir)
+    path = voice_path(roots[0], args.name)
+    if path.exists() and not args.overwrite:
+        raise VoiceError(f"There is a voice '{args.name}' already.", expected="a name that is free", got=str(path),
+                         remedy="Choose another name, or say --overwrite.")
+    found = find_checkpoints(roots)
+    codec = named(found, "codec", args.codec) if args.codec else default_pair(found)[1]
+    clip = AudioClip.load(args.clip)
+    card, text = VoiceCard.of(clip, args.note), args.transcript
+    if args.listen:
+        clip, text, warnings = _heard(args, clip)
+        card = replace(card, preview=VoiceCard.of(clip).preview)
+        sys.stderr.write("".join(f"higgs: {warning}\n" for warning in warnings))
+        sys.stdout.write(f"{clip.seconds:.2f} s: {text}\n")
+    if not text.strip():
+        raise PromptError("There is no transcript.", expected="the words of the clip", got="none",
+                          remedy="Give them with --transcript.")
+    save_voice(path, Voice(load_codec(codec.path).encode(clip), text), card, overwrite=args.overwrite)
+    sys.stdout.write(f"{path}\n")
+
+
+def _heard(args: argparse.Namespace, clip) -> tuple:
+    """The clip to take, what it says, and what is wrong with it."""
+    from ..listening import load_recognizer
+    from ..reference import prepare_reference
+
+    made = prepare_reference(
+        clip, recognizer=load_recognizer(folders=args.models_dir), language=args.language,
+        on_progress=lambda done, total: progress(f"listening: {done / total:.0%}"),
+    )
+    progress("")
+    return made.clip, made.transcript, made.report.warnings
+
+
+def _rm(args: argparse.Namespace) -> None:
+    from ..catalog import model_roots
+    from ..voices import find_voices
+
+    path = find_voices(model_roots(args.models_dir)).get(args.name)
+    if path is None:
+        raise SettingError(f"There is no voice '{args.name}' in the library.", expected="a name from: higgs voices ls",
+                           got="none", remedy="Voices of the pack cannot be removed.")
+    path.unlink()
+    sys.stdout.write(f"removed {path}\n")

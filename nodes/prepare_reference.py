@@ -1,0 +1,64 @@
+"""Prepare Reference: the best seconds of a recording, and what is said in them."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from . import bridge, sockets
+
+AUTO, NONE = "auto", "none"
+
+
+class HiggsPrepareReference(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        from ..higgs_runtime import find_recognizers
+
+        return io.Schema(
+            node_id="HiggsPrepareReference",
+            display_name="Prepare Reference (Higgs)",
+            category=f"{sockets.CATEGORY}/audio",
+            description="Finds the clearest seconds of a recording of one speaker, cuts them between words, brings "
+            "them to an even level, writes down what is said, and reports noise and clipping.",
+            inputs=[
+                io.Audio.Input("audio", tooltip="A recording of one speaker; may be hours long."),
+                io.Combo.Input(
+                    "recognizer", options=[AUTO, NONE, *find_recognizers(bridge.model_folders())], default=AUTO,
+                    tooltip="Hears the words and their times (extra 'asr'). auto: the first one that there is. none: "
+                    "cuts at pauses, and you type the transcript.",
+                ),
+                io.String.Input(
+                    "language", default="",
+                    tooltip="Of the recording, as a code such as en, de or zh. Empty: the recognizer finds out.",
+                ),
+                io.Float.Input(
+                    "min_seconds", default=3.0, min=0.5, max=40.0, step=0.5,
+                    tooltip="Shortest result in seconds; shorter only where the recording has no more.",
+                ),
+                io.Float.Input(
+                    "max_seconds", default=15.0, min=1.0, max=60.0, step=0.5,
+                    tooltip="Longest result in seconds, at least one and a half times the shortest.",
+                ),
+            ],
+            outputs=[
+                io.Audio.Output(display_name="audio", tooltip="The clip, mono. For Encode Audio."),
+                io.String.Output(display_name="transcript", tooltip="What is said in it. For Higgs Voice."),
+                io.String.Output(display_name="report", tooltip="What was taken, levels, noise, clipping, warnings."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, audio, recognizer, language, min_seconds, max_seconds) -> io.NodeOutput:
+        from ..higgs_runtime import find_recognizers, load_recognizer, prepare_reference
+
+        folders, progress = bridge.model_folders(), bridge.Progress(1)
+        if recognizer == AUTO:
+            recognizer = next(iter(find_recognizers(folders)), NONE)
+        ears = None if recognizer == NONE else load_recognizer(recognizer, folders=folders)
+        made = prepare_reference(
+            bridge.clip_from_audio(audio), recognizer=ears, language=language.strip() or None,
+            min_s=min_seconds, max_s=max_seconds, on_progress=progress.update,
+        )
+        progress.finish()
+        bridge.show_text(str(made.report))
+        return io.NodeOutput(bridge.audio_from_clip(made.clip), made.transcript, str(made.report))

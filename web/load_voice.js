@@ -1,0 +1,30 @@
+// Load Higgs Voice: a player for the clip that the voice file keeps.
+import { api } from "../../scripts/api.js";
+import { app } from "../../scripts/app.js";
+
+app.registerExtension({
+  name: "Higgs.LoadVoice",
+  beforeRegisterNodeDef(nodeType, nodeData) {
+    if (nodeData.name === "HiggsLoadVoice") nodeData.input.required.audioUI = ["AUDIO_UI", {}];
+  },
+  nodeCreated(node) {
+    if (node.comfyClass !== "HiggsLoadVoice") return;
+    const widget = (name) => node.widgets.find((one) => one.name === name);
+    const show = () => {
+      const voice = widget("voice").value;
+      widget("audioUI").element.src = voice ? api.apiURL(`/higgs/voices/${encodeURIComponent(voice)}`) : "";
+    };
+    after(widget("voice"), "callback", show);
+    after(node, "onConfigure", show); // a workflow was opened
+    show();
+  },
+});
+
+function after(owner, event, then) {
+  const before = owner[event];
+  owner[event] = function (...args) {
+    const result = before?.apply(this, args);
+    then();
+    return result;
+  };
+}
