@@ -6,9 +6,12 @@ import json
 
 import pytest
 import requests
+import torch
 from helpers_browser import Browser
 from helpers_server import PACK_FOLDER
 from helpers_workflow import read_workflow
+
+from higgs_runtime import AudioClip, Voice, VoiceCard, save_voice, voice_path
 
 pytestmark = pytest.mark.web
 
@@ -117,6 +120,26 @@ def test_load_audio_plays_the_packs_clips(browser, server):
         return player.duration;
     """.replace("PACK", PACK_FOLDER))
     assert 3 <= seconds <= 15
+
+
+def test_load_voice_plays_what_was_saved_since_the_page_was_opened(browser, server):
+    for name, seconds in (("Ada", 1.0), ("Bea & co", 2.0)):
+        clip = AudioClip(torch.rand(1, int(24_000 * seconds)) - 0.5, 24_000)
+        save_voice(voice_path(server.base / "models" / "higgs_audio", name), Voice(description="x"), VoiceCard.of(clip))
+    before, after, durations = in_editor(browser, """
+        const node = make("HiggsLoadVoice"), voice = node.widgets.find((one) => one.name === "voice");
+        const player = node.widgets.find((one) => one.name === "audioUI").element, durations = [];
+        const before = [...voice.options.values];
+        await app.refreshComboInNodes();
+        for (const name of ["Ada", "Bea & co"]) {
+            voice.value = name;
+            voice.callback(name);
+            for (let i = 0; i < 40 && !(player.readyState > 0); i++) await wait();
+            durations.push(player.duration);
+        }
+        return [before, voice.options.values, durations];
+    """)
+    assert "Ada" not in before and {"Ada", "Bea & co"} <= set(after) and durations == [1, 2]
 
 
 def test_scripts_throw_nothing(browser):
