@@ -234,7 +234,7 @@ class TakeStore:
         """
         check_range("max_bytes", max_bytes, 0, 2**63)
         now, broken = time.time(), self.folder / BROKEN
-        self._sweep(now - grace_s)
+        self._sweep(now - max(grace_s, GRACE_S))  # nobody writes one file for so long
         files = [(one.used, one.bytes, self._path(one.key), one.locked) for one in self.list()]
         for name in _names(broken):
             with suppress(FileNotFoundError):
