@@ -9,6 +9,7 @@ import time
 from helpers_takes import key_of, same, some_take
 
 from higgs_runtime import TakeStore
+from higgs_runtime.takes import take_files
 
 LINES = 200
 KEYS = [key_of(number % 256, number) for number in range(LINES)]
@@ -26,7 +27,28 @@ def note(log, key):
     os.close(file)
 
 
-def put_for_ever(folder, seed):
+class SlowFile:
+    """A disk that is caught in the middle of a file."""
+
+    def __init__(self, *how):
+        self.file = open(*how, buffering=0)
+        self.flush, self.fileno = self.file.flush, self.file.fileno
+
+    def write(self, data):
+        for start in range(0, len(data), len(data) // 3):
+            self.file.write(data[start : start + len(data) // 3])
+            time.sleep(0.001)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.file.close()
+
+
+def put_for_ever(folder, log, seed):
+    take_files.open = SlowFile
+    note(log, seed)
     store, chance = TakeStore(folder, None), random.Random(seed)
     while True:
         key = chance.choice(KEYS)

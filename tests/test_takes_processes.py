@@ -51,11 +51,11 @@ def check_whole(store):
 
 
 def test_killed_at_any_moment_all_files_are_whole(start, tmp_path):
-    store, chance = TakeStore(tmp_path / "takes", None), random.Random(1)
+    store, log, chance = TakeStore(tmp_path / "takes", None), tmp_path / "log", random.Random(1)
     for moment in range(20):
-        process = start(put_for_ever, store.folder, moment)
+        process = start(put_for_ever, store.folder, log, moment)
         before = time.time()
-        while not store.folder.exists() and time.time() < before + 60:
+        while len(noted(log)) == moment and time.time() < before + 60:
             time.sleep(0.01)
         time.sleep(chance.uniform(0.0, 0.15))
         process.kill()
