@@ -33,7 +33,11 @@ _HOMES = {
     ),
     "tempo": ("change_pitch", "change_tempo"),
     "speech_activity": ("speech_spans",),
-    "listening": ("Recognizer", "Transcript", "Word", "find_recognizers", "load_recognizer"),
+    "listening": (
+        "Limits", "Recognizer", "Silence", "SilenceStop", "Transcript", "Verdict", "Word", "WordErrors", "best_take",
+        "compare_words", "find_recognizers", "length_bounds", "load_recognizer", "measure_silence",
+        "speaker_similarity", "verify_take",
+    ),
     "limiter": ("Limited", "limit"),
     "loudness": (
         "Loudness", "LoudnessCurve", "Normalized", "level_loudness", "loudness_over_time", "measure_loudness",

@@ -104,6 +104,10 @@ class Take:
             return "cancelled"
         return "length" if self._end_step is None else "stop"
 
+    def cut(self) -> None:
+        """No frame follows those that are complete."""
+        self.max_frames = self.frames
+
     def push(self, rows: Tensor) -> Tensor:
         """Add rows [n, K], n ≤ steps_left; returns the frames [K, m] that became complete.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from .jobs import ShouldEnd
 from .model import HiggsModel
 from .session import DEFAULT_BATCH, OnFrames, Session, ShouldStop
 from .types import Codes, Generation, Prompt, Sampling
@@ -16,6 +17,7 @@ def generate(
     *,
     on_frames: OnFrames | None = None,
     should_stop: ShouldStop | None = None,
+    should_end: ShouldEnd | None = None,
     batch: int = DEFAULT_BATCH,
 ) -> list[Generation]:
     """Speak prompts, several side by side; one that ends makes room for the next.
@@ -28,6 +30,8 @@ def generate(
         on_frames: called every few steps for each prompt that speaks, with its index and the frames LongTensor [K, n]
             that became complete (n may be 0); joined they are the codes of its Generation.
         should_stop: asked before every step; True ends all that are not done as "cancelled".
+        should_end: asked with an index and new frames, as `on_frames` but before it; True ends this prompt after these
+            frames as "length". The others go on.
         batch: how many speak side by side, at most; fewer where memory is short.
 
     Returns:
@@ -39,7 +43,7 @@ def generate(
         MemoryShortError: there is no memory even for one prompt; it holds the takes that were finished before.
     """
     session = Session(model, batch=batch)
-    return session.generate(prompts, sampling, on_frames=on_frames, should_stop=should_stop)
+    return session.generate(prompts, sampling, on_frames=on_frames, should_stop=should_stop, should_end=should_end)
 
 
 def stream(

@@ -5,6 +5,7 @@ Letters in shapes: K codebooks, S positions.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -14,6 +15,8 @@ from .config import ModelConfig
 from .decode_state import Take
 from .errors import PromptError
 from .types import Prompt, Sampling
+
+ShouldEnd = Callable[[int, Tensor], bool]
 
 
 @dataclass(eq=False)
@@ -32,6 +35,7 @@ class Job:
     keys: Tensor
     take: Take
     random: torch.Generator
+    should_end: ShouldEnd | None
     frames: list[Tensor] = field(default_factory=list)
     started: float | None = None
     seconds: float = 0.0

@@ -21,7 +21,7 @@ from .decode_state import Take
 from .devices import can_capture, is_out_of_memory, poll_steps, prefill_chunk
 from .diagnosis import out_of_range
 from .errors import MemoryShortError, NumericError, SettingError, check_range
-from .jobs import Job, check_length, common_start, continued, position_keys, positions_of
+from .jobs import Job, ShouldEnd, check_length, common_start, continued, position_keys, positions_of
 from .kv_cache import KVCache
 from .memory import new_cache
 from .model import HiggsModel, Routing
@@ -76,9 +76,10 @@ class Session:
         *,
         on_frames: OnFrames | None = None,
         should_stop: ShouldStop | None = None,
+        should_end: ShouldEnd | None = None,
     ) -> list[Generation]:
         """As `higgs_runtime.generate`; positions that an earlier call has read are not read again."""
-        jobs = self._jobs(prompts, sampling)
+        jobs = self._jobs(prompts, sampling, should_end)
         for job, frames in self._run(jobs, should_stop):
             if on_frames is not None:
                 on_frames(job.index, frames)
@@ -93,13 +94,14 @@ class Session:
         wanted: Wanted | None = None,
         on_frames: OnFrames | None = None,
         should_stop: ShouldStop | None = None,
+        should_end: ShouldEnd | None = None,
     ) -> Iterator[tuple[int, Generation]]:
         """As `generate`, but yields each take as soon as it is over, with the index of its prompt.
 
         Args:
             wanted: asked with the index when a row is free for a prompt; False leaves the prompt out.
         """
-        for job, frames in self._run(self._jobs(prompts, sampling), should_stop, wanted):
+        for job, frames in self._run(self._jobs(prompts, sampling, should_end), should_stop, wanted):
             if on_frames is not None:
                 on_frames(job.index, frames)
             if not job.take.steps_left:
@@ -115,7 +117,9 @@ class Session:
 
     # --- from prompts to jobs and from jobs to takes ----------------------------------------------------------------
 
-    def _jobs(self, prompts: Sequence[Prompt], sampling: Sampling | Sequence[Sampling]) -> list[Job]:
+    def _jobs(
+        self, prompts: Sequence[Prompt], sampling: Sampling | Sequence[Sampling], should_end: ShouldEnd | None = None
+    ) -> list[Job]:
         settings = [sampling] * len(prompts) if isinstance(sampling, Sampling) else list(sampling)
         if len(settings) != len(prompts):
             raise SettingError("Each prompt needs its settings.", expected=f"{len(prompts)}, or one for all",
@@ -129,7 +133,7 @@ class Session:
             take = Take(config.num_codebooks, config.stream_bos_id, config.stream_eos_id, config.codebook_size,
                         one.max_frames, config.ending)
             random = torch.Generator().manual_seed(one.seed)
-            jobs.append(Job(index, prompt, one, position_keys(prompt, config), take, random))
+            jobs.append(Job(index, prompt, one, position_keys(prompt, config), take, random, should_end))
         return jobs
 
     def _finished(self, job: Job) -> Generation:
@@ -256,6 +260,8 @@ class Session:
             found.append((job, job.take.push(ids[:, row])))
             job.frames.append(found[-1][1])
             job.seconds = time.perf_counter() - job.started
+            if job.should_end and job.take.steps_left and job.should_end(job.index, found[-1][1]):
+                job.take.cut()
             if not job.take.steps_left:
                 self._remember(row, job)
         yield from found

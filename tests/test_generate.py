@@ -6,7 +6,17 @@ import pytest
 import torch
 from helpers_checkpoint import make_lm_checkpoint, random_codes
 
-from higgs_runtime import Message, NumericError, PromptError, Sampling, SettingError, build_prompt, generate, load_model
+from higgs_runtime import (
+    Message,
+    NumericError,
+    PromptError,
+    Sampling,
+    Session,
+    SettingError,
+    build_prompt,
+    generate,
+    load_model,
+)
 from higgs_runtime.model import HiggsModel, Routing
 from higgs_runtime.session import prefill
 
@@ -76,6 +86,33 @@ def test_cancel_keeps_what_is_there(model, after):
     assert torch.equal(first.rows, whole.rows[:steps])
     assert torch.equal(first.codes.ids, whole.codes.ids[:, : max(steps - 8, 0)])
     assert second.frames == 0 and len(second.rows) == 0
+
+
+def test_a_line_that_should_end_ends_and_the_others_go_on(model):
+    """The second of three lines, asked with all its frames so far; its row goes to the third."""
+    prompts = [prompt_for(model, text) for text in ("One.", "Two.", "Three.")]
+    whole, seen = generate(model, prompts, SAMPLING, batch=2), {0: 0, 1: 0, 2: 0}
+
+    def should_end(index, frames):
+        seen[index] += frames.shape[1]
+        return index == 1 and seen[1] >= 5
+
+    takes = generate(model, prompts, SAMPLING, batch=2, should_end=should_end)
+    assert torch.equal(takes[0].rows, whole[0].rows) and torch.equal(takes[2].rows, whole[2].rows)
+    assert takes[1].finish_reason == "length" and 5 <= takes[1].frames < 20
+    assert torch.equal(takes[1].codes.ids, whole[1].codes.ids[:, : takes[1].frames]) and takes[1].frames == seen[1]
+
+
+def test_a_line_can_end_before_its_first_frame(model):
+    take, = generate(model, [prompt_for(model, "Hello.")], SAMPLING, should_end=lambda _index, _frames: True)
+    assert (take.frames, take.finish_reason) == (0, "length")
+
+
+def test_a_session_goes_on_behind_a_line_that_should_end(model):
+    session, prompt = Session(model), prompt_for(model, "Hello.")
+    session.generate([prompt], SAMPLING, should_end=lambda _index, frames: frames.shape[1] > 0)
+    take, = session.generate([prompt], SAMPLING)
+    assert torch.equal(take.rows, generate(model, [prompt], SAMPLING)[0].rows) and take.reused_positions > 0
 
 
 def test_an_error_in_a_hook_reaches_the_caller(model):

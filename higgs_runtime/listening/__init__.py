@@ -1,5 +1,14 @@
-"""Listening: what a recognizer hears, and whether it is what was written."""
+"""Listening: what a recognizer hears in a clip, whether that is what was written, and in whose voice."""
 
 from .recognizer import Recognizer, Transcript, Word, find_recognizers, load_recognizer
+from .shape import Silence, length_bounds, measure_silence
+from .silence_stop import SilenceStop
+from .speaker import speaker_similarity
+from .verify import Limits, Verdict, best_take, verify_take
+from .words import WordErrors, compare_words
 
-__all__ = ["Recognizer", "Transcript", "Word", "find_recognizers", "load_recognizer"]
+__all__ = [
+    "Limits", "Recognizer", "Silence", "SilenceStop", "Transcript", "Verdict", "Word", "WordErrors", "best_take",
+    "compare_words", "find_recognizers", "length_bounds", "load_recognizer", "measure_silence", "speaker_similarity",
+    "verify_take",
+]
