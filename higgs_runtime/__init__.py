@@ -16,8 +16,8 @@ _HOMES = {
     "types": ("Codes", "Generation", "Prompt", "Sampling", "Voice", "combine_voices"),
     "audio": ("AudioClip", "level_peak", "resample", "to_mono", "trim", "trim_silence"),
     "script": (
-        "Comment", "Fit", "Music", "Script", "ScriptWarning", "Sound", "Turn", "parse_script", "plan_fit",
-        "read_subtitles", "resolve_cue", "write_subtitles",
+        "Comment", "Fit", "Music", "Script", "ScriptWarning", "Sound", "Turn", "describe_script",
+        "parse_script", "plan_fit", "read_script", "read_subtitles", "resolve_cue", "write_subtitles",
     ),
     "chunking": ("chunk_text",),
     "codec": ("Codec", "load_codec"),

@@ -16,10 +16,12 @@ from .load_audio import HiggsLoadAudio
 from .load_codec import HiggsLoadCodec
 from .load_lora import HiggsLoadLoRA
 from .load_model import HiggsLoadModel
+from .load_subtitles import HiggsLoadSubtitles
 from .load_voice import HiggsLoadVoice
 from .mix_audio import HiggsMixAudio
 from .prepare_reference import HiggsPrepareReference
 from .save_voice import HiggsSaveVoice
+from .script import HiggsScript
 from .tempo_pitch import HiggsTempoPitch
 from .voice import HiggsVoice
 from .voice_chain import HiggsVoiceChain
@@ -44,6 +46,8 @@ NODES: list[type[io.ComfyNode]] = [
     HiggsCombineVoices,
     HiggsSaveVoice,
     HiggsLoadVoice,
+    HiggsScript,
+    HiggsLoadSubtitles,
 ]
 
 

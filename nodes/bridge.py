@@ -49,6 +49,11 @@ def input_audio_choices() -> list[str]:
     return [*files, *(name + FROM_PACK for name in embedded_clips())]
 
 
+def input_choices(*suffixes: str) -> list[str]:
+    """Files in ComfyUI's input folder with these suffixes."""
+    return sorted(name for name in os.listdir(folder_paths.get_input_directory()) if name.lower().endswith(suffixes))
+
+
 def input_path(name: str) -> Path:
     """The file that a choice means: an annotated name ("clip.wav [output]") of ComfyUI, or a clip of the pack.
 
@@ -58,7 +63,7 @@ def input_path(name: str) -> Path:
     path = pack_clip(name) or Path(folder_paths.get_annotated_filepath(name))
     if not name or not path.is_file():
         raise AudioError(
-            f"There is no audio file '{name}'.", expected=f"a file in {folder_paths.get_input_directory()}",
+            f"There is no file '{name}'.", expected=f"a file in {folder_paths.get_input_directory()}",
             got="none", remedy="Upload the file, or choose another one.",
         )
     return path

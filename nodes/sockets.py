@@ -10,4 +10,5 @@ Model = io.Custom("HIGGS_MODEL")  # bridge.ModelHandle
 Codec = io.Custom("HIGGS_CODEC")  # bridge.ModelHandle
 Voice = io.Custom("HIGGS_VOICE")  # higgs_runtime.Voice
 Prompt = io.Custom("HIGGS_PROMPT")  # list of higgs_runtime.Message
+Script = io.Custom("HIGGS_SCRIPT")  # higgs_runtime.Script
 Codes = io.Custom("HIGGS_CODES")  # higgs_runtime.Codes

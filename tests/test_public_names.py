@@ -21,6 +21,8 @@ SIGNATURES = {
     "working_bytes": "config, positions, dtype, rows",
     "parse_script": "text",
     "plan_fit": "spoken_s, slot, next_start_s, *, slowest, fastest, retakes",
+    "describe_script": "script",
+    "read_script": "path",
     "read_subtitles": "path",
     "resolve_cue": "path, folders",
     "write_subtitles": "lines, path",

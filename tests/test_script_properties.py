@@ -120,15 +120,19 @@ def test_a_megabyte_takes_less_than_two_seconds(name):
     assert time.process_time() - start < 2
 
 
+def time_to_parse(text: str) -> float:
+    start = time.process_time()
+    try:
+        parse_script(text)
+    except ScriptError:
+        pass
+    return time.process_time() - start
+
+
 def test_time_grows_with_the_length():
     """20 times as long takes at most about 20 times as long, in forms where a careless pattern looks ahead again."""
     for name, text in LONG.items():
         seconds = []
         for size in (5_000, 100_000):
-            start = time.process_time()
-            try:
-                parse_script(text[:size])
-            except ScriptError:
-                pass
-            seconds.append(time.process_time() - start)
+            seconds.append(min(time_to_parse(text[:size]) for _ in range(3)))
         assert seconds[1] < 60 * max(seconds[0], 0.004), name

@@ -7,7 +7,7 @@ import sys
 
 from ..comfy_client import EXAMPLE
 from ..errors import HiggsError
-from . import download, models, render, say, voices
+from . import download, models, render, say, script, voices
 from .common import plain_warnings
 
 EPILOG = f"""examples:
@@ -16,6 +16,7 @@ EPILOG = f"""examples:
   higgs say "Good morning." -o morning.flac
   higgs say "Good morning." --voice clip.wav --transcript "What the clip says." -o morning.flac
   higgs voices add keeper clip.wav --listen --note "Read by me, CC0."
+  higgs script check scene.txt
   higgs render workflows/api/clone_voice.json {EXAMPLE} -o renders
 """
 
@@ -25,14 +26,13 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
         with plain_warnings():
-            args.run(args)
+            return args.run(args) or 0
     except HiggsError as error:
         sys.stderr.write(f"higgs: {error}\n")
         return 1
     except KeyboardInterrupt:
         sys.stderr.write("\nhiggs: interrupted\n")
         return 130
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -41,6 +41,6 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (say, voices, models, download, render):
+    for group in (say, voices, models, download, script, render):
         group.add(commands)
     return parser

@@ -1,16 +1,18 @@
 """Scripts: plain text that says who speaks what, when, and over which sounds. The grammar: docs/script.md.
 
 grammar: the forms of one line · types: what a script says · write: types to text · parse: text to types ·
-cues: names of sounds to files · subtitles: SRT, VTT and ASS to a script and back · fitting: lines into their slots.
+cues: names of sounds to files · subtitles: SRT, VTT and ASS to a script and back · fitting: lines into their slots ·
+report: a script in words.
 """
 
 from .cues import resolve_cue
 from .fitting import Fit, plan_fit
 from .parse import parse_script
-from .subtitles import read_subtitles, write_subtitles
+from .report import describe_script
+from .subtitles import read_script, read_subtitles, write_subtitles
 from .types import Comment, Music, Script, ScriptWarning, Sound, Turn
 
 __all__ = [
-    "Comment", "Fit", "Music", "Script", "ScriptWarning", "Sound", "Turn", "parse_script", "plan_fit",
-    "read_subtitles", "resolve_cue", "write_subtitles",
+    "Comment", "Fit", "Music", "Script", "ScriptWarning", "Sound", "Turn", "describe_script",
+    "parse_script", "plan_fit", "read_script", "read_subtitles", "resolve_cue", "write_subtitles",
 ]

@@ -14,6 +14,7 @@ from pathlib import Path
 from ..errors import MissingExtraError, ScriptError
 from ..speaker_names import fits_tag
 from .grammar import colon_speaker, lines_of
+from .parse import parse_script
 from .types import Script, ScriptWarning, Turn
 
 FORMATS = {".srt": "srt", ".vtt": "vtt", ".ass": "ass", ".ssa": "ssa"}  # suffix -> pysubs2's name
@@ -26,6 +27,16 @@ _TIMES = re.compile(r"\s*[\d:.,]+\s*-->\s*[\d:.,]+")
 _GLUE = "\u2060"  # word joiner, which nobody hears
 _DASH = re.compile(r"[-–—](?:\s+|(?=[^\W\d]))")  # before the words of each of several speakers
 _STYLE = re.compile(r"\{\\[^{}]*\}")  # in SRT and VTT, other braces are text
+
+
+def read_script(path: str | Path) -> Script:
+    """A script from a file: subtitles by its suffix, everything else as `parse_script` reads it.
+
+    Raises:
+        ScriptError, MissingExtraError: as `read_subtitles` and `parse_script`.
+    """
+    path = Path(path)
+    return read_subtitles(path) if path.suffix.lower() in FORMATS else parse_script(_decode(path))
 
 
 def read_subtitles(path: str | Path) -> Script:
@@ -198,7 +209,7 @@ def _decode(path: Path) -> str:
     try:
         return raw.decode("utf-16" if marked else "utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ScriptError(f"The subtitles '{path.name}' cannot be decoded.", expected="UTF-8",
+        raise ScriptError(f"'{path.name}' cannot be decoded.", expected="UTF-8",
                           got=f"the byte 0x{raw[error.start]:02x} at {error.start}",
                           remedy="Save the file as UTF-8 in a text editor.") from error
 

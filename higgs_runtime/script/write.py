@@ -12,6 +12,13 @@ if TYPE_CHECKING:
 
 def write_turn(turn: Turn) -> str:
     """Head and text of a turn, without the pause after it."""
+    lines = ["\\" + line if needs_escape(line) else line for line in turn.text.split("\n")]
+    head = write_head(turn)
+    return head + " " * bool(head) + "\n".join(lines)
+
+
+def write_head(turn: Turn) -> str:
+    """What stands before the text of a turn."""
     head = [f"[{turn.speaker}]"] if turn.speaker else []
     if turn.slot:
         head.append("[slot {}s-{}s]".format(*map(decimal, turn.slot)))
@@ -21,8 +28,7 @@ def write_turn(turn: Turn) -> str:
         units = {name: "dB" if SETTINGS[name].unit == "dB" else "" for name in turn.settings}
         pairs = (f"{name}={number(value)}{units[name]}" for name, value in turn.settings.items())
         head.append("{" + " ".join(pairs) + "}")
-    lines = ["\\" + line if needs_escape(line) else line for line in turn.text.split("\n")]
-    return " ".join([*head, "\n".join(lines)])
+    return " ".join(head)
 
 
 def write_script(script: Script) -> str:

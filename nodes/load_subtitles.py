@@ -1,0 +1,41 @@
+"""Load Subtitles: a script from SRT, WebVTT, ASS or SSA."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from . import bridge, sockets
+from .script import output_of, script_outputs
+
+
+class HiggsLoadSubtitles(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="HiggsLoadSubtitles",
+            display_name="Load Subtitles",
+            category=f"{sockets.CATEGORY}/script",
+            description="Loads subtitles from ComfyUI's input folder as a script: each is a turn with its place "
+            "in time.",
+            inputs=[
+                io.Combo.Input(
+                    "file", options=bridge.input_choices(".srt", ".vtt", ".ass", ".ssa"),
+                    tooltip="SRT, WebVTT, ASS or SSA in UTF-8. Put it into ComfyUI's input folder and press R.",
+                ),
+            ],
+            outputs=script_outputs(),
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, file) -> str:
+        return bridge.fingerprint(bridge.input_path(file))
+
+    @classmethod
+    def validate_inputs(cls, file) -> bool | str:
+        return bridge.explain_input(file)
+
+    @classmethod
+    def execute(cls, file) -> io.NodeOutput:
+        from ..higgs_runtime import read_subtitles
+
+        return output_of(read_subtitles(bridge.input_path(file)))

@@ -1,0 +1,56 @@
+"""Script: who speaks what, in a text."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from . import bridge, sockets
+
+EXAMPLE = """\
+# Scene: a quiet kitchen at night
+[Anna] Who is there? [pause 0.8s] Hello?
+[Bob] [overlap 0.2s] It is only me.
+
+The clock strikes twelve.
+"""
+
+
+class HiggsScript(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="HiggsScript",
+            display_name="Script",
+            category=f"{sockets.CATEGORY}/script",
+            description="Reads a script: speakers, pauses, settings of single turns, scenes, sounds and music. "
+            "Errors say the line and column.",
+            inputs=[
+                io.String.Input(
+                    "text", default=EXAMPLE, multiline=True,
+                    tooltip="[Name] or Name: begins a turn; without one the narrator speaks. Help has all forms.",
+                ),
+            ],
+            outputs=script_outputs(),
+        )
+
+    @classmethod
+    def execute(cls, text) -> io.NodeOutput:
+        from ..higgs_runtime import parse_script
+
+        return output_of(parse_script(text))
+
+
+def script_outputs() -> list[io.Output]:
+    return [
+        sockets.Script.Output(display_name="script", tooltip="The turns, with cues and scenes."),
+        io.String.Output(display_name="report", tooltip="Turns by number, speakers, scenes, cues, and warnings with "
+                         "line:column."),
+    ]
+
+
+def output_of(script) -> io.NodeOutput:
+    """A Script and its report; the warnings stand on the node."""
+    from ..higgs_runtime import describe_script
+
+    bridge.show_warnings(map(str, script.warnings))
+    return io.NodeOutput(script, describe_script(script))
