@@ -35,7 +35,7 @@ _BYTES = {"PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}  # of 
 _FLOAT_ENCODINGS = ("FLOAT", "DOUBLE")
 _WAV_LIMIT = 2**32 - 1024  # bytes: a RIFF size field has 32 bits
 _WRITE_FRAMES = 65_536  # at once: libsndfile's Vorbis encoder overflows its stack on long single writes
-MP3_PREROLL = 40 * 1152  # samples: an MP3 frame borrows bits from earlier ones, so decoding starts well before
+_MP3_PREROLL = 40 * 1152  # samples: an MP3 frame borrows bits from earlier ones, so decoding starts well before
 _SF_MALFORMED = 3  # libsndfile knows the format, and the file breaks its rules
 _AV_PREROLL_S = 0.5  # AAC and its kin need an earlier packet too
 _EXACT_CONTAINERS = {"mp4", "caf", "wav", "w64", "aiff"}  # ffmpeg only estimates the duration of others
@@ -71,7 +71,7 @@ def span(total: int, rate: int, start_s: float, duration_s: float | None, name: 
 # --- reading --------------------------------------------------------------------------------------------------------
 
 
-class _Unreadable(Exception):
+class Unreadable(Exception):
     """This reader cannot open the file; another one might."""
 
 
@@ -93,7 +93,7 @@ def read_file(path: Path, start_s: float, duration_s: float | None) -> tuple[np.
                 raise AudioError(f"The file '{path}' is empty.", expected="audio data", got="0 bytes",
                                  remedy="Copy or export the file again.")
             return read(path, start_s, duration_s)
-        except _Unreadable as error:
+        except Unreadable as error:
             tried.append(f"{name} ({error})")
         except MemoryError as error:
             raise AudioError(f"'{path}' does not fit in memory.", expected="a shorter part",
@@ -106,36 +106,60 @@ def read_file(path: Path, start_s: float, duration_s: float | None) -> tuple[np.
                      remedy="Convert the file to wav or flac, or export it again.")
 
 
-def _read_soundfile(path: Path, start_s: float, duration_s: float | None):
-    import numpy as np
+def open_soundfile(path: Path):
+    """libsndfile's reader of a file that is whole and tells its length.
 
+    Raises:
+        Unreadable: libsndfile is missing, does not know the format, or finds no length.
+        AudioError: the file is cut off or damaged.
+    """
     try:
         import soundfile
     except (ImportError, OSError) as error:  # OSError: the wheel without its library
-        raise _Unreadable("not installed") from error
+        raise Unreadable("not installed") from error
     try:
         file = soundfile.SoundFile(path)
     except (soundfile.SoundFileError, TypeError) as error:  # TypeError: a .raw file has no header
         if getattr(error, "code", None) == _SF_MALFORMED:
             raise _cut_off(path, "an intact file", str(error).rpartition(": ")[2]) from error
-        raise _Unreadable(str(error).rpartition(": ")[2]) from error
-    with file:
-        total, rate = len(file), file.samplerate
+        raise Unreadable(str(error).rpartition(": ")[2]) from error
+    try:
         _check_complete(path, file.extra_info)
         if file.format == "OGG":
             _check_last_page(path)
-        if total == 0 or total >= 2**62:  # a stream's header may leave the length open
-            raise _Unreadable(f"the header tells {'no samples' if total == 0 else 'no length'}")
-        first, count = span(total, rate, start_s, duration_s, f"'{path}'")
-        skip = min(first, MP3_PREROLL) if file.format == "MP3" else 0
-        try:
-            file.seek(first - skip)
-            wave = file.read(skip + count, dtype="float32", always_2d=True)[skip:]
-        except soundfile.SoundFileError as error:
-            raise _cut_off(path, "an intact file", str(error)) from error
+        if len(file) == 0 or len(file) >= 2**62:  # a stream's header may leave the length open
+            raise Unreadable(f"the header tells {'no samples' if len(file) == 0 else 'no length'}")
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def read_at(path: Path, file, first: int, count: int) -> np.ndarray:
+    """Samples [count, C] of libsndfile's file from `first` on.
+
+    Raises:
+        AudioError: the file ends or breaks before.
+    """
+    import soundfile
+
+    skip = min(first, _MP3_PREROLL) if file.format == "MP3" else 0
+    try:
+        file.seek(first - skip)
+        wave = file.read(skip + count, dtype="float32", always_2d=True)[skip:]
+    except soundfile.SoundFileError as error:
+        raise _cut_off(path, "an intact file", str(error)) from error
     if len(wave) < count:
-        raise _cut_off(path, f"{count} samples from {start_s:g} s", str(len(wave)))
-    return np.ascontiguousarray(wave.T), rate
+        raise _cut_off(path, f"{count} samples from {first / file.samplerate:g} s", str(len(wave)))
+    return wave
+
+
+def _read_soundfile(path: Path, start_s: float, duration_s: float | None):
+    import numpy as np
+
+    with open_soundfile(path) as file:
+        first, count = span(len(file), file.samplerate, start_s, duration_s, f"'{path}'")
+        return np.ascontiguousarray(read_at(path, file, first, count).T), file.samplerate
 
 
 def _check_complete(path: Path, log: str) -> None:
@@ -171,7 +195,7 @@ def _read_av(path: Path, start_s: float, duration_s: float | None):
     try:
         import av
     except ImportError as error:
-        raise _Unreadable("not installed") from error
+        raise Unreadable("not installed") from error
     try:
         with av.open(f"file:{path.absolute()}", options={"protocol_whitelist": "file"}) as container:
             if not container.streams.audio:
@@ -181,7 +205,7 @@ def _read_av(path: Path, start_s: float, duration_s: float | None):
     except AudioError:
         raise
     except (av.error.FFmpegError, ValueError) as error:  # before OSError in read_file: some are both
-        raise _Unreadable(str(error).split(": 'file:")[0]) from error
+        raise Unreadable(str(error).split(": 'file:")[0]) from error
 
 
 def _decode_av(container, stream, path: Path, start_s: float, duration_s: float | None):
@@ -189,7 +213,7 @@ def _decode_av(container, stream, path: Path, start_s: float, duration_s: float 
     import numpy as np
 
     if not (stream.codec_context and stream.codec_context.sample_rate):
-        raise _Unreadable("the audio track has no known encoding")
+        raise Unreadable("the audio track has no known encoding")
     rate = stream.codec_context.sample_rate
     tick, origin = stream.time_base, stream.start_time or 0
     first = round(start_s * rate)
@@ -216,21 +240,21 @@ def _decode_av(container, stream, path: Path, start_s: float, duration_s: float 
             raise _cut_off(path, f"{length_s:g} s", f"{found / rate:g} s")
     if not parts:
         span(found, rate, start_s, duration_s, f"'{path}'")
-        raise _Unreadable("nothing could be decoded at the start time")
+        raise Unreadable("nothing could be decoded at the start time")
     return np.concatenate(parts, axis=1), rate
 
 
 def _read_pydub(path: Path, start_s: float, duration_s: float | None):
     import numpy as np
 
-    pydub = _pydub(_Unreadable)
+    pydub = _pydub(Unreadable)
     try:
         part = pydub.AudioSegment.from_file(path, start_second=start_s, duration=duration_s)
     except (pydub.exceptions.PydubException, OSError, IndexError, KeyError, ValueError) as error:
-        raise _Unreadable((str(error).split("\n\n")[0].strip() or type(error).__name__)) from error
+        raise Unreadable((str(error).split("\n\n")[0].strip() or type(error).__name__)) from error
     wave = np.array(part.get_array_of_samples(), dtype=np.float32).reshape(-1, part.channels)
     if len(wave) == 0:
-        raise _Unreadable(f"no samples from {start_s:g} s")
+        raise Unreadable(f"no samples from {start_s:g} s")
     return np.ascontiguousarray(wave.T) / np.float32(2 ** (8 * part.sample_width - 1)), part.frame_rate
 
 

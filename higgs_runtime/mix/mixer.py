@@ -9,6 +9,7 @@ import logging
 import math
 import os
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -91,7 +92,7 @@ class Mixdown:
             MissingExtraError: a track is ducked, and speech has to be heard; see `speech_spans`.
         """
         voices = [_Voice(self.tracks[number], self.places[number], self, curve)
-                  for number, curve in zip(self._heard(), self._curves(), strict=True)]
+                  for number, curve in zip(self._heard(), self._curves, strict=True)]
         for first in range(0, self.length, _BLOCK):
             total = torch.zeros(self.channels, min(_BLOCK, self.length - first))
             for voice in voices:
@@ -104,6 +105,7 @@ class Mixdown:
         solo = any(track.solo for track in self.tracks)
         return [number for number, track in enumerate(self.tracks) if not track.mute and (track.solo or not solo)]
 
+    @cached_property
     def _curves(self) -> list[DuckCurve | None]:
         """The ducking of each track that sounds."""
         heard, known = self._heard(), {}
@@ -213,8 +215,13 @@ def duck(bed: AudioClip, speech: AudioClip, ducking: Ducking | None = None) -> A
     """
     ducking = ducking or Ducking()
     curve = DuckCurve(ducking, speech_spans(speech, ducking.threshold))
-    gains = curve.block(0, bed.length, bed.sample_rate)
-    return bed if gains is None else AudioClip(bed.samples * gains.to(bed.samples.device), bed.sample_rate)
+    out = bed.samples.clone()
+    for first in range(0, bed.length, _BLOCK):
+        part = out[:, first : first + _BLOCK]
+        gains = curve.block(first, part.shape[1], bed.sample_rate)
+        if gains is not None:
+            part *= gains.to(part.device)
+    return AudioClip(out, bed.sample_rate)
 
 
 class _Voice:

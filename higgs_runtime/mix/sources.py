@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from ..audio import AudioClip, to_mono
-from ..audio_files import MP3_PREROLL
+from ..audio_files import Unreadable, open_soundfile, read_at
 from ..errors import AudioError
 
 _PIECE = 65_536  # samples that are read or resampled at once
@@ -28,7 +28,7 @@ class AudioFile:
         channels, sample_rate, length: as its header says; samples in each channel.
 
     Raises:
-        AudioError: no such file, or not one that libsndfile reads.
+        AudioError: no such file, not one that libsndfile reads, or one that is cut off.
     """
 
     path: Path
@@ -37,16 +37,15 @@ class AudioFile:
     length: int = field(init=False)
 
     def __init__(self, path: str | os.PathLike):
-        import soundfile
-
         try:
-            info = soundfile.info(os.fspath(path))
-        except (soundfile.SoundFileError, OSError) as error:
+            with open_soundfile(Path(path)) as file:
+                facts = {"path": Path(path), "channels": file.channels, "sample_rate": file.samplerate,
+                         "length": len(file)}
+        except Unreadable as error:
             raise AudioError(f"'{path}' cannot be read piece by piece.", got=str(error),
                              expected="a file that libsndfile reads, as .wav, .flac, .ogg or .mp3",
                              remedy="Check the path, or load the file whole with AudioClip.load.") from error
-        for name, value in (("path", Path(path)), ("channels", info.channels), ("sample_rate", info.samplerate),
-                            ("length", info.frames)):
+        for name, value in facts.items():
             object.__setattr__(self, name, value)
 
     @property
@@ -95,22 +94,9 @@ def _clip_pieces(clip: AudioClip, span: tuple[int, int]) -> Iterator[torch.Tenso
 
 
 def _file_pieces(file: AudioFile, span: tuple[int, int]) -> Iterator[torch.Tensor]:
-    import soundfile
-
-    try:
-        with soundfile.SoundFile(file.path) as opened:
-            preroll = MP3_PREROLL if opened.format == "MP3" else 0  # soundfile seeks before each of its reads
-            for first in range(*span, _PIECE):
-                wanted, before = min(_PIECE, span[1] - first), min(first, preroll)
-                opened.seek(first - before)
-                wave = opened.read(before + wanted, dtype="float32", always_2d=True)[before:]
-                if len(wave) < wanted:
-                    raise AudioError(f"'{file.path}' ends too early.", expected=f"{file.length} samples",
-                                     got=str(first + len(wave)), remedy="Get a complete copy of the file.")
-                yield torch.from_numpy(wave.T)
-    except soundfile.SoundFileError as error:
-        raise AudioError(f"'{file.path}' could not be read to its end.", got=str(error),
-                         remedy="Get a complete copy of the file.") from error
+    with open_soundfile(file.path) as opened:
+        for first in range(*span, _PIECE):
+            yield torch.from_numpy(read_at(file.path, opened, first, min(_PIECE, span[1] - first)).T)
 
 
 def _resampled(
