@@ -12,7 +12,8 @@ from pathlib import Path
 
 import torch
 
-from .audio_files import check_span, read_file, span, write_file
+from .audio_files import check_span, read_file, span
+from .audio_writing import write_file
 from .errors import AudioError
 
 MAX_SAMPLE_RATE = 768_000

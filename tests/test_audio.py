@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from higgs_runtime import AudioClip, AudioError, audio_files, level_peak, resample, to_mono, trim, trim_silence
+from higgs_runtime import audio_writing as writing
 
 SOUNDFILE_SUFFIXES = ["wav", "flac", "ogg", "opus", "mp3", "aiff", "caf", "w64", "rf64"]
 
@@ -304,7 +305,7 @@ def test_a_full_disk_keeps_the_old_file(tmp_path, monkeypatch, suffix, room):
     """Writing fails as on a full disk, after `room` bytes."""
     path = tmp_path / f"a.{suffix}"
     tone().save(path)
-    old, sink = path.read_bytes(), audio_files._Sink
+    old, sink = path.read_bytes(), writing._Sink
 
     class Broken:
         def write(self, data):
@@ -319,7 +320,7 @@ def test_a_full_disk_keeps_the_old_file(tmp_path, monkeypatch, suffix, room):
                 self.file = Broken()
             return super().write(data)
 
-    monkeypatch.setattr(audio_files, "_Sink", Full)
+    monkeypatch.setattr(writing, "_Sink", Full)
     with pytest.raises(AudioError, match="No space left on device.*free disk space"):
         noise(200_000).save(path)
     assert path.read_bytes() == old and os.listdir(tmp_path) == [path.name]
@@ -331,8 +332,8 @@ def test_a_real_full_device_is_noticed(suffix):
     import soundfile
 
     with open("/dev/full", "w+b", buffering=0) as file:
-        sink = audio_files._Sink(file)
-        kind, encoding = audio_files.SOUNDFILE_FORMATS["." + suffix]
+        sink = writing._Sink(file)
+        kind, encoding = writing.SOUNDFILE_FORMATS["." + suffix]
         with soundfile.SoundFile(sink, "w", 24_000, 1, encoding, format=kind) as out:
             out.write(noise(50_000).samples[0].numpy())
         assert sink.error.errno == errno.ENOSPC

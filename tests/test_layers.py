@@ -18,7 +18,7 @@ NODES = ROOT / "nodes"
 LAYERS = (
     """errors types config vocabulary""",
     """
-    audio audio_files levels limiter speech_activity tempo
+    audio audio_files audio_writing levels limiter speech_activity tempo
     script speaker_names chunking
     delay sampling rope kv_cache linear quantized capture devices offload
     checkpoint_files assignment tokenizer

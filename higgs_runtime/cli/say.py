@@ -100,7 +100,7 @@ def _rescued(clip, error: Exception) -> AudioError:
 
 def _check_output(path: Path) -> None:
     """Before the rendering, not after it."""
-    from ..audio_files import FFMPEG_FORMATS, SOUNDFILE_FORMATS
+    from ..audio_writing import FFMPEG_FORMATS, SOUNDFILE_FORMATS
 
     known = path.suffix.lower() in {**SOUNDFILE_FORMATS, **FFMPEG_FORMATS}
     if not path.parent.is_dir() or path.is_dir() or not known:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 
 from ..audio import AudioClip
-from ..audio_files import write_blocks
+from ..audio_writing import write_blocks
 from ..errors import AudioError, SettingError
 from ..levels import amplitude, decibels
 from ..speech_activity import RATE as SPEECH_RATE
