@@ -44,6 +44,8 @@ _HOMES = {
         "normalize_loudness",
     ),
     "pictures": ("loudness_picture", "spectrogram_picture", "timeline_picture", "waveform_picture"),
+    "encode": ("Chapter",),
+    "export": ("EXPORT_FORMATS", "Exported", "Provenance", "export_audio", "parse_chapters", "parse_tags"),
     "norms": ("Norm", "NormResult", "check_norms", "normalize_to"),
     "weights": ("load_model",),
     "memory": ("weights_bytes", "working_bytes"),

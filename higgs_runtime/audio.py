@@ -86,8 +86,9 @@ class AudioClip:
     def save(self, path: str | os.PathLike, *, subtype: str | None = None) -> None:
         """Writes the clip; the suffix names the format. On failure the old file stays and nothing partial is left.
 
-        wav, flac, ogg, opus, mp3, aiff, caf, w64 and rf64 need nothing else; m4a, mp4, aac, wma, ac3, mka and webm
-        need the ffmpeg program.
+        wav, flac, ogg, opus, mp3, aiff, caf, w64 and rf64 need nothing else; m4a, m4b, mp4, aac, wma, ac3, mka and
+        webm need PyAV, which ComfyUI brings; their rate changes where the format lacks it. For tags, chapters, bit
+        rates and names see `export_audio`.
 
         Args:
             path: the target, in a folder that exists.

@@ -229,7 +229,7 @@ def _decode_av(container, stream, path: Path, start_s: float, duration_s: float 
 def _read_pydub(path: Path, start_s: float, duration_s: float | None):
     import numpy as np
 
-    pydub = pydub_package(Unreadable)
+    pydub = _pydub()
     try:
         part = pydub.AudioSegment.from_file(path, start_second=start_s, duration=duration_s)
     except (pydub.exceptions.PydubException, OSError, IndexError, KeyError, ValueError) as error:
@@ -240,15 +240,15 @@ def _read_pydub(path: Path, start_s: float, duration_s: float | None):
     return np.ascontiguousarray(wave.T) / np.float32(2 ** (8 * part.sample_width - 1)), part.frame_rate
 
 
-def pydub_package(failure: type[Exception]):
-    """The pydub package, or `failure` where it or the ffmpeg program is missing."""
+def _pydub():
+    """The pydub package, or `Unreadable` where it or the ffmpeg program is missing."""
     if not (shutil.which("ffmpeg") or shutil.which("avconv")):
-        raise failure("the ffmpeg program was not found")
+        raise Unreadable("the ffmpeg program was not found")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             import pydub
             import pydub.exceptions
     except ImportError as error:  # pydub itself, or audioop on Python 3.13
-        raise failure(f"not installed: {error}") from error
+        raise Unreadable(f"not installed: {error}") from error
     return pydub

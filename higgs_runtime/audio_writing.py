@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from .audio_files import pydub_package
+from .encode import CODINGS, encode
 from .errors import AudioError
 
 if TYPE_CHECKING:
@@ -25,10 +25,7 @@ SOUNDFILE_FORMATS = {
     ".mp3": ("MP3", "MPEG_LAYER_III"), ".aiff": ("AIFF", "PCM_16"), ".aif": ("AIFF", "PCM_16"),
     ".caf": ("CAF", "PCM_16"), ".w64": ("W64", "PCM_16"), ".rf64": ("RF64", "PCM_16"),
 }
-# suffix -> ffmpeg muxer
-FFMPEG_FORMATS = {
-    ".m4a": "ipod", ".mp4": "mp4", ".aac": "adts", ".wma": "asf", ".ac3": "ac3", ".mka": "matroska", ".webm": "webm",
-}
+FFMPEG_FORMATS = {f".{name}": CODINGS[name] for name in ("m4a", "m4b", "mp4", "aac", "wma", "ac3", "mka", "webm")}
 _BYTES = {"PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}  # of one sample; other encodings: 1 at most
 _FLOAT_ENCODINGS = ("FLOAT", "DOUBLE")
 _WAV_LIMIT = 2**32 - 1024  # bytes: a RIFF size field has 32 bits
@@ -135,7 +132,7 @@ def _write_soundfile(
             with soundfile.SoundFile(sink, "w", rate, channels, encoding, format=kind) as out:
                 for wave in blocks:
                     if encoding not in _FLOAT_ENCODINGS:
-                        _check_full_scale(wave)
+                        check_full_scale(wave)
                     for start in range(0, wave.shape[1], _WRITE_FRAMES):
                         if sink.error is None:
                             out.write(wave[:, start : start + _WRITE_FRAMES].T)
@@ -154,23 +151,15 @@ def _write_soundfile(
 def _write_ffmpeg(part: Path, wave: np.ndarray, rate: int, suffix: str, subtype: str | None) -> None:
     if subtype is not None:
         raise AudioError(f"'{suffix}' files take no subtype.", got=f"'{subtype}'", remedy="Leave subtype out.")
-    _check_full_scale(wave)
-
-    def missing(reason: str) -> AudioError:
-        return AudioError(f"'{suffix}' files need pydub and ffmpeg.", got=reason,
-                          remedy="Install ffmpeg, or save as .flac, .ogg or .mp3.")
-
-    pydub = pydub_package(missing)
-    pcm = (wave.T * 32767).round().astype("<i2").tobytes()
-    segment = pydub.AudioSegment(pcm, sample_width=2, frame_rate=rate, channels=wave.shape[0])
-    try:
-        segment.export(part, format=FFMPEG_FORMATS[suffix]).close()
-    except pydub.exceptions.PydubException as error:
-        raise AudioError(f"ffmpeg could not write '{suffix}'.", got=str(error).split("\n\n")[0].strip(),
-                         remedy="Save as .flac or .wav.") from error
+    check_full_scale(wave)
+    with open(part, "xb") as file:
+        encode(file, wave, rate, FFMPEG_FORMATS[suffix])
+        file.flush()
+        os.fsync(file.fileno())
 
 
-def _check_full_scale(wave: np.ndarray) -> None:
+def check_full_scale(wave: np.ndarray) -> None:
+    """Raises AudioError where a sample lies beyond ±1."""
     peak = float(max(wave.max(), -wave.min()))
     if peak > 1:
         raise AudioError("The clip is louder than this format can hold.", expected="samples within ±1",

@@ -94,7 +94,7 @@ class HiggsWarning(UserWarning):
 EXTRAS = {
     "asr": ("pip install faster-whisper rapidfuzz num2words",),
     "similarity": ("pip install --no-deps resemblyzer==0.1.4 webrtcvad-wheels==2.0.14.post1",),
-    "export": ("pip install av",),
+    "export": ("pip install av pillow",),
     "pictures": ("pip install matplotlib",),
     "tags": ("pip install mutagen",),
     "sound": ("pip install pedalboard",),

@@ -41,20 +41,23 @@ def waveform_picture(clip: AudioClip, width: int = 1024, height: int = 512) -> t
         MissingExtraError: matplotlib (extra `pictures`) is not installed.
     """
     with _figure([clip], width, height) as (figure, pixels):
-        top = max(1.0, float(clip.samples.abs().max()))
-        rows = figure.subplots(clip.channels, 1, sharex=True, squeeze=False)[:, 0]
-        for number, (row, samples) in enumerate(zip(rows, clip.samples, strict=True)):
-            _wave(row, samples, (0, clip.seconds), width, _COLOURS[number % len(_COLOURS)])
-            row.set_ylim(-top, top)
-            row.set_yticks([-1, 0, 1] if clip.channels <= 2 else [])
-        _time_axis(rows[-1], clip.seconds)
+        axes, top = figure.subplots(), max(1.0, float(clip.samples.abs().max()))
+        middles = [-2.1 * top * row for row in range(clip.channels)]
+        for number, (samples, middle) in enumerate(zip(clip.samples, middles, strict=True)):
+            _wave(axes, samples, clip.seconds, width, _COLOURS[number % len(_COLOURS)], middle)
+        axes.set_ylim(middles[-1] - top, top)
+        marks = (-0.5, 0, 0.5) if clip.channels <= 2 else (0,)
+        axes.set_yticks([middle + mark for middle in middles for mark in marks])
+        axes.set_yticklabels([f"{mark:g}" for mark in marks] * clip.channels if clip.channels <= 2 else
+                             [str(number) for number in range(clip.channels)])
+        _time_axis(axes, clip.seconds)
     return pixels[0]
 
 
 def spectrogram_picture(clip: AudioClip, width: int = 1024, height: int = 512) -> torch.Tensor:
     """The mel spectrogram of all channels together: 128 bands from 0 Hz to half the rate, the upper 80 dB.
 
-    Each column shows the mean of up to 4 moments, windows of 2048 samples.
+    Each column shows the mean of up to 4 moments, windows of 2048 samples (of 43 ms, where that is more).
 
     Raises:
         AudioError, SettingError, MissingExtraError: see `waveform_picture`.
@@ -150,15 +153,15 @@ def _lane(axes: Axes, row: int, track: Track, place: tuple[float, float, float],
                       color=_INK, fontsize="small")
 
 
-def _wave(axes: Axes, samples: torch.Tensor, span: tuple[float, float], columns: int, colour: str) -> None:
-    """Samples [T] over a span of seconds."""
-    low, high = _columns(samples, columns)
-    times = torch.linspace(*span, len(low) + 1, dtype=torch.float64)[:-1] + (span[1] - span[0]) / len(low) / 2
+def _wave(axes: Axes, samples: torch.Tensor, seconds: float, columns: int, colour: str, middle: float) -> None:
+    """Samples [T] around a line at a height."""
+    low, high = (middle + values for values in _columns(samples, columns))
+    times = (torch.arange(len(low), dtype=torch.float64) + 0.5) * seconds / len(low)
     if len(samples) <= columns:
         axes.plot(times, high, color=colour, linewidth=1.0)
     else:
         axes.fill_between(times, low, high, color=colour, linewidth=0.5)
-    axes.axhline(0, color=_GRID, linewidth=0.8)
+    axes.axhline(middle, color=_GRID, linewidth=0.8)
 
 
 def _columns(values: torch.Tensor, columns: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -176,9 +179,10 @@ def _mel_levels(clip: AudioClip, columns: int) -> tuple[np.ndarray, np.ndarray]:
     import numpy as np
 
     wave = to_mono(clip).samples[0].detach().cpu().numpy()
-    wave = np.pad(wave, (0, max(0, _FFT - len(wave))))
-    hop = max(_FFT // 8, (len(wave) - _FFT) // (columns * _FRAMES_PER_COLUMN))
-    power = librosa.feature.melspectrogram(y=wave, sr=clip.sample_rate, n_fft=_FFT, hop_length=hop, center=False,
+    window = _FFT * 2 ** max(0, math.ceil(math.log2(clip.sample_rate / 48_000)))  # else the lowest bands stay empty
+    wave = np.pad(wave, (0, max(0, window - len(wave))))
+    hop = max(window // 8, (len(wave) - window) // (columns * _FRAMES_PER_COLUMN))
+    power = librosa.feature.melspectrogram(y=wave, sr=clip.sample_rate, n_fft=window, hop_length=hop, center=False,
                                            n_mels=_MELS)
     each = -(-power.shape[1] // columns)
     starts = np.arange(0, power.shape[1], each)

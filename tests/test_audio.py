@@ -6,7 +6,6 @@ import errno
 import math
 import os
 import random
-import shutil
 import struct
 import subprocess
 import sys
@@ -137,8 +136,8 @@ def test_pydub_is_the_last_resort(tmp_path, monkeypatch):
         pytest.skip("no scripts as programs here")
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
     clip = tone(channels=2)
-    clip.save(tmp_path / "b.m4a")
-    assert sorted(os.listdir(tmp_path)) == ["b.m4a", "bin"]
+    clip.save(tmp_path / "b.wav")
+    (tmp_path / "b.wav").rename(tmp_path / "b.m4a")
     wave, rate = audio_files._read_pydub(tmp_path / "b.m4a", 0.0, None)
     assert rate == 24_000 and np.abs(wave - clip.samples.numpy()).max() < 1e-4
 
@@ -282,9 +281,8 @@ def test_eight_channels_at_192_khz(tmp_path):
 def test_saving_refuses(tmp_path):
     loud = AudioClip(torch.full((1, 10), 1.5), 24_000)
     for name in ("a.wav", "a.flac", "a.mp3", "a.m4a"):
-        if name != "a.m4a" or shutil.which("ffmpeg"):
-            with pytest.raises(AudioError, match=r"peak of 1\.5 \(\+3\.52 dBFS\)"):
-                loud.save(tmp_path / name)
+        with pytest.raises(AudioError, match=r"peak of 1\.5 \(\+3\.52 dBFS\)"):
+            loud.save(tmp_path / name)
     loud.save(tmp_path / "b.wav", subtype="FLOAT")
     assert AudioClip.load(tmp_path / "b.wav").samples.max() == 1.5
     cases = [("a.xyz", tone(), None, r"expected one of \.wav|Expected one of \.wav"), ("a", tone(), None, "got ''"),

@@ -18,14 +18,14 @@ NODES = ROOT / "nodes"
 LAYERS = (
     """errors types config vocabulary""",
     """
-    audio audio_files audio_writing levels limiter speech_activity tempo
+    audio audio_files audio_writing encode file_names levels limiter speech_activity tempo
     script speaker_names chunking
     delay sampling rope kv_cache linear quantized capture devices offload
     checkpoint_files assignment tokenizer
     comfy_client releases hub
     """,
     """
-    codec mix effects loudness norms pictures
+    codec mix effects loudness norms pictures export
     prompt_layout prompt_v3 prompt
     model decode_state catalog download
     listening
