@@ -46,7 +46,7 @@ _HOMES = {
     "pictures": ("loudness_picture", "spectrogram_picture", "timeline_picture", "waveform_picture"),
     "encode": ("Chapter",),
     "export": ("EXPORT_FORMATS", "Exported", "Provenance", "export_audio", "parse_chapters", "parse_tags"),
-    "norms": ("Norm", "NormResult", "check_norms", "normalize_to"),
+    "norms": ("NORMS", "LoudnessReport", "Norm", "NormResult", "check_norms", "normalize_to", "report_loudness"),
     "weights": ("load_model",),
     "memory": ("weights_bytes", "working_bytes"),
     "session": ("Session",),

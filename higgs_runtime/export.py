@@ -52,7 +52,8 @@ class Provenance:
 
     def __str__(self) -> str:
         parts = [("Model", self.model), ("Voices", self.voices), ("Consent", self.consent)]
-        return " ".join(["Synthetic speech.", *(f"{name}: {' '.join(text.split())}." for name, text in parts if text)])
+        told = [(name, " ".join(text.split()).rstrip(".")) for name, text in parts]
+        return " ".join(["Synthetic speech.", *(f"{name}: {text}." for name, text in told if text)])
 
 
 SYNTHETIC = Provenance()

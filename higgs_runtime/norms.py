@@ -14,7 +14,7 @@ import torch
 from .audio import AudioClip
 from .errors import SettingError
 from .levels import decibels, peak
-from .loudness import Normalized, measure_loudness, normalize_loudness, reach
+from .loudness import Loudness, Normalized, measure_loudness, normalize_loudness, reach
 
 _FLOOR_WINDOW_S = 0.5  # the quietest half second is the noise floor
 _FLOOR_STEPS = 10  # in each window
@@ -107,15 +107,39 @@ class NormResult(NamedTuple):
         return f"{NORMS[self.norm].title}: {'fails: ' + failed if failed else 'passes'}"
 
 
-def check_norms(clip: AudioClip) -> tuple[NormResult, ...]:
-    """Holds a clip against every norm of the table, in its order.
+class LoudnessReport(NamedTuple):
+    """The figures of a clip, and the clip against every norm. As text: a line each.
+
+    Attributes:
+        loudness: see `measure_loudness`.
+        rms_db, floor_db, peak_dbfs: RMS of the whole and of the quietest 0.5 s, and the highest sample.
+        norms: in the order of the table.
+    """
+
+    loudness: Loudness
+    rms_db: float
+    floor_db: float
+    peak_dbfs: float
+    norms: tuple[NormResult, ...]
+
+    def __str__(self) -> str:
+        one = self.loudness
+        figures = (
+            f"Loudness {one.integrated_lufs:.1f} LUFS, at most {one.max_short_term_lufs:.1f} in 3 s and "
+            f"{one.max_momentary_lufs:.1f} in 0.4 s; range {one.range_lu:.1f} LU; true peak "
+            f"{one.true_peak_dbtp:.1f} dBTP; RMS {self.rms_db:.1f} dB, noise floor {self.floor_db:.1f} dB"
+        )
+        return "\n".join([figures, *map(str, self.norms)])
+
+
+def report_loudness(clip: AudioClip) -> LoudnessReport:
+    """Measures a clip, and holds it against every norm of the table.
 
     Raises:
         AudioError: see `measure_loudness`.
     """
-    loudness, (rms_db, floor_db) = measure_loudness(clip), _rms_and_floor(clip)
-    peak_dbfs, none = decibels(peak(clip)), -math.inf
-    results = []
+    loudness, (rms_db, floor_db), peak_dbfs = measure_loudness(clip), _rms_and_floor(clip), decibels(peak(clip))
+    none, results = -math.inf, []
     for key, norm in NORMS.items():
         level, rms = norm.integrated_lufs, norm.rms_db
         checks = (
@@ -127,7 +151,16 @@ def check_norms(clip: AudioClip) -> tuple[NormResult, ...]:
             norm.channels and Check("channels", "", clip.channels, norm.channels, norm.channels),
         )
         results.append(NormResult(key, tuple(check for check in checks if check)))
-    return tuple(results)
+    return LoudnessReport(loudness, rms_db, floor_db, peak_dbfs, tuple(results))
+
+
+def check_norms(clip: AudioClip) -> tuple[NormResult, ...]:
+    """The clip against every norm of the table, in its order: `report_loudness` without the figures.
+
+    Raises:
+        AudioError: see `measure_loudness`.
+    """
+    return report_loudness(clip).norms
 
 
 def normalize_to(clip: AudioClip, norm: str) -> Normalized:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
+from .audio_picture import HiggsAudioPicture
 from .chatml_prompt import HiggsChatMLPrompt
 from .combine_voices import HiggsCombineVoices
 from .convert_model import HiggsConvertModel
 from .decode_codes import HiggsDecodeCodes
 from .duck_audio import HiggsDuckAudio
 from .encode_audio import HiggsEncodeAudio
+from .export_audio import HiggsExportAudio
 from .generate import HiggsGenerate
 from .join_audio import HiggsJoinAudio
 from .load_audio import HiggsLoadAudio
@@ -18,7 +20,9 @@ from .load_lora import HiggsLoadLoRA
 from .load_model import HiggsLoadModel
 from .load_subtitles import HiggsLoadSubtitles
 from .load_voice import HiggsLoadVoice
+from .loudness import HiggsLoudness
 from .mix_audio import HiggsMixAudio
+from .normalize_loudness import HiggsNormalizeLoudness
 from .prepare_reference import HiggsPrepareReference
 from .save_voice import HiggsSaveVoice
 from .script import HiggsScript
@@ -48,6 +52,10 @@ NODES: list[type[io.ComfyNode]] = [
     HiggsLoadVoice,
     HiggsScript,
     HiggsLoadSubtitles,
+    HiggsLoudness,
+    HiggsNormalizeLoudness,
+    HiggsAudioPicture,
+    HiggsExportAudio,
 ]
 
 

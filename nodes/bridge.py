@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
+import json
 import logging
 import os
 import sys
@@ -15,20 +15,21 @@ from pathlib import Path
 from typing import Any
 
 import comfy.model_management as management
-import comfy.model_patcher
 import comfy.utils
 import folder_paths
 import torch
+from comfy.cli_args import args
+from comfy_execution.graph_utils import ExecutionBlocker
 from comfy_execution.utils import get_executing_context
 
 from ..higgs_runtime.catalog import embedded_clips
 from ..higgs_runtime.errors import AudioError, HiggsError, SettingError
-from ..higgs_runtime.model_cache import ModelKey, file_stats, model_bytes, shared_cache
+from ..higgs_runtime.model_cache import ModelKey, file_stats, model_bytes, shared_cache  # noqa: F401 (nodes use it)
+from .residency import ComfyResidency
 
 FROM_PACK = " (from the pack)"  # after the name of a clip
 MODEL_FOLDER = "higgs_audio"
 CACHE_SHARE = 0.8  # of each device's memory
-RAM_CLAIM = 10**24  # bytes: more than any node asks ComfyUI for, less than the 1e30 of its "unload all"
 PROGRESS_INTERVAL_S = 0.05
 
 folder_paths.add_model_folder_path(MODEL_FOLDER, os.path.join(folder_paths.models_dir, MODEL_FOLDER))
@@ -72,6 +73,28 @@ def input_path(name: str) -> Path:
 def pack_clip(name: str) -> Path | None:
     """The clip of the pack that a choice names, if it names one."""
     return embedded_clips().get(name.removesuffix(FROM_PACK)) if name.endswith(FROM_PACK) else None
+
+
+def output_folder() -> Path:
+    """Where ComfyUI's savers write."""
+    return Path(folder_paths.get_output_directory())
+
+
+def left_out(why: str) -> ExecutionBlocker:
+    """For an output that is not made: what is connected to it ends with this message."""
+    return ExecutionBlocker(why)
+
+
+def workflow_entries(hidden: Any) -> dict[str, str]:
+    """What ComfyUI's own savers embed: the prompt and the editor's workflow as JSON; nothing under --disable-metadata.
+
+    Args:
+        hidden: a node's hidden inputs.
+    """
+    if args.disable_metadata:
+        return {}
+    entries = {"prompt": hidden.prompt} if hidden.prompt is not None else {}
+    return {name: json.dumps(value) for name, value in {**entries, **(hidden.extra_pnginfo or {})}.items()}
 
 
 def serve_sounds(route: str, find: Callable[[str], Path | bytes | None]) -> None:
@@ -229,117 +252,10 @@ def _load(handle: ModelHandle, dtype: torch.dtype) -> Any:
 def _cache():
     cache = shared_cache()
     if cache.residency is None:
-        cache.residency = _ComfyResidency(cache)
+        cache.residency = ComfyResidency(cache)
         devices = (torch.device("cpu"), management.get_torch_device())
         cache.budget_bytes = {str(one): int(CACHE_SHARE * management.get_total_memory(one)) for one in devices}
     return cache
-
-
-class _ComfyResidency:
-    """Registers each cached model with ComfyUI's memory manager, and drops it when ComfyUI wants the memory back."""
-
-    def __init__(self, cache):
-        self._cache = cache
-        self._patchers: dict[ModelKey, _Patcher] = {}
-        self._retired: list[_Patcher] = []
-
-    def admit(self, key: ModelKey, model: Any, work_bytes: int) -> None:
-        self._retired.clear()
-        patcher = self._patchers.get(key)
-        if patcher is None:
-            patcher = self._patchers[key] = _Patcher(key, model, lambda: self._cache.evict(key))
-        if patcher.stays_on_cpu and patcher in management.loaded_models():
-            return
-        try:
-            management.load_models_gpu([patcher], memory_required=0 if patcher.stays_on_cpu else work_bytes)
-        except BaseException:  # out of memory: nothing of the model may stay, here or there
-            self._cache.evict(key)
-            raise
-
-    def dropped(self, key: ModelKey) -> None:
-        patcher = self._patchers.pop(key, None)
-        if patcher is not None:
-            patcher.let_go()
-            # ComfyUI is perhaps unloading this very patcher: it must outlive that call. It holds no weights any more.
-            self._retired.append(patcher)
-        _return_freed_memory()
-
-
-class HiggsAudioWeights(torch.nn.Module):
-    """What ComfyUI takes for the model. The weights can leave it while ComfyUI still holds it."""
-
-    def __init__(self, weights: torch.nn.Module, device: torch.device):
-        super().__init__()
-        self.weights = weights
-        self.device = device
-
-
-class _Patcher(comfy.model_patcher.ModelPatcher):
-    """Stands for one cached model in ComfyUI's memory manager.
-
-    ComfyUI unloads by moving weights to the CPU's memory; here they go back to the disk they are mapped from. A model
-    that is meant for the CPU while ComfyUI uses a GPU is registered with the GPU, so that "unload models" reaches it:
-    as one that lies there already and is larger than all that another node could want freed. Asked for a part, it
-    keeps its weights, which take no room there. (Under --disable-smart-memory ComfyUI always takes the whole.)
-    """
-
-    def __init__(self, key: ModelKey, model: Any, drop):
-        module = model if isinstance(model, torch.nn.Module) else model.module
-        device = torch.device(key.device)
-        self.stays_on_cpu = management.is_device_cpu(device)
-        self._may_stream = key.kind == "lm"
-        self._drop = drop
-        self._placement = None
-        registered = management.get_torch_device() if self.stays_on_cpu else device
-        self._takes_room = registered == device
-        self._total = model_bytes(model) if self._takes_room else RAM_CLAIM
-        super().__init__(HiggsAudioWeights(module, registered), registered, torch.device("cpu"), size=self._total)
-
-    def model_size(self) -> int:
-        return self._total
-
-    def loaded_size(self) -> int:
-        if self.stays_on_cpu:
-            return self._total
-        return self._placement.resident_bytes if self._placement is not None else 0
-
-    def partially_load(self, device_to, extra_memory=0, force_patch_weights=False) -> int:
-        weights, before = self.model.weights, self.loaded_size()
-        if self.stays_on_cpu or weights is None or (before and (self._placement.streamed == 0 or extra_memory <= 0)):
-            return 0
-        from ..higgs_runtime.offload import Placement
-
-        room, former = before + extra_memory, self._placement
-        everything = room >= self._total or not self._may_stream
-        self._placement = Placement(weights, device_to, None if everything else room)
-        if former is not None:
-            former.remove()
-        return self.loaded_size() - before
-
-    def partially_unload(self, device_to, memory_to_free=0, force_patch_weights=False) -> int:
-        return 0 if self._takes_room else memory_to_free  # all or nothing: at 0 ComfyUI goes on to detach
-
-    def detach(self, unpatch_all=True):
-        # ComfyUI also detaches what it is about to load again, and what was deleted: with unpatch_all=False.
-        if unpatch_all and self.model.weights is not None:
-            self._drop()
-        return self.model
-
-    def let_go(self) -> None:
-        """Forgets the weights."""
-        if self._placement is not None:
-            self._placement.remove()
-            self._placement = None
-        self.model.weights = None
-        self._total = 0
-
-
-def _return_freed_memory() -> None:
-    """Has glibc give freed pages back to the system; elsewhere the allocators do so by themselves."""
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)
 
 
 # --- progress and cancel --------------------------------------------------------------------------------------------

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
 
-from . import sockets
-from .batches import each
+from . import bridge, sockets
+from .batches import clips_from_audio, each
 from .ducking import ducking, ducking_inputs
 from .growing import growing
 
@@ -36,13 +36,22 @@ class HiggsMixAudio(io.ComfyNode):
                 *growing(MAX_TRACKS, track_inputs),
                 *shared_inputs(),
                 *growing(MAX_TRACKS, later_inputs),
+                io.Boolean.Input(
+                    "show_timeline", optional=True, default=False,
+                    tooltip="Draws the tracks as they lie in the mix, on the node and for the output timeline. Needs "
+                    "the extra 'pictures'.",
+                ),
             ],
-            outputs=[io.Audio.Output(display_name="audio", tooltip="The mix: mono if nothing is panned or stereo.")],
+            outputs=[
+                io.Audio.Output(display_name="audio", tooltip="The mix: mono if nothing is panned or stereo."),
+                io.Image.Output(display_name="timeline",
+                                tooltip="A picture of the tracks (of the first mix of a batch), with show_timeline."),
+            ],
         )
 
     @classmethod
     def execute(cls, allow_clipping, sample_rate, **values) -> io.NodeOutput:
-        from ..higgs_runtime import SettingError, mix
+        from ..higgs_runtime import SettingError, mix, timeline_picture
 
         numbers = [number for number in range(MAX_TRACKS) if values.get(f"track_{number}") is not None]
         if not numbers:
@@ -54,7 +63,13 @@ class HiggsMixAudio(io.ComfyNode):
             return mix(tracks, sample_rate or None, channels=values.get("channels") or None,
                        allow_clipping=allow_clipping)
 
-        return io.NodeOutput(each(mixed, **{f"track_{number}": values[f"track_{number}"] for number in numbers}))
+        audio = each(mixed, **{f"track_{number}": values[f"track_{number}"] for number in numbers})
+        if not values.get("show_timeline"):
+            return io.NodeOutput(audio, bridge.left_out("Switch show_timeline on in Mix Audio."))
+        first = {number: clips_from_audio(values[f"track_{number}"])[0] for number in numbers}
+        tracks = [track(first[number], values, number, numbers) for number in numbers]
+        picture = timeline_picture(tracks, [f"track {number}" for number in numbers])[None]
+        return io.NodeOutput(audio, picture, ui=ui.PreviewImage(picture, cls=cls))
 
 
 def track_inputs(n: int) -> list[io.Input]:

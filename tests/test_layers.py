@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNTIME = ROOT / "higgs_runtime"
+BRIDGE = ("bridge.py", "residency.py")  # the files that know ComfyUI
 NODES = ROOT / "nodes"
 
 LAYERS = (
@@ -160,7 +161,7 @@ def test_nodes_use_public_names_only(path):
         if level == len(path.relative_to(NODES).parts) + 1:
             if module == "higgs_runtime":
                 assert set(names) <= set(higgs_runtime.__all__)
-            elif path.name == "bridge.py":  # it serves the rest: any name without underscore
+            elif path.name in BRIDGE:  # it serves the rest: any name without underscore
                 assert not any(part.startswith("_") for part in [*module.split("."), *names])
             else:
                 assert module == "", f"{module} is inside the runtime"
@@ -175,7 +176,7 @@ def attributes_of(path: Path, module: str) -> set[str]:
             and isinstance(node.value, ast.Name) and node.value.id in aliases}
 
 
-@pytest.mark.parametrize("path", **named([path for path in sources(NODES) if path.name != "bridge.py"]))
+@pytest.mark.parametrize("path", **named([path for path in sources(NODES) if path.name not in BRIDGE]))
 def test_only_the_bridge_knows_comfyui(path):
     tops = {module.split(".")[0] for level, module, _ in imports(path) if level == 0}
     assert tops & (COMFYUI - {"comfy_api"}) == set(), "only comfy_api, for the schema"

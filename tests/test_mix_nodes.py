@@ -26,7 +26,7 @@ def audio(*waves: torch.Tensor, rate=16_000) -> dict:
 def run(node_id: str, **inputs) -> dict:
     """What a node gives, its other widgets as they are at first."""
     values = {name: options["default"] for name, (_, options) in node_inputs(node_id).items() if "default" in options}
-    [out] = node_classes()[node_id].execute(**{**values, **inputs}).args
+    out, *_ = node_classes()[node_id].execute(**{**values, **inputs}).args
     return out
 
 
@@ -36,7 +36,7 @@ NOISE = torch.rand(3, 2, 8000, generator=torch.Generator().manual_seed(0)) * 0.4
 def test_graphs_from_before_the_later_inputs(runtime):
     assert widget_names("HiggsMixAudio")[: len(FIRST_WIDGETS)] == FIRST_WIDGETS, "saved graphs know them by place"
     values = {"start_0": 0.5, "gain_0": -3.0, "pan_0": 0.0, "fade_in_0": 0.1, "fade_out_0": 0.0}
-    [out] = node_classes()["HiggsMixAudio"].execute(False, 0, track_0=audio(NOISE[0]), **values).args
+    out, _ = node_classes()["HiggsMixAudio"].execute(False, 0, track_0=audio(NOISE[0]), **values).args
     track = runtime.Track(runtime.AudioClip(NOISE[0], 16_000), 0.5, -3.0, fade_in_s=0.1)
     assert torch.equal(out["waveform"][0], runtime.mix([track]).samples)
     assert torch.equal(out["waveform"], run("HiggsMixAudio", track_0=audio(NOISE[0]), **values)["waveform"])

@@ -16,7 +16,8 @@ NODE_IDS = ["HiggsLoadModel", "HiggsLoadCodec", "HiggsLoadAudio", "HiggsEncodeAu
             "HiggsChatMLPrompt", "HiggsGenerate", "HiggsDecodeCodes", "HiggsMixAudio",
             "HiggsJoinAudio", "HiggsDuckAudio", "HiggsVoiceChain", "HiggsTempoPitch",
             "HiggsConvertModel", "HiggsLoadLoRA", "HiggsPrepareReference", "HiggsCombineVoices",
-            "HiggsSaveVoice", "HiggsLoadVoice", "HiggsScript", "HiggsLoadSubtitles"]
+            "HiggsSaveVoice", "HiggsLoadVoice", "HiggsScript", "HiggsLoadSubtitles",
+            "HiggsLoudness", "HiggsNormalizeLoudness", "HiggsAudioPicture", "HiggsExportAudio"]
 
 
 @pytest.fixture
@@ -338,7 +339,7 @@ def gpu_patcher(bridge):
     """A patcher for a GPU, the meta device in its place."""
     key = bridge.ModelKey("lm", "model", (), "meta", "torch.float32")
     model, dropped = Model(), []
-    patcher = bridge._Patcher(key, model, lambda: dropped.append(key))
+    patcher = sys.modules[f"{PACK}.nodes.residency"]._Patcher(key, model, lambda: dropped.append(key))
     patcher.dropped = dropped
     yield patcher, model
     patcher.let_go()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import av
+import mutagen
 import soundfile
+from helpers_workflow import read_workflow
 
-from higgs_runtime import AudioClip
+from higgs_runtime import AudioClip, measure_loudness
 from higgs_runtime.catalog import embedded_clips
 
 
@@ -37,6 +40,55 @@ def test_from_takes_to_a_mix(client, tmp_path):
     samples, rate = soundfile.read(client.download(run.outputs["save"]["audio"][0], tmp_path), always_2d=True)
     spoken = AudioClip.load(embedded_clips()["rose"]).seconds
     assert rate == 24_000 and abs(len(samples) / rate - (1 + spoken * 2.25 + 0.5)) < 2.5
+
+
+def test_from_a_mix_to_a_deliverable(client, tmp_path):
+    run = client.run(graph(
+        mix=("HiggsMixAudio", {"allow_clipping": False, "sample_rate": 0, "track_0": ["rose", 0], "track_1": ["bed", 0],
+                               "gain_1": -18.0, "show_timeline": True}),
+        last=("HiggsNormalizeLoudness", {"audio": ["mix", 0], "preset": "podcast", "target": -16.0, "ceiling": -1.0}),
+        figures=("HiggsLoudness", {"audio": ["last", 0]}),
+        picture=("HiggsAudioPicture", {"audio": ["last", 0], "kind": "loudness", "width": 512, "height": 256}),
+        export=("HiggsExportAudio", {
+            "audio": ["last", 0], "file_name": "out/{title}_{n}", "format": "m4b (AAC audiobook)", "kbps": 0,
+            "tags": "title: Tower", "chapters": "0:00 One\n0:01 Two", "note": True, "consent": "",
+            "cover": ["mix", 1]}),
+    ))
+    assert run.error is None, run.error
+    assert len(run.outputs["mix"]["images"]) == len(run.outputs["picture"]["images"]) == 1
+    [told] = run.outputs["export"]["audio"]
+    assert (told["subfolder"], told["filename"].partition("_")[0]) == ("out", "Tower")
+    path = client.download(told, tmp_path)
+    assert abs(measure_loudness(AudioClip.load(path)).integrated_lufs + 16) < 0.5
+    with av.open(str(path)) as file:
+        assert file.metadata["comment"] == "Synthetic speech." and len(file.chapters()) == 2
+        assert file.streams.video[0].width == 1024
+    assert not [name for name in mutagen.File(path).tags if "prompt" in name], "the server runs with --disable-metadata"
+
+
+def test_the_note_names_model_and_voice(client, tmp_path):
+    prompt = read_workflow("clone_voice", api=True)
+    [saver] = [node for node in prompt.values() if node["class_type"] == "SaveAudio"]
+    saver["class_type"] = "HiggsExportAudio"
+    saver["inputs"] = {"audio": saver["inputs"]["audio"], "file_name": "{artist}", "kbps": 0,
+                       "format": "wav 32-bit float", "tags": "artist: Us", "chapters": "", "note": True,
+                       "consent": "Ours."}
+    run = client.run(prompt)
+    assert run.error is None, run.error
+    [file] = [one for shown in run.outputs.values() for one in shown.get("audio", [])]
+    with av.open(str(client.download(file, tmp_path))) as opened:
+        comment = opened.metadata["comment"]
+    assert comment.startswith("Synthetic speech. Model: ") and comment.endswith(" Consent: Ours.")
+    assert "Voices: rose (from the pack)." in comment, comment
+
+
+def test_what_is_not_made_is_told(client):
+    run = client.run(graph(
+        last=("HiggsMixAudio", {"allow_clipping": False, "sample_rate": 0, "track_0": ["rose", 0]}),
+        export=("HiggsExportAudio", {"audio": ["last", 0], "file_name": "x", "format": "mp3", "kbps": 0, "tags": "",
+                                     "chapters": "", "note": True, "consent": "", "cover": ["last", 1]}),
+    ))
+    assert "show_timeline" in run.error["exception_message"]
 
 
 def test_errors_reach_the_person(client):

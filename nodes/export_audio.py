@@ -1,0 +1,77 @@
+"""Export Audio: finished files, with tags, chapters, cover, the workflow, and a note of where the speech comes from."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io, ui
+
+from . import bridge, sockets
+from .batches import clips_from_audio
+from .origin import origin
+
+
+class HiggsExportAudio(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        from ..higgs_runtime import EXPORT_FORMATS
+
+        return io.Schema(
+            node_id="HiggsExportAudio",
+            display_name="Export Audio (Higgs)",
+            category=f"{sockets.CATEGORY}/mastering",
+            description="Writes finished files into ComfyUI's output folder, never over an existing one. The file says "
+            "that its speech is synthetic (unless that is switched off) and holds the workflow, as ComfyUI's own "
+            "savers do.",
+            is_output_node=True,  # which also brings the hidden prompt and extra_pnginfo
+            hidden=[io.Hidden.unique_id],
+            inputs=[
+                io.Audio.Input("audio", tooltip="Each clip becomes a file."),
+                io.String.Input(
+                    "file_name", default="audio/{title}_{n:03}",
+                    tooltip="Name below the output folder, without suffix. {n} counts up to the first free name "
+                    "({n:03}: three digits); {title}, {artist} and all other tags, {date} and {time} stand for "
+                    "themselves; a slash makes a folder.",
+                ),
+                io.Combo.Input("format", options=list(EXPORT_FORMATS), default="flac 16-bit",
+                               tooltip="flac keeps every sample in half the room of wav; m4b is for audiobooks."),
+                io.Int.Input("kbps", default=0, min=0, max=512, step=8,
+                             tooltip="Bit rate in kbit/s of mp3, opus and AAC, from 8 on; 0: 192, 96 and 128."),
+                io.String.Input(
+                    "tags", default="", multiline=True, placeholder="title: The old bridge\nartist: …",
+                    tooltip="A line for each: title, artist, album, date, genre, comment, … and after a colon the "
+                    "value.",
+                ),
+                io.String.Input(
+                    "chapters", default="", multiline=True, placeholder="0:00 Start\n12:30 The storm",
+                    tooltip="A line for each: when it begins (m:ss or h:mm:ss, with decimals) and its title.",
+                ),
+                io.Boolean.Input(
+                    "note", default=True,
+                    tooltip="On: the comment of the file says \"Synthetic speech\", the model, the voices (as far as "
+                    "the workflow tells) and your consent line.",
+                ),
+                io.String.Input("consent", default="",
+                                tooltip="For the note: who agreed to the use of the voices, and where that is kept."),
+                io.Image.Input("cover", optional=True,
+                               tooltip="Picture of the file; is brought to 1400 pixels at most."),
+            ],
+            outputs=[io.String.Output(display_name="report", tooltip="The files, and what is not as asked for.")],
+        )
+
+    @classmethod
+    def execute(cls, audio, file_name, format, kbps, tags, chapters, note, consent, cover=None) -> io.NodeOutput:
+        from ..higgs_runtime import Provenance, export_audio, parse_chapters, parse_tags
+
+        told = Provenance(*origin(cls.hidden.prompt, cls.hidden.unique_id), consent.strip()) if note else None
+        made, folder = [], bridge.output_folder()
+        for clip in clips_from_audio(audio):
+            bridge.raise_if_cancelled()
+            made.append(export_audio(
+                clip, folder, file_name, format, kbps=kbps or None, tags=parse_tags(tags),
+                chapters=parse_chapters(chapters, clip.seconds), cover=None if cover is None else cover[0],
+                provenance=told, metadata=bridge.workflow_entries(cls.hidden),
+            ))
+        report = "\n".join(str(line) for one in made for line in (one.path.relative_to(folder), *one.notes))
+        bridge.show_text(report)
+        files = [ui.SavedResult(one.path.name, one.path.parent.relative_to(folder).as_posix(), io.FolderType.output)
+                 for one in made]
+        return io.NodeOutput(report, ui=ui.SavedAudios(files))
