@@ -48,6 +48,7 @@ SIGNATURES = {
     "normalize_loudness": "clip, target_lufs, ceiling_dbtp",
     "limit": "clip, ceiling_dbtp",
     "check_norms": "clip",
+    "report_loudness": "clip",
     "export_audio": "clip, folder, template, format, *, kbps, tags, chapters, cover, provenance, metadata",
     "parse_chapters": "text, seconds",
     "parse_tags": "text",
