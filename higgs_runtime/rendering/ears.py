@@ -1,0 +1,50 @@
+"""Listening to the takes of a script's lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from ..codec import Codec
+from ..listening import Limits, Recognizer, Verdict, verify_take
+from ..types import Codes, Voice
+from .lines import Line
+
+
+class Ears:
+    """Hears whether a take says its line, in its voice.
+
+    Args:
+        name: of the recognizer.
+        compare_voices: also compare with the first reference of the line's voice (extra `similarity`).
+        language: of the script, ISO 639-1; None has the recognizer detect it.
+
+    Attributes:
+        judge: names recognizer and limits: verdicts of one judge hold for the same codes.
+    """
+
+    def __init__(
+        self, codec: Codec, recognizer: Recognizer, name: str, voices: Mapping[str, Voice], *, limits: Limits | None = None,
+        language: str | None = None, compare_voices: bool = False,
+    ):
+        self._codec, self._recognizer, self._voices = codec, recognizer, voices
+        self._limits, self._language, self._compare = limits or Limits(), language, compare_voices
+        self._references: dict[str, object] = {}
+        self.judge = f"{name} {language or ''} {compare_voices} {sorted(asdict(self._limits).items())}"
+
+    def hear(self, line: Line, codes: Codes) -> Verdict:
+        """Raises:
+            MissingExtraError: as `verify_take`.
+        """
+        return verify_take(
+            self._codec.decode(codes), line.text, recognizer=self._recognizer, language=self._language,
+            reference=self._reference(line.speaker), limits=self._limits,
+        )
+
+    def _reference(self, speaker: str):
+        codes = self._voices[speaker].codes
+        if not self._compare or codes is None:
+            return None
+        if speaker not in self._references:
+            self._references[speaker] = self._codec.decode(codes)
+        return self._references[speaker]

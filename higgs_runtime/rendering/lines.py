@@ -1,0 +1,154 @@
+"""Lines: what of a script is spoken at once, and what the model reads for each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+
+from ..chunking import chunk_text
+from ..config import ModelConfig
+from ..errors import PromptError, ScriptError
+from ..jobs import check_length
+from ..listening import length_bounds
+from ..prompt import Message, build_prompt, conversation
+from ..script import Script, Turn
+from ..tokenizer import ChatTokenizer
+from ..types import Codes, Prompt, Sampling, Voice
+
+NARRATOR = "Narrator"  # the voice of turns without a speaker
+_SAMPLED = frozenset(field.name for field in fields(Sampling))
+
+
+@dataclass(frozen=True)
+class Line:
+    """A turn, or a piece of a long one.
+
+    Attributes:
+        number: among all lines, from 0.
+        turn: index of its turn.
+        text: what the model reads.
+        speaker: name of the voice.
+        scene: where it is spoken, in words.
+        sampling: with the seed of its first take.
+    """
+
+    number: int
+    turn: int
+    text: str
+    speaker: str
+    scene: str
+    sampling: Sampling
+
+    def sampling_of(self, take: int) -> Sampling:
+        """Settings of a take, counted from 0: each has the next seed."""
+        return replace(self.sampling, seed=(self.sampling.seed + take) % 2**64)
+
+
+def lines_of(
+    script: Script, sampling: Sampling, frame_rate: float, *, max_chars: int, language: str | None = None
+) -> list[Line]:
+    """The lines of a script, in order.
+
+    A turn's own settings count before `sampling`; `take=2` is the take of the second seed. No line is longer than
+    its text can take to read (see `length_bounds`), so one that does not end by itself does not run on.
+
+    Args:
+        max_chars: longer turns are spoken in pieces.
+        language: of the script, for the lengths and for where pieces may end; None: any.
+    """
+    found: list[Line] = []
+    for index, turn in enumerate(script.turns):
+        for piece in chunk_text(turn.text, max_chars, language):
+            if text := piece.strip():
+                own = _sampling(turn, sampling, math.ceil(length_bounds(text, language)[1] * frame_rate))
+                found.append(Line(len(found), index, text, turn.speaker or NARRATOR, turn.scene, own))
+    return found
+
+
+def check_cast(script: Script, voices: Mapping[str, Voice]) -> None:
+    """Raises:
+        ScriptError: a speaker has no voice.
+    """
+    needed = dict.fromkeys(turn.speaker or NARRATOR for turn in script.turns)
+    missing = [name for name in needed if name not in voices]
+    if missing:
+        raise ScriptError(
+            "Speakers of the script have no voice.", expected=f"a voice each for {', '.join(needed)}",
+            got=f"none for {', '.join(missing)}",
+            remedy="Give them one, or name a voice as they are called; turns without a speaker are the "
+            f"{NARRATOR}'s.",
+        )
+
+
+def alone(line: Line, voices: Mapping[str, Voice]) -> list[Message]:
+    """What is read for a line that knows of its own voice only."""
+    return conversation(line.text, [voices[line.speaker]], scene=line.scene)
+
+
+def in_context(
+    line: Line, voices: Mapping[str, Voice], cast: Sequence[str], before: Sequence[tuple[Line, Codes]]
+) -> list[Message]:
+    """What is read for a line that follows others: the voices of its scene, these lines as they were spoken, it.
+
+    Args:
+        cast: the speakers of the scene, in the order of their first lines.
+    """
+    def tagged(one: Line) -> str:
+        return f"[SPEAKER{cast.index(one.speaker)}] {one.text}" if len(cast) > 1 else one.text
+
+    *start, asked = conversation(tagged(line), [voices[name] for name in cast], scene=line.scene)
+    heard = [Message(role, [content]) for one, codes in before
+             for role, content in (("user", tagged(one)), ("assistant", codes))]
+    return [*start, *heard, asked]
+
+
+def lay_out(
+    line: Line, messages: Sequence[Message], tokenizer: ChatTokenizer, script: Script, *, check: bool = True
+) -> Prompt:
+    """The prompt of a line.
+
+    Raises:
+        PromptError: as `build_prompt`, or, if it is to be checked, too long for the model; it names the line.
+    """
+    try:
+        prompt = build_prompt(messages, tokenizer)
+        if check:
+            check_length(prompt, line.sampling, tokenizer.config)
+    except PromptError as error:
+        raise PromptError(f"{where(line, script)}: {error.what}", expected=error.expected, got=error.got,
+                          remedy=error.remedy) from error
+    return prompt
+
+
+def where(line: Line, script: Script) -> str:
+    """A line's place, for messages: its line in the script's text, else its number."""
+    written = script.turns[line.turn].line
+    return f"Line {written} of the script" if written else f"Turn {line.turn + 1}"
+
+
+def scenes_of(lines: Sequence[Line]) -> list[list[Line]]:
+    """The lines of each scene: those in a row that are spoken in one place."""
+    found: list[list[Line]] = []
+    for line in lines:
+        if not found or found[-1][-1].scene != line.scene:
+            found.append([])
+        found[-1].append(line)
+    return found
+
+
+def fits(prompt: Prompt, line: Line, config: ModelConfig) -> bool:
+    """Whether a prompt and its longest take are within the model's positions."""
+    try:
+        check_length(prompt, line.sampling, config)
+    except PromptError:
+        return False
+    return True
+
+
+def _sampling(turn: Turn, common: Sampling, longest: int) -> Sampling:
+    own = {name: value for name, value in turn.settings.items() if name in _SAMPLED}
+    sampling = replace(common, **own)
+    if "max_frames" not in own:
+        sampling = replace(sampling, max_frames=min(sampling.max_frames, max(1, longest)))
+    return replace(sampling, seed=(sampling.seed + turn.settings.get("take", 1) - 1) % 2**64)

@@ -1,0 +1,301 @@
+"""A script into takes: what is stored is taken, the rest is spoken side by side, heard, and spoken again if need be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field, replace
+from typing import Literal
+
+from ..errors import SettingError, check_range
+from ..listening import Verdict, best_take
+from ..model import HiggsModel
+from ..script import Script
+from ..session import DEFAULT_BATCH, Session, ShouldStop
+from ..takes import ModelIdentity, Take, TakeStore, line_key, take_key
+from ..types import Prompt, Sampling, Voice
+from .ears import Ears
+from .lines import Line, alone, check_cast, fits, in_context, lay_out, lines_of, scenes_of
+from .performance import Performance, SpokenLine
+
+State = Literal["speaking", "spoken", "stored", "again", "elsewhere"]
+OnLine = Callable[[Line, State, float], None]
+WAIT_S = 5.0  # for a take that another process renders, between two looks at should_stop
+
+
+@dataclass(frozen=True)
+class RenderSettings:
+    """How a script is rendered.
+
+    Attributes:
+        mode: "independent": each line knows its voice only, so all are spoken side by side and none drifts.
+            "continuous": each line also hears the turns before it in its scene; scenes are spoken side by side.
+        context_turns: in continuous mode, how many turns back a line hears at least, where there are so many; up to
+            one less than twice that, so that most of what was read need not be read again.
+        max_chars: turns that are longer are spoken in pieces of at most so many characters.
+        takes: of each line; the best is chosen by listening to them.
+        max_takes: go on until one passes, at most so many; as `takes` where nobody listens.
+        batch: lines that are spoken side by side, at most.
+        language: of the script, ISO 639-1; None: any.
+
+    Raises:
+        SettingError: a value out of its range.
+    """
+
+    mode: Literal["independent", "continuous"] = "independent"
+    context_turns: int = 4
+    max_chars: int = 300
+    takes: int = 1
+    max_takes: int = 3
+    batch: int = DEFAULT_BATCH
+    language: str | None = None
+
+    def __post_init__(self):
+        if self.mode not in ("independent", "continuous"):
+            raise SettingError("There is no such mode.", expected="'independent' or 'continuous'", got=repr(self.mode),
+                               remedy="Choose one of these.")
+        check_range("context_turns", self.context_turns, 1, 1000)
+        check_range("max_chars", self.max_chars, 20, 100_000, "200 to 400 suit speech.")
+        check_range("takes", self.takes, 1, 100)
+        check_range("max_takes", self.max_takes, self.takes, 100, "It cannot be below `takes`.")
+
+
+@dataclass(eq=False)
+class _Work:
+    """A line on its way."""
+
+    line: Line
+    prompt: Prompt
+    tries: list[SpokenLine] = field(default_factory=list)
+    locked: bool = False
+
+    def best(self) -> SpokenLine:
+        if not self.tries:
+            return SpokenLine(self.line)
+        heard = [spoken for spoken in self.tries if spoken.verdict is not None]
+        best = heard[best_take([spoken.verdict for spoken in heard])] if heard else self.tries[0]
+        return replace(best, tries=len(self.tries))
+
+
+def render_script(
+    script: Script,
+    voices: Mapping[str, Voice],
+    model: HiggsModel,
+    sampling: Sampling | None = None,
+    settings: RenderSettings | None = None,
+    *,
+    store: TakeStore | None = None,
+    identity: ModelIdentity | None = None,
+    ears: Ears | None = None,
+    on_line: OnLine | None = None,
+    should_stop: ShouldStop | None = None,
+) -> Performance:
+    """Speak a script.
+
+    Args:
+        voices: by the names of the speakers; turns without one are the Narrator's.
+        store: where takes are looked for first and kept as soon as they are made: what breaks off goes on there.
+            Several processes may render one script from one store; each line is spoken by one of them.
+        identity: of the model; needed with a store.
+        ears: listen to each take; without them no line is spoken again.
+        on_line: told what happens to a line, and the seconds that there are of it.
+        should_stop: asked before every step; what is spoken until then is kept.
+
+    Raises:
+        ScriptError: a speaker has no voice.
+        PromptError: a line cannot be spoken; it names the line. Nothing is spoken then, in independent mode.
+        SettingError: a store without the model's identity.
+        HiggsError: as `Session.takes`; what was spoken until then is in the store.
+    """
+    if store is not None and identity is None:
+        raise SettingError("Takes need the identity of their model.", expected="an identity with the store", got="none",
+                           remedy="Make it with model_identity().")
+    settings = settings or RenderSettings()
+    check_cast(script, voices)
+    lines = lines_of(script, sampling or Sampling(), model.config.frame_rate, max_chars=settings.max_chars,
+                     language=settings.language)
+    booth = _Booth(model, settings, store, identity, ears, on_line or (lambda *_: None),
+                   should_stop or (lambda: False))
+    if settings.mode == "independent":
+        work = [_Work(line, lay_out(line, alone(line, voices), model.tokenizer, script)) for line in lines]
+        booth.speak(work)
+    else:
+        work = _scenes(script, lines, voices, model, settings, booth)
+    found = {one.line.number: one.best() for one in work}
+    warnings = dict.fromkeys(warning for one in work for warning in one.prompt.warnings)
+    return Performance(script, [found.get(line.number) or SpokenLine(line) for line in lines], tuple(warnings))
+
+
+def _scenes(
+    script: Script, lines: list[Line], voices: Mapping[str, Voice], model: HiggsModel, settings: RenderSettings,
+    booth: _Booth,
+) -> list[_Work]:
+    """Continuous mode: line after line in each scene, as many scenes side by side as there are rows."""
+    waiting, going, done = scenes_of(lines), [], []
+    while (waiting or going) and not booth.should_stop():
+        while waiting and len(going) < settings.batch:
+            going.append((waiting.pop(0), []))
+        step = [_Work(scene[len(spoken)], _prompt(script, scene, spoken, voices, model, settings))
+                for scene, spoken in going]
+        booth.speak(step)
+        done += step
+        for (_, spoken), work in zip(going, step, strict=True):
+            spoken.append(work)
+        going = [(scene, spoken) for scene, spoken in going if len(spoken) < len(scene) and spoken[-1].tries]
+    return done
+
+
+def _prompt(
+    script: Script, scene: list[Line], spoken: list[_Work], voices: Mapping[str, Voice], model: HiggsModel,
+    settings: RenderSettings,
+) -> Prompt:
+    """The prompt of a scene's next line. Turns drop out several at a time: what follows them is read anew then."""
+    line, cast = scene[len(spoken)], list(dict.fromkeys(one.speaker for one in scene))
+    first = max(0, (len(spoken) - settings.context_turns) // settings.context_turns * settings.context_turns)
+    before = [(one.line, one.best().take.codes) for one in spoken[first:]]
+    while before:
+        prompt = lay_out(line, in_context(line, voices, cast, before), model.tokenizer, script, check=False)
+        if fits(prompt, line, model.config):
+            return prompt
+        before = before[len(before) // 2 + 1 :]
+    return lay_out(line, in_context(line, voices, cast, []), model.tokenizer, script)
+
+
+class _Booth:
+    """Where lines are spoken and heard."""
+
+    def __init__(
+        self, model: HiggsModel, settings: RenderSettings, store: TakeStore | None, identity: ModelIdentity | None,
+        ears: Ears | None, on_line: OnLine, should_stop: ShouldStop,
+    ):
+        self.settings, self.store, self.identity, self.ears = settings, store, identity, ears
+        self.on_line, self.should_stop = on_line, should_stop
+        self._codec = model.config.codec_identity
+        self._session = Session(model, batch=settings.batch)
+        self._rate = model.config.frame_rate
+
+    def speak(self, work: Sequence[_Work]) -> None:
+        """Takes of these lines until they suffice."""
+        self._use_locked(work)
+        for take in range(self.settings.max_takes):
+            missing = [one for one in work if self._needs(one, take)]
+            if take:
+                for one in missing:
+                    self.on_line(one.line, "again", 0.0)
+            missing = [one for one in missing if not self._find(one, take)]
+            while missing and not self.should_stop():
+                missing = self._perform(missing, take)
+
+    def _needs(self, work: _Work, take: int) -> bool:
+        if work.locked:
+            return False
+        if take < self.settings.takes:
+            return True
+        return self.ears is not None and not any(spoken.verdict.passed for spoken in work.tries)
+
+    def _use_locked(self, work: Sequence[_Work]) -> None:
+        """A take that a person locked is the one, whatever the seed."""
+        for one in work if self.store is not None else ():
+            line = line_key(one.prompt, one.line.sampling, self.identity, self._codec)
+            locked = [key for key in self.store.takes_of(line) if self.store.is_locked(key)]
+            if locked and (take := self.store.get(locked[0])) is not None:
+                self._add(one, locked[0], take, stored=True)
+                one.locked = True
+
+    def _find(self, work: _Work, take: int) -> bool:
+        """Whether the store has this take."""
+        if self.store is None or (found := self.store.get(self._key(work, take))) is None:
+            return False
+        self._add(work, self._key(work, take), found, stored=True)
+        return True
+
+    def _perform(self, work: list[_Work], take: int) -> list[_Work]:
+        """Speak one take of each; returns those that another process was speaking meanwhile, if they are not there."""
+        elsewhere: list[_Work] = []
+        seconds = [0.0] * len(work)
+        with _Claims(self.store) as claims:
+
+            def wanted(index: int) -> bool:
+                if claims.mine(self._key(work[index], take), index):
+                    self.on_line(work[index].line, "speaking", 0.0)
+                    return True
+                elsewhere.append(work[index])
+                self.on_line(work[index].line, "elsewhere", 0.0)
+                return False
+
+            def on_frames(index: int, frames) -> None:
+                seconds[index] += frames.shape[1] / self._rate
+                self.on_line(work[index].line, "speaking", seconds[index])
+
+            spoken = self._session.takes(
+                [one.prompt for one in work], [one.line.sampling_of(take) for one in work],
+                wanted=wanted, on_frames=on_frames, should_stop=self.should_stop,
+            )
+            for index, generation in spoken:
+                one, seed = work[index], work[index].line.sampling_of(take).seed
+                key = self._key(one, take)
+                made = Take.of(generation, seed, speaker=one.line.speaker, text=one.line.text)
+                if self.store is not None:
+                    made = self.store.put(key, made)
+                    claims.release(key)
+                self._add(one, key, made, stored=False)
+        return [one for one in elsewhere if not self._arrives(one, take)]
+
+    def _arrives(self, work: _Work, take: int) -> bool:
+        """Whether a take that another process was speaking is there, after waiting for it a little."""
+        if not self.should_stop():
+            with self.store.claim(self._key(work, take), wait_s=WAIT_S):
+                pass
+        return self._find(work, take)
+
+    def _add(self, work: _Work, key: str, take: Take, stored: bool) -> None:
+        verdict = self._hear(work.line, key, take)
+        work.tries.append(SpokenLine(work.line, take, key if self.store is not None else "", verdict, stored=stored))
+        self.on_line(work.line, "stored" if stored else "spoken", take.codes.seconds)
+
+    def _hear(self, line: Line, key: str, take: Take) -> Verdict | None:
+        """The verdict on a take: that of the store if the same judge gave it."""
+        if self.ears is None:
+            return None
+        known = take.meta.get("verdict")
+        if known and known["judge"] == self.ears.judge:
+            return Verdict(**{**known["found"], "reasons": tuple(known["found"]["reasons"])})
+        verdict = self.ears.hear(line, take.codes)
+        if self.store is not None:
+            noted = {"judge": self.ears.judge, "found": asdict(verdict)}
+            self.store.update_meta(key, verdict=noted, wer=verdict.wer, similarity=verdict.similarity)
+        return verdict
+
+    def _key(self, work: _Work, take: int) -> str:
+        if self.store is None:
+            return ""
+        return take_key(work.prompt, work.line.sampling_of(take), self.identity, self._codec)
+
+
+class _Claims:
+    """Takes that this process has said it speaks, until they are stored or it gives up."""
+
+    def __init__(self, store: TakeStore | None):
+        self._store = store
+        self._held: dict[str, tuple[int, ExitStack]] = {}
+
+    def __enter__(self) -> _Claims:
+        return self
+
+    def __exit__(self, *_) -> None:
+        for key in list(self._held):
+            self.release(key)
+
+    def mine(self, key: str, index: int) -> bool:
+        """Whether this process speaks the take, for this line: one that is written twice is spoken once."""
+        if self._store is None:
+            return True
+        if key not in self._held:
+            with ExitStack() as stack:
+                if not stack.enter_context(self._store.claim(key)):
+                    return False
+                self._held[key] = index, stack.pop_all()
+        return self._held[key][0] == index
+
+    def release(self, key: str) -> None:
+        self._held.pop(key)[1].close()
