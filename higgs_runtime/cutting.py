@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -13,6 +13,7 @@ from .speech_quality import HOPS_PER_S, Levels, Profile
 PAUSE_S = 0.12
 NEAR_S = 0.3  # a cut leaves at most so much silence around the speech
 TOUCH_S = 0.1
+SLACK_S = 0.25  # recognizers place the ends of words so well at best
 CELL_HOPS = HOPS_PER_S // 2
 SENTENCE_ENDS = tuple(".?!…。？！")
 DEEP_DB, SENTENCE_SCORE, LENGTH_SCORE = 30.0, 20.0, 60.0
@@ -67,13 +68,24 @@ def pause_gaps(found: Profile, level: Levels, seconds: float, open_ends: tuple[b
         found, level: of the recording.
         seconds, open_ends: as in `word_gaps`.
     """
-    turns = torch.nn.functional.pad((found.db <= level.threshold).int(), (1, 1)).diff()
-    begins, ends = ((turns == turn).nonzero()[:, 0] * found.hop_s for turn in (1, -1))
-    runs = [Gap(a, min(b, seconds)) for a, b in zip(begins.tolist(), ends.tolist(), strict=True) if b - a >= PAUSE_S]
+    runs = [Gap(a, min(b, seconds)) for a, b in _pauses(found, level)]
     sides = [Gap(at, at) for at, is_open in zip((0.0, seconds), open_ends, strict=True) if not is_open]
     cells = found.db.split(CELL_HOPS)
     dips = [(n * CELL_HOPS + int(cell.argmin())) * found.hop_s for n, cell in enumerate(cells)]
     return sorted([*runs, *sides, *(Gap(at, at) for at in dips)])
+
+
+def at_pauses(gaps: list[Gap], words: Sequence[Any], found: Profile, level: Levels) -> list[Gap]:
+    """The gaps between words, each moved into the pause that lies in it or right beside it, where there is one."""
+    pauses, moved = _pauses(found, level), []
+    slack = [min(SLACK_S, (word.end_s - word.start_s) / 2) for word in words]
+    for gap in gaps:
+        low = gap.begin - (slack[gap.word - 1] if gap.word else 0.0)
+        high = gap.end + (slack[gap.word] if gap.word < len(words) else 0.0)
+        near = [(min(end, high) - max(begin, low), begin, end) for begin, end in pauses]
+        shared, begin, end = max(near, default=(0.0, 0.0, 0.0))
+        moved.append(gap._replace(begin=begin, end=end) if shared >= PAUSE_S / 2 else gap)
+    return moved
 
 
 def best_cut(gaps: list[Gap], found: Profile, level: Levels, min_s: float, max_s: float) -> Cut | None:
@@ -101,6 +113,13 @@ def best_cut(gaps: list[Gap], found: Profile, level: Levels, min_s: float, max_s
 def depth(gap: Gap, found: Profile, level: Levels) -> float:
     """How far below the speech the quietest moment of a gap lies, in dB."""
     return max(0.0, float(level.speech - _inside(gap, found)[1].min()))
+
+
+def _pauses(found: Profile, level: Levels) -> list[tuple[float, float]]:
+    """Stretches without speech, in seconds."""
+    turns = torch.nn.functional.pad((found.db <= level.threshold).int(), (1, 1)).diff()
+    begins, ends = ((turns == turn).nonzero()[:, 0] * found.hop_s for turn in (1, -1))
+    return [(a, b) for a, b in zip(begins.tolist(), ends.tolist(), strict=True) if b - a >= PAUSE_S]
 
 
 def _inside(gap: Gap, found: Profile) -> tuple[int, torch.Tensor]:

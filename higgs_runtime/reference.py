@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from .audio import AudioClip, to_mono, trim
-from .cutting import Cut, best_cut, depth, pause_gaps, word_gaps
+from .cutting import Cut, at_pauses, best_cut, depth, pause_gaps, word_gaps
 from .errors import AudioError, SettingError, check_range
 from .speech_quality import HOPS_PER_S, Levels, Profile, levels, profile, tonality
 
@@ -118,7 +118,8 @@ def prepare_reference(
     heard = recognizer.transcribe(part, language) if recognizer is not None else None
     found, words = profile(part), tuple(heard.words) if heard is not None else ()
     level = levels(found.db)
-    cut = best_cut(word_gaps(words, part.seconds, open_ends), found, level, min_s, max_s) if words else None
+    between = at_pauses(word_gaps(words, part.seconds, open_ends), words, found, level)
+    cut = best_cut(between, found, level, min_s, max_s) if words else None
     text = _between(heard.text, words, cut.first.word, cut.last.word) if cut else ""
     taken_words = words[cut.first.word : cut.last.word] if cut else ()
     cut = cut or best_cut(pause_gaps(found, level, part.seconds, open_ends), found, level, min_s, max_s)
