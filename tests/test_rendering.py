@@ -251,7 +251,7 @@ def test_a_store_needs_an_identity(model, voices, store):
         render_script(parse_script("[Anna] Yes."), voices, model, store=store)
 
 
-# ---- several processes, and one that dies ------------------------------------------------------------------------------
+# ---- several processes, and one that dies --------------------------------------------------------------------------
 
 LINES = "\n".join(f"[{('Anna', 'Ben')[n % 2]}] This is line {n} of many." for n in range(40))
 
@@ -259,7 +259,8 @@ LINES = "\n".join(f"[{('Anna', 'Ben')[n % 2]}] This is line {n} of many." for n 
 def _render(folder, takes, out=None):
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    voices = {name: Voice(random_codes(9 + n, seed=n), f"What voice {n} says.") for n, name in ((1, "Anna"), (2, "Ben"))}
+    voices = {name: Voice(random_codes(9 + n, seed=n), f"What voice {n} says.")
+              for n, name in ((1, "Anna"), (2, "Ben"))}
     spoken = []
     found = render_script(
         parse_script(LINES), voices, load_model(folder), QUICK, RenderSettings(batch=2), store=TakeStore(takes),

@@ -24,8 +24,8 @@ class Ears:
     """
 
     def __init__(
-        self, codec: Codec, recognizer: Recognizer, name: str, voices: Mapping[str, Voice], *, limits: Limits | None = None,
-        language: str | None = None, compare_voices: bool = False,
+        self, codec: Codec, recognizer: Recognizer, name: str, voices: Mapping[str, Voice], *,
+        limits: Limits | None = None, language: str | None = None, compare_voices: bool = False,
     ):
         self._codec, self._recognizer, self._voices = codec, recognizer, voices
         self._limits, self._language, self._compare = limits or Limits(), language, compare_voices

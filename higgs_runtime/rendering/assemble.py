@@ -1,0 +1,184 @@
+"""Spoken lines onto a time line: voices, sounds and music as one mix, with its subtitles, chapters and stems."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..audio import AudioClip, trim_silence
+from ..codec import Codec
+from ..errors import AudioError, ScriptError
+from ..mix import AudioFile, Ducking, MixReport, Track, mix_to_file, mix_with_report
+from ..script import Music, Script
+from ..script.cues import resolve_cue
+from ..tempo import change_tempo
+from .performance import Performance, SpokenLine
+from .timing import Timed, time_lines
+
+MUSIC, SOUNDS = "music", "sounds"  # the stems of what is no speaker
+OPENING = "Opening"  # the chapter before the first scene header
+
+
+@dataclass(frozen=True, eq=False)
+class Assembly:
+    """A performance on a time line. Nothing is mixed until it is asked for.
+
+    Attributes:
+        tracks: voices, sounds and music.
+        stems: whose each track is: a speaker, "sounds" or "music".
+        spoken, times: each spoken line and its place.
+        chapters: (start in seconds, title) of each scene; none for a script without scenes.
+        warnings: one sentence each.
+    """
+
+    tracks: Sequence[Track]
+    stems: Sequence[str]
+    script: Script
+    spoken: Sequence[SpokenLine]
+    times: Sequence[Timed]
+    chapters: Sequence[tuple[float, str]]
+    warnings: Sequence[str] = ()
+
+    def mix(self) -> MixReport:
+        """All of it."""
+        return mix_with_report(self.tracks)
+
+    def mix_to(self, path: str | os.PathLike) -> MixReport:
+        """All of it into a file, in little memory; see `mix_to_file`."""
+        return mix_to_file(self.tracks, path)
+
+    def stem(self, name: str) -> AudioClip:
+        """One speaker, the sounds or the music alone, as long as the mix.
+
+        Raises:
+            ScriptError: there is no such stem.
+        """
+        if name not in self.stems:
+            raise ScriptError(f"There is no stem '{name}'.", expected=", ".join(dict.fromkeys(self.stems)), got=name,
+                              remedy="Name one of them.")
+        muted = [replace(track, mute=stem != name) for track, stem in zip(self.tracks, self.stems, strict=True)]
+        return mix_with_report(muted).clip
+
+    def subtitles(self) -> list[tuple[float, float, str, str]]:
+        """(start, end, speaker, text) of each line, for `write_subtitles`."""
+        return [(time.start_s, time.end_s, self.script.turns[one.line.turn].speaker, one.line.text)
+                for one, time in zip(self.spoken, self.times, strict=True)]
+
+    def timeline(self) -> dict:
+        """All that is known of it, as JSON."""
+        lines = [
+            {"line": one.line.number + 1, "turn": one.line.turn + 1, "speaker": one.line.speaker,
+             "text": one.line.text, "start_s": round(time.start_s, 6), "end_s": round(time.end_s, 6),
+             "speed": round(time.speed, 4), "seed": one.take.seed, "take": one.key, "note": time.note}
+            for one, time in zip(self.spoken, self.times, strict=True)
+        ]
+        others = [{"kind": stem, "start_s": round(track.start_s, 6), "seconds": round(track.heard_s, 6),
+                   "gain_db": track.gain_db}
+                  for track, stem in zip(self.tracks, self.stems, strict=True) if stem in (MUSIC, SOUNDS)]
+        chapters = [{"start_s": round(start, 6), "title": title} for start, title in self.chapters]
+        return {"lines": lines, "cues": others, "chapters": chapters, "warnings": list(self.warnings)}
+
+
+def assemble(
+    performance: Performance, codec: Codec, folders: Iterable[str | Path] = (), *, spool: str | Path | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Assembly:
+    """Decode the takes of a performance and lay them on a time line.
+
+    Silence at both ends of a take is cut; then a turn's speed and gain are applied. Lines without a take are left out,
+    with a warning.
+
+    Args:
+        folders: where the files of cues are looked for.
+        spool: a folder for the decoded lines, so that they need not be in memory together; they are read when the
+            mix is made.
+        on_progress: called with (lines decoded, lines in all); what it raises ends the call.
+
+    Raises:
+        AudioError: no line was spoken; a sound file cannot be read.
+        ScriptError: the file of a cue is missing, or outside of the folders.
+        MissingExtraError: a line has another speed (extra `sound`).
+    """
+    script, folders = performance.script, list(folders)
+    cues = [(cue, AudioFile(resolve_cue(cue.path, folders))) for cue in script.cues]  # before the long work
+    spoken = [one for one in performance.lines if one.take is not None and one.take.codes.frames]
+    if not spoken:
+        raise AudioError("There is nothing to assemble.", expected="spoken lines", got="none",
+                         remedy="Render the script first.")
+    clips = []
+    for n, one in enumerate(spoken):
+        clips.append(_kept(_clip(one, script, codec), spool, n))
+        if on_progress is not None:
+            on_progress(n + 1, len(spoken))
+    turns = [one.line.turn for one in spoken]
+    times = time_lines(script, turns, [one.line.text for one in spoken], [clip.seconds for clip in clips])
+    tracks, stems = [], []
+    for n, (one, time) in enumerate(zip(spoken, times, strict=True)):
+        clip = clips[n] if time.speed == 1 else _kept(change_tempo(_whole(clips[n]), time.speed), spool, n)
+        gain = float(script.turns[one.line.turn].settings.get("gain", 0.0))
+        tracks.append(Track(clip, time.start_s, gain, speech=((0.0, clip.seconds),)))
+        stems.append(one.line.speaker)
+    for cue, file in cues:
+        tracks.append(_cue_track(cue, file, turns, times))
+        stems.append(MUSIC if isinstance(cue, Music) else SOUNDS)
+    return Assembly(tracks, stems, script, spoken, times, _chapters(script, turns, times),
+                    tuple(_warnings(performance, spoken, times)))
+
+
+def _clip(spoken: SpokenLine, script: Script, codec: Codec) -> AudioClip:
+    clip = codec.decode(spoken.take.codes)
+    if bool(clip.samples.any()):
+        clip = trim_silence(clip)
+    return change_tempo(clip, float(script.turns[spoken.line.turn].settings.get("speed", 1.0)))
+
+
+def _kept(clip: AudioClip, spool: str | Path | None, number: int) -> AudioClip | AudioFile:
+    """The clip in memory, or as a file in the spool."""
+    if spool is None:
+        return clip
+    path = Path(spool, f"line-{number:06}.wav")
+    clip.save(path, subtype="FLOAT")
+    return AudioFile(path)
+
+
+def _whole(clip: AudioClip | AudioFile) -> AudioClip:
+    return AudioClip.load(clip.path) if isinstance(clip, AudioFile) else clip
+
+
+def _cue_track(cue, file: AudioFile, turns: Sequence[int], times: Sequence[Timed]) -> Track:
+    start = max(0.0, _start(cue.turn, turns, times) - cue.before_s)
+    if not isinstance(cue, Music):
+        return Track(file, start, cue.gain_db, speech=())
+    end = max((time.end_s for turn, time in zip(turns, times, strict=True) if turn <= cue.last), default=start)
+    length = max(end + cue.after_s - start, 1 / file.sample_rate)
+    fade = min(cue.fade_s, length / 2)
+    return Track(file, start, cue.gain_db, fade_in_s=fade, fade_out_s=fade, fade_shape="equal_power", loop_s=length,
+                 duck=Ducking() if cue.duck else None, speech=())
+
+
+def _start(turn: int, turns: Sequence[int], times: Sequence[Timed]) -> float:
+    """When a turn starts; one that is not spoken when the next does, behind the last one the end."""
+    starts = [time.start_s for one, time in zip(turns, times, strict=True) if one >= turn]
+    return min(starts) if starts else max(time.end_s for time in times)
+
+
+def _chapters(script: Script, turns: Sequence[int], times: Sequence[Timed]) -> list[tuple[float, str]]:
+    if not any(turn.scene for turn in script.turns):
+        return []
+    found: list[tuple[float, str]] = []
+    for turn, time in zip(turns, times, strict=True):
+        title = script.turns[turn].scene or OPENING
+        if not found or found[-1][1] != title:
+            found.append((time.start_s, title))
+    return found
+
+
+def _warnings(performance: Performance, spoken: Sequence[SpokenLine], times: Sequence[Timed]) -> Iterable[str]:
+    left_out = [str(one.line.number + 1) for one in performance.lines if one not in spoken]
+    if left_out:
+        yield f"Not spoken, and left out: line {', '.join(left_out)}."
+    for one, time in zip(spoken, times, strict=True):
+        if time.note:
+            yield f"Line {one.line.number + 1}: {time.note}."
