@@ -65,7 +65,7 @@ _HOMES = {
     "releases": ("RELEASES", "Release", "release_named"),
     "download": ("download", "plan_download"),
     "model_cache": ("ModelCache", "ModelKey", "shared_cache"),
-    "rendering": ("Ears", "Performance", "RenderSettings", "SpokenLine", "render_script"),
+    "rendering": ("Assembly", "Ears", "Performance", "RenderSettings", "SpokenLine", "assemble", "render_script"),
     "pipeline": ("speak", "speak_stream"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
