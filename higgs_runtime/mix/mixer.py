@@ -26,7 +26,7 @@ from .sources import AudioFile, Blocks, read
 from .track import Track
 
 CEILING_DBFS = -0.1  # where the peak of a mix lands that would have clipped
-_BLOCK = 65_536  # samples
+_BLOCK = 32_768  # samples: up to here torch keeps to one thread; more of them only wait for each other
 
 _log = logging.getLogger(__name__)
 
