@@ -142,5 +142,28 @@ def test_load_voice_plays_what_was_saved_since_the_page_was_opened(browser, serv
     assert "Ada" not in before and {"Ada", "Bea & co"} <= set(after) and durations == [1, 2]
 
 
+def test_export_audio_plays_what_it_wrote(browser):
+    durations, pictures = in_editor(browser, """
+        const bed = make("HiggsLoadAudio"), mix = make("HiggsMixAudio"), out = make("HiggsExportAudio");
+        const set = (node, values) => Object.entries(values).forEach(([name, value]) => named(node, name).value = value);
+        set(bed, {audio: "bed (from the pack)", duration: 2});
+        set(mix, {show_timeline: true});
+        bed.connect(0, mix, slot(mix, "track_0"));
+        await wait();
+        mix.connect(0, out, slot(out, "audio"));
+        mix.connect(1, out, slot(out, "cover"));
+        const player = named(out, "audioUI").element, durations = [];
+        for (const format of ["mp3", "m4b (AAC audiobook)"]) {
+            set(out, {format, file_name: format.slice(0, 3) + "_{n}"});
+            const before = player.src;
+            await app.queuePrompt(0);
+            for (let i = 0; i < 200 && (player.src === before || !(player.duration > 0)); i++) await wait();
+            durations.push(player.duration);
+        }
+        return [durations, mix.imgs?.length ?? 0];
+    """)
+    assert all(abs(seconds - 2) < 0.06 for seconds in durations) and pictures == 1
+
+
 def test_scripts_throw_nothing(browser):
     assert [error for error in browser.errors if PACK_FOLDER in error] == []
