@@ -31,6 +31,23 @@ def run(node_id: str, **inputs):
     return node_classes()[node_id].execute(**{**values, **inputs})
 
 
+# --- what no node takes ---------------------------------------------------------------------------------------------
+
+SOUND_NODES = {"HiggsMixAudio": ["track_0"], "HiggsJoinAudio": ["audio_0"], "HiggsDuckAudio": ["bed", "speech"],
+               **{f"Higgs{name}": ["audio"] for name in ("VoiceChain", "TempoPitch", "Loudness", "NormalizeLoudness",
+                                                         "AudioPicture", "ExportAudio")}}
+
+
+@pytest.mark.parametrize("node_id", SOUND_NODES)
+@pytest.mark.parametrize("waves, words", [
+    (torch.zeros(1, 1, 0), "0 samples"), (torch.full((1, 1, 9000), float("nan")), "finite|NaN"),
+    (torch.full((1, 2, 9000), float("inf")), "finite|inf"), (torch.zeros(0, 1, 9), "batch"), (TONES[0], "batch"),
+])
+def test_sound_that_is_none_is_refused(folders, saver, runtime, node_id, waves, words):
+    with pytest.raises(runtime.AudioError, match=words):
+        run(node_id, **{name: audio(waves) for name in SOUND_NODES[node_id]})
+
+
 # --- loudness -------------------------------------------------------------------------------------------------------
 
 

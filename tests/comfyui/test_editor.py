@@ -145,7 +145,9 @@ def test_load_voice_plays_what_was_saved_since_the_page_was_opened(browser, serv
 def test_export_audio_plays_what_it_wrote(browser):
     durations, pictures = in_editor(browser, """
         const bed = make("HiggsLoadAudio"), mix = make("HiggsMixAudio"), out = make("HiggsExportAudio");
-        const set = (node, values) => Object.entries(values).forEach(([name, value]) => named(node, name).value = value);
+        const set = (node, values) => {
+            for (const [name, value] of Object.entries(values)) named(node, name).value = value;
+        };
         set(bed, {audio: "bed (from the pack)", duration: 2});
         set(mix, {show_timeline: true});
         bed.connect(0, mix, slot(mix, "track_0"));
