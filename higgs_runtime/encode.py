@@ -230,6 +230,9 @@ def append_id3(
     size = 10 + sum((byte & 0x7F) << 7 * (3 - place) for place, byte in enumerate(head[6:10]))
     tag = silent.getvalue()[:size]
     end = file.seek(0, io.SEEK_END)
+    if end + len(tag) > 2**32 - 16:  # the size field of a WAV file has 32 bits
+        raise AudioError("The clip and its tags are too long for a WAV file.", expected="less than 4 GiB",
+                         got=f"{end + len(tag)} bytes", remedy="Export as FLAC.")
     file.write(b"\0" * (end % 2) + b"id3 " + struct.pack("<I", len(tag)) + tag + b"\0" * (len(tag) % 2))
     total = file.tell()
     file.seek(4)

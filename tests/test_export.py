@@ -285,6 +285,14 @@ def test_a_full_disk_while_a_wav_gets_its_tags(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == []
 
 
+def test_a_wav_without_room_for_its_tags(tmp_path):
+    with open(tmp_path / "a.wav", "w+b") as file:
+        file.truncate(2**32 - 500)  # takes no room on the disk
+        with pytest.raises(AudioError, match="too long for a WAV"):
+            encoding.append_id3(file, {"title": "x"})
+        assert file.tell() == 2**32 - 500
+
+
 def test_without_pyav_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
     for format in ("mp3", "wav 16-bit"):

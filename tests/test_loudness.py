@@ -125,6 +125,7 @@ def test_against_ffmpeg_and_pyloudnorm():
         assert ours.integrated_lufs == pytest.approx(meter.integrated_loudness(clip.samples[0].numpy()), abs=0.01)
 
 
+@pytest.mark.slow
 def test_against_ffmpegs_normalizer():
     """On a minute of the same speech again and again: it reads 0.07 LU from ffmpeg's own meter, more in short clips."""
     for clip in real_clips()[:3]:
