@@ -42,6 +42,8 @@ WORKFLOW = ROOT / "workflows" / "api" / "clone_voice.json"
 DEMO_RENDER_S = 3600  # a released model on a CPU takes its time
 AUDIO_SUFFIXES = {".flac", ".wav", ".mp3", ".opus", ".ogg"}
 FAST_TESTS = "not slow and not comfyui and not gpu and not web"
+SERVER_TESTS = "comfyui or web"  # they share one server, so one process runs them
+SIDE_BY_SIDE = ("-n", "2")
 
 
 # ---- demo -------------------------------------------------------------------------------------------------------
@@ -134,15 +136,23 @@ def about_model(log: str) -> str:
 
 
 def test(options: argparse.Namespace) -> int:
-    tree = ensure_env()
-    command, env = [str(venv_python()), "-m", "pytest", "-q"], child_env(tree)
+    """Run what is asked for; without a selection all tests, two at a time but for those that share the server."""
+    env = child_env(ensure_env())
     if options.fast:
-        command += ["-m", FAST_TESTS, "-n", "2"]  # these share nothing; the server's tests would share the server
-        env["OMP_NUM_THREADS"] = "1"  # two processes with two threads each would wait for each other
-    else:
-        ensure_more_envs()
-        ensure_browser()
-    return subprocess.run([*command, *options.rest], cwd=ROOT, env=env, check=False).returncode
+        return pytest(env, "-m", FAST_TESTS, *SIDE_BY_SIDE, *options.rest)
+    ensure_more_envs()
+    ensure_browser()
+    if options.rest:
+        return pytest(env, *options.rest)
+    return pytest(env, "-m", f"not ({SERVER_TESTS})", *SIDE_BY_SIDE) | pytest(env, "-m", SERVER_TESTS)
+
+
+def pytest(env: dict[str, str], *arguments: str) -> int:
+    """Its exit status. Two processes with two threads each would wait for each other, so they get one each."""
+    if SIDE_BY_SIDE[0] in arguments:
+        env = {**env, "OMP_NUM_THREADS": "1"}
+    return subprocess.run([str(venv_python()), "-m", "pytest", "-q", *arguments], cwd=ROOT, env=env,
+                          check=False).returncode
 
 
 def comfy(options: argparse.Namespace) -> int:

@@ -114,6 +114,16 @@ def test_options_after_two_dashes_go_to_pytest():
     assert dev.parse(["test"]).rest == []
 
 
+def test_all_tests_run_once_and_one_failure_fails(monkeypatch):
+    asked, answers = [], iter([0, 1])
+    for step in ("ensure_env", "ensure_more_envs", "ensure_browser"):
+        monkeypatch.setattr(dev, step, lambda: Path("tree"))
+    monkeypatch.setattr(dev, "pytest", lambda env, *arguments: asked.append(arguments) or next(answers))
+    assert dev.test(dev.parse(["test"])) == 1
+    first, second = (one[one.index("-m") + 1] for one in asked)
+    assert first == f"not ({second})"
+
+
 def test_the_demo_changes_what_it_is_asked_to(tmp_path):
     clip = tmp_path / "My = Voice.WAV"
     clip.touch()
