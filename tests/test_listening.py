@@ -118,6 +118,7 @@ def test_silence_is_measured():
 # --- voices ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_voices_are_told_apart():
     (one, _), (other, _) = speech()
     halves = [trim(one, 0, one.seconds / 2), trim(one, one.seconds / 2)]
