@@ -65,7 +65,10 @@ _HOMES = {
     "releases": ("RELEASES", "Release", "release_named"),
     "download": ("download", "plan_download"),
     "model_cache": ("ModelCache", "ModelKey", "shared_cache"),
-    "rendering": ("Assembly", "Ears", "Performance", "RenderSettings", "SpokenLine", "assemble", "render_script"),
+    "rendering": (
+        "Assembly", "Cast", "Ears", "Performance", "RenderSettings", "SpokenLine", "assemble", "cast_voices",
+        "parse_choice", "render_script", "rendering_bytes",
+    ),
     "pipeline": ("speak", "speak_stream"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

@@ -16,7 +16,7 @@ NODE_IDS = ["HiggsLoadModel", "HiggsLoadCodec", "HiggsLoadAudio", "HiggsEncodeAu
             "HiggsChatMLPrompt", "HiggsGenerate", "HiggsDecodeCodes", "HiggsMixAudio",
             "HiggsJoinAudio", "HiggsDuckAudio", "HiggsVoiceChain", "HiggsTempoPitch",
             "HiggsConvertModel", "HiggsLoadLoRA", "HiggsPrepareReference", "HiggsCombineVoices",
-            "HiggsSaveVoice", "HiggsLoadVoice", "HiggsScript", "HiggsLoadSubtitles",
+            "HiggsSaveVoice", "HiggsLoadVoice", "HiggsScript", "HiggsLoadSubtitles", "HiggsRenderScript",
             "HiggsLoudness", "HiggsNormalizeLoudness", "HiggsAudioPicture", "HiggsExportAudio"]
 
 
