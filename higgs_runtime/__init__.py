@@ -17,7 +17,7 @@ _HOMES = {
     "audio": ("AudioClip", "level_peak", "resample", "to_mono", "trim", "trim_silence"),
     "script": (
         "Comment", "Fit", "Music", "Script", "ScriptWarning", "Sound", "Turn", "describe_script",
-        "parse_script", "plan_fit", "read_script", "read_subtitles", "resolve_cue", "write_subtitles",
+        "parse_script", "plan_fit", "read_script", "read_subtitles", "resolve_cue", "subtitles_text", "write_subtitles",
     ),
     "chunking": ("chunk_text",),
     "codec": ("Codec", "load_codec"),
@@ -35,7 +35,7 @@ _HOMES = {
     "speech_activity": ("speech_spans",),
     "listening": (
         "Limits", "Recognizer", "Silence", "SilenceStop", "Transcript", "Verdict", "Word", "WordErrors", "best_take",
-        "compare_words", "find_recognizers", "length_bounds", "load_recognizer", "measure_silence",
+        "compare_words", "describe_verdict", "find_recognizers", "length_bounds", "load_recognizer", "measure_silence",
         "speaker_similarity", "verify_take",
     ),
     "limiter": ("Limited", "limit"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
+from .assemble import HiggsAssemble
 from .audio_picture import HiggsAudioPicture
 from .chatml_prompt import HiggsChatMLPrompt
 from .combine_voices import HiggsCombineVoices
@@ -28,6 +29,7 @@ from .render_script import HiggsRenderScript
 from .save_voice import HiggsSaveVoice
 from .script import HiggsScript
 from .tempo_pitch import HiggsTempoPitch
+from .verify_takes import HiggsVerifyTakes
 from .voice import HiggsVoice
 from .voice_chain import HiggsVoiceChain
 
@@ -54,6 +56,8 @@ NODES: list[type[io.ComfyNode]] = [
     HiggsScript,
     HiggsLoadSubtitles,
     HiggsRenderScript,
+    HiggsAssemble,
+    HiggsVerifyTakes,
     HiggsLoudness,
     HiggsNormalizeLoudness,
     HiggsAudioPicture,

@@ -86,9 +86,9 @@ def left_out(why: str) -> ExecutionBlocker:
     return ExecutionBlocker(why)
 
 
-def input_folder() -> Path:
-    """Where ComfyUI's loaders look."""
-    return Path(folder_paths.get_input_directory())
+def sound_folders() -> list[Path]:
+    """Where sounds and music of scripts are looked for: ComfyUI's input folder, and the pack's clips."""
+    return [Path(folder_paths.get_input_directory()), next(iter(embedded_clips().values())).parent]
 
 
 @contextmanager

@@ -20,13 +20,14 @@ class Listener(NamedTuple):
     recognizer: object
 
 
-def recognizer_input(auto: str) -> io.Input:
+def recognizer_input(auto: str, *, needed: bool = False) -> io.Input:
     """The choice of a recognizer; `auto` says what that means in this node."""
     from ..higgs_runtime import find_recognizers
 
     return io.Combo.Input(
-        "recognizer", options=[AUTO, NONE, *find_recognizers(bridge.model_folders())], default=AUTO,
-        tooltip=f"Listens to every take (extra 'asr'). auto: {auto}. none: nobody listens.",
+        "recognizer", options=[AUTO, *([] if needed else [NONE]), *find_recognizers(bridge.model_folders())],
+        default=AUTO, tooltip=f"Listens to every take (extra 'asr'). auto: {auto}."
+        f"{'' if needed else ' none: nobody listens.'}",
     )
 
 

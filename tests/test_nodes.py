@@ -17,6 +17,7 @@ NODE_IDS = ["HiggsLoadModel", "HiggsLoadCodec", "HiggsLoadAudio", "HiggsEncodeAu
             "HiggsJoinAudio", "HiggsDuckAudio", "HiggsVoiceChain", "HiggsTempoPitch",
             "HiggsConvertModel", "HiggsLoadLoRA", "HiggsPrepareReference", "HiggsCombineVoices",
             "HiggsSaveVoice", "HiggsLoadVoice", "HiggsScript", "HiggsLoadSubtitles", "HiggsRenderScript",
+            "HiggsAssemble", "HiggsVerifyTakes",
             "HiggsLoudness", "HiggsNormalizeLoudness", "HiggsAudioPicture", "HiggsExportAudio"]
 
 

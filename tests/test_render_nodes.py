@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import warnings
 
 import pytest
+import torch
 from helpers_workflow import PACK, load_pack, node_classes, node_inputs
 
 SCRIPT = "[Anna] Hello, my name is Anna.\n[Ben] Good morning, Anna.\n[Anna] It is a quiet morning."
@@ -138,3 +140,107 @@ def test_a_lock_changes_the_fingerprint(render, pack, tmp_path):
     locked = fingerprint()
     store.unlock_take(made.lines[0].key)
     assert len({before, locked, fingerprint()}) == 3
+
+
+# ---- what follows it -----------------------------------------------------------------------------------------------
+
+CUED = """# Scene: kitchen
+[music: bed.flac -12dB fade=0.1s]
+[Anna] Hello.
+[sfx: bed.flac]
+[Ben] Good morning.
+[/music]
+
+# Scene: garden
+[Anna] It is a quiet morning.
+"""
+
+
+def assemble(bridge, pack, performance, **changes):
+    embedded = pack.model_roots([])[-1]
+    values = {"subtitles": "srt", "stems": False, **changes}
+    return node_classes()["HiggsAssemble"].execute(
+        performance=performance, codec=bridge.ModelHandle("codec", str(embedded / "higgs-nano-codec")), **values).args
+
+
+def test_assemble_gives_the_mix_and_all_that_belongs_to_it(render, pack, bridge):
+    made, _ = render(CUED)
+    audio, stems, names, srt, chapters, timeline = assemble(bridge, pack, made, stems=True)
+    assert names == ["Anna", "Ben", "music", "sounds"]
+    assert torch.allclose(sum(stem["waveform"] for stem in stems), audio["waveform"], atol=1e-5)
+    assert audio["sample_rate"] == 24_000 and float(audio["waveform"].abs().max()) > 0.01
+    seconds = audio["waveform"].shape[-1] / 24_000
+    assert [chapter.title for chapter in pack.parse_chapters(chapters, seconds)] == ["kitchen", "garden"]
+    assert srt.count("-->") == 3 and "Anna: Hello." in srt
+    told = json.loads(timeline)
+    assert [line["take"] for line in told["lines"]] == [spoken.key for spoken in made.lines]
+    assert [cue["kind"] for cue in told["cues"]] == ["music", "sounds"]
+
+
+def test_what_is_not_asked_for_is_not_made(render, pack, bridge):
+    made, _ = render("[Anna] Hello.")
+    _, stems, names, srt, chapters, _ = assemble(bridge, pack, made, subtitles="off")
+    assert chapters == "" and all(type(one).__name__ == "ExecutionBlocker" for one in (stems, names, srt))
+    assert "Switch stems on" in stems.message
+
+
+def test_assemble_needs_no_subtitle_library_for_the_sound(render, pack, bridge, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pysubs2", None)
+    made, _ = render("[Anna] Hello.")
+    audio, _, _, srt, _, _ = assemble(bridge, pack, made)
+    assert audio["waveform"].shape[-1] and "pip install pysubs2" in srt.message
+
+
+def test_assemble_names_the_sound_that_is_missing_before_the_work(render, pack, bridge):
+    made, _ = render("[sfx: nothing.wav]\n[Anna] Hello.")
+    with pytest.raises(pack.ScriptError, match=r"nothing\.wav"):
+        assemble(bridge, pack, made)
+
+
+def test_assemble_can_be_cancelled(render, pack, bridge):
+    import comfy.model_management as management
+
+    made, _ = render("[Anna] Hello.")
+    management.interrupt_current_processing()
+    with pytest.raises(management.InterruptProcessingException):
+        assemble(bridge, pack, made)
+
+
+@pytest.fixture
+def verify(pack, bridge):
+    pytest.importorskip("faster_whisper")
+    embedded = pack.model_roots([])[-1]
+
+    def run(text, *clips, **changes):
+        files = [pack.AudioClip.load(embedded / "clips" / f"{name}.flac") for name in clips]
+        least = min(clip.length for clip in files)
+        wave = torch.stack([clip.samples[:, :least] for clip in files])
+        values = {"recognizer": "auto", "language": "", **changes}
+        return node_classes()["HiggsVerifyTakes"].execute(
+            audio={"waveform": wave, "sample_rate": 24_000}, text=text, **values).args
+
+    return run
+
+
+def test_verify_passes_what_is_said_and_says_what_is_not(verify, pack):
+    said = pack.embedded_voices()["rose"].with_suffix(".txt").read_text(encoding="utf-8")
+    passed, report, heard = verify(said, "rose")
+    assert passed and report.startswith("passed: word errors") and "welcome" in heard.lower()
+    passed, report, _ = verify("Where is the old bridge?", "rose")
+    assert not passed and report.startswith("FAILED") and "- the words differ" in report
+
+
+def test_verify_takes_a_line_for_each_clip(verify, pack):
+    with pytest.raises(pack.SettingError, match="2 lines of text, one for each clip, got 1"):
+        verify("Only one line.", "rose", "ross")
+    with pytest.raises(pack.SettingError, match="1 lines of text"):
+        verify(" \n", "rose")
+    with pytest.raises(pack.SettingError, match="xx"):
+        verify("Words.", "rose", language="xx")
+
+
+def test_render_listens_and_says_so(render, pack):
+    pytest.importorskip("faster_whisper")
+    made, report = render("[Rose] Good morning.", recognizer="auto", max_takes=1, voice_0=None, voice_1=None)
+    assert "Rose: rose of the pack" in report and made.lines[0].verdict is not None
+    assert "morning" in made.lines[0].verdict.heard.lower()
