@@ -17,7 +17,7 @@ _HOMES = {
     "audio": ("AudioClip", "level_peak", "resample", "to_mono", "trim", "trim_silence"),
     "script": (
         "Comment", "Fit", "Music", "Script", "ScriptWarning", "Sound", "Turn", "describe_script",
-        "parse_script", "plan_fit", "read_script", "read_subtitles", "resolve_cue", "write_subtitles",
+        "parse_script", "plan_fit", "read_script", "read_subtitles", "resolve_cue", "subtitles_text", "write_subtitles",
     ),
     "chunking": ("chunk_text",),
     "codec": ("Codec", "load_codec"),
@@ -35,7 +35,7 @@ _HOMES = {
     "speech_activity": ("speech_spans",),
     "listening": (
         "Limits", "Recognizer", "Silence", "SilenceStop", "Transcript", "Verdict", "Word", "WordErrors", "best_take",
-        "compare_words", "find_recognizers", "length_bounds", "load_recognizer", "measure_silence",
+        "compare_words", "describe_verdict", "find_recognizers", "length_bounds", "load_recognizer", "measure_silence",
         "speaker_similarity", "verify_take",
     ),
     "limiter": ("Limited", "limit"),
@@ -65,7 +65,10 @@ _HOMES = {
     "releases": ("RELEASES", "Release", "release_named"),
     "download": ("download", "plan_download"),
     "model_cache": ("ModelCache", "ModelKey", "shared_cache"),
-    "rendering": ("Assembly", "Ears", "Performance", "RenderSettings", "SpokenLine", "assemble", "render_script"),
+    "rendering": (
+        "Assembly", "Cast", "Ears", "Performance", "RenderSettings", "SpokenLine", "assemble", "cast_voices",
+        "parse_choice", "render_script", "rendering_bytes",
+    ),
     "pipeline": ("speak", "speak_stream"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

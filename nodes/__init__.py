@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
+from .assemble import HiggsAssemble
 from .audio_picture import HiggsAudioPicture
 from .chatml_prompt import HiggsChatMLPrompt
 from .combine_voices import HiggsCombineVoices
@@ -24,9 +25,11 @@ from .loudness import HiggsLoudness
 from .mix_audio import HiggsMixAudio
 from .normalize_loudness import HiggsNormalizeLoudness
 from .prepare_reference import HiggsPrepareReference
+from .render_script import HiggsRenderScript
 from .save_voice import HiggsSaveVoice
 from .script import HiggsScript
 from .tempo_pitch import HiggsTempoPitch
+from .verify_takes import HiggsVerifyTakes
 from .voice import HiggsVoice
 from .voice_chain import HiggsVoiceChain
 
@@ -52,6 +55,9 @@ NODES: list[type[io.ComfyNode]] = [
     HiggsLoadVoice,
     HiggsScript,
     HiggsLoadSubtitles,
+    HiggsRenderScript,
+    HiggsAssemble,
+    HiggsVerifyTakes,
     HiggsLoudness,
     HiggsNormalizeLoudness,
     HiggsAudioPicture,

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import comfy.model_management as management
@@ -83,6 +84,20 @@ def output_folder() -> Path:
 def left_out(why: str) -> ExecutionBlocker:
     """For an output that is not made: what is connected to it ends with this message."""
     return ExecutionBlocker(why)
+
+
+def sound_folders() -> list[Path]:
+    """Where sounds and music of scripts are looked for: ComfyUI's input folder, and the pack's clips."""
+    return [Path(folder_paths.get_input_directory()), next(iter(embedded_clips().values())).parent]
+
+
+@contextmanager
+def scratch_folder() -> Iterator[str]:
+    """A folder for large files, as long as the with-block runs."""
+    place = folder_paths.get_temp_directory()
+    os.makedirs(place, exist_ok=True)
+    with TemporaryDirectory(prefix="higgs-", dir=place) as folder:
+        yield folder
 
 
 def workflow_entries(hidden: Any) -> dict[str, str]:
@@ -240,6 +255,15 @@ def open_speaker(handle: ModelHandle, work_bytes: Callable[[Any], int]) -> Itera
             yield model
 
 
+def identity_of(handle: ModelHandle):
+    """The ModelIdentity of a language model as it is loaded here. Reads every byte the first time."""
+    from ..higgs_runtime import model_identity
+
+    device = pick_device(handle.device)
+    return model_identity(handle.path, device=device, dtype=pick_dtype(handle.dtype, handle.kind, device),
+                          quantization=handle.quantization, adapters=handle.adapters)
+
+
 def _load(handle: ModelHandle, dtype: torch.dtype) -> Any:
     """Loads into ordinary memory; ComfyUI's manager decides what goes to a GPU, after making room there."""
     from ..higgs_runtime import load_codec, load_model
@@ -290,6 +314,11 @@ def raise_if_cancelled() -> None:
     management.throw_exception_if_processing_interrupted()
 
 
+def go_on_anyway() -> None:
+    """The person has asked to stop, and what there is until then goes to the nodes that follow."""
+    management.interrupt_current_processing(False)
+
+
 # --- words to the person ----------------------------------------------------------------------------------------------
 
 _showing: set[str] = set()  # ids of nodes that show a text
@@ -306,6 +335,17 @@ def show_text(text: str, level: int = logging.INFO) -> None:
 
     PromptServer.instance.send_progress_text(text or " ", context.node_id)  # the editor does not look at an empty one
     (_showing.add if text else _showing.discard)(context.node_id)
+
+
+def send_event(name: str, **data: Any) -> None:
+    """A message of the node that runs now to the editor that queued it."""
+    context = get_executing_context()
+    if context is None:
+        return
+    from server import PromptServer
+
+    server = PromptServer.instance
+    server.send_sync(name, {"node": context.node_id, "prompt_id": context.prompt_id, **data}, server.client_id)
 
 
 def show_warnings(warnings: Iterable[str]) -> None:

@@ -11,4 +11,5 @@ Codec = io.Custom("HIGGS_CODEC")  # bridge.ModelHandle
 Voice = io.Custom("HIGGS_VOICE")  # higgs_runtime.Voice
 Prompt = io.Custom("HIGGS_PROMPT")  # list of higgs_runtime.Message
 Script = io.Custom("HIGGS_SCRIPT")  # higgs_runtime.Script
+Performance = io.Custom("HIGGS_PERFORMANCE")  # higgs_runtime.Performance
 Codes = io.Custom("HIGGS_CODES")  # higgs_runtime.Codes

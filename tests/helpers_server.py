@@ -43,7 +43,8 @@ class ComfyServer:
                    "--database-url", "sqlite:///:memory:"]
         with self.log.open("wb") as sink:
             self.process = subprocess.Popen(command, cwd=self.tree, stdout=sink, stderr=subprocess.STDOUT,
-                                            env={**os.environ, "PYTHONUNBUFFERED": "1"})
+                                            env={**os.environ, "PYTHONUNBUFFERED": "1",
+                                                 "HIGGS_TAKES": str(self.base / "takes")})
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self._answers():
             if self.process.poll() is not None or time.monotonic() > deadline:

@@ -16,7 +16,8 @@ NODE_IDS = ["HiggsLoadModel", "HiggsLoadCodec", "HiggsLoadAudio", "HiggsEncodeAu
             "HiggsChatMLPrompt", "HiggsGenerate", "HiggsDecodeCodes", "HiggsMixAudio",
             "HiggsJoinAudio", "HiggsDuckAudio", "HiggsVoiceChain", "HiggsTempoPitch",
             "HiggsConvertModel", "HiggsLoadLoRA", "HiggsPrepareReference", "HiggsCombineVoices",
-            "HiggsSaveVoice", "HiggsLoadVoice", "HiggsScript", "HiggsLoadSubtitles",
+            "HiggsSaveVoice", "HiggsLoadVoice", "HiggsScript", "HiggsLoadSubtitles", "HiggsRenderScript",
+            "HiggsAssemble", "HiggsVerifyTakes",
             "HiggsLoudness", "HiggsNormalizeLoudness", "HiggsAudioPicture", "HiggsExportAudio"]
 
 

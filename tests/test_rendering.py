@@ -6,12 +6,12 @@ import multiprocessing
 import os
 import signal
 import time
-import warnings
 from dataclasses import replace
 
 import pytest
 import torch
 from helpers_checkpoint import make_lm_checkpoint, random_codes
+from helpers_rendering_processes import QUICK, render
 
 from higgs_runtime import (
     PromptError,
@@ -44,7 +44,7 @@ The rain went on.
 [Ben] {seed=11} So many boats!
 [Anna] Nine of them.
 """
-QUICK = Sampling(temperature=1.0, seed=5, max_frames=8)
+posix = pytest.mark.skipif(os.name != "posix", reason="SIGKILL and forkserver")
 
 
 @pytest.fixture(scope="module")
@@ -253,31 +253,22 @@ def test_a_store_needs_an_identity(model, voices, store):
 
 # ---- several processes, and one that dies --------------------------------------------------------------------------
 
-LINES = "\n".join(f"[{('Anna', 'Ben')[n % 2]}] This is line {n} of many." for n in range(40))
+@pytest.fixture(scope="module")
+def context():
+    """Of processes that have everything imported when they start."""
+    found = multiprocessing.get_context("forkserver")
+    found.set_forkserver_preload(["higgs_runtime.pipeline", "helpers_rendering_processes"])
+    return found
 
 
-def _render(folder, takes, out=None):
-    torch.set_num_threads(1)
-    warnings.simplefilter("ignore")
-    voices = {name: Voice(random_codes(9 + n, seed=n), f"What voice {n} says.")
-              for n, name in ((1, "Anna"), (2, "Ben"))}
-    spoken = []
-    found = render_script(
-        parse_script(LINES), voices, load_model(folder), QUICK, RenderSettings(batch=2), store=TakeStore(takes),
-        identity=model_identity(folder, device="cpu", dtype=torch.float32),
-        on_line=lambda line, state, seconds: spoken.append(line.number) if state == "spoken" else None,
-    )
-    if out is not None:
-        out.put((spoken, ids(found)))
-
-
+@posix
 @pytest.mark.slow
-def test_a_render_that_is_killed_goes_on_with_no_line_lost_or_doubled(folder, tmp_path):
-    context, takes = multiprocessing.get_context("spawn"), tmp_path / "takes"
+def test_a_render_that_is_killed_goes_on_with_no_line_lost_or_doubled(folder, tmp_path, context):
+    takes = tmp_path / "takes"
     random = torch.Generator().manual_seed(0)
     expected: list[int] = []
     for _ in range(20):
-        child = context.Process(target=_render, args=(folder, takes))
+        child = context.Process(target=render, args=(folder, takes))
         child.start()
         before = len(TakeStore(takes).list())
         while child.is_alive() and len(TakeStore(takes).list()) == before:  # it speaks
@@ -289,19 +280,19 @@ def test_a_render_that_is_killed_goes_on_with_no_line_lost_or_doubled(folder, tm
         expected.append(len(TakeStore(takes).list()))
     assert expected == sorted(expected), "no take goes away"
     out = context.Queue()
-    _render(folder, takes, out)
+    render(folder, takes, out)
     _, resumed = out.get(timeout=60)
-    _render(folder, tmp_path / "fresh", out)
+    render(folder, tmp_path / "fresh", out)
     spoken, fresh = out.get(timeout=60)
     assert resumed == fresh and sorted(spoken) == list(range(40))
     assert len(TakeStore(takes).list()) == 40
 
 
+@posix
 @pytest.mark.slow
-def test_two_processes_share_the_lines_of_a_script(folder, tmp_path):
-    context = multiprocessing.get_context("spawn")
+def test_two_processes_share_the_lines_of_a_script(folder, tmp_path, context):
     out = context.Queue()
-    children = [context.Process(target=_render, args=(folder, tmp_path / "takes", out)) for _ in range(2)]
+    children = [context.Process(target=render, args=(folder, tmp_path / "takes", out)) for _ in range(2)]
     for child in children:
         child.start()
     (one, first), (other, second) = (out.get(timeout=300) for _ in children)

@@ -99,6 +99,16 @@ def verify_take(
     return Verdict(not reasons, errors.wer, errors.cer, similarity, clip.seconds, heard.text, tuple(reasons))
 
 
+def describe_verdict(verdict: Verdict) -> str:
+    """A verdict in lines for a person: whether it passed, the figures, what was heard, what is wrong."""
+    voice = "" if verdict.similarity is None else f", voice {verdict.similarity:.2f}"
+    return "\n".join([
+        f"{'passed' if verdict.passed else 'FAILED'}: word errors {verdict.wer:.0%}, letters {verdict.cer:.0%}{voice}, "
+        f"{verdict.seconds:.2f} s",
+        f"heard: {' '.join(verdict.heard.split()) or '(nothing)'}", *(f"- {reason}" for reason in verdict.reasons),
+    ])
+
+
 def best_take(verdicts: Sequence[Verdict]) -> int:
     """The index of the take to keep: of those that passed, if any did, the one with the fewest wrong letters in
     hundredths; then the likest voice; then the first.

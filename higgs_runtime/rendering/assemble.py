@@ -66,6 +66,10 @@ class Assembly:
         return [(time.start_s, time.end_s, self.script.turns[one.line.turn].speaker, one.line.text)
                 for one, time in zip(self.spoken, self.times, strict=True)]
 
+    def chapters_text(self) -> str:
+        """The chapters as lines of `h:mm:ss.mmm Title`, as `parse_chapters` reads them."""
+        return "\n".join(f"{_clock(start)} {title}" for start, title in self.chapters)
+
     def timeline(self) -> dict:
         """All that is known of it, as JSON."""
         lines = [
@@ -125,6 +129,11 @@ def assemble(
         stems.append(MUSIC if isinstance(cue, Music) else SOUNDS)
     return Assembly(tracks, stems, script, spoken, times, _chapters(script, turns, times),
                     tuple(_warnings(performance, spoken, times)))
+
+
+def _clock(seconds: float) -> str:
+    minutes, milliseconds = divmod(round(seconds * 1000), 60_000)
+    return f"{minutes // 60}:{minutes % 60:02}:{milliseconds // 1000:02}.{milliseconds % 1000:03}"
 
 
 def _clip(spoken: SpokenLine, script: Script, codec: Codec) -> AudioClip:

@@ -46,7 +46,8 @@ class Line:
 
 
 def lines_of(
-    script: Script, sampling: Sampling, frame_rate: float, *, max_chars: int, language: str | None = None
+    script: Script, sampling: Sampling, frame_rate: float, *, max_chars: int, language: str | None = None,
+    read_scenes: bool = True,
 ) -> list[Line]:
     """The lines of a script, in order.
 
@@ -56,13 +57,15 @@ def lines_of(
     Args:
         max_chars: longer turns are spoken in pieces.
         language: of the script, for the lengths and for where pieces may end; None: any.
+        read_scenes: the model reads what the script says of a scene.
     """
     found: list[Line] = []
     for index, turn in enumerate(script.turns):
         for piece in chunk_text(turn.text, max_chars, language):
             if text := piece.strip():
                 own = _sampling(turn, sampling, math.ceil(length_bounds(text, language)[1] * frame_rate))
-                found.append(Line(len(found), index, text, turn.speaker or NARRATOR, turn.scene, own))
+                found.append(Line(len(found), index, text, turn.speaker or NARRATOR,
+                                  turn.scene if read_scenes else "", own))
     return found
 
 
@@ -127,11 +130,11 @@ def where(line: Line, script: Script) -> str:
     return f"Line {written} of the script" if written else f"Turn {line.turn + 1}"
 
 
-def scenes_of(lines: Sequence[Line]) -> list[list[Line]]:
+def scenes_of(lines: Sequence[Line], script: Script) -> list[list[Line]]:
     """The lines of each scene: those in a row that are spoken in one place."""
     found: list[list[Line]] = []
     for line in lines:
-        if not found or found[-1][-1].scene != line.scene:
+        if not found or script.turns[found[-1][-1].turn].scene != script.turns[line.turn].scene:
             found.append([])
         found[-1].append(line)
     return found

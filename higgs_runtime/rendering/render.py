@@ -14,12 +14,14 @@ from ..script import Script
 from ..session import DEFAULT_BATCH, Session, ShouldStop
 from ..takes import ModelIdentity, Take, TakeStore, line_key, take_key
 from ..types import Prompt, Sampling, Voice
+from .choice import check_choice
 from .ears import Ears
 from .lines import Line, alone, check_cast, fits, in_context, lay_out, lines_of, scenes_of
 from .performance import Performance, SpokenLine
 
-State = Literal["speaking", "spoken", "stored", "again", "elsewhere"]
+State = Literal["queued", "speaking", "spoken", "stored", "again", "elsewhere"]
 OnLine = Callable[[Line, State, float], None]
+OnTake = Callable[[SpokenLine], None]
 WAIT_S = 5.0  # for a take that another process renders, between two looks at should_stop
 
 
@@ -37,6 +39,9 @@ class RenderSettings:
         max_takes: go on until one passes, at most so many; as `takes` where nobody listens.
         batch: lines that are spoken side by side, at most.
         language: of the script, ISO 639-1; None: any.
+        read_scenes: the model reads what the script says of a scene; else scenes only part the script.
+        choose: number of a line, from 1 -> the take to use, from 1, whatever is heard in it or locked. Seeds count up
+            from take to take.
 
     Raises:
         SettingError: a value out of its range.
@@ -49,6 +54,8 @@ class RenderSettings:
     max_takes: int = 3
     batch: int = DEFAULT_BATCH
     language: str | None = None
+    read_scenes: bool = True
+    choose: Mapping[int, int] = field(default_factory=dict)
 
     def __post_init__(self):
         if self.mode not in ("independent", "continuous"):
@@ -58,6 +65,8 @@ class RenderSettings:
         check_range("max_chars", self.max_chars, 20, 100_000, "200 to 400 suit speech.")
         check_range("takes", self.takes, 1, 100)
         check_range("max_takes", self.max_takes, self.takes, 100, "It cannot be below `takes`.")
+        for take in self.choose.values():
+            check_range("choose", take, 1, 1_000_000, "Takes count from 1.")
 
 
 @dataclass(eq=False)
@@ -66,6 +75,7 @@ class _Work:
 
     line: Line
     prompt: Prompt
+    chosen: int | None = None  # the only take that counts, from 0
     tries: list[SpokenLine] = field(default_factory=list)
     locked: bool = False
 
@@ -88,6 +98,7 @@ def render_script(
     identity: ModelIdentity | None = None,
     ears: Ears | None = None,
     on_line: OnLine | None = None,
+    on_take: OnTake | None = None,
     should_stop: ShouldStop | None = None,
 ) -> Performance:
     """Speak a script.
@@ -98,13 +109,14 @@ def render_script(
             Several processes may render one script from one store; each line is spoken by one of them.
         identity: of the model; needed with a store.
         ears: listen to each take; without them no line is spoken again.
-        on_line: told what happens to a line, and the seconds that there are of it.
+        on_line: told what happens to a line, and the seconds that there are of it; first that each is queued.
+        on_take: told each take that is considered, once it was heard.
         should_stop: asked before every step; what is spoken until then is kept.
 
     Raises:
         ScriptError: a speaker has no voice.
         PromptError: a line cannot be spoken; it names the line. Nothing is spoken then, in independent mode.
-        SettingError: a store without the model's identity.
+        SettingError: a store without the model's identity; a take is chosen of a line that there is not.
         HiggsError: as `Session.takes`; what was spoken until then is in the store.
     """
     if store is not None and identity is None:
@@ -113,13 +125,16 @@ def render_script(
     settings = settings or RenderSettings()
     check_cast(script, voices)
     lines = lines_of(script, sampling or Sampling(), model.config.frame_rate, max_chars=settings.max_chars,
-                     language=settings.language)
-    booth = _Booth(model, settings, store, identity, ears, on_line or (lambda *_: None),
-                   should_stop or (lambda: False))
+                     language=settings.language, read_scenes=settings.read_scenes)
+    check_choice(settings.choose, len(lines))
+    told = _Told(on_line or (lambda *_: None), on_take or (lambda _: None), should_stop or (lambda: False))
+    booth = _Booth(model, settings, store, identity, ears, told)
     if settings.mode == "independent":
-        work = [_Work(line, lay_out(line, alone(line, voices), model.tokenizer, script)) for line in lines]
+        work = [booth.work(line, lay_out(line, alone(line, voices), model.tokenizer, script)) for line in lines]
+        told.queued(lines)
         booth.speak(work)
     else:
+        told.queued(lines)
         work = _scenes(script, lines, voices, model, settings, booth)
     found = {one.line.number: one.best() for one in work}
     warnings = dict.fromkeys(warning for one in work for warning in one.prompt.warnings)
@@ -131,11 +146,11 @@ def _scenes(
     booth: _Booth,
 ) -> list[_Work]:
     """Continuous mode: line after line in each scene, as many scenes side by side as there are rows."""
-    waiting, going, done = scenes_of(lines), [], []
-    while (waiting or going) and not booth.should_stop():
+    waiting, going, done = scenes_of(lines, script), [], []
+    while (waiting or going) and not booth.told.should_stop():
         while waiting and len(going) < settings.batch:
             going.append((waiting.pop(0), []))
-        step = [_Work(scene[len(spoken)], _prompt(script, scene, spoken, voices, model, settings))
+        step = [booth.work(scene[len(spoken)], _prompt(script, scene, spoken, voices, model, settings))
                 for scene, spoken in going]
         booth.speak(step)
         done += step
@@ -161,26 +176,44 @@ def _prompt(
     return lay_out(line, in_context(line, voices, cast, []), model.tokenizer, script)
 
 
+@dataclass(frozen=True)
+class _Told:
+    """Who is told of what happens, and asked whether to go on."""
+
+    on_line: OnLine
+    on_take: OnTake
+    should_stop: ShouldStop
+
+    def queued(self, lines: Sequence[Line]) -> None:
+        for line in lines:
+            self.on_line(line, "queued", 0.0)
+
+
 class _Booth:
     """Where lines are spoken and heard."""
 
     def __init__(
         self, model: HiggsModel, settings: RenderSettings, store: TakeStore | None, identity: ModelIdentity | None,
-        ears: Ears | None, on_line: OnLine, should_stop: ShouldStop,
+        ears: Ears | None, told: _Told,
     ):
         self.settings, self.store, self.identity, self.ears = settings, store, identity, ears
-        self.on_line, self.should_stop = on_line, should_stop
+        self.told, self.on_line, self.should_stop = told, told.on_line, told.should_stop
         self._codec = model.config.codec_identity
         self._session = Session(model, batch=settings.batch)
         self._rate = model.config.frame_rate
 
+    def work(self, line: Line, prompt: Prompt) -> _Work:
+        chosen = self.settings.choose.get(line.number + 1)
+        return _Work(line, prompt, None if chosen is None else chosen - 1)
+
     def speak(self, work: Sequence[_Work]) -> None:
         """Takes of these lines until they suffice."""
         self._use_locked(work)
-        for take in range(self.settings.max_takes):
+        chosen = {one.chosen for one in work if one.chosen is not None}
+        for take in sorted({*range(self.settings.max_takes), *chosen}):
             missing = [one for one in work if self._needs(one, take)]
-            if take:
-                for one in missing:
+            for one in missing:
+                if one.tries:
                     self.on_line(one.line, "again", 0.0)
             missing = [one for one in missing if not self._find(one, take)]
             while missing and not self.should_stop():
@@ -189,13 +222,19 @@ class _Booth:
     def _needs(self, work: _Work, take: int) -> bool:
         if work.locked:
             return False
+        if work.chosen is not None:
+            return take == work.chosen
         if take < self.settings.takes:
             return True
+        if take >= self.settings.max_takes:  # others have a later one chosen
+            return False
         return self.ears is not None and not any(spoken.verdict.passed for spoken in work.tries)
 
     def _use_locked(self, work: Sequence[_Work]) -> None:
         """A take that a person locked is the one, whatever the seed."""
         for one in work if self.store is not None else ():
+            if one.chosen is not None:
+                continue
             line = line_key(one.prompt, one.line.sampling, self.identity, self._codec)
             locked = [key for key in self.store.takes_of(line) if self.store.is_locked(key)]
             if locked and (take := self.store.get(locked[0])) is not None:
@@ -250,8 +289,10 @@ class _Booth:
 
     def _add(self, work: _Work, key: str, take: Take, stored: bool) -> None:
         verdict = self._hear(work.line, key, take)
-        work.tries.append(SpokenLine(work.line, take, key if self.store is not None else "", verdict, stored=stored))
+        spoken = SpokenLine(work.line, take, key if self.store is not None else "", verdict, stored=stored)
+        work.tries.append(spoken)
         self.on_line(work.line, "stored" if stored else "spoken", take.codes.seconds)
+        self.told.on_take(spoken)
 
     def _hear(self, line: Line, key: str, take: Take) -> Verdict | None:
         """The verdict on a take: that of the store if the same judge gave it."""

@@ -9,10 +9,11 @@ from .cues import resolve_cue
 from .fitting import Fit, plan_fit
 from .parse import parse_script
 from .report import describe_script
-from .subtitles import read_script, read_subtitles, write_subtitles
+from .subtitles import read_script, read_subtitles, subtitles_text, write_subtitles
 from .types import Comment, Music, Script, ScriptWarning, Sound, Turn
 
 __all__ = [
     "Comment", "Fit", "Music", "Script", "ScriptWarning", "Sound", "Turn", "describe_script",
-    "parse_script", "plan_fit", "read_script", "read_subtitles", "resolve_cue", "write_subtitles",
+    "parse_script", "plan_fit", "read_script", "read_subtitles", "resolve_cue", "subtitles_text",
+    "write_subtitles",
 ]

@@ -148,17 +148,7 @@ def write_subtitles(lines: Iterable[tuple[float, float, str, str]], path: str | 
         MissingExtraError: without pysubs2 (extra `subtitles`).
     """
     path = Path(path)
-    kind, pysubs2 = _format(path), _pysubs2()
-    file = pysubs2.SSAFile()
-    for start, end, speaker, text in sorted(lines, key=lambda line: line[0]):
-        last = _LAST_S.get(kind, 360_000)
-        if not 0 <= start <= end < last or not math.isfinite(end):
-            raise ScriptError("A subtitle has no time.", expected=f"0 ≤ start ≤ end < {last // 3600} h",
-                              got=f"{start:g} to {end:g} s", remedy="Correct the times, or cut the script in parts.")
-        body = "\n".join(part.strip() for part in lines_of(text) if part.strip())
-        if body:
-            file.append(pysubs2.SSAEvent(round(start * 1000), round(end * 1000), **_written(kind, speaker, body)))
-    text = file.to_string(kind, **({} if kind in ("ass", "ssa") else {"keep_ssa_tags": True}))
+    text = subtitles_text(lines, _format(path))
     part = path.with_name(f".higgs-{secrets.token_hex(8)}.part")
     try:
         part.write_bytes(text.encode("utf-8", "replace"))
@@ -168,6 +158,25 @@ def write_subtitles(lines: Iterable[tuple[float, float, str, str]], path: str | 
                           remedy="Check free disk space and permissions, then save again.") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def subtitles_text(lines: Iterable[tuple[float, float, str, str]], kind: str) -> str:
+    """What `write_subtitles` writes, in the format "srt", "vtt", "ass" or "ssa".
+
+    Raises:
+        ScriptError, MissingExtraError: as `write_subtitles`.
+    """
+    pysubs2 = _pysubs2()
+    file = pysubs2.SSAFile()
+    for start, end, speaker, text in sorted(lines, key=lambda line: line[0]):
+        last = _LAST_S.get(kind, 360_000)
+        if not 0 <= start <= end < last or not math.isfinite(end):
+            raise ScriptError("A subtitle has no time.", expected=f"0 ≤ start ≤ end < {last // 3600} h",
+                              got=f"{start:g} to {end:g} s", remedy="Correct the times, or cut the script in parts.")
+        body = "\n".join(part.strip() for part in lines_of(text) if part.strip())
+        if body:
+            file.append(pysubs2.SSAEvent(round(start * 1000), round(end * 1000), **_written(kind, speaker, body)))
+    return file.to_string(kind, **({} if kind in ("ass", "ssa") else {"keep_ssa_tags": True}))
 
 
 def _written(kind: str, speaker: str, text: str) -> dict[str, str]:

@@ -4,6 +4,7 @@
     ab/abcd…-7.keep           it is locked
     ab/abcd…-7.claim          somebody renders it, or did until it was killed
     ab/.write                 held while a take in this folder is changed
+    .locks                    touched when a take is locked or unlocked
     broken/                   what could not be read
 
 Every change is one rename, so whoever is killed leaves whole files. Locks only save work: without them (a shared folder
@@ -30,7 +31,7 @@ GRACE_S = 3600.0  # what was used this recently is not pruned: it may be of a re
 TIDY = 20  # a store that prunes itself makes room for this part of its budget at once
 WRITE_WAIT_S = 10.0  # for another's change of a few kB; then without the lock
 POLL_S = 0.02
-SUFFIX, KEEP, CLAIM, WRITE, BROKEN = ".safetensors", ".keep", ".claim", ".write", "broken"
+SUFFIX, KEEP, CLAIM, WRITE, LOCKS, BROKEN = ".safetensors", ".keep", ".claim", ".write", ".locks", "broken"
 KEY = re.compile(r"[0-9a-f]{64}-\d{1,20}")
 PREFIX = re.compile(r"[0-9a-f]{2}")
 
@@ -196,10 +197,20 @@ class TakeStore:
         if key not in self:
             raise _missing(key)
         self._change(lambda: self._path(key).with_suffix(KEEP).touch())
+        self._change((self.folder / LOCKS).touch)
 
     def unlock_take(self, key: str) -> None:
         """Undo `lock_take`."""
-        self._change(lambda: self._path(key).with_suffix(KEEP).unlink(missing_ok=True))
+        if self.is_locked(key):
+            self._change(lambda: self._path(key).with_suffix(KEEP).unlink(missing_ok=True))
+            self._change((self.folder / LOCKS).touch)
+
+    def locks_changed(self) -> int:
+        """Changes whenever a take is locked or unlocked: a time in nanoseconds, 0 before the first."""
+        try:
+            return (self.folder / LOCKS).stat().st_mtime_ns
+        except OSError:
+            return 0
 
     def is_locked(self, key: str) -> bool:
         return self._path(key).with_suffix(KEEP).exists()

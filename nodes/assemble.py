@@ -1,0 +1,80 @@
+"""Assemble: spoken lines, sounds and music on one time line."""
+
+from __future__ import annotations
+
+import json
+
+from comfy_api.latest import io
+
+from . import bridge, sockets
+
+OFF = "off"
+KINDS = ["srt", "vtt", "ass"]
+
+
+class HiggsAssemble(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="HiggsAssemble",
+            display_name="Assemble",
+            category=f"{sockets.CATEGORY}/script",
+            description="Lays the lines of a performance on a time line, with the gaps of a reader, pauses, overlaps, "
+            "slots of subtitles, sounds and music, and gives the mix and all that belongs to it.",
+            inputs=[
+                sockets.Performance.Input("performance", tooltip="From Render Script."),
+                sockets.Codec.Input("codec", tooltip="From Load Higgs Codec, the one that the model was trained with."),
+                io.Combo.Input("subtitles", options=[*KINDS, OFF], default="srt",
+                               tooltip="Format of the output subtitles (extra 'subtitles')."),
+                io.Boolean.Input("stems", default=False,
+                                 tooltip="Also each speaker, the sounds and the music alone, as long as the mix."),
+            ],
+            outputs=[
+                io.Audio.Output(display_name="audio", tooltip="The mix; turned down as a whole if it would clip."),
+                io.Audio.Output(display_name="stems", is_output_list=True,
+                                tooltip="A list, with stems: each speaker, sounds, music. They add up to the mix."),
+                io.String.Output(display_name="stem_names", is_output_list=True,
+                                 tooltip="Whose each stem is; for a file name."),
+                io.String.Output(display_name="subtitles", tooltip="Every line with its real times, as text."),
+                io.String.Output(display_name="chapters",
+                                 tooltip="A line for each scene, for Export Audio; empty without scenes."),
+                io.String.Output(display_name="timeline", tooltip="Lines, sounds, music and chapters as JSON."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, performance, codec, subtitles, stems) -> io.NodeOutput:
+        from ..higgs_runtime import assemble
+
+        progress, total = bridge.Progress(1), len(performance.lines)
+
+        def told(done, _lines):
+            bridge.raise_if_cancelled()
+            progress.update(done, total)
+
+        with bridge.scratch_folder() as scratch, bridge.open_model(codec) as tokenizer:
+            made = assemble(performance, tokenizer, bridge.sound_folders(), spool=scratch, on_progress=told)
+            mixed = made.mix()
+            names = list(dict.fromkeys(made.stems)) if stems else []
+            alone = [bridge.audio_from_clip(made.stem(name)) for name in names]
+        progress.finish()
+        notes = [*made.warnings, *([f"Turned down by {-mixed.scaled_db:.1f} dB."] if mixed.scaled_db else [])]
+        bridge.show_warnings(notes)
+        without = bridge.left_out("Switch stems on in Assemble.")
+        return io.NodeOutput(
+            bridge.audio_from_clip(mixed.clip), alone or without, [str(name) for name in names] or without,
+            subtitles_of(made, subtitles), made.chapters_text(),
+            json.dumps({**made.timeline(), "warnings": notes}, indent=1, ensure_ascii=False),
+        )
+
+
+def subtitles_of(made, kind: str):
+    """The subtitles as text; where they cannot be had, what is connected to them says why."""
+    from ..higgs_runtime import MissingExtraError, subtitles_text
+
+    if kind == OFF:
+        return bridge.left_out("Choose a format for the subtitles in Assemble.")
+    try:
+        return subtitles_text(made.subtitles(), kind)
+    except MissingExtraError as error:  # the sound does not need them
+        return bridge.left_out(str(error))

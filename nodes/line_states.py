@@ -1,0 +1,66 @@
+"""What happens to the lines of a script, for the editor: a progress bar, and a message with those that changed."""
+
+from __future__ import annotations
+
+import time
+
+from . import bridge
+
+EVENT = "higgs.lines"
+INTERVAL_S = 0.1  # between two messages
+
+
+class LineStates:
+    """For `on_line` and `on_take` of `render_script`. The first message lists all lines as queued.
+
+    A message is {"node", "prompt_id", "lines": [{"line", "turn", "speaker", "state", "seconds", "wer", "passed",
+    "take"}]}; lines and turns count from 1, `take` is the key in the store.
+    """
+
+    def __init__(self):
+        self._lines: dict[int, dict] = {}
+        self._changed: set[int] = set()
+        self._spoken: set[int] = set()
+        self._bar: bridge.Progress | None = None
+        self._told_at = 0.0
+
+    def on_line(self, line, state: str, seconds: float) -> None:
+        if state == "queued":
+            self._lines[line.number] = {
+                "line": line.number + 1, "turn": line.turn + 1, "speaker": line.speaker, "state": state,
+                "seconds": 0.0, "wer": None, "passed": None, "take": "",
+            }
+            self._changed.add(line.number)
+            return
+        if self._bar is None:
+            self._bar = bridge.Progress(len(self._lines))
+            self._tell()
+        self._note(line.number, state=state, seconds=round(seconds, 2))
+        if state in ("spoken", "stored"):
+            self._spoken.add(line.number)
+            self._bar.update(len(self._spoken))
+
+    def on_take(self, spoken) -> None:
+        verdict = spoken.verdict
+        self._note(spoken.line.number, take=spoken.key, wer=verdict and verdict.wer, passed=verdict and verdict.passed)
+
+    def finish(self, performance) -> None:
+        """What became of the lines in the end: the take that is used, and those that did not pass."""
+        for spoken in performance.lines:
+            if spoken.take is not None:
+                self.on_take(spoken)
+                if spoken.verdict is not None and not spoken.verdict.passed:
+                    self._note(spoken.line.number, state="failed")
+        self._tell()
+
+    def _note(self, number: int, **changes) -> None:
+        self._lines[number].update(changes)
+        self._changed.add(number)
+        if time.monotonic() - self._told_at >= INTERVAL_S:
+            self._tell()
+
+    def _tell(self) -> None:
+        if self._changed:
+            bridge.send_event(EVENT, lines=[dict(self._lines[number]) for number in sorted(self._changed)])
+        self._changed.clear()
+        self._told_at = time.monotonic()

@@ -1,0 +1,209 @@
+"""Render Script: every line of a script into takes, kept on the disk."""
+
+from __future__ import annotations
+
+import math
+
+from comfy_api.latest import io
+
+from . import bridge, hearing, sockets
+from .generate import sampling_inputs
+from .growing import growing
+from .line_states import LineStates
+
+MAX_VOICES = 8
+STOP, HAND_ON = "stop", "hand on what is spoken"
+GB = 10**9
+
+
+class HiggsRenderScript(io.ComfyNode):
+    _partial = 0  # results so far that a cancel cut short: the next run must not take one of them for the whole
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="HiggsRenderScript",
+            display_name="Render Script",
+            category=f"{sockets.CATEGORY}/script",
+            description="Speaks all lines of a script side by side, listens to them, and speaks again what is not "
+            "right. Takes are kept on the disk: another run, also after a crash, speaks only what is new.",
+            inputs=[
+                sockets.Script.Input("script", tooltip="From Script or Load Subtitles."),
+                sockets.Model.Input("model", tooltip="From Load Higgs Model."),
+                sockets.Codec.Input("codec", tooltip="From Load Higgs Codec. Decodes takes for who listens, and makes "
+                                    "voices of the pack's clips."),
+                *render_inputs(),
+                *sampling_inputs(),
+                *growing(MAX_VOICES, voice_inputs),
+                *store_inputs(),
+                hearing.recognizer_input("the first one there is that knows the language, else nobody"),
+                io.Boolean.Input("compare_voices", default=False, optional=True,
+                                 tooltip="Who listens compares the voice with its reference (extra 'similarity')."),
+                *hearing.limit_inputs(),
+            ],
+            outputs=[
+                sockets.Performance.Output(display_name="performance", tooltip="The takes to use, for Assemble."),
+                io.String.Output(
+                    display_name="report",
+                    tooltip="What was spoken and what was there, who speaks whom, and a row for each line: seconds, "
+                    "seed, takes, word errors, voice, what was heard.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, **_) -> str:
+        """Changes with what a run looks at beside its inputs: the library, locked takes, a result cut short."""
+        from ..higgs_runtime import TakeStore, default_takes_folder, find_voices
+
+        voices = [bridge.fingerprint(file) for file in find_voices(bridge.model_folders()).values()]
+        return repr((cls._partial, TakeStore(default_takes_folder()).locks_changed(), voices))
+
+    @classmethod
+    def execute(cls, script, model, codec, seed, max_seconds, when_cancelled=STOP, **values) -> io.NodeOutput:
+        from .. import higgs_runtime as higgs
+
+        sampling = {name: values.pop(name) for name in ("temperature", "top_k", "top_p", "ras_window",
+                                                        "ras_max_repeats")}
+        settings, language = settings_of(values), values.get("language", "").strip()
+        listener = hearing.find_listener(values.get("recognizer", hearing.AUTO), language)
+        store, states = store_of(values), LineStates()
+        identity = bridge.identity_of(model) if store else None
+        with bridge.open_model(codec) as tokenizer:
+            named, unnamed = voices_of(values)
+            cast = higgs.cast_voices(script, named, unnamed, roots=bridge.model_folders(), codec=tokenizer)
+            ears = None if listener is None else higgs.Ears(
+                tokenizer, listener.recognizer, listener.name, cast.voices, language=language or None,
+                compare_voices=values.get("compare_voices", False), limits=limits_of(values))
+
+            def chosen(lm):
+                return higgs.Sampling(seed=seed, max_frames=math.ceil(max_seconds * lm.config.frame_rate), **sampling)
+
+            def work_bytes(lm):
+                return higgs.rendering_bytes(lm.config, lm.dtype, cast.voices, chosen(lm), settings)
+
+            with bridge.open_speaker(model, work_bytes) as lm:
+                made = higgs.render_script(
+                    script, cast.voices, lm, chosen(lm), settings, store=store, identity=identity, ears=ears,
+                    on_line=states.on_line, on_take=states.on_take, should_stop=bridge.cancelled)
+        states.finish(made)
+        if not made.complete:
+            cls._cut_short(made, store is not None, when_cancelled)
+        report = "\n\n".join([made.summary(), "\n".join([str(cast), *cast.warnings]), made.table()])
+        bridge.show_text(made.summary())
+        return io.NodeOutput(made, report)
+
+    @classmethod
+    def _cut_short(cls, made, stored: bool, when_cancelled: str) -> None:
+        """Says where a cancelled render is; then ends the prompt, or lets it go on with that."""
+        cls._partial += 1
+        done = sum(spoken.take is not None for spoken in made.lines)
+        kept = "are kept in the store: queue again to go on" if stored else "are lost, for store is off"
+        if when_cancelled == STOP:
+            bridge.show_text(f"Cancelled. {done} of {len(made.lines)} lines are spoken and {kept}.")
+            bridge.raise_if_cancelled()
+        bridge.go_on_anyway()
+
+
+def render_inputs() -> list[io.Input]:
+    """How lines are spoken; the names are those of `RenderSettings`."""
+    return [
+        io.Combo.Input(
+            "mode", options=["independent", "continuous"], default="independent",
+            tooltip="independent: each line knows its voice only; fast, and none drifts. continuous: it also hears "
+            "the turns before it in its scene, as in a conversation; scenes are spoken side by side.",
+        ),
+        io.Int.Input("context_turns", default=4, min=1, max=64,
+                     tooltip="In continuous mode: how many turns back a line hears at least."),
+        io.Int.Input("batch", default=8, min=1, max=256,
+                     tooltip="Lines that are spoken side by side, at most; fewer where memory is short."),
+        io.Int.Input("takes", default=1, min=1, max=100,
+                     tooltip="Takes of each line, each with the next seed; who listens takes the best."),
+        io.Int.Input("max_takes", default=3, min=1, max=100,
+                     tooltip="Where somebody listens: takes again until one passes, at most so many."),
+        io.String.Input(
+            "choose", default="", placeholder="3: 2, 7: 1",
+            tooltip="Takes that you want, as line: take with numbers of the report; 3: 2 is the second take of line 3. "
+            "Such a line has no other.",
+        ),
+        io.String.Input("language", default="",
+                        tooltip="Of the script, as a code such as en, de or zh. Empty: any."),
+        io.Int.Input("max_chars", default=300, min=20, max=100_000,
+                     tooltip="Longer turns are spoken in pieces of at most so many letters, cut between sentences."),
+        io.Boolean.Input("read_scenes", default=True,
+                         tooltip="The model reads scene headers. Off: they only part the script, as for chapters."),
+    ]
+
+
+def voice_inputs(n: int) -> list[io.Input]:
+    return [
+        sockets.Voice.Input(f"voice_{n}", optional=True,
+                            tooltip=f"Speaks what name_{n} says in the script. From Higgs Voice or Load Higgs Voice."),
+        io.String.Input(
+            f"name_{n}", default="", optional=True, placeholder=f"SPEAKER{n}, or the next without a voice",
+            tooltip=f"Speaker of the script that has voice_{n}; Narrator for turns without one. Empty: SPEAKER{n}, or "
+            "the next speaker for whom neither a name, the library nor the pack has a voice.",
+        ),
+    ]
+
+
+def store_inputs() -> list[io.Input]:
+    return [
+        io.Boolean.Input(
+            "store", default=True, optional=True,
+            tooltip="Takes are kept on the disk, in $HIGGS_TAKES or this user's cache, and not spoken again.",
+        ),
+        io.Float.Input("store_gb", default=2.0, min=0.0, max=10_000.0, step=0.5, optional=True,
+                       tooltip="What all takes may occupy, in GB; those used longest ago go first, locked ones stay."),
+        io.Combo.Input(
+            "when_cancelled", options=[STOP, HAND_ON], default=STOP, optional=True,
+            tooltip="stop: the workflow ends; what is spoken is in the store. hand on …: it goes on with the lines "
+            "that are spoken.",
+        ),
+    ]
+
+
+def settings_of(values: dict):
+    """The RenderSettings of the node's inputs."""
+    from ..higgs_runtime import RenderSettings, parse_choice
+
+    same = {name: values[name] for name in ("mode", "context_turns", "batch", "takes", "max_chars", "read_scenes")}
+    return RenderSettings(**same, max_takes=max(values["takes"], values["max_takes"]),
+                          language=values["language"].strip() or None, choose=parse_choice(values["choose"]))
+
+
+def voices_of(values: dict) -> tuple[dict, dict]:
+    """The voices with a name, by it, and those without, by number.
+
+    Raises:
+        SettingError: two have one name.
+    """
+    from ..higgs_runtime import SettingError
+
+    named, unnamed = {}, {}
+    for number in range(MAX_VOICES):
+        voice, name = values.get(f"voice_{number}"), values.get(f"name_{number}", "").strip()
+        if voice is None:
+            continue
+        if name in named:
+            raise SettingError("Two voices have one name.", expected="each speaker once", got=f"'{name}' twice",
+                               remedy=f"Change name_{number}, or combine both with Combine Higgs Voices.")
+        if name:
+            named[name] = voice
+        else:
+            unnamed[number] = voice
+    return named, unnamed
+
+
+def store_of(values: dict):
+    from ..higgs_runtime import TakeStore, default_takes_folder
+
+    if not values.get("store", True):
+        return None
+    return TakeStore(default_takes_folder(), int(values.get("store_gb", 2.0) * GB))
+
+
+def limits_of(values: dict):
+    from ..higgs_runtime import Limits
+
+    return Limits(**{name: values[name] for name in ("max_wer", "max_cer", "min_similarity") if name in values})

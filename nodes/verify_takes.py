@@ -1,0 +1,78 @@
+"""Listen and Verify: whether clips say what is written, in whose voice."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from . import bridge, hearing, sockets
+from .batches import clips_from_audio
+from .loudness import numbered
+
+
+class HiggsVerifyTakes(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="HiggsVerifyTakes",
+            display_name="Listen and Verify (Higgs)",
+            category=f"{sockets.CATEGORY}/script",
+            description="Hears the words of clips and holds them against a text: wrong words, a missing or repeated "
+            "end, another voice, silence, a length that no reading has. Needs the extra 'asr'.",
+            inputs=[
+                io.Audio.Input("audio", tooltip="Speech without music. Of a batch, each clip is a line of the text."),
+                io.String.Input("text", default="", multiline=True, dynamic_prompts=False,
+                                tooltip="What should be said; for a batch, a line of text for each clip."),
+                hearing.recognizer_input("the first one that knows the language", needed=True),
+                io.String.Input("language", default="",
+                                tooltip="Of the text, as a code such as en, de or zh. Empty: it is heard."),
+                *hearing.limit_inputs(),
+                io.Float.Input("max_silence_s", default=2.0, min=0.0, max=3600.0, step=0.5, optional=True,
+                               tooltip="Longest silence inside a clip, in seconds."),
+                io.Audio.Input("reference", optional=True,
+                               tooltip="A clip of the voice that should be heard (extra 'similarity')."),
+            ],
+            outputs=[
+                io.Boolean.Output(display_name="passed", tooltip="Whether all clips passed."),
+                io.String.Output(display_name="report",
+                                 tooltip="For each clip: whether it passed, word errors, voice, what is wrong."),
+                io.String.Output(display_name="heard", tooltip="What was heard, a line for each clip."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, audio, text, recognizer, language, reference=None, **limits) -> io.NodeOutput:
+        from .. import higgs_runtime as higgs
+
+        clips, code = clips_from_audio(audio), language.strip()
+        lines = lines_for(text, len(clips))
+        listener = hearing.find_listener(recognizer, code)
+        ears = listener.recognizer if listener else higgs.load_recognizer(folders=bridge.model_folders())
+        known = None if reference is None else bridge.clip_from_audio(reference)
+        progress, verdicts = bridge.Progress(len(clips)), []
+        for clip, line in zip(clips, lines, strict=True):
+            bridge.raise_if_cancelled()
+            verdicts.append(higgs.verify_take(clip, line, recognizer=ears, language=code or None,
+                                              reference=known, limits=higgs.Limits(**limits)))
+            progress.update(len(verdicts))
+        report = numbered([higgs.describe_verdict(verdict) for verdict in verdicts])
+        bridge.show_text(report)
+        return io.NodeOutput(all(verdict.passed for verdict in verdicts), report,
+                             "\n".join(" ".join(verdict.heard.split()) for verdict in verdicts))
+
+
+def lines_for(text: str, clips: int) -> list[str]:
+    """The text of each clip: all of it for one, else a line each.
+
+    Raises:
+        SettingError: there is no text, or there are not as many lines as clips.
+    """
+    from ..higgs_runtime import SettingError
+
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if clips == 1 and lines:
+        return [text]
+    if len(lines) != clips:
+        raise SettingError("Text and clips do not fit each other.", got=str(len(lines)),
+                           expected=f"{clips} lines of text, one for each clip",
+                           remedy="Write what each clip should say into a line of its own.")
+    return lines

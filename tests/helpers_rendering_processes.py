@@ -1,0 +1,38 @@
+"""What processes do that render one script together; here, so that they can import it."""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+from helpers_checkpoint import random_codes
+
+from higgs_runtime import (
+    RenderSettings,
+    Sampling,
+    TakeStore,
+    Voice,
+    load_model,
+    model_identity,
+    parse_script,
+    render_script,
+)
+
+LINES = "\n".join(f"[{('Anna', 'Ben')[n % 2]}] This is line {n} of many." for n in range(40))
+QUICK = Sampling(temperature=1.0, seed=5, max_frames=8)
+
+
+def render(folder, takes, out=None):
+    """Renders LINES from a store; puts (numbers of the lines spoken here, all ids) into `out`."""
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    voices = {name: Voice(random_codes(9 + n, seed=n), f"What voice {n} says.")
+              for n, name in ((1, "Anna"), (2, "Ben"))}
+    spoken = []
+    found = render_script(
+        parse_script(LINES), voices, load_model(folder), QUICK, RenderSettings(batch=2), store=TakeStore(takes),
+        identity=model_identity(folder, device="cpu", dtype=torch.float32),
+        on_line=lambda line, state, seconds: spoken.append(line.number) if state == "spoken" else None,
+    )
+    if out is not None:
+        out.put((spoken, [one.take.codes.ids.tolist() for one in found.lines]))
