@@ -18,7 +18,7 @@ _STUCK = "ーぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶ�
 
 
 def _marks(spaced: str, full_width: str) -> re.Pattern:
-    """Marks with what closes behind them; the first kind counts only before white space or CJK. Group 1: white space."""
+    """Marks with what closes behind them; the first kind counts only before white space or CJK. Group 1: the blanks."""
     before_space = rf"(?<![{spaced}])[{spaced}]+[{_CLOSERS}]*(?={_BLANK}|[{_CJK}“「『《])"
     return re.compile(rf"(?:{before_space}|[{full_width}]+[{_CLOSERS}]*)({_BLANK}*)")
 
@@ -28,7 +28,9 @@ _CLAUSE = _marks(",;:،؛", "，、；：—")
 _PARAGRAPH = re.compile(r"()\n[^\S\n]*\n\s*")
 _LINE = re.compile(rf"()\n{_BLANK}*")
 _SPACE = re.compile(rf"()({_BLANK}+)")
-_BETWEEN_CJK = re.compile(rf"(?<=[{_CJK}])(?=[{_CJK}“「『（《\w])|(?<=[\w”」』）》。，、])(?=[{_CJK}])")
+_BETWEEN_CJK = re.compile(
+    rf"(?<=[{_CJK}])(?=[{_CJK}“‘「『《（\w])|(?<=\w)(?=[{_CJK}])|(?<=[”’」』》）】。，、\]])(?=[{_CJK}“‘「『《（\[])"
+)
 _WHOLE = re.compile(  # not to be cut where it fits into a piece
     r"(?:https?://|www\.)\S+|(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64})+"
     r"|\d{1,3}(?:[ \u00a0\u202f]\d{3})+(?:[.,]\d+)?(?!\d)|\d+(?:[.,:/’'٫٬-]\d+)*[%٪年月日時时分点點號号歳岁个個元]?"
@@ -58,7 +60,7 @@ def chunk_text(text: str, max_chars: int, language: str | None = None) -> list[s
     """Cuts text into pieces of at most max_chars characters (code points); "".join(pieces) == text.
 
     The last sentence end that fits wins, then the last clause end, white space, a place between two CJK characters.
-    Words, numbers, URLs, tags and quotations stay whole where they fit into a piece. Words of Chinese are those of jieba
+    Words, numbers, URLs, tags and quotations stay whole where they fit into a piece. Chinese words are those of jieba
     where that is installed (extra `text`); Thai and its neighbours are cut at their spaces. A word that is longer than
     a piece is cut between two graphemes (UAX #29, simplified); only a single grapheme can make a piece longer than
     max_chars. White space between two pieces ends the first one.

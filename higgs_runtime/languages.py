@@ -26,7 +26,7 @@ LANGUAGES = {
 DECIMAL_POINT = ("en", "he", "ja", "ko", "th", "zh")  # the others write 1.000,5
 LETTERS_READ = 4000  # of a long text
 KANA_SHARE = 0.05  # of kana and Han: Chinese has none, and quotes little
-_NO_WORDS = re.compile(r"(?:https?://|www\.)\S+|\[[^\[\]\n]*\]|<[^<>\n]*>|\S+@\S+")
+_NO_WORDS = re.compile(r"(?:https?://|www\.)\S+|\[[^\[\]\n]{1,80}\]|<[^<>\n]{1,80}>|(?<![\w.+-])[\w.+-]{1,64}@\S+")
 _lock = threading.Lock()
 
 

@@ -35,7 +35,7 @@ _DEGREES = {  # languages that say them behind the number
 }
 _CHINESE_DEGREES = {"C": "摄氏度", "F": "华氏度"}
 _URL = r"(?:https?://|www\.)\S+"
-_APART = rf"{_URL}|\S+@\S+|\[[^\[\]\n]*\]|<[^<>\n]*>"  # is left alone by rules about figures
+_APART = rf"{_URL}|(?<![\w.+-])[\w.+-]{1,64}@\S+|\[[^\[\]\n]{1,80}\]|<[^<>\n]{1,80}>"  # is left alone by rules about figures
 # Nothing to be seen, and noise to a tokenizer; joiners of Persian and Indic words are not among them.
 _INVISIBLE = re.compile("[\x00-\x08\x0e-\x1f\x7f\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 _SPACES = re.compile(r"(?P<lines>\s*[\n\r\x0b\x0c\x85\u2028\u2029]\s*)|\s+")

@@ -38,7 +38,7 @@ FIRST_WORDS = frozenset(word.split()[0] for word in (*V2, *V3, *_MEANT))  # of a
 _WRITTEN = re.compile(
     r"(?:a+h*em|ha(?:ha)+|he(?:he)+|boo-?hoo|sob|a+h+|burp|h+m+|m+h?m+|u+h|ha+h|s+f+|a-?choo|咳咳|[哈嘿]{2,}|呜呜|啊啊|嗝|嗯嗯|唉|嘶|阿嚏)"
     r"(?![^\W\d_a-z])(?![a-z])", re.I)
-_BRACKET = re.compile(r"<(SE\w*)>.*?</\1>|<\|[^|>\n]*\|>|\[([^\[\]\n]{1,40})\]", re.DOTALL)
+_BRACKET = re.compile(r"<(SE\w*)>[^<>]{0,80}</\1>|<\|[^|>\n]{0,80}\|>|\[([^\[\]\n]{1,40})\]")
 _LIKE_A_SOUND = re.compile(r"[a-z][a-z'’-]*(?: [a-z][a-z'’-]*){0,2}")
 
 

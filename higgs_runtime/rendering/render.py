@@ -37,6 +37,8 @@ class RenderSettings:
         max_takes: go on until one passes, at most so many; as `takes` where nobody listens.
         batch: lines that are spoken side by side, at most.
         language: of the script, ISO 639-1; None: any.
+        prepare: turns are prepared for the model, as `prepare_text` does; else read as they are written.
+        spell_numbers: figures in words, where turns are prepared.
 
     Raises:
         SettingError: a value out of its range.
@@ -49,6 +51,8 @@ class RenderSettings:
     max_takes: int = 3
     batch: int = DEFAULT_BATCH
     language: str | None = None
+    prepare: bool = True
+    spell_numbers: bool = False
 
     def __post_init__(self):
         if self.mode not in ("independent", "continuous"):
@@ -113,7 +117,8 @@ def render_script(
     settings = settings or RenderSettings()
     check_cast(script, voices)
     lines = lines_of(script, sampling or Sampling(), model.config.frame_rate, max_chars=settings.max_chars,
-                     language=settings.language)
+                     language=settings.language, spell_numbers=settings.spell_numbers,
+                     prepare_for=model.config.prompt_layout if settings.prepare else None)
     booth = _Booth(model, settings, store, identity, ears, on_line or (lambda *_: None),
                    should_stop or (lambda: False))
     if settings.mode == "independent":
@@ -122,7 +127,7 @@ def render_script(
     else:
         work = _scenes(script, lines, voices, model, settings, booth)
     found = {one.line.number: one.best() for one in work}
-    warnings = dict.fromkeys(warning for one in work for warning in one.prompt.warnings)
+    warnings = dict.fromkeys(warning for one in work for warning in (*one.line.warnings, *one.prompt.warnings))
     return Performance(script, [found.get(line.number) or SpokenLine(line) for line in lines], tuple(warnings))
 
 
