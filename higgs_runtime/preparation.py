@@ -28,14 +28,15 @@ _FULL_WIDTH = str.maketrans({  # but for the comma, which may want a space behin
     "》": ">", "“": '"', "”": '"', "‘": "'", "’": "'", "、": ",", "—": "-", "…": "...", "·": ".", "「": '"',
     "」": '"', "『": '"', "』": '"',
 })
-_PUNCTUATION = re.compile(r"，(?P<word>(?=\w))?|(?<![lL])·|·(?![lL])|[。：；？！（）【】《》“”‘’、—…「」『』]")
+_PUNCTUATION = re.compile(r"，(?P<more>(?=[\w\[<(“‘「『《（【]))?|(?<![lL])·|·(?![lL])|[。：；？！（）【】《》“”‘’、—…「」『』]")
 _DEGREES = {  # languages that say them behind the number
     "en": "degrees {}", "de": "Grad {}", "fr": "degrés {}", "es": "grados {}", "it": "gradi {}", "nl": "graden {}",
     "pt": "graus {}",
 }
 _CHINESE_DEGREES = {"C": "摄氏度", "F": "华氏度"}
 _URL = r"(?:https?://|www\.)\S+"
-_APART = rf"{_URL}|(?<![\w.+-])[\w.+-]{1,64}@\S+|\[[^\[\]\n]{1,80}\]|<[^<>\n]{1,80}>"  # is left alone by rules about figures
+# Rules about figures leave these alone.
+_APART = rf"{_URL}|(?<![\w.+-])[\w.+-]{{1,64}}@\S+|\[[^\[\]\n]{{1,80}}\]|<[^<>\n]{{1,80}}>"
 # Nothing to be seen, and noise to a tokenizer; joiners of Persian and Indic words are not among them.
 _INVISIBLE = re.compile("[\x00-\x08\x0e-\x1f\x7f\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 _SPACES = re.compile(r"(?P<lines>\s*[\n\r\x0b\x0c\x85\u2028\u2029]\s*)|\s+")
@@ -73,12 +74,16 @@ class PreparedText:
         pieces = (piece.strip() for piece in chunk_text(self.text, max_chars, self.language or None))
         return [piece for piece in pieces if piece]
 
+    def changed(self) -> list[str]:
+        """A line for each warning and each change."""
+        changes = [f"{one.rule}: {_shown(one.before)} → {_shown(one.after)}" + f" ×{one.times}" * (one.times > 1)
+                   for one in self.changes]
+        return [*(f"! {warning}" for warning in self.warnings), *changes]
+
     def report(self, max_chars: int | None = None) -> str:
         """For a person: language, rules with what they replaced, warnings, and the pieces, numbered."""
-        lines = [f"Language: {self.language or 'not known'}"]
-        lines += [f"! {warning}" for warning in self.warnings]
-        lines += [f"{one.rule}: {_shown(one.before)} → {_shown(one.after)}" + f" ×{one.times}" * (one.times > 1)
-                  for one in self.changes] or ["No rule changed anything."]
+        lines = [f"Language: {self.language or 'not known'}", *self.changed()]
+        lines += ["No rule changed anything."] * (not self.changes)
         if max_chars is not None:
             pieces = self.chunks(max_chars)
             lines.append(f"{len(pieces)} piece{'s' * (len(pieces) != 1)} of at most {max_chars} characters:")
@@ -161,7 +166,7 @@ def _invisible(draft: _Draft, replace: Replace) -> None:
 def _punctuation(draft: _Draft, replace: Replace) -> None:
     def half_width(match: re.Match) -> str:
         if match[0] == "，":
-            return ", " if match["word"] is not None else ","
+            return ", " if match["more"] is not None else ","
         return match[0].translate(_FULL_WIDTH)
 
     replace(_PUNCTUATION, half_width)

@@ -24,6 +24,7 @@ from .loudness import HiggsLoudness
 from .mix_audio import HiggsMixAudio
 from .normalize_loudness import HiggsNormalizeLoudness
 from .prepare_reference import HiggsPrepareReference
+from .prepare_text import HiggsPrepareText
 from .save_voice import HiggsSaveVoice
 from .script import HiggsScript
 from .tempo_pitch import HiggsTempoPitch
@@ -52,6 +53,7 @@ NODES: list[type[io.ComfyNode]] = [
     HiggsLoadVoice,
     HiggsScript,
     HiggsLoadSubtitles,
+    HiggsPrepareText,
     HiggsLoudness,
     HiggsNormalizeLoudness,
     HiggsAudioPicture,

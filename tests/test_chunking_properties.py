@@ -37,7 +37,8 @@ def spaced_texts(draw, script):
     for item in draw(st.lists(words | st.sampled_from(WHOLE) | quoted, max_size=20)):
         spans.append((len(text), len(text) + len(item)))
         stop = draw(st.sampled_from(["", "", ",", ".", "!", "…", *STOPS.get(script, ())]))
-        text += item + ("" if item.startswith(("http", "www")) else stop) + draw(st.sampled_from([" ", " ", "\n", "\n\n"]))
+        text += item + ("" if item.startswith(("http", "www")) else stop)
+        text += draw(st.sampled_from([" ", " ", "\n", "\n\n"]))
     return text, spans
 
 
@@ -66,7 +67,8 @@ def test_words_numbers_addresses_quotations_and_tags_stay_whole(script):
     check()
 
 
-HAN = {"zh": ["今天", "天气", "很", "好", "我们", "公园", "，", "。", "“你好吗？”", "《红楼梦》", "３．５元", "12:30", "[laugh]"],
+HAN = {"zh": ["今天", "天气", "很", "好", "我们", "公园", "，", "。", "“你好吗？”", "《红楼梦》", "３．５元", "12:30",
+              "[laugh]"],
        "ja": ["これは", "カメラマン", "です", "、", "。", "「はい、そうです。」", "東京", "2026年", "きゃっ"]}
 
 
