@@ -28,7 +28,9 @@ _FULL_WIDTH = str.maketrans({  # but for the comma, which may want a space behin
     "》": ">", "“": '"', "”": '"', "‘": "'", "’": "'", "、": ",", "—": "-", "…": "...", "·": ".", "「": '"',
     "」": '"', "『": '"', "』": '"',
 })
-_PUNCTUATION = re.compile(r"，(?P<more>(?=[\w\[<(“‘「『《（【]))?|(?<![lL])·|·(?![lL])|[。：；？！（）【】《》“”‘’、—…「」『』]")
+_PUNCTUATION = re.compile(
+    r"，(?P<more>(?=[\w\[<(“‘「『《（【]))?|(?<![lL])·|·(?![lL])|[。：；？！（）【】《》“”‘’、—…「」『』]"
+)
 _DEGREES = {  # languages that say them behind the number
     "en": "degrees {}", "de": "Grad {}", "fr": "degrés {}", "es": "grados {}", "it": "gradi {}", "nl": "graden {}",
     "pt": "graus {}",

@@ -66,7 +66,8 @@ def test_full_width_punctuation_as_in_the_example(mark):
 
 
 @pytest.mark.parametrize("text, expected", [
-    ("你好，世界", "你好, 世界."), ("“好，”他说。", '"好,"他说.'), ("a， b", "a, b."), ("说，“好”", '说, "好"'), ("col·lecció", "col·lecció."),
+    ("你好，世界", "你好, 世界."), ("“好，”他说。", '"好,"他说.'), ("a， b", "a, b."), ("说，“好”", '说, "好"'),
+    ("col·lecció", "col·lecció."),
     ("（笑）好", "笑 好."), ("Yes (no) yes", "Yes no yes."),
     ("See http://a.org/b_(c) now", "See http://a.org/b_(c) now."),
     ("20°C today", "20 degrees Celsius today."), ("At 70 °F.", "At 70 degrees Fahrenheit."), ("°Cx", "°Cx."),
@@ -96,8 +97,8 @@ def test_v3_reads_text_as_it_stands():
 def test_the_report_says_all_that_happened():
     found = prepare_text("你好，世界。我很好，[laugh]", "native")
     assert found.changes == (
-        Change("full-width punctuation", "，", ", "), Change("full-width punctuation", "。", "."),
-        Change("full-width punctuation", "，", ","), Change("sounds", "[laugh]", "<SE>[Laughter]</SE>"),
+        Change("full-width punctuation", "，", ", ", 2), Change("full-width punctuation", "。", "."),
+        Change("sounds", "[laugh]", "<SE>[Laughter]</SE>"),
     )
     report = prepare_text("One  two  three. [sigh]", detect=True).report(12)
     assert report.splitlines()[0] == "Language: en"
