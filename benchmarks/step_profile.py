@@ -2,9 +2,9 @@
 
     python dev.py bench step_profile -- --sizes tiny small v2-width [--context 300] [--rounds 5]
 
-Each part is run alone, as the step runs it, in turn with the whole step: what a profiler adds to every small operation
-would hide the answer. "the rest" is what the parts leave; it is divided by the number of tensor operations in it, beside
-which stands what the smallest operation (adding 1 to a row of the hidden size) costs on this machine.
+Each part is run alone, as the step runs it, in turn with the whole step: a profiler adds so much to every small
+operation that it would hide the answer. "the rest" is what the parts leave, also divided by its number of tensor
+operations; beside it stands what the smallest operation (adding 1 to a row of the hidden size) costs on this machine.
 """
 
 from __future__ import annotations

@@ -20,8 +20,10 @@ _HOMES = {
         "parse_script", "plan_fit", "read_script", "read_subtitles", "resolve_cue", "subtitles_text", "write_subtitles",
     ),
     "chunking": ("chunk_text",),
+    "languages": ("detect_language",),
     "codec": ("Codec", "load_codec"),
     "prompt": ("DEFAULT_SYSTEM", "Message", "build_prompt", "conversation"),
+    "preparation": ("Change", "PreparedText", "prepare_text"),
     "model": ("HiggsModel",),
     "mix": (
         "AudioFile", "Ducking", "MixReport", "Mixdown", "Track", "duck", "join", "mix", "mix_to_file",

@@ -7,16 +7,19 @@ import unicodedata
 from bisect import bisect_right
 
 from .errors import SettingError
+from .languages import base_language, is_chinese
+from .segmentation import chinese_word_ends
 
 _BLANK = r"[^\S\u00a0\u2007\u202f]"  # white space that may break a line
 _CJK = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_CLOSERS = "\"'”’»)\\]」』）】》〉"
+_HEBREW = r"\u05d0-\u05ea"
+_CLOSERS = "\"'”’»›)\\]」』）】》〉"
 _STUCK = "ーぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶ々〻ゝゞヽヾ"  # never begin a piece
 
 
 def _marks(spaced: str, full_width: str) -> re.Pattern:
-    """Marks with what closes behind them; the first kind counts only before white space. Group 1: the white space."""
-    before_space = rf"(?<![{spaced}])[{spaced}]+[{_CLOSERS}]*(?={_BLANK})"
+    """Marks with what closes behind them; the first kind counts only before white space or CJK. Group 1: the blanks."""
+    before_space = rf"(?<![{spaced}])[{spaced}]+[{_CLOSERS}]*(?={_BLANK}|[{_CJK}“「『《])"
     return re.compile(rf"(?:{before_space}|[{full_width}]+[{_CLOSERS}]*)({_BLANK}*)")
 
 
@@ -25,13 +28,19 @@ _CLAUSE = _marks(",;:،؛", "，、；：—")
 _PARAGRAPH = re.compile(r"()\n[^\S\n]*\n\s*")
 _LINE = re.compile(rf"()\n{_BLANK}*")
 _SPACE = re.compile(rf"()({_BLANK}+)")
-_BETWEEN_CJK = re.compile(rf"(?<=[{_CJK}])(?=[{_CJK}“「『（《\w])|(?<=[\w”」』）》。，、])(?=[{_CJK}])")
+_BETWEEN_CJK = re.compile(
+    rf"(?<=[{_CJK}])(?=[{_CJK}“‘「『《（\w])|(?<=\w)(?=[{_CJK}])|(?<=[”’」』》）】。，、\]])(?=[{_CJK}“‘「『《（\[])"
+)
 _WHOLE = re.compile(  # not to be cut where it fits into a piece
     r"(?:https?://|www\.)\S+|(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64})+"
-    r"|\d{1,3}(?: \d{3})+(?!\d)|\d+(?:[.,:/’'-]\d+)*[%年月日時时分点號号歳岁个個]?"
-    r"|\[[^\[\]\n]{1,40}\]|<[^<>\n]{1,40}>|[ァ-ヺー]{2,}"
+    r"|\d{1,3}(?:[ \u00a0\u202f]\d{3})+(?:[.,]\d+)?(?!\d)|\d+(?:[.,:/’'٫٬-]\d+)*[%٪年月日時时分点點號号歳岁个個元]?"
+    r"|<(SE\w*)>[^<>\n]{0,40}</\1>|\[[^\[\]\n]{1,40}\]|<[^<>\n]{1,40}>|[ァ-ヺー]{2,}"
 )
-_QUOTED = re.compile("“[^“”]*”|„[^„“”]*[“”]|«[^«»]*»|「[^「」]*」|『[^『』]*』|\"[^\"\n]*\"")
+_QUOTED = re.compile(  # apostrophes, and the marks inside Hebrew acronyms, open and close nothing
+    r"“[^“”]*”|„[^„“”]*[“”]|«[^«»]*»|»[^«»]*«|‹[^‹›]*›|「[^「」]*」|『[^『』]*』|《[^《》]*》|〈[^〈〉]*〉"
+    r"|(?<!\w)‘(?:[^‘’\n]|(?<=\w)’(?=\w))*’"
+    rf"|(?<![{_HEBREW}\d])\"(?:[^\"\n]|(?<=[{_HEBREW}])\"(?=[{_HEBREW}]))*\""
+)
 
 _ABBREVIATIONS = {  # before a full stop that ends no sentence
     "en": "mr mrs ms dr prof rev hon sr jr st vs etc e.g i.e no vol fig approx dept inc ltd gen col sgt lt capt "
@@ -51,9 +60,10 @@ def chunk_text(text: str, max_chars: int, language: str | None = None) -> list[s
     """Cuts text into pieces of at most max_chars characters (code points); "".join(pieces) == text.
 
     The last sentence end that fits wins, then the last clause end, white space, a place between two CJK characters.
-    Words, numbers, URLs, tags and quotations stay whole where they fit into a piece. A word that is longer than a piece
-    is cut between two graphemes (UAX #29, simplified); only a single grapheme can make a piece longer than max_chars.
-    White space between two pieces ends the first one.
+    Words, numbers, URLs, tags and quotations stay whole where they fit into a piece. Chinese words are those of jieba
+    where that is installed (extra `text`); Thai and its neighbours are cut at their spaces. A word that is longer than
+    a piece is cut between two graphemes (UAX #29, simplified); only a single grapheme can make a piece longer than
+    max_chars. White space between two pieces ends the first one.
 
     Args:
         text: any script; "" gives no pieces.
@@ -66,8 +76,7 @@ def chunk_text(text: str, max_chars: int, language: str | None = None) -> list[s
     if max_chars < 1:
         raise SettingError("The length of a piece is out of range.", expected="1 character or more",
                            got=str(max_chars), remedy="200 to 400 suit speech.")
-    code = (language or "").lower().replace("_", "-").split("-")[0]
-    breaks = _breaks(text, max_chars, code)
+    breaks = _breaks(text, max_chars, base_language(language))
     pieces, start = [], 0
     while len(text) - start > max_chars:
         end = _next_break(text, start, max_chars, breaks)
@@ -76,7 +85,22 @@ def chunk_text(text: str, max_chars: int, language: str | None = None) -> list[s
     return pieces + [text[start:]] * (start < len(text))
 
 
-def _next_break(text: str, start: int, max_chars: int, breaks: dict[str, list[int]]) -> int:
+class _Breaks(dict):
+    """Places where text may be cut, sorted, by kind. Those between CJK characters are found once they are asked for."""
+
+    def __init__(self, found: dict[str, list[int]], text: str, language: str):
+        super().__init__(found)
+        self._text, self._language = text, language
+
+    def __missing__(self, kind: str) -> list[int]:
+        places = self["between"]
+        if places and is_chinese(self._text, self._language) and (ends := chinese_word_ends(self._text)) is not None:
+            places = [place for place in places if place in ends]
+        self[kind] = places
+        return places
+
+
+def _next_break(text: str, start: int, max_chars: int, breaks: _Breaks) -> int:
     limit, longest = start + max_chars, start
     for kind, fill in _PREFERENCE:
         places = breaks[kind]
@@ -90,24 +114,24 @@ def _next_break(text: str, start: int, max_chars: int, breaks: dict[str, list[in
     return next(end for end in range(limit + 1, len(text) + 1) if _is_boundary(text, end))
 
 
-def _breaks(text: str, max_chars: int, language: str) -> dict[str, list[int]]:
-    """All places where text may be cut, sorted, by kind."""
-    found: dict[str, set[int]] = {"sentence": set(), "clause": set(), "space": set(), "cjk": set()}
+def _breaks(text: str, max_chars: int, language: str) -> _Breaks:
+    found: dict[str, set[int]] = {"sentence": set(), "clause": set(), "space": set(), "between": set()}
     for match in _SENTENCE.finditer(text):
         kind = "sentence" if _ends_sentence(text, match, language) else "space"
         found[kind].update(range(match.start(1), match.end() + 1))
     for kind, pattern in (("sentence", _PARAGRAPH), ("clause", _CLAUSE), ("clause", _LINE), ("space", _SPACE)):
         for match in pattern.finditer(text):
             found[kind].update(range(match.start(1), match.end() + 1))
-    found["cjk"].update(match.start() for match in _BETWEEN_CJK.finditer(text) if text[match.start()] not in _STUCK)
+    found["between"].update(match.start() for match in _BETWEEN_CJK.finditer(text) if text[match.start()] not in _STUCK)
     inside = bytearray(len(text) + 1)
     for pattern in (_WHOLE, _QUOTED):
         for match in pattern.finditer(text):
             length = match.end() - match.start()
             if length <= max_chars:
                 inside[match.start() + 1 : match.end()] = b"\1" * (length - 1)
-    return {kind: sorted(place for place in places if 0 < place and not inside[place] and _is_boundary(text, place))
-            for kind, places in found.items()}
+    allowed = {kind: sorted(place for place in places if 0 < place and not inside[place] and _is_boundary(text, place))
+               for kind, places in found.items()}
+    return _Breaks(allowed, text, language)
 
 
 def _ends_sentence(text: str, match: re.Match, language: str) -> bool:

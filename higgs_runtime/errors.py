@@ -99,6 +99,7 @@ EXTRAS = {
     "tags": ("pip install mutagen",),
     "sound": ("pip install pedalboard",),
     "subtitles": ("pip install pysubs2",),
+    "text": ("pip install langid jieba num2words",),
     "dac": (
         "pip install --no-deps descript-audio-codec==1.0.0 descript-audiotools==0.7.2",
         "pip install argbind einops ffmpy flatten-dict importlib_resources julius randomname rich tensorboard",

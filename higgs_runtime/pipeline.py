@@ -19,6 +19,7 @@ from .errors import AudioError, CheckpointError, HiggsWarning, SettingError
 from .generate import generate, stream
 from .model import HiggsModel
 from .model_cache import ModelKey, shared_cache
+from .preparation import PreparedText, prepare_text
 from .prompt import DEFAULT_SYSTEM, build_prompt, conversation
 from .session import OnFrames, ShouldStop
 from .types import Codes, Prompt, Sampling, Voice
@@ -37,6 +38,7 @@ def speak(
     transcript: str = "",
     scene: str = "",
     system: str = DEFAULT_SYSTEM,
+    prepare: bool = False,
     sampling: Sampling | None = None,
     device: str | None = None,
     dtype: torch.dtype | None = None,
@@ -49,6 +51,7 @@ def speak(
         voice: whom to sound like: a Voice, or a clip or audio file of 3 to 15 s together with its `transcript`.
         model, codec: loaded, or the folders to load from; folders stay loaded in the shared cache. Without both:
             `default_pair` of what lies in `model_roots()`.
+        prepare: let `prepare_text` change the text for the model; else it reads what is written.
         device, dtype: where and how folders are loaded; None picks a GPU if there is one, and `pick_dtype` of the
             device. The codec is always loaded in float32.
         on_frames, should_stop: as in `generate`; a stopped call returns what has been spoken until then.
@@ -58,13 +61,14 @@ def speak(
         (the decoder may overshoot, and files of whole numbers cannot hold that).
 
     Warns:
-        HiggsWarning: the text or the transcript has words that the model does not know.
+        HiggsWarning: the text or the transcript has words that the model does not know, or a prepared text sounds.
 
     Raises:
         AudioError: there is no sound, because the model ended at once or the call was stopped before the first frame.
         HiggsError: whatever cannot be loaded, read or spoken, with what to do about it.
     """
-    with _prepared(text, voice, model, codec, transcript, scene, system, device, dtype) as (lm, tokenizer, prompt):
+    with _prepared(text, voice, model, codec, transcript, scene, system, device, dtype, prepare) as spoken:
+        lm, tokenizer, prompt = spoken
         [spoken] = generate(lm, [prompt], sampling or Sampling(), on_frames=on_frames, should_stop=should_stop)
         if spoken.frames == 0:
             raise _silence(spoken.finish_reason)
@@ -86,7 +90,8 @@ def speak_stream(
     scale. Whoever stops reading ends it.
 
     Args:
-        chosen: model, codec, transcript, scene, system, device and dtype, as in `speak`; so are warnings and errors.
+        chosen: model, codec, transcript, scene, system, prepare, device and dtype, as in `speak`; so are warnings and
+            errors.
     """
     with _prepared(text, voice, **chosen) as (lm, tokenizer, prompt):
         frames = _grouped(stream(lm, prompt, sampling or Sampling(), should_stop=should_stop))
@@ -128,7 +133,7 @@ def _silence(reason: str) -> AudioError:
 @contextmanager
 def _prepared(
     text: str, voice, model=None, codec=None, transcript: str = "", scene: str = "", system: str = DEFAULT_SYSTEM,
-    device: str | None = None, dtype: torch.dtype | None = None,
+    device: str | None = None, dtype: torch.dtype | None = None, prepare: bool = False,
 ) -> Iterator[tuple[HiggsModel, Codec, Prompt]]:
     """Model, codec and the prompt for them, as long as the with-block runs."""
     device = device or pick_device()
@@ -139,8 +144,9 @@ def _prepared(
         tokenizer = stack.enter_context(_loaded("codec", codec, load_codec, device, torch.float32))
         _check_pair(lm, tokenizer)
         voices = [] if voice is None else [make_voice(voice, transcript, tokenizer)]
-        prompt = build_prompt(conversation(text, voices, system=system, scene=scene), lm.tokenizer)
-        for warning in prompt.warnings:
+        prepared = prepare_text(text, lm.config.prompt_layout) if prepare else PreparedText(text)
+        prompt = build_prompt(conversation(prepared.text, voices, system=system, scene=scene), lm.tokenizer)
+        for warning in (*prepared.warnings, *prompt.warnings):
             warnings.warn(warning, HiggsWarning, stacklevel=4)
         yield lm, tokenizer, prompt
 

@@ -7,7 +7,8 @@ import unicodedata
 from collections.abc import Collection
 
 FIGURES = frozenset("0123456789")
-_SILENT = re.compile(r"\[speaker\d+\]|<\|[^|<>]*\|>")  # tags of speakers, and what looks like a special token
+# Tags of speakers, marks of sounds (v2), and what looks like a special token.
+_SILENT = re.compile(r"\[speaker\d+\]|</?se(?:_[se])?>|<\|[^|<>]*\|>")
 _WORD = re.compile(r"l[lm]*(?:'l[lm]*)*|o[om]*|d")  # in the letters of _kind
 
 
@@ -15,7 +16,7 @@ def words_of(text: str) -> list[str]:
     """The words of a text in order, in lower case.
 
     A word is Latin letters with apostrophes between them ("o'clock"; ’ counts as '), or a run of letters of other
-    scripts ("你好"), or one digit. Tags as [SPEAKER0] and special tokens as <|eot_id|> are no words.
+    scripts ("你好"), or one digit. Tags as [SPEAKER0] and <SE>, and special tokens as <|eot_id|>, are no words.
     """
     plain = unicodedata.normalize("NFC", _SILENT.sub(" ", text.lower().replace("’", "'")))
     kinds = "".join(map(_kind, plain))

@@ -25,6 +25,7 @@ from .loudness import HiggsLoudness
 from .mix_audio import HiggsMixAudio
 from .normalize_loudness import HiggsNormalizeLoudness
 from .prepare_reference import HiggsPrepareReference
+from .prepare_text import HiggsPrepareText
 from .render_script import HiggsRenderScript
 from .save_voice import HiggsSaveVoice
 from .script import HiggsScript
@@ -58,6 +59,7 @@ NODES: list[type[io.ComfyNode]] = [
     HiggsRenderScript,
     HiggsAssemble,
     HiggsVerifyTakes,
+    HiggsPrepareText,
     HiggsLoudness,
     HiggsNormalizeLoudness,
     HiggsAudioPicture,

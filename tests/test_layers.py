@@ -20,14 +20,14 @@ LAYERS = (
     """errors types config vocabulary""",
     """
     audio audio_files audio_writing encode file_names levels limiter speech_activity tempo
-    script speaker_names chunking
+    script speaker_names chunking languages segmentation sound_words
     delay sampling rope kv_cache linear quantized capture devices offload
     checkpoint_files assignment tokenizer
     comfy_client releases hub
     """,
     """
     codec mix effects loudness norms pictures export
-    prompt_layout prompt_v3 prompt
+    prompt_layout prompt_v3 prompt preparation
     model decode_state catalog download
     listening
     voices speech_quality cutting reference

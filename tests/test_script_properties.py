@@ -41,16 +41,19 @@ def scripts(draw):
     places = st.integers(0, len(turns))
     gains = st.floats(-60, 24)
 
-    def part_of_pause(gap):
-        return draw(st.floats(0, turns[gap - 1].pause_s if gap else 5))
+    def part_of_pause(gap, taken=0.0):
+        return draw(st.floats(0, (turns[gap - 1].pause_s if gap else 5) - taken))
 
     cues = []
     for gap in draw(st.lists(places, max_size=4)):
         cues.append(Sound(draw(FILES.filter(str.strip)), draw(gains), gap, before_s=part_of_pause(gap)))
     edges = sorted(draw(st.sets(st.integers(0, len(turns) - 1), max_size=4)))
+    ended, after = -1, 0.0
     for first, last in zip(edges[::2], edges[1::2], strict=False):
+        before = part_of_pause(first, after if ended == first - 1 else 0.0)  # two pieces may share a pause
+        ended, after = last, round(part_of_pause(last + 1), 6)
         cues.append(Music("bed.flac", draw(gains), draw(st.floats(0, 60)), draw(st.booleans()), first, last,
-                          before_s=part_of_pause(first), after_s=part_of_pause(last + 1)))
+                          before_s=before, after_s=after))
     notes = draw(st.lists(st.sampled_from(["#", "# a [b]", "##x"]), max_size=3))
     comments = [Comment(text, draw(places)) for text in notes]
     return Script(turns, cues, comments)

@@ -30,6 +30,11 @@ def add(commands) -> None:
     )
     say.add_argument("--transcript", help="what is said in the voice file (default: what a .txt beside it says)")
     say.add_argument("--scene", default="", help='where it happens, for example "A quiet room."')
+    say.add_argument(
+        "--prepare", action="store_true",
+        help="prepare the text for the model, as a script is: [laugh], full-width punctuation, degrees … "
+        "(default: it reads what is written)",
+    )
     say.add_argument("--temperature", type=float, default=0.3, help="0 to about 1 (default: %(default)s)")
     say.add_argument("--top-k", type=int, default=50, help="default: %(default)s")
     say.add_argument("--top-p", type=float, default=0.95, help="default: %(default)s")
@@ -69,8 +74,8 @@ def _say(args: argparse.Namespace) -> None:
     with StopOnInterrupt() as stop:
         try:
             clip = speak(
-                text, voice, transcript=transcript, scene=args.scene, sampling=sampling, device=args.device,
-                model=lm.path, codec=codec.path, on_frames=show, should_stop=lambda: stop.asked,
+                text, voice, transcript=transcript, scene=args.scene, prepare=args.prepare, sampling=sampling,
+                device=args.device, model=lm.path, codec=codec.path, on_frames=show, should_stop=lambda: stop.asked,
             )
         except AudioError as error:
             if stop.asked:  # before there was a sound

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from ..errors import ScriptError
 
+GENERATIONS = {"v2": "native", "v3": "v3"}  # and the layouts of their prompts
+
 
 def add(commands) -> None:
     script = commands.add_parser("script", help="look at a script or at subtitles")
@@ -15,6 +17,10 @@ def add(commands) -> None:
     check = actions.add_parser("check", help="list errors and warnings as file:line:column: …; status 1 on an error")
     check.add_argument("file", type=Path, help="script in UTF-8, or .srt, .vtt, .ass, .ssa")
     check.add_argument("--turns", action="store_true", help="list the turns and cues, too")
+    check.add_argument(
+        "--prepared", choices=GENERATIONS, metavar="v2|v3",
+        help="show each turn as a model of this generation reads it, and what was changed",
+    )
     check.set_defaults(run=_check)
 
 
@@ -34,4 +40,16 @@ def _check(args: argparse.Namespace) -> int:
         sys.stdout.write(f"{place}: warning: {warning.message}\n")
     if args.turns:
         sys.stdout.write(describe_script(script) + "\n")
+    if args.prepared:
+        _show_prepared(script, GENERATIONS[args.prepared])
     return 0
+
+
+def _show_prepared(script, layout: str) -> None:
+    """Each turn as the model reads it; a line below says what was changed."""
+    from ..preparation import prepare_text
+
+    for number, turn in enumerate(script.turns, start=1):
+        prepared = prepare_text(turn.text, layout)
+        sys.stdout.write(f"{number:>4} {prepared.text}\n")
+        sys.stdout.writelines(f"     {line}\n" for line in prepared.changed())

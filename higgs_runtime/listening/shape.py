@@ -9,7 +9,8 @@ from typing import NamedTuple
 import torch
 
 from ..audio import AudioClip, to_mono
-from .words import UNSPOKEN, base_language
+from ..languages import base_language
+from .words import UNSPOKEN
 
 WINDOW_S, STEP_S = 0.04, 0.01
 QUIET_DB, HUSH_DBFS = 40.0, -60.0  # below the loudest moment, and below full scale

@@ -10,11 +10,11 @@ from decimal import Decimal
 from itertools import product
 
 from ..errors import MissingExtraError
+from ..languages import DECIMAL_POINT, base_language
 
 BY_CHARACTER = ("zh", "yue", "ja", "ko", "th", "lo", "my", "km")  # languages whose words no spaces part
 # Not spoken: who speaks and sound words in brackets, control tags (v3), sound events with what they name (v2).
 UNSPOKEN = re.compile(r"\[[^\[\]]*\]|<\|[^|>]*\|>|<(SE\w*)>.*?</(?:SE\w*)>|</?SE\w*>", re.DOTALL)
-DECIMAL_POINT = ("en", "he", "ja", "ko", "th", "zh")  # the others write 1.000,5
 ENGLISH = ((r"\$\s?(\d[\d.,]*\d|\d)", r"\1 dollars"), (r"%", " percent "), (r"&", " and "), (r"\bmr\b", "mister"),
            (r"\bmrs\b", "missus"), (r"\bdr\b", "doctor"), (r"\betc\b", "et cetera"), (r"\bo'clock\b", "oclock"))
 
@@ -79,11 +79,6 @@ def readings(text: str, language: str) -> list[list[str]]:
 def is_by_character(language: str) -> bool:
     """Whether words of this language are compared character by character."""
     return base_language(language) in BY_CHARACTER
-
-
-def base_language(language: str) -> str:
-    """"pt" of "pt-BR"."""
-    return language.replace("_", "-").partition("-")[0].lower()
 
 
 def _split(text: str, code: str) -> list[str]:

@@ -11,6 +11,7 @@ from ..config import ModelConfig
 from ..errors import PromptError, ScriptError
 from ..jobs import check_length
 from ..listening import length_bounds
+from ..preparation import prepare_text
 from ..prompt import Message, build_prompt, conversation
 from ..script import Script, Turn
 from ..tokenizer import ChatTokenizer
@@ -31,6 +32,7 @@ class Line:
         speaker: name of the voice.
         scene: where it is spoken, in words.
         sampling: with the seed of its first take.
+        warnings: of preparing its text, one sentence each.
     """
 
     number: int
@@ -39,6 +41,7 @@ class Line:
     speaker: str
     scene: str
     sampling: Sampling
+    warnings: tuple[str, ...] = ()
 
     def sampling_of(self, take: int) -> Sampling:
         """Settings of a take, counted from 0: each has the next seed."""
@@ -47,7 +50,7 @@ class Line:
 
 def lines_of(
     script: Script, sampling: Sampling, frame_rate: float, *, max_chars: int, language: str | None = None,
-    read_scenes: bool = True,
+    read_scenes: bool = True, prepare_for: str | None = None, spell_numbers: bool = False,
 ) -> list[Line]:
     """The lines of a script, in order.
 
@@ -58,14 +61,23 @@ def lines_of(
         max_chars: longer turns are spoken in pieces.
         language: of the script, for the lengths and for where pieces may end; None: any.
         read_scenes: the model reads what the script says of a scene.
+        prepare_for: the prompt layout that turns are prepared for; None reads them as they are written.
+        spell_numbers: as in `prepare_text`.
+
+    Raises:
+        MissingExtraError: as `prepare_text`.
     """
     found: list[Line] = []
     for index, turn in enumerate(script.turns):
-        for piece in chunk_text(turn.text, max_chars, language):
+        written, warnings = turn.text, ()
+        if prepare_for is not None:
+            prepared = prepare_text(written, prepare_for, language, spell_numbers=spell_numbers)
+            written, warnings = prepared.text or written, prepared.warnings
+        for piece in chunk_text(written, max_chars, language):
             if text := piece.strip():
                 own = _sampling(turn, sampling, math.ceil(length_bounds(text, language)[1] * frame_rate))
                 found.append(Line(len(found), index, text, turn.speaker or NARRATOR,
-                                  turn.scene if read_scenes else "", own))
+                                  turn.scene if read_scenes else "", own, warnings))
     return found
 
 

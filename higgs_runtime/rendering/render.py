@@ -42,6 +42,8 @@ class RenderSettings:
         read_scenes: the model reads what the script says of a scene; else scenes only part the script.
         choose: number of a line, from 1 -> the take to use, from 1, whatever is heard in it or locked. Seeds count up
             from take to take.
+        prepare: turns are prepared for the model, as `prepare_text` does; else read as they are written.
+        spell_numbers: figures in words, where turns are prepared.
 
     Raises:
         SettingError: a value out of its range.
@@ -56,6 +58,8 @@ class RenderSettings:
     language: str | None = None
     read_scenes: bool = True
     choose: Mapping[int, int] = field(default_factory=dict)
+    prepare: bool = True
+    spell_numbers: bool = False
 
     def __post_init__(self):
         if self.mode not in ("independent", "continuous"):
@@ -125,7 +129,9 @@ def render_script(
     settings = settings or RenderSettings()
     check_cast(script, voices)
     lines = lines_of(script, sampling or Sampling(), model.config.frame_rate, max_chars=settings.max_chars,
-                     language=settings.language, read_scenes=settings.read_scenes)
+                     language=settings.language, read_scenes=settings.read_scenes,
+                     spell_numbers=settings.spell_numbers,
+                     prepare_for=model.config.prompt_layout if settings.prepare else None)
     check_choice(settings.choose, len(lines))
     told = _Told(on_line or (lambda *_: None), on_take or (lambda _: None), should_stop or (lambda: False))
     booth = _Booth(model, settings, store, identity, ears, told)
@@ -137,7 +143,7 @@ def render_script(
         told.queued(lines)
         work = _scenes(script, lines, voices, model, settings, booth)
     found = {one.line.number: one.best() for one in work}
-    warnings = dict.fromkeys(warning for one in work for warning in one.prompt.warnings)
+    warnings = dict.fromkeys(warning for one in work for warning in (*one.line.warnings, *one.prompt.warnings))
     return Performance(script, [found.get(line.number) or SpokenLine(line) for line in lines], tuple(warnings))
 
 

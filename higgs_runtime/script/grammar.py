@@ -7,6 +7,7 @@ import re
 from typing import NamedTuple
 
 from ..errors import ScriptError
+from ..sound_words import FIRST_WORDS
 from ..speaker_names import fits_colon, fits_tag
 
 LONGEST_S = 600.0  # of a pause, and of what is spoken over another
@@ -31,8 +32,7 @@ SETTINGS = {
     "gain": Setting(float, *RANGES["gain"], "dB"), "speed": Setting(float, 0.5, 2.0, "x"),
     "take": Setting(int, 1, 9_999),
 }
-SOUND_WORDS = frozenset("""applause breath cheering cough cry gasp hum humming laugh laughs laughter music sigh sing
-    sniff whisper""".split())  # first words of a bracket that need no warning
+SOUND_WORDS = FIRST_WORDS | {"breath", "gasp"}  # first words of a bracket that need no warning
 
 TAG = re.compile(r"\[([^\[\]]*)\]\s*")
 COLON = re.compile(r"([^:：\[\]{}\\#]{1,48})(?::(?=\s|$)|：)\s*")

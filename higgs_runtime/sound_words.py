@@ -1,0 +1,99 @@
+"""Sounds that are written into a text, as [laugh], and how each generation of the model reads them.
+
+v2: the forms of Boson AI's example (boson-ai/higgs-audio, examples/generation.py), its unequal humming included.
+v3: the tags of its PROMPTING.md (bosonai/higgs-tts-3-4b), which asks for the sound in letters right behind the tag.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+V2 = {
+    "applause": "<SE>[Applause]</SE>", "cheering": "<SE>[Cheering]</SE>", "cough": "<SE>[Cough]</SE>",
+    "humming": "<SE>[Humming]</SE>", "humming start": "<SE>[Humming]</SE>", "humming end": "<SE_e>[Humming]</SE_e>",
+    "laugh": "<SE>[Laughter]</SE>", "music": "<SE>[Music]</SE>", "music start": "<SE_s>[Music]</SE_s>",
+    "music end": "<SE_e>[Music]</SE_e>", "sing start": "<SE_s>[Singing]</SE_s>", "sing end": "<SE_e>[Singing]</SE_e>",
+}
+V3 = {  # with the sound in letters: Latin, Chinese; the styles have none
+    "burp": ("<|sfx:burping|>", "Burp", "嗝"), "cough": ("<|sfx:cough|>", "Ahem", "咳咳"),
+    "cry": ("<|sfx:crying|>", "Boohoo", "呜呜"), "humming": ("<|sfx:humming|>", "Hmm", "嗯嗯"),
+    "laugh": ("<|sfx:laughter|>", "Haha", "哈哈"), "scream": ("<|sfx:screaming|>", "Aaah", "啊啊"),
+    "sigh": ("<|sfx:sigh|>", "Uh", "唉"), "sneeze": ("<|sfx:sneeze|>", "Achoo", "阿嚏"),
+    "sniff": ("<|sfx:sniff|>", "Sff", "嘶"),
+    "shout": ("<|style:shouting|>",), "sing": ("<|style:singing|>",), "whisper": ("<|style:whispering|>",),
+}
+_ALSO = {
+    "applause": "clap claps clapping", "burp": "burps burping", "cheering": "cheer cheers", "cough": "coughs coughing",
+    "cry": "cries crying sob sobs sobbing", "humming": "hum hums", "laugh": "chuckle chuckles giggle giggles laughs "
+    "laughing laughter", "scream": "screams screaming", "shout": "shouts shouting", "sigh": "sighs sighing",
+    "sing": "sings singing", "sneeze": "sneezes sneezing", "sniff": "sniffs sniffing",
+    "whisper": "whispers whispering",
+}
+_MEANT = {other: word for word, others in _ALSO.items() for other in others.split()}
+FIRST_WORDS = frozenset(word.split()[0] for word in (*V2, *V3, *_MEANT))  # of all that stands in brackets
+# As people write the sounds of v3 themselves, so that none is written twice.
+_WRITTEN = re.compile(
+    r"(?:a+h*em|ha(?:ha)+|he(?:he)+|boo-?hoo|sob|a+h+|burp|h+m+|m+h?m+|u+h|ha+h|s+f+|a-?choo|咳咳|[哈嘿]{2,}|呜呜|啊啊|嗝|嗯嗯|唉|嘶|阿嚏)"
+    r"(?![^\W\d_a-z])(?![a-z])", re.I)
+_BRACKET = re.compile(r"<(SE\w*)>[^<>]{0,80}</\1>|<\|[^|>\n]{0,80}\|>|\[([^\[\]\n]{1,40})\]")
+_LIKE_A_SOUND = re.compile(r"[a-z][a-z'’-]*(?: [a-z][a-z'’-]*){0,2}")
+
+
+class Sound(NamedTuple):
+    """A sound word of a text: where it stands, the characters of it, and what the model reads for them."""
+
+    start: int
+    end: int
+    reads: str
+
+
+def find_sounds(text: str, layout: str, *, chinese: bool = False) -> tuple[list[Sound], list[str]]:
+    """The sound words that a model knows, and a warning for each that it does not; those stay as they are.
+
+    Case and endings do not count: [Laughs] is [laugh]. What stands in the model's own form already is left alone.
+
+    Args:
+        layout: of the checkpoint's prompt; "v3" has its own sounds.
+        chinese: whether the letters behind a tag of v3 are Chinese.
+    """
+    found, warnings = [], {}
+    for start, end, said in _brackets(text):
+        word = " ".join(said.casefold().split())
+        word = _MEANT.get(word, word)
+        if layout == "v3" and word in V3:
+            found.append(_v3(text, start, end, V3[word], chinese))
+        elif layout != "v3" and word in V2:
+            found.append(Sound(start, end, V2[word]))
+        elif word in V2 or word in V3 or _LIKE_A_SOUND.fullmatch(said.strip()):
+            warnings[_unknown(said.strip(), layout)] = None
+    return found, list(warnings)
+
+
+def _brackets(text: str) -> Iterator[tuple[int, int, str]]:
+    for match in _BRACKET.finditer(text):
+        if match[2] is not None:
+            yield match.start(), match.end(), match[2]
+
+
+def _v3(text: str, start: int, end: int, form: tuple[str, ...], chinese: bool) -> Sound:
+    """The tag, and the sound in letters unless the text has it; both stick together."""
+    tag, *letters = form
+    after = re.compile(r"[^\S\n]*").match(text, end).end()
+    if not letters or _WRITTEN.match(text, after):
+        return Sound(start, after, tag)
+    reads = tag + letters[1 if chinese else 0]
+    if after == len(text) or not text[after].isalnum():
+        return Sound(start, end, reads)
+    return Sound(start, after, reads + ("，" if chinese else ", "))
+
+
+def _unknown(said: str, layout: str) -> str:
+    known = V3 if layout == "v3" else V2
+    words = [word for word in (*known, *_MEANT) if _MEANT.get(word, word) in known]
+    nearest = difflib.get_close_matches(said.casefold(), words, n=1, cutoff=0.6)
+    makes = ", ".join(f"[{word}]" for word in nearest or known)
+    return (f"[{said}] is no sound that Higgs Audio {'v3' if layout == 'v3' else 'v2'} makes, so it is read as text; "
+            f"{'the nearest is' if nearest else 'it makes'} {makes}.")

@@ -1,0 +1,58 @@
+"""Prepare Text: what the model will read, and which rules changed what."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from . import bridge, sockets
+
+LAYOUTS = {"Higgs Audio v2": "native", "Higgs Audio v3": "v3"}
+
+
+class HiggsPrepareText(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="HiggsPrepareText",
+            display_name="Prepare Text",
+            category=f"{sockets.CATEGORY}/script",
+            description="Shows a text as the model will read it: full-width punctuation, parentheses, degrees, sound "
+            "words as [laugh], spaces. Render Script does the same with each turn; here you see it, rule by rule.",
+            inputs=[
+                io.String.Input(
+                    "text", default="", multiline=True, dynamic_prompts=False,
+                    placeholder="[laugh] It is 20 °C today.", tooltip="Any text, in any language.",
+                ),
+                io.Combo.Input(
+                    "model", options=list(LAYOUTS), default="Higgs Audio v2",
+                    tooltip="Which generation will read it. Higgs Nano is a v2. v3 reads punctuation as it stands.",
+                ),
+                io.String.Input(
+                    "language", default="",
+                    tooltip="Of the text, as a code such as en, de or zh. Empty: found by its letters, then by langid "
+                    "(extra 'text').",
+                ),
+                io.Boolean.Input(
+                    "spell_numbers", default=False,
+                    tooltip="Write figures that stand alone in words (extra 'text'). Off: the model reads them.",
+                ),
+                io.Int.Input(
+                    "max_chars", default=300, min=20, max=100_000, step=10,
+                    tooltip="Longest piece in characters that the report cuts the text into, as Render Script does.",
+                ),
+            ],
+            outputs=[
+                io.String.Output(display_name="text", tooltip="What the model reads. For ChatML Prompt."),
+                io.String.Output(display_name="report", tooltip="Language, what each rule changed, and the pieces."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, text, model, language, spell_numbers, max_chars) -> io.NodeOutput:
+        from ..higgs_runtime import prepare_text
+
+        prepared = prepare_text(text, LAYOUTS[model], language.strip() or None, spell_numbers=spell_numbers,
+                                detect=True)
+        report = prepared.report(max_chars)
+        bridge.show_text(report)
+        return io.NodeOutput(prepared.text, report)
