@@ -10,6 +10,7 @@ from .chatml_prompt import HiggsChatMLPrompt
 from .combine_voices import HiggsCombineVoices
 from .convert_model import HiggsConvertModel
 from .decode_codes import HiggsDecodeCodes
+from .download_model import HiggsDownloadModel
 from .duck_audio import HiggsDuckAudio
 from .encode_audio import HiggsEncodeAudio
 from .export_audio import HiggsExportAudio
@@ -48,6 +49,7 @@ NODES: list[type[io.ComfyNode]] = [
     HiggsDuckAudio,
     HiggsVoiceChain,
     HiggsTempoPitch,
+    HiggsDownloadModel,
     HiggsConvertModel,
     HiggsLoadLoRA,
     HiggsPrepareReference,

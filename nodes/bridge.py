@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,6 +129,25 @@ def serve_sounds(route: str, find: Callable[[str], Path | bytes | None]) -> None
         if isinstance(found, bytes) and found:
             return web.Response(body=found, content_type="audio/flac")
         return web.FileResponse(found) if found else web.json_response({"error": "no such sound"}, status=404)
+
+
+def serve_notes(notes: Mapping[str, Callable[[], dict[str, str]]]) -> None:
+    """Tells the editor what stands behind the choices of a list: GET /higgs/choices/<list> → {choice: note}.
+
+    Args:
+        notes: list → what finds them; called in a thread of its own, for it may read many files.
+    """
+    if "server" not in sys.modules:
+        return
+    from aiohttp import web
+    from server import PromptServer
+
+    @PromptServer.instance.routes.get("/higgs/choices/{list}")
+    async def choices(request: web.Request) -> web.Response:
+        find = notes.get(request.match_info["list"])
+        if find is None:
+            return web.json_response({"error": "no such list"}, status=404)
+        return web.json_response(await asyncio.to_thread(find))
 
 
 def explain_input(name: str) -> bool | str:
@@ -324,9 +344,13 @@ def go_on_anyway() -> None:
 _showing: set[str] = set()  # ids of nodes that show a text
 
 
-def show_text(text: str, level: int = logging.INFO) -> None:
-    """Shows a text on the node that runs now, and logs it; an empty one takes back what the node showed before."""
-    if text:
+def show_text(text: str, level: int | None = logging.INFO) -> None:
+    """Shows a text on the node that runs now, and logs it; an empty one takes back what the node showed before.
+
+    Args:
+        level: of the log; None: only shows, as what changes every second.
+    """
+    if text and level is not None:
         logging.log(level, "Higgs Audio: %s", text)
     context = get_executing_context()
     if context is None or not (text or context.node_id in _showing):

@@ -6,7 +6,15 @@ from pathlib import Path
 
 from comfy_api.latest import io
 
-from ..higgs_runtime import Checkpoint, CheckpointError, default_pair, find_adapters, find_checkpoints, model_roots
+from ..higgs_runtime import (
+    Checkpoint,
+    CheckpointError,
+    default_pair,
+    describe_checkpoint,
+    find_adapters,
+    find_checkpoints,
+    model_roots,
+)
 from . import bridge
 
 AUTO = "auto"
@@ -34,6 +42,16 @@ def checkpoint_inputs(kind: str, note: str, dtype_tooltip: str) -> list[io.Input
 def checkpoint_choices(kind: str) -> list[str]:
     """"auto", and labels of the checkpoints for a combo; one that lacks files says which."""
     return [AUTO, *(item.label for item in find_checkpoints(_roots(), kind))]
+
+
+def checkpoint_notes(kind: str) -> dict[str, str]:
+    """Beside each of `checkpoint_choices`: layout, size, number format, licence; of "auto" which one it means now."""
+    notes = {item.label: str(describe_checkpoint(item)) for item in find_checkpoints(_roots(), kind)}
+    try:
+        now = find_checkpoint(kind, AUTO)
+    except CheckpointError as error:
+        return {AUTO: error.what, **notes}
+    return {AUTO: f"now {now.name} · {notes.get(now.label, '')}", **notes}
 
 
 def find_checkpoint(kind: str, choice: str) -> Checkpoint:

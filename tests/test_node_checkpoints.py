@@ -85,6 +85,17 @@ def test_the_packs_pair_stands_among_the_choices(models):
     assert checkpoints().checkpoint_choices("codec") == ["auto", "higgs-nano-codec", "released-codec"]
 
 
+def test_each_choice_has_its_note(models):
+    assert list(checkpoints().checkpoint_notes("lm")) == ["auto", "higgs-nano"]
+    install(models)
+    make_folder(models / "half", files=[])
+    notes = checkpoints().checkpoint_notes("lm")
+    assert set(notes) == set(checkpoints().checkpoint_choices("lm"))
+    assert notes["auto"].startswith("now released · v2, transformers-native")
+    assert notes["half (missing: model.safetensors, tokenizer.json)"].startswith("v2, transformers-native · 0.0 MB")
+    assert "now released-codec" in checkpoints().checkpoint_notes("codec")["auto"]
+
+
 def test_auto_takes_the_released_pair_once_it_is_whole(models):
     assert (load("lm"), load("codec")) == ("higgs-nano", "higgs-nano-codec")
     make_folder(models / "released")
@@ -105,6 +116,7 @@ def test_auto_and_names_pass_when_they_are_queued(models, kind):
 
 def test_auto_with_nothing_at_all_says_what_to_do(models, monkeypatch):
     monkeypatch.setattr(sys.modules[f"{PACK}.higgs_runtime.catalog"], "EMBEDDED", models / "absent")
+    assert checkpoints().checkpoint_notes("lm") == {"auto": "There is nothing to speak with."}
     said = node_classes()["HiggsLoadModel"].validate_inputs("auto")
     assert "There is nothing to speak with." in said and "Put the folders of both" in said
 

@@ -32,6 +32,7 @@ def add(commands) -> None:
 
 def _models(args: argparse.Namespace) -> None:
     from ..catalog import find_checkpoints, model_roots
+    from ..inspection import describe_checkpoint
 
     roots = model_roots(args.models_dir)
     found = find_checkpoints(roots)
@@ -40,9 +41,10 @@ def _models(args: argparse.Namespace) -> None:
         return
     names = {"lm": "language model", "codec": "codec", "": "unknown"}
     listed = [item for item in found if args.name in item.name]
+    wide = max((len(item.label) for item in listed), default=0)
     for item in listed:
-        about = f": {item.title}{item.extent}" if item.display_name or item.extent else ""
-        sys.stdout.write(f"{names[item.kind]:<15} {item.label}{about}\n")
+        details, about = describe_checkpoint(item), f" · {item.title}{item.extent}" if item.extent else ""
+        sys.stdout.write(f"{names[item.kind]:<15} {item.label:<{wide}}  {details}{about}\n")
     if not listed:
         sys.stdout.write(f"No models{f' with {args.name} in their name' if args.name else ''} in "
                          f"{', '.join(map(str, roots))}\n")
