@@ -53,7 +53,7 @@ _HOMES = {
     "memory": ("weights_bytes", "working_bytes"),
     "session": ("Session",),
     "generate": ("generate", "stream"),
-    "convert": ("convert_model",),
+    "convert": ("convert_codec", "convert_model"),
     "inspection": ("Details", "describe_checkpoint"),
     "lora": ("Adapter", "adapted", "load_adapter"),
     "takes": (

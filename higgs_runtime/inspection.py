@@ -35,7 +35,7 @@ class Details:
     Attributes:
         layout: "v2, original layout", …; "unknown" without a config.json.
         bytes: of its files.
-        dtype: how the weights are stored, the most of them first ("int8 and bfloat16"); empty where that is not known.
+        dtype: how the weights are stored, as "int8 and bfloat16"; empty where that is not known.
         licence: of the release that has this layout; empty where none is known.
         problem: what is wrong with its files; empty where nothing is seen. A file that is cut off is.
     """
@@ -70,7 +70,7 @@ def describe_checkpoint(checkpoint: Checkpoint) -> Details:
         return Details(layout, size, "", licence, f"damaged: {error.what} {error.got}".strip())
     if checkpoint.model_type == V3:
         layout += " with its codec" if with_codec else " without codec"
-    formats = [packed if packed and name.endswith("int8") else name for name in _main(stored)]
+    formats = _main(stored) if not packed else [packed, *(name for name in _main(stored) if not name.endswith("int8"))]
     return Details(layout, size, " and ".join(formats), licence)
 
 

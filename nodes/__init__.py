@@ -8,6 +8,7 @@ from .assemble import HiggsAssemble
 from .audio_picture import HiggsAudioPicture
 from .chatml_prompt import HiggsChatMLPrompt
 from .combine_voices import HiggsCombineVoices
+from .convert_codec import HiggsConvertCodec
 from .convert_model import HiggsConvertModel
 from .decode_codes import HiggsDecodeCodes
 from .download_model import HiggsDownloadModel
@@ -51,6 +52,7 @@ NODES: list[type[io.ComfyNode]] = [
     HiggsTempoPitch,
     HiggsDownloadModel,
     HiggsConvertModel,
+    HiggsConvertCodec,
     HiggsLoadLoRA,
     HiggsPrepareReference,
     HiggsCombineVoices,

@@ -245,7 +245,8 @@ def pick_dtype(choice: str, kind: str, device: torch.device) -> torch.dtype:
 
 @contextmanager
 def open_model(handle: ModelHandle, work_bytes: Callable[[Any], int] | None = None) -> Iterator[Any]:
-    """Lends the model of a handle, loaded once and known to ComfyUI's memory manager. Cancel acts before and after.
+    """Lends the model of a handle, loaded once and known to ComfyUI's memory manager. Cancel acts before, after, and
+    between two tensors of a language model.
 
     Args:
         work_bytes: of the model, about what this use of it takes beside the weights; ComfyUI makes room for it.
@@ -290,7 +291,8 @@ def _load(handle: ModelHandle, dtype: torch.dtype) -> Any:
 
     if handle.kind == "codec":
         return load_codec(handle.path, device="cpu", dtype=dtype)
-    return load_model(handle.path, device="cpu", dtype=dtype, quantization=handle.quantization)
+    return load_model(handle.path, device="cpu", dtype=dtype, quantization=handle.quantization,
+                      on_progress=lambda *_: raise_if_cancelled())
 
 
 def _cache():

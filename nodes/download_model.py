@@ -43,6 +43,16 @@ class HiggsDownloadModel(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, release) -> bool | str:
+        from ..higgs_runtime import SettingError, release_named
+
+        try:
+            release_named(release)
+        except SettingError as error:
+            return str(error)
+        return True
+
+    @classmethod
     def fingerprint_inputs(cls, **_) -> float:
         return float("nan")  # what is on the disk and on the hub may have changed: always run
 

@@ -85,8 +85,8 @@ def test_a_converted_one_says_its_bits(tmp_path):
     source = make_lm_checkpoint(tmp_path / "source", num_hidden_layers=1)
     for quantization in ("int8", "int4"):
         convert_model(source, tmp_path / "models" / quantization, quantization)
-    assert "bfloat16 and int8" in told(tmp_path / "models")["int8"]
-    assert "bfloat16 and int4" in told(tmp_path / "models")["int4"]
+    assert " · int8 and bfloat16 · " in told(tmp_path / "models")["int8"]
+    assert " · int4 and bfloat16 · " in told(tmp_path / "models")["int4"]
 
 
 def test_the_packs_own_are_free(capsys):

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from helpers_checkpoint import add_to_config, make_folder, make_lm_checkpoint
+from helpers_codec import make_codec_checkpoint
 from helpers_workflow import PACK, load_pack, node_classes, node_inputs
 
 CODEC_TYPE = "higgs_audio_v2_tokenizer"
@@ -177,6 +178,58 @@ def test_a_model_is_converted_into_the_models_folder(runtime, models, shown, tmp
     assert node.validate_inputs("my.model-1") is True
     for name in ("../up", "a/b", ".hidden", "C:x"):
         assert "no name for a folder" in node.validate_inputs(name)
+
+
+def test_a_codec_is_converted_into_the_models_folder(runtime, models, shown, tmp_path):
+    node, folder = node_classes()["HiggsConvertCodec"], make_codec_checkpoint(tmp_path / "source" / "codec")
+    handle = sys.modules[f"{PACK}.nodes.bridge"].ModelHandle("codec", str(folder))
+    [report] = node.execute(handle, "float16", "").args
+    assert report.startswith("codec-float16: 0.00 GB") and shown[-1][1] == report
+    assert "codec-float16" in checkpoints().checkpoint_choices("codec")
+    with pytest.raises(Exception, match="exists"):
+        node.execute(handle, "float16", "")
+    assert "no name for a folder" in node.validate_inputs("../up")
+
+
+@pytest.mark.parametrize("node_id, kind, values", [
+    ("HiggsConvertModel", "lm", ("int8", "bfloat16")), ("HiggsConvertCodec", "codec", ("float16",)),
+])
+def test_a_name_that_another_node_gives_is_checked_when_it_comes(models, tmp_path, node_id, kind, values):
+    node, handle = node_classes()[node_id], sys.modules[f"{PACK}.nodes.bridge"].ModelHandle(kind, str(tmp_path / "x"))
+    assert node.validate_inputs(None) is True  # so ComfyUI asks for a linked one
+    for name in ("../up", "a/b", ".hidden", str(tmp_path / "there")):
+        with pytest.raises(Exception, match="cannot be called that"):
+            node.execute(handle, *values, name)
+    assert not list(models.iterdir()) and not (tmp_path / "up").exists()
+
+
+def test_cancel_ends_a_conversion_and_leaves_nothing(models, tmp_path):
+    import comfy.model_management as management
+
+    folder = make_lm_checkpoint(tmp_path / "source" / "small", num_hidden_layers=1)
+    handle = sys.modules[f"{PACK}.nodes.bridge"].ModelHandle("lm", str(folder))
+    values, hook = [], comfy_hook()
+
+    def bar(value, total, *_, **__):
+        values.append(value)
+        if value > 300:
+            management.interrupt_current_processing()
+        management.throw_exception_if_processing_interrupted()  # as ComfyUI's own hook does
+
+    hook(bar)
+    try:
+        with pytest.raises(management.InterruptProcessingException):
+            node_classes()["HiggsConvertModel"].execute(handle, "int8", "bfloat16", "")
+    finally:
+        hook(None)
+    assert 300 < values[-1] < 900 and not list(models.iterdir())
+
+
+def comfy_hook():
+    """Sets what ComfyUI calls at each step of a progress bar."""
+    import comfy.utils
+
+    return comfy.utils.set_progress_bar_global_hook
 
 
 # --- what is shown --------------------------------------------------------------------------------------------------
