@@ -285,6 +285,15 @@ def identity_of(handle: ModelHandle):
                           quantization=handle.quantization, adapters=handle.adapters)
 
 
+def offload_notes(model: Any) -> tuple[str, ...]:
+    """What a person should know of where the layers of a language model in use are; nothing where all of them fit."""
+    count = _cache().residency.streamed(model)
+    if not count:
+        return ()
+    return (f"{count} of {len(model.layers)} layers have no room on the GPU and are brought over from ordinary memory "
+            "at each step, which is slower. In int8 or int4, or with a shorter max_seconds, more of them fit.",)
+
+
 def _load(handle: ModelHandle, dtype: torch.dtype) -> Any:
     """Loads into ordinary memory; ComfyUI's manager decides what goes to a GPU, after making room there."""
     from ..higgs_runtime import load_codec, load_model

@@ -261,7 +261,7 @@ def test_the_licence_of_v3_is_said_where_it_is_chosen(models, shown):
     assert shown[-1][1].startswith("auto: higgs-v3")
 
 
-def test_generate_shows_and_reports_words_that_the_model_does_not_know(runtime, shown, tmp_path, caplog):
+def test_generate_shows_and_reports_what_has_to_be_noted(runtime, shown, tmp_path, caplog, monkeypatch):
     folder = make_lm_checkpoint(tmp_path / "higgs-nano", num_hidden_layers=1, stream_end=0)
     add_to_config(folder, display_name="Higgs Nano", vocabulary=["hello", "words"])
     handle = sys.modules[f"{PACK}.nodes.bridge"].ModelHandle("lm", str(folder))
@@ -279,5 +279,8 @@ def test_generate_shows_and_reports_words_that_the_model_does_not_know(runtime, 
         assert [(one.levelno, one.message) for one in caplog.records] == [(logging.WARNING, f"Higgs Audio: {warning}")]
         assert "know" not in report("Hello.")
         assert shown[1:] == [("7", " ")]
+        residency = sys.modules[f"{PACK}.nodes.bridge"]._cache().residency
+        monkeypatch.setattr(residency, "streamed", lambda model: len(model.layers))  # as on a GPU that is too small
+        assert "Note: 1 of 1 layers have no room on the GPU" in report("Hello.")
     finally:
         sys.modules[f"{PACK}.nodes.bridge"]._cache().clear()
