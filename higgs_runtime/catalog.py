@@ -172,7 +172,9 @@ def find_adapters(roots: Iterable[str | Path]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for root in map(Path, roots):
         for file in root.glob(f"**/{ADAPTER_FILE}") if root.is_dir() else ():
-            found.setdefault(file.parent.relative_to(root).as_posix(), file.parent)
+            name = file.parent.relative_to(root)
+            if not any(part.startswith(".") for part in name.parts):
+                found.setdefault(name.as_posix(), file.parent)
     return found
 
 

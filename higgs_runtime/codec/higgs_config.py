@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from ..errors import CheckpointError
 
 MODEL_TYPE = "higgs_audio_v2_tokenizer"
+MOST, MOST_LAYERS = 2**17, 1000  # of any codec that could be meant: more would take hours or all memory
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,10 @@ class HiggsCodecConfig:
         problem = ""
         if min(sizes) < 1:
             problem = "a size below 1"
+        elif max(sizes) > MOST or max(len(self.down_ratios), len(self.out_widths), len(self.dilations)) > MOST_LAYERS:
+            problem = f"a size above {MOST}, or more than {MOST_LAYERS} layers"
+        elif not _fits(self.semantic, MOST) or self.semantic.get("num_hidden_layers", 1) > MOST_LAYERS:
+            problem = f"a size of HuBERT above {MOST}, or more than {MOST_LAYERS} layers"
         elif math.prod(self.up_ratios) != self.hop:
             problem = f"ratios that multiply to {self.hop} going in and {math.prod(self.up_ratios)} going out"
         elif len(self.strides) != len(self.out_widths):
@@ -132,6 +137,12 @@ class HiggsCodecConfig:
                 "The codec's config.json contradicts itself.", expected="sizes that fit each other", got=problem,
                 remedy="Download the codec's config.json again.",
             )
+
+
+def _fits(settings: Mapping, most: float) -> bool:
+    """Whether all numbers in the settings are finite and not above this."""
+    numbers = [one for value in settings.values() for one in (value if isinstance(value, list) else [value])]
+    return all(abs(number) <= most for number in numbers if isinstance(number, (int, float)))
 
 
 def _ints(values) -> tuple[int, ...]:
