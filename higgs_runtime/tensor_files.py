@@ -18,6 +18,7 @@ from .errors import CheckpointError
 
 MAX_HEADER_BYTES = 100_000_000  # as the library has it
 PIECE_BYTES = 1 << 24  # between two calls of on_bytes
+LFS_POINTER = b"version https://git-lfs"  # what a clone has in place of a large file
 ALIGNED = 8  # bytes: where tensors begin
 NAMES = {  # in the file -> of torch
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64,
@@ -61,11 +62,14 @@ def read_header(file: str | Path) -> dict[str, Stored]:
 
 def unreadable(file: Path, error: Exception) -> CheckpointError:
     """What is said of a file that is no whole safetensors file."""
-    size = f"{file.stat().st_size} bytes" if file.is_file() else "no file"
-    return CheckpointError(
-        f"'{file}' cannot be read as safetensors.", expected="a complete safetensors file", got=f"{size} ({error})",
-        remedy="The download was probably cut short: download the file again.",
-    )
+    got, remedy = f"no file ({error})", "The download was probably cut short: download the file again."
+    if file.is_file():
+        got = f"{file.stat().st_size} bytes ({error})"
+        with open(file, "rb") as source:
+            if source.read(len(LFS_POINTER)) == LFS_POINTER:
+                got, remedy = "a pointer of Git LFS in its place", "Run `git lfs pull` there, or download the file."
+    return CheckpointError(f"'{file}' cannot be read as safetensors.", expected="a complete safetensors file", got=got,
+                           remedy=remedy)
 
 
 def write_tensors(

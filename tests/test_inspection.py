@@ -75,6 +75,12 @@ def test_a_file_that_was_cut_off_is_seen_in_the_list(tmp_path, cut):
     assert "damaged" in told(tmp_path)["lm"] and f"{cut} bytes" in told(tmp_path)["lm"]
 
 
+def test_a_clone_without_its_large_files_is_seen(tmp_path):
+    file = make_folder(tmp_path / "lm") / "model.safetensors"
+    file.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 11600000000\n")
+    assert "damaged: " in told(tmp_path)["lm"] and "a pointer of Git LFS in its place" in told(tmp_path)["lm"]
+
+
 def test_what_is_no_model_at_all_is_still_told(tmp_path):
     make_folder(tmp_path / "no-config", "", ["model.safetensors"])
     (make_folder(tmp_path / "broken") / "config.json").write_text("{")
