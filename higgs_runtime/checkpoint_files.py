@@ -235,7 +235,7 @@ def _read_json(file: Path) -> dict:
             f"The model folder '{file.parent}' has no {file.name}.", expected=f"{file.name} beside the weights",
             got="none", remedy="Download the complete folder, not only the weights.",
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"'{file}' cannot be read.", expected="a JSON file", got=str(error), remedy="Download the file again.",
         ) from error

@@ -58,8 +58,7 @@ def convert_model(
     """
     source, target = Path(source), Path(target)
     _check_new(target)
-    halves = _Halves(on_progress)
-    model = load_model(source, dtype=dtype, quantization=quantization, on_progress=halves.first)
+    model = load_model(source, dtype=dtype, quantization=quantization, on_progress=_part(on_progress, 0, 0.5))
     raw = read_config(source)
     if CONVERTED in raw:
         raise CheckpointError(f"'{source}' is converted already.", expected="an original checkpoint",
@@ -72,7 +71,8 @@ def convert_model(
         tensors.update({V3_CODEC + name: tensor for name, tensor in codec.items()})
     with _appearing(target, tensors) as partial:
         shutil.copyfile(source / TOKENIZER_FILE, partial / TOKENIZER_FILE)
-        _write(partial, tensors, {**raw, CONVERTED: quantization}, {CONVERTED: quantization}, halves.second)
+        added = {CONVERTED: quantization}
+        _write(partial, tensors, {**raw, **added}, added, _part(on_progress, 0.5, 1))
     return target
 
 
@@ -108,25 +108,18 @@ def convert_codec(
     codec = load_codec(source, dtype=dtype)
     tensors = codec.module.state_dict()
     with _appearing(target, tensors) as partial:
-        _write(partial, tensors, codec.config.native(), {}, _Halves(on_progress, all_is_second=True).second)
+        _write(partial, tensors, codec.config.native(), {}, _part(on_progress, 0, 1))
     return target
 
 
-class _Halves:
-    """Progress of work in two parts as one; or of the second alone."""
+def _part(on_progress: OnProgress | None, first: float, last: float) -> OnProgress:
+    """What to call for a part of the work, which takes from one share of the whole to another."""
 
-    def __init__(self, on_progress: OnProgress | None, all_is_second: bool = False):
-        self._tell, self._before = on_progress, 0.0 if all_is_second else 0.5
+    def told(done: int, total: int) -> None:
+        if on_progress is not None:
+            on_progress(int(STEPS * (first + (last - first) * done / total)), STEPS)
 
-    def first(self, done: int, total: int) -> None:
-        self._told(self._before * done / total)
-
-    def second(self, done: int, total: int) -> None:
-        self._told(self._before + (1 - self._before) * done / total)
-
-    def _told(self, share: float) -> None:
-        if self._tell is not None:
-            self._tell(int(share * STEPS), STEPS)
+    return told
 
 
 def _check_new(target: Path) -> None:

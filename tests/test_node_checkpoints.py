@@ -86,6 +86,17 @@ def test_the_packs_pair_stands_among_the_choices(models):
     assert checkpoints().checkpoint_choices("codec") == ["auto", "higgs-nano-codec", "released-codec"]
 
 
+def test_folders_of_extra_model_paths_are_looked_at(models, tmp_path):
+    make_folder(tmp_path / "elsewhere" / "speech" / "there")
+    file = tmp_path / "extra_model_paths.yaml"
+    file.write_text(f"mine:\n  base_path: {tmp_path / 'elsewhere'}\n  higgs_audio: speech\n")
+    from utils.extra_config import load_extra_path_config
+
+    load_extra_path_config(str(file))
+    assert checkpoints().checkpoint_choices("lm") == ["auto", "higgs-nano", "there"]
+    assert load("lm", "there") == "there"
+
+
 def test_each_choice_has_its_note(models):
     assert list(checkpoints().checkpoint_notes("lm")) == ["auto", "higgs-nano"]
     install(models)

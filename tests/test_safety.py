@@ -145,6 +145,14 @@ def test_what_the_library_writes_is_read_and_what_we_write_is_read_by_it(tmp_pat
 # --- other files ----------------------------------------------------------------------------------------------------
 
 
+def test_a_config_of_many_brackets_is_refused(tmp_path):
+    folder = make_folder(tmp_path / "models" / "lm")
+    (folder / "config.json").write_text("[" * 100_000 + "]" * 100_000)
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        read_config(folder)
+    assert [item.label for item in find_checkpoints([tmp_path / "models"])] == ["lm"]
+
+
 @pytest.mark.parametrize("shard", ["../outside.safetensors", "{0}/outside.safetensors", "a/../../outside.safetensors",
                                    "..\\outside.safetensors", "C:outside.safetensors", ".", "", None, ["x"]])
 def test_an_index_names_files_of_its_own_folder_and_no_others(tmp_path, shard):
@@ -188,6 +196,7 @@ def test_a_language_model_of_impossible_size_is_refused_at_once(field, value):
     {"acoustic_model_config": {**SMALL["acoustic_model_config"], "hidden_size": 10**12}},
     {"semantic_model_config": {**SMALL["semantic_model_config"], "num_hidden_layers": 10**6}},
     {"semantic_model_config": {**SMALL["semantic_model_config"], "conv_dim": [10**9] * 7}},
+    {"semantic_model_config": {**SMALL["semantic_model_config"], "num_hidden_layers": "2"}},
     {"num_codebooks": None}, {"num_codebooks": 10**9}, {"edge_padding": -1}, {"edge_padding": 10**9},
 ])
 def test_a_codec_of_impossible_size_is_refused_at_once(change):

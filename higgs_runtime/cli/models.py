@@ -44,8 +44,8 @@ def _models(args: argparse.Namespace) -> None:
     listed = [item for item in found if args.name in item.name]
     wide = max((len(item.label) for item in listed), default=0)
     for item in listed:
-        details, about = describe_checkpoint(item), f" · {item.title}{item.extent}" if item.extent else ""
-        sys.stdout.write(f"{names[item.kind]:<15} {item.label:<{wide}}  {details}{about}\n")
+        about = f" · {item.title}{item.extent}" if item.display_name or item.extent else ""
+        sys.stdout.write(f"{names[item.kind]:<15} {item.label:<{wide}}  {describe_checkpoint(item)}{about}\n")
     if not listed:
         sys.stdout.write(f"No models{f' with {args.name} in their name' if args.name else ''} in "
                          f"{', '.join(map(str, roots))}\n")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ..errors import CheckpointError
@@ -126,8 +126,8 @@ class HiggsCodecConfig:
             problem = "a size below 1"
         elif max(sizes) > MOST or max(len(self.down_ratios), len(self.out_widths), len(self.dilations)) > MOST_LAYERS:
             problem = f"a size above {MOST}, or more than {MOST_LAYERS} layers"
-        elif not _fits(self.semantic, MOST) or self.semantic.get("num_hidden_layers", 1) > MOST_LAYERS:
-            problem = f"a size of HuBERT above {MOST}, or more than {MOST_LAYERS} layers"
+        elif not _fits(self.semantic.values()) or self.semantic.get("num_hidden_layers", 1) not in range(MOST_LAYERS):
+            problem = f"a size of HuBERT above {MOST}, or {MOST_LAYERS} layers"
         elif math.prod(self.up_ratios) != self.hop:
             problem = f"ratios that multiply to {self.hop} going in and {math.prod(self.up_ratios)} going out"
         elif len(self.strides) != len(self.out_widths):
@@ -139,10 +139,10 @@ class HiggsCodecConfig:
             )
 
 
-def _fits(settings: Mapping, most: float) -> bool:
-    """Whether all numbers in the settings are finite and not above this."""
-    numbers = [one for value in settings.values() for one in (value if isinstance(value, list) else [value])]
-    return all(abs(number) <= most for number in numbers if isinstance(number, (int, float)))
+def _fits(values: Iterable) -> bool:
+    """Whether all numbers among the values, and in lists among them, are of a size that can be meant."""
+    numbers = [one for value in values for one in (value if isinstance(value, list) else [value])]
+    return all(abs(number) <= MOST for number in numbers if isinstance(number, (int, float)))
 
 
 def _ints(values) -> tuple[int, ...]:
