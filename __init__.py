@@ -4,14 +4,11 @@ WEB_DIRECTORY = "./web"
 
 
 async def comfy_entrypoint():
-    from .nodes import HiggsExtension, bridge, checkpoints, download_model, load_voice
+    from .nodes import HiggsExtension, bridge, choice_notes, load_voice
 
     bridge.serve_sounds("clips", bridge.pack_clip)
     bridge.serve_sounds("voices", load_voice.preview)
-    bridge.serve_notes({
-        "lm": lambda: checkpoints.checkpoint_notes("lm"), "codec": lambda: checkpoints.checkpoint_notes("codec"),
-        "releases": download_model.release_notes,
-    })
+    choice_notes.serve(bridge.http_routes())
     return HiggsExtension()
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,23 +132,13 @@ def serve_sounds(route: str, find: Callable[[str], Path | bytes | None]) -> None
         return web.FileResponse(found) if found else web.json_response({"error": "no such sound"}, status=404)
 
 
-def serve_notes(notes: Mapping[str, Callable[[], dict[str, str]]]) -> None:
-    """Tells the editor what stands behind the choices of a list: GET /higgs/choices/<list> → {choice: note}.
-
-    Args:
-        notes: list → what finds them; called in a thread of its own, for it may read many files.
-    """
+def http_routes():
+    """aiohttp's table of ComfyUI's routes; None where the nodes are alone, without a server."""
     if "server" not in sys.modules:
-        return
-    from aiohttp import web
+        return None
     from server import PromptServer
 
-    @PromptServer.instance.routes.get("/higgs/choices/{list}")
-    async def choices(request: web.Request) -> web.Response:
-        find = notes.get(request.match_info["list"])
-        if find is None:
-            return web.json_response({"error": "no such list"}, status=404)
-        return web.json_response(await asyncio.to_thread(find))
+    return PromptServer.instance.routes
 
 
 def explain_input(name: str) -> bool | str:
@@ -288,12 +277,8 @@ def identity_of(handle: ModelHandle):
 
 
 def offload_notes(model: Any) -> tuple[str, ...]:
-    """What a person should know of where the layers of a language model in use are; nothing where all of them fit."""
-    count = _cache().residency.streamed(model)
-    if not count:
-        return ()
-    return (f"{count} of {len(model.layers)} layers have no room on the GPU and are brought over from ordinary memory "
-            "at each step, which is slower. In int8 or int4, or with a shorter max_seconds, more of them fit.",)
+    """What a person should know of where the layers of a language model in use lie; nothing where all of them fit."""
+    return _cache().residency.notes(model)
 
 
 def _load(handle: ModelHandle, dtype: torch.dtype) -> Any:

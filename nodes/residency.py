@@ -36,9 +36,14 @@ class ComfyResidency:
             self._cache.evict(key)
             raise
 
-    def streamed(self, model: torch.nn.Module) -> int:
-        """How many layers of a model have no room on its device, and are brought over whenever they run."""
-        return next((one.streamed for one in self._patchers.values() if one.model.weights is model), 0)
+    def notes(self, model: torch.nn.Module) -> tuple[str, ...]:
+        """That layers of a model have no room on its device and are brought over whenever they run, if that is so."""
+        count = next((one.streamed for one in self._patchers.values() if one.model.weights is model), 0)
+        if not count:
+            return ()
+        return (f"{count} of {len(model.layers)} layers have no room on the GPU and are brought over from ordinary "
+                "memory at each step, which is slower. In int8 or int4, or with a shorter max_seconds, more of them "
+                "fit.",)
 
     def dropped(self, key: ModelKey) -> None:
         patcher = self._patchers.pop(key, None)
