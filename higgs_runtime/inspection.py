@@ -58,7 +58,10 @@ class Details:
 def describe_checkpoint(checkpoint: Checkpoint) -> Details:
     """What there is to know of a checkpoint that `find_checkpoints` found; never fails, says what is wrong."""
     layout = LAYOUTS.get(checkpoint.model_type, "DAC" if checkpoint.path.is_file() else "unknown")
-    size = sum(file.stat().st_size for file in _files(checkpoint.path))
+    try:
+        size = sum(file.stat().st_size for file in _files(checkpoint.path))
+    except OSError as error:  # deleted meanwhile
+        return Details(layout, 0, "", "", f"cannot be read: {error}")
     licence = V3_TERMS if checkpoint.model_type == V3 else V2_TERMS if checkpoint.model_type else ""
     licence = PACK_TERMS if checkpoint.embedded else licence
     if checkpoint.missing or not checkpoint.model_type:

@@ -6,15 +6,7 @@ from pathlib import Path
 
 from comfy_api.latest import io
 
-from ..higgs_runtime import (
-    Checkpoint,
-    CheckpointError,
-    default_pair,
-    describe_checkpoint,
-    find_adapters,
-    find_checkpoints,
-    model_roots,
-)
+from ..higgs_runtime import Checkpoint, CheckpointError, default_pair, find_adapters, find_checkpoints, model_roots
 from . import bridge
 
 AUTO = "auto"
@@ -46,6 +38,8 @@ def checkpoint_choices(kind: str) -> list[str]:
 
 def checkpoint_notes(kind: str) -> dict[str, str]:
     """Beside each of `checkpoint_choices`: layout, size, number format, licence; of "auto" which one it means now."""
+    from ..higgs_runtime import describe_checkpoint
+
     notes = {item.label: str(describe_checkpoint(item)) for item in find_checkpoints(_roots(), kind)}
     try:
         now = find_checkpoint(kind, AUTO)
@@ -70,7 +64,8 @@ def find_checkpoint(kind: str, choice: str) -> Checkpoint:
             f"There is no Higgs {KIND_NAMES[kind]} '{choice}'.",
             expected=f"a model folder in {' or '.join(bridge.model_folders())}",
             got=", ".join(sorted(found)) or "no model folder there",
-            remedy="Put the complete folder of the checkpoint there, reload the page (R) and choose it.",
+            remedy="Put the complete folder of the checkpoint there (Download Higgs Model fetches the released ones), "
+            "press R and choose it.",
         )
     if checkpoint.missing:
         raise CheckpointError(

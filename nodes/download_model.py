@@ -97,7 +97,7 @@ class _Told:
         now = time.monotonic()
         if now - self._told >= TOLD_EVERY_S:
             self._told = now
-            speed = max(1.0, (done - self._before) / (now - self._began))  # bytes a second
-            left = f"{speed / 1e6:.1f} MB/s, about {(total - done) / speed / 60:.0f} min left"
-            bridge.show_text(f"{self._heading}\n{done / 1e9:.2f} of {total / 1e9:.2f} GB, {left}; cancel keeps what is "
-                             "there", level=None)
+            speed = (done - self._before) / (now - self._began)  # bytes a second
+            left = "what is there is checked" if speed <= 0 else (
+                f"{speed / 1e6:.1f} MB/s, about {(total - done) / speed / 60:.0f} min left; cancel keeps what is there")
+            bridge.show_text(f"{self._heading}\n{done / 1e9:.2f} of {total / 1e9:.2f} GB, {left}", level=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -85,6 +86,12 @@ def test_what_is_no_model_at_all_is_still_told(tmp_path):
     make_folder(tmp_path / "no-config", "", ["model.safetensors"])
     (make_folder(tmp_path / "broken") / "config.json").write_text("{")
     assert told(tmp_path) == {"no-config": "unknown · 0.0 MB", "broken": "unknown · 0.0 MB"}
+
+
+def test_one_that_is_deleted_meanwhile_is_told_as_such(tmp_path):
+    [item] = find_checkpoints([make_folder(tmp_path / "lm").parent])
+    shutil.rmtree(tmp_path / "lm")
+    assert str(describe_checkpoint(item)).startswith("v2, transformers-native · 0.0 MB · cannot be read: ")
 
 
 def test_a_converted_one_says_its_bits(tmp_path):
