@@ -156,7 +156,7 @@ def _write(
 ) -> None:
     size = sum(tensor.nbytes for tensor in tensors.values())
     for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not tensor.isfinite().all():
+        if tensor.is_floating_point() and not all(end.isfinite() for end in tensor.aminmax()):  # NaN is both
             raise NumericError(f"'{name}' leaves the range of {tensor.dtype}.", expected="finite weights",
                                got="NaN or infinity", remedy="Choose bfloat16 or float32.")
     write_tensors(folder / WEIGHTS_FILE, tensors, {"format": "pt", **metadata}, lambda done: told(done, size))
