@@ -233,7 +233,7 @@ def test_cancel_ends_a_conversion_and_leaves_nothing(models, tmp_path):
             node_classes()["HiggsConvertModel"].execute(handle, "int8", "bfloat16", "")
     finally:
         hook(None)
-    assert 300 < values[-1] < 900 and not list(models.iterdir())
+    assert values[-1] > 300 and not list(models.iterdir())
 
 
 def comfy_hook():
