@@ -17,8 +17,8 @@ NODE_IDS = ["HiggsLoadModel", "HiggsLoadCodec", "HiggsLoadAudio", "HiggsEncodeAu
             "HiggsJoinAudio", "HiggsDuckAudio", "HiggsVoiceChain", "HiggsTempoPitch",
             "HiggsDownloadModel", "HiggsConvertModel", "HiggsConvertCodec", "HiggsLoadLoRA",
             "HiggsPrepareReference", "HiggsCombineVoices",
-            "HiggsSaveVoice", "HiggsLoadVoice", "HiggsScript", "HiggsLoadSubtitles", "HiggsRenderScript",
-            "HiggsAssemble", "HiggsVerifyTakes",
+            "HiggsSaveVoice", "HiggsLoadVoice", "HiggsScript", "HiggsLoadSubtitles", "HiggsPrepareText",
+            "HiggsRenderScript", "HiggsAssemble", "HiggsVerifyTakes",
             "HiggsLoudness", "HiggsNormalizeLoudness", "HiggsAudioPicture", "HiggsExportAudio"]
 
 
