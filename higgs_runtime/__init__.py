@@ -53,7 +53,8 @@ _HOMES = {
     "memory": ("weights_bytes", "working_bytes"),
     "session": ("Session",),
     "generate": ("generate", "stream"),
-    "convert": ("convert_model",),
+    "convert": ("convert_codec", "convert_model"),
+    "inspection": ("Details", "describe_checkpoint"),
     "lora": ("Adapter", "adapted", "load_adapter"),
     "takes": (
         "ModelIdentity", "Take", "TakeStore", "default_takes_folder", "export_takes", "line_key", "model_identity",
@@ -65,7 +66,7 @@ _HOMES = {
     "voices": ("VoiceCard", "describe_voice", "find_voices", "load_voice", "save_voice", "voice_path"),
     "reference": ("PreparedReference", "ReferenceReport", "prepare_reference"),
     "releases": ("RELEASES", "Release", "release_named"),
-    "download": ("download", "plan_download"),
+    "download": ("describe_plan", "download", "plan_download"),
     "model_cache": ("ModelCache", "ModelKey", "shared_cache"),
     "rendering": (
         "Assembly", "Cast", "Ears", "Performance", "RenderSettings", "SpokenLine", "assemble", "cast_voices",

@@ -79,6 +79,7 @@ def assign_strict(
     rename: Callable[[str], str] | None = None,
     joined: Mapping[str, tuple[str, ...]] | None = None,
     convert: Callable[[str, nn.Module, Rows], nn.Module | None] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
     what: str = "checkpoint",
 ) -> None:
     """Puts every tensor in its place in a module (built on the meta device), one at a time, all or an error.
@@ -97,6 +98,7 @@ def assign_strict(
             One alone also keeps its own name.
         convert: (name, submodule without its weight, rows of the weight) -> what takes its place, or None; so the
             weight need not be there whole.
+        on_progress: called with (tensors in place, tensors in all) after each; what it raises ends the assignment.
         what: noun for messages ("Higgs codec in /models/x").
 
     Raises:
@@ -113,6 +115,7 @@ def assign_strict(
     by_owner: dict[str, list[str]] = {}
     for name in slots:
         by_owner.setdefault(name.rpartition(".")[0], []).append(name)
+    done = 0
     for owner_name, names in by_owner.items():
         owner = module.get_submodule(owner_name)
         for name in sorted(names, key=lambda name: name.endswith(".weight")):  # the weight last: convert sees the rest
@@ -124,6 +127,9 @@ def assign_strict(
                 setattr(module.get_submodule(parent), leaf, made)
             else:
                 _assign(owner, name, rows.whole())
+            done += 1
+            if on_progress is not None:
+                on_progress(done, len(slots))
 
 
 def _sources(

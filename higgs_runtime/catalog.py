@@ -11,9 +11,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .checkpoint_files import CONFIG_FILE, INDEX_FILE, ORIGINAL_CODEC, PICKLE, V3, WEIGHTS_FILE, model_type_of
+from .checkpoint_files import (
+    CONFIG_FILE,
+    INDEX_FILE,
+    MAX_JSON_BYTES,
+    ORIGINAL_CODEC,
+    PICKLE,
+    V3,
+    WEIGHTS_FILE,
+    model_type_of,
+    shards_of,
+)
 from .config import parse_additions
 from .errors import CheckpointError
+from .releases import V3_LICENCE
 from .tokenizer import TOKENIZER_FILE
 from .vocabulary import extent_of
 
@@ -27,7 +38,6 @@ KINDS = {
 }
 WEIGHT_SUFFIXES = {".safetensors", ".pth", ".bin", ".pt"}
 DAC_SUFFIXES = {".pth"}  # weights of descript-audio-codec are one file
-V3_LICENCE = "Higgs Audio v3 is licensed for research and non-commercial use only; its licence is Boson AI's."
 ADAPTER_FILE = "adapter_config.json"
 VOICES, RECOGNIZERS = "voices", "recognizers"  # folders in a models folder that hold no checkpoints
 MAX_DEPTH = 3  # models/higgs_audio/<owner>/<name>/<revision>
@@ -162,7 +172,9 @@ def find_adapters(roots: Iterable[str | Path]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for root in map(Path, roots):
         for file in root.glob(f"**/{ADAPTER_FILE}") if root.is_dir() else ():
-            found.setdefault(file.parent.relative_to(root).as_posix(), file.parent)
+            name = file.parent.relative_to(root)
+            if not any(part.startswith(".") for part in name.parts):
+                found.setdefault(name.as_posix(), file.parent)
     return found
 
 
@@ -177,12 +189,16 @@ def embedded_voices() -> dict[str, Path]:
 
 
 def _walk(root: Path, folder: Path, depth: int) -> Iterable[Checkpoint]:
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError:  # one folder that may not be read must not hide the others
+        return
     if depth:
         checkpoint = _inspect(root, folder)
         if checkpoint is not None:
             yield checkpoint
             return
-    for entry in sorted(folder.iterdir()):
+    for entry in entries:
         if entry.name.startswith(".") or (depth == 0 and entry.name in (VOICES, RECOGNIZERS)):
             continue
         if entry.is_dir() and depth < MAX_DEPTH:
@@ -223,14 +239,14 @@ def _missing_weights(folder: Path, files: set[str], wanted: str) -> list[str]:
         return []
     if INDEX_FILE not in files:
         return [wanted]
-    shards = _read(folder / INDEX_FILE).get("weight_map")
-    return sorted(set(shards.values()) - files) if isinstance(shards, dict) else []
+    shards = shards_of(_read(folder / INDEX_FILE))
+    return sorted(set(shards or ()) - files)  # of what is no index loading says so
 
 
 def _read(file: Path) -> dict:
     """The JSON object in a file; empty for a broken file, which stays in the list: loading it says what is wrong."""
     try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        value = json.loads(file.read_text(encoding="utf-8")) if file.stat().st_size <= MAX_JSON_BYTES else {}
+    except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

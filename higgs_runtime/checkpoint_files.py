@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import torch
 
 from .errors import CheckpointError
+from .tensor_files import unreadable
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -23,6 +26,8 @@ V3 = "higgs_multimodal_qwen3"
 V3_CODEC = "tied.embedding.modality_embeddings.0.model."  # where a v3 checkpoint holds its codec
 PICKLE = "model.pth"  # of the original codec
 NAMES_IN_ERROR = 8
+PLAIN_NAME = re.compile(r"\w[^/\\:]*")  # of a file in a folder, and of nothing else
+MAX_JSON_BYTES = 100_000_000  # tokenizers take 20 MB, indexes and configs less than one
 
 ORIGINAL_CODEC = "original higgs codec"  # our name: its config.json has no model_type
 MODEL_TYPES = {
@@ -137,23 +142,35 @@ def pickled_tensors(file: str | Path) -> dict[str, torch.Tensor]:
     Raises:
         CheckpointError: the file is missing or broken, or holds more than tensors.
     """
+    found = read_pickle(file)
+    if not isinstance(found, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in found.values()):
+        raise CheckpointError(f"'{file}' does not hold a model.", expected="named tensors", got=type(found).__name__,
+                              remedy="Download the file again.")
+    return found
+
+
+def read_pickle(file: str | Path) -> object:
+    """What torch.save wrote into a file, tensors mapped into memory: plain data and tensors, nothing that runs.
+
+    Raises:
+        CheckpointError: the file is missing or broken, holds anything else, or unpacks to more than it is.
+    """
     file = Path(file)
     try:
-        found = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+        with zipfile.ZipFile(file) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > file.stat().st_size:
+                raise ValueError("it unpacks to more than it is")
+        return torch.load(file, map_location="cpu", weights_only=True, mmap=True)
     except FileNotFoundError as error:
         raise CheckpointError(
             f"The model folder '{file.parent}' has no {file.name}.", expected=f"{file.name} beside config.json",
             got="none", remedy="Download the complete folder.",
         ) from error
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
         raise CheckpointError(
             f"'{file}' cannot be read as tensors.", expected="a complete file with tensors and nothing else",
             got=str(error).split("\n", 1)[0], remedy="The download was probably cut short: download the file again.",
         ) from error
-    if not isinstance(found, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in found.values()):
-        raise CheckpointError(f"'{file}' does not hold a model.", expected="named tensors", got=type(found).__name__,
-                              remedy="Download the file again.")
-    return found
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -173,13 +190,12 @@ def weight_files(folder: Path) -> list[Path]:
             got=", ".join(others) if others else "no weight file",
             remedy="Download the complete folder in the layout that transformers loads.",
         )
-    index = _read_json(folder / INDEX_FILE)
-    if not isinstance(index.get("weight_map"), dict):
+    shards = shards_of(_read_json(folder / INDEX_FILE))
+    if shards is None:
         raise CheckpointError(
-            f"'{folder / INDEX_FILE}' is not an index.", expected="a 'weight_map'", got="none",
-            remedy="Download the file again.",
+            f"'{folder / INDEX_FILE}' is not an index.", expected="a 'weight_map' with names of files in this folder",
+            got="none", remedy="Download the file again.",
         )
-    shards = sorted(set(index["weight_map"].values()))
     missing = [shard for shard in shards if not (folder / shard).is_file()]
     if missing:
         raise CheckpointError(
@@ -187,6 +203,14 @@ def weight_files(folder: Path) -> list[Path]:
             remedy="Download the missing files.",
         )
     return [folder / shard for shard in shards]
+
+
+def shards_of(index: Mapping) -> list[str] | None:
+    """The files that an index names; None where it is no index, or names what does not lie beside it."""
+    names = index.get("weight_map")
+    values = names.values() if isinstance(names, dict) else [None]
+    beside = all(isinstance(name, str) and PLAIN_NAME.fullmatch(name) for name in values)
+    return sorted(set(values)) if beside else None
 
 
 def _open_safetensors(file: Path):
@@ -198,22 +222,20 @@ def _open_safetensors(file: Path):
     try:
         return safe_open(str(file), framework="pt", device="cpu")
     except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(
-            f"'{file}' cannot be read as safetensors.", expected="a complete safetensors file",
-            got=f"{file.stat().st_size} bytes ({error})",
-            remedy="The download was probably cut short: download the file again.",
-        ) from error
+        raise unreadable(file, error) from error
 
 
 def _read_json(file: Path) -> dict:
     try:
+        if (size := file.stat().st_size) > MAX_JSON_BYTES:
+            raise ValueError(f"{size} bytes, more than any such file has")
         value = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise CheckpointError(
             f"The model folder '{file.parent}' has no {file.name}.", expected=f"{file.name} beside the weights",
             got="none", remedy="Download the complete folder, not only the weights.",
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"'{file}' cannot be read.", expected="a JSON file", got=str(error), remedy="Download the file again.",
         ) from error

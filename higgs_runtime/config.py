@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -99,7 +102,7 @@ def parse_native_v2(raw: dict[str, Any]) -> ModelConfig:
     Raises:
         CheckpointError: a field is missing or of another kind, or asks for something that is not implemented here.
     """
-    try:
+    with _read_from_config():
         config = ModelConfig(
             **_backbone(raw),
             num_codebooks=raw["num_codebooks"],
@@ -111,9 +114,7 @@ def parse_native_v2(raw: dict[str, Any]) -> ModelConfig:
             stream_eos_id=raw["audio_stream_eos_id"],
             **parse_additions(raw),
         )
-    except KeyError as error:
-        raise _incomplete(error) from error
-    _check(config, raw)
+        _check(config, raw)
     return config
 
 
@@ -131,7 +132,7 @@ def parse_original_v2(raw: dict[str, Any]) -> ModelConfig:
     Raises:
         CheckpointError: as parse_native_v2.
     """
-    try:
+    with _read_from_config():
         text = _part(raw, "text_config")
         audio_id = raw["audio_out_token_idx"]
         config = ModelConfig(
@@ -149,11 +150,9 @@ def parse_original_v2(raw: dict[str, Any]) -> ModelConfig:
             prompt_layout="original",
             **parse_additions(raw),
         )
-    except KeyError as error:
-        raise _incomplete(error) from error
-    asked = {name: raw.get(name, absent) or type(known)() for name, (known, absent) in _ORIGINAL_ONLY.items()}
-    _refuse({f"{name} {value}" for name, value in asked.items() if value != _ORIGINAL_ONLY[name][0]})
-    _check(config, text)
+        asked = {name: raw.get(name, absent) or type(known)() for name, (known, absent) in _ORIGINAL_ONLY.items()}
+        _refuse({f"{name} {value}" for name, value in asked.items() if value != _ORIGINAL_ONLY[name][0]})
+        _check(config, text)
     return config
 
 
@@ -169,7 +168,7 @@ def parse_v3(raw: dict[str, Any]) -> ModelConfig:
     Raises:
         CheckpointError: as parse_native_v2.
     """
-    try:
+    with _read_from_config():
         text, audio = _part(raw, "text_config"), _part(raw, "audio_encoder_config")
         rows = audio["vocab_size"]
         config = ModelConfig(
@@ -190,11 +189,9 @@ def parse_v3(raw: dict[str, Any]) -> ModelConfig:
             tied_head=audio.get("tie_word_embeddings", True),
             **parse_additions(raw),
         )
-    except KeyError as error:
-        raise _incomplete(error) from error
-    other = {"encoder_type": "discrete", "use_delay_pattern": True, "out_dim": config.hidden_size}
-    _refuse({f"{name} {audio[name]!r}" for name, value in other.items() if audio.get(name, value) != value})
-    _check(config, text)
+        other = {"encoder_type": "discrete", "use_delay_pattern": True, "out_dim": config.hidden_size}
+        _refuse({f"{name} {audio[name]!r}" for name, value in other.items() if audio.get(name, value) != value})
+        _check(config, text)
     return config
 
 
@@ -218,11 +215,20 @@ def _refuse(found: set[str]) -> None:
         )
 
 
-def _incomplete(error: KeyError) -> CheckpointError:
-    return CheckpointError(
-        "config.json of the language model is incomplete.", expected=f"the field {error}", got="none",
-        remedy="Download the checkpoint's config.json again.",
-    )
+@contextmanager
+def _read_from_config() -> Iterator[None]:
+    """Fields that are missing, or of a kind that cannot be computed with, as CheckpointError."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except (KeyError, TypeError, ValueError, ZeroDivisionError, AttributeError) as error:
+        missing = isinstance(error, KeyError)
+        raise CheckpointError(
+            f"config.json of the language model is {'incomplete' if missing else 'not usable'}.",
+            expected=f"the field {error}" if missing else "numbers and lists as in the released file",
+            got="none" if missing else str(error), remedy="Download the checkpoint's config.json again.",
+        ) from error
 
 
 _ADDITIONS = {  # field -> what it has to be, in words and as a test
@@ -305,8 +311,22 @@ def _parse_rope(raw: dict[str, Any], default_theta: float) -> RopeConfig:
     )
 
 
+_MOST = {  # of any model that could be meant: more would take hours or all memory before a tensor is looked at
+    "num_layers": 1000, "hidden_size": 2**17, "intermediate_size": 2**20, "vocab_size": 2**23, "num_heads": 2**12,
+    "num_kv_heads": 2**12, "head_dim": 2**12, "max_positions": 2**32, "num_codebooks": 2**8, "codebook_rows": 2**17,
+}
+
+
 def _check(config: ModelConfig, raw: dict[str, Any]) -> None:
-    problems = []
+    problems = [f"{name} {getattr(config, name)!r} (1 to {most})" for name, most in _MOST.items()
+                if type(getattr(config, name)) is not int or not 1 <= getattr(config, name) <= most]
+    problems += [f"{name} {value!r}" for name, value in {**vars(config.rope), "rms_norm_eps": config.norm_eps}.items()
+                 if type(value) not in (int, float) or not 0 < value < math.inf]
+    if problems:
+        raise CheckpointError(
+            "config.json of the language model names sizes that no model has.", expected="numbers in these ranges",
+            got="; ".join(problems), remedy="Download the checkpoint's config.json again.",
+        )
     if raw.get("hidden_act", "silu") != "silu":
         problems.append(f"hidden_act {raw['hidden_act']!r} (expected 'silu')")
     if config.num_heads % config.num_kv_heads:

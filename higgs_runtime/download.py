@@ -61,15 +61,42 @@ def partial_of(target: Path) -> Path:
     return target.with_name(f".{target.name}.partial")
 
 
-def plan_download(release: Release, models_dir: str | Path, *, revision: str | None = None) -> Plan:
+def plan_download(
+    release: Release,
+    models_dir: str | Path,
+    *,
+    revision: str | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> Plan:
     """Ask the hub what there is to fetch; nothing is written.
 
     Args:
         revision: a commit, branch or tag; None: the pinned one, else the one that was begun with, else the newest.
+        should_stop: asked about ten times a second, in the thread of the caller; what it raises goes on.
 
     Raises:
         DownloadError: the hub is out of reach, refuses, or has no such release; or something else has its folder.
+        StoppedError: `should_stop` said so.
     """
+    return _watched(lambda: _plan(release, models_dir, revision), should_stop)
+
+
+def describe_plan(plan: Plan) -> str:
+    """What a person has to know before: what it is, from where, to where, its size, free space and licence."""
+    release, missing, whole = plan.release, plan.total_bytes - plan.present_bytes, f"{plan.total_bytes / 1e9:.2f} GB"
+    if plan.complete:
+        lines = [f"{plan.target} is there ({whole} of {release.repository} at {plan.revision})."]
+    else:
+        lines = [
+            release.about, f"    from {release.repository} at {plan.revision}", f"    to {plan.target}",
+            f"    {whole}, of which {missing / 1e9:.2f} GB are missing; "
+            f"{_free_bytes(plan.target.parent) / 1e9:.1f} GB are free",
+        ]
+    lines.append(f"    Licence: {release.licence}")
+    return "\n".join([*lines, *([f"    It goes with: {release.beside}"] if release.beside else [])])
+
+
+def _plan(release: Release, models_dir: str | Path, revision: str | None) -> Plan:
     target = Path(models_dir).absolute() / release.name
     partial = partial_of(target)
     for place in (target, partial):
@@ -122,19 +149,33 @@ def download(
         StoppedError: `should_stop` said so.
     """
     work = _Work(release, Path(models_dir), revision)
+
+    def look() -> None:
+        if work.total and on_progress is not None:
+            on_progress(work.done, work.total)
+
+    try:
+        return _watched(work.run, should_stop, look)
+    finally:
+        work.stopped = True  # it ends at its next piece, or when the server has been silent for too long
+
+
+def _watched(
+    task: Callable[[], Plan], should_stop: Callable[[], bool] | None, look: Callable[[], None] | None = None
+) -> Plan:
+    """The result of a task in a thread of its own: a server that is silent must not hold up a cancel."""
     pool = ThreadPoolExecutor(1, "higgs-download")
     try:
-        running = pool.submit(work.run)
+        running = pool.submit(task)
         while not running.done():
             wait([running], POLL_S)
-            if work.total and on_progress is not None:
-                on_progress(work.done, work.total)
+            if look is not None:
+                look()
             if should_stop is not None and not running.done() and should_stop():
                 raise StoppedError("The download was stopped.", remedy="What was fetched is kept: download again to "
                                    "go on from there.")
         return running.result()
     finally:
-        work.stopped = True  # it ends at its next piece, or when the server has been silent for too long
         pool.shutdown(wait=False)
 
 
@@ -143,7 +184,7 @@ class _Stopped(Exception):
 
 
 class _Work:
-    """One download, in a thread of its own: a server that is silent must not hold up a cancel."""
+    """One download, in the thread of `run`; the others look at it."""
 
     def __init__(self, release: Release, models_dir: Path, revision: str | None):
         self.release, self.models_dir, self.revision = release, models_dir, revision
@@ -154,7 +195,7 @@ class _Work:
         with _disk_errors(self.models_dir):
             self.models_dir.mkdir(parents=True, exist_ok=True)
         with self._lock():
-            plan = plan_download(self.release, self.models_dir, revision=self.revision)
+            plan = _plan(self.release, self.models_dir, self.revision)
             self.total = plan.total_bytes
             if not plan.complete:
                 self._fetch(plan)
@@ -273,12 +314,17 @@ def _too_long(plan: Plan, file: RemoteFile) -> DownloadError:
 
 def _check_disk(plan: Plan) -> None:
     needed = plan.total_bytes - plan.present_bytes + SPARE_BYTES
-    free = shutil.disk_usage(plan.partial).free
+    free = _free_bytes(plan.partial)
     if needed > free:
         raise DownloadError(
             "The disk is too full for this release.", expected=f"{needed / 1e9:.1f} GB free",
             got=f"{free / 1e9:.1f} GB in {plan.target.parent}", remedy="Make room, or name another models folder.",
         )
+
+
+def _free_bytes(folder: Path) -> int:
+    """Of the disk that a folder is on, or is going to be on."""
+    return shutil.disk_usage(next(place for place in (folder, *folder.parents) if place.is_dir())).free
 
 
 @contextmanager

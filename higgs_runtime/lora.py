@@ -59,7 +59,7 @@ def load_adapter(folder: str | Path) -> Adapter:
     tensors, found = CheckpointTensors(folder, [folder / WEIGHTS]), {}
     for key in tensors:
         match = KEY.match(key)
-        if match is None:
+        if match is None or tensors[key].ndim != 2:
             raise CheckpointError(f"'{folder.name}' holds what is no LoRA matrix.", expected="….lora_A.weight or B",
                                   got=key, remedy="Use an adapter of linear layers alone.")
         found.setdefault(match[1], {})[match[2]] = tensors[key]
@@ -68,6 +68,9 @@ def load_adapter(folder: str | Path) -> Adapter:
     except KeyError as error:
         raise CheckpointError(f"'{folder.name}' is not complete.", got=f"no {error}", remedy="Download it again.",
                               expected="an A and a B for each matrix, and lora_alpha") from error
+    except (TypeError, ValueError, AttributeError, ZeroDivisionError, re.error) as error:
+        raise CheckpointError(f"'{folder.name}' cannot be used.", got=str(error), remedy="Download it again.",
+                              expected="numbers in its config, and matrices of at least one row") from error
     return Adapter(folder.name, matrices)
 
 

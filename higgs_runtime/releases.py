@@ -11,11 +11,13 @@ from fnmatch import fnmatchcase
 
 from .errors import SettingError
 
+V2_TERMS = "Boson Higgs Audio 2 Community License"
 V2_LICENCE = (
-    "Boson Higgs Audio 2 Community License (Boson AI's): above 100,000 annual active users an expanded licence is "
-    "needed, and it asks for attribution."
+    f"{V2_TERMS} (Boson AI's): above 100,000 annual active users an expanded licence is needed, and it asks for "
+    "attribution."
 )
-V3_LICENCE = "Higgs Audio v3 is licensed for research and non-commercial use only; its licence is Boson AI's."
+V3_TERMS = "research and non-commercial use only"
+V3_LICENCE = f"Higgs Audio v3 is licensed for {V3_TERMS}; its licence is Boson AI's."
 OWN_LICENCE = "As its model card says."
 TEXTS = ("*.json", "*.jinja", "LICENSE*")
 
@@ -32,6 +34,7 @@ class Release:
         weights: patterns of weight files; the first that names any counts.
         gigabytes: about what is downloaded.
         licence: what has to be said before.
+        beside: the releases that it needs, in words.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Release:
     weights: tuple[str, ...]
     gigabytes: float
     licence: str
+    beside: str = ""
 
     def wanted(self, names: list[str]) -> list[str]:
         """The files to fetch of those that the repository has; none of its folders."""
@@ -57,10 +61,12 @@ RELEASES = {
         Release(
             "higgs-audio-v2-generation-3B-base", "Higgs Audio v2 language model, transformers-native layout",
             "bosonai/higgs-tts-2-3b-base", "d80c511612b3040ff2877ce3d408747df1739f11", _NATIVE, 11.6, V2_LICENCE,
+            "higgs-audio-v2-tokenizer",
         ),
         Release(
             "higgs-audio-v2-tokenizer", "Higgs Audio v2 codec, transformers-native layout",
             "bosonai/higgs-audio-v2-tokenizer", "403fbacf2f60caaa102f893fdfabb694619b2417", _NATIVE, 0.8, V2_LICENCE,
+            "higgs-audio-v2-generation-3B-base",
         ),
         Release(
             "higgs-audio-v3-tts-4b", "Higgs Audio v3 language model with its codec",
@@ -69,15 +75,16 @@ RELEASES = {
         Release(
             "higgs-audio-v2-generation-3B-base-original", "Higgs Audio v2 language model, original layout",
             "bosonai/higgs-tts-2-3b-base", "10840182ca4ad5d9d9113b60b9bb3c1ef1ba3f84", _NATIVE, 11.6, V2_LICENCE,
+            "higgs-audio-v2-tokenizer, or its original layout",
         ),
         Release(
             "higgs-audio-v2-tokenizer-original", "Higgs Audio v2 codec, original layout",
             "bosonai/higgs-audio-v2-tokenizer", "9d4988fbd4ad07b4cac3a5fa462741a41810dbec", ("*.pth",), 0.8,
-            V2_LICENCE,
+            V2_LICENCE, "a v2 language model, and hubert_base where model.pth lacks HuBERT",
         ),
         Release(
             "hubert_base", "HuBERT, for an original codec that lacks it", "bosonai/hubert_base", "",
-            ("*.safetensors", "*.bin"), 0.4, OWN_LICENCE,
+            ("*.safetensors", "*.bin"), 0.4, OWN_LICENCE, "higgs-audio-v2-tokenizer-original",
         ),
     )
 }

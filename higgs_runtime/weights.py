@@ -99,7 +99,12 @@ LAYOUTS = {
 
 
 def load_model(
-    path: str | Path, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32, quantization=None
+    path: str | Path,
+    *,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+    quantization: str | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> HiggsModel:
     """Load a language model from a checkpoint folder; the layout is detected from its config.json.
 
@@ -111,6 +116,7 @@ def load_model(
         dtype: of the weights, or of what remains in floating point.
         quantization: None, "int8" or "int4": weight-only, of the matrices in the layers (see quantized.py). A converted
             checkpoint has its own; None takes it.
+        on_progress: called with (tensors in place, tensors in all) after each; what it raises ends the loading.
 
     Raises:
         CheckpointError: files missing, broken or of another kind; tensors unknown, missing or wrongly shaped (named).
@@ -136,7 +142,7 @@ def load_model(
     assign_strict(
         model, checkpoint_tensors(path), device=device, dtype=dtype, ignore=layout.ignore, rename=layout.rename,
         joined=layout.joined, convert=_quantizer(quantization) if quantization and not converted else None,
-        what=f"language model {path.name}",
+        on_progress=on_progress, what=f"language model {path.name}",
     )
     if config.tied_head:
         model.audio_head.weight = model.audio_embedding.weight
@@ -169,8 +175,9 @@ def quantize_layers(model: HiggsModel, quantization: str) -> None:
 
 
 def _as_converted(config: ModelConfig, parse: Callable[[dict[str, Any]], ModelConfig]) -> Layout:
-    """Tensors under the model's own names, one matrix for two where they are tied."""
-    return Layout(parse, (), joined={"audio_head.weight": ("audio_embedding.weight",)} if config.tied_head else {})
+    """Tensors under the model's own names, one matrix for two where they are tied, perhaps beside a codec."""
+    joined = {"audio_head.weight": ("audio_embedding.weight",)} if config.tied_head else {}
+    return Layout(parse, (), ignore=(f"{V3_CODEC}*",), joined=joined)
 
 
 def _same(converted: str, asked: str | None, path: Path) -> str:

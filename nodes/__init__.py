@@ -8,8 +8,10 @@ from .assemble import HiggsAssemble
 from .audio_picture import HiggsAudioPicture
 from .chatml_prompt import HiggsChatMLPrompt
 from .combine_voices import HiggsCombineVoices
+from .convert_codec import HiggsConvertCodec
 from .convert_model import HiggsConvertModel
 from .decode_codes import HiggsDecodeCodes
+from .download_model import HiggsDownloadModel
 from .duck_audio import HiggsDuckAudio
 from .encode_audio import HiggsEncodeAudio
 from .export_audio import HiggsExportAudio
@@ -48,7 +50,9 @@ NODES: list[type[io.ComfyNode]] = [
     HiggsDuckAudio,
     HiggsVoiceChain,
     HiggsTempoPitch,
+    HiggsDownloadModel,
     HiggsConvertModel,
+    HiggsConvertCodec,
     HiggsLoadLoRA,
     HiggsPrepareReference,
     HiggsCombineVoices,

@@ -62,11 +62,13 @@ def input_path(name: str) -> Path:
     Raises:
         AudioError: there is no such file.
     """
-    path = pack_clip(name) or Path(folder_paths.get_annotated_filepath(name))
-    if not name or not path.is_file():
+    path = pack_clip(name) or Path(os.path.abspath(folder_paths.get_annotated_filepath(name)))
+    folders = folder_paths.get_input_directory(), folder_paths.get_output_directory(), folder_paths.get_temp_directory()
+    inside = pack_clip(name) or any(Path(os.path.abspath(folder)) in path.parents for folder in folders)
+    if not name or not inside or not path.is_file():
         raise AudioError(
             f"There is no file '{name}'.", expected=f"a file in {folder_paths.get_input_directory()}",
-            got="none", remedy="Upload the file, or choose another one.",
+            got="none" if inside else "a path outside", remedy="Upload the file, or choose another one.",
         )
     return path
 
@@ -128,6 +130,15 @@ def serve_sounds(route: str, find: Callable[[str], Path | bytes | None]) -> None
         if isinstance(found, bytes) and found:
             return web.Response(body=found, content_type="audio/flac")
         return web.FileResponse(found) if found else web.json_response({"error": "no such sound"}, status=404)
+
+
+def http_routes():
+    """aiohttp's table of ComfyUI's routes; None where the nodes are alone, without a server."""
+    if "server" not in sys.modules:
+        return None
+    from server import PromptServer
+
+    return PromptServer.instance.routes
 
 
 def explain_input(name: str) -> bool | str:
@@ -225,7 +236,8 @@ def pick_dtype(choice: str, kind: str, device: torch.device) -> torch.dtype:
 
 @contextmanager
 def open_model(handle: ModelHandle, work_bytes: Callable[[Any], int] | None = None) -> Iterator[Any]:
-    """Lends the model of a handle, loaded once and known to ComfyUI's memory manager. Cancel acts before and after.
+    """Lends the model of a handle, loaded once and known to ComfyUI's memory manager. Cancel acts before, after, and
+    between two tensors of a language model.
 
     Args:
         work_bytes: of the model, about what this use of it takes beside the weights; ComfyUI makes room for it.
@@ -264,13 +276,19 @@ def identity_of(handle: ModelHandle):
                           quantization=handle.quantization, adapters=handle.adapters)
 
 
+def offload_notes(model: Any) -> tuple[str, ...]:
+    """What a person should know of where the layers of a language model in use lie; nothing where all of them fit."""
+    return _cache().residency.notes(model)
+
+
 def _load(handle: ModelHandle, dtype: torch.dtype) -> Any:
     """Loads into ordinary memory; ComfyUI's manager decides what goes to a GPU, after making room there."""
     from ..higgs_runtime import load_codec, load_model
 
     if handle.kind == "codec":
         return load_codec(handle.path, device="cpu", dtype=dtype)
-    return load_model(handle.path, device="cpu", dtype=dtype, quantization=handle.quantization)
+    return load_model(handle.path, device="cpu", dtype=dtype, quantization=handle.quantization,
+                      on_progress=lambda *_: raise_if_cancelled())
 
 
 def _cache():
@@ -324,9 +342,13 @@ def go_on_anyway() -> None:
 _showing: set[str] = set()  # ids of nodes that show a text
 
 
-def show_text(text: str, level: int = logging.INFO) -> None:
-    """Shows a text on the node that runs now, and logs it; an empty one takes back what the node showed before."""
-    if text:
+def show_text(text: str, level: int | None = logging.INFO) -> None:
+    """Shows a text on the node that runs now, and logs it; an empty one takes back what the node showed before.
+
+    Args:
+        level: of the log; None: only shows, as what changes every second.
+    """
+    if text and level is not None:
         logging.log(level, "Higgs Audio: %s", text)
     context = get_executing_context()
     if context is None or not (text or context.node_id in _showing):

@@ -36,6 +36,18 @@ def checkpoint_choices(kind: str) -> list[str]:
     return [AUTO, *(item.label for item in find_checkpoints(_roots(), kind))]
 
 
+def checkpoint_notes(kind: str) -> dict[str, str]:
+    """Beside each of `checkpoint_choices`: layout, size, number format, licence; of "auto" which one it means now."""
+    from ..higgs_runtime import describe_checkpoint
+
+    notes = {item.label: str(describe_checkpoint(item)) for item in find_checkpoints(_roots(), kind)}
+    try:
+        now = find_checkpoint(kind, AUTO)
+    except CheckpointError as error:
+        return {AUTO: error.what, **notes}
+    return {AUTO: f"now {now.name} · {notes.get(now.label, '')}", **notes}
+
+
 def find_checkpoint(kind: str, choice: str) -> Checkpoint:
     """The checkpoint that a combo's choice means.
 
@@ -52,7 +64,8 @@ def find_checkpoint(kind: str, choice: str) -> Checkpoint:
             f"There is no Higgs {KIND_NAMES[kind]} '{choice}'.",
             expected=f"a model folder in {' or '.join(bridge.model_folders())}",
             got=", ".join(sorted(found)) or "no model folder there",
-            remedy="Put the complete folder of the checkpoint there, reload the page (R) and choose it.",
+            remedy="Put the complete folder of the checkpoint there (Download Higgs Model fetches the released ones), "
+            "press R and choose it.",
         )
     if checkpoint.missing:
         raise CheckpointError(

@@ -18,7 +18,7 @@ class HiggsConvertModel(io.ComfyNode):
             display_name="Convert Higgs Model",
             category=f"{sockets.CATEGORY}/loaders",
             description="Writes a language model anew in 8 or 4 bits into models/higgs_audio. The new folder is "
-            "smaller on the disk, loads faster, and needs no original.",
+            "smaller on the disk, loads faster, and needs no original. Of v3 its codec goes with it, in float16.",
             is_output_node=True,
             inputs=[
                 sockets.Model.Input("model", tooltip="From Load Higgs Model, with quantization off."),
@@ -43,8 +43,7 @@ class HiggsConvertModel(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, name) -> bool | str:
-        fits = re.fullmatch(r"[\w.-]*", name) and not name.startswith(".")
-        return True if fits else f"'{name}' is no name for a folder: use letters, digits, dots, dashes, underscores."
+        return explain_name(name)
 
     @classmethod
     def execute(cls, model, quantization, dtype, name) -> io.NodeOutput:
@@ -55,11 +54,38 @@ class HiggsConvertModel(io.ComfyNode):
                                got=f"one with {len(model.adapters)} LoRA", remedy="Connect the loader itself; adapters "
                                "work on the converted model, too.")
         source = Path(model.path)
-        target = Path(bridge.model_folders()[0], name or f"{source.name}-{quantization}")
+        target = new_folder(name, source, quantization)
         bridge.raise_if_cancelled()
         bridge.show_text(f"writing {target.name} …")
-        made = convert_model(source, target, quantization, dtype=bridge.DTYPES[dtype])
-        before, after = (sum(file.stat().st_size for file in folder.glob("*.safetensors")) for folder in (source, made))
-        report = f"{made.name}: {after / 1e9:.2f} GB instead of {before / 1e9:.2f} GB. Press R to see it in the loader."
-        bridge.show_text(report)
-        return io.NodeOutput(report)
+        progress = bridge.Progress(1)
+        made = convert_model(source, target, quantization, dtype=bridge.DTYPES[dtype], on_progress=progress.update)
+        return io.NodeOutput(report(source, made))
+
+
+def explain_name(name: str | None) -> bool | str:
+    """True if a new folder can have this name (or none), else why not; for validate_inputs."""
+    fits = re.fullmatch(r"[\w.-]*", name or "") and not (name or "").startswith(".")
+    return True if fits else f"'{name}' is no name for a folder: use letters, digits, dots, dashes, underscores."
+
+
+def new_folder(name: str, source: Path, ending: str) -> Path:
+    """Where a converted checkpoint goes: in the first models folder, under a name of its own.
+
+    Raises:
+        SettingError: it can have no such name.
+    """
+    from ..higgs_runtime import SettingError
+
+    if explain_name(name) is not True:
+        raise SettingError("The new folder cannot be called that.", expected="letters, digits, dots, dashes or "
+                           "underscores", got=f"'{name}'", remedy="Choose another name, or leave it empty.")
+    return Path(bridge.model_folders()[0], name or f"{source.name}-{ending}")
+
+
+def report(source: Path, made: Path) -> str:
+    """Both sizes; shown on the node as well."""
+    before, after = (sum(file.stat().st_size for pattern in ("*.safetensors", "*.pth") for file in folder.glob(pattern))
+                     for folder in (source, made))
+    text = f"{made.name}: {after / 1e9:.2f} GB instead of {before / 1e9:.2f} GB. Press R to see it in the loader."
+    bridge.show_text(text)
+    return text

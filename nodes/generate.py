@@ -26,7 +26,8 @@ class HiggsGenerate(io.ComfyNode):
                 sockets.Codes.Output(display_name="codes", tooltip="The speech as codes, for Decode Codes."),
                 io.String.Output(
                     display_name="report",
-                    tooltip="Frames, seconds, speed, prompt length, memory, why it ended, and warnings.",
+                    tooltip="Frames, seconds, speed, prompt length, memory, why it ended, layers that did not fit on "
+                    "the GPU, and warnings.",
                 ),
             ],
         )
@@ -51,11 +52,12 @@ class HiggsGenerate(io.ComfyNode):
                 progress.update(done)
 
             laid_out = build_prompt(prompt, lm.tokenizer)
-            bridge.show_warnings(laid_out.warnings)
+            notes = (*laid_out.warnings, *bridge.offload_notes(lm))
+            bridge.show_warnings(notes)
             [spoken] = generate(lm, [laid_out], settings, on_frames=on_frames, should_stop=bridge.cancelled)
         bridge.raise_if_cancelled()
         progress.finish()
-        return io.NodeOutput(spoken.codes, report(spoken, laid_out.warnings, *memory))
+        return io.NodeOutput(spoken.codes, report(spoken, notes, *memory))
 
 
 def sampling_inputs() -> list[io.Input]:
@@ -94,8 +96,8 @@ def sampling_inputs() -> list[io.Input]:
     ]
 
 
-def report(spoken, warnings, weights_bytes: int, work_bytes: int) -> str:
-    """One paragraph on a generation, for a person, with the warnings of its prompt.
+def report(spoken, notes, weights_bytes: int, work_bytes: int) -> str:
+    """One paragraph on a generation, for a person, with what else there is to note.
 
     Args:
         work_bytes: set aside for a take of the full length, beside the weights.
@@ -112,5 +114,5 @@ def report(spoken, warnings, weights_bytes: int, work_bytes: int) -> str:
     ]
     if spoken.finish_reason == "length":
         lines.append("Note: cut off at max_seconds. Raise max_seconds to hear the rest.")
-    lines += [f"Note: {warning}" for warning in warnings]
+    lines += [f"Note: {note}" for note in notes]
     return "\n".join(lines)

@@ -36,6 +36,15 @@ class ComfyResidency:
             self._cache.evict(key)
             raise
 
+    def notes(self, model: torch.nn.Module) -> tuple[str, ...]:
+        """That layers of a model have no room on its device and are brought over whenever they run, if that is so."""
+        count = next((one.streamed for one in self._patchers.values() if one.model.weights is model), 0)
+        if not count:
+            return ()
+        return (f"{count} of {len(model.layers)} layers have no room on the GPU and are brought over from ordinary "
+                "memory at each step, which is slower. In int8 or int4, or with a shorter max_seconds, more of them "
+                "fit.",)
+
     def dropped(self, key: ModelKey) -> None:
         patcher = self._patchers.pop(key, None)
         if patcher is not None:
@@ -74,6 +83,10 @@ class _Patcher(comfy.model_patcher.ModelPatcher):
         self._takes_room = registered == device
         self._total = model_bytes(model) if self._takes_room else RAM_CLAIM
         super().__init__(HiggsAudioWeights(module, registered), registered, torch.device("cpu"), size=self._total)
+
+    @property
+    def streamed(self) -> int:
+        return self._placement.streamed if self._placement is not None else 0
 
     def model_size(self) -> int:
         return self._total

@@ -65,6 +65,12 @@ class Hub(ThreadingHTTPServer):
         self.asked: list[str] = []
         self.tokens: set[str] = set()
 
+    def fill(self) -> None:
+        """v2 and HuBERT, and nothing goes wrong."""
+        self.repositories = {LM.repository: {LM.revision: dict(FILES)},
+                             HUBERT.repository: {"a" * 40: {"config.json": b"{}", "pytorch_model.bin": BIG[:5000]}}}
+        self.gate, self.pause_s, self.asked, self.ranges = {}, 0.0, [], []
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
@@ -201,8 +207,7 @@ def local_hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
         for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
             monkeypatch.delenv(name, raising=False)
-        hub.repositories = {LM.repository: {LM.revision: dict(FILES)},
-                            HUBERT.repository: {"a" * 40: {"config.json": b"{}", "pytorch_model.bin": BIG[:5000]}}}
+        hub.fill()
         for name, seconds in (("RETRY_S", 0.01), ("POLL_S", 0.02)):
             monkeypatch.setattr(sys.modules["higgs_runtime.download"], name, seconds)
         utils.close_session()

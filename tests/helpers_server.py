@@ -24,13 +24,18 @@ PACK_FOLDER = "comfyui-higgs"
 class ComfyServer:
     """ComfyUI on the CPU with nothing but this pack, in a folder of its own.
 
+    Args:
+        environment: variables of the server's process beside those of this one.
+
     Attributes:
         base: holds models/, input/, output/ and custom_nodes/ of this server.
         log: what the server said.
     """
 
-    def __init__(self, tree: Path, base: Path):
+    def __init__(self, tree: Path, base: Path, **environment: str):
         self.tree, self.base, self.log = tree, base, base / "server.log"
+        self._environment = {**os.environ, "PYTHONUNBUFFERED": "1", "HIGGS_TAKES": str(base / "takes"),
+                             **environment}
         for name in ("models/higgs_audio", "input", "output", "user", "custom_nodes"):
             (base / name).mkdir(parents=True, exist_ok=True)
         (base / "custom_nodes" / PACK_FOLDER).symlink_to(ROOT, target_is_directory=True)
@@ -43,8 +48,7 @@ class ComfyServer:
                    "--database-url", "sqlite:///:memory:"]
         with self.log.open("wb") as sink:
             self.process = subprocess.Popen(command, cwd=self.tree, stdout=sink, stderr=subprocess.STDOUT,
-                                            env={**os.environ, "PYTHONUNBUFFERED": "1",
-                                                 "HIGGS_TAKES": str(self.base / "takes")})
+                                            env=self._environment)
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self._answers():
             if self.process.poll() is not None or time.monotonic() > deadline:

@@ -132,7 +132,7 @@ def test_missing_package_names_the_extra(weights, monkeypatch, missing, named):
 def test_truncated_weights(weights, tmp_path):
     file = tmp_path / "cut.pth"
     file.write_bytes(weights[0].read_bytes()[:5000])
-    with pytest.raises(CheckpointError, match="cannot be read as DAC weights"):
+    with pytest.raises(CheckpointError, match="cannot be read as tensors"):
         load_codec(file)
 
 
@@ -142,7 +142,7 @@ def test_a_pickle_that_runs_code_is_not_run(tmp_path):
             return (tmp_path.joinpath("ran").touch, ())
 
     torch.save({"state_dict": {}, "metadata": Evil()}, tmp_path / "evil.pth")
-    with pytest.raises(CheckpointError, match="cannot be read as DAC weights"):
+    with pytest.raises(CheckpointError, match="cannot be read as tensors"):
         load_codec(tmp_path / "evil.pth")
     assert not (tmp_path / "ran").exists()
 

@@ -1,19 +1,37 @@
-"""Checkpoints that are written anew in 8 or 4 bits."""
+"""Checkpoints that are written anew: language models in 8 or 4 bits, codecs in half precision."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
-from helpers_checkpoint import make_folder, make_lm_checkpoint
+from helpers_checkpoint import edit_tensors, make_folder, make_lm_checkpoint, random_codes
+from helpers_codec import make_codec_checkpoint, sound_clip
 from helpers_v3 import make_v3_checkpoint
+from random_codec import SMALL
+from safetensors.torch import load_file
 
-from higgs_runtime import CheckpointError, Sampling, SettingError, build_prompt, conversation, generate, load_model
+from higgs_runtime import (
+    CheckpointError,
+    NumericError,
+    Sampling,
+    SettingError,
+    build_prompt,
+    conversation,
+    find_checkpoints,
+    generate,
+    load_codec,
+    load_model,
+    tensor_files,
+)
 from higgs_runtime import convert as convert_module
 from higgs_runtime.cli import main
-from higgs_runtime.convert import convert_model
+from higgs_runtime.codec import bundled
+from higgs_runtime.codec.higgs_config import HiggsCodecConfig
+from higgs_runtime.convert import convert_codec, convert_model
 from higgs_runtime.model_cache import model_bytes
 
 
@@ -40,7 +58,7 @@ def test_the_same_weights_as_quantized_while_loading(sources, tmp_path, name, qu
     prompt = build_prompt(conversation("Hello there."), again.tokenizer)
     codes = [generate(model, [prompt], Sampling(seed=1, max_frames=8))[0].codes.ids for model in (again, fresh)]
     assert torch.equal(*codes)
-    assert not list(tmp_path.glob("*.partial"))
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_the_file_is_as_small_as_the_model(sources, tmp_path):
@@ -70,23 +88,145 @@ def test_nothing_is_overwritten_and_nothing_half_is_left(sources, tmp_path, monk
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(convert_module.shutil, "copyfile", full)
+    monkeypatch.setattr(convert_module, "write_tensors", full)
     with pytest.raises(CheckpointError, match="No space left"):
         convert_model(sources["v2"], tmp_path / "small", "int8")
-    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(CheckpointError, match="exists"):
+        convert_model(sources["v2"], tmp_path / "link", "int8")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "there"]
 
 
-def test_a_full_disk_is_seen_before(sources, tmp_path, monkeypatch):
+def stop_at(share):
+    """Progress that is told in order and asks to stop when so much is done."""
+    seen = []
+
+    def on_progress(done, total):
+        assert total == 1000 and done >= (seen or [0])[-1]
+        seen.append(done)
+        if done >= 1000 * share:
+            raise KeyboardInterrupt
+
+    return on_progress, seen
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.7])
+def test_it_stops_where_it_is_asked_to_and_leaves_nothing(sources, codec_folder, tmp_path, monkeypatch, share):
+    monkeypatch.setattr(tensor_files, "PIECE_BYTES", 1 << 18)
+    for convert in (lambda *more: convert_model(sources["v2"], tmp_path / "small", "int8", on_progress=more[0]),
+                    lambda *more: convert_codec(codec_folder, tmp_path / "codec", on_progress=more[0])):
+        on_progress, seen = stop_at(share)
+        with pytest.raises(KeyboardInterrupt):
+            convert(on_progress)
+        assert not list(tmp_path.iterdir()) and 1000 * share <= seen[-1] < 1000 * share + 250
+
+
+def test_progress_goes_to_the_end(sources, codec_folder, tmp_path):
+    for convert in (lambda told: convert_model(sources["v2"], tmp_path / "small", "int8", on_progress=told),
+                    lambda told: convert_codec(codec_folder, tmp_path / "codec", on_progress=told)):
+        on_progress, seen = stop_at(2)
+        convert(on_progress)
+        assert seen[-1] == 1000
+
+
+def test_what_a_killed_one_left_is_not_listed_and_goes(sources, tmp_path):
+    left = make_folder(tmp_path / ".small.converting")
+    assert find_checkpoints([tmp_path]) == []
+    convert_model(sources["v2"], tmp_path / "small", "int8")
+    assert not left.exists()
+
+
+def test_weights_beyond_a_format_are_refused(sources, tmp_path):
+    source = shutil.copytree(sources["v2"], tmp_path / "source")
+    edit_tensors(source, lambda tensors: tensors["model.norm.weight"].fill_(1e6))
+    with pytest.raises(NumericError, match="norm.weight.*float16.*bfloat16"):
+        convert_model(source, tmp_path / "small", "int8", dtype=torch.float16)
+    assert [path.name for path in tmp_path.iterdir()] == ["source"]
+
+
+def test_a_full_disk_is_seen_before(sources, codec_folder, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(convert_module.shutil, "disk_usage", lambda _: usage._replace(free=1000))
     with pytest.raises(CheckpointError, match="too full"):
         convert_model(sources["v2"], tmp_path / "small", "int4")
+    with pytest.raises(CheckpointError, match="too full"):
+        convert_codec(codec_folder, tmp_path / "small")
     assert not list(tmp_path.iterdir())
+
+
+# --- codecs ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def codec_folder(tmp_path_factory):
+    return make_codec_checkpoint(tmp_path_factory.mktemp("codec") / "codec")
+
+
+def same_codec(made, source, dtype=torch.float16):
+    """It has the weights of the source in this format, and makes of a clip what that makes of it."""
+    again, fresh = (load_codec(folder, dtype=dtype) for folder in (made, source))
+    mine, theirs = again.module.state_dict(), fresh.module.state_dict()
+    assert list(mine) == list(theirs)
+    assert all(mine[key].dtype == theirs[key].dtype and torch.equal(mine[key], theirs[key]) for key in mine)
+    assert (again.config, again.identity) == (fresh.config, fresh.identity)
+    clip = sound_clip(0.5)
+    again, fresh = (codec.module.float() and codec for codec in (again, fresh))
+    assert torch.equal(again.encode(clip).ids, fresh.encode(clip).ids)
+    assert torch.equal(again.decode(again.encode(clip)).samples, fresh.decode(fresh.encode(clip)).samples)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_codec_has_the_same_weights_as_cast_while_loading(codec_folder, tmp_path, dtype):
+    source = shutil.copytree(codec_folder, tmp_path / "source")
+    made = convert_codec(source, tmp_path / "made" / "small", dtype=dtype)
+    same_codec(made, source, dtype)
+    weights = load_file(made / "model.safetensors")
+    assert weights["fc.weight"].dtype == dtype
+    assert weights["quantizer.quantizers.0.codebook.embed"].dtype == torch.float32
+    size = (source / "model.safetensors").stat().st_size
+    assert (made / "model.safetensors").stat().st_size < 0.6 * size
+    shutil.rmtree(source)
+    assert load_codec(made).decode(random_codes(3)).seconds == 0.12
+    assert [item.label for item in find_checkpoints([tmp_path / "made"], "codec")] == ["small"]
+
+
+@pytest.mark.slow
+def test_a_v3_checkpoint_is_converted_with_its_codec(codec_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(bundled, "SIZES", SMALL)
+    source = make_v3_checkpoint(tmp_path / "v3", codec=load_file(codec_folder / "model.safetensors"))
+    made = convert_model(source, tmp_path / "small", "int8")
+    same_codec(made, source)
+    same_codec(convert_codec(source, tmp_path / "codec"), source)
+    assert torch.equal(load_model(made, dtype=torch.bfloat16).layers[0].attention.o.weight,
+                       load_model(source, dtype=torch.bfloat16, quantization="int8").layers[0].attention.o.weight)
+
+
+def test_a_codec_in_the_original_layout_keeps_its_edges(tmp_path):
+    """Names and numbers as test_original_codec proves them, without Boson AI's code."""
+    sizes = HiggsCodecConfig.from_dict(SMALL)
+    kept = replace(sizes, num_codebooks=6, edge_padding=320)
+    assert HiggsCodecConfig.from_dict(json.loads(json.dumps(kept.native()))) == kept != sizes
+
+
+def test_other_codecs_are_refused(sources, tmp_path):
+    (tmp_path / "weights_24khz.pth").write_bytes(b"")
+    with pytest.raises(SettingError, match="DAC"):
+        convert_codec(tmp_path / "weights_24khz.pth", tmp_path / "small")
+    with pytest.raises(CheckpointError, match="another kind"):
+        convert_codec(sources["v2"], tmp_path / "small")
+
+
+def test_a_codec_by_command(codec_folder, tmp_path, capsys):
+    assert main(["convert", "--codec", str(codec_folder), str(tmp_path / "small")]) == 0
+    assert "MB (codec has" in capsys.readouterr().out
+    same_codec(tmp_path / "small", codec_folder)
+    assert main(["convert", "--codec", str(codec_folder), str(tmp_path / "x"), "--quantization", "int8"]) == 1
+    assert "A codec is not quantized" in capsys.readouterr().err
 
 
 def test_by_command(sources, tmp_path, capsys):
     assert main(["convert", str(sources["v2"]), str(tmp_path / "small"), "--quantization", "int4"]) == 0
-    assert "GB (v2 has" in capsys.readouterr().out
+    assert "MB (v2 has" in capsys.readouterr().out
     assert load_model(tmp_path / "small").layers[0].attention.o.weight.dtype == torch.uint8
     assert main(["convert", str(sources["v2"]), str(tmp_path / "small")]) == 1
     assert "exists" in capsys.readouterr().err

@@ -36,7 +36,7 @@ def test_it_says_what_is_fetched_and_under_which_licence_and_asks(hub, tmp_path,
     assert main(words) == 130 and not list(tmp_path.iterdir())
     monkeypatch.setattr("builtins.input", lambda _: "y")
     assert main(words) == 0 and content(tmp_path / LM.name) == {name: FILES[name] for name in FETCHED}
-    assert main([*words, "--yes"]) == 0 and "is there already" in capsys.readouterr().out
+    assert main([*words, "--yes"]) == 0 and "is there (" in capsys.readouterr().out
     assert main(["download", "v4"]) == 1
 
 

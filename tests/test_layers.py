@@ -22,7 +22,7 @@ LAYERS = (
     audio audio_files audio_writing encode file_names levels limiter speech_activity tempo
     script speaker_names chunking languages segmentation sound_words
     delay sampling rope kv_cache linear quantized capture devices offload
-    checkpoint_files assignment tokenizer
+    tensor_files checkpoint_files assignment tokenizer
     comfy_client releases hub
     """,
     """
@@ -33,7 +33,7 @@ LAYERS = (
     voices speech_quality cutting reference
     """,
     """weights diagnosis memory rows jobs session generate""",
-    """model_cache convert lora takes rendering pipeline cli""",
+    """model_cache convert inspection lora takes rendering pipeline cli""",
 )
 LAYER_OF = {name: level for level, names in enumerate(LAYERS) for name in names.split()}
 COMFYUI = {"comfy", "comfy_api", "comfy_api_nodes", "comfy_config", "comfy_execution", "comfy_extras", "execution",

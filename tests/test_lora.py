@@ -98,6 +98,8 @@ def test_on_quantized_weights(made, quantization):
 @pytest.mark.parametrize("change, named", [
     ({"peft_type": "IA3"}, "peft_type IA3"), ({"use_dora": True}, "use_dora True"), ({"bias": "all"}, "bias 'all'"),
     ({"modules_to_save": ["embed_tokens"]}, "modules_to_save"), ({"lora_alpha": None}, "no plain|complete|lora_alpha"),
+    ({"lora_alpha": "16"}, "cannot be used"), ({"alpha_pattern": {"(": 1}}, "cannot be used"),
+    ({"alpha_pattern": [1]}, "cannot be used"),
 ])
 def test_other_adapters_are_refused(made, tmp_path, change, named):
     folder = shutil.copytree(made[2] / "one", tmp_path / "one")
@@ -148,6 +150,13 @@ def test_broken_files_and_other_models_are_named(made, tmp_path):
         load_adapter(folder)
     save_file({**tensors, "base_model.model.lm_head.weight": torch.zeros(2)}, file)
     with pytest.raises(CheckpointError, match="no LoRA matrix"):
+        load_adapter(folder)
+    save_file({**tensors, key: torch.zeros(2)}, file)
+    with pytest.raises(CheckpointError, match="no LoRA matrix"):
+        load_adapter(folder)
+    save_file({name: tensor[:0] if "lora_A" in name else tensor[:, :0].contiguous()
+               for name, tensor in tensors.items()}, file)
+    with pytest.raises(CheckpointError, match="cannot be used"):
         load_adapter(folder)
     save_file({name.replace("layers.0", "layers.7"): tensor for name, tensor in tensors.items()}, file)
     with pytest.raises(CheckpointError, match="'one' is of another model"), adapted(model, [(load_adapter(folder), 1)]):

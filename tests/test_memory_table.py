@@ -8,8 +8,11 @@ import pytest
 import torch
 from helpers_checkpoint import ROOT
 from helpers_v3 import AUDIO, TEXT
+from random_codec import RELEASED
 
 from higgs_runtime import quantized, weights_bytes
+from higgs_runtime.codec.higgs_config import HiggsCodecConfig
+from higgs_runtime.codec.higgs_tokenizer import HiggsTokenizer
 from higgs_runtime.config import parse_native_v2, parse_v3
 from higgs_runtime.kv_cache import KVCache
 from higgs_runtime.model import HiggsModel
@@ -69,6 +72,17 @@ def test_the_readme_says_what_the_shapes_say(name, monkeypatch):
         assert row[column] == pytest.approx(real / 1e9, rel=0.02, abs=0.06), column
     minute = 60 * config.frame_rate * KVCache.bytes_per_position(config, torch.bfloat16)
     assert row["a"] == pytest.approx(minute / 1e9, rel=0.02)
+
+
+def test_the_readme_says_how_large_the_codec_is():
+    """Its codebooks stay in float32."""
+    with torch.device("meta"):
+        codec = HiggsTokenizer(HiggsCodecConfig.from_dict(RELEASED))
+    books = sum(level.codebook.embed.numel() for level in codec.quantizer.quantizers)
+    rest = sum(tensor.numel() for tensor in codec.state_dict().values()) - books
+    real = {"float32": 4 * (rest + books), "bfloat16": 2 * rest + 4 * books}
+    row = {column: value for column, value in table()["codec of both"].items() if column in real}
+    assert row and all(value == pytest.approx(real[column] / 1e9, abs=0.07) for column, value in row.items())
 
 
 def test_keys_and_values_take_what_is_said():

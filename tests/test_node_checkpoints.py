@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from helpers_checkpoint import add_to_config, make_folder, make_lm_checkpoint
+from helpers_codec import make_codec_checkpoint
 from helpers_workflow import PACK, load_pack, node_classes, node_inputs
 
 CODEC_TYPE = "higgs_audio_v2_tokenizer"
@@ -85,6 +86,28 @@ def test_the_packs_pair_stands_among_the_choices(models):
     assert checkpoints().checkpoint_choices("codec") == ["auto", "higgs-nano-codec", "released-codec"]
 
 
+def test_folders_of_extra_model_paths_are_looked_at(models, tmp_path):
+    make_folder(tmp_path / "elsewhere" / "speech" / "there")
+    file = tmp_path / "extra_model_paths.yaml"
+    file.write_text(f"mine:\n  base_path: {tmp_path / 'elsewhere'}\n  higgs_audio: speech\n")
+    from utils.extra_config import load_extra_path_config
+
+    load_extra_path_config(str(file))
+    assert checkpoints().checkpoint_choices("lm") == ["auto", "higgs-nano", "there"]
+    assert load("lm", "there") == "there"
+
+
+def test_each_choice_has_its_note(models):
+    assert list(checkpoints().checkpoint_notes("lm")) == ["auto", "higgs-nano"]
+    install(models)
+    make_folder(models / "half", files=[])
+    notes = checkpoints().checkpoint_notes("lm")
+    assert set(notes) == set(checkpoints().checkpoint_choices("lm"))
+    assert notes["auto"].startswith("now released · v2, transformers-native")
+    assert notes["half (missing: model.safetensors, tokenizer.json)"].startswith("v2, transformers-native · 0.0 MB")
+    assert "now released-codec" in checkpoints().checkpoint_notes("codec")["auto"]
+
+
 def test_auto_takes_the_released_pair_once_it_is_whole(models):
     assert (load("lm"), load("codec")) == ("higgs-nano", "higgs-nano-codec")
     make_folder(models / "released")
@@ -105,6 +128,7 @@ def test_auto_and_names_pass_when_they_are_queued(models, kind):
 
 def test_auto_with_nothing_at_all_says_what_to_do(models, monkeypatch):
     monkeypatch.setattr(sys.modules[f"{PACK}.higgs_runtime.catalog"], "EMBEDDED", models / "absent")
+    assert checkpoints().checkpoint_notes("lm") == {"auto": "There is nothing to speak with."}
     said = node_classes()["HiggsLoadModel"].validate_inputs("auto")
     assert "There is nothing to speak with." in said and "Put the folders of both" in said
 
@@ -167,6 +191,58 @@ def test_a_model_is_converted_into_the_models_folder(runtime, models, shown, tmp
         assert "no name for a folder" in node.validate_inputs(name)
 
 
+def test_a_codec_is_converted_into_the_models_folder(runtime, models, shown, tmp_path):
+    node, folder = node_classes()["HiggsConvertCodec"], make_codec_checkpoint(tmp_path / "source" / "codec")
+    handle = sys.modules[f"{PACK}.nodes.bridge"].ModelHandle("codec", str(folder))
+    [report] = node.execute(handle, "float16", "").args
+    assert report.startswith("codec-float16: 0.00 GB") and shown[-1][1] == report
+    assert "codec-float16" in checkpoints().checkpoint_choices("codec")
+    with pytest.raises(Exception, match="exists"):
+        node.execute(handle, "float16", "")
+    assert "no name for a folder" in node.validate_inputs("../up")
+
+
+@pytest.mark.parametrize("node_id, kind, values", [
+    ("HiggsConvertModel", "lm", ("int8", "bfloat16")), ("HiggsConvertCodec", "codec", ("float16",)),
+])
+def test_a_name_that_another_node_gives_is_checked_when_it_comes(models, tmp_path, node_id, kind, values):
+    node, handle = node_classes()[node_id], sys.modules[f"{PACK}.nodes.bridge"].ModelHandle(kind, str(tmp_path / "x"))
+    assert node.validate_inputs(None) is True  # so ComfyUI asks for a linked one
+    for name in ("../up", "a/b", ".hidden", str(tmp_path / "there")):
+        with pytest.raises(Exception, match="cannot be called that"):
+            node.execute(handle, *values, name)
+    assert not list(models.iterdir()) and not (tmp_path / "up").exists()
+
+
+def test_cancel_ends_a_conversion_and_leaves_nothing(models, tmp_path):
+    import comfy.model_management as management
+
+    folder = make_lm_checkpoint(tmp_path / "source" / "small", num_hidden_layers=1)
+    handle = sys.modules[f"{PACK}.nodes.bridge"].ModelHandle("lm", str(folder))
+    values, hook = [], comfy_hook()
+
+    def bar(value, total, *_, **__):
+        values.append(value)
+        if value > 300:
+            management.interrupt_current_processing()
+        management.throw_exception_if_processing_interrupted()  # as ComfyUI's own hook does
+
+    hook(bar)
+    try:
+        with pytest.raises(management.InterruptProcessingException):
+            node_classes()["HiggsConvertModel"].execute(handle, "int8", "bfloat16", "")
+    finally:
+        hook(None)
+    assert values[-1] > 300 and not list(models.iterdir())
+
+
+def comfy_hook():
+    """Sets what ComfyUI calls at each step of a progress bar."""
+    import comfy.utils
+
+    return comfy.utils.set_progress_bar_global_hook
+
+
 # --- what is shown --------------------------------------------------------------------------------------------------
 
 
@@ -196,7 +272,7 @@ def test_the_licence_of_v3_is_said_where_it_is_chosen(models, shown):
     assert shown[-1][1].startswith("auto: higgs-v3")
 
 
-def test_generate_shows_and_reports_words_that_the_model_does_not_know(runtime, shown, tmp_path, caplog):
+def test_generate_shows_and_reports_what_has_to_be_noted(runtime, shown, tmp_path, caplog, monkeypatch):
     folder = make_lm_checkpoint(tmp_path / "higgs-nano", num_hidden_layers=1, stream_end=0)
     add_to_config(folder, display_name="Higgs Nano", vocabulary=["hello", "words"])
     handle = sys.modules[f"{PACK}.nodes.bridge"].ModelHandle("lm", str(folder))
@@ -214,5 +290,8 @@ def test_generate_shows_and_reports_words_that_the_model_does_not_know(runtime, 
         assert [(one.levelno, one.message) for one in caplog.records] == [(logging.WARNING, f"Higgs Audio: {warning}")]
         assert "know" not in report("Hello.")
         assert shown[1:] == [("7", " ")]
+        [patcher] = sys.modules[f"{PACK}.nodes.bridge"]._cache().residency._patchers.values()
+        monkeypatch.setattr(type(patcher), "streamed", 1)  # as on a GPU that is too small
+        assert "Note: 1 of 1 layers have no room on the GPU" in report("Hello.")
     finally:
         sys.modules[f"{PACK}.nodes.bridge"]._cache().clear()

@@ -15,9 +15,10 @@ from helpers_workflow import PACK, ROOT, comfyui_tree, load_pack, node_classes, 
 NODE_IDS = ["HiggsLoadModel", "HiggsLoadCodec", "HiggsLoadAudio", "HiggsEncodeAudio", "HiggsVoice",
             "HiggsChatMLPrompt", "HiggsGenerate", "HiggsDecodeCodes", "HiggsMixAudio",
             "HiggsJoinAudio", "HiggsDuckAudio", "HiggsVoiceChain", "HiggsTempoPitch",
-            "HiggsConvertModel", "HiggsLoadLoRA", "HiggsPrepareReference", "HiggsCombineVoices",
-            "HiggsSaveVoice", "HiggsLoadVoice", "HiggsScript", "HiggsLoadSubtitles", "HiggsRenderScript",
-            "HiggsAssemble", "HiggsVerifyTakes",
+            "HiggsDownloadModel", "HiggsConvertModel", "HiggsConvertCodec", "HiggsLoadLoRA",
+            "HiggsPrepareReference", "HiggsCombineVoices",
+            "HiggsSaveVoice", "HiggsLoadVoice", "HiggsScript", "HiggsLoadSubtitles", "HiggsPrepareText",
+            "HiggsRenderScript", "HiggsAssemble", "HiggsVerifyTakes",
             "HiggsLoudness", "HiggsNormalizeLoudness", "HiggsAudioPicture", "HiggsExportAudio"]
 
 
@@ -360,6 +361,17 @@ def test_small_gpu_takes_some_layers_and_later_more(gpu_patcher):
     assert gained == [2 * LAYER_BYTES, 0, LAYER_BYTES]
     assert [layer.weight.device.type for layer in model.layers] == ["meta", "meta", "meta", "cpu"]
     assert [bool(layer._forward_pre_hooks) for layer in model.layers] == [False, False, False, True]
+
+
+def test_layers_that_do_not_fit_are_noted(bridge, gpu_patcher, monkeypatch):
+    patcher, model = gpu_patcher
+    monkeypatch.setitem(bridge._cache().residency._patchers, "this one", patcher)
+    assert bridge.offload_notes(model) == (), "it is not there yet"
+    patcher.partially_load(torch.device("meta"), 1.5 * LAYER_BYTES)
+    [note] = bridge.offload_notes(model)
+    assert note.startswith("3 of 4 layers have no room on the GPU") and "slower" in note
+    patcher.partially_load(torch.device("meta"), 1e32)
+    assert bridge.offload_notes(model) == () == bridge.offload_notes(Model())
 
 
 def test_comfyui_taking_the_memory_back_drops_the_model(gpu_patcher):

@@ -11,7 +11,7 @@ from helpers_codec import RATE, SMALL, make_codec_checkpoint, sound_like
 from safetensors.torch import load_file
 from test_original_v2 import ask
 
-from higgs_runtime import AudioClip, CheckpointError, Codes, load_codec
+from higgs_runtime import AudioClip, CheckpointError, Codes, convert_codec, load_codec
 from higgs_runtime.codec.original import HUBERT_FOLDER
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
@@ -62,6 +62,16 @@ def test_edges_are_those_of_the_layout(made, codec):
     assert not torch.equal(codec.encode(clip).ids, native.encode(clip).ids)
     codes = codec.encode(clip)
     assert (codec.decode(codes).samples - native.decode(codes).samples).abs().max() < 1e-5
+
+
+def test_in_half_precision_it_needs_no_original_and_keeps_its_edges(made, tmp_path):
+    source = shutil.copytree(made[0], tmp_path / "source")
+    fresh = load_codec(source, dtype=torch.float16)
+    again = load_codec(convert_codec(source, tmp_path / "small"), dtype=torch.float16)
+    shutil.rmtree(source)
+    mine, theirs = again.module.state_dict(), fresh.module.state_dict()
+    assert list(mine) == list(theirs) and all(torch.equal(mine[name], theirs[name]) for name in mine)
+    assert again.config == fresh.config and again.config.edge_padding == 320 and again.identity == fresh.identity
 
 
 def edited(made, tmp_path, change):

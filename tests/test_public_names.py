@@ -11,7 +11,7 @@ import pytest
 import higgs_runtime
 
 SIGNATURES = {
-    "load_model": "path, *, device, dtype, quantization",
+    "load_model": "path, *, device, dtype, quantization, on_progress",
     "load_codec": "path, *, device, dtype",
     "build_prompt": "messages, tokenizer, *, encode, add_generation_prefix, layout",
     "generate": "model, prompts, sampling, *, on_frames, should_stop, should_end, batch",
@@ -70,9 +70,12 @@ SIGNATURES = {
     "voice_path": "root, name",
     "find_adapters": "roots",
     "download": "release, models_dir, *, revision, on_progress, should_stop",
-    "plan_download": "release, models_dir, *, revision",
+    "plan_download": "release, models_dir, *, revision, should_stop",
+    "describe_plan": "plan",
+    "describe_checkpoint": "checkpoint",
     "release_named": "name",
-    "convert_model": "source, target, quantization, *, dtype",
+    "convert_model": "source, target, quantization, *, dtype, on_progress",
+    "convert_codec": "source, target, *, dtype, on_progress",
     "load_adapter": "folder",
     "adapted": "model, adapters",
     "find_recognizers": "folders",

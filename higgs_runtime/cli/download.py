@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from pathlib import Path
 
@@ -21,7 +20,7 @@ def add(commands) -> None:
 
 
 def _download(args: argparse.Namespace) -> None:
-    from ..download import download, plan_download
+    from ..download import describe_plan, download, plan_download
     from ..releases import RELEASES, release_named
 
     if not args.name:
@@ -32,16 +31,9 @@ def _download(args: argparse.Namespace) -> None:
         return
     release, folder = release_named(args.name), _folder(args)
     plan = plan_download(release, folder, revision=args.revision)
+    sys.stdout.write(f"{describe_plan(plan)}\n")
     if plan.complete:
-        sys.stdout.write(f"{plan.target} is there already ({release.repository} at {plan.revision}).\n")
         return
-    free = shutil.disk_usage(next(place for place in (folder, *folder.parents) if place.is_dir())).free
-    missing = plan.total_bytes - plan.present_bytes
-    sys.stdout.write(
-        f"{release.about}\n    from {release.repository} at {plan.revision}\n    to {plan.target}\n    "
-        f"{plan.total_bytes / 1e9:.2f} GB, of which {missing / 1e9:.2f} GB are missing; {free / 1e9:.1f} GB are free\n"
-        f"    Licence: {release.licence}\n"
-    )
     _ask(args.yes)
 
     def show(done: int, total: int) -> None:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from ..errors import SettingError
-from .common import NAMING, add_models_dir, named
+from .common import NAMING, add_models_dir, named, progress
 
 
 def add(commands) -> None:
@@ -18,13 +18,14 @@ def add(commands) -> None:
     add_models_dir(models)
     models.set_defaults(run=_models)
 
-    convert = commands.add_parser("convert", help="write a language model anew, smaller")
-    convert.add_argument("model", help=f"of the language model: {NAMING}")
+    convert = commands.add_parser("convert", help="write a language model or a codec anew, smaller")
+    convert.add_argument("model", help=f"of the language model, or of the codec: {NAMING}")
     convert.add_argument("target", type=Path, help="folder to make")
-    convert.add_argument("--quantization", choices=("int8", "int4"), default="int8", help="default: %(default)s")
+    convert.add_argument("--codec", action="store_true", help="it is a codec (also that in a v3 checkpoint)")
+    convert.add_argument("--quantization", choices=("int8", "int4"), help="of a language model (default: int8)")
     convert.add_argument(
-        "--dtype", choices=("bfloat16", "float16", "float32"), default="bfloat16",
-        help="of what stays in floating point, and of the model when it is loaded (default: %(default)s)",
+        "--dtype", choices=("bfloat16", "float16", "float32"),
+        help="of what stays in floating point (default: bfloat16; of a codec: float16); load it with the same one",
     )
     add_models_dir(convert)
     convert.set_defaults(run=_convert)
@@ -32,6 +33,7 @@ def add(commands) -> None:
 
 def _models(args: argparse.Namespace) -> None:
     from ..catalog import find_checkpoints, model_roots
+    from ..inspection import describe_checkpoint
 
     roots = model_roots(args.models_dir)
     found = find_checkpoints(roots)
@@ -40,9 +42,10 @@ def _models(args: argparse.Namespace) -> None:
         return
     names = {"lm": "language model", "codec": "codec", "": "unknown"}
     listed = [item for item in found if args.name in item.name]
+    wide = max((len(item.label) for item in listed), default=0)
     for item in listed:
-        about = f": {item.title}{item.extent}" if item.display_name or item.extent else ""
-        sys.stdout.write(f"{names[item.kind]:<15} {item.label}{about}\n")
+        about = f" · {item.title}{item.extent}" if item.display_name or item.extent else ""
+        sys.stdout.write(f"{names[item.kind]:<15} {item.label:<{wide}}  {describe_checkpoint(item)}{about}\n")
     if not listed:
         sys.stdout.write(f"No models{f' with {args.name} in their name' if args.name else ''} in "
                          f"{', '.join(map(str, roots))}\n")
@@ -67,10 +70,23 @@ def _list_words(checkpoint) -> None:
 def _convert(args: argparse.Namespace) -> None:
     import torch
 
-    from ..catalog import find_checkpoints, model_roots
-    from ..convert import convert_model
+    from ..catalog import checkpoint_at, find_checkpoints, model_roots
+    from ..convert import convert_codec, convert_model
+    from ..inspection import describe_checkpoint
 
-    source = named(find_checkpoints(model_roots(args.models_dir)), "lm", args.model)
-    made = convert_model(source.path, args.target, args.quantization, dtype=getattr(torch, args.dtype))
-    sizes = [sum(file.stat().st_size for file in folder.glob("*.safetensors")) / 1e9 for folder in (source.path, made)]
-    sys.stdout.write(f"{made}: {sizes[1]:.2f} GB ({source.path.name} has {sizes[0]:.2f} GB)\n")
+    if args.codec and args.quantization:
+        raise SettingError("A codec is not quantized.", expected="--codec or --quantization", got="both",
+                           remedy="Leave one of them out.")
+    source = named(find_checkpoints(model_roots(args.models_dir)), "codec" if args.codec else "lm", args.model)
+
+    def show(done: int, total: int) -> None:
+        progress(f"writing {args.target} … {100 * done // total} %")
+
+    if args.codec:
+        made = convert_codec(source.path, args.target, dtype=getattr(torch, args.dtype or "float16"), on_progress=show)
+    else:
+        made = convert_model(source.path, args.target, args.quantization or "int8", on_progress=show,
+                             dtype=getattr(torch, args.dtype or "bfloat16"))
+    progress("")
+    after = describe_checkpoint(checkpoint_at(made))
+    sys.stdout.write(f"{made}: {after.size} ({source.path.name} has {describe_checkpoint(source).size})\n")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import pickle
 from pathlib import Path
 
 import torch
@@ -16,6 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from ..assignment import assign_strict
+from ..checkpoint_files import read_pickle
 from ..errors import CheckpointError, MissingExtraError
 from .interface import Codec, check_finite
 from .windows import activation_bytes, encode_windows, encoder_context
@@ -116,14 +116,7 @@ def _dac_class() -> type[nn.Module]:
 
 def _read_weights(file: Path) -> tuple[dict, dict[str, torch.Tensor]]:
     """Constructor settings and tensors of a weights file, memory-mapped, without unpickling anything but data."""
-    try:
-        saved = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-    except (RuntimeError, ValueError, EOFError, OSError, KeyError, pickle.UnpicklingError) as error:
-        raise CheckpointError(
-            f"'{file}' cannot be read as DAC weights.", expected="a weights file of descript-audio-codec (.pth)",
-            got=str(error).splitlines()[0] if str(error) else type(error).__name__,
-            remedy="Download the weights file again; a file saved as a torch package has to be saved as weights.",
-        ) from error
+    saved = read_pickle(file)
     metadata = saved.get("metadata") if isinstance(saved, dict) else None
     settings = metadata.get("kwargs") if isinstance(metadata, dict) else None
     tensors = saved.get("state_dict") if isinstance(saved, dict) else None

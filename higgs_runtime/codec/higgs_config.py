@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from ..errors import CheckpointError
+
+MODEL_TYPE = "higgs_audio_v2_tokenizer"
+MOST, MOST_LAYERS = 2**17, 1000  # of any codec that could be meant: more would take hours or all memory
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class HiggsCodecConfig:
         num_codebooks, codebook_size, codebook_width: K, entries of a codebook, length of an entry.
         edge_padding: samples of silence on each side where the acoustic branch would give another number of frames.
         named_codes_only: as in `Codec`; not a field of transformers.
+        settings: what all this was read from.
     """
 
     sample_rate: int
@@ -46,11 +50,17 @@ class HiggsCodecConfig:
     codebook_width: int
     edge_padding: int
     named_codes_only: bool = False
+    settings: Mapping = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def hop(self) -> int:
         """Samples per frame."""
         return math.prod(self.down_ratios)
+
+    def native(self) -> dict:
+        """A config.json in the native layout that is read as this; two of its fields are not of transformers."""
+        return {**self.settings, "model_type": MODEL_TYPE, "num_codebooks": self.num_codebooks,
+                "edge_padding": self.edge_padding}
 
     @classmethod
     def from_dict(cls, config: Mapping) -> HiggsCodecConfig:
@@ -96,11 +106,12 @@ class HiggsCodecConfig:
             out_widths=tuple(int(width * ratio) for ratio in config.get("channel_ratios", (1, 1))),
             strides=_ints(config.get("strides", (1, 1))),
             dilations=_ints(config.get("block_dilations", (1, 1))),
-            num_codebooks=int(1000 * bandwidth // bits_per_codebook),
+            num_codebooks=int(config.get("num_codebooks", 1000 * bandwidth // bits_per_codebook)),
             codebook_size=size,
             codebook_width=int(config.get("codebook_dim", 64) or latent + width),
-            edge_padding=hop // 2,
+            edge_padding=int(config.get("edge_padding", hop // 2)),
             named_codes_only=_flag(config, "named_codes_only"),
+            settings=config,
         )
 
     def _check(self) -> None:
@@ -108,10 +119,15 @@ class HiggsCodecConfig:
             self.sample_rate, self.semantic_rate, self.encoder_width, self.decoder_width >> len(self.up_ratios),
             self.latent, *self.down_ratios, *self.up_ratios, self.semantic_width, self.kernel, self.unit_kernel,
             *self.out_widths, *self.strides, self.num_codebooks, self.codebook_size, self.codebook_width,
+            self.edge_padding + 1,
         )
         problem = ""
         if min(sizes) < 1:
             problem = "a size below 1"
+        elif max(sizes) > MOST or max(len(self.down_ratios), len(self.out_widths), len(self.dilations)) > MOST_LAYERS:
+            problem = f"a size above {MOST}, or more than {MOST_LAYERS} layers"
+        elif not _fits(self.semantic.values()) or self.semantic.get("num_hidden_layers", 1) not in range(MOST_LAYERS):
+            problem = f"a size of HuBERT above {MOST}, or {MOST_LAYERS} layers"
         elif math.prod(self.up_ratios) != self.hop:
             problem = f"ratios that multiply to {self.hop} going in and {math.prod(self.up_ratios)} going out"
         elif len(self.strides) != len(self.out_widths):
@@ -121,6 +137,12 @@ class HiggsCodecConfig:
                 "The codec's config.json contradicts itself.", expected="sizes that fit each other", got=problem,
                 remedy="Download the codec's config.json again.",
             )
+
+
+def _fits(values: Iterable) -> bool:
+    """Whether all numbers among the values, and in lists among them, are of a size that can be meant."""
+    numbers = [one for value in values for one in (value if isinstance(value, list) else [value])]
+    return all(abs(number) <= MOST for number in numbers if isinstance(number, (int, float)))
 
 
 def _ints(values) -> tuple[int, ...]:

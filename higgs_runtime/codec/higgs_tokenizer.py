@@ -18,7 +18,7 @@ from ..assignment import assign_strict
 from ..checkpoint_files import ORIGINAL_CODEC, V3, check_model_type, checkpoint_tensors, model_type_of, read_config
 from .bundled import read_bundled
 from .dac_layers import AcousticDecoder, AcousticEncoder
-from .higgs_config import HiggsCodecConfig
+from .higgs_config import MODEL_TYPE, HiggsCodecConfig
 from .interface import Codec, check_finite
 from .original import read_original
 from .quantizer import ResidualQuantizer
@@ -26,7 +26,6 @@ from .resample import sinc_resample
 from .semantic import SemanticEncoder, build_hubert, hubert_features, shortest_wave
 from .windows import activation_bytes, encode_windows, encoder_context
 
-MODEL_TYPE = "higgs_audio_v2_tokenizer"
 ACOUSTIC_WINDOW_SECONDS = 60.0
 CODEBOOKS = ("quantizer.*.codebook.embed",)  # as in the file in any dtype: codes and identity hang on them
 UNUSED_TENSORS = (

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from helpers_checkpoint import make_lm_checkpoint
 from helpers_codec import make_codec_checkpoint
+from helpers_hub import Hub
 from helpers_server import Client, ComfyServer
 from helpers_v3 import make_v3_checkpoint
 from helpers_workflow import comfyui_tree
@@ -25,9 +26,16 @@ def pytest_collection_modifyitems(items) -> None:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory):
+def server_hub():
+    """The hub that the server downloads from."""
+    with Hub() as hub:
+        yield hub
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory, server_hub):
     base = tmp_path_factory.mktemp("comfyui")
-    comfy = ComfyServer(comfyui_tree(), base)
+    comfy = ComfyServer(comfyui_tree(), base, HF_ENDPOINT=server_hub.url, HF_HUB_OFFLINE="0", HF_TOKEN="")
     models = base / "models" / "higgs_audio"
     make_lm_checkpoint(models / LM, stream_end=0)
     make_lm_checkpoint(models / LARGE_LM, stream_end=0, hidden_size=512)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 import requests
 import torch
 from helpers_browser import Browser
+from helpers_checkpoint import make_folder
 from helpers_server import PACK_FOLDER
 from helpers_workflow import read_workflow
 
@@ -140,6 +142,54 @@ def test_load_voice_plays_what_was_saved_since_the_page_was_opened(browser, serv
         return [before, voice.options.values, durations];
     """)
     assert "Ada" not in before and {"Ada", "Bea & co"} <= set(after) and durations == [1, 2]
+
+
+def test_checkpoints_say_what_they_are_where_they_are_chosen(browser, server):
+    models = server.base / "models" / "higgs_audio"
+    texts, prompt = in_editor(browser, """
+        const loader = make("HiggsLoadModel"), codec = make("HiggsLoadCodec"), texts = [];
+        for (const node of [loader, codec]) {
+            const widget = named(node, "checkpoint");
+            for (let i = 0; i < 40 && !widget._displayValue.includes(" · "); i++) await wait();
+            texts.push([widget.value, widget._displayValue, widget.options.getOptionLabel("higgs-nano")]);
+        }
+        return [texts, (await app.graphToPrompt()).output];
+    """)
+    assert [text[0] for text in texts] == ["auto", "auto"]
+    assert texts[0][1].startswith("auto · now higgs-audio-v2-generation-3B-base · v2, transformers-native · ")
+    assert texts[0][2].startswith("higgs-nano · v2, transformers-native · 17.0 MB · float16 · Apache-2.0")
+    assert texts[1][1].startswith("auto · now higgs-audio-v2-tokenizer · codec, ") and texts[1][2] == "higgs-nano"
+    assert {node["inputs"]["checkpoint"] for node in prompt.values()} == {"auto"}
+    try:
+        make_folder(models / "zz-half", "higgs_audio", [])
+        values, label = in_editor(browser, """
+            const widget = named(make("HiggsLoadModel"), "checkpoint"), label = "zz-half (missing: model.safetensors";
+            await app.refreshComboInNodes();
+            const choice = widget.options.values.find((value) => value.startsWith(label)), told = () =>
+                widget.options.getOptionLabel(choice);
+            for (let i = 0; i < 40 && told() === choice; i++) await wait();
+            return [widget.options.values, told()];
+        """)
+        assert "higgs-nano" in values and "v2, original layout · 0.0 MB · Boson" in label
+    finally:
+        shutil.rmtree(models / "zz-half")
+
+
+def test_an_accepted_licence_does_not_travel_with_a_workflow(browser):
+    told, before, after = in_editor(browser, """
+        const node = make("HiggsDownloadModel"), release = named(node, "release");
+        for (let i = 0; i < 40 && !release._displayValue.includes(" · "); i++) await wait();
+        const told = release._displayValue;
+        release.value = "higgs-audio-v3-tts-4b";
+        named(node, "licence_accepted").value = true;
+        const before = (await app.graphToPrompt()).output[node.id].inputs;
+        await app.loadGraphData(app.graph.serialize());
+        await wait();
+        return [told, before, (await app.graphToPrompt()).output[node.id].inputs];
+    """)
+    assert told.startswith("higgs-audio-v2-generation-3B-base · about 11.6 GB · Boson Higgs Audio 2 Community License")
+    assert before == {"release": "higgs-audio-v3-tts-4b", "licence_accepted": True}
+    assert after == {"release": "higgs-audio-v3-tts-4b", "licence_accepted": False}
 
 
 def test_export_audio_plays_what_it_wrote(browser):

@@ -218,6 +218,14 @@ def test_incomplete_model_folder_is_listed_and_refused_with_what_is_missing(clie
     assert "model.safetensors" in said and "Download the missing files" in said
 
 
+def test_the_editor_is_told_what_stands_behind_a_choice(server):
+    for name, choice, says in (("lm", "higgs-nano", "17.0 MB · float16"), ("codec", "higgs-nano-codec", "codec, "),
+                               ("releases", "higgs-audio-v3-tts-4b", "non-commercial")):
+        assert says in server.get(f"/higgs/choices/{name}")[choice]
+    for name in ("..", "none", "..%2F..%2Fetc"):
+        assert requests.get(f"{server.url}/higgs/choices/{name}", timeout=10).status_code == 404
+
+
 def test_codec_chosen_as_language_model_is_refused(client):
     prompt = set_input(workflow("text_to_speech"), "HiggsLoadModel", checkpoint="higgs-audio-v2-tokenizer")
     with pytest.raises(Refused, match="no Higgs language model"):

@@ -1,0 +1,10 @@
+// Load Higgs Codec: layout, size, number format and licence beside each checkpoint.
+import { app } from "../../scripts/app.js";
+import { noteChoices } from "./common/notes.js";
+
+app.registerExtension({
+  name: "Higgs.LoadCodec",
+  nodeCreated(node) {
+    if (node.comfyClass === "HiggsLoadCodec") noteChoices(node, "checkpoint", "codec");
+  },
+});

@@ -1,0 +1,10 @@
+// Load Higgs Model: layout, size, number format and licence beside each checkpoint.
+import { app } from "../../scripts/app.js";
+import { noteChoices } from "./common/notes.js";
+
+app.registerExtension({
+  name: "Higgs.LoadModel",
+  nodeCreated(node) {
+    if (node.comfyClass === "HiggsLoadModel") noteChoices(node, "checkpoint", "lm");
+  },
+});
