@@ -4,10 +4,9 @@ WEB_DIRECTORY = "./web"
 
 
 async def comfy_entrypoint():
-    from .nodes import HiggsExtension, bridge, load_voice
+    from .nodes import HiggsExtension, bridge, routes
 
-    bridge.serve_sounds("clips", bridge.pack_clip)
-    bridge.serve_sounds("voices", load_voice.preview)
+    routes.serve(bridge.http_routes())
     return HiggsExtension()
 
 

@@ -45,6 +45,7 @@ _HOMES = {
         "Loudness", "LoudnessCurve", "Normalized", "level_loudness", "loudness_over_time", "measure_loudness",
         "normalize_loudness",
     ),
+    "peaks": ("Peaks", "waveform_peaks"),
     "pictures": ("loudness_picture", "spectrogram_picture", "timeline_picture", "waveform_picture"),
     "encode": ("Chapter",),
     "export": ("EXPORT_FORMATS", "Exported", "Provenance", "export_audio", "parse_chapters", "parse_tags"),
