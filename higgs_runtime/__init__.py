@@ -64,7 +64,7 @@ _HOMES = {
         "Checkpoint", "default_pair", "embedded_voices", "find_adapters", "find_checkpoints", "model_roots",
     ),
     "voices": ("VoiceCard", "describe_voice", "find_voices", "load_voice", "save_voice", "voice_path"),
-    "reference": ("PreparedReference", "ReferenceReport", "prepare_reference"),
+    "reference": ("PreparedReference", "ReferenceReport", "inspect_reference", "prepare_reference"),
     "releases": ("RELEASES", "Release", "release_named"),
     "download": ("download", "plan_download"),
     "model_cache": ("ModelCache", "ModelKey", "shared_cache"),

@@ -2,6 +2,7 @@
 
     GET  /higgs/clips/<name>, /higgs/voices/<name>    a sound to play
     GET  /higgs/peaks?kind=…&name=…&points=512        its outline; kind: input, output, temp, clip or voice
+    GET  /higgs/quality?kind=…&name=…&start=0&duration=0   how good it is as a reference, a minute of it at most
     GET  /higgs/takes?line=<key of a line>            what is known of its takes
     GET  /higgs/takes/<key>                           a take as FLAC; the header X-Loudness-LUFS says how loud it is
     POST /higgs/takes/<key>/lock, …/unlock
@@ -25,6 +26,7 @@ from . import bridge, load_voice, take_sounds
 
 MOST_BYTES = 1 << 20  # of a script
 LONGEST_NAME = 1000
+MOST_SECONDS = 60.0  # whose quality is measured at once
 MOST_TAKES = 200  # of a line, in one answer
 LINE = re.compile(r"[0-9a-f]{64}")
 
@@ -80,7 +82,7 @@ async def voice(request):
 
 
 async def peaks(request) -> dict:
-    from ..higgs_runtime import AudioClip, waveform_peaks
+    from ..higgs_runtime import waveform_peaks
 
     query = request.query
     points = query.get("points", "512")
@@ -89,18 +91,48 @@ async def peaks(request) -> dict:
 
     def outline():
         sound = sound_named(query.get("kind", "input"), query.get("name", ""))
-        if isinstance(sound, bytes):
-            import soundfile
-            import torch
-
-            samples, rate = soundfile.read(io.BytesIO(sound), dtype="float32", always_2d=True)
-            sound = AudioClip(torch.from_numpy(samples.T.copy()), rate)
-        return waveform_peaks(sound, int(points))
+        return waveform_peaks(_decoded(sound) if isinstance(sound, bytes) else sound, int(points))
 
     found = await asyncio.to_thread(outline)
     low, high = ([round(value, 4) for value in side.tolist()] for side in (found.low, found.high))
     return {"seconds": found.seconds, "sample_rate": found.sample_rate, "channels": found.channels,
             "low": low, "high": high}
+
+
+async def quality(request) -> dict:
+    query = request.query
+    start, duration = (_seconds(query, name) for name in ("start", "duration"))
+    report = await asyncio.to_thread(_quality, query.get("kind", "input"), query.get("name", ""), start,
+                                     min(duration or MOST_SECONDS, MOST_SECONDS))
+    figures = {name: round(getattr(report, name), 2) for name in ("speech_dbfs", "noise_dbfs", "snr_db", "peak_dbfs")}
+    return {**figures, "seconds": report.source_seconds, "clipped_samples": report.clipped_samples,
+            "warnings": report.warnings}
+
+
+def _quality(kind: str, name: str, start: float, duration: float):
+    from ..higgs_runtime import AudioClip, inspect_reference, trim
+
+    sound = sound_named(kind, name)
+    if isinstance(sound, bytes):
+        return inspect_reference(trim(_decoded(sound), start, duration))
+    return inspect_reference(AudioClip.load(sound, start_s=start, duration_s=duration))
+
+
+def _seconds(query, name: str) -> float:
+    written = query.get(name, "0")
+    if not re.fullmatch(r"\d{1,6}(\.\d{1,9})?", written, re.ASCII):
+        raise Refused(400, f"`{name}` has to be seconds, as 2.5.")
+    return float(written)
+
+
+def _decoded(flac: bytes):
+    import soundfile
+    import torch
+
+    from ..higgs_runtime import AudioClip
+
+    samples, rate = soundfile.read(io.BytesIO(flac), dtype="float32", always_2d=True)
+    return AudioClip(torch.from_numpy(samples.T.copy()), rate)
 
 
 def sound_named(kind: str, name: str) -> Path | bytes:
@@ -251,6 +283,7 @@ GET = {
     "/higgs/clips/{name}": clip,
     "/higgs/voices/{name}": voice,
     "/higgs/peaks": peaks,
+    "/higgs/quality": quality,
     "/higgs/takes": takes,
     "/higgs/takes/{key}": take,
 }

@@ -112,6 +112,36 @@ def test_peaks_of_what_cannot_be(site, inputs, query):
     refused(requests.get(site.url + "/higgs/peaks", query, timeout=30))
 
 
+# --- quality --------------------------------------------------------------------------------------------------------
+
+
+def test_quality_of_a_part(site, inputs):
+    query = {"kind": "clip", "name": "rose (from the pack)", "start": "0.5", "duration": "2"}
+    found = requests.get(site.url + "/higgs/quality", query, timeout=30).json()
+    assert found["seconds"] == 2.0 and found["snr_db"] == pytest.approx(found["speech_dbfs"] - found["noise_dbfs"], 0.02)
+    assert found["warnings"][0].startswith("Too short: 2.0 s")
+
+
+def test_no_more_than_a_minute_is_read(site, inputs):
+    AudioClip(torch.rand(1, 70 * 1000) - 0.5, 1000).save(inputs / "long.wav")
+    for asked in ({}, {"duration": "0"}, {"duration": "999999"}):
+        found = requests.get(site.url + "/higgs/quality", {"name": "long.wav", **asked}, timeout=30).json()
+        assert found["seconds"] == 60.0
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("kind", ["input", "clip", "voice"])
+def test_quality_of_hostile_names(site, inputs, kind, name):
+    refused(requests.get(site.url + "/higgs/quality", {"kind": kind, "name": name}, timeout=30), 404)
+
+
+@pytest.mark.parametrize("query", [{"start": "-1"}, {"start": "nan"}, {"duration": "1e3"}, {"start": "9" * 99},
+                                   {"start": "2"}, {"kind": "etc"}, {"name": "notes.txt"}])
+def test_quality_of_what_cannot_be(site, inputs, query):
+    query = {"name": "sub/tone <b> 老.wav", **query}
+    refused(requests.get(site.url + "/higgs/quality", query, timeout=30))
+
+
 @pytest.mark.parametrize("route", ["clips", "voices", "takes"])
 @pytest.mark.parametrize("name", HOSTILE)
 def test_sounds_of_hostile_names(site, store, route, name):
