@@ -38,7 +38,7 @@ const make = async (audio) => {
   if (!widget.options.values.includes(audio)) widget.options.values.push(audio);
   widget.value = audio;
   widget.callback(audio);
-  return until(() => box().isConnected && !handles()[0].disabled && Number(handles()[1].getAttribute("aria-valuemax")) > 0);
+  return until(() => box().isConnected && !handles()[0].disabled);
 };
 """
 
@@ -57,7 +57,8 @@ def browser(server, tmp_path_factory):
 
 
 def on_clip(browser, body: str, audio: str = "ten seconds & <b>.wav"):
-    return browser.run(HELPERS + f"if (!await make({json.dumps(audio)})) throw new Error('no waveform: ' + said());" + body)
+    made = f"if (!await make({json.dumps(audio)})) throw new Error('no waveform: ' + said());"
+    return browser.run(HELPERS + made + body)
 
 
 def test_the_waveform_is_drawn_and_judged(browser):
@@ -76,8 +77,8 @@ def test_the_waveform_is_drawn_and_judged(browser):
 def test_handles_by_keyboard(browser):
     steps = on_clip(browser, """
         const [start, end] = handles(), steps = [];
-        for (const [handle, key, more] of [[start, "ArrowRight"], [start, "ArrowUp", { shiftKey: true }], [end, "PageDown"],
-            [end, "ArrowLeft"], [end, "Home"], [end, "End"], [start, "Home"]]) {
+        for (const [handle, key, more] of [[start, "ArrowRight"], [start, "ArrowUp", { shiftKey: true }],
+            [end, "PageDown"], [end, "ArrowLeft"], [end, "Home"], [end, "End"], [start, "Home"]]) {
             const left = press(handle, key, more);
             steps.push([...times(), left]);
         }
@@ -95,7 +96,7 @@ def test_handles_and_the_part_by_pointer(browser):
         wave.setPointerCapture = () => {};
         for (const handle of handles()) handle.setPointerCapture = () => {};
         const drag = (element, share) => {
-            const send = (type, x) => element.dispatchEvent(new PointerEvent(type, { clientX: x, button: 0, bubbles: true }));
+            const send = (type, clientX) => element.dispatchEvent(new PointerEvent(type, { clientX, bubbles: true }));
             send("pointerdown", 100);
             send("pointermove", 100 + share * width() / 2);
             send("pointerup", 100 + share * width());
@@ -166,7 +167,7 @@ def test_a_recording_is_uploaded_and_chosen(browser, server):
 def test_no_microphone_and_no_file_are_said(browser):
     refused, missing = on_clip(browser, """
         const real = navigator.mediaDevices.getUserMedia;
-        navigator.mediaDevices.getUserMedia = async () => { throw new DOMException("Permission denied", "NotAllowedError"); };
+        navigator.mediaDevices.getUserMedia = async () => { throw new DOMException("Permission denied"); };
         [...box().querySelectorAll("button:not([role])")][1].click();
         await until(() => said().startsWith("Nothing was recorded"));
         const refused = said();
