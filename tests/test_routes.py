@@ -21,8 +21,8 @@ from higgs_runtime import AudioClip, Take, TakeStore, load_codec
 from higgs_runtime.catalog import EMBEDDED
 
 HOSTILE = ["../secret.wav", "..", "/etc/passwd", "C:\\x.wav", "..\\secret.wav", "<script>alert(1)</script>",
-           "\u202egpj.wav", "a\0.wav", "%2e%2e%2fsecret.wav", "x" * 5000, "link.wav", "sub/../../secret.wav", "~/.bashrc",
-           " ", "."]
+           "\u202egpj.wav", "a\0.wav", "%2e%2e%2fsecret.wav", "x" * 5000, "link.wav", "sub/../../secret.wav",
+           "~/.bashrc", " ", "."]
 
 
 @pytest.fixture(scope="module")
