@@ -110,6 +110,7 @@ export class ClipPicker {
 
   playOrStop() {
     if (this.playing) return this.player.pause();
+    if (this.player.readyState < HTMLMediaElement.HAVE_METADATA) return this.trimmer.say("The clip is not loaded yet.");
     const { startS, endS } = this.trimmer;
     this.player.currentTime = startS;
     this.player.play().catch((error) => this.trimmer.say(String(error.message ?? error), "error"));
