@@ -4,11 +4,10 @@ WEB_DIRECTORY = "./web"
 
 
 async def comfy_entrypoint():
-    from .nodes import HiggsExtension, bridge, choice_notes, load_voice
+    from .nodes import HiggsExtension, bridge, choice_notes, routes
 
-    bridge.serve_sounds("clips", bridge.pack_clip)
-    bridge.serve_sounds("voices", load_voice.preview)
-    choice_notes.serve(bridge.http_routes())
+    for part in (routes, choice_notes):
+        part.serve(bridge.http_routes())
     return HiggsExtension()
 
 

@@ -13,7 +13,7 @@ from .errors import MissingExtraError
 
 # ISO 639-1 codes that langid knows, by the first word of their letters' names in Unicode.
 _ONE = dict(pair.split(":") for pair in (
-    "ARMENIAN:hy BENGALI:bn ETHIOPIC:am GEORGIAN:ka GREEK:el GUJARATI:gu GURMUKHI:pa HANGUL:ko HEBREW:he KANNADA:kn "
+    "ARMENIAN:hy ETHIOPIC:am GEORGIAN:ka GREEK:el GUJARATI:gu GURMUKHI:pa HANGUL:ko HEBREW:he KANNADA:kn "
     "KHMER:km LAO:lo MALAYALAM:ml ORIYA:or SINHALA:si TAMIL:ta TELUGU:te THAI:th TIBETAN:dz CJK:zh HIRAGANA:ja "
     "KATAKANA:ja").split())
 LANGUAGES = {
@@ -24,7 +24,7 @@ LANGUAGES = {
                    "sq sv sw tl tr vi xh zu".split()),
 }
 DECIMAL_POINT = ("en", "he", "ja", "ko", "th", "zh")  # the others write 1.000,5
-LETTERS_READ = 4000  # of a long text
+MOST_READ = 10_000  # characters of a long text
 KANA_SHARE = 0.05  # of kana and Han: Chinese has none, and quotes little
 _NO_WORDS = re.compile(r"(?:https?://|www\.)\S+|\[[^\[\]\n]{1,80}\]|<[^<>\n]{1,80}>|(?<![\w.+-])[\w.+-]{1,64}@\S+")
 _lock = threading.Lock()
@@ -39,7 +39,7 @@ class Guess(NamedTuple):
 
 def writing_systems(text: str) -> Counter[str]:
     """Letters by writing system, named as Unicode names them: LATIN, CYRILLIC, CJK (Han) …; tags and URLs left out."""
-    letters = [one for one in _NO_WORDS.sub(" ", text) if unicodedata.category(one)[0] == "L"][:LETTERS_READ]
+    letters = [one for one in _NO_WORDS.sub(" ", text[:MOST_READ]) if unicodedata.category(one)[0] == "L"]
     return Counter(unicodedata.name(one, "?").split()[0].split("-")[0] for one in letters)
 
 
@@ -73,7 +73,7 @@ def detect_language(text: str) -> Guess | None:
     with _lock:
         identifier = _identifier()
         identifier.set_languages([*among, *(("nb", "nn") if "no" in among else ())])
-        code, confidence = identifier.classify(_NO_WORDS.sub(" ", text)[: 2 * LETTERS_READ])
+        code, confidence = identifier.classify(_NO_WORDS.sub(" ", text[:MOST_READ]))
     return Guess("no" if code in ("nb", "nn") else code, float(confidence))
 
 

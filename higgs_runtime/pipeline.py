@@ -61,7 +61,8 @@ def speak(
         (the decoder may overshoot, and files of whole numbers cannot hold that).
 
     Warns:
-        HiggsWarning: the text or the transcript has words that the model does not know, or a prepared text sounds.
+        HiggsWarning: the text or the transcript has words that the model does not know, or a text that is prepared has
+            sound words that it does not make.
 
     Raises:
         AudioError: there is no sound, because the model ended at once or the call was stopped before the first frame.

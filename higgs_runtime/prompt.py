@@ -165,10 +165,13 @@ def _v3_turns(messages: Sequence[Message]) -> list[tuple[str, Codes | AudioClip 
 
 def _left_out(messages: Sequence[Message]) -> tuple[str, ...]:
     """What v3 has no place for."""
-    scenes = any(message.role == "scene" for message in messages)
+    scene = [line for message in messages if message.role == "scene" for item in message.content
+             if isinstance(item, str) for line in item.splitlines() if line.strip()]
+    described = sum(bool(re.match(r"SPEAKER\d+: ", line)) for line in scene)
     told = _instruction(messages[0]) not in ("", DEFAULT_SYSTEM)
-    lost = " and ".join(name for name, there in (("instruction", told), ("scene", scenes)) if there)
-    return (f"Higgs Audio v3 reads no {lost}; left out.",) if lost else ()
+    lost = {"instruction": told, "scene": len(scene) > described, "description of a voice": described}
+    names = " and ".join(name for name, there in lost.items() if there)
+    return (f"Higgs Audio v3 reads no {names}; left out.",) if names else ()
 
 
 def _lay_scene(layout: Layout, content: Sequence[Content]) -> None:

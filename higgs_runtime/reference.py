@@ -110,9 +110,7 @@ def prepare_reference(
                            remedy="Lower min_s or raise max_s: a cut needs a choice of pauses.")
     whole = profile(clip, on_progress) if clip.length else None
     if whole is None or not whole.peak:
-        raise AudioError("There is no sound to make a reference of.", expected="a recording of speech",
-                         got=f"{clip.seconds:g} s of silence" if clip.length else "0 samples",
-                         remedy="Check the step that made the clip.")
+        raise _no_sound(clip)
     begin_s, end_s, open_ends = _window(clip, whole, max_s)
     part = to_mono(trim(clip, begin_s, end_s - begin_s))
     heard = recognizer.transcribe(part, language) if recognizer is not None else None
@@ -130,6 +128,35 @@ def prepare_reference(
     report = _report(clip, whole, taken, begin_s + cut.start_s, heard.language if heard is not None else "")
     report = replace(report, warnings=(*_notes_on_sound(report, taken, min_s), *notes))
     return PreparedReference(_levelled(taken, report.gain_db), text, report)
+
+
+def inspect_reference(clip: AudioClip, min_s: float = 3.0, max_s: float = 30.0) -> ReferenceReport:
+    """How good a clip is as a reference, as it is: nothing is cut or levelled.
+
+    Args:
+        clip: one speaker; a minute or less is meant.
+        min_s, max_s: shorter and longer ones get a warning.
+
+    Raises:
+        AudioError: the clip has no samples, or is silent.
+    """
+    whole = profile(clip) if clip.length else None
+    if whole is None or not whole.peak:
+        raise _no_sound(clip)
+    mono = to_mono(clip)
+    if not float(mono.samples.abs().max()):  # channels that cancel each other
+        raise _no_sound(mono)
+    report = _report(clip, whole, mono, 0.0, "")
+    notes = _notes_on_sound(report, mono, min_s)
+    if clip.seconds > max_s:
+        notes.append(f"Long: {clip.seconds:.0f} s, where 5 to 15 s suit a voice.")
+    return replace(report, warnings=tuple(notes))
+
+
+def _no_sound(clip: AudioClip) -> AudioError:
+    return AudioError("There is no sound to make a reference of.", expected="a recording of speech",
+                      got=f"{clip.seconds:g} s of silence" if clip.length else "0 samples",
+                      remedy="Check the step that made the clip.")
 
 
 def _window(clip: AudioClip, whole: Profile, max_s: float) -> tuple[float, float, tuple[bool, bool]]:

@@ -24,7 +24,7 @@ from comfy_execution.graph_utils import ExecutionBlocker
 from comfy_execution.utils import get_executing_context
 
 from ..higgs_runtime.catalog import embedded_clips
-from ..higgs_runtime.errors import AudioError, HiggsError, SettingError
+from ..higgs_runtime.errors import AudioError, SettingError
 from ..higgs_runtime.model_cache import ModelKey, file_stats, model_bytes, shared_cache  # noqa: F401 (nodes use it)
 from .residency import ComfyResidency
 
@@ -114,22 +114,10 @@ def workflow_entries(hidden: Any) -> dict[str, str]:
     return {name: json.dumps(value) for name, value in {**entries, **(hidden.extra_pnginfo or {})}.items()}
 
 
-def serve_sounds(route: str, find: Callable[[str], Path | bytes | None]) -> None:
-    """Lets the editor play what `find` gives for a name, a file or FLAC: GET /higgs/<route>/<name>."""
-    if "server" not in sys.modules:  # the nodes alone, without a server
-        return
-    from aiohttp import web
-    from server import PromptServer
-
-    @PromptServer.instance.routes.get(f"/higgs/{route}/{{name}}")
-    async def sound(request: web.Request) -> web.StreamResponse:
-        try:
-            found = find(request.match_info["name"])
-        except HiggsError as error:
-            return web.json_response({"error": str(error)}, status=404)
-        if isinstance(found, bytes) and found:
-            return web.Response(body=found, content_type="audio/flac")
-        return web.FileResponse(found) if found else web.json_response({"error": "no such sound"}, status=404)
+def shown_folder(kind: str) -> Path | None:
+    """The folder that the editor calls "input", "output" or "temp"; None for another name."""
+    folder = folder_paths.get_directory_by_type(kind)
+    return Path(folder) if folder else None
 
 
 def http_routes():

@@ -24,11 +24,11 @@ class HiggsLoadAudio(io.ComfyNode):
                     tooltip="The file. Upload one with the button below; the pack brings some clips to try.",
                 ),
                 io.Float.Input(
-                    "start", default=0.0, min=0.0, max=86_400.0, step=0.1,
+                    "start", default=0.0, min=0.0, max=86_400.0, step=0.01,
                     tooltip="Seconds to skip at the beginning.",
                 ),
                 io.Float.Input(
-                    "duration", default=0.0, min=0.0, max=86_400.0, step=0.1,
+                    "duration", default=0.0, min=0.0, max=86_400.0, step=0.01,
                     tooltip="Seconds to keep; 0 keeps all. 5 to 15 seconds suit a reference voice.",
                 ),
                 io.Float.Input(

@@ -40,6 +40,7 @@ class HiggsRenderScript(io.ComfyNode):
                 io.Boolean.Input("compare_voices", default=False, optional=True,
                                  tooltip="Who listens compares the voice with its reference (extra 'similarity')."),
                 *hearing.limit_inputs(),
+                *preparation_inputs(),
             ],
             outputs=[
                 sockets.Performance.Output(display_name="performance", tooltip="The takes to use, for Assemble."),
@@ -163,13 +164,27 @@ def store_inputs() -> list[io.Input]:
     ]
 
 
+def preparation_inputs() -> list[io.Input]:
+    return [
+        io.Boolean.Input(
+            "prepare", default=True, optional=True,
+            tooltip="Turns are prepared for the model, as Prepare Text shows. Off: it reads exactly what is written.",
+        ),
+        io.Boolean.Input(
+            "spell_numbers", default=False, optional=True,
+            tooltip="Where turns are prepared: figures that stand alone in words (extra 'text').",
+        ),
+    ]
+
+
 def settings_of(values: dict):
     """The RenderSettings of the node's inputs."""
     from ..higgs_runtime import RenderSettings, parse_choice
 
     same = {name: values[name] for name in ("mode", "context_turns", "batch", "takes", "max_chars", "read_scenes")}
     return RenderSettings(**same, max_takes=max(values["takes"], values["max_takes"]),
-                          language=values["language"].strip() or None, choose=parse_choice(values["choose"]))
+                          language=values["language"].strip() or None, choose=parse_choice(values["choose"]),
+                          prepare=values.get("prepare", True), spell_numbers=values.get("spell_numbers", False))
 
 
 def voices_of(values: dict) -> tuple[dict, dict]:

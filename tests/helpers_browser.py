@@ -27,12 +27,14 @@ def find_chromium() -> str:
 
 
 class Browser:
-    """One page. `errors` collects what its scripts throw or log as an error."""
+    """One page. `errors` collects what its scripts throw or log as an error. Its microphone beeps once a second."""
 
     def __init__(self, profile: Path):
         port = free_port()
         command = [find_chromium(), "--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1900,1100",
                    "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+                   "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
+                   "--autoplay-policy=no-user-gesture-required",
                    f"--remote-debugging-port={port}", "--remote-allow-origins=*", f"--user-data-dir={profile}"]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         self._process = subprocess.Popen([*command, "about:blank"], **quiet)

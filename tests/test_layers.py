@@ -26,7 +26,7 @@ LAYERS = (
     comfy_client releases hub
     """,
     """
-    codec mix effects loudness norms pictures export
+    codec mix effects loudness norms peaks pictures export
     prompt_layout prompt_v3 prompt preparation
     model decode_state catalog download
     listening

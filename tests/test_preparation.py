@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 
 import pytest
+import torch
 from helpers_checkpoint import make_lm_checkpoint
 from helpers_workflow import node_classes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from higgs_runtime import (
+    AudioClip,
     Change,
     HiggsWarning,
     MissingExtraError,
@@ -286,6 +288,19 @@ def test_speak_reads_the_exact_text_unless_asked():
         speak("[laugh] Good morning [sneeze]", **few)
     with pytest.warns(HiggsWarning):
         assert asked.samples.equal(speak("<SE>[Laughter]</SE> Good morning [sneeze].", **few).samples)
+
+
+def test_say_prepares_if_asked(monkeypatch, tmp_path):
+    asked = []
+
+    def spoken(text, voice, **settings):
+        asked.append((text, settings["prepare"]))
+        return AudioClip(torch.zeros(1, 9), 24_000)
+
+    monkeypatch.setattr("higgs_runtime.pipeline.speak", spoken)
+    for more in ([], ["--prepare"]):
+        assert main(["say", "[laugh] Hi", "-o", str(tmp_path / "a.wav"), *more]) == 0
+    assert asked == [("[laugh] Hi", False), ("[laugh] Hi", True)]
 
 
 def test_script_check_shows_what_the_model_reads(capsys, tmp_path):

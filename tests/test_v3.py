@@ -144,6 +144,10 @@ def test_known_tags_are_one_token_and_others_are_refused(model):
 def test_what_v3_does_not_read_is_said(model):
     messages = conversation("Hello.", scene="A quiet room.")
     assert build_prompt(messages, model.tokenizer).warnings == ("Higgs Audio v3 reads no scene; left out.",)
+    for scene, what in (("", "description of a voice"), ("A hall.", "scene and description of a voice")):
+        described = conversation("Hi.", [Voice(description="Warm, slow.")], scene=scene)
+        [warning] = build_prompt(described, model.tokenizer).warnings
+        assert warning == f"Higgs Audio v3 reads no {what}; left out."
     messages = conversation("Hello.", scene="A quiet room.", system="Sing.")
     assert "instruction and scene" in build_prompt(messages, model.tokenizer).warnings[0]
     with pytest.raises(PromptError, match="do not take turns"):

@@ -1,6 +1,7 @@
-// Load Audio: the player and the upload button of ComfyUI's own Load Audio; the player also plays the pack's clips.
+// Load Audio: the player and the upload button of ComfyUI's own Load Audio, and the picker of the part to use.
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
+import { ClipPicker } from "./common/clip_picker.js";
 
 const FROM_PACK = " (from the pack)"; // as nodes/bridge.py ends their names
 
@@ -21,5 +22,28 @@ app.registerExtension({
       const clip = api.apiURL(`/higgs/clips/${encodeURIComponent(choice)}`);
       if (choice?.endsWith(FROM_PACK) && !player.src.endsWith(clip)) player.src = clip;
     });
+    const picker = new ClipPicker(node, api, (one, value, done) => setWidget(node, one, value, done));
+    for (const name of ["audio", "start", "duration"]) after(widget(name), "callback", () => picker.refresh());
+    after(node, "onConfigure", () => picker.refresh()); // a workflow was opened, or a step was undone
+    after(node, "onRemoved", () => picker.remove());
+    node.setSize([node.size[0], Math.max(node.size[1], node.computeSize()[1])]);
+    picker.refresh();
   },
 });
+
+/** As if the person had typed it; once they are done it is a step that can be undone. */
+function setWidget(node, widget, value, done) {
+  widget.value = value;
+  widget.callback?.(value);
+  node.setDirtyCanvas(true, true);
+  if (done) app.extensionManager?.workflow?.activeWorkflow?.changeTracker?.checkState?.();
+}
+
+function after(owner, event, then) {
+  const before = owner[event];
+  owner[event] = function (...args) {
+    const result = before?.apply(this, args);
+    then();
+    return result;
+  };
+}
