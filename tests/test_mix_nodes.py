@@ -64,6 +64,15 @@ def test_later_settings_of_a_track(runtime):
         run("HiggsMixAudio", track_1=audio(NOISE[0]), track_4=audio(NOISE[1]), after_4=3)
 
 
+def test_starts_in_frames(runtime):
+    for rate, frame, sample in ((25.0, 3.0, 1920), (29.97, 7.0, 3737), (24.0, 0.0, 0)):
+        out = run("HiggsMixAudio", track_0=audio(NOISE[0]), start_0=frame, frame_rate=rate)["waveform"][0]
+        assert torch.equal(out[:, sample:], NOISE[0]) and not out[:, :sample].any()
+    out = run("HiggsMixAudio", track_0=audio(NOISE[0]), track_1=audio(NOISE[1]), after_1=0, start_1=-5.0,
+              frame_rate=50.0)
+    assert out["waveform"].shape == (1, 2, 16_000 - 1600), "gaps count in frames too"
+
+
 def test_ducking_nodes_agree():
     speech, bed = synthetic_speech(4, [(1, 3)]).samples, sine(3000, 4, -20, rate=16_000).samples
     ducked = run("HiggsDuckAudio", bed=audio(bed), speech=audio(speech), depth=18.0)["waveform"][0]
@@ -81,6 +90,19 @@ def test_batches_go_through_clip_by_clip(runtime):
         many = run(node_id, audio=audio(*NOISE), **inputs)["waveform"]
         assert torch.equal(many[1], run(node_id, audio=audio(NOISE[1]), **inputs)["waveform"][0])
     assert run("HiggsJoinAudio", audio_0=audio(*NOISE), audio_1=audio(*NOISE))["waveform"].shape == (3, 2, 15_680)
+
+
+@pytest.mark.parametrize("node_id, inputs", [
+    ("HiggsMixAudio", ["track_0"]), ("HiggsJoinAudio", ["audio_0", "audio_1"]), ("HiggsDuckAudio", ["bed", "speech"]),
+    ("HiggsVoiceChain", ["audio"]), ("HiggsTempoPitch", ["audio"]), ("HiggsNormalizeLoudness", ["audio"])])
+@pytest.mark.parametrize("rate, channels", [(8000, 6), (44_100, 1), (96_000, 2)])
+def test_any_rate_and_channel_count(node_id, inputs, rate, channels):
+    waves = torch.rand(2, channels, rate // 2, generator=torch.Generator().manual_seed(0)) * 0.2 - 0.1
+    settings = {"HiggsMixAudio": {"channels": channels}, "HiggsVoiceChain": {"compress": -20.0, "eq": "warmth"},
+                "HiggsTempoPitch": {"tempo": 1.25, "semitones": 1.0}}.get(node_id, {})
+    out = run(node_id, **{name: audio(*waves, rate=rate) for name in inputs}, **settings)
+    assert out["waveform"].shape[:2] == (2, channels) and out["sample_rate"] == rate
+    assert bool(out["waveform"].isfinite().all()) and not torch.equal(out["waveform"][0], out["waveform"][1])
 
 
 def test_batches_that_do_not_fit(runtime):

@@ -7,7 +7,7 @@ const MORE = {
   toggle: "more_settings",
   settings: ["after_", "trim_start_", "trim_end_", "fade_shape_", "loop_", "mute_", "solo_", "duck_"],
   shared: ["channels", "trim_silence", "duck_attack", "duck_hold", "duck_release", "duck_look_ahead", "duck_threshold",
-    "show_timeline"],
+    "show_timeline", "frame_rate"],
 };
 
 app.registerExtension({
