@@ -140,7 +140,7 @@ def test_without_mutagen_a_note_tells_what_is_missing(tmp_path, clip, monkeypatc
     monkeypatch.setitem(sys.modules, "mutagen", None)
     made = export_audio(clip, tmp_path, format="m4b (AAC audiobook)", metadata=WORKFLOW)
     assert "prompt, workflow" in made.notes[0] and "pip install mutagen" in made.notes[0]
-    assert export_audio(clip, tmp_path, format="mp3", metadata=WORKFLOW).notes == ()
+    assert export_audio(clip, tmp_path, format="opus", metadata=WORKFLOW).notes == ()
 
 
 # --- names ----------------------------------------------------------------------------------------------------------
