@@ -7,9 +7,10 @@ import math
 from comfy_api.latest import io, ui
 
 from . import bridge, sockets
-from .batches import clips_from_audio, each
+from .batches import each
 from .ducking import ducking, ducking_inputs
 from .growing import growing
+from .mix_view import mix_view
 
 MAX_TRACKS = 8
 FADES = ["linear", "equal_power", "s_curve"]
@@ -56,25 +57,29 @@ class HiggsMixAudio(io.ComfyNode):
 
     @classmethod
     def execute(cls, allow_clipping, sample_rate, **values) -> io.NodeOutput:
-        from ..higgs_runtime import SettingError, mix, timeline_picture
+        from ..higgs_runtime import SettingError, mix_with_report, timeline_picture
 
         numbers = [number for number in range(MAX_TRACKS) if values.get(f"track_{number}") is not None]
         if not numbers:
             raise SettingError("There is nothing to mix.", expected="at least one track", got="none",
                                remedy="Connect an audio output to track_0.")
+        first = []  # the tracks of the first mix, and its report
 
         def mixed(**clips):
             tracks = [track(clips[f"track_{number}"], values, number, numbers) for number in numbers]
-            return mix(tracks, sample_rate or None, channels=values.get("channels") or None,
-                       allow_clipping=allow_clipping)
+            report = mix_with_report(tracks, sample_rate or None, channels=values.get("channels") or None,
+                                     allow_clipping=allow_clipping)
+            if not first:
+                first.append((tracks, report))
+            return report.clip
 
         audio = each(mixed, **{f"track_{number}": values[f"track_{number}"] for number in numbers})
+        [(tracks, report)] = first
+        shown = {"higgs_mix": [mix_view(tracks, numbers, report)]}
         if not values.get("show_timeline"):
-            return io.NodeOutput(audio, bridge.left_out("Switch show_timeline on in Mix Audio."))
-        first = {number: clips_from_audio(values[f"track_{number}"])[0] for number in numbers}
-        tracks = [track(first[number], values, number, numbers) for number in numbers]
+            return io.NodeOutput(audio, bridge.left_out("Switch show_timeline on in Mix Audio."), ui=shown)
         picture = timeline_picture(tracks, [f"track {number}" for number in numbers])[None]
-        return io.NodeOutput(audio, picture, ui=ui.PreviewImage(picture, cls=cls))
+        return io.NodeOutput(audio, picture, ui={**ui.PreviewImage(picture, cls=cls).as_dict(), **shown})
 
 
 def track_inputs(n: int) -> list[io.Input]:

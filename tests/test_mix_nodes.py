@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 import pytest
@@ -130,6 +131,36 @@ def test_every_part_of_the_voice_chain_acts(runtime):
     assert torch.allclose(louder, plain * 10 ** (6 / 20), atol=1e-4)
     stereo = run("HiggsVoiceChain", audio=audio(speech.repeat(6, 1)), room=0.3, impulse=audio(NOISE[0]))["waveform"]
     assert stereo.shape[1] == 6, "a stereo impulse is mixed down for it"
+
+
+def shown(**inputs) -> dict:
+    """What Mix Audio tells the editor, through JSON as the browser reads it."""
+    made = node_classes()["HiggsMixAudio"].execute(False, 0, **inputs)
+    [view] = made.ui["higgs_mix"]
+    return json.loads(json.dumps(view, allow_nan=False))
+
+
+def test_what_the_mixer_view_draws():
+    tone, late = sine(997, 2, -20, 2, 48_000).samples, torch.cat([torch.zeros(1, 24_000), torch.ones(1, 24_000)], 1)
+    view = shown(track_0=audio(tone, rate=48_000), track_5=audio(late, late / 2, rate=24_000), gain_5=-60.0)
+    first, second = view["clips"]
+    assert (first["track"], first["seconds"], second["track"], second["seconds"]) == (0, 2.0, 5, 2.0)
+    assert len(first["low"]) == len(first["high"]) == 400 and {*first["high"]} == {13} and {*first["low"]} == {-13}
+    assert second["high"] == [0] * 200 + [127] * 200, "the first of a batch, its gain not applied"
+    assert view["loudness"]["integrated"] == pytest.approx(-20, abs=0.2) and view["loudness"]["short_term"] is None
+    assert view["loudness"]["true_peak"] == pytest.approx(-20, abs=0.2) and view["scaled_db"] == 0
+    loud = shown(track_0=audio(late, rate=24_000), gain_0=6.0)
+    assert loud["scaled_db"] == pytest.approx(-6.1, abs=0.01)
+
+
+def test_the_mixer_view_of_odd_mixes():
+    assert shown(track_0=audio(torch.zeros(1, 3)))["clips"][0]["high"] == [0, 0, 0]
+    assert shown(track_0=audio(torch.zeros(1, 90)))["loudness"] == {
+        "integrated": None, "range": 0, "true_peak": None, "short_term": None}
+    assert shown(track_0=audio(NOISE[0], rate=4000))["loudness"] is None, "BS.1770 begins at 8000 Hz"
+    assert shown(track_0=audio(torch.zeros(7, 9)), channels=7)["loudness"] is None
+    assert shown(track_0=audio(torch.zeros(1, 10)), loop_0=301.0)["loudness"] is None, "too long to measure by the way"
+    assert shown(track_0=audio(torch.zeros(1, 60)), trim_start_0=0.001)["clips"][0]["seconds"] == 60 / 16_000
 
 
 def test_nothing_connected(runtime):
