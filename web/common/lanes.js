@@ -1,7 +1,7 @@
 // A mixer: the tracks of a mix as lanes on a time line, to be moved, faded, levelled, panned, muted and heard alone.
 // It keeps no values of its own: it draws what `model` says, and hands changes back to it.
 
-import { clock, endOf, fadePath, placeTracks, rulerMarks, UNKNOWN_S, wavePath } from "./lanes_plan.js";
+import { clock, endOf, fadePath, placeTracks, rulerMarks, UNKNOWN_S, wavePath, waveScale } from "./lanes_plan.js";
 import { addStyle, dye } from "./lanes_style.js";
 
 const ROW = 48, HEAD = 54; // pixels
@@ -41,13 +41,13 @@ export function makeLanes(model) {
         rows.delete(number);
       }
     }
-    const solo = tracks.some((track) => track.solo);
+    const solo = tracks.some((track) => track.solo), taller = waveScale(tracks);
     tracks.forEach((track, order) => {
       if (!rows.has(track.number)) rows.set(track.number, makeRow(track.number, mixer));
       const row = rows.get(track.number);
       if (element.children[order + 2] !== row.element) element.insertBefore(row.element, element.children[order + 2]);
       row.element.classList.toggle("quiet", track.mute || (solo && !track.solo));
-      row.draw(track, places.get(track.number));
+      row.draw(track, places.get(track.number), taller);
     });
     drawRuler(ruler, span);
     drawResult(element, { meter, bar, figures }, model.result());
@@ -108,7 +108,7 @@ function makeRow(number, mixer) {
   dye(element, number);
   return {
     element,
-    draw(track, place) {
+    draw(track, place, taller) {
       name.textContent = name.title = track.name;
       element.setAttribute("aria-label", track.name);
       for (const [setting, button] of Object.entries(switches)) {
@@ -117,7 +117,7 @@ function makeRow(number, mixer) {
         button.disabled = track.fixed.includes(setting);
       }
       for (const slider of Object.values(sliders)) slider.draw(track);
-      clip.draw(track, place);
+      clip.draw(track, place, taller);
     },
   };
 }
@@ -218,14 +218,14 @@ function makeClip(number, mixer, lane) {
 
   return {
     element,
-    draw(newTrack, newPlace) {
+    draw(newTrack, newPlace, taller) {
       [track, place] = [newTrack, newPlace];
       const share = 100 / mixer.scale();
       element.style.left = `${place.start * share}%`;
       element.style.width = `${place.length * share}%`;
       element.classList.toggle("guess", track.seconds === null);
       svg.setAttribute("viewBox", `0 -1 ${place.length} 2`);
-      wave.setAttribute("d", wavePath(track, place, track.wave));
+      wave.setAttribute("d", wavePath(track, place, track.wave, taller));
       fades.setAttribute("d", fadePath(track, place.length));
       tip.textContent = track.gain || track.loop ? [track.gain && `${signed(track.gain)} dB`, track.loop && "loop"]
         .filter(Boolean).join(", ") : "";

@@ -55,12 +55,22 @@ export function fadeAt(second, track, length) {
 }
 
 /**
+ * How much taller than full scale the waves are drawn, so that the loudest track fills its lane; 1 to 8.
+ * @param {{gain: number, wave: {low: number[], high: number[]}|undefined}[]} tracks
+ */
+export function waveScale(tracks) {
+  const peaks = tracks.map(({ gain, wave }) => (wave ? Math.max(...wave.high, ...wave.low.map((low) => -low)) : 0)
+    * 10 ** (gain / 20) / 127);
+  return Math.max(1, Math.min(8, 0.95 / Math.max(0.01, ...peaks)));
+}
+
+/**
  * The outline of a track's wave with its gain and fades, as an SVG path: seconds to the right, 1 up is -1.
  * @param {{low: number[], high: number[]}|undefined} wave in 1/127 of full scale
  */
-export function wavePath(track, place, wave) {
+export function wavePath(track, place, wave, taller) {
   if (!wave?.low.length) return "";
-  const gain = 10 ** (track.gain / 20) / 127;
+  const gain = (taller * 10 ** (track.gain / 20)) / 127;
   const step = track.seconds / wave.low.length;
   const first = Math.floor(track.trim_start / step);
   const count = Math.max(1, Math.round(place.period / step));
