@@ -1,4 +1,5 @@
 // Mix Audio: a list of tracks that grows, each with its settings, and a mixer that shows and changes these.
+import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { chain, connectedItems, growList, hide } from "./common/growing.js";
 import { makeLanes } from "./common/lanes.js";
@@ -70,20 +71,36 @@ function addMixer(node) {
     if (now !== drawn) later();
     drawn = now;
   });
-  chain(node, "onExecuted", (output) => {
+  const take = (output) => {
     const view = output?.higgs_mix?.[0];
     if (view) ran = { view, state: state() };
     later();
-  });
+  };
+  chain(node, "onExecuted", take);
+  const ended = async ({ detail }) => {
+    if (!ran && rows) take(await toldBefore(node, detail.prompt_id));
+  };
+  api.addEventListener("execution_success", ended);
+  chain(node, "onRemoved", () => api.removeEventListener("execution_success", ended));
   return {
     show(items) {
       rows = items.length;
       hide(mixer, !rows);
-      const before = app.nodeOutputs?.[node.id]?.higgs_mix?.[0]; // of a run before this workflow was opened again
-      if (!ran && before) ran = { view: before, state: state() };
+      if (!ran) take(app.nodeOutputs?.[node.id]); // of a run before this workflow was opened again
       lanes.update();
     },
   };
+}
+
+/** What an earlier run told of a node that did not have to run again: of that, ComfyUI tells a new page nothing. */
+async function toldBefore(node, promptId) {
+  await new Promise((done) => setTimeout(done, 500)); // the history is written after the message
+  const answer = await api.fetchApi("/history?max_items=16");
+  if (!answer.ok) return undefined;
+  const history = await answer.json();
+  const inputs = (run) => JSON.stringify(run?.prompt[2][node.id] ?? null);
+  const same = Object.values(history).filter((run) => inputs(run) === inputs(history[promptId]));
+  return same.map((run) => run.outputs[node.id]).findLast((output) => output?.higgs_mix);
 }
 
 /** What a person reads beside a track: its number, and the node that it comes from. */
@@ -93,10 +110,14 @@ function nameOf(node, number) {
   return `${number} ${node.graph?.getNodeById(link?.origin_id)?.title ?? ""}`.trim();
 }
 
-/** Zooming with the wheel and moving the canvas with the middle button go on above the mixer. */
+/** Zooming with the wheel and moving the canvas with the middle button go on above the mixer; what else is done there
+ * does not move the node. */
 function passToCanvas(element) {
   element.addEventListener("wheel", (event) => app.canvas.processMouseWheel(event));
-  element.addEventListener("pointerdown", (event) => event.button === 1 && app.canvas.processMouseDown(event));
+  element.addEventListener("pointerdown", (event) => {
+    if (event.button === 1) app.canvas.processMouseDown(event);
+    else if (event.button === 0) event.stopPropagation();
+  });
   element.addEventListener("pointermove", (event) => event.buttons & 4 && app.canvas.processMouseMove(event));
   element.addEventListener("pointerup", (event) => event.button === 1 && app.canvas.processMouseUp(event));
 }

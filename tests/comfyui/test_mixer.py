@@ -181,6 +181,20 @@ def test_undo_and_the_workflow_know_what_was_dragged(mixer):
     assert back == [4, 0, 2]
 
 
+def test_the_newer_nodes_of_the_editor_hold_it_too(mixer):
+    """Where nodes are drawn by Vue, a dragged clip moves alone, not with its node."""
+    setting = "await app.extensionManager.setting.set('Comfy.VueNodes.Enabled', {}); await wait(1500);"
+    before = run(mixer, setting.format("true") + "await look(1); await wait(500); return [...mix().pos];")
+    try:
+        found = places(mixer)
+        x, y = middle(found["clips"][0])
+        mixer.drag((x, y), (x + found["second"], y))
+        start, after = run(mixer, "await wait(); return [value('start_0'), [...mix().pos]]")
+        assert start == pytest.approx(1, abs=0.05) and after == before
+    finally:
+        run(mixer, setting.format("false") + "set('start_0', 0);")
+
+
 def test_starts_in_frames_and_after_another_track(mixer):
     run(mixer, "set('frame_rate', 25); set('start_0', 0); set('after_1', 0); set('start_1', 0); await look(1);")
     found = places(mixer)
@@ -190,6 +204,21 @@ def test_starts_in_frames_and_after_another_track(mixer):
     assert run(mixer, "await wait(); return value('start_1')") == pytest.approx(-25, abs=1)
     assert float(run(mixer, "return value('start_1')")).is_integer()
     run(mixer, "set('frame_rate', 0); set('after_1', -1); set('start_1', 4); await wait();")
+
+
+def test_a_page_that_was_opened_again_shows_what_is_not_made_anew(mixer):
+    """ComfyUI says nothing of nodes that it has kept: the mixer asks."""
+    guesses = run(mixer, """
+        const graph = app.graph.serialize();
+        app.nodeOutputs = {};
+        await app.loadGraphData(graph);
+        await wait(300);
+        const before = all(".hl-clip.guess").length;
+        await app.queuePrompt(0);
+        for (let i = 0; i < 60 && all(".hl-clip.guess").length; i++) await wait();
+        return [before, all(".hl-clip.guess").length];
+    """)
+    assert guesses == [2, 0]
 
 
 def test_lanes_follow_the_connections(mixer):

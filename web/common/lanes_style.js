@@ -49,8 +49,8 @@ const CSS = `
 .hl-fade { position: absolute; top: 0; width: 11px; height: 11px; margin-left: -5px; cursor: ew-resize;
   touch-action: none; border-radius: 2px; border: 1px solid var(--comfy-input-bg, #222);
   background: var(--input-text, #ddd); }
-.hl-tip { position: absolute; bottom: 2px; right: 4px; font-size: 10px; pointer-events: none;
-  color: var(--descrip-text, #999); }
+.hl-tip { position: absolute; bottom: 1px; left: 50%; transform: translateX(-50%); font-size: 10px;
+  color: var(--descrip-text, #999); pointer-events: none; white-space: nowrap; }
 `;
 
 export function addStyle() {
