@@ -99,7 +99,7 @@ def test_settings_of_a_track_show_once_it_is_connected(browser):
         return [before, after, all, [shown(again), gain], [height, again.size[1]]];
     """)
     assert before == ["allow_clipping", "sample_rate", "more_settings"]
-    assert after == [*before[:2], "start_0", "gain_0", "pan_0", "fade_in_0", "fade_out_0", before[2]]
+    assert after == [*before[:2], "start_0", "gain_0", "pan_0", "fade_in_0", "fade_out_0", before[2], "mixer"]
     assert {"loop_0", "duck_0", "duck_attack"} <= set(all_of_it[0]) and "loop_1" not in all_of_it[0]
     assert all_of_it[1] == after
     assert restored == [after, -3]

@@ -206,6 +206,23 @@ def test_starts_in_frames_and_after_another_track(mixer):
     run(mixer, "set('frame_rate', 0); set('after_1', -1); set('start_1', 4); await wait();")
 
 
+def test_places_that_cannot_be_are_drawn_all_the_same(mixer):
+    """The node says what is wrong when it runs; until then the mixer has to live with it."""
+    rows = run(mixer, """
+        const tries = [{after_0: 1, after_1: 0}, {after_0: 7}, {after_0: 0}, {trim_start_0: 99}, {fade_in_0: 600},
+            {loop_0: -1, loop_1: -1}, {loop_0: 86400}, {start_0: -3}, {gain_0: 24}], rows = [];
+        for (const values of tries) {
+            const before = Object.keys(values).map((name) => [name, value(name)]);
+            for (const [name, to] of Object.entries(values)) set(name, to);
+            await wait();
+            rows.push(all(".hl-clip").filter((clip) => clip.offsetWidth > 0).length);
+            for (const [name, to] of before) set(name, to);
+        }
+        return rows;
+    """)
+    assert rows == [2] * 9
+
+
 def test_a_page_that_was_opened_again_shows_what_is_not_made_anew(mixer):
     """ComfyUI says nothing of nodes that it has kept: the mixer asks."""
     guesses = run(mixer, """
