@@ -28,23 +28,27 @@ function addMixer(node) {
   const widget = (name) => node.widgets.find((one) => one.name === name);
   const frames = () => widget("frame_rate").value; // 0: seconds
   const starts = () => frames() || 1;
-  let ran = null; // what the last run told, and the settings that it ran with
+  let ran = null; // what the last run told, and the settings and sources that it ran with
 
   function trackOf(number) {
-    const told = ran?.view.clips.find((clip) => clip.track === number);
+    const known = ran && ran.sources[number] === sourceOf(node, number)?.id;
+    const told = known ? ran.view.clips.find((clip) => clip.track === number) : undefined;
     const value = (name) => widget(`${name}_${number}`).value;
     const track = { number, name: nameOf(node, number), seconds: told?.seconds ?? null, wave: told };
     for (const setting of ["after", "trim_start", "trim_end", "fade_shape", "loop", "mute", "solo", "gain", "pan",
       "fade_in", "fade_out"]) track[setting] = value(setting);
     track.start = value("start") / starts();
-    track.fixed = node.inputs.filter((input) => input.widget && input.link != null)
+    track.fixed = node.inputs.filter((input) => input.link != null && input.name.endsWith(`_${number}`))
       .map((input) => input.name.slice(0, -`_${number}`.length));
     return track;
   }
 
-  const state = () => JSON.stringify(node.widgets.filter((one) => one.serialize !== false).map((one) => one.value));
+  const items = () => connectedItems(node, "track_");
+  const sources = () => Object.fromEntries(items().map((number) => [number, sourceOf(node, number)?.id]));
+  const state = () => JSON.stringify([sources(), ...node.widgets.filter((one) => one.serialize !== false)
+    .map((one) => one.value)]);
   const lanes = makeLanes({
-    tracks: () => connectedItems(node, "track_").map(trackOf),
+    tracks: () => items().map(trackOf),
     result: () => ran && { figures: ran.view.loudness, scaled_db: ran.view.scaled_db, stale: ran.state !== state() },
     grain: (key) => (frames() ? 1 / frames() : key ? 0.1 : 0.01),
     set(number, setting, value) {
@@ -67,13 +71,13 @@ function addMixer(node) {
   chain(node, "onConfigure", later);
   chain(node, "onResize", later);
   chain(node, "onDrawForeground", () => { // undo, scripts and other nodes' titles change without a word
-    const now = state() + connectedItems(node, "track_").map((number) => nameOf(node, number));
+    const now = state() + items().map((number) => nameOf(node, number));
     if (now !== drawn) later();
     drawn = now;
   });
   const take = (output) => {
     const view = output?.higgs_mix?.[0];
-    if (view) ran = { view, state: state() };
+    if (view) ran = { view, state: state(), sources: sources() };
     later();
   };
   chain(node, "onExecuted", take);
@@ -83,8 +87,8 @@ function addMixer(node) {
   api.addEventListener("execution_success", ended);
   chain(node, "onRemoved", () => api.removeEventListener("execution_success", ended));
   return {
-    show(items) {
-      rows = items.length;
+    show(connected) {
+      rows = connected.length;
       hide(mixer, !rows);
       if (!ran) take(app.nodeOutputs?.[node.id]); // of a run before this workflow was opened again
       lanes.update();
@@ -103,11 +107,15 @@ async function toldBefore(node, promptId) {
   return same.map((run) => run.outputs[node.id]).findLast((output) => output?.higgs_mix);
 }
 
-/** What a person reads beside a track: its number, and the node that it comes from. */
+/** The node that a track comes from. */
+function sourceOf(node, number) {
+  const slot = node.inputs.findIndex((one) => one.name === `track_${number}`);
+  return slot < 0 ? null : node.getInputNode(slot);
+}
+
+/** What a person reads beside a track. */
 function nameOf(node, number) {
-  const input = node.inputs.find((one) => one.name === `track_${number}`);
-  const link = node.graph?.links?.get?.(input?.link) ?? node.graph?.links?.[input?.link];
-  return `${number} ${node.graph?.getNodeById(link?.origin_id)?.title ?? ""}`.trim();
+  return `${number} ${sourceOf(node, number)?.title ?? ""}`.trim();
 }
 
 /** Zooming with the wheel and moving the canvas with the middle button go on above the mixer; what else is done there

@@ -238,6 +238,34 @@ def test_a_page_that_was_opened_again_shows_what_is_not_made_anew(mixer):
     assert guesses == [2, 0]
 
 
+def test_the_wave_of_another_clip_is_not_shown(mixer):
+    guesses = run(mixer, """
+        const bed = mix().getInputNode(slot(mix(), "track_1")), guesses = [];
+        for (const clip of [mix().getInputNode(slot(mix(), "track_0")), bed]) {
+            clip.connect(0, mix(), slot(mix(), "track_1"));
+            await wait(300);
+            guesses.push(all(".hl-clip").map((one) => one.classList.contains("guess")));
+        }
+        return guesses;
+    """)
+    assert guesses == [[False, True], [False, False]]
+
+
+def test_a_linked_setting_is_left_to_its_link(mixer):
+    """A value that comes through a socket cannot be dragged; the same of other tracks can."""
+    disabled = run(mixer, """
+        const number = make("PrimitiveFloat"), node = mix();
+        number.connect(0, node, slot(node, "gain_1"));
+        await wait(300);
+        const disabled = all("input").map((one) => one.disabled);
+        node.disconnectInput(slot(node, "gain_1"));
+        app.graph.remove(number);
+        await wait(300);
+        return [...disabled, ...all("input").map((one) => one.disabled)];
+    """)
+    assert disabled == [False, False, True, False, False, False, False, False]
+
+
 def test_lanes_follow_the_connections(mixer):
     shown, heights = run(mixer, """
         const node = mix(), heights = [node.size[1]], shown = [all(".hl-row").length];
