@@ -47,5 +47,5 @@ def loudness(clip: Any) -> dict[str, float | None] | None:
     except AudioError:  # so many channels, or so low a rate
         return None
     figures = {"integrated": measured.integrated_lufs, "range": measured.range_lu,
-               "true_peak": measured.true_peak_dbtp, "short_term": measured.max_short_term_lufs}
+               "true_peak": measured.true_peak_dbtp}
     return {name: round(value, 2) if math.isfinite(value) else None for name, value in figures.items()}
