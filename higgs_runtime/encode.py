@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 _BLOCK = 65_536  # samples at once
 _AAC = (7350, 8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 64_000, 88_200, 96_000)
-_MP3 = (8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+# The lower rates of MP3 end at 160 kbit/s, and ComfyUI's editor does not find the workflow in such files.
+_MP3 = (44_100, 48_000)
 _OPUS = (8000, 12_000, 16_000, 24_000, 48_000)
 
 

@@ -192,7 +192,7 @@ def _write(
         file.flush()
         os.fsync(file.fileno())
     if (coded := CODINGS[coding].rate_for(rate)) != rate:
-        notes.append(f"Resampled from {rate} to {coded} Hz, which {part.suffix[1:]} takes.")
+        notes.append(f"Resampled from {rate} to {coded} Hz for {part.suffix[1:]}.")
     if further and CODINGS[coding].muxer == "mp4" and not _add_freeform(part, further):
         notes.append(f"{part.suffix[1:]} holds no {', '.join(further)} without the extra 'tags': pip install mutagen.")
     return tuple(notes)

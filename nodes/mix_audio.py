@@ -7,9 +7,10 @@ import math
 from comfy_api.latest import io, ui
 
 from . import bridge, sockets
-from .batches import clips_from_audio, each
+from .batches import each
 from .ducking import ducking, ducking_inputs
 from .growing import growing
+from .mix_view import mix_view
 
 MAX_TRACKS = 8
 FADES = ["linear", "equal_power", "s_curve"]
@@ -41,6 +42,11 @@ class HiggsMixAudio(io.ComfyNode):
                     tooltip="Draws the tracks as they lie in the mix, on the node and for the output timeline. Needs "
                     "the extra 'pictures'.",
                 ),
+                io.Float.Input(
+                    "frame_rate", optional=True, default=0.0, min=0.0, max=1000.0, step=0.001,
+                    tooltip="0: starts count in seconds. Else they count in frames, so many a second: 25 for codes of "
+                    "Higgs, 24 or 30 for a film.",
+                ),
             ],
             outputs=[
                 io.Audio.Output(display_name="audio", tooltip="The mix: mono if nothing is panned or stereo."),
@@ -51,25 +57,29 @@ class HiggsMixAudio(io.ComfyNode):
 
     @classmethod
     def execute(cls, allow_clipping, sample_rate, **values) -> io.NodeOutput:
-        from ..higgs_runtime import SettingError, mix, timeline_picture
+        from ..higgs_runtime import SettingError, mix_with_report, timeline_picture
 
         numbers = [number for number in range(MAX_TRACKS) if values.get(f"track_{number}") is not None]
         if not numbers:
             raise SettingError("There is nothing to mix.", expected="at least one track", got="none",
                                remedy="Connect an audio output to track_0.")
+        first = []  # the tracks of the first mix, and its report
 
         def mixed(**clips):
             tracks = [track(clips[f"track_{number}"], values, number, numbers) for number in numbers]
-            return mix(tracks, sample_rate or None, channels=values.get("channels") or None,
-                       allow_clipping=allow_clipping)
+            report = mix_with_report(tracks, sample_rate or None, channels=values.get("channels") or None,
+                                     allow_clipping=allow_clipping)
+            if not first:
+                first.append((tracks, report))
+            return report.clip
 
         audio = each(mixed, **{f"track_{number}": values[f"track_{number}"] for number in numbers})
+        [(tracks, report)] = first
+        shown = {"higgs_mix": [mix_view(tracks, numbers, report)]}
         if not values.get("show_timeline"):
-            return io.NodeOutput(audio, bridge.left_out("Switch show_timeline on in Mix Audio."))
-        first = {number: clips_from_audio(values[f"track_{number}"])[0] for number in numbers}
-        tracks = [track(first[number], values, number, numbers) for number in numbers]
+            return io.NodeOutput(audio, bridge.left_out("Switch show_timeline on in Mix Audio."), ui=shown)
         picture = timeline_picture(tracks, [f"track {number}" for number in numbers])[None]
-        return io.NodeOutput(audio, picture, ui=ui.PreviewImage(picture, cls=cls))
+        return io.NodeOutput(audio, picture, ui={**ui.PreviewImage(picture, cls=cls).as_dict(), **shown})
 
 
 def track_inputs(n: int) -> list[io.Input]:
@@ -77,8 +87,9 @@ def track_inputs(n: int) -> list[io.Input]:
     return [
         io.Audio.Input(f"track_{n}", optional=True, tooltip=f"Clip of track {n}."),
         io.Float.Input(
-            f"start_{n}", optional=True, default=0.0, min=-86_400.0, max=86_400.0, step=0.1,
-            tooltip=f"When track {n} begins, in seconds; negative only after another track.",
+            f"start_{n}", optional=True, default=0.0, min=-86_400.0, max=86_400.0, step=0.01,
+            tooltip=f"When track {n} begins, in seconds (in frames with frame_rate); negative only after another "
+            "track.",
         ),
         io.Float.Input(
             f"gain_{n}", optional=True, default=0.0, min=-60.0, max=24.0, step=0.5,
@@ -89,11 +100,11 @@ def track_inputs(n: int) -> list[io.Input]:
             tooltip=f"Place of track {n}: -1 left, 0 middle, 1 right.",
         ),
         io.Float.Input(
-            f"fade_in_{n}", optional=True, default=0.0, min=0.0, max=600.0, step=0.1,
+            f"fade_in_{n}", optional=True, default=0.0, min=0.0, max=600.0, step=0.01,
             tooltip=f"Seconds in which track {n} comes up.",
         ),
         io.Float.Input(
-            f"fade_out_{n}", optional=True, default=0.0, min=0.0, max=600.0, step=0.1,
+            f"fade_out_{n}", optional=True, default=0.0, min=0.0, max=600.0, step=0.01,
             tooltip=f"Seconds in which track {n} fades at its end.",
         ),
     ]
@@ -129,11 +140,11 @@ def later_inputs(n: int) -> list[io.Input]:
             "the start of the mix.",
         ),
         io.Float.Input(
-            f"trim_start_{n}", optional=True, default=0.0, min=0.0, max=86_400.0, step=0.1,
+            f"trim_start_{n}", optional=True, default=0.0, min=0.0, max=86_400.0, step=0.01,
             tooltip=f"Seconds of track {n} to leave out at its beginning.",
         ),
         io.Float.Input(
-            f"trim_end_{n}", optional=True, default=0.0, min=0.0, max=86_400.0, step=0.1,
+            f"trim_end_{n}", optional=True, default=0.0, min=0.0, max=86_400.0, step=0.01,
             tooltip=f"Seconds of track {n} to leave out at its end.",
         ),
         io.Combo.Input(
@@ -141,7 +152,7 @@ def later_inputs(n: int) -> list[io.Input]:
             tooltip=f"How track {n} fades. equal_power suits crossfades of different sounds, s_curve of the same.",
         ),
         io.Float.Input(
-            f"loop_{n}", optional=True, default=0.0, min=-1.0, max=86_400.0, step=0.1,
+            f"loop_{n}", optional=True, default=0.0, min=-1.0, max=86_400.0, step=0.01,
             tooltip=f"Repeats track {n}, or cuts it, to this many seconds; 0 plays it once, -1 repeats it to the end "
             "of the mix.",
         ),
@@ -171,9 +182,10 @@ def track(clip, values: dict, n: int, numbers: list[int]):
     if values.get("trim_silence"):
         clip = higgs.trim_silence(clip, values["trim_silence"])
     return higgs.Track(
-        clip, start_s=setting("start"), gain_db=setting("gain"), pan=setting("pan"), fade_in_s=setting("fade_in"),
-        fade_out_s=setting("fade_out"), fade_shape=setting("fade_shape", FADES[0]), trim_start_s=setting("trim_start"),
-        trim_end_s=setting("trim_end"), loop_s=math.inf if loop < 0 else loop or None,
-        after=None if after == -1 else numbers.index(after), mute=setting("mute", False), solo=setting("solo", False),
+        clip, start_s=setting("start") / (values.get("frame_rate") or 1), gain_db=setting("gain"), pan=setting("pan"),
+        fade_in_s=setting("fade_in"), fade_out_s=setting("fade_out"), fade_shape=setting("fade_shape", FADES[0]),
+        trim_start_s=setting("trim_start"), trim_end_s=setting("trim_end"),
+        loop_s=math.inf if loop < 0 else loop or None, after=None if after == -1 else numbers.index(after),
+        mute=setting("mute", False), solo=setting("solo", False),
         duck=ducking(depth, values, "duck_") if depth else None,
     )

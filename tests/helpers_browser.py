@@ -69,6 +69,28 @@ class Browser:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
+    def drag(self, start: tuple[float, float], end: tuple[float, float], steps: int = 6) -> None:
+        """Presses the mouse at a place of the page, moves it in so many steps to another, and lets go."""
+        (x, y), (to_x, to_y) = start, end
+        self._mouse("mouseMoved", x, y, 0)
+        self._mouse("mousePressed", x, y, 1)
+        for step in range(1, steps + 1):
+            self._mouse("mouseMoved", x + (to_x - x) * step / steps, y + (to_y - y) * step / steps, 1)
+        self._mouse("mouseReleased", to_x, to_y, 0)
+
+    def _mouse(self, kind: str, x: float, y: float, buttons: int) -> None:
+        button = "none" if kind == "mouseMoved" and not buttons else "left"
+        self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button=button, buttons=buttons,
+                  clickCount=int(kind != "mouseMoved"))
+
+    def press(self, key: str, modifiers: int = 0) -> None:
+        """A key, with 2 for Ctrl and 8 for Shift."""
+        code = {"ArrowLeft": 37, "ArrowRight": 39, "Home": 36, "Tab": 9, " ": 32}.get(key) or ord(key.upper())
+        text = {"text": " "} if key == " " else {}
+        for kind in ("keyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code, modifiers=modifiers,
+                      **(text if kind == "keyDown" else {}))
+
     def wait_for(self, expression: str, timeout_s: float = 90) -> None:
         deadline = time.monotonic() + timeout_s
         while self.run(f"return !!({expression})") is not True:

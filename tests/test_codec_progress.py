@@ -84,7 +84,8 @@ def test_dac_tells_its_progress_too(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("way", "seconds"), [("encode", 2), ("encode", 20), ("encode", 100), ("decode", 2), ("decode", 20)]
+    ("way", "seconds"),
+    [("encode", 2), ("encode", 20), ("encode", 100), ("decode", 2), ("decode", 7), ("decode", 20), ("decode", 120)],
 )
 def test_memory_estimate_covers_what_lives_at_once(codec, way, seconds, record_property):
     codes = Codes(torch.zeros(8, 25 * seconds, dtype=torch.long), 25.0, 1024)

@@ -65,7 +65,8 @@ def test_all_of_it_is_read_back(tmp_path, clip, format):
     cover = torch.rand(40, 60, 3, generator=torch.Generator().manual_seed(0))
     made = export_audio(clip, tmp_path, "{title}", format, tags=TAGS, chapters=chapters, cover=cover,
                         provenance=Provenance("Nano", "rose", "R. Rose,\n2026"), metadata=WORKFLOW)
-    assert made.notes == () and os.listdir(tmp_path) == ["The Tower" + EXPORT_FORMATS[format][0]]
+    assert made.notes == (("Resampled from 24000 to 44100 Hz for mp3.",) if format == "mp3" else ())
+    assert os.listdir(tmp_path) == ["The Tower" + EXPORT_FORMATS[format][0]]
     told = entries(made.path)
     for name in ("title", "artist", "album"):
         assert told[name] == TAGS[name]
@@ -111,9 +112,12 @@ def test_lossy_round_trips_keep_the_length_within_a_frame(tmp_path, format, rate
 
 def test_a_rate_that_the_format_lacks_is_changed_and_told(tmp_path):
     made = export_audio(sine(440, 1, -6, rate=22_050), tmp_path, format="opus")
-    assert made.notes == ("Resampled from 22050 to 24000 Hz, which opus takes.",)
+    assert made.notes == ("Resampled from 22050 to 24000 Hz for opus.",)
     made = export_audio(sine(440, 1, -6, rate=96_000), tmp_path, format="mp3")
     assert "48000" in made.notes[0] and AudioClip.load(made.path).sample_rate == 48_000
+    made = export_audio(sine(440, 1, -6, rate=24_000), tmp_path, format="mp3")
+    info = mutagen.File(made.path).info
+    assert info.sample_rate == 44_100 and info.bitrate == pytest.approx(192_000, rel=1e-3), "160 at most at 24 kHz"
 
 
 def test_the_bit_rate_is_the_one_asked_for(tmp_path):
@@ -136,7 +140,7 @@ def test_without_mutagen_a_note_tells_what_is_missing(tmp_path, clip, monkeypatc
     monkeypatch.setitem(sys.modules, "mutagen", None)
     made = export_audio(clip, tmp_path, format="m4b (AAC audiobook)", metadata=WORKFLOW)
     assert "prompt, workflow" in made.notes[0] and "pip install mutagen" in made.notes[0]
-    assert export_audio(clip, tmp_path, format="mp3", metadata=WORKFLOW).notes == ()
+    assert export_audio(clip, tmp_path, format="opus", metadata=WORKFLOW).notes == ()
 
 
 # --- names ----------------------------------------------------------------------------------------------------------

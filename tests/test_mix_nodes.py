@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 import pytest
@@ -64,6 +65,15 @@ def test_later_settings_of_a_track(runtime):
         run("HiggsMixAudio", track_1=audio(NOISE[0]), track_4=audio(NOISE[1]), after_4=3)
 
 
+def test_starts_in_frames(runtime):
+    for rate, frame, sample in ((25.0, 3.0, 1920), (29.97, 7.0, 3737), (24.0, 0.0, 0)):
+        out = run("HiggsMixAudio", track_0=audio(NOISE[0]), start_0=frame, frame_rate=rate)["waveform"][0]
+        assert torch.equal(out[:, sample:], NOISE[0]) and not out[:, :sample].any()
+    out = run("HiggsMixAudio", track_0=audio(NOISE[0]), track_1=audio(NOISE[1]), after_1=0, start_1=-5.0,
+              frame_rate=50.0)
+    assert out["waveform"].shape == (1, 2, 16_000 - 1600), "gaps count in frames too"
+
+
 def test_ducking_nodes_agree():
     speech, bed = synthetic_speech(4, [(1, 3)]).samples, sine(3000, 4, -20, rate=16_000).samples
     ducked = run("HiggsDuckAudio", bed=audio(bed), speech=audio(speech), depth=18.0)["waveform"][0]
@@ -81,6 +91,19 @@ def test_batches_go_through_clip_by_clip(runtime):
         many = run(node_id, audio=audio(*NOISE), **inputs)["waveform"]
         assert torch.equal(many[1], run(node_id, audio=audio(NOISE[1]), **inputs)["waveform"][0])
     assert run("HiggsJoinAudio", audio_0=audio(*NOISE), audio_1=audio(*NOISE))["waveform"].shape == (3, 2, 15_680)
+
+
+@pytest.mark.parametrize("node_id, inputs", [
+    ("HiggsMixAudio", ["track_0"]), ("HiggsJoinAudio", ["audio_0", "audio_1"]), ("HiggsDuckAudio", ["bed", "speech"]),
+    ("HiggsVoiceChain", ["audio"]), ("HiggsTempoPitch", ["audio"]), ("HiggsNormalizeLoudness", ["audio"])])
+@pytest.mark.parametrize("rate, channels", [(8000, 6), (44_100, 1), (96_000, 2)])
+def test_any_rate_and_channel_count(node_id, inputs, rate, channels):
+    waves = torch.rand(2, channels, rate // 2, generator=torch.Generator().manual_seed(0)) * 0.2 - 0.1
+    settings = {"HiggsMixAudio": {"channels": channels}, "HiggsVoiceChain": {"compress": -20.0, "eq": "warmth"},
+                "HiggsTempoPitch": {"tempo": 1.25, "semitones": 1.0}}.get(node_id, {})
+    out = run(node_id, **{name: audio(*waves, rate=rate) for name in inputs}, **settings)
+    assert out["waveform"].shape[:2] == (2, channels) and out["sample_rate"] == rate
+    assert bool(out["waveform"].isfinite().all()) and not torch.equal(out["waveform"][0], out["waveform"][1])
 
 
 def test_batches_that_do_not_fit(runtime):
@@ -108,6 +131,36 @@ def test_every_part_of_the_voice_chain_acts(runtime):
     assert torch.allclose(louder, plain * 10 ** (6 / 20), atol=1e-4)
     stereo = run("HiggsVoiceChain", audio=audio(speech.repeat(6, 1)), room=0.3, impulse=audio(NOISE[0]))["waveform"]
     assert stereo.shape[1] == 6, "a stereo impulse is mixed down for it"
+
+
+def shown(**inputs) -> dict:
+    """What Mix Audio tells the editor, through JSON as the browser reads it."""
+    made = node_classes()["HiggsMixAudio"].execute(False, 0, **inputs)
+    [view] = made.ui["higgs_mix"]
+    return json.loads(json.dumps(view, allow_nan=False))
+
+
+def test_what_the_mixer_view_draws():
+    tone, late = sine(997, 2, -20, 2, 48_000).samples, torch.cat([torch.zeros(1, 24_000), torch.ones(1, 24_000)], 1)
+    view = shown(track_0=audio(tone, rate=48_000), track_5=audio(late, late / 2, rate=24_000), gain_5=-60.0)
+    first, second = view["clips"]
+    assert (first["track"], first["seconds"], second["track"], second["seconds"]) == (0, 2.0, 5, 2.0)
+    assert len(first["low"]) == len(first["high"]) == 400 and {*first["high"]} == {13} and {*first["low"]} == {-13}
+    assert second["high"] == [0] * 200 + [127] * 200, "the first of a batch, its gain not applied"
+    assert view["loudness"]["integrated"] == pytest.approx(-20, abs=0.2) and view["loudness"]["range"] == 0
+    assert view["loudness"]["true_peak"] == pytest.approx(-20, abs=0.2) and view["scaled_db"] == 0
+    loud = shown(track_0=audio(late, rate=24_000), gain_0=6.0)
+    assert loud["scaled_db"] == pytest.approx(-6.1, abs=0.01)
+
+
+def test_the_mixer_view_of_odd_mixes():
+    assert shown(track_0=audio(torch.zeros(1, 3)))["clips"][0]["high"] == [0, 0, 0]
+    assert shown(track_0=audio(torch.zeros(1, 90)))["loudness"] == {
+        "integrated": None, "range": 0, "true_peak": None}
+    assert shown(track_0=audio(NOISE[0], rate=4000))["loudness"] is None, "BS.1770 begins at 8000 Hz"
+    assert shown(track_0=audio(torch.zeros(7, 9)), channels=7)["loudness"] is None
+    assert shown(track_0=audio(torch.zeros(1, 16_000)), loop_0=301.0)["loudness"] is None, "too long"
+    assert shown(track_0=audio(torch.zeros(1, 60)), trim_start_0=0.001)["clips"][0]["seconds"] == 60 / 16_000
 
 
 def test_nothing_connected(runtime):

@@ -284,3 +284,17 @@ def test_any_tracks_make_a_finite_mix_of_the_planned_shape(tracks, rate, channel
     assert out.samples.isfinite().all() and out.samples.abs().max() <= 1.00001
     if channels is None:
         assert out.channels == (2 if any(one.clip.channels == 2 or one.pan for one in tracks) else 1)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(clips, min_size=1, max_size=4), st.floats(0, 0.02), st.sampled_from([0.0, 0.01]))
+def test_any_clips_are_joined_or_it_is_told_which_does_not_fit(clips, crossfade, gap):
+    try:
+        out = join(clips, crossfade, gap)
+    except (AudioError, SettingError) as error:
+        assert "does not fit the others" in str(error) or "too short for this crossfade" in str(error)
+        return
+    rate, between = max(clip.sample_rate for clip in clips), gap or -crossfade
+    wanted = sum(clip.seconds for clip in clips) + between * (len(clips) - 1)
+    assert out.sample_rate == rate and out.channels == max(clip.channels for clip in clips)
+    assert out.seconds == pytest.approx(wanted, abs=2 * len(clips) / rate) and out.samples.isfinite().all()

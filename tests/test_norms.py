@@ -8,6 +8,8 @@ import re
 import pytest
 import torch
 from helpers_audio import RATE, flat, sine
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from higgs_runtime import AudioClip, AudioError, SettingError, check_norms, measure_loudness, normalize_to
 from higgs_runtime.norms import NORMS
@@ -81,6 +83,22 @@ def test_silence_and_empty_clips_pass_nothing_but_their_peaks():
         for norm in NORMS:
             with pytest.raises(AudioError, match="no measurable loudness"):
                 normalize_to(clip, norm)
+
+
+@given(channels=st.integers(1, 6), length=st.integers(0, 12_000), rate=st.sampled_from([8000, 11_025, 16_000]),
+       level=st.sampled_from([0.0, 1e-30, 1e-3, 0.5, 1.0, 1e4]), offset=st.sampled_from([0.0, 0.3]),
+       norm=st.sampled_from([*NORMS]))
+@settings(max_examples=30, deadline=None)
+def test_any_clip_reaches_a_norm_or_is_told_why_not(channels, length, rate, level, offset, norm):
+    wave = torch.rand(channels, length, generator=torch.Generator().manual_seed(length)) * 2 - 1
+    clip = AudioClip(wave * level + offset, rate)
+    assert not any(math.isnan(check.value) for result in check_norms(clip) for check in result.checks)
+    try:
+        out = normalize_to(clip, norm).clip
+    except AudioError as error:
+        assert "no measurable loudness" in str(error) or "cannot be so loud" in str(error)
+        return
+    assert out.samples.shape == clip.samples.shape and set(failed(out, norm)) <= {"channels", "noise floor"}
 
 
 def test_an_unknown_norm_is_refused():

@@ -23,7 +23,7 @@ from higgs_runtime import catalog, unknown_words
 from tools.nano import domain
 
 WITH_NANO = ["clone_voice", "codec_round_trip", "text_to_speech", "two_voice_dialogue"]
-NAMES = sorted([*WITH_NANO, "tags_v3"])
+NAMES = sorted([*WITH_NANO, "master_a_mix", "tags_v3"])
 NANO_WORDS = {*domain.words(), *"0123456789"}
 FROM_PACK = " (from the pack)"
 

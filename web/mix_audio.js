@@ -1,19 +1,131 @@
-// Mix Audio: a list of tracks that grows, each with its settings.
+// Mix Audio: a list of tracks that grows, each with its settings, and a mixer that shows and changes these.
+import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
-import { growList } from "./common/growing.js";
+import { chain, connectedItems, growList, hide } from "./common/growing.js";
+import { makeLanes } from "./common/lanes.js";
 
 const SETTINGS = ["start_", "gain_", "pan_", "fade_in_", "fade_out_"];
 const MORE = {
   toggle: "more_settings",
   settings: ["after_", "trim_start_", "trim_end_", "fade_shape_", "loop_", "mute_", "solo_", "duck_"],
   shared: ["channels", "trim_silence", "duck_attack", "duck_hold", "duck_release", "duck_look_ahead", "duck_threshold",
-    "show_timeline"],
+    "show_timeline", "frame_rate"],
 };
 
 app.registerExtension({
   name: "Higgs.MixAudio",
   nodeCreated(node) {
     if (node.comfyClass !== "HiggsMixAudio") return;
-    growList(node, { prefix: "track_", type: "AUDIO", count: 8, settings: SETTINGS, more: MORE });
+    const mixer = addMixer(node);
+    growList(node, {
+      prefix: "track_", type: "AUDIO", count: 8, settings: SETTINGS, more: MORE, onArrange: mixer.show,
+    });
   },
 });
+
+/** The mixer on the node. Every value is that of a widget, so that undo, the workflow and the queue know it. */
+function addMixer(node) {
+  const widget = (name) => node.widgets.find((one) => one.name === name);
+  const frames = () => widget("frame_rate").value; // 0: seconds
+  const starts = () => frames() || 1;
+  let ran = null; // what the last run told, and the settings and sources that it ran with
+
+  function trackOf(number) {
+    const known = ran && ran.sources[number] === sourceOf(node, number)?.id;
+    const told = known ? ran.view.clips.find((clip) => clip.track === number) : undefined;
+    const value = (name) => widget(`${name}_${number}`).value;
+    const track = { number, name: nameOf(node, number), seconds: told?.seconds ?? null, wave: told };
+    for (const setting of ["after", "trim_start", "trim_end", "fade_shape", "loop", "mute", "solo", "gain", "pan",
+      "fade_in", "fade_out"]) track[setting] = value(setting);
+    track.start = value("start") / starts();
+    track.fixed = node.inputs.filter((input) => input.link != null && input.name.endsWith(`_${number}`))
+      .map((input) => input.name.slice(0, -`_${number}`.length));
+    return track;
+  }
+
+  const items = () => connectedItems(node, "track_");
+  const sources = () => Object.fromEntries(items().map((number) => [number, sourceOf(node, number)?.id]));
+  const state = () => JSON.stringify([sources(), ...node.widgets.filter((one) => one.serialize !== false)
+    .map((one) => one.value)]);
+  const lanes = makeLanes({
+    tracks: () => items().map(trackOf),
+    result: () => ran && { figures: ran.view.loudness, scaled_db: ran.view.scaled_db, stale: ran.state !== state() },
+    grain: (key) => (frames() ? 1 / frames() : key ? 0.1 : 0.01),
+    set(number, setting, value) {
+      const target = widget(`${setting}_${number}`);
+      target.value = setting === "start" ? Math.round(value * starts() * 1000) / 1000 : value;
+      target.callback?.(target.value, app.canvas, node);
+      node.setDirtyCanvas(true, true);
+    },
+    done: () => app.extensionManager?.workflow?.activeWorkflow?.changeTracker?.checkState(), // for undo
+  });
+  passToCanvas(lanes.element);
+
+  let rows = 0, drawn = "";
+  const mixer = node.addDOMWidget("mixer", "HIGGS_MIXER", lanes.element, {
+    serialize: false, hideOnZoom: false, getMinHeight: () => lanes.height(rows),
+  });
+  mixer.serialize = false;
+  const later = () => setTimeout(lanes.update);
+  for (const one of node.widgets) if (one !== mixer) chain(one, "callback", later);
+  chain(node, "onConfigure", later);
+  chain(node, "onResize", later);
+  chain(node, "onDrawForeground", () => { // undo, scripts and other nodes' titles change without a word
+    const now = state() + items().map((number) => nameOf(node, number));
+    if (now !== drawn) later();
+    drawn = now;
+  });
+  const take = (output) => {
+    const view = output?.higgs_mix?.[0];
+    if (view) ran = { view, state: state(), sources: sources() };
+    later();
+  };
+  chain(node, "onExecuted", take);
+  const ended = async ({ detail }) => {
+    if (!ran && rows) take(await toldBefore(node, detail.prompt_id));
+  };
+  api.addEventListener("execution_success", ended);
+  chain(node, "onRemoved", () => api.removeEventListener("execution_success", ended));
+  return {
+    show(connected) {
+      rows = connected.length;
+      hide(mixer, !rows);
+      if (!ran) take(app.nodeOutputs?.[node.id]); // of a run before this workflow was opened again
+      lanes.update();
+    },
+  };
+}
+
+/** What an earlier run told of a node that did not have to run again: of that, ComfyUI tells a new page nothing. */
+async function toldBefore(node, promptId) {
+  await new Promise((done) => setTimeout(done, 500)); // the history is written after the message
+  const answer = await api.fetchApi("/history?max_items=16");
+  if (!answer.ok) return undefined;
+  const history = await answer.json();
+  const inputs = (run) => JSON.stringify(run?.prompt[2][node.id] ?? null);
+  const same = Object.values(history).filter((run) => inputs(run) === inputs(history[promptId]));
+  return same.map((run) => run.outputs[node.id]).findLast((output) => output?.higgs_mix);
+}
+
+/** The node that a track comes from. */
+function sourceOf(node, number) {
+  const slot = node.inputs.findIndex((one) => one.name === `track_${number}`);
+  return slot < 0 ? null : node.getInputNode(slot);
+}
+
+/** What a person reads beside a track. */
+function nameOf(node, number) {
+  return `${number} ${sourceOf(node, number)?.title ?? ""}`.trim();
+}
+
+/** Zooming with the wheel and moving the canvas with the middle button go on above the mixer; what else is done there
+ * does not move the node. */
+function passToCanvas(element) {
+  element.addEventListener("wheel", (event) => app.canvas.processMouseWheel(event));
+  element.addEventListener("pointerdown", (event) => {
+    if (event.button === 1) app.canvas.processMouseDown(event);
+    else if (event.button === 0) event.stopPropagation();
+  });
+  element.addEventListener("pointermove", (event) => event.buttons & 4 && app.canvas.processMouseMove(event));
+  element.addEventListener("pointerup", (event) => event.button === 1 && app.canvas.processMouseUp(event));
+}

@@ -6,6 +6,7 @@ Letters in shapes: K codebooks, F frames, C channels, T samples.
 from __future__ import annotations
 
 import hashlib
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from functools import cached_property
@@ -171,9 +172,12 @@ class Codec(ABC):
             yield AudioClip(samples, self.sample_rate)
 
     def decode_bytes(self, seconds: float) -> int:
-        """About what `decode` takes beside the weights for so much audio; it grows up to one window."""
+        """About what `decode` takes beside the weights for so much audio: one window's activations, and the sound
+        itself, which is there twice while its windows are joined."""
         context = (self._decode_context.left + self._decode_context.right) / self.frame_rate
-        return activation_bytes(self._decoder, self.frame_rate, min(seconds, DECODE_WINDOW_SECONDS + context))
+        window = activation_bytes(self._decoder, self.frame_rate, min(seconds, DECODE_WINDOW_SECONDS + context))
+        sound = math.ceil(4 * self.hop * self.frame_rate * seconds)
+        return max(window + (sound if seconds > DECODE_WINDOW_SECONDS else 0), 2 * sound)
 
     def _windows(self, chunks: Iterable[torch.Tensor]) -> Iterator[tuple[int, torch.Tensor]]:
         window = max(1, round(DECODE_WINDOW_SECONDS * self.frame_rate))

@@ -78,7 +78,7 @@ def decode_windows(
 
     def emit(end: int, last: bool) -> torch.Tensor:
         samples = decode(pending[:, : end + context.right - start])
-        return samples[:, (done - start) * hop : None if last else (end - start) * hop]
+        return samples[:, (done - start) * hop : None if last else (end - start) * hop].clone()  # without the context
 
     for ids in chunks:
         pending = ids if pending is None else torch.cat([pending, ids], dim=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 
@@ -13,11 +14,11 @@ from helpers_checkpoint import make_folder
 from helpers_server import PACK_FOLDER
 from helpers_workflow import read_workflow
 
-from higgs_runtime import AudioClip, Voice, VoiceCard, save_voice, voice_path
+from higgs_runtime import AudioClip, Chapter, Voice, VoiceCard, export_audio, save_voice, voice_path
 
 pytestmark = pytest.mark.web
 
-NAMES = ["clone_voice", "codec_round_trip", "tags_v3", "text_to_speech", "two_voice_dialogue"]
+NAMES = ["clone_voice", "codec_round_trip", "master_a_mix", "tags_v3", "text_to_speech", "two_voice_dialogue"]
 SCRIPT_WIDGETS = ("audioUI", "upload", "preview")  # of the editor's own scripts; the server ignores them
 HELPERS = """
 const wait = (ms = 150) => new Promise((done) => setTimeout(done, ms));
@@ -100,7 +101,7 @@ def test_settings_of_a_track_show_once_it_is_connected(browser):
         return [before, after, all, [shown(again), gain], [height, again.size[1]]];
     """)
     assert before == ["allow_clipping", "sample_rate", "more_settings"]
-    assert after == [*before[:2], "start_0", "gain_0", "pan_0", "fade_in_0", "fade_out_0", before[2]]
+    assert after == [*before[:2], "start_0", "gain_0", "pan_0", "fade_in_0", "fade_out_0", before[2], "mixer"]
     assert {"loop_0", "duck_0", "duck_attack"} <= set(all_of_it[0]) and "loop_1" not in all_of_it[0]
     assert all_of_it[1] == after
     assert restored == [after, -3]
@@ -215,6 +216,25 @@ def test_export_audio_plays_what_it_wrote(browser):
         return [durations, mix.imgs?.length ?? 0];
     """)
     assert all(abs(seconds - 2) < 0.06 for seconds in durations) and pictures == 1
+
+
+@pytest.mark.parametrize("format, kind", [("flac 24-bit", "flac"), ("mp3", "mpeg"), ("opus", "ogg")])
+def test_an_exported_file_opens_its_workflow(browser, tmp_path, format, kind):
+    """As the files of ComfyUI's own savers do when they are dropped on the canvas."""
+    graph = {"version": 0.4, "nodes": [{"id": 7, "type": "HiggsLoudness", "pos": [0, 0], "size": [200, 100]}],
+             "links": [], "extra": {"said": "„Ü“ {}"}}
+    entries = {"workflow": json.dumps(graph), "prompt": json.dumps({"7": {"class_type": "X", "inputs": {}}})}
+    noise = AudioClip(torch.rand(1, 6 * 24_000, generator=torch.Generator().manual_seed(0)) - 0.5, 24_000)
+    made = export_audio(noise, tmp_path, format=format, metadata=entries, tags={"title": "Sea"},
+                        cover=torch.rand(30, 40, 3), chapters=[Chapter(0.0, 2.0, "One")])
+    data = base64.b64encode(made.path.read_bytes()).decode()
+    opened = in_editor(browser, f"""
+        const bytes = Uint8Array.from(atob("{data}"), (letter) => letter.charCodeAt(0));
+        await app.handleFile(new File([bytes], "{made.path.name}", {{type: "audio/{kind}"}}));
+        await wait();
+        return [app.graph.nodes.map((node) => [node.id, node.type]), app.graph.extra.said];
+    """)
+    assert opened == [[[7, "HiggsLoudness"]], "„Ü“ {}"]
 
 
 def test_scripts_throw_nothing(browser):

@@ -82,6 +82,22 @@ def test_the_note_names_model_and_voice(client, tmp_path):
     assert "Voices: rose (from the pack)." in comment, comment
 
 
+def test_the_mastering_workflow_delivers(client, tmp_path):
+    """A bed that goes down under the words, at the loudness it names, in a file with all that was asked for."""
+    prompt = read_workflow("master_a_mix", api=True)
+    run = client.run(prompt)
+    assert run.error is None, run.error
+    [told] = [one for shown in run.outputs.values() for one in shown.get("audio", [])]
+    path = client.download(told, tmp_path)
+    clip = AudioClip.load(path)
+    assert path.name == "Evening_001.mp3" and clip.channels == 2 and 14 < clip.seconds < 20
+    assert abs(measure_loudness(clip).integrated_lufs + 16) < 0.5
+    with av.open(str(path)) as file:
+        assert file.metadata["comment"].startswith("Synthetic speech.") and len(file.chapters()) == 2
+        assert file.streams.video[0].width == 1024
+    assert "Podcast, -16 LUFS: passes" in str(run.outputs), "the report is shown"
+
+
 def test_what_is_not_made_is_told(client):
     run = client.run(graph(
         last=("HiggsMixAudio", {"allow_clipping": False, "sample_rate": 0, "track_0": ["rose", 0]}),

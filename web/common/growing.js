@@ -5,9 +5,10 @@ const HOLLOW_CIRCLE = 7; // litegraph's shape of an optional input
 /**
  * @param {object} node a node with the inputs prefix0, prefix1, …
  * @param {{prefix: string, type: string, count: number, settings?: string[],
- *   more?: {toggle: string, settings: string[], shared: string[]}}} list
+ *   more?: {toggle: string, settings: string[], shared: string[]}, onArrange?: (items: number[]) => void}} list
  *   settings: prefixes of widgets that belong to an item; they show once the item is connected.
  *   more: settings that show only while the widget `toggle` is on: `settings` as above, `shared` by their whole names.
+ *   onArrange: is told of the connected items (their numbers, rising) before the node gets its height.
  */
 export function growList(node, list) {
   let waiting = false;
@@ -32,7 +33,7 @@ export function growList(node, list) {
 
 function arrange(node, list, keepSize = false) {
   const heightBefore = node.computeSize()[1];
-  const connected = lastConnected(node, list);
+  const items = connectedItems(node, list.prefix), connected = Math.max(-1, ...items);
   const shown = Math.min(list.count, connected + 2);
   for (let slot = node.inputs.length - 1; slot >= 0; slot--) {
     if (itemNumber(node.inputs[slot].name, list.prefix) >= shown) node.removeInput(slot);
@@ -53,14 +54,16 @@ function arrange(node, list, keepSize = false) {
     }
     if (list.more?.shared.includes(widget.name)) hide(widget, folded);
   }
+  list.onArrange?.(items);
   const height = node.computeSize()[1];
   node.setSize([node.size[0], Math.max(height, node.size[1] + (keepSize ? 0 : height - heightBefore))]);
   node.setDirtyCanvas(true, true);
 }
 
-function lastConnected(node, list) {
-  const numbers = node.inputs.filter((input) => input.link != null).map((input) => itemNumber(input.name, list.prefix));
-  return Math.max(-1, ...numbers);
+/** Numbers of the inputs prefixn that have a link, rising. */
+export function connectedItems(node, prefix) {
+  const numbers = node.inputs.filter((input) => input.link != null).map((input) => itemNumber(input.name, prefix));
+  return numbers.filter((number) => number >= 0).sort((one, other) => one - other);
 }
 
 /** The n of prefixn, or -1. */
@@ -69,7 +72,7 @@ function itemNumber(name, prefix) {
   return /^\d+$/.test(rest) ? Number(rest) : -1;
 }
 
-function hide(widget, hidden) {
+export function hide(widget, hidden) {
   widget.hidden = hidden;
   widget.options = { ...widget.options, hidden }; // what the Vue nodes look at
   if (hidden) widget.computeSize = noSpace; // litegraph leaves room for hidden widgets too
@@ -81,11 +84,12 @@ function noSpace() {
   return [0, -4];
 }
 
-function chain(node, event, then) {
+/** Calls `then` with the event's arguments after what the node does at the event itself. */
+export function chain(node, event, then) {
   const before = node[event];
   node[event] = function (...args) {
     const result = before?.apply(this, args);
-    then();
+    then(...args);
     return result;
   };
 }
