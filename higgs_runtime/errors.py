@@ -95,6 +95,8 @@ EXTRAS = {
     "asr": ("pip install faster-whisper rapidfuzz num2words",),
     "similarity": ("pip install --no-deps resemblyzer==0.1.4 webrtcvad-wheels==2.0.14.post1",),
     "export": ("pip install av pillow",),
+    "remote": ("pip install openai",),
+    "serve": ("pip install fastapi uvicorn prometheus_client av",),
     "pictures": ("pip install matplotlib",),
     "tags": ("pip install mutagen",),
     "sound": ("pip install pedalboard",),

@@ -33,7 +33,7 @@ LAYERS = (
     voices speech_quality cutting reference
     """,
     """weights diagnosis memory prefill rows jobs session generate""",
-    """model_cache convert lora takes rendering pipeline cli""",
+    """model_cache convert lora takes rendering pipeline serve cli""",
 )
 LAYER_OF = {name: level for level, names in enumerate(LAYERS) for name in names.split()}
 COMFYUI = {"comfy", "comfy_api", "comfy_api_nodes", "comfy_config", "comfy_execution", "comfy_extras", "execution",
