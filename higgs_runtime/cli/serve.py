@@ -71,7 +71,8 @@ def _serve(args: argparse.Namespace) -> None:
     lm, codec = default_pair(found, *(named(found, kind, name) if name else None for kind, name in asked.items()))
     device = args.device or pick_device()
     sys.stderr.write("\n".join(filter(None, (f"Loading {lm.title}{lm.extent} …", lm.licence))) + "\n")
-    model, tokenizer = load_model(lm.path, device=device, dtype=pick_dtype(device)), load_codec(codec.path, device=device)
+    model = load_model(lm.path, device=device, dtype=pick_dtype(device))
+    tokenizer = load_codec(codec.path, device=device)
     with Engine(model, tokenizer, limits, Voices(roots, tokenizer)) as engine:
         app = create_app(engine, args.name or lm.name, key)
         sys.stderr.write(f"Serving {args.name or lm.name} at http://{args.host}:{args.port}/v1\n")

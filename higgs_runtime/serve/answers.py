@@ -111,7 +111,7 @@ def _event(fields: dict[str, Any]) -> bytes:
 
 
 class BrokenStream(ConnectionError):
-    """A stream that could not be brought to its end: the connection is broken off, so that nobody takes it for whole."""
+    """A stream without its end: the connection is broken off, so that nobody takes it for whole."""
 
 
 class Stream(Response):
