@@ -10,10 +10,11 @@ from typing import Any
 
 import prometheus_client
 import torch
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from ..audio import AudioClip
 from ..errors import AudioError, HiggsError, MissingExtraError, StoppedError, VoiceError
@@ -88,12 +89,13 @@ def create_app(engine: Engine, name: str, key: str | None = None) -> FastAPI:
         name: of the model, for clients.
         key: that clients have to send; None: none.
     """
-    app = FastAPI(title="Higgs Audio", description=__doc__, docs_url=None, redoc_url=None)
+    doors = [] if key is None else [Depends(HTTPBearer(auto_error=False))]  # for the OpenAPI page; Guard decides
+    app = FastAPI(title="Higgs Audio", description="Speech by a Higgs Audio model.", docs_url=None, redoc_url=None)
     app.add_middleware(Guard, limits=engine.limits, key=key)
     _add_error_handlers(app, engine)
     limits, counted = engine.limits, engine.metrics.requests
 
-    @app.post("/v1/audio/speech", response_class=Response, responses={
+    @app.post("/v1/audio/speech", response_class=Response, dependencies=doors, responses={
         200: {"description": "The sound.", "content": _SOUND}, **RESPONSES})
     async def speech(asked: SpeechRequest, request: Request) -> Response:
         """Speak a text."""
@@ -142,19 +144,17 @@ def create_app(engine: Engine, name: str, key: str | None = None) -> FastAPI:
         stopped = isinstance(failed.error, StoppedError)
         return _refused(400 if failed.by_client else 503 if stopped else 500, str(failed.error))
 
-    _add_pages(app, engine, name)
+    _add_pages(app, engine, name, {"dependencies": doors, "responses": {401: RESPONSES[401]}})
     return app
 
 
-def _add_pages(app: FastAPI, engine: Engine, name: str) -> None:
-    refusals = {401: RESPONSES[401]}
-
-    @app.get("/v1/models", responses=refusals)
+def _add_pages(app: FastAPI, engine: Engine, name: str, behind: dict[str, Any]) -> None:
+    @app.get("/v1/models", **behind)
     async def models() -> dict[str, Any]:
         """The model that is served."""
         return {"object": "list", "data": [{"id": name, "object": "model", "created": 0, "owned_by": "higgs"}]}
 
-    @app.get("/v1/audio/voices", responses=refusals)
+    @app.get("/v1/audio/voices", **behind)
     async def voices() -> dict[str, list[str]]:
         """Names for the field `voice`."""
         return {"voices": sorted(await asyncio.to_thread(engine.voices.files))}
@@ -166,8 +166,7 @@ def _add_pages(app: FastAPI, engine: Engine, name: str) -> None:
                  "speaking": engine.speaking, "waiting": engine.waiting}
         return JSONResponse(state, 200 if engine.failure is None else 503)
 
-    @app.get("/metrics", response_class=Response, responses={
-        200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "For Prometheus."}, **refusals})
+    @app.get("/metrics", response_class=PlainTextResponse, **behind)
     async def metrics() -> Response:
         """Figures in Prometheus' text format."""
         return Response(prometheus_client.generate_latest(engine.metrics.registry),
