@@ -82,6 +82,16 @@ class DownloadError(HiggsError, RuntimeError):
     """A release that cannot be fetched."""
 
 
+class RemoteError(HiggsError, RuntimeError):
+    """A server elsewhere that refuses, or cannot be reached.
+
+    Attributes:
+        status: of its answer (HTTP); 0 where there was none.
+    """
+
+    status = 0
+
+
 class StoppedError(HiggsError):
     """Work that ended because it was asked to stop."""
 

@@ -87,9 +87,11 @@ class Remote:
         check_range("retries", self.retries, 0, 20)
         parts = urlsplit(self.base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.query:
-            raise SettingError("This is no address of a server.", expected="http:// or https://, host and path, without "
-                               "name, password or key", got=f"{parts.scheme}://{parts.hostname}",
-                               remedy=f"Write it like {self.server.url}; keys belong into an environment variable.")
+            raise SettingError(
+                "This is no address of a server.", got=f"{parts.scheme}://{parts.hostname}",
+                expected="http:// or https://, host and path, without name, password or key",
+                remedy=f"Write it like {self.server.url}; keys belong into an environment variable.",
+            )
 
     def __repr__(self) -> str:
         return f"Remote({self.server.title} at {self.base_url})"

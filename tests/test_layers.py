@@ -32,7 +32,7 @@ LAYERS = (
     listening
     voices speech_quality cutting reference
     """,
-    """weights diagnosis memory prefill rows jobs session generate""",
+    """weights diagnosis memory prefill rows jobs session generate remote_servers remote""",
     """model_cache convert lora takes rendering pipeline serve cli""",
 )
 LAYER_OF = {name: level for level, names in enumerate(LAYERS) for name in names.split()}

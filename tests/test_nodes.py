@@ -15,7 +15,7 @@ from helpers_workflow import PACK, ROOT, comfyui_tree, load_pack, node_classes, 
 NODE_IDS = ["HiggsLoadModel", "HiggsLoadCodec", "HiggsLoadAudio", "HiggsEncodeAudio", "HiggsVoice",
             "HiggsChatMLPrompt", "HiggsGenerate", "HiggsDecodeCodes", "HiggsMixAudio",
             "HiggsJoinAudio", "HiggsDuckAudio", "HiggsVoiceChain", "HiggsTempoPitch",
-            "HiggsConvertModel", "HiggsLoadLoRA", "HiggsPrepareReference", "HiggsCombineVoices",
+            "HiggsConvertModel", "HiggsLoadLoRA", "HiggsRemoteModel", "HiggsPrepareReference", "HiggsCombineVoices",
             "HiggsSaveVoice", "HiggsLoadVoice", "HiggsScript", "HiggsLoadSubtitles", "HiggsRenderScript",
             "HiggsAssemble", "HiggsVerifyTakes",
             "HiggsLoudness", "HiggsNormalizeLoudness", "HiggsAudioPicture", "HiggsExportAudio"]
