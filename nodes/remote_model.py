@@ -103,7 +103,7 @@ def speak(handle: RemoteHandle, messages: list, sampling, on_seconds) -> tuple:
         SettingError: the key's variable is not set, or sound comes and there is no codec to make codes of it.
         RemoteError, AudioError, PromptError: see `Remote.speak`.
     """
-    from ..higgs_runtime import Remote, SettingError
+    from ..higgs_runtime import AudioError, Remote, SettingError
 
     server = SERVERS[handle.server]
     if server.returns == "sound" and handle.codec is None:
@@ -117,8 +117,12 @@ def speak(handle: RemoteHandle, messages: list, sampling, on_seconds) -> tuple:
         with bridge.open_model(handle.codec, lambda codec: codec.decode_bytes(codes.seconds)) as codec:
             return codec.decode(codes)
 
-    take = remote.speak(messages, sampling, sound_of=sound_of if handle.codec else None, on_seconds=on_seconds,
-                        should_stop=bridge.cancelled)
+    try:
+        take = remote.speak(messages, sampling, sound_of=sound_of if handle.codec else None, on_seconds=on_seconds,
+                            should_stop=bridge.cancelled)
+    except AudioError:
+        bridge.raise_if_cancelled()  # before there was a sound
+        raise
     bridge.raise_if_cancelled()
     bridge.show_warnings(take.notes)
     codes = take.codes

@@ -294,7 +294,7 @@ END = b'{"finish_reason":"stop"}\n'
 
 @pytest.mark.parametrize("data, words", [
     (b"", "without its last line"), (FRAME, "without its last line"), (END, "no sound"), (b"[]\n", "not what"),
-    (b"RIFF....\n" + END, "not what"), (FRAME + END + FRAME, "not what"), (FRAME.replace(b"1,2", b"1,9") + END, "not what|leave"),
+    (b"RIFF....\n" + END, "not what"), (FRAME + END + FRAME, "not what"), (FRAME.replace(b"1,2", b"1,9"), "not what"),
     (FRAME.replace(b"25.0", b"NaN"), "not what"), (FRAME.replace(b"25.0", b"0"), "not what"),
     (FRAME.replace(b"[[1,2]]", b"[[1],[2,3]]"), "not what"), (FRAME.replace(b"[[1,2]]", b'"a"'), "not what"),
     (FRAME + FRAME.replace(b"[[1,2]]", b"[[1,2,3]]"), "not what"), (b'{"finish_reason":"broken"}\n', "not what"),

@@ -101,14 +101,15 @@ def test_cancel_leaves_the_server(folder, bridge, runtime, monkeypatch):
         pass
 
     def interrupt():
-        raise Interrupted
+        if bridge.cancelled():
+            raise Interrupted
 
     with Stub("SGLang-Omni") as stub:
         stub.pieces, stub.pause_s = 100, 0.05
         monkeypatch.setattr(bridge, "cancelled", lambda: len(stub.bodies) > 0)
         monkeypatch.setattr(bridge, "raise_if_cancelled", interrupt)
         codec = bridge.ModelHandle("codec", str(folder / "codec"))
-        with pytest.raises((Interrupted, runtime.AudioError)):
+        with pytest.raises(Interrupted):
             generate(remote(server="SGLang-Omni", url=stub.url, codec=codec), runtime.conversation(TEXT))
         assert stub.left.wait(20)
 
