@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--size", choices=SIZES, default="small")
     parser.add_argument("--codec", choices=("small", "released"), default="small")
     parser.add_argument("--clients", type=int, default=64)
-    parser.add_argument("--alone", type=int, default=8, help="lines that are spoken one at a time")
+    parser.add_argument("--singles", type=int, default=8, help="lines that are spoken one at a time")
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--rows", type=int, default=8)
     parser.add_argument("--device", default="cpu")
@@ -40,7 +40,7 @@ def main() -> None:
         with serve_process(*arguments, cwd=Path(place)) as server:
             frames = round(args.seconds * 25)
             asyncio.run(load(server, WARM_UP, 1, frames))
-            alone = asyncio.run(load(server, args.alone, 1, frames))
+            alone = asyncio.run(load(server, args.singles, 1, frames))
             together = asyncio.run(load(server, args.clients, args.clients, frames))
     for name, (first, whole, took) in (("one at a time", alone), (f"{args.clients} at once", together)):
         write(f"{name:>14}: first sound after {spread(first)} s, whole after {spread(whole)} s; "
@@ -63,7 +63,7 @@ async def load(server: Server, lines: int, clients: int, frames: int) -> tuple[l
             while not waiting.empty():
                 n, started = waiting.get_nowait(), time.perf_counter()
                 async with speaker.audio.speech.with_streaming_response.create(
-                    model=NAME, voice="default", input=f"This is line number {n}, in some words.", response_format="pcm",
+                    model=NAME, voice="default", input=f"Line number {n}, in some words.", response_format="pcm",
                     extra_body={"stream": True, "seed": n, "temperature": 0.7, "max_new_tokens": frames},
                 ) as answer:
                     heard = 0

@@ -68,7 +68,7 @@ class Server:
 
     def codes(self, body: dict) -> Codes:
         """The codes of an answer."""
-        answer = self.post({"response_format": "codes", **body})
+        answer = self.post({**body, "response_format": "codes"})
         assert answer.status_code == 200, answer.text
         return read_codes(answer.content)[0]
 

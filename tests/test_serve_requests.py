@@ -42,7 +42,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def process(folder):
     arguments = ("--model", str(folder / "lm"), "--codec", str(folder / "codec"), "--name", NAME, "--rows", "8",
-                 "--positions", "400", "--max-seconds", "1", "--max-reference-seconds", "2", "--max-body-mb", "0.5")
+                 "--positions", "400", "--max-seconds", "1", "--max-reference-seconds", "2", "--max-body-mb", "5")
     with serve_process(*arguments, cwd=folder, env={"HIGGS_API_KEY": KEY, "HIGGS_MODELS": str(folder)}) as server:
         yield server
 
@@ -164,7 +164,8 @@ BAD = [
     {"input": TEXT, "ref_audio": wav(np.zeros(100), 3), "ref_text": "An odd rate."},
     {"input": TEXT, "ref_audio": wav(np.zeros((100, 20))), "ref_text": "Many channels."},
     {"input": TEXT, "ref_audio": wav(np.full(24_000, np.nan), subtype="FLOAT"), "ref_text": "No numbers."},
-    {"input": TEXT, "references": [{"text": "Words."}]}, {"input": TEXT, "references": [{"audio_path": TONE}] * 20},
+    {"input": TEXT, "references": [{"text": "Words."}]},
+    {"input": TEXT, "references": [{"audio_path": TONE, "text": "a"}] * 20},
     {"input": TEXT, "references": [{"audio_path": TONE, "text": "a"}] * 3},
     {"input": TEXT, "references": [{"audio_path": TONE, "codes": [[1] * 8], "text": "Both."}]},
     {"input": TEXT, "reference_codes": [[1] * 8, [2] * 7], "reference_text": "Ragged."},
@@ -218,7 +219,7 @@ def test_nothing_is_fetched_for_a_client(process):
 
 
 def test_large_bodies_are_refused_before_they_are_read(process):
-    answer = process.post({**GOOD, "system": "a" * 600_000})
+    answer = process.post({**GOOD, "system": "a" * 6_000_000})
     assert answer.status_code == 413
     connection = http.client.HTTPConnection("127.0.0.1", process.port, timeout=20)
     connection.putrequest("POST", "/v1/audio/speech")
@@ -233,7 +234,7 @@ def test_large_bodies_in_chunks_are_refused(process):
     def chunks():
         yield b'{"input": "'
         for _ in range(20):
-            yield b"a" * 50_000
+            yield b"a" * 500_000
 
     headers = {**process.headers, "Content-Type": "application/json"}
     try:
