@@ -272,6 +272,7 @@ def identity_of(handle: ModelHandle):
     """The ModelIdentity of a language model as it is loaded here. Reads every byte the first time."""
     from ..higgs_runtime import model_identity
 
+    check_here(handle)
     device = pick_device(handle.device)
     return model_identity(handle.path, device=device, dtype=pick_dtype(handle.dtype, handle.kind, device),
                           quantization=handle.quantization, adapters=handle.adapters)

@@ -119,6 +119,8 @@ def test_nodes_that_need_a_model_here_say_so(bridge, runtime, tmp_path):
     with pytest.raises(runtime.SettingError, match="model on this computer"), bridge.open_model(handle):
         pass
     with pytest.raises(runtime.SettingError, match="model on this computer"):
+        bridge.identity_of(handle)  # Render Script asks first for it
+    with pytest.raises(runtime.SettingError, match="model on this computer"):
         node_classes()["HiggsConvertModel"].execute(handle, "int8", "bfloat16", "")
     with pytest.raises(runtime.SettingError, match="model on this computer"):
         node_classes()["HiggsLoadLoRA"].execute(handle, "any", 1.0)

@@ -17,7 +17,7 @@ import torch
 from helpers_codec import sound_clip
 from helpers_serve import SMALL, load_pair, serving, spoken_alone
 
-from higgs_runtime import AudioClip, NumericError, Voice, VoiceCard, save_voice, voice_path
+from higgs_runtime import AudioClip, MemoryShortError, NumericError, Voice, VoiceCard, save_voice, voice_path
 from higgs_runtime.serve.answers import BrokenStream, Stream
 from higgs_runtime.session import Session
 
@@ -262,6 +262,22 @@ def test_numbers_out_of_range_end_the_lines_that_speak_and_no_others(pair, monke
         broken.append(NumericError("NaN in layer 3."))
         answer = server.post({"input": TEXT, "max_new_tokens": 5})
         assert answer.status_code == 500 and "NaN in layer 3" in answer.json()["error"]["message"]
+        assert server.codes({"input": TEXT, "max_new_tokens": 5, "seed": 1}).frames == 5
+
+
+def test_no_memory_for_a_line_is_no_end_of_the_server(pair, monkeypatch):
+    make, short = Session._make_rows, []
+
+    def rows(self, *room):
+        if short:
+            raise short.pop()
+        return make(self, *room)
+
+    monkeypatch.setattr(Session, "_make_rows", rows)
+    with serving(pair) as server:
+        short.append(MemoryShortError("There is no memory for so long a take."))
+        answer = server.post({"input": TEXT, "max_new_tokens": 5})
+        assert answer.status_code == 500 and "no memory" in answer.json()["error"]["message"]
         assert server.codes({"input": TEXT, "max_new_tokens": 5, "seed": 1}).frames == 5
 
 

@@ -115,7 +115,7 @@ def test_the_key_is_compared_in_constant_time(monkeypatch):
 
     compared = []
     monkeypatch.setattr(guard.hmac, "compare_digest", lambda a, b: compared.append((a, b)) or a == b)
-    door = guard.Guard(None, Limits(), KEY)
+    door = guard.Guard(None, Limits(), KEY, None)
     assert door._allowed("/v1/models", f"bearer {KEY}".encode()) and not door._allowed("/v1/models", b"Bearer x")
     assert compared == [(KEY.encode(), KEY.encode()), (b"x", KEY.encode())]
 

@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from ..audio import AudioClip
-from ..errors import AudioError, HiggsError, MissingExtraError, StoppedError, VoiceError
+from ..errors import AudioError, HiggsError, MissingExtraError, SettingError, StoppedError, VoiceError
 from ..prompt import DEFAULT_SYSTEM
 from ..stream_encode import MEDIA_TYPES
 from ..types import Codes, Sampling
@@ -91,7 +91,7 @@ def create_app(engine: Engine, name: str, key: str | None = None) -> FastAPI:
     """
     doors = [] if key is None else [Depends(HTTPBearer(auto_error=False))]  # for the OpenAPI page; Guard decides
     app = FastAPI(title="Higgs Audio", description="Speech by a Higgs Audio model.", docs_url=None, redoc_url=None)
-    app.add_middleware(Guard, limits=engine.limits, key=key)
+    app.add_middleware(Guard, limits=engine.limits, key=key, counted=engine.metrics.requests)
     _add_error_handlers(app, engine)
     limits, counted = engine.limits, engine.metrics.requests
 
@@ -206,10 +206,10 @@ async def _streamed(pieces: Pieces, listener: Listener, event: Event | None) -> 
         event = await listener.events.get()
     if isinstance(event, Done):
         yield pieces.end(event)
-        return
-    if event is not None and (piece := pieces.failed(event)):
-        yield piece
-    raise BrokenStream("The client has left." if event is None else str(event.error))
+    elif isinstance(event, Failed):  # None: nobody listens
+        if piece := pieces.failed(event):
+            yield piece
+        raise BrokenStream(str(event.error))
 
 
 def _checked(asked: SpeechRequest, engine: Engine) -> Asked:
@@ -220,15 +220,15 @@ def _checked(asked: SpeechRequest, engine: Engine) -> Asked:
     """
     limits = engine.limits
     if len(asked.input) > limits.characters:
-        raise AudioError("The text is too long.", expected=f"at most {limits.characters} characters",
-                         got=str(len(asked.input)), remedy="Send it in pieces.")
+        raise SettingError("The text is too long.", expected=f"at most {limits.characters} characters",
+                           got=str(len(asked.input)), remedy="Send it in pieces.")
     if len(asked.references) > limits.references:
-        raise AudioError("There are too many references.", expected=f"at most {limits.references}",
-                         got=str(len(asked.references)), remedy="Send fewer.")
+        raise SettingError("There are too many references.", expected=f"at most {limits.references}",
+                           got=str(len(asked.references)), remedy="Send fewer.")
     most = engine.max_frames
     if (asked.max_new_tokens or 0) > most:
-        raise AudioError("The answer would be too long.", expected=f"max_new_tokens of {most} at most",
-                         got=str(asked.max_new_tokens), remedy="Ask for less; send a long text in pieces.")
+        raise SettingError("The answer would be too long.", expected=f"max_new_tokens of {most} at most",
+                           got=str(asked.max_new_tokens), remedy="Ask for less; send a long text in pieces.")
     sampling = Sampling(
         asked.temperature, asked.top_k, asked.top_p, secrets.randbits(63) if asked.seed is None else asked.seed,
         asked.ras_window, asked.ras_max_repeats, asked.max_new_tokens or most,

@@ -101,7 +101,7 @@ class Engine:
         with self._news:
             if self._closed or self.failure is not None:
                 raise _stopped()
-            self._waiting = deque(line for line in self._waiting if not line.gone)
+            self._waiting = deque(other for other in self._waiting if not other.gone)
             if len(self._waiting) >= self.limits.waiting:
                 rounds = 1 + len(self._waiting) / self.limits.rows
                 raise BusyError(self.limits.waiting, max(1, round(rounds * self._mean_s / 2)))
@@ -145,8 +145,11 @@ class Engine:
                 if take is not None:
                     self._leave(self._speaking.pop(number))
         except (NumericError, MemoryShortError) as error:
-            lost = [*self._speaking.values()] or [self._waiting.popleft()]
-            self._speaking.clear()
+            with self._news:
+                lost = [*self._speaking.values()] or [*self._waiting]  # no line at all could speak
+                if not self._speaking:
+                    self._waiting.clear()
+                self._speaking.clear()
             for line in lost:
                 line.fail(error)
 

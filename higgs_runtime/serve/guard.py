@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import hmac
 
+from prometheus_client import Counter
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .answers import error_answer
@@ -19,22 +21,22 @@ class Guard:
 
     Args:
         key: what `Authorization: Bearer …` has to hold; None: nothing.
+        counted: refusals by status.
     """
 
-    def __init__(self, app: ASGIApp, limits: Limits, key: str | None):
-        self._app, self._limits, self._key = app, limits, key
+    def __init__(self, app: ASGIApp, limits: Limits, key: str | None, counted: Counter):
+        self._app, self._limits, self._key, self._counted = app, limits, key, counted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         headers = dict(scope["headers"])
         if not self._allowed(scope["path"], headers.get(b"authorization", b"")):
-            answer = error_answer(401, "The key is missing or wrong: send Authorization: Bearer <key>.",
-                                  headers={"WWW-Authenticate": "Bearer"})
-            return await answer(scope, receive, send)
+            return await self._refuse(401, "The key is missing or wrong: send Authorization: Bearer <key>.",
+                                      {"WWW-Authenticate": "Bearer"})(scope, receive, send)
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or int(length) > self._limits.body_bytes:
-            return await self._large()(scope, receive, send)
+            return await self._refuse(413, self._too_large(), {"Connection": "close"})(scope, receive, send)
         await self._app(scope, self._watched(receive), send)
 
     def _allowed(self, path: str, authorization: bytes) -> bool:
@@ -66,5 +68,6 @@ class Guard:
     def _too_large(self) -> str:
         return f"The request is larger than {self._limits.body_bytes} bytes."
 
-    def _large(self):
-        return error_answer(413, self._too_large(), headers={"Connection": "close"})
+    def _refuse(self, status: int, message: str, headers: dict[str, str]) -> Response:
+        self._counted.labels(str(status)).inc()
+        return error_answer(status, message, headers=headers)

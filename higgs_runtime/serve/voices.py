@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -41,7 +42,7 @@ class Voices:
         Raises:
             VoiceError: there is none of this name.
         """
-        files = self.files()
+        files, name = self.files(), unicodedata.normalize("NFC", name)
         if name not in files:
             raise VoiceError("There is no such voice.", expected="a name from /v1/audio/voices", got=repr(name[:80]),
                              remedy="Leave it at 'default', or send a reference.")
