@@ -149,49 +149,39 @@ class _Call:
         self._openai, self._remote, self._body = openai, remote, body
         self._found: queue.Queue = queue.Queue()
         self._loop = asyncio.new_event_loop()
-        self._task: asyncio.Task | None = None
-        self._thread = threading.Thread(target=self._run, name="higgs-remote", daemon=True)
+        self._thread = threading.Thread(target=self._loop.run_forever, name="higgs-remote", daemon=True)
 
     def events(self, should_stop: ShouldStop) -> Iterator[_Start | bytes | None]:
-        """What comes, then the error if there was one; None once it was told to stop."""
+        """What comes, and None in the end if it was told to stop."""
         self._thread.start()
-        left = False
         try:
+            asked = asyncio.run_coroutine_threadsafe(self._speak(), self._loop)
+            asked.add_done_callback(lambda _: self._found.put(None))
             while True:
-                if not left and should_stop():
-                    left = True
-                    self._cancel()
+                if should_stop():
                     yield None
+                    return
                 try:
                     event = self._found.get(timeout=POLL_S)
                 except queue.Empty:
                     continue
-                if event is None or (left and isinstance(event, BaseException)):
+                if event is None:
+                    asked.result()  # raises what went wrong
                     return
-                if isinstance(event, BaseException):
-                    raise event
-                if not left:
-                    yield event
+                yield event
         finally:
-            self._cancel()
+            asyncio.run_coroutine_threadsafe(self._leave(), self._loop).result()
+            self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
-
-    def _cancel(self) -> None:
-        if self._thread.is_alive() and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(lambda: self._task and self._task.cancel())
-
-    def _run(self) -> None:
-        try:
-            self._task = self._loop.create_task(self._speak())
-            self._loop.run_until_complete(self._task)
-            self._found.put(None)
-        except BaseException as error:  # handed over: the caller raises it
-            self._found.put(error)
-            if not isinstance(error, (asyncio.CancelledError, RemoteError, AudioError)):
-                raise
-        finally:
-            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
             self._loop.close()
+
+    async def _leave(self) -> None:
+        """Whatever still runs ends, and closes its connection."""
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await self._loop.shutdown_asyncgens()
 
     async def _speak(self) -> None:
         remote = self._remote

@@ -27,6 +27,8 @@ from higgs_runtime.cli import main
 from higgs_runtime.serve.limits import Limits
 from higgs_runtime.serve.references import read_reference
 
+pytestmark = pytest.mark.slow  # the process takes seconds to start
+
 KEY = "a-key-of-the-tests"
 TEXT = "Good morning to you."
 GOOD = {"input": TEXT, "max_new_tokens": 5, "seed": 1, "response_format": "pcm"}
@@ -65,7 +67,6 @@ def sixteen_bit(clip: AudioClip, stream: bool) -> np.ndarray:
     return (clip.samples.clamp(-1, 1).numpy()[0] * 32767).round()
 
 
-@pytest.mark.slow
 def test_sixty_four_clients_at_once(process, folder):
     """Streamed and whole, through a process of its own: nobody is lost, and each hears what they hear alone."""
     model, codec = load_model(folder / "lm"), load_codec(folder / "codec")
@@ -256,7 +257,6 @@ def test_after_all_that_it_speaks_as_before(process, folder):
     assert process.get("/health").json()["status"] == "ok"
 
 
-@pytest.mark.slow
 def test_whatever_the_openapi_page_allows_is_answered_as_it_says(process, tmp_path):
     """schemathesis makes requests of the page, good and bad, and holds the answers against it. What the page cannot say
     (a voice or references) may be refused."""

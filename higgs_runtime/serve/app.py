@@ -57,7 +57,7 @@ class Listener:
     """A request that waits for its line: events come through a queue, None where the client has left."""
 
     request: Request
-    line: Line | None = None
+    line: Line
     events: asyncio.Queue[Event | None] = field(default_factory=asyncio.Queue)
 
     def __post_init__(self):
@@ -71,14 +71,12 @@ class Listener:
     async def leave(self) -> None:
         """Nobody listens any more."""
         self._watch.cancel()
-        if self.line is not None:
-            self.line.gone = True
+        self.line.gone = True
 
     async def _until_gone(self) -> None:
         while (await self.request.receive())["type"] != "http.disconnect":
             pass
-        if self.line is not None:
-            self.line.gone = True  # the engine looks at it between two steps
+        self.line.gone = True  # the engine looks at it between two steps
         self.events.put_nowait(None)
 
 
@@ -103,7 +101,7 @@ def create_app(engine: Engine, name: str, key: str | None = None) -> FastAPI:
             return _refused(404, f"There is no model '{asked.model[:80]}' here, only '{name}'.", "model",
                             "model_not_found")
         line = Line(await asyncio.to_thread(_checked, asked, engine), lambda event: listener.tell(event))
-        pieces = Pieces(asked, engine.codec.sample_rate) if asked.streamed else None
+        pieces = Pieces(asked, engine.codec.sample_rate)  # or the error that a package is missing
         listener = Listener(request, line)
         try:
             engine.submit(line)
@@ -114,7 +112,7 @@ def create_app(engine: Engine, name: str, key: str | None = None) -> FastAPI:
         if first is None or isinstance(first, Failed):
             await listener.leave()
             return _refused(CLIENT_LEFT, "") if first is None else _failed(first)
-        if pieces is None:
+        if not asked.streamed:
             return await whole(asked, listener, first)
         counted.labels("200").inc()
         return Stream(_streamed(pieces, listener, first), listener.leave, limits.send_timeout_s, media_type(asked),
