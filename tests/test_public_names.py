@@ -92,7 +92,7 @@ SIGNATURES = {
 MEMBERS = {
     "AudioClip": ("load", "save", "samples", "sample_rate"),
     "Codec": ("sample_rate", "frame_rate", "num_codebooks", "codebook_size", "identity", "encode", "decode",
-              "decode_stream"),
+              "decode_stream", "decoder"),
     "Codes": ("ids", "frame_rate", "codebook_size", "codec"),
     "Message": ("role", "content", "reference"),
     "Voice": ("codes", "transcript", "description", "more", "references"),

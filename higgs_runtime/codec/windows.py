@@ -7,7 +7,7 @@ Letters in shapes: K codebooks, F frames, C channels, T samples.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -91,28 +91,6 @@ class DecodeWindows:
         drop = 0 if last else max(0, end - self._context.left) - self._start
         self._pending, self._start = self._pending[:, drop:], self._start + drop
         return end, samples
-
-
-def decode_windows(
-    chunks: Iterable[torch.Tensor],
-    decode: Callable[[torch.Tensor], torch.Tensor],
-    *,
-    hop: int,
-    context: Context,
-    window: int,
-) -> Iterator[tuple[int, torch.Tensor]]:
-    """Decodes codes as they arrive; see `DecodeWindows`.
-
-    Args:
-        chunks: ids [K, any number of frames].
-
-    Yields:
-        frames emitted so far, samples [C, T] that follow the ones before.
-    """
-    windows = DecodeWindows(decode, hop=hop, context=context, window=window)
-    for ids in chunks:
-        yield from windows.push(ids)
-    yield from windows.finish()
 
 
 def encode_windows(

@@ -45,11 +45,10 @@ class Done(NamedTuple):
     """The line is over, and all of it was told."""
 
     take: Generation
-    warnings: tuple[str, ...]
 
 
 class Failed(NamedTuple):
-    """The line is over without its end; `busy`: it may be tried again."""
+    """The line is over without its end; `by_client`: it cannot be spoken as it was asked for."""
 
     error: HiggsError
     by_client: bool = False
@@ -67,6 +66,7 @@ class Line:
 
     Attributes:
         gone: set by whoever asked, when nobody listens any more; the engine then ends the line.
+        warnings: of its prompt, once it speaks.
     """
 
     asked: Asked
@@ -102,7 +102,7 @@ class Line:
         if self.first_s is None:
             self.fail(silence(take.finish_reason))
         else:
-            self._end(Done(take, self.warnings))
+            self._end(Done(take))
 
     def fail(self, error: HiggsError, by_client: bool = False) -> None:
         """It cannot be spoken, or not to its end."""
