@@ -9,8 +9,8 @@ from types import ModuleType
 _HOMES = {
     "errors": (
         "AudioError", "CheckpointError", "DownloadError", "HiggsError", "HiggsWarning", "MemoryShortError",
-        "MissingExtraError", "NumericError", "PromptError", "ScriptError", "SettingError", "StoppedError", "TakeError",
-        "VoiceError",
+        "MissingExtraError", "NumericError", "PromptError", "RemoteError", "ScriptError", "SettingError",
+        "StoppedError", "TakeError", "VoiceError",
     ),
     "vocabulary": ("unknown_words",),
     "types": ("Codes", "Generation", "Prompt", "Sampling", "Voice", "combine_voices"),
@@ -74,6 +74,8 @@ _HOMES = {
         "parse_choice", "render_script", "rendering_bytes",
     ),
     "pipeline": ("speak", "speak_stream"),
+    "remote_servers": ("SERVERS", "RemoteServer"),
+    "remote": ("Remote", "RemoteTake"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -82,6 +82,16 @@ class DownloadError(HiggsError, RuntimeError):
     """A release that cannot be fetched."""
 
 
+class RemoteError(HiggsError, RuntimeError):
+    """A server elsewhere that refuses, or cannot be reached.
+
+    Attributes:
+        status: of its answer (HTTP); 0 where there was none.
+    """
+
+    status = 0
+
+
 class StoppedError(HiggsError):
     """Work that ended because it was asked to stop."""
 
@@ -95,6 +105,8 @@ EXTRAS = {
     "asr": ("pip install faster-whisper rapidfuzz num2words",),
     "similarity": ("pip install --no-deps resemblyzer==0.1.4 webrtcvad-wheels==2.0.14.post1",),
     "export": ("pip install av pillow",),
+    "remote": ("pip install openai",),
+    "serve": ("pip install fastapi uvicorn prometheus_client av",),
     "pictures": ("pip install matplotlib",),
     "tags": ("pip install mutagen",),
     "sound": ("pip install pedalboard",),

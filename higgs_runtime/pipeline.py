@@ -72,7 +72,7 @@ def speak(
         lm, tokenizer, prompt = spoken
         [spoken] = generate(lm, [prompt], sampling or Sampling(), on_frames=on_frames, should_stop=should_stop)
         if spoken.frames == 0:
-            raise _silence(spoken.finish_reason)
+            raise silence(spoken.finish_reason)
         clip = tokenizer.decode(spoken.codes)
         return level_peak(clip, 0.0) if float(clip.samples.abs().max()) > 1 else clip
 
@@ -101,7 +101,7 @@ def speak_stream(
             heard = True
             yield clip
         if not heard:
-            raise _silence("cancelled" if should_stop and should_stop() else "stop")
+            raise silence("cancelled" if should_stop and should_stop() else "stop")
 
 
 def _grouped(chunks: Iterable[Codes]) -> Iterator[Codes]:
@@ -112,17 +112,17 @@ def _grouped(chunks: Iterable[Codes]) -> Iterator[Codes]:
     for chunk in chunks:
         waiting.append(chunk)
         if sum(one.frames for one in waiting) >= size:
-            yield _joined(waiting)
+            yield joined(waiting)
             waiting, size = [], next(sizes)
     if waiting:
-        yield _joined(waiting)
+        yield joined(waiting)
 
 
-def _joined(chunks: list[Codes]) -> Codes:
+def joined(chunks: list[Codes]) -> Codes:
     return replace(chunks[0], ids=torch.cat([chunk.ids for chunk in chunks], dim=1))
 
 
-def _silence(reason: str) -> AudioError:
+def silence(reason: str) -> AudioError:
     if reason == "cancelled":
         return AudioError("It was stopped before the first sound.", remedy="Start it again to hear something.")
     return AudioError(
@@ -143,7 +143,7 @@ def _prepared(
     with ExitStack() as stack:
         lm = stack.enter_context(_loaded("lm", model, load_model, device, dtype))
         tokenizer = stack.enter_context(_loaded("codec", codec, load_codec, device, torch.float32))
-        _check_pair(lm, tokenizer)
+        check_pair(lm, tokenizer)
         voices = [] if voice is None else [make_voice(voice, transcript, tokenizer)]
         prepared = prepare_text(text, lm.config.prompt_layout) if prepare else PreparedText(text)
         prompt = build_prompt(conversation(prepared.text, voices, system=system, scene=scene), lm.tokenizer)
@@ -176,7 +176,7 @@ def _chosen(model, codec) -> tuple:
     return model, codec
 
 
-def _check_pair(lm: HiggsModel, codec: Codec) -> None:
+def check_pair(lm: HiggsModel, codec: Codec) -> None:
     trained_with = lm.config.codec_identity
     if codec.takes(trained_with):
         return

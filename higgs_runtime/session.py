@@ -13,18 +13,20 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import count
 
 import torch
 from torch import Tensor
 
 from .decode_state import Take
-from .devices import can_capture, is_out_of_memory, poll_steps, prefill_chunk
+from .devices import can_capture, is_out_of_memory, poll_steps
 from .diagnosis import out_of_range
 from .errors import MemoryShortError, NumericError, SettingError, check_range
 from .jobs import Job, ShouldEnd, check_length, common_start, continued, position_keys, positions_of
 from .kv_cache import KVCache
 from .memory import new_cache
-from .model import HiggsModel, Routing
+from .model import HiggsModel
+from .prefill import ShouldStop, Stopped, prefill
 from .rows import Rows
 from .types import Codes, Generation, Prompt, Sampling
 
@@ -32,8 +34,8 @@ DEFAULT_BATCH = 8
 LEAST_ROLLED = 32  # positions that are worth moving up
 
 OnFrames = Callable[[int, Tensor], None]
-ShouldStop = Callable[[], bool]
 Wanted = Callable[[int], bool]
+Room = tuple[int, int, int]  # positions of a row, rows, repetitions looked back at
 
 
 class Session:
@@ -67,6 +69,7 @@ class Session:
         self._speaking: list[Job] = []  # by row
         self._running: Iterator | None = None
         self._wanted: Wanted = lambda index: True
+        self._arrivals: Iterator[Job | None] = iter(())
 
     @torch.no_grad()
     def generate(
@@ -115,6 +118,49 @@ class Session:
             if frames.shape[1]:
                 yield self._codes(frames)
 
+    @torch.no_grad()
+    def serve(
+        self,
+        lines: Iterator[tuple[Prompt, Sampling] | None],
+        *,
+        positions: int,
+        window: int,
+        should_stop: ShouldStop | None = None,
+        should_end: ShouldEnd | None = None,
+    ) -> Iterator[tuple[int, Codes, Generation | None]]:
+        """Speak lines that arrive while others speak, until nobody speaks and none is there.
+
+        Args:
+            lines: asked whenever a row is free; it gives a line, or None where there is none yet, and must not wait.
+                What it gives is numbered from 0.
+            positions: of the longest prompt together with its take, see `positions_of`; the cache is made for them.
+            window: the largest `ras_window` among the lines to come.
+            should_end: as in `generate`; how a line is cancelled.
+
+        Yields:
+            Every few steps, for each line that speaks: its number, its new frames and, with the last ones, its take.
+
+        Raises:
+            SettingError: a line is longer than `positions`, or looks back further than `window`.
+            As `generate`. Whatever is raised ends all lines that speak.
+        """
+        found = self._run([], should_stop, arrivals=self._arriving(lines, positions, window, should_end),
+                          room=(positions, self.batch, window))
+        for job, frames in found:
+            yield job.index, self._codes(frames), None if job.take.steps_left else self._finished(job)
+
+    def _arriving(
+        self, lines: Iterator[tuple[Prompt, Sampling] | None], positions: int, window: int, should_end
+    ) -> Iterator[Job | None]:
+        numbers = count()
+        for line in lines:
+            job = line and self._job(next(numbers), *line, should_end)
+            if job:
+                check_range("ras_window", job.sampling.ras_window, 0, window)
+                check_range("positions", positions_of(job.prompt, job.sampling, self.model.config), 0, positions,
+                            "Use a shorter text, shorter references or a smaller maximum length.")
+            yield job
+
     # --- from prompts to jobs and from jobs to takes ----------------------------------------------------------------
 
     def _jobs(
@@ -124,17 +170,19 @@ class Session:
         if len(settings) != len(prompts):
             raise SettingError("Each prompt needs its settings.", expected=f"{len(prompts)}, or one for all",
                                got=str(len(settings)), remedy="Give a Sampling for every prompt.")
-        config, jobs = self.model.config, []
-        for index, (prompt, one) in enumerate(zip(prompts, settings, strict=True)):
-            self.model.check(prompt)
-            if one.ras_window < 0:
-                one = replace(one, ras_window=config.ras_window)
-            check_length(prompt, one, config)
-            take = Take(config.num_codebooks, config.stream_bos_id, config.stream_eos_id, config.codebook_size,
-                        one.max_frames, config.ending)
-            random = torch.Generator().manual_seed(one.seed)
-            jobs.append(Job(index, prompt, one, position_keys(prompt, config), take, random, should_end))
-        return jobs
+        return [self._job(index, prompt, one, should_end)
+                for index, (prompt, one) in enumerate(zip(prompts, settings, strict=True))]
+
+    def _job(self, index: int, prompt: Prompt, sampling: Sampling, should_end: ShouldEnd | None) -> Job:
+        config = self.model.config
+        self.model.check(prompt)
+        if sampling.ras_window < 0:
+            sampling = replace(sampling, ras_window=config.ras_window)
+        check_length(prompt, sampling, config)
+        take = Take(config.num_codebooks, config.stream_bos_id, config.stream_eos_id, config.codebook_size,
+                    sampling.max_frames, config.ending)
+        random = torch.Generator().manual_seed(sampling.seed)
+        return Job(index, prompt, sampling, position_keys(prompt, config), take, random, should_end)
 
     def _finished(self, job: Job) -> Generation:
         rows = job.take.rows if job.speaks else job.take.rows[:0]
@@ -148,26 +196,32 @@ class Session:
     # --- the loop ---------------------------------------------------------------------------------------------------
 
     def _run(
-        self, jobs: list[Job], should_stop: ShouldStop | None, wanted: Wanted | None = None
+        self, jobs: list[Job], should_stop: ShouldStop | None, wanted: Wanted | None = None,
+        arrivals: Iterator[Job | None] | None = None, room: Room | None = None,
     ) -> Iterator[tuple[Job, Tensor]]:
-        """(job, frames that became complete) every few steps, until all jobs are done or it is told to stop."""
+        """(job, frames that became complete) every few steps, until all jobs are done or it is told to stop.
+
+        Args:
+            arrivals: jobs beside these; see `serve`.
+            room: that all of them need; None: that of these.
+        """
         if self._running is not None:
             self._running.close()  # a stream that nobody reads on
-        self._wanted = wanted or (lambda index: True)
-        self._running = self._loop(jobs, should_stop or (lambda: False))
+        self._wanted, self._arrivals = wanted or (lambda index: True), arrivals or iter(())
+        self._running = self._loop(jobs, room or self._room_for(jobs), should_stop or (lambda: False))
         return self._running
 
-    def _loop(self, jobs: list[Job], should_stop: ShouldStop) -> Iterator[tuple[Job, Tensor]]:
+    def _loop(self, jobs: list[Job], room: Room | None, should_stop: ShouldStop) -> Iterator[tuple[Job, Tensor]]:
         waiting = deque(jobs)
-        if not jobs:
+        if room is None:
             return
         try:
-            rows = self._rows = self._make_rows(jobs)
-            while waiting or self._speaking:
+            rows = self._rows = self._make_rows(*room)
+            self._fill(rows, waiting, should_stop)
+            while self._speaking:
+                yield from self._speak(rows, should_stop)
                 self._fill(rows, waiting, should_stop)
-                if self._speaking:
-                    yield from self._speak(rows, should_stop)
-        except _Stopped:
+        except Stopped:
             return
         except NumericError as error:
             self._forget()  # NaN stays NaN, also for rows that only pass it by
@@ -218,9 +272,11 @@ class Session:
             rows.speak_as([job.sampling for job in self._speaking])
 
     def _next(self, waiting: deque[Job]) -> bool:
-        """Whether a prompt that is wanted waits; it stands in front then."""
+        """Whether a prompt that is wanted waits, or has arrived; it stands in front then."""
         while waiting and not self._wanted(waiting[0].index):
             waiting.popleft()
+        if not waiting and (arrived := next(self._arrivals, None)):
+            waiting.append(arrived)
         return bool(waiting)
 
     def _admit(self, rows: Rows, row: int, job: Job, should_stop: ShouldStop) -> bool:
@@ -266,15 +322,19 @@ class Session:
                 self._remember(row, job)
         yield from found
         if stopped:
-            raise _Stopped
+            raise Stopped
 
     # --- what rows remember -----------------------------------------------------------------------------------------
 
-    def _make_rows(self, jobs: list[Job]) -> Rows:
+    def _room_for(self, jobs: list[Job]) -> Room | None:
+        if not jobs:
+            return None
+        return (max(positions_of(job.prompt, job.sampling, self.model.config) for job in jobs),
+                min(self.batch, len(jobs)), max(job.sampling.ras_window for job in jobs))
+
+    def _make_rows(self, capacity: int, batch: int, window: int) -> Rows:
         """The rows that there are if they serve, else others; a larger cache takes over what the former one knows."""
         model, known = self.model, self._rows and self._rows.cache
-        capacity = max(positions_of(job.prompt, job.sampling, model.config) for job in jobs)
-        batch = min(self.batch, len(jobs))
         if known is not None and known.keys.device != model.device:
             known = self._forget()
         if known is None or known.capacity < capacity or self._asked < batch:
@@ -282,7 +342,6 @@ class Session:
                 capacity, batch = max(capacity, known.capacity), max(batch, known.batch)
             known, self._asked = self._larger(known, capacity, batch), batch
         self._limit = min(self.batch, known.batch)
-        window = max(job.sampling.ras_window for job in jobs)
         capture = self._can_capture() if self._capture is None else self._capture
         if self._rows is not None and self._rows.serves(known, window, capture):
             return self._rows
@@ -339,23 +398,3 @@ class Session:
                 return end
             cache.move_up(row, source + gap, end, count)
             source, end = source + gap + count, end + count
-
-
-class _Stopped(Exception):
-    """should_stop said so."""
-
-
-def prefill(
-    model: HiggsModel, prompt: Prompt, cache: KVCache, row: int, should_stop: ShouldStop, chunk: int | None = None
-) -> Tensor | None:
-    """Read what a row of the cache does not hold of a prompt yet, in chunks; returns the last hidden state [H]."""
-    x, mask = model.embed(prompt)
-    chunk, hidden = chunk or prefill_chunk(model.device), None
-    for start in range(cache.lengths[row], len(prompt), chunk):
-        if should_stop():
-            raise _Stopped
-        part = slice(start, start + chunk)
-        count = x[:, part].shape[1]
-        hidden = model(x[:, part], Routing.from_mask(mask[:, part]), cache.extend(row, count))[0, -1]
-        cache.add(row, count)
-    return hidden

@@ -28,6 +28,7 @@ from .mix_audio import HiggsMixAudio
 from .normalize_loudness import HiggsNormalizeLoudness
 from .prepare_reference import HiggsPrepareReference
 from .prepare_text import HiggsPrepareText
+from .remote_model import HiggsRemoteModel
 from .render_script import HiggsRenderScript
 from .save_voice import HiggsSaveVoice
 from .script import HiggsScript
@@ -54,6 +55,7 @@ NODES: list[type[io.ComfyNode]] = [
     HiggsConvertModel,
     HiggsConvertCodec,
     HiggsLoadLoRA,
+    HiggsRemoteModel,
     HiggsPrepareReference,
     HiggsCombineVoices,
     HiggsSaveVoice,

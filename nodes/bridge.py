@@ -176,6 +176,7 @@ def audio_from_clip(clip) -> dict[str, Any]:
 # --- devices and dtypes ---------------------------------------------------------------------------------------------
 
 DEVICES = ["auto", "gpu", "cpu"]
+REMOTE = "remote"  # kind of a model on a server, see remote_model.py
 DTYPES = {"auto": None, "bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 
 
@@ -222,6 +223,17 @@ def pick_dtype(choice: str, kind: str, device: torch.device) -> torch.dtype:
 # --- memory ---------------------------------------------------------------------------------------------------------
 
 
+def check_here(handle: ModelHandle) -> None:
+    """Raises:
+        SettingError: the model is on a server.
+    """
+    if handle.kind == REMOTE:
+        raise SettingError(
+            "This node needs a model on this computer.", expected="a model from Load Higgs Model",
+            got="Higgs Remote Model", remedy="Only Higgs Generate speaks with a remote model.",
+        )
+
+
 @contextmanager
 def open_model(handle: ModelHandle, work_bytes: Callable[[Any], int] | None = None) -> Iterator[Any]:
     """Lends the model of a handle, loaded once and known to ComfyUI's memory manager. Cancel acts before, after, and
@@ -232,9 +244,10 @@ def open_model(handle: ModelHandle, work_bytes: Callable[[Any], int] | None = No
 
     Raises:
         CheckpointError: the files are gone, broken, or of another kind.
-        SettingError: device or dtype are not to be had here.
+        SettingError: device or dtype are not to be had here, or the model is on a server.
         MemoryShortError: there is no room to load it.
     """
+    check_here(handle)
     device = pick_device(handle.device)
     dtype = pick_dtype(handle.dtype, handle.kind, device)
     key = ModelKey.of(handle.kind, handle.path, device=device, dtype=dtype, quantization=handle.quantization)
@@ -259,6 +272,7 @@ def identity_of(handle: ModelHandle):
     """The ModelIdentity of a language model as it is loaded here. Reads every byte the first time."""
     from ..higgs_runtime import model_identity
 
+    check_here(handle)
     device = pick_device(handle.device)
     return model_identity(handle.path, device=device, dtype=pick_dtype(handle.dtype, handle.kind, device),
                           quantization=handle.quantization, adapters=handle.adapters)

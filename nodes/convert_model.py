@@ -49,6 +49,7 @@ class HiggsConvertModel(io.ComfyNode):
     def execute(cls, model, quantization, dtype, name) -> io.NodeOutput:
         from ..higgs_runtime import SettingError, convert_model
 
+        bridge.check_here(model)
         if model.adapters:
             raise SettingError("A LoRA cannot be converted.", expected="a model from Load Higgs Model",
                                got=f"one with {len(model.adapters)} LoRA", remedy="Connect the loader itself; adapters "

@@ -6,7 +6,7 @@ import math
 
 from comfy_api.latest import io
 
-from . import bridge, sockets
+from . import bridge, remote_model, sockets
 
 
 class HiggsGenerate(io.ComfyNode):
@@ -18,7 +18,7 @@ class HiggsGenerate(io.ComfyNode):
             category=sockets.CATEGORY,
             description="Speaks the prompt. The same prompt, settings and seed give the same codes.",
             inputs=[
-                sockets.Model.Input("model", tooltip="From Load Higgs Model."),
+                sockets.Model.Input("model", tooltip="From Load Higgs Model, or Higgs Remote Model."),
                 sockets.Prompt.Input("prompt", tooltip="From Higgs ChatML Prompt."),
                 *sampling_inputs(),
             ],
@@ -35,6 +35,10 @@ class HiggsGenerate(io.ComfyNode):
     @classmethod
     def execute(cls, model, prompt, seed, max_seconds, **sampling) -> io.NodeOutput:
         from ..higgs_runtime import Sampling, build_prompt, generate, working_bytes
+
+        if model.kind == bridge.REMOTE:
+            settings = Sampling(seed=seed, max_frames=math.ceil(max_seconds * remote_model.FRAME_RATE), **sampling)
+            return elsewhere(model, prompt, settings)
 
         def cache_bytes(lm):
             positions = len(build_prompt(prompt, lm.tokenizer)) + max_seconds * lm.config.frame_rate
@@ -58,6 +62,15 @@ class HiggsGenerate(io.ComfyNode):
         bridge.raise_if_cancelled()
         progress.finish()
         return io.NodeOutput(spoken.codes, report(spoken, notes, *memory))
+
+
+def elsewhere(model, prompt, settings) -> io.NodeOutput:
+    """As `execute`, with a model on a server."""
+    rate = remote_model.FRAME_RATE
+    progress = bridge.Progress(settings.max_frames)
+    codes, said = remote_model.speak(model, prompt, settings, lambda seconds: progress.update(round(seconds * rate)))
+    progress.finish()
+    return io.NodeOutput(codes, said)
 
 
 def sampling_inputs() -> list[io.Input]:

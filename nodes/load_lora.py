@@ -43,5 +43,6 @@ class HiggsLoadLoRA(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, lora, strength) -> io.NodeOutput:
+        bridge.check_here(model)
         path = checkpoints.find_adapter(lora)
         return io.NodeOutput(replace(model, adapters=(*model.adapters, (str(path), strength))))

@@ -18,6 +18,8 @@ def origin(prompt: Mapping[str, Any] | None, node_id: str) -> tuple[str, str]:
         kind, inputs = node["class_type"], node["inputs"]
         if kind == "HiggsLoadModel":
             models.append(_title(inputs["checkpoint"]))
+        elif kind == "HiggsRemoteModel":
+            models.append(f"{inputs['server']} {inputs['model']}".strip())
         elif kind == "HiggsLoadVoice":
             voices.append(inputs["voice"])
         elif kind == "HiggsVoice":

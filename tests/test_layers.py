@@ -19,7 +19,7 @@ NODES = ROOT / "nodes"
 LAYERS = (
     """errors types config vocabulary""",
     """
-    audio audio_files audio_writing encode file_names levels limiter speech_activity tempo
+    audio audio_files audio_writing encode stream_encode file_names levels limiter speech_activity tempo
     script speaker_names chunking languages segmentation sound_words
     delay sampling rope kv_cache linear quantized capture devices offload
     tensor_files checkpoint_files assignment tokenizer
@@ -32,8 +32,8 @@ LAYERS = (
     listening
     voices speech_quality cutting reference
     """,
-    """weights diagnosis memory rows jobs session generate""",
-    """model_cache convert inspection lora takes rendering pipeline cli""",
+    """weights diagnosis memory prefill rows jobs session generate remote_servers remote""",
+    """model_cache convert inspection lora takes rendering pipeline serve cli""",
 )
 LAYER_OF = {name: level for level, names in enumerate(LAYERS) for name in names.split()}
 COMFYUI = {"comfy", "comfy_api", "comfy_api_nodes", "comfy_config", "comfy_execution", "comfy_extras", "execution",

@@ -289,3 +289,88 @@ def test_takes_come_as_they_end_and_prompts_nobody_wants_are_left_out(tmp_path):
     assert asked == sorted(asked), "each is asked for when its turn comes"
     early = [index for index, _ in found].index(0)
     assert early < len(found) - 1, "the shortest one does not wait for the others"
+
+
+# ---- lines that arrive -----------------------------------------------------------------------------------------------
+
+
+def arriving(prompts, chosen, gaps):
+    """Lines, each after so many answers "none yet"."""
+    for prompt, one, gap in zip(prompts, chosen, gaps, strict=True):
+        yield from [None] * gap
+        yield prompt, one
+
+
+def served(session, arrivals, *, until_asked=200, **hooks):
+    """number → (chunks of ids, Generation) of all lines, with pauses in which nobody speaks."""
+    chunks, takes, offset = {}, {}, 0
+    for _ in range(until_asked):
+        numbers = {-1}
+        for number, codes, take in session.serve(arrivals, positions=400, window=7, **hooks):
+            numbers.add(number)
+            chunks.setdefault(offset + number, []).append(codes.ids)
+            if take is not None:
+                assert offset + number not in takes
+                takes[offset + number] = take
+        offset += max(numbers) + 1
+    return {number: (torch.cat(chunks[number], dim=1), take) for number, take in takes.items()}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_line_that_arrives_is_the_same_in_any_company(model, alone, seed):
+    """Early or late, alone or between others, in a session that serves on and on."""
+    luck = random.Random(seed)
+    order = luck.sample(range(len(TEXTS)), len(TEXTS))
+    gaps = [luck.choice((0, 0, 1, 3, 30)) for _ in order]
+    prompts, chosen = lines(model), settings()
+    found = served(Session(model, batch=3), arriving([prompts[n] for n in order], [chosen[n] for n in order], gaps))
+    assert sorted(found) == list(range(len(TEXTS)))
+    for number, n in enumerate(order):
+        ids, take = found[number]
+        assert same(take, alone[n]) and torch.equal(ids, alone[n].codes.ids)
+
+
+def test_a_line_that_is_cancelled_changes_no_other(model, alone):
+    """It ends with the frames it has, its row goes to the next, and it is a beginning of the whole take."""
+    heard = {2: 0, 5: 0}
+
+    def gone(number, frames):
+        if number in heard:
+            heard[number] += frames.shape[1]
+            return heard[number] >= 3
+        return False
+
+    chosen = [Sampling(temperature=1.0, max_frames=30, seed=n) for n in range(8)]
+    alone = [generate(model, [prompt], one)[0] for prompt, one in zip(lines(model), chosen, strict=True)]
+    found = served(Session(model, batch=3), arriving(lines(model), chosen, [0] * 8), should_end=gone)
+    for n, whole in enumerate(alone):
+        ids, take = found[n]
+        if n in heard and whole.frames > 8:
+            assert 3 <= take.frames <= 8 and torch.equal(take.codes.ids, whole.codes.ids[:, : take.frames])
+        else:
+            assert same(take, whole)
+
+
+def test_rows_are_never_idle_while_lines_are_there(model, monkeypatch):
+    widths = []
+    step = Rows.step
+    monkeypatch.setattr(Rows, "step", lambda self: (widths.append(len(self._settings)), step(self)))
+    chosen = [Sampling(temperature=0, max_frames=4 + n) for n in range(8)]
+    found = served(Session(model, batch=3), arriving(lines(model), chosen, [0] * 8), until_asked=1)
+    assert len(found) == 8 and max(widths) == 3 and widths == sorted(widths, reverse=True)
+
+
+def test_nobody_there_ends_at_once_and_the_cache_stays(model):
+    session = Session(model, batch=2)
+    assert list(session.serve(iter([None]), positions=400, window=7)) == []
+    cache = session._rows.cache
+    served(session, arriving(lines(model)[:2], settings(2), [0, 40]))
+    assert session._rows.cache is cache and (cache.capacity, cache.batch) == (400, 2)
+
+
+@pytest.mark.parametrize("positions, window, words", [(20, 7, "positions"), (400, 3, "ras_window")])
+def test_a_line_that_has_no_room_is_refused(model, positions, window, words):
+    session = Session(model)
+    with pytest.raises(SettingError, match=words):
+        list(session.serve(iter([(lines(model)[0], settings()[0])]), positions=positions, window=window))
+    assert session.generate(lines(model)[:1], Sampling(max_frames=5))[0].frames == 5

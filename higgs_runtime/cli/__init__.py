@@ -7,7 +7,7 @@ import sys
 
 from ..comfy_client import EXAMPLE
 from ..errors import HiggsError
-from . import download, master, models, render, say, script, voices
+from . import download, master, models, render, say, script, serve, voices
 from .common import plain_warnings
 
 EPILOG = f"""examples:
@@ -18,6 +18,7 @@ EPILOG = f"""examples:
   higgs voices add keeper clip.wav --listen --note "Read by me, CC0."
   higgs script check scene.txt
   higgs master book.wav --norm acx --format mp3 --tag "title:The old bridge" --consent "Read by me."
+  higgs serve --port 8000
   higgs render workflows/api/clone_voice.json {EXAMPLE} -o renders
 """
 
@@ -42,6 +43,6 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (say, voices, models, download, script, master, render):
+    for group in (say, voices, models, download, script, master, render, serve):
         group.add(commands)
     return parser

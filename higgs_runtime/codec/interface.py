@@ -10,6 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from functools import cached_property
+from itertools import chain
 
 import torch
 from torch import nn
@@ -18,7 +19,7 @@ from ..audio import AudioClip, resample, to_mono
 from ..errors import AudioError
 from ..types import Codes
 from .steps import OnProgress, told
-from .windows import activation_bytes, decode_windows, decoder_context
+from .windows import DecodeWindows, activation_bytes, decoder_context
 
 DECODE_WINDOW_SECONDS = 5.0  # with the released codec about 270 MB; 10 s are 7 % faster and take twice that
 FRAME_RATE_TOLERANCE = 0.01  # relative: 86.1 and 86.13 are the same rate
@@ -141,7 +142,8 @@ class Codec(ABC):
                 remedy="Check the report of the generation: it ended before the first frame was complete.",
             )
         pieces = []
-        for done, samples in self._windows([codes.ids]):
+        windows = self._windows()
+        for done, samples in chain(windows.push(codes.ids.cpu()), windows.finish()):
             pieces.append(samples)
             if on_progress is not None:
                 on_progress(done, codes.frames)
@@ -162,14 +164,14 @@ class Codec(ABC):
             AudioError: a chunk of another codec, or of an unknown one where that is refused.
         """
 
-        def checked_ids() -> Iterator[torch.Tensor]:
-            for codes in chunks:
-                self._check_codes(codes)
-                if codes.frames:
-                    yield codes.ids
+        decoder = self.decoder()
+        for codes in chunks:
+            yield from decoder.push(codes)
+        yield from decoder.finish()
 
-        for _, samples in self._windows(checked_ids()):
-            yield AudioClip(samples, self.sample_rate)
+    def decoder(self) -> StreamDecoder:
+        """`decode_stream` for whoever has the codes of several streams at once."""
+        return StreamDecoder(self)
 
     def decode_bytes(self, seconds: float) -> int:
         """About what `decode` takes beside the weights for so much audio: one window's activations, and the sound
@@ -179,12 +181,9 @@ class Codec(ABC):
         sound = math.ceil(4 * self.hop * self.frame_rate * seconds)
         return max(window + (sound if seconds > DECODE_WINDOW_SECONDS else 0), 2 * sound)
 
-    def _windows(self, chunks: Iterable[torch.Tensor]) -> Iterator[tuple[int, torch.Tensor]]:
+    def _windows(self) -> DecodeWindows:
         window = max(1, round(DECODE_WINDOW_SECONDS * self.frame_rate))
-        return decode_windows(
-            (ids.cpu() for ids in chunks), self._decode_window,
-            hop=self.hop, context=self._decode_context, window=window,
-        )
+        return DecodeWindows(self._decode_window, hop=self.hop, context=self._decode_context, window=window)
 
     def _decode_window(self, ids: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
@@ -218,6 +217,30 @@ class Codec(ABC):
             what, remedy = "These codes do not say which codec they are of.", "Choose the codec of the model's release."
             expected, got = f"codes of codec {self.identity}", "codes that name no codec"
         raise AudioError(what, expected=expected, got=got, remedy=remedy)
+
+
+class StreamDecoder:
+    """Turns codes of one stream into audio while they arrive; see `Codec.decode_stream`."""
+
+    def __init__(self, codec: Codec):
+        self._codec, self._windows = codec, codec._windows()
+
+    def push(self, codes: Codes) -> Iterator[AudioClip]:
+        """The sound that the next frames, any number, make complete.
+
+        Raises:
+            AudioError: codes of another codec, or of an unknown one where that is refused.
+        """
+        self._codec._check_codes(codes)
+        if codes.frames:
+            yield from self._clips(self._windows.push(codes.ids.cpu()))
+
+    def finish(self) -> Iterator[AudioClip]:
+        """What has been held back."""
+        yield from self._clips(self._windows.finish())
+
+    def _clips(self, found: Iterable[tuple[int, torch.Tensor]]) -> Iterator[AudioClip]:
+        return (AudioClip(samples, self._codec.sample_rate) for _, samples in found)
 
 
 def check_finite(values: torch.Tensor, module: nn.Module) -> None:

@@ -7,7 +7,7 @@ Letters in shapes: K codebooks, F frames, C channels, T samples.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -55,46 +55,42 @@ def activation_bytes(network: nn.Module, rate: float, seconds: float) -> int:
     return math.ceil(LIVE_COPIES * 4 * widest * seconds)
 
 
-def decode_windows(
-    chunks: Iterable[torch.Tensor],
-    decode: Callable[[torch.Tensor], torch.Tensor],
-    *,
-    hop: int,
-    context: Context,
-    window: int,
-) -> Iterator[tuple[int, torch.Tensor]]:
-    """Decodes codes as they arrive. A frame is emitted once its right context is there, the rest at the end.
+class DecodeWindows:
+    """Decodes codes that are given piece by piece. A frame is emitted once its right context is there, the rest at
+    the end.
 
     Args:
-        chunks: ids [K, any number of frames].
         decode: ids [K, F] -> samples [C, about F * hop], by the layers that `context` was computed from.
         window: frames that are emitted at most at a time.
-
-    Yields:
-        frames emitted so far, samples [C, T] that follow the ones before.
     """
-    pending: torch.Tensor | None = None
-    start = done = 0  # frame at pending[:, 0]; frames emitted
 
-    def emit(end: int, last: bool) -> torch.Tensor:
-        samples = decode(pending[:, : end + context.right - start])
-        return samples[:, (done - start) * hop : None if last else (end - start) * hop].clone()  # without the context
+    def __init__(self, decode: Callable[[torch.Tensor], torch.Tensor], *, hop: int, context: Context, window: int):
+        self._decode, self._hop, self._context, self._window = decode, hop, context, window
+        self._pending: torch.Tensor | None = None
+        self._start = self._done = 0  # frame at _pending[:, 0]; frames emitted
 
-    for ids in chunks:
-        pending = ids if pending is None else torch.cat([pending, ids], dim=1)
-        while (ready := start + pending.shape[1] - context.right) > done:
-            end = min(ready, done + window)
-            samples = emit(end, last=False)
-            done = end
-            drop = max(0, done - context.left) - start
-            pending, start = pending[:, drop:], start + drop
-            yield done, samples
-    total = 0 if pending is None else start + pending.shape[1]
-    while done < total:
-        end = min(total, done + window)
-        samples = emit(end, last=end == total)
-        done = end
-        yield done, samples
+    def push(self, ids: torch.Tensor) -> Iterator[tuple[int, torch.Tensor]]:
+        """Takes the next frames [K, any number]; yields frames emitted so far, and samples [C, T] that follow the
+        ones before."""
+        self._pending = ids if self._pending is None else torch.cat([self._pending, ids], dim=1)
+        while (ready := self._start + self._pending.shape[1] - self._context.right) > self._done:
+            yield self._emit(min(ready, self._done + self._window), last=False)
+
+    def finish(self) -> Iterator[tuple[int, torch.Tensor]]:
+        """What has been held back, as `push` yields it."""
+        total = 0 if self._pending is None else self._start + self._pending.shape[1]
+        while self._done < total:
+            end = min(total, self._done + self._window)
+            yield self._emit(end, last=end == total)
+
+    def _emit(self, end: int, last: bool) -> tuple[int, torch.Tensor]:
+        samples = self._decode(self._pending[:, : end + self._context.right - self._start])
+        first = (self._done - self._start) * self._hop
+        samples = samples[:, first : None if last else (end - self._start) * self._hop].clone()  # without the context
+        self._done = end
+        drop = 0 if last else max(0, end - self._context.left) - self._start
+        self._pending, self._start = self._pending[:, drop:], self._start + drop
+        return end, samples
 
 
 def encode_windows(

@@ -1,0 +1,254 @@
+"""The routes."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import prometheus_client
+import torch
+from fastapi import Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.security import HTTPBearer
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from ..audio import AudioClip
+from ..errors import AudioError, HiggsError, MissingExtraError, SettingError, StoppedError, VoiceError
+from ..prompt import DEFAULT_SYSTEM
+from ..stream_encode import MEDIA_TYPES
+from ..types import Codes, Sampling
+from .answers import (
+    CLIENT_LEFT,
+    CODES_TYPE,
+    BrokenStream,
+    Pieces,
+    Stream,
+    error_answer,
+    headers_of,
+    media_type,
+    whole_file,
+)
+from .engine import BusyError, Engine
+from .fields import NO_VOICE, Reference, SpeechRequest
+from .guard import Guard
+from .lines import Asked, Done, Event, Failed, Line
+from .references import read_reference, too_long
+
+_ERROR = {"application/json": {"schema": {"type": "object", "required": ["error"], "properties": {"error": {
+    "type": "object", "required": ["message", "type", "param", "code"],
+    "properties": {"message": {"type": "string"}, "type": {"type": "string"}}}}}}}
+_REFUSALS = {
+    400: "The request is not as it has to be.", 401: "The key is missing or wrong.", 404: "No such model.",
+    408: "The body took too long.", 413: "The body is too large.", 429: "Too many wait; see Retry-After.",
+    500: "The line could not be spoken.", 501: "A package is not installed here.", 503: "The engine has stopped.",
+}
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"description": what, "content": _ERROR} for status, what in _REFUSALS.items()}
+_SOUND = {kind: {"schema": {"type": "string", "format": "binary"}}
+          for kind in (*MEDIA_TYPES.values(), CODES_TYPE, "text/event-stream")}
+
+
+@dataclass(eq=False)
+class Listener:
+    """A request that waits for its line: events come through a queue, None where the client has left."""
+
+    request: Request
+    line: Line
+    events: asyncio.Queue[Event | None] = field(default_factory=asyncio.Queue)
+
+    def __post_init__(self):
+        self._loop = asyncio.get_running_loop()
+        self._watch = asyncio.create_task(self._until_gone())
+
+    def tell(self, event: Event) -> None:
+        """On the engine's thread."""
+        self._loop.call_soon_threadsafe(self.events.put_nowait, event)
+
+    async def leave(self) -> None:
+        """Nobody listens any more."""
+        self._watch.cancel()
+        self.line.gone = True
+
+    async def _until_gone(self) -> None:
+        while (await self.request.receive())["type"] != "http.disconnect":
+            pass
+        self.line.gone = True  # the engine looks at it between two steps
+        self.events.put_nowait(None)
+
+
+def create_app(engine: Engine, name: str, key: str | None = None) -> FastAPI:
+    """The server of an engine that runs.
+
+    Args:
+        name: of the model, for clients.
+        key: that clients have to send; None: none.
+    """
+    doors = [] if key is None else [Depends(HTTPBearer(auto_error=False))]  # for the OpenAPI page; Guard decides
+    app = FastAPI(title="Higgs Audio", description="Speech by a Higgs Audio model.", docs_url=None, redoc_url=None)
+    app.add_middleware(Guard, limits=engine.limits, key=key, counted=engine.metrics.requests)
+    _add_error_handlers(app, engine)
+    limits, counted = engine.limits, engine.metrics.requests
+
+    @app.post("/v1/audio/speech", response_class=Response, dependencies=doors, responses={
+        200: {"description": "The sound.", "content": _SOUND}, **RESPONSES})
+    async def speech(asked: SpeechRequest, request: Request) -> Response:
+        """Speak a text."""
+        if asked.model not in ("", name):
+            return _refused(404, f"There is no model '{asked.model[:80]}' here, only '{name}'.", "model",
+                            "model_not_found")
+        line = Line(await asyncio.to_thread(_checked, asked, engine), lambda event: listener.tell(event))
+        pieces = Pieces(asked, engine.codec.sample_rate)  # or the error that a package is missing
+        listener = Listener(request, line)
+        try:
+            engine.submit(line)
+            first = await listener.events.get()
+        except BaseException:
+            await listener.leave()
+            raise
+        if first is None or isinstance(first, Failed):
+            await listener.leave()
+            return _refused(CLIENT_LEFT, "") if first is None else _failed(first)
+        if not asked.streamed:
+            return await whole(asked, listener, first)
+        counted.labels("200").inc()
+        return Stream(_streamed(pieces, listener, first), listener.leave, limits.send_timeout_s, media_type(asked),
+                      headers_of(asked, line, engine.codec.sample_rate))
+
+    async def whole(asked: SpeechRequest, listener: Listener, event: Event | None) -> Response:
+        heard = []
+        try:
+            while isinstance(event, (AudioClip, Codes)):
+                heard.append(event)
+                event = await listener.events.get()
+        finally:
+            await listener.leave()
+        if not isinstance(event, Done):
+            return _refused(CLIENT_LEFT, "") if event is None else _failed(event)
+        data = await asyncio.to_thread(whole_file, asked, heard, event)
+        headers = headers_of(asked, listener.line, engine.codec.sample_rate)
+        headers["X-Higgs-Finish-Reason"] = event.take.finish_reason
+        counted.labels("200").inc()
+        return Response(data, 200, headers, media_type(asked))
+
+    def _refused(status: int, message: str, param: str | None = None, code: str | None = None) -> Response:
+        counted.labels(str(status)).inc()
+        return error_answer(status, message, param=param, code=code)
+
+    def _failed(failed: Failed) -> Response:
+        stopped = isinstance(failed.error, StoppedError)
+        return _refused(400 if failed.by_client else 503 if stopped else 500, str(failed.error))
+
+    _add_pages(app, engine, name, {"dependencies": doors, "responses": {401: RESPONSES[401]}})
+    return app
+
+
+def _add_pages(app: FastAPI, engine: Engine, name: str, behind: dict[str, Any]) -> None:
+    @app.get("/v1/models", **behind)
+    async def models() -> dict[str, Any]:
+        """The model that is served."""
+        return {"object": "list", "data": [{"id": name, "object": "model", "created": 0, "owned_by": "higgs"}]}
+
+    @app.get("/v1/audio/voices", **behind)
+    async def voices() -> dict[str, list[str]]:
+        """Names for the field `voice`."""
+        return {"voices": sorted(await asyncio.to_thread(engine.voices.files))}
+
+    @app.get("/health", responses={503: {"description": "The engine has stopped."}})
+    async def health() -> JSONResponse:
+        """Whether lines can be spoken."""
+        state = {"status": "ok" if engine.failure is None else "failed", "model": name, "rows": engine.limits.rows,
+                 "speaking": engine.speaking, "waiting": engine.waiting}
+        return JSONResponse(state, 200 if engine.failure is None else 503)
+
+    @app.get("/metrics", response_class=PlainTextResponse, **behind)
+    async def metrics() -> Response:
+        """Figures in Prometheus' text format."""
+        return Response(prometheus_client.generate_latest(engine.metrics.registry),
+                        media_type=prometheus_client.CONTENT_TYPE_LATEST)
+
+
+def _add_error_handlers(app: FastAPI, engine: Engine) -> None:
+    counted = engine.metrics.requests
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_request: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"] if part != "body")
+        counted.labels("400").inc()
+        message = f"{place}: {first['msg']}" if place else first["msg"]
+        return error_answer(400, message, param=place or None, code=first["type"])
+
+    @app.exception_handler(HTTPException)
+    async def http_error(_request: Request, error: HTTPException) -> Response:
+        counted.labels(str(error.status_code)).inc()
+        return error_answer(error.status_code, str(error.detail), headers=error.headers)
+
+    @app.exception_handler(HiggsError)
+    async def higgs_error(_request: Request, error: HiggsError) -> Response:
+        kinds = ((BusyError, 429), (StoppedError, 503), (MissingExtraError, 501))
+        status = next((status for kind, status in kinds if isinstance(error, kind)), 400)
+        headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, BusyError) else None
+        counted.labels(str(status)).inc()
+        return error_answer(status, str(error), param="voice" if isinstance(error, VoiceError) else None,
+                            headers=headers)
+
+
+async def _streamed(pieces: Pieces, listener: Listener, event: Event | None) -> AsyncIterator[bytes]:
+    while isinstance(event, (AudioClip, Codes)):
+        if piece := pieces.of(event):
+            yield piece
+        event = await listener.events.get()
+    if isinstance(event, Done):
+        yield pieces.end(event)
+    elif isinstance(event, Failed):  # None: nobody listens
+        if piece := pieces.failed(event):
+            yield piece
+        raise BrokenStream(str(event.error))
+
+
+def _checked(asked: SpeechRequest, engine: Engine) -> Asked:
+    """What the engine is asked for; its voices and clips found and read.
+
+    Raises:
+        HiggsError: what cannot be used, or goes beyond the limits.
+    """
+    limits = engine.limits
+    if len(asked.input) > limits.characters:
+        raise SettingError("The text is too long.", expected=f"at most {limits.characters} characters",
+                           got=str(len(asked.input)), remedy="Send it in pieces.")
+    if len(asked.references) > limits.references:
+        raise SettingError("There are too many references.", expected=f"at most {limits.references}",
+                           got=str(len(asked.references)), remedy="Send fewer.")
+    most = engine.max_frames
+    if (asked.max_new_tokens or 0) > most:
+        raise SettingError("The answer would be too long.", expected=f"max_new_tokens of {most} at most",
+                           got=str(asked.max_new_tokens), remedy="Ask for less; send a long text in pieces.")
+    sampling = Sampling(
+        asked.temperature, asked.top_k, asked.top_p, secrets.randbits(63) if asked.seed is None else asked.seed,
+        asked.ras_window, asked.ras_max_repeats, asked.max_new_tokens or most,
+    )
+    references, seconds = [], 0.0
+    for one in asked.references:
+        source = _source(one, engine)
+        seconds += source.seconds
+        if seconds > limits.reference_seconds:
+            raise too_long(limits)
+        references.append((source, one.text))
+    voice = asked.voice.strip()
+    found = None if voice.lower() in NO_VOICE else engine.voices.find(voice)
+    return Asked(asked.input, sampling, found, tuple(references), DEFAULT_SYSTEM if asked.system is None
+                 else asked.system, asked.instructions, asked.streamed, asked.response_format == "codes")
+
+
+def _source(one: Reference, engine: Engine) -> AudioClip | Codes:
+    if one.codes is None:
+        return read_reference(one.audio_path, engine.limits)
+    if len({len(frame) for frame in one.codes}) != 1 or not one.codes[0]:
+        raise AudioError("These are no codes.", expected=f"{engine.codec.num_codebooks} ids in each frame",
+                         got="frames of different length", remedy="Send one list of ids a frame.")
+    codec = engine.codec
+    return Codes(torch.tensor(one.codes).T.contiguous(), codec.frame_rate, codec.codebook_size, one.codec)

@@ -1,0 +1,98 @@
+"""The body of POST /v1/audio/speech: OpenAI's fields, those of other Higgs servers, and ours."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from .limits import MAX_WINDOW
+
+NO_VOICE = ("", "default", "none")  # names that ask for no voice in particular
+MAX_REFERENCE = 2**26  # characters of one reference; the body is limited anyhow
+
+Format = Literal["wav", "flac", "mp3", "opus", "aac", "pcm", "codes"]
+Frames = Annotated[list[list[Annotated[int, Field(ge=0, lt=2**16)]]], Field(min_length=1, max_length=10_000)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class Reference(_Strict):
+    """A clip to sound like, with the words that are spoken in it."""
+
+    audio_path: str | None = Field(None, max_length=MAX_REFERENCE, description="Data URL or base64 of a wav, flac, "
+                                   "ogg or mp3 file; a URL or path only where this server allows it.")
+    text: str = Field("", max_length=20_000, description="What the clip says.")
+    codes: Frames | None = Field(None, description="In place of the clip: its codes, one list of K ids a frame.")
+    codec: str = Field("", max_length=64, description="Identity of the codec that made the codes; empty: not known.")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Reference:
+        if (self.audio_path is None) == (self.codes is None):
+            raise ValueError("a reference needs audio_path or codes, and not both")
+        return self
+
+
+class SpeechRequest(_Strict):
+    """What to say, how, and in which form it comes back."""
+
+    input: str = Field(min_length=1, max_length=1_000_000, description="The text to speak.")
+    model: str = Field("", max_length=500, description="Name of the model that is served; may stay empty.")
+    voice: str = Field("default", max_length=300, description="A name from /v1/audio/voices; default: none in "
+                       "particular.")
+    response_format: Format = Field("wav", description="Of the sound; pcm is 16-bit, little-endian, mono. codes: lines "
+                                    "of JSON with the frames of the codec.")
+    stream: bool = Field(False, description="Send the sound while it is made.")
+    stream_format: Literal["audio", "sse"] | None = Field(None, description="How to stream: audio: the bytes of the "
+                                                          "file; sse: OpenAI's speech.audio events.")
+    speed: float = Field(1.0, ge=0.25, le=4.0, description="Of the speech, at the same pitch; not while streaming.")
+    instructions: str = Field("", max_length=20_000, description="Where it happens and how: the scene. v3 has none.")
+    system: str | None = Field(None, max_length=20_000, description="The system message in place of the usual one.")
+
+    ref_audio: str | None = Field(None, max_length=MAX_REFERENCE, description="Short for references[0].audio_path.")
+    ref_text: str | None = Field(None, max_length=20_000, description="Short for references[0].text.")
+    reference_codes: Frames | None = Field(None, description="Short for references[0].codes.")
+    reference_text: str | None = Field(None, max_length=20_000, description="Short for references[0].text.")
+    references: list[Reference] = Field([], max_length=1000, description="Clips to sound like.")
+
+    seed: int | None = Field(None, ge=0, lt=2**64, description="The same seed, text and settings give the same sound; "
+                             "none: drawn, and told in the header X-Higgs-Seed.")
+    temperature: float = Field(0.3, ge=0, le=10, description="0: always the likeliest sound; higher: livelier.")
+    top_k: int = Field(50, ge=0, le=1_000_000, description="Choose among so many likeliest ids; 0: all.")
+    top_p: float = Field(0.95, ge=0, le=1, description="Choose among the likeliest ids that reach this probability.")
+    ras_window: int = Field(-1, ge=-1, le=MAX_WINDOW, description="Guard against stuck sounds, in frames; 0: off; -1: "
+                            "as the model was released.")
+    ras_max_repeats: int = Field(2, ge=1, le=1000, description="How often an id may stand in that window.")
+    max_new_tokens: int | None = Field(None, ge=1, le=10_000_000, description="Frames at most (25 are one second); "
+                                       "none: as long as this server allows.")
+
+    @field_validator("voice", mode="before")
+    @classmethod
+    def _name_of(cls, voice: Any) -> Any:
+        """OpenAI's clients may send {"id": …}."""
+        return voice["id"] if isinstance(voice, dict) and set(voice) == {"id"} else voice
+
+    @model_validator(mode="after")
+    def _one_reference_form(self) -> SpeechRequest:
+        short = [(self.ref_audio, self.ref_text, "audio_path"), (self.reference_codes, self.reference_text, "codes")]
+        for source, text, name in short:
+            if source is None and text is not None:
+                raise ValueError("the text of a reference comes with its audio or codes")
+            if source is not None:
+                if self.references:
+                    raise ValueError("give references in one form only")
+                self.references = [Reference(**{name: source, "text": text or ""})]
+        if self.references and self.voice.strip().lower() not in NO_VOICE:
+            raise ValueError("give a voice or references, and not both")
+        if self.streamed and self.speed != 1:
+            raise ValueError("speed changes whole answers only: do not stream, or leave speed at 1")
+        if self.response_format == "codes" and (self.speed != 1 or self.stream_format == "sse"):
+            raise ValueError("codes come as lines of JSON, at speed 1")
+        return self
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the answer begins before it is whole."""
+        return self.stream or self.stream_format is not None

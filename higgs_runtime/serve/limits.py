@@ -1,0 +1,56 @@
+"""What one client may ask for, and how much there may be of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import SettingError, check_range
+
+MAX_WINDOW = 25  # of `ras_window`; each step looks through so many frames of every row
+
+
+@dataclass(frozen=True)
+class Limits:
+    """
+    Attributes:
+        rows: lines that speak side by side.
+        waiting: lines that may wait for a row; more are refused.
+        characters: of a text.
+        seconds: of sound in one answer.
+        reference_seconds: of all reference clips of a request together.
+        references: clips in a request.
+        positions: of a prompt together with its answer, in the language model; memory is set aside for `rows` of them.
+        body_bytes: of a request.
+        receive_timeout_s, send_timeout_s: a client that sends or takes nothing for so long is left.
+        folders: where references by path may lie; none: paths are refused.
+        addresses: beginnings of URLs that references may be fetched from, each with a path; none: URLs are refused.
+
+    Raises:
+        SettingError: out of range, or an address that does not end in a slash.
+    """
+
+    rows: int = 8
+    waiting: int = 64
+    characters: int = 4096
+    seconds: float = 60.0
+    reference_seconds: float = 30.0
+    references: int = 8
+    positions: int = 4096
+    body_bytes: int = 16 * 2**20
+    receive_timeout_s: float = 30.0
+    send_timeout_s: float = 60.0
+    folders: tuple[Path, ...] = ()
+    addresses: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        for name, high in (("rows", 10_000), ("waiting", 1_000_000), ("characters", 1_000_000),
+                           ("references", 1000), ("positions", 10_000_000), ("body_bytes", 2**32)):
+            check_range(name, getattr(self, name), 1, high)
+        for name in ("seconds", "reference_seconds", "receive_timeout_s", "send_timeout_s"):
+            check_range(name, getattr(self, name), 0.04, 36_000.0)
+        for address in self.addresses:
+            if not address.startswith(("http://", "https://")) or not address.endswith("/") or address.count("/") < 3:
+                raise SettingError("This is no beginning of a URL to allow.", got=repr(address),
+                                   expected="http:// or https://, a host and a path that ends in a slash",
+                                   remedy="Write it like https://voices.example/clips/")

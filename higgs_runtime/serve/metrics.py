@@ -1,0 +1,29 @@
+"""What Prometheus reads at /metrics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+if TYPE_CHECKING:
+    from .engine import Engine
+
+SECONDS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 20, 60)
+
+
+class Metrics:
+    """Figures of one server, in a registry of their own."""
+
+    def __init__(self, engine: Engine):
+        self.registry = CollectorRegistry()
+        kept = {"registry": self.registry}
+        Gauge("higgs_waiting_lines", "Lines that wait for a row.", **kept).set_function(lambda: engine.waiting)
+        Gauge("higgs_running_rows", "Lines that speak.", **kept).set_function(lambda: engine.speaking)
+        Gauge("higgs_rows", "Lines that can speak side by side.", **kept).set(engine.limits.rows)
+        self.requests = Counter("higgs_requests", "Answers, by HTTP status; 499: the client left.", ["status"], **kept)
+        self.frames = Counter("higgs_frames", "Frames spoken; their rate is frames a second.", **kept)
+        self.first_sound = Histogram("higgs_first_sound_seconds", "From the request to its first sound.",
+                                     buckets=SECONDS, **kept)
+        self.line_seconds = Histogram("higgs_line_seconds", "From the request to the end of its line.",
+                                      buckets=SECONDS, **kept)

@@ -1,0 +1,135 @@
+"""Reference clips that a client sends: read within limits, and nothing fetched that was not allowed."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import urllib.error
+import urllib.request
+from pathlib import Path
+from urllib.parse import unquote
+
+import torch
+
+from ..audio import AudioClip
+from ..errors import AudioError
+from .limits import Limits
+
+RATES, CHANNELS = (4_000, 192_000), 8
+FETCH_TIMEOUT_S = 10.0
+_BLOCK = 1 << 16
+
+
+def read_reference(source: str, limits: Limits) -> AudioClip:
+    """The clip of a data URL, of plain base64, or of a URL or path where `limits` allow it.
+
+    Raises:
+        AudioError: whatever is wrong with it.
+    """
+    if source.startswith("data:"):
+        head, comma, data = source.partition(",")
+        if not comma or not head.endswith(";base64"):
+            raise AudioError("The reference is no data URL with base64.", expected="data:audio/wav;base64,…",
+                             got=head[:60], remedy="Encode the file in base64.")
+        return clip_of(_decoded(data), limits)
+    if source.startswith(("http://", "https://")):
+        return clip_of(_fetched(source, limits), limits)
+    if source.startswith("file:") or (limits.folders and _path_like(source)):
+        return clip_of(_file(source, limits), limits)
+    return clip_of(_decoded(source), limits)
+
+
+def clip_of(data: bytes, limits: Limits) -> AudioClip:
+    """The clip in the bytes of a WAV, FLAC, OGG, MP3 or AIFF file. Only libsndfile reads what clients send: it opens no
+    other files, as FFmpeg does for a playlist.
+
+    Raises:
+        AudioError: no such file, damaged, too long, with odd rates or channels, or samples that are not finite.
+    """
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(io.BytesIO(data)) as file:
+            rate, channels = file.samplerate, file.channels
+            if not RATES[0] <= rate <= RATES[1] or channels > CHANNELS:
+                raise AudioError("The reference clip has an odd form.", got=f"{rate} Hz, {channels} channels",
+                                 expected=f"{RATES[0]} to {RATES[1]} Hz, up to {CHANNELS} channels",
+                                 remedy="Convert it to 24 kHz mono.")
+            most = round(limits.reference_seconds * rate)
+            samples = file.read(frames=most + 1, dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, TypeError, ValueError) as error:
+        if isinstance(error, AudioError):
+            raise
+        raise AudioError("The reference clip cannot be read.", expected="a wav, flac, ogg or mp3 file that is intact",
+                         got=f"{len(data)} bytes ({error})", remedy="Export it again as wav or flac.") from error
+    if len(samples) == 0:
+        raise AudioError("The reference clip is empty.", expected="samples", got="none", remedy="Export it again.")
+    if len(samples) > most:
+        raise too_long(limits)
+    return AudioClip(torch.from_numpy(samples.T.copy()), rate)
+
+
+def too_long(limits: Limits) -> AudioError:
+    return AudioError("The references are too long.", expected=f"at most {limits.reference_seconds:g} s together",
+                      got="more", remedy="Cut them to 5 to 15 s of one speaker.")
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise AudioError("The reference is not base64.", expected="a data URL, or base64 of a sound file",
+                         got=f"{text[:40]!r} ({error})",
+                         remedy="Send the file itself; this server takes URLs and paths only where it was told to."
+                         ) from error
+
+
+def _path_like(source: str) -> bool:
+    return len(source) < 4096 and Path(source).suffix.lower() in (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff")
+
+
+def _file(source: str, limits: Limits) -> bytes:
+    refused = AudioError("This server does not read that path for clients.", got=source[:200],
+                         expected="a sound file below a folder that it allows" if limits.folders else "the file itself",
+                         remedy="Send the file as a data URL, or start the server with --allow-folder.")
+    if "\0" in source:
+        raise refused
+    path = Path(unquote(source.removeprefix("file:").removeprefix("//")) if source.startswith("file:") else source)
+    try:
+        path = path.resolve()
+        inside = any(path.is_relative_to(folder.resolve()) for folder in limits.folders)
+        if not inside or not path.is_file() or path.stat().st_size > limits.body_bytes:
+            raise refused
+        return path.read_bytes()
+    except OSError as error:
+        raise refused from error
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_args, **_more):
+        return None  # an error then: where it leads was not allowed
+
+
+def _fetched(source: str, limits: Limits) -> bytes:
+    odd = any(part in source.lower() for part in ("..", "%2e", "\\", "\0", " "))
+    if odd or not any(source.startswith(address) for address in limits.addresses):
+        raise AudioError(
+            "This server does not fetch that URL for clients.", got=source[:200],
+            expected="a URL below one that it allows" if limits.addresses else "the file itself",
+            remedy="Send the file as a data URL, or start the server with --allow-url.",
+        )
+    try:
+        with urllib.request.build_opener(_NoRedirect).open(source, timeout=FETCH_TIMEOUT_S) as answer:
+            data = bytearray()
+            while block := answer.read(_BLOCK):
+                data += block
+                if len(data) > limits.body_bytes:
+                    raise AudioError("The reference at this URL is too large.", got="more",
+                                     expected=f"at most {limits.body_bytes} bytes", remedy="Use a shorter clip.")
+            return bytes(data)
+    except (urllib.error.URLError, OSError, ValueError) as error:
+        if isinstance(error, AudioError):
+            raise
+        raise AudioError("The reference could not be fetched.", expected="a sound file at the URL", got=str(error),
+                         remedy="Check the URL, or send the file as a data URL.") from error

@@ -1,0 +1,160 @@
+"""Remote Model: a Higgs model on a server, in place of one on this computer."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from comfy_api.latest import io
+
+from ..higgs_runtime import SERVERS
+from . import bridge, sockets
+
+FRAME_RATE = 25  # frames a second of every Higgs model
+
+
+@dataclass(frozen=True)
+class RemoteHandle(bridge.ModelHandle):
+    """What travels in place of a ModelHandle: whom to ask, and how. The key is read when it is needed."""
+
+    model: str = ""
+    voice: str = ""
+    key_variable: str = ""
+    timeout_s: float = 120.0
+    retries: int = 4
+    server: str = ""
+    codec: bridge.ModelHandle | None = None
+
+
+class HiggsRemoteModel(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        variables = ", ".join(f"{one.key_variable} for {one.title}" for one in SERVERS.values())
+        return io.Schema(
+            node_id="HiggsRemoteModel",
+            display_name="Higgs Remote Model",
+            category=f"{sockets.CATEGORY}/loaders",
+            description="Has Higgs Generate ask a server for the speech: `higgs serve`, vLLM-Omni, SGLang-Omni, or "
+            "Boson AI. Text and reference clips are sent there.",
+            inputs=[
+                io.Combo.Input(
+                    "server", options=list(SERVERS), default=next(iter(SERVERS)),
+                    tooltip="Which kind of server it is. They differ in what they take and in what they give back.",
+                ),
+                io.String.Input(
+                    "url", default="",
+                    tooltip="Where it is, with the path before /audio/speech, as http://192.168.0.9:8000/v1. Empty: "
+                    "the usual place. No keys here: it is saved in the workflow.",
+                ),
+                io.String.Input(
+                    "model", default="",
+                    tooltip="Name of the model there. Empty: the usual one, or the first that the server has.",
+                ),
+                io.String.Input(
+                    "voice", default="",
+                    tooltip="Name of a voice there. Empty: the voices of the prompt, or none in particular.",
+                ),
+                io.String.Input(
+                    "key_variable", default="",
+                    tooltip=f"Environment variable of ComfyUI that holds the key. Empty: {variables}, if it is set.",
+                ),
+                io.Float.Input(
+                    "timeout_s", default=120.0, min=1.0, max=3600.0, step=1.0, optional=True,
+                    tooltip="Seconds without a byte from the server, waiting in its queue included, until it counts as "
+                    "lost.",
+                ),
+                io.Int.Input(
+                    "retries", default=4, min=0, max=20, optional=True,
+                    tooltip="Further tries after a lost connection, status 429 or 5xx, with growing pauses in seconds.",
+                ),
+                sockets.Codec.Input(
+                    "codec", optional=True,
+                    tooltip="From Load Higgs Codec. Servers other than higgs serve take and give sound: it makes sound "
+                    "of reference codes, and codes of the speech.",
+                ),
+            ],
+            outputs=[sockets.Model.Output(display_name="model", tooltip="For Higgs Generate.")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, server, url) -> bool | str:
+        from ..higgs_runtime import Remote, SettingError
+
+        try:
+            Remote(SERVERS[server], url)
+        except SettingError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def execute(
+        cls, server, url, model, voice, key_variable, timeout_s=120.0, retries=4, codec=None
+    ) -> io.NodeOutput:
+        return io.NodeOutput(RemoteHandle(
+            bridge.REMOTE, url.strip(), model=model.strip(), voice=voice.strip(), key_variable=key_variable.strip(),
+            timeout_s=timeout_s, retries=retries, server=server, codec=codec,
+        ))
+
+
+def speak(handle: RemoteHandle, messages: list, sampling, on_seconds) -> tuple:
+    """What a server speaks, as codes, and a report.
+
+    Raises:
+        SettingError: the key's variable is not set, or sound comes and there is no codec to make codes of it.
+        RemoteError, AudioError, PromptError: see `Remote.speak`.
+    """
+    from ..higgs_runtime import AudioError, Remote, SettingError
+
+    server = SERVERS[handle.server]
+    if server.returns == "sound" and handle.codec is None:
+        raise SettingError(
+            f"{server.title} gives sound, and Generate gives codes.", expected="a codec that makes codes of the sound",
+            got="none", remedy="Connect Load Higgs Codec to the codec input of Higgs Remote Model.",
+        )
+    remote = Remote(server, handle.path, handle.model, handle.voice, key_of(handle), handle.timeout_s, handle.retries)
+
+    def sound_of(codes):
+        with bridge.open_model(handle.codec, lambda codec: codec.decode_bytes(codes.seconds)) as codec:
+            return codec.decode(codes)
+
+    try:
+        take = remote.speak(messages, sampling, sound_of=sound_of if handle.codec else None, on_seconds=on_seconds,
+                            should_stop=bridge.cancelled)
+    except AudioError:
+        bridge.raise_if_cancelled()  # before there was a sound
+        raise
+    bridge.raise_if_cancelled()
+    bridge.show_warnings(take.notes)
+    codes = take.codes
+    if codes is None:
+        with bridge.open_model(handle.codec, lambda codec: codec.encode_bytes(take.clip.seconds)) as codec:
+            codes = codec.encode(take.clip)
+    return codes, report(take, remote)
+
+
+def key_of(handle: RemoteHandle) -> str:
+    """The key in the environment; "" where none is asked for and the usual variable is not set.
+
+    Raises:
+        SettingError: the variable that was named is not set.
+    """
+    named = os.environ.get(handle.key_variable or SERVERS[handle.server].key_variable, "")
+    if handle.key_variable and not named:
+        from ..higgs_runtime import SettingError
+
+        raise SettingError(f"The environment variable {handle.key_variable} is not set.", expected="the server's key",
+                           got="nothing", remedy="Set it where ComfyUI is started, then start ComfyUI again.")
+    return named
+
+
+def report(take, remote) -> str:
+    """One paragraph on a take, for a person."""
+    tries = "" if take.tries == 1 else f", at the {take.tries}. try"
+    lines = [
+        f"{take.audio_s:.2f} s of audio from {remote.server.title} at {remote.base_url}",
+        f"{take.seconds:.2f} s until it was here{tries}, real-time factor {take.seconds / take.audio_s:.2f}",
+        f"finish reason: {take.finish_reason}",
+    ]
+    if take.codes is None:
+        lines.append("Note: it came as sound and was encoded here, which loses a little.")
+    return "\n".join(lines + [f"Note: {note}" for note in take.notes])

@@ -1,0 +1,134 @@
+"""Higgs Remote Model before Higgs Generate: codes from a server, keys from the environment, what is refused."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+import torch
+from helpers_codec import sound_clip
+from helpers_remote import KEY, Stub
+from helpers_serve import load_pair, make_pair, serving, spoken_alone
+from helpers_workflow import PACK, load_pack, node_classes
+
+TEXT = "Good morning to you."
+SETTINGS = {"seed": 5, "max_seconds": 0.8, "temperature": 1.0, "top_k": 50, "top_p": 0.95, "ras_window": -1,
+            "ras_max_repeats": 2}
+INPUTS = {"server": "higgs serve", "url": "", "model": "", "voice": "", "key_variable": ""}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    make_pair(folder)
+    return folder
+
+
+@pytest.fixture
+def bridge():
+    node_classes()
+    return sys.modules[f"{PACK}.nodes.bridge"]
+
+
+@pytest.fixture
+def runtime():
+    load_pack()
+    return __import__(f"{PACK}.higgs_runtime", fromlist=["AudioClip"])
+
+
+def remote(**inputs):
+    [handle] = node_classes()["HiggsRemoteModel"].execute(**{**INPUTS, **inputs}).args
+    return handle
+
+
+def generate(handle, messages):
+    return node_classes()["HiggsGenerate"].execute(handle, messages, **SETTINGS).args
+
+
+def test_generate_gives_the_same_codes_from_higgs_serve(folder, runtime):
+    pair = load_pair(folder)
+    take = spoken_alone(pair[0], TEXT, seed=5, temperature=1.0, max_frames=20)
+    with serving(pair) as server:
+        codes, report = generate(remote(url=server.url + "/v1"), runtime.conversation(TEXT))
+    assert torch.equal(codes.ids, take.codes.ids) and isinstance(codes, runtime.Codes)
+    assert "0.80 s of audio from higgs serve at http://127.0.0.1" in report and "finish reason: length" in report
+
+
+def test_sound_from_a_server_is_encoded_here(folder, bridge, runtime):
+    """Also a reference, which comes as codes and leaves as sound."""
+    codec = runtime.load_codec(folder / "codec")
+    handle = bridge.ModelHandle("codec", str(folder / "codec"))
+    voice = runtime.Voice(codec.encode(runtime.AudioClip(sound_clip(1.0).samples, 24_000)), "Words.")
+    with Stub("SGLang-Omni") as stub:
+        asked = remote(server="SGLang-Omni", url=stub.url, codec=handle)
+        codes, report = generate(asked, runtime.conversation(TEXT, [voice]))
+        sound = torch.frombuffer(bytearray(stub.sound), dtype=torch.int16)[None].float() / 32767
+    assert torch.equal(codes.ids, codec.encode(runtime.AudioClip(sound, 24_000)).ids) and codes.codec == codec.identity
+    assert len(stub.bodies[0]["references"]) == 1 and "encoded here" in report
+
+
+def test_without_a_codec_it_says_why_not(runtime):
+    with Stub("Boson AI") as stub, pytest.raises(runtime.SettingError, match="codec input of Higgs Remote Model"):
+        generate(remote(server="Boson AI", url=stub.url), runtime.conversation(TEXT))
+    assert stub.bodies == []
+
+
+def test_the_key_comes_from_the_environment(folder, bridge, runtime, monkeypatch):
+    codec = bridge.ModelHandle("codec", str(folder / "codec"))
+    with Stub("Boson AI") as stub:
+        monkeypatch.setenv("BOSON_API_KEY", KEY)
+        generate(remote(server="Boson AI", url=stub.url, codec=codec), runtime.conversation(TEXT))
+        monkeypatch.setenv("OTHER_KEY", "another")
+        with pytest.raises(runtime.RemoteError, match="refused: key"):
+            generate(remote(server="Boson AI", url=stub.url, codec=codec, key_variable="OTHER_KEY"),
+                     runtime.conversation(TEXT))
+        assert [headers["authorization"] for headers in stub.headers] == [f"Bearer {KEY}", "Bearer another"]
+        with pytest.raises(runtime.SettingError, match="UNSET_KEY is not set"):
+            generate(remote(server="Boson AI", url=stub.url, codec=codec, key_variable="UNSET_KEY"),
+                     runtime.conversation(TEXT))
+    assert KEY not in repr(remote(server="Boson AI"))
+
+
+def test_an_address_with_a_key_in_it_is_refused_before_it_runs():
+    node = node_classes()["HiggsRemoteModel"]
+    assert node.validate_inputs("higgs serve", "") is True
+    assert "no address" in node.validate_inputs("higgs serve", "http://me:secret@host/v1")
+
+
+def test_cancel_leaves_the_server(folder, bridge, runtime, monkeypatch):
+    class Interrupted(BaseException):
+        pass
+
+    def interrupt():
+        if bridge.cancelled():
+            raise Interrupted
+
+    with Stub("SGLang-Omni") as stub:
+        stub.pieces, stub.pause_s = 100, 0.05
+        monkeypatch.setattr(bridge, "cancelled", lambda: len(stub.bodies) > 0)
+        monkeypatch.setattr(bridge, "raise_if_cancelled", interrupt)
+        codec = bridge.ModelHandle("codec", str(folder / "codec"))
+        with pytest.raises(Interrupted):
+            generate(remote(server="SGLang-Omni", url=stub.url, codec=codec), runtime.conversation(TEXT))
+        assert stub.left.wait(20)
+
+
+def test_nodes_that_need_a_model_here_say_so(bridge, runtime, tmp_path):
+    handle = remote()
+    with pytest.raises(runtime.SettingError, match="model on this computer"), bridge.open_model(handle):
+        pass
+    with pytest.raises(runtime.SettingError, match="model on this computer"):
+        bridge.identity_of(handle)  # Render Script asks first for it
+    with pytest.raises(runtime.SettingError, match="model on this computer"):
+        node_classes()["HiggsConvertModel"].execute(handle, "int8", "bfloat16", "")
+    with pytest.raises(runtime.SettingError, match="model on this computer"):
+        node_classes()["HiggsLoadLoRA"].execute(handle, "any", 1.0)
+
+
+def test_the_origin_of_a_sound_names_the_server():
+    node_classes()
+    origin = sys.modules[f"{PACK}.nodes.origin"].origin
+    prompt = {"1": {"class_type": "HiggsRemoteModel", "inputs": {**INPUTS, "server": "Boson AI"}},
+              "2": {"class_type": "HiggsGenerate", "inputs": {"model": ["1", 0]}}}
+    assert origin(json.loads(json.dumps(prompt)), "2") == ("Boson AI", "")
