@@ -17,7 +17,8 @@ from higgs_runtime import AudioClip, Voice, VoiceCard, save_voice, voice_path
 
 pytestmark = pytest.mark.web
 
-NAMES = ["clone_voice", "codec_round_trip", "tags_v3", "text_to_speech", "two_voice_dialogue"]
+NAMES = ["audiobook", "clone_voice", "codec_round_trip", "five_voice_scene", "retake_line", "srt_dubbing", "tags_v3",
+         "text_to_speech", "two_voice_dialogue"]
 SCRIPT_WIDGETS = ("audioUI", "upload", "preview")  # of the editor's own scripts; the server ignores them
 HELPERS = """
 const wait = (ms = 150) => new Promise((done) => setTimeout(done, ms));

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from helpers_workflow import read_workflow
 
-from higgs_runtime import TakeStore
+from higgs_runtime import AudioClip, TakeStore, parse_script
 
 LM, CODEC = "higgs-nano", "higgs-nano-codec"  # of the pack
 TEXT = "[Rose] Good morning.\n[Ross] Hello, my friend.\n[sfx: bed.flac -20dB]\n[Rose] See you soon."
@@ -94,3 +95,55 @@ def test_cancel_acts_within_a_line_and_keeps_those_before(server, client):
 ])
 def test_errors_reach_the_person(client, text, settings, words):
     assert words in client.run(graph(text, **settings)).error["exception_message"]
+
+
+# ---- the example workflows, with Higgs Nano ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def run_example(client):
+    def run(name: str):
+        prompt = read_workflow(name, api=True)
+        for node in prompt.values():
+            if "checkpoint" in node["inputs"]:
+                node["inputs"]["checkpoint"] = LM if node["class_type"] == "HiggsLoadModel" else CODEC
+            if "recognizer" in node["inputs"]:
+                node["inputs"]["recognizer"] = "none"
+        run = client.run(prompt)
+        assert run.error is None, run.error["exception_message"]
+        shown = {node["_meta"]["title"]: run.outputs[key]["text"][0] for key, node in prompt.items()
+                 if node["class_type"] == "PreviewAny"}
+        files = {key: run.outputs[key]["audio"][0] for key in run.outputs if run.outputs[key].get("audio")}
+        return prompt, shown, files
+
+    return run
+
+
+def test_five_voices_over_music(run_example, client, tmp_path, ears):
+    prompt, shown, files = run_example("five_voice_scene")
+    [script] = [node["inputs"]["text"] for node in prompt.values() if node["class_type"] == "HiggsScript"]
+    assert "7 of 7 lines" in shown["Report"] and "Maria: the voice named Maria" in shown["Report"]
+    assert shown["Subtitles"].count("-->") == 7
+    clip = AudioClip.load(client.download(*files.values(), tmp_path))
+    said = " ".join(turn.text for turn in parse_script(script).turns)
+    assert ears.share_heard(said, clip) >= 0.6, ears.hear(clip)
+
+
+def test_an_audiobook_with_chapters(run_example, client, tmp_path):
+    import av
+
+    _, shown, files = run_example("audiobook")
+    assert [line.partition(" ")[2] for line in shown["Chapters"].splitlines()] == ["The storm", "The morning"]
+    with av.open(str(client.download(*files.values(), tmp_path))) as book:
+        assert [chapter["metadata"]["title"] for chapter in book.chapters()] == ["The storm", "The morning"]
+
+
+def test_lines_lie_in_the_slots_of_subtitles(run_example):
+    _, shown, _ = run_example("srt_dubbing")
+    starts = [line["start_s"] for line in json.loads(shown["Time line"])["lines"]]
+    assert starts == [0.5, 4.0, 8.0] and "00:00:04,000 -->" in shown["Subtitles"]
+
+
+def test_one_line_again(run_example):
+    _, shown, files = run_example("retake_line")
+    assert "2 from the store, 1 spoken now" in shown["Report with the second take"] and len(files) == 2
