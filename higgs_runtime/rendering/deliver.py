@@ -76,7 +76,11 @@ def deliver(
         notes.append(str(error))
     if stems:
         folder = path.with_name(f"{path.stem}-stems")
-        folder.mkdir(exist_ok=True)
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise AudioError(f"Stems cannot be written to '{folder}'.", got=error.strerror or str(error),
+                             remedy="Remove what is in the way, or check permissions.") from error
         for name in dict.fromkeys(assembly.stems):
             file = next(file_names(folder, "{name}", {"name": str(name)}, path.suffix))
             clip = assembly.stem(name)
