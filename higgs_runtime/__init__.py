@@ -16,8 +16,9 @@ _HOMES = {
     "types": ("Codes", "Generation", "Prompt", "Sampling", "Voice", "combine_voices"),
     "audio": ("AudioClip", "level_peak", "resample", "to_mono", "trim", "trim_silence"),
     "script": (
-        "Comment", "Fit", "Music", "Script", "ScriptWarning", "Sound", "Turn", "describe_script",
-        "parse_script", "plan_fit", "read_script", "read_subtitles", "resolve_cue", "subtitles_text", "write_subtitles",
+        "Comment", "Fit", "Music", "Script", "ScriptWarning", "Sound", "Turn", "book_script",
+        "describe_script", "parse_script", "plan_fit", "read_book", "read_script", "read_subtitles", "resolve_cue",
+        "subtitles_text", "write_subtitles",
     ),
     "chunking": ("chunk_text",),
     "languages": ("detect_language",),
@@ -70,8 +71,8 @@ _HOMES = {
     "download": ("describe_plan", "download", "plan_download"),
     "model_cache": ("ModelCache", "ModelKey", "shared_cache"),
     "rendering": (
-        "Assembly", "Cast", "Ears", "Performance", "RenderSettings", "SpokenLine", "assemble", "cast_voices",
-        "parse_choice", "render_script", "rendering_bytes",
+        "Assembly", "Cast", "Delivered", "Ears", "Performance", "RenderSettings", "SpokenLine", "assemble",
+        "cast_voices", "deliver", "parse_choice", "render_script", "rendering_bytes",
     ),
     "pipeline": ("speak", "speak_stream"),
     "remote_servers": ("SERVERS", "RemoteServer"),

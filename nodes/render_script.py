@@ -14,11 +14,10 @@ from .line_states import LineStates
 MAX_VOICES = 8
 STOP, HAND_ON = "stop", "hand on what is spoken"
 GB = 10**9
+_partial = 0  # results so far that a cancel cut short: the next run must not take one of them for the whole
 
 
 class HiggsRenderScript(io.ComfyNode):
-    _partial = 0  # results so far that a cancel cut short: the next run must not take one of them for the whole
-
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -58,7 +57,7 @@ class HiggsRenderScript(io.ComfyNode):
         from ..higgs_runtime import TakeStore, default_takes_folder, find_voices
 
         voices = [bridge.fingerprint(file) for file in find_voices(bridge.model_folders()).values()]
-        return repr((cls._partial, TakeStore(default_takes_folder()).locks_changed(), voices))
+        return repr((_partial, TakeStore(default_takes_folder()).locks_changed(), voices))
 
     @classmethod
     def execute(cls, script, model, codec, seed, max_seconds, when_cancelled=STOP, **values) -> io.NodeOutput:
@@ -89,21 +88,10 @@ class HiggsRenderScript(io.ComfyNode):
                     on_line=states.on_line, on_take=states.on_take, should_stop=bridge.cancelled)
         states.finish(made)
         if not made.complete:
-            cls._cut_short(made, store is not None, when_cancelled)
+            cut_short(made, store is not None, when_cancelled)
         report = "\n\n".join([made.summary(), "\n".join([str(cast), *cast.warnings]), made.table()])
         bridge.show_text(made.summary())
         return io.NodeOutput(made, report)
-
-    @classmethod
-    def _cut_short(cls, made, stored: bool, when_cancelled: str) -> None:
-        """Says where a cancelled render is; then ends the prompt, or lets it go on with that."""
-        cls._partial += 1
-        done = sum(spoken.take is not None for spoken in made.lines)
-        kept = "are kept in the store: queue again to go on" if stored else "are lost, for store is off"
-        if when_cancelled == STOP:
-            bridge.show_text(f"Cancelled. {done} of {len(made.lines)} lines are spoken and {kept}.")
-            bridge.raise_if_cancelled()
-        bridge.go_on_anyway()
 
 
 def render_inputs() -> list[io.Input]:
@@ -175,6 +163,18 @@ def preparation_inputs() -> list[io.Input]:
             tooltip="Where turns are prepared: figures that stand alone in words (extra 'text').",
         ),
     ]
+
+
+def cut_short(made, stored: bool, when_cancelled: str) -> None:
+    """Says where a cancelled render is; then ends the prompt, or lets it go on with that."""
+    global _partial
+    _partial += 1
+    done = sum(spoken.take is not None for spoken in made.lines)
+    kept = "are kept in the store: queue again to go on" if stored else "are lost, for store is off"
+    if when_cancelled == STOP:
+        bridge.show_text(f"Cancelled. {done} of {len(made.lines)} lines are spoken and {kept}.")
+        bridge.raise_if_cancelled()
+    bridge.go_on_anyway()
 
 
 def settings_of(values: dict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import warnings
 
 import torch
@@ -22,16 +23,35 @@ LINES = "\n".join(f"[{('Anna', 'Ben')[n % 2]}] This is line {n} of many." for n 
 QUICK = Sampling(temperature=1.0, seed=5, max_frames=8)
 
 
-def render(folder, takes, out=None):
-    """Renders LINES from a store; puts (numbers of the lines spoken here, all ids) into `out`."""
+def ready(folder):
+    """Model and identity, in a process that keeps to one thread: it may be forked then."""
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
+    return load_model(folder), model_identity(folder, device="cpu", dtype=torch.float32)
+
+
+def render(folder, takes, out=None):
+    """Renders LINES from a store; puts (numbers of the lines spoken here, all ids) into `out`."""
+    render_with(*ready(folder), takes, out)
+
+
+def render_again_and_again(folder, takes, pipe):
+    """For each message a child that renders, with the model of this process; answers with its id, and at its end."""
+    model, identity = ready(folder)
+    while pipe.recv():
+        child = multiprocessing.get_context("fork").Process(target=render_with, args=(model, identity, takes))
+        child.start()
+        pipe.send(child.pid)
+        child.join()
+        pipe.send(child.exitcode)
+
+
+def render_with(model, identity, takes, out=None):
     voices = {name: Voice(random_codes(9 + n, seed=n), f"What voice {n} says.")
               for n, name in ((1, "Anna"), (2, "Ben"))}
     spoken = []
     found = render_script(
-        parse_script(LINES), voices, load_model(folder), QUICK, RenderSettings(batch=2), store=TakeStore(takes),
-        identity=model_identity(folder, device="cpu", dtype=torch.float32),
+        parse_script(LINES), voices, model, QUICK, RenderSettings(batch=2), store=TakeStore(takes), identity=identity,
         on_line=lambda line, state, seconds: spoken.append(line.number) if state == "spoken" else None,
     )
     if out is not None:

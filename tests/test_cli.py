@@ -263,7 +263,7 @@ def examples() -> list[list[str]]:
     with pytest.raises(RenderError) as refused:
         set_input({}, "nonsense")
     remedy = str(refused.value).partition("For example: ")[2]
-    lines = [line for line in EPILOG.splitlines() if "higgs render" in line]
+    lines = [line for line in EPILOG.splitlines() if "higgs render " in line]
     return [shlex.split(line) for line in [*lines, f"higgs render workflows/api/clone_voice.json {remedy}"]]
 
 

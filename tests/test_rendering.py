@@ -6,12 +6,13 @@ import multiprocessing
 import os
 import signal
 import time
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 import torch
 from helpers_checkpoint import make_lm_checkpoint, random_codes
-from helpers_rendering_processes import QUICK, render
+from helpers_rendering_processes import QUICK, render, render_again_and_again
 
 from higgs_runtime import (
     PromptError,
@@ -164,12 +165,13 @@ def test_no_take_is_longer_than_its_text_can_be(folder, voices):
 
 
 def test_a_second_run_speaks_only_what_changed(model, voices, store, identity):
-    lines = [f"[{('Anna', 'Ben')[n % 2]}] This is line number {n}." for n in range(20)]
-    keep = {"store": store, "identity": identity}
-    first = render_script(parse_script("\n".join(lines)), voices, model, QUICK, **keep)
+    """One of 200."""
+    lines = [f"[{('Anna', 'Ben')[n % 2]}] This is line number {n}." for n in range(200)]
+    keep, short = {"store": store, "identity": identity}, replace(QUICK, max_frames=2)
+    first = render_script(parse_script("\n".join(lines)), voices, model, short, **keep)
     lines[7] = "[Ben] This one is new."
     told = []
-    again = render_script(parse_script("\n".join(lines)), voices, model, QUICK, **keep,
+    again = render_script(parse_script("\n".join(lines)), voices, model, short, **keep,
                           on_line=lambda line, state, seconds: told.append((line.number, state)))
     assert [spoken.line.number for spoken in again.lines if not spoken.stored] == [7]
     assert {number for number, state in told if state == "speaking"} == {7}
@@ -264,20 +266,25 @@ def context():
 @posix
 @pytest.mark.slow
 def test_a_render_that_is_killed_goes_on_with_no_line_lost_or_doubled(folder, tmp_path, context):
-    takes = tmp_path / "takes"
-    random = torch.Generator().manual_seed(0)
-    expected: list[int] = []
-    for _ in range(20):
-        child = context.Process(target=render, args=(folder, takes))
-        child.start()
-        before = len(TakeStore(takes).list())
-        while child.is_alive() and len(TakeStore(takes).list()) == before:  # it speaks
-            time.sleep(0.005)
-        time.sleep(float(torch.rand((), generator=random)) * 0.05)
-        if child.is_alive():
-            os.kill(child.pid, signal.SIGKILL)
-        child.join()
-        expected.append(len(TakeStore(takes).list()))
+    takes, random = tmp_path / "takes", torch.Generator().manual_seed(0)
+    ours, theirs = context.Pipe()
+    nursery = context.Process(target=render_again_and_again, args=(folder, takes, theirs))
+    nursery.start()
+    expected, codes = [], []
+    try:
+        for _ in range(20):
+            ours.send(True)
+            child, before = ours.recv(), len(TakeStore(takes).list())
+            while not ours.poll(0.002) and len(TakeStore(takes).list()) == before:  # it speaks
+                pass
+            time.sleep(float(torch.rand((), generator=random)) * 0.02)
+            with suppress(ProcessLookupError):  # it was faster
+                os.kill(child, signal.SIGKILL)
+            codes.append(ours.recv())
+            expected.append(len(TakeStore(takes).list()))
+    finally:
+        nursery.kill()
+    assert codes.count(-signal.SIGKILL) >= 5, "they were caught at work"
     assert expected == sorted(expected), "no take goes away"
     out = context.Queue()
     render(folder, takes, out)

@@ -19,10 +19,11 @@ from helpers_workflow import (
     widget_names,
 )
 
-from higgs_runtime import catalog, unknown_words
+from higgs_runtime import catalog, parse_script, unknown_words
 from tools.nano import domain
 
-WITH_NANO = ["clone_voice", "codec_round_trip", "text_to_speech", "two_voice_dialogue"]
+WITH_NANO = ["audiobook", "clone_voice", "codec_round_trip", "five_voice_scene", "retake_line", "srt_dubbing",
+             "text_to_speech", "two_voice_dialogue"]
 NAMES = sorted([*WITH_NANO, "master_a_mix", "tags_v3"])
 NANO_WORDS = {*domain.words(), *"0123456789"}
 FROM_PACK = " (from the pack)"
@@ -104,9 +105,13 @@ def overlap(a, b) -> bool:
 
 @pytest.mark.parametrize("name", WITH_NANO)
 def test_checkpoints_are_left_to_auto_and_the_packs_model_knows_every_word(name):
-    inputs = [node["inputs"] for node in read_workflow(name, api=True).values()]
+    nodes = read_workflow(name, api=True).values()
+    inputs = [node["inputs"] for node in nodes if node["class_type"] != "HiggsScript"]
     assert {one["checkpoint"] for one in inputs if "checkpoint" in one} == {"auto"}
     texts = [one.get(key, "") for one in inputs for key in ("text", "system", "scene", "transcript", "description")]
+    for node in nodes:
+        if node["class_type"] == "HiggsScript":  # its tags and cues are not spoken
+            texts += [part for turn in parse_script(node["inputs"]["text"]).turns for part in (turn.text, turn.scene)]
     assert unknown_words(" ".join(texts), NANO_WORDS) == []
 
 
@@ -139,4 +144,4 @@ def test_the_number_of_words_is_told_right():
     texts = [*((ROOT / file).read_text(encoding="utf-8") for file in files), *(n["widgets_values"][0] for n in notes)]
     count = str(len(domain.words()))
     told = re.findall(r"(\d+)\s+words and\s+the\s+ten\s+digits", "\n".join(texts).replace("@WORDS@", count))
-    assert told == 6 * [count]
+    assert told == 10 * [count]

@@ -7,7 +7,7 @@ import sys
 
 from ..comfy_client import EXAMPLE
 from ..errors import HiggsError
-from . import download, master, models, render, say, script, serve, voices
+from . import download, master, models, render, render_script, say, script, serve, takes, voices
 from .common import plain_warnings
 
 EPILOG = f"""examples:
@@ -17,6 +17,9 @@ EPILOG = f"""examples:
   higgs say "Good morning." --voice clip.wav --transcript "What the clip says." -o morning.flac
   higgs voices add keeper clip.wav --listen --note "Read by me, CC0."
   higgs script check scene.txt
+  higgs render-script scene.txt --voice Anna=clip.wav --voice Ben=ross -o scene.flac
+  higgs render-script novel.txt --book --voice rose -o novel.m4b
+  higgs takes ls
   higgs master book.wav --norm acx --format mp3 --tag "title:The old bridge" --consent "Read by me."
   higgs serve --port 8000
   higgs render workflows/api/clone_voice.json {EXAMPLE} -o renders
@@ -43,6 +46,6 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (say, voices, models, download, script, master, render, serve):
+    for group in (say, render_script, takes, voices, models, download, script, master, render, serve):
         group.add(commands)
     return parser

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import math
 import signal
 import sys
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..devices import KINDS
 from ..errors import HiggsWarning, SettingError
 
+FRAME_RATE = 25  # frames a second of every released Higgs model
 NAMING = "folder with config.json, or name below a models folder, or a part of it that no other has"
 
 
@@ -38,6 +41,67 @@ def named(found: list, kind: str, name: str):
     )
 
 
+def add_sampling(parser: argparse.ArgumentParser) -> None:
+    """How the next ids are chosen; see `sampling_of`."""
+    parser.add_argument("--temperature", type=float, default=0.3, help="0 to about 1 (default: %(default)s)")
+    parser.add_argument("--top-k", type=int, default=50, help="default: %(default)s")
+    parser.add_argument("--top-p", type=float, default=0.95, help="default: %(default)s")
+    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    parser.add_argument("--max-seconds", type=float, default=30.0, help="of audio (default: %(default)s)")
+
+
+def sampling_of(args: argparse.Namespace):
+    """The Sampling that was asked for."""
+    from ..types import Sampling
+
+    return Sampling(
+        temperature=args.temperature, top_k=args.top_k, top_p=args.top_p, seed=args.seed,
+        max_frames=math.ceil(args.max_seconds * FRAME_RATE) if math.isfinite(args.max_seconds) else 0,
+    )
+
+
+def add_checkpoints(parser: argparse.ArgumentParser) -> None:
+    """Which model and codec; see `chosen`."""
+    parser.add_argument("--model", help=f"of the language model: {NAMING} (default: the first one, else the pack's)")
+    parser.add_argument("--codec", help=f"of the codec: {NAMING} (default: the first one, else the pack's)")
+    parser.add_argument("--device", choices=KINDS, help="default: a GPU if there is one")
+    add_models_dir(parser)
+
+
+def chosen(args: argparse.Namespace) -> tuple:
+    """The checkpoints of the language model and of the codec: those that were named, the others by default."""
+    from ..catalog import default_pair, find_checkpoints, model_roots
+
+    found = find_checkpoints(model_roots(args.models_dir))
+    asked = {"lm": args.model, "codec": args.codec}
+    return default_pair(found, *(named(found, kind, name) if name else None for kind, name in asked.items()))
+
+
+def tell_what_speaks(lm) -> None:
+    """What a person should know of the model that was chosen."""
+    if lm.embedded:
+        sys.stderr.write(f"Speaking with {lm.title}, a tiny demonstration model{lm.extent}; install a released "
+                         "checkpoint for real speech.\n")
+    if lm.licence:
+        sys.stderr.write(lm.licence + "\n")
+
+
+def transcript_of(clip: Path) -> str:
+    """What the .txt beside a clip says; "" without one.
+
+    Raises:
+        SettingError: it cannot be read.
+    """
+    words = clip.with_suffix(".txt")
+    if not words.is_file():
+        return ""
+    try:
+        return words.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise SettingError(f"{words} cannot be read.", expected="the words of the voice file in UTF-8", got=str(error),
+                           remedy="Give the words with --transcript, or save the file as UTF-8.") from error
+
+
 @contextmanager
 def plain_warnings():
     """Our warnings as one line each, without the file and line that Python adds."""
@@ -63,7 +127,14 @@ def progress(text: str) -> None:
 
 
 class StopOnInterrupt:
-    """The first Ctrl-C asks the generation to stop, and what is spoken is kept; the second ends at once."""
+    """The first Ctrl-C asks the generation to stop, and what is spoken is kept; the second ends at once.
+
+    Args:
+        says: what happens then.
+    """
+
+    def __init__(self, says: str = "stopping; what is spoken so far will be saved (Ctrl-C again drops it)"):
+        self.says = says
 
     def __enter__(self):
         self.asked = False
@@ -77,4 +148,4 @@ class StopOnInterrupt:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
-        sys.stderr.write("\nhiggs: stopping; what is spoken so far will be saved (Ctrl-C again drops it)\n")
+        sys.stderr.write(f"\nhiggs: {self.says}\n")

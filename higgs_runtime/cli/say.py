@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from ..devices import KINDS
 from ..errors import AudioError, SettingError
-from .common import NAMING, StopOnInterrupt, add_models_dir, named, progress
-
-FRAME_RATE = 25  # frames a second of every released Higgs model
+from .common import (
+    FRAME_RATE,
+    StopOnInterrupt,
+    add_checkpoints,
+    add_sampling,
+    chosen,
+    progress,
+    sampling_of,
+    tell_what_speaks,
+    transcript_of,
+)
 
 
 def add(commands) -> None:
@@ -35,35 +41,20 @@ def add(commands) -> None:
         help="prepare the text for the model, as a script is: [laugh], full-width punctuation, degrees … "
         "(default: it reads what is written)",
     )
-    say.add_argument("--temperature", type=float, default=0.3, help="0 to about 1 (default: %(default)s)")
-    say.add_argument("--top-k", type=int, default=50, help="default: %(default)s")
-    say.add_argument("--top-p", type=float, default=0.95, help="default: %(default)s")
-    say.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    say.add_argument("--max-seconds", type=float, default=30.0, help="of audio (default: %(default)s)")
-    say.add_argument("--model", help=f"of the language model: {NAMING} (default: the first one, else the pack's)")
-    say.add_argument("--codec", help=f"of the codec: {NAMING} (default: the first one, else the pack's)")
-    say.add_argument("--device", choices=KINDS, help="default: a GPU if there is one")
-    add_models_dir(say)
+    add_sampling(say)
+    add_checkpoints(say)
     say.set_defaults(run=_say)
 
 
 def _say(args: argparse.Namespace) -> None:
     from ..pipeline import speak
-    from ..types import Sampling
 
     text = sys.stdin.read() if args.text == "-" else args.text
-    sampling = Sampling(
-        temperature=args.temperature, top_k=args.top_k, top_p=args.top_p, seed=args.seed,
-        max_frames=math.ceil(args.max_seconds * FRAME_RATE) if math.isfinite(args.max_seconds) else 0,
-    )
+    sampling = sampling_of(args)
     _check_output(args.output)
-    lm, codec = _chosen(args)
+    lm, codec = chosen(args)
     voice, transcript = _reference(args)
-    if lm.embedded:
-        sys.stderr.write(f"Speaking with {lm.title}, a tiny demonstration model{lm.extent}; install a released "
-                         "checkpoint for real speech.\n")
-    if lm.licence:
-        sys.stderr.write(lm.licence + "\n")
+    tell_what_speaks(lm)
     started, frames = time.perf_counter(), 0
 
     def show(_index: int, new) -> None:
@@ -113,15 +104,6 @@ def _check_output(path: Path) -> None:
                            got=str(path), remedy="Name a file such as voice.wav or voice.flac.")
 
 
-def _chosen(args: argparse.Namespace) -> tuple:
-    """The checkpoints of the language model and of the codec: those that were named, the others by default."""
-    from ..catalog import default_pair, find_checkpoints, model_roots
-
-    found = find_checkpoints(model_roots(args.models_dir))
-    asked = {"lm": args.model, "codec": args.codec}
-    return default_pair(found, *(named(found, kind, name) if name else None for kind, name in asked.items()))
-
-
 def _reference(args: argparse.Namespace) -> tuple:
     """The voice of the library or the audio file to sound like, if one is asked for, and what is said in it."""
     from ..catalog import embedded_voices, model_roots
@@ -138,11 +120,4 @@ def _reference(args: argparse.Namespace) -> tuple:
             f"There is no voice '{args.voice}'.", got="no such file", remedy="Name an audio file that is there.",
             expected=f"an audio file or one of {', '.join([*library, *voices])}",
         )
-    words = voice.with_suffix(".txt")
-    if args.transcript is not None or not words.is_file():
-        return voice, args.transcript or ""
-    try:
-        return voice, words.read_text(encoding="utf-8").strip()
-    except (OSError, ValueError) as error:
-        raise SettingError(f"{words} cannot be read.", expected="the words of the voice file in UTF-8", got=str(error),
-                           remedy="Give the words with --transcript.") from error
+    return voice, transcript_of(voice) if args.transcript is None else args.transcript

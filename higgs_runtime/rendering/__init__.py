@@ -1,15 +1,17 @@
 """Scripts into speech. casting: who speaks whom · lines: what is spoken at once · choice: which take ·
-ears: listening · render: takes of all lines · room: the memory that needs · timing and assemble: takes on a time line.
+ears: listening · render: takes of all lines · room: the memory that needs · timing and assemble: takes on a time line ·
+deliver: that as files.
 """
 
 from .assemble import Assembly, assemble
 from .casting import Cast, cast_voices
 from .choice import parse_choice
+from .deliver import Delivered, check_output, deliver
 from .ears import Ears
 from .lines import NARRATOR, Line
 from .performance import Performance, SpokenLine
 from .render import RenderSettings, render_script
 from .room import rendering_bytes
 
-__all__ = ["NARRATOR", "Assembly", "Cast", "Ears", "Line", "Performance", "RenderSettings", "SpokenLine", "assemble",
-           "cast_voices", "parse_choice", "render_script", "rendering_bytes"]
+__all__ = ["NARRATOR", "Assembly", "Cast", "Delivered", "Ears", "Line", "Performance", "RenderSettings", "SpokenLine",
+           "assemble", "cast_voices", "check_output", "deliver", "parse_choice", "render_script", "rendering_bytes"]

@@ -189,5 +189,6 @@ def _warnings(performance: Performance, spoken: Sequence[SpokenLine], times: Seq
     if left_out:
         yield f"Not spoken, and left out: line {', '.join(left_out)}."
     for one, time in zip(spoken, times, strict=True):
-        if time.note:
+        slot = performance.script.turns[one.line.turn].slot
+        if time.note and (time.speed != 1 or time.end_s > slot[1]):  # else it fits as it was spoken
             yield f"Line {one.line.number + 1}: {time.note}."

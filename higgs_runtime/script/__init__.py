@@ -2,9 +2,10 @@
 
 grammar: the forms of one line · types: what a script says · write: types to text · parse: text to types ·
 cues: names of sounds to files · subtitles: SRT, VTT and ASS to a script and back · fitting: lines into their slots ·
-report: a script in words.
+report: a script in words · book: plain text to a script.
 """
 
+from .book import book_script, read_book
 from .cues import resolve_cue
 from .fitting import Fit, plan_fit
 from .parse import parse_script
@@ -13,7 +14,7 @@ from .subtitles import read_script, read_subtitles, subtitles_text, write_subtit
 from .types import Comment, Music, Script, ScriptWarning, Sound, Turn
 
 __all__ = [
-    "Comment", "Fit", "Music", "Script", "ScriptWarning", "Sound", "Turn", "describe_script",
-    "parse_script", "plan_fit", "read_script", "read_subtitles", "resolve_cue", "subtitles_text",
+    "Comment", "Fit", "Music", "Script", "ScriptWarning", "Sound", "Turn", "book_script", "describe_script",
+    "parse_script", "plan_fit", "read_book", "read_script", "read_subtitles", "resolve_cue", "subtitles_text",
     "write_subtitles",
 ]

@@ -36,7 +36,7 @@ def read_script(path: str | Path) -> Script:
         ScriptError, MissingExtraError: as `read_subtitles` and `parse_script`.
     """
     path = Path(path)
-    return read_subtitles(path) if path.suffix.lower() in FORMATS else parse_script(_decode(path))
+    return read_subtitles(path) if path.suffix.lower() in FORMATS else parse_script(decode_text(path))
 
 
 def read_subtitles(path: str | Path) -> Script:
@@ -52,7 +52,7 @@ def read_subtitles(path: str | Path) -> Script:
     """
     path = Path(path)
     kind, pysubs2 = _format(path), _pysubs2()
-    text = _decode(path)
+    text = decode_text(path)
     if kind in ("srt", "vtt"):
         text = _numbered(text, kind)
     try:
@@ -208,7 +208,7 @@ def _pysubs2():
     return pysubs2
 
 
-def _decode(path: Path) -> str:
+def decode_text(path: Path) -> str:
     try:
         raw = path.read_bytes()
     except OSError as error:

@@ -18,7 +18,8 @@ from higgs_runtime import AudioClip, Chapter, Voice, VoiceCard, export_audio, sa
 
 pytestmark = pytest.mark.web
 
-NAMES = ["clone_voice", "codec_round_trip", "master_a_mix", "tags_v3", "text_to_speech", "two_voice_dialogue"]
+NAMES = ["audiobook", "clone_voice", "codec_round_trip", "five_voice_scene", "master_a_mix", "retake_line",
+         "srt_dubbing", "tags_v3", "text_to_speech", "two_voice_dialogue"]
 SCRIPT_WIDGETS = ("audioUI", "upload", "preview")  # of the editor's own scripts; the server ignores them
 HELPERS = """
 const wait = (ms = 150) => new Promise((done) => setTimeout(done, ms));

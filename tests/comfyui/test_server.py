@@ -19,6 +19,7 @@ from higgs_runtime.model_cache import model_bytes
 
 SECONDS = 1.0
 WORKFLOWS = ["clone_voice", "codec_round_trip", "text_to_speech", "two_voice_dialogue"]
+SCRIPTS = ["audiobook", "five_voice_scene", "retake_line", "srt_dubbing"]  # see test_render_script
 CANCEL_LIMIT_S = 1.0
 
 
@@ -240,8 +241,9 @@ def test_pack_imports_fast_and_whole(server):
 
 def test_editor_finds_scripts_templates_and_help(server):
     assert f"/extensions/{PACK_FOLDER}/chatml_prompt.js" in server.get("/extensions")
-    assert sorted(server.get("/workflow_templates")[PACK_FOLDER]) == sorted([*WORKFLOWS, "tags_v3"])
-    for name in [*WORKFLOWS, "tags_v3"]:
+    names = [*WORKFLOWS, *SCRIPTS, "tags_v3"]
+    assert sorted(server.get("/workflow_templates")[PACK_FOLDER]) == sorted(names)
+    for name in names:
         assert server.get(f"/api/workflow_templates/{PACK_FOLDER}/{name}.json")["nodes"]
     for node in [name for name in server.get("/object_info") if name.startswith("Higgs")]:
         page = requests.get(f"{server.url}/extensions/{PACK_FOLDER}/docs/{node}.md", timeout=10)

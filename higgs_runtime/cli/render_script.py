@@ -1,0 +1,196 @@
+"""`higgs render-script`: a script, subtitles or a book into sound, subtitles and a time line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from ..errors import SettingError
+from .common import (
+    StopOnInterrupt,
+    add_checkpoints,
+    add_sampling,
+    chosen,
+    progress,
+    sampling_of,
+    tell_what_speaks,
+    transcript_of,
+)
+from .takes import add_takes_dir, store_of
+
+INTERRUPTED = 130
+
+
+def add(commands) -> None:
+    parser = commands.add_parser(
+        "render-script", help="speak a script into an audio file, with subtitles and a time line beside it",
+        description="Every line is kept on the disk as soon as it is spoken. The same command again, also after Ctrl-C "
+        "or a crash, speaks only what is new.",
+    )
+    parser.add_argument("file", type=Path, help="script in UTF-8 (higgs script check), or .srt, .vtt, .ass, .ssa")
+    parser.add_argument("-o", "--output", type=Path, help="wav, flac, mp3, opus, m4a, m4b (default: FILE as .flac)")
+    parser.add_argument("--book", action="store_true", help="the file is plain text: all of it is read, its headings "
+                        "become chapters")
+    parser.add_argument(
+        "--voice", action="append", default=[], metavar="[SPEAKER=]VOICE", dest="voices",
+        help="who speaks: an audio file with its words in a .txt beside it, or the name of a voice of the library or "
+        "of the pack; Narrator= for turns without a speaker; without a speaker it goes to the next who has none",
+    )
+    _add_how(parser)
+    parser.add_argument("--stems", action="store_true", help="also each speaker, the sounds and the music alone")
+    parser.add_argument("--sounds", type=Path, action="append", metavar="FOLDER",
+                        help="where sounds and music are (default: that of FILE, then the pack)")
+    parser.add_argument("--consent", default="", help="for the note in the file: who agreed to the use of the voices")
+    add_sampling(parser)
+    add_checkpoints(parser)
+    parser.add_argument("--no-store", action="store_true", help="keep nothing: all is spoken anew each time")
+    add_takes_dir(parser)
+    parser.set_defaults(run=_render)
+
+
+def _add_how(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--mode", choices=("independent", "continuous"), default="independent",
+                        help="continuous: lines hear those before them in their scene (default: %(default)s)")
+    for name, default, what in (
+        ("context-turns", 4, "in continuous mode: turns that a line hears at least"),
+        ("batch", 8, "lines that are spoken side by side, at most"),
+        ("takes", 1, "of each line; who listens takes the best"),
+        ("max-takes", 3, "with --listen: again until one passes, at most so many"),
+        ("max-chars", 300, "longer turns are spoken in pieces"),
+    ):
+        parser.add_argument(f"--{name}", type=int, default=default, help=f"{what} (default: %(default)s)")
+    parser.add_argument("--choose", default="", metavar="LINE:TAKE,…", help='takes that you want, as "3: 2, 7: 1"')
+    parser.add_argument("--language", help="of the script, as en (default: any)")
+    parser.add_argument("--listen", nargs="?", const="", metavar="RECOGNIZER",
+                        help="hear every take, and speak again what is not right (extra asr)")
+    parser.add_argument("--compare-voices", action="store_true",
+                        help="with --listen: also compare voices with their references (extra similarity)")
+
+
+def _render(args: argparse.Namespace) -> int:
+    from ..catalog import embedded_clips
+    from ..export import Provenance
+    from ..rendering import assemble, check_output, deliver
+
+    output = args.output or args.file.with_suffix(".flac")
+    script = _script(args)
+    check_output(output)
+    lm, codec_at = chosen(args)
+    tell_what_speaks(lm)
+    with StopOnInterrupt("stopping; what is spoken so far is kept (Ctrl-C again ends at once)") as stop:
+        codec, cast, performance = _perform(args, script, lm, codec_at, stop)
+    progress("")
+    sys.stderr.write(f"{cast}\n" + "".join(f"higgs: {warning}\n" for warning in cast.warnings))
+    sys.stdout.write(f"{performance.table()}\n\n{performance.summary()}\n")
+    if not any(spoken.take for spoken in performance.lines):
+        raise KeyboardInterrupt
+    folders = [*(args.sounds or [args.file.parent]), next(iter(embedded_clips().values())).parent]
+    with tempfile.TemporaryDirectory(prefix="higgs-") as spool:
+        assembly = assemble(performance, codec, folders, spool=spool,
+                            on_progress=lambda done, total: progress(f"assembling: {done} of {total} lines"))
+        progress("")
+        voices = ", ".join(dict.fromkeys(cast.sources))
+        made = deliver(assembly, output, stems=args.stems, provenance=Provenance(lm.title, voices, args.consent))
+    for note in made.notes:
+        sys.stderr.write(f"{note}\n")
+    sys.stdout.write("".join(f"{path}\n" for path in made.files))
+    if performance.complete:
+        return 0
+    kept = "nothing was kept, because of --no-store" if args.no_store else "run the same command again to go on"
+    sys.stderr.write(f"higgs: interrupted; not all lines are spoken: {kept}\n")
+    return INTERRUPTED
+
+
+def _script(args: argparse.Namespace):
+    from ..script import read_book, read_script
+
+    script = (read_book if args.book else read_script)(args.file)
+    for warning in script.warnings:
+        sys.stderr.write(f"higgs: {warning}\n")
+    return script
+
+
+def _perform(args: argparse.Namespace, script, lm, codec_at, stop) -> tuple:
+    """The codec, the cast and the performance."""
+    from ..codec import load_codec
+    from ..devices import pick_device, pick_dtype
+    from ..rendering import Ears, RenderSettings, parse_choice, render_script
+    from ..takes import model_identity
+    from ..weights import load_model
+
+    settings = RenderSettings(
+        args.mode, args.context_turns, args.max_chars, args.takes, max(args.takes, args.max_takes), args.batch,
+        args.language, read_scenes=not args.book, choose=parse_choice(args.choose),
+    )
+    device = args.device or pick_device()
+    dtype, store = pick_dtype(device), None if args.no_store else store_of(args)
+    codec = load_codec(codec_at.path, device=device)
+    cast = _cast(args, script, codec)
+    ears = None
+    if args.listen is not None:
+        from ..listening import find_recognizers, load_recognizer
+
+        name = args.listen or next(iter(find_recognizers(args.models_dir)), None)
+        ears = Ears(codec, load_recognizer(name, folders=args.models_dir), str(name), cast.voices,
+                    language=args.language, compare_voices=args.compare_voices)
+    identity = model_identity(lm.path, device=device, dtype=dtype) if store else None
+    show = _Progress()
+    performance = render_script(
+        script, cast.voices, load_model(lm.path, device=device, dtype=dtype), sampling_of(args), settings, store=store,
+        identity=identity, ears=ears, on_line=show.line, should_stop=lambda: stop.asked,
+    )
+    return codec, cast, performance
+
+
+class _Progress:
+    """One line: how many lines are there, how many seconds, and how fast."""
+
+    def __init__(self):
+        self.lines: dict[int, tuple[str, float]] = {}
+        self.began = time.perf_counter()
+
+    def line(self, line, state: str, seconds: float) -> None:
+        self.lines[line.number] = (state, seconds)
+        done = sum(one in ("spoken", "stored") for one, _ in self.lines.values())
+        audio, took = sum(length for _, length in self.lines.values()), time.perf_counter() - self.began
+        progress(f"{done} of {len(self.lines)} lines, {audio:.1f} s of audio in {took:.1f} s")
+
+
+def _cast(args: argparse.Namespace, script, codec):
+    from ..catalog import model_roots
+    from ..rendering import cast_voices
+
+    roots, named, unnamed = model_roots(args.models_dir), {}, {}
+    for number, given in enumerate(args.voices):
+        speaker, equals, name = given.partition("=")
+        if equals and not Path(given).is_file():
+            named[speaker.strip()] = _voice(name.strip(), roots, codec)
+        else:
+            unnamed[number] = _voice(given, roots, codec)
+    return cast_voices(script, named, unnamed, roots=roots, codec=codec)
+
+
+def _voice(name: str, roots: list[Path], codec):
+    """A voice of an audio file, of the library, or of the pack."""
+    from ..audio import AudioClip
+    from ..catalog import embedded_voices
+    from ..types import Voice
+    from ..voices import find_voices, load_voice
+
+    library, pack = find_voices(roots), embedded_voices()
+    if name in library and not Path(name).is_file():
+        return load_voice(library[name])[0]
+    clip = Path(name) if Path(name).is_file() else pack.get(name)
+    if clip is None:
+        raise SettingError(
+            f"There is no voice '{name}'.", expected=f"an audio file or one of {', '.join([*library, *pack])}",
+            got="no such file", remedy="Name an audio file that is there, with its words in a .txt beside it.",
+        )
+    words = transcript_of(clip)
+    if not words:
+        raise SettingError(f"The words of '{clip}' are not known.", got="none", expected=f"{clip.with_suffix('.txt')}",
+                           remedy="Write what the clip says into that file, or add it with higgs voices add --listen.")
+    return Voice(codec.encode(AudioClip.load(clip)), words)

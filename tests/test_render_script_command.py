@@ -1,0 +1,155 @@
+"""`higgs render-script` and `higgs takes`, with the pack's checkpoint."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+import pytest
+
+from higgs_runtime import AudioClip, TakeStore, cli
+
+SCENE = "# Scene: kitchen\n[Anna] Good morning.\n[Jack] Hello, Anna.\n\nThen she smiled.\n"
+VOICES = ("--voice", "Anna=rose", "--voice", "jack=ross", "--voice", "bear")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """A folder of one's own, where nothing is installed."""
+    for name in ("HIGGS_MODELS", "COMFYUI_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HIGGS_TAKES", str(tmp_path / "takes"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scene.txt").write_text(SCENE, encoding="utf-8")
+    return tmp_path
+
+
+def render(*more: str) -> int:
+    return cli.main(["render-script", "scene.txt", "--max-seconds", "1", *VOICES, *more])
+
+
+def names(folder) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")
+            if path.is_file() and "takes" not in path.parts}
+
+
+def test_a_script_becomes_files_and_another_run_speaks_what_changed(folder, capsys):
+    assert render("--stems") == 0
+    said = capsys.readouterr()
+    assert "3 of 3 lines" in said.out and "3 spoken now" in said.out
+    assert "Jack: the voice named jack" in said.err and "Narrator: voice 2" in said.err
+    assert names(folder) == {"scene.txt", "scene.flac", "scene.json", "scene.srt", "scene-stems/Anna.flac",
+                             "scene-stems/Jack.flac", "scene-stems/Narrator.flac"}
+    told = json.loads((folder / "scene.json").read_text(encoding="utf-8"))
+    assert [line["speaker"] for line in told["lines"]] == ["Anna", "Jack", "Narrator"]
+    length = AudioClip.load(folder / "scene.flac").seconds
+    assert told["lines"][-1]["end_s"] == pytest.approx(length, abs=0.01)
+    assert (folder / "scene.srt").read_text(encoding="utf-8").count("-->") == 3
+    (folder / "scene.txt").write_text(SCENE.replace("Hello, Anna", "Hello, my friend"), encoding="utf-8")
+    assert render() == 0
+    assert "2 from the store, 1 spoken now" in capsys.readouterr().out
+
+
+def interrupt_after(monkeypatch, lines: int):
+    """Ctrl-C once so many lines are spoken."""
+    pressed = []
+
+    def show(text):
+        if text.startswith(f"{lines} of") and not pressed:
+            pressed.append(text)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr("higgs_runtime.cli.render_script.progress", show)
+
+
+def test_ctrl_c_keeps_what_is_there_and_says_how_to_go_on(folder, monkeypatch, capsys):
+    interrupt_after(monkeypatch, 1)
+    assert render("--batch", "1") == 130
+    said = capsys.readouterr()
+    assert "1 of 3 lines" in said.out and "run the same command again to go on" in said.err
+    assert "line 2, 3" in said.err and (folder / "scene.flac").is_file()
+    monkeypatch.undo()
+    monkeypatch.setenv("HIGGS_TAKES", str(folder / "takes"))
+    monkeypatch.chdir(folder)
+    assert render("--batch", "1") == 0
+    assert "1 from the store, 2 spoken now" in capsys.readouterr().out
+
+
+def test_a_chosen_take_and_no_store(folder, capsys):
+    assert render("--choose", "2: 4", "--no-store", "-o", "other.wav") == 0
+    told = json.loads((folder / "other.json").read_text(encoding="utf-8"))
+    assert [line["seed"] for line in told["lines"]] == [0, 3, 0] and not (folder / "takes").exists()
+    assert AudioClip.load(folder / "other.wav").seconds > 1
+
+
+def test_a_book_gets_chapters(folder):
+    import av
+
+    (folder / "book.txt").write_text("Chapter 1\n\nGood morning.\n\nChapter 2\n\nGood night.", encoding="utf-8")
+    assert cli.main(["render-script", "book.txt", "--book", "--voice", "rose", "--max-seconds", "0.6", "-o",
+                     "book.m4b", "--consent", "Ours."]) == 0
+    told = json.loads((folder / "book.json").read_text(encoding="utf-8"))
+    assert [chapter["title"] for chapter in told["chapters"]] == ["Chapter 1", "Chapter 2"]
+    with av.open(str(folder / "book.m4b")) as file:
+        assert len(file.chapters()) == 2 and "Consent: Ours." in file.metadata["comment"]
+
+
+@pytest.mark.parametrize("more, words", [
+    (["-o", "scene.doc"], "cannot be saved there"),
+    (["-o", "nowhere/scene.flac"], "cannot be saved there"),
+    (["--voice", "Anna=nobody"], "There is no voice 'nobody'"),
+    (["--choose", "9: 1"], "lines 1 to 3, got line 9"),
+    (["--max-chars", "3"], "max_chars"),
+    (["--codec", "unheard-of"], "Which codec"),
+])
+def test_what_cannot_be_done_is_said_and_nothing_is_written(folder, capsys, more, words):
+    assert render(*more) == 1
+    assert words in capsys.readouterr().err and names(folder) == {"scene.txt"}
+
+
+def test_a_clip_without_its_words_is_refused(folder, capsys):
+    import torch
+
+    AudioClip(torch.rand(1, 24_000) - 0.5, 24_000).save(folder / "me.wav")
+    assert render("--voice", "Anna=me.wav") == 1
+    assert "me.txt" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text, words", [("", "no turns"), ("[Anna]", "Line 1"), ("[Zoe] Hi.", "none for Zoe")])
+def test_scripts_that_cannot_be_spoken(folder, capsys, text, words):
+    (folder / "scene.txt").write_text(text, encoding="utf-8")
+    assert cli.main(["render-script", "scene.txt"]) == 1
+    assert words in capsys.readouterr().err
+
+
+# ---- higgs takes ---------------------------------------------------------------------------------------------------
+
+
+def test_takes_are_listed_locked_exported_and_pruned(folder, capsys):
+    assert cli.main(["takes", "ls"]) == 0
+    assert "0 takes" in capsys.readouterr().out
+    render()
+    capsys.readouterr()
+    assert cli.main(["takes", "ls"]) == 0
+    *rows, total = capsys.readouterr().out.splitlines()
+    assert len(rows) == 3 and total.startswith("3 takes") and any("Jack: Hello, Anna." in row for row in rows)
+    key = next(row for row in rows if "Jack" in row).split()[0]
+    store = TakeStore(folder / "takes")
+    assert cli.main(["takes", "lock", key]) == 0 and store.is_locked(store.find(key))
+    assert cli.main(["takes", "export", key, "-o", "out", "--format", "wav"]) == 0
+    [file] = (folder / "out").iterdir()
+    assert file.name == "Jack-seed0.wav" and AudioClip.load(file).seconds > 0.5
+    assert cli.main(["takes", "prune", "--gb", "0"]) == 0 and len(store.list()) == 3, "they were used just now"
+    capsys.readouterr()
+    assert cli.main(["takes", "prune", "--gb", "0", "--all"]) == 0
+    assert "2 files deleted" in capsys.readouterr().out and [one.key for one in store.list()] == [store.find(key)]
+    assert cli.main(["takes", "unlock", key]) == 0 and not store.is_locked(store.find(key))
+
+
+@pytest.mark.parametrize("command, words", [
+    (["lock", "abc"], "Which take is 'abc'"), (["export", "abc"], "Which take"), (["prune", "--gb", "-1"], "gb"),
+])
+def test_takes_that_there_are_not(capsys, command, words):
+    assert cli.main(["takes", *command]) == 1
+    assert words in capsys.readouterr().err
