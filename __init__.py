@@ -4,9 +4,9 @@ WEB_DIRECTORY = "./web"
 
 
 async def comfy_entrypoint():
-    from .nodes import HiggsExtension, bridge, choice_notes, routes
+    from .nodes import HiggsExtension, bridge, choice_notes, live_routes, routes
 
-    for part in (routes, choice_notes):
+    for part in (routes, choice_notes, live_routes):
         part.serve(bridge.http_routes())
     return HiggsExtension()
 

@@ -74,7 +74,7 @@ _HOMES = {
         "Assembly", "Cast", "Delivered", "Ears", "Performance", "RenderSettings", "SpokenLine", "assemble",
         "cast_voices", "deliver", "parse_choice", "render_script", "rendering_bytes",
     ),
-    "pipeline": ("speak", "speak_stream"),
+    "pipeline": ("check_pair", "speak", "speak_stream"),
     "remote_servers": ("SERVERS", "RemoteServer"),
     "remote": ("Remote", "RemoteTake"),
 }

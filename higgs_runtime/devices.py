@@ -101,7 +101,8 @@ class Recorder:
                     call()
             torch.cuda.current_stream().wait_stream(self._stream)
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
+            # other threads may use the device meanwhile: a codec that decodes beside the model
+            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):
                 call()
             self._pool = self._pool or graph.pool()
         return graph.replay

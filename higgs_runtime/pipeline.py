@@ -177,6 +177,11 @@ def _chosen(model, codec) -> tuple:
 
 
 def check_pair(lm: HiggsModel, codec: Codec) -> None:
+    """Refuses a codec that the model does not speak in.
+
+    Raises:
+        CheckpointError: it is another one than the model was trained with.
+    """
     trained_with = lm.config.codec_identity
     if codec.takes(trained_with):
         return

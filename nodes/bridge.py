@@ -324,6 +324,9 @@ class Progress:
         self._bar.update_absolute(self._total, self._total)
 
 
+Cancelled = management.InterruptProcessingException
+
+
 def cancelled() -> bool:
     """Whether the person has asked to stop."""
     return management.processing_interrupted()
@@ -340,6 +343,21 @@ def go_on_anyway() -> None:
 
 
 # --- words to the person ----------------------------------------------------------------------------------------------
+
+
+def running_node() -> tuple[str, str]:
+    """Ids of the prompt and of the node that run now; empty where none does."""
+    context = get_executing_context()
+    return (context.prompt_id, context.node_id) if context is not None else ("", "")
+
+
+def tell(event: str, data: dict[str, Any]) -> None:
+    """Sends news to the page that queued the prompt which runs now."""
+    server = getattr(sys.modules.get("server"), "PromptServer", None)
+    instance = getattr(server, "instance", None)
+    if getattr(instance, "client_id", None) is not None:
+        instance.send_sync(event, data, instance.client_id)
+
 
 _showing: set[str] = set()  # ids of nodes that show a text
 
@@ -362,14 +380,10 @@ def show_text(text: str, level: int | None = logging.INFO) -> None:
 
 
 def send_event(name: str, **data: Any) -> None:
-    """A message of the node that runs now to the editor that queued it."""
-    context = get_executing_context()
-    if context is None:
-        return
-    from server import PromptServer
-
-    server = PromptServer.instance
-    server.send_sync(name, {"node": context.node_id, "prompt_id": context.prompt_id, **data}, server.client_id)
+    """A message of the node that runs now to the page that queued it."""
+    prompt_id, node = running_node()
+    if node:
+        tell(name, {"node": node, "prompt_id": prompt_id, **data})
 
 
 def show_warnings(warnings: Iterable[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from . import bridge, sockets
+from . import bridge, live, sockets
 
 
 class HiggsDecodeCodes(io.ComfyNode):
@@ -27,5 +27,6 @@ class HiggsDecodeCodes(io.ComfyNode):
         progress = bridge.Progress(codes.frames)
         with bridge.open_model(codec, lambda model: model.decode_bytes(codes.seconds)) as model:
             clip = model.decode(codes, on_progress=progress.update)
+        live.settle(codes, clip)
         progress.finish()
         return io.NodeOutput(bridge.audio_from_clip(clip))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from contextlib import ExitStack
 
 from comfy_api.latest import io
 
 from . import bridge, remote_model, sockets
+from .live_decoding import heard
 
 
 class HiggsGenerate(io.ComfyNode):
@@ -16,11 +18,21 @@ class HiggsGenerate(io.ComfyNode):
             node_id="HiggsGenerate",
             display_name="Higgs Generate",
             category=sockets.CATEGORY,
-            description="Speaks the prompt. The same prompt, settings and seed give the same codes.",
+            description="Speaks the prompt, and can be heard while it speaks. The same prompt, settings and seed give "
+            "the same codes.",
+            hidden=[io.Hidden.extra_pnginfo],
             inputs=[
                 sockets.Model.Input("model", tooltip="From Load Higgs Model, or Higgs Remote Model."),
                 sockets.Prompt.Input("prompt", tooltip="From Higgs ChatML Prompt."),
                 *sampling_inputs(),
+                sockets.Codec.Input(
+                    "codec", optional=True,
+                    tooltip="From Load Higgs Codec, to hear it while it speaks. The codes are the same without.",
+                ),
+                io.Boolean.Input(
+                    "live", default=True, optional=True,
+                    tooltip="Hear it while it speaks, in the player below. Needs the codec; off, nothing is decoded.",
+                ),
             ],
             outputs=[
                 sockets.Codes.Output(display_name="codes", tooltip="The speech as codes, for Decode Codes."),
@@ -33,7 +45,7 @@ class HiggsGenerate(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model, prompt, seed, max_seconds, **sampling) -> io.NodeOutput:
+    def execute(cls, model, prompt, seed, max_seconds, codec=None, live=True, **sampling) -> io.NodeOutput:
         from ..higgs_runtime import Sampling, build_prompt, generate, working_bytes
 
         if model.kind == bridge.REMOTE:
@@ -44,21 +56,30 @@ class HiggsGenerate(io.ComfyNode):
             positions = len(build_prompt(prompt, lm.tokenizer)) + max_seconds * lm.config.frame_rate
             return working_bytes(lm.config, positions, lm.dtype)
 
-        with bridge.open_speaker(model, cache_bytes) as lm:
+        with ExitStack() as opened:
+            decoder = None
+            if codec is not None and live:
+                decoder = opened.enter_context(bridge.open_model(codec, lambda one: one.decode_bytes(max_seconds)))
+            lm = opened.enter_context(bridge.open_speaker(model, cache_bytes))
             memory = bridge.model_bytes(lm), cache_bytes(lm)
             max_frames = math.ceil(max_seconds * lm.config.frame_rate)
             settings = Sampling(seed=seed, max_frames=max_frames, **sampling)
             progress, done = bridge.Progress(max_frames), 0
+            laid_out = build_prompt(prompt, lm.tokenizer)
+            notes = (*laid_out.warnings, *bridge.offload_notes(lm))
+            bridge.show_warnings(notes)
+            sound, hear = opened.enter_context(heard(decoder, lm, max_seconds, cls.hidden))
 
             def on_frames(_index, frames):
                 nonlocal done
                 done += frames.shape[1]
                 progress.update(done)
+                hear(frames)
 
-            laid_out = build_prompt(prompt, lm.tokenizer)
-            notes = (*laid_out.warnings, *bridge.offload_notes(lm))
-            bridge.show_warnings(notes)
             [spoken] = generate(lm, [laid_out], settings, on_frames=on_frames, should_stop=bridge.cancelled)
+            bridge.raise_if_cancelled()
+            if sound is not None:
+                sound.codes = spoken.codes
         bridge.raise_if_cancelled()
         progress.finish()
         return io.NodeOutput(spoken.codes, report(spoken, notes, *memory))

@@ -10,6 +10,7 @@ from . import bridge, hearing, sockets
 from .generate import sampling_inputs
 from .growing import growing
 from .line_states import LineStates
+from .live_decoding import heard_lines
 
 MAX_VOICES = 8
 STOP, HAND_ON = "stop", "hand on what is spoken"
@@ -26,6 +27,7 @@ class HiggsRenderScript(io.ComfyNode):
             category=f"{sockets.CATEGORY}/script",
             description="Speaks all lines of a script side by side, listens to them, and speaks again what is not "
             "right. Takes are kept on the disk: another run, also after a crash, speaks only what is new.",
+            hidden=[io.Hidden.extra_pnginfo],
             inputs=[
                 sockets.Script.Input("script", tooltip="From Script or Load Subtitles."),
                 sockets.Model.Input("model", tooltip="From Load Higgs Model."),
@@ -40,6 +42,11 @@ class HiggsRenderScript(io.ComfyNode):
                                  tooltip="Who listens compares the voice with its reference (extra 'similarity')."),
                 *hearing.limit_inputs(),
                 *preparation_inputs(),
+                io.Boolean.Input(
+                    "live", default=True, optional=True,
+                    tooltip="Hear the lines while they are spoken, in the player below: the first take of each, in the "
+                    "script's order.",
+                ),
             ],
             outputs=[
                 sockets.Performance.Output(display_name="performance", tooltip="The takes to use, for Assemble."),
@@ -82,10 +89,16 @@ class HiggsRenderScript(io.ComfyNode):
             def work_bytes(lm):
                 return higgs.rendering_bytes(lm.config, lm.dtype, cast.voices, chosen(lm), settings)
 
-            with bridge.open_speaker(model, work_bytes) as lm:
+            with (bridge.open_speaker(model, work_bytes) as lm,
+                  heard_lines(tokenizer if values.get("live", True) else None, lm, cls.hidden) as hear):
+
+                def on_take(spoken):
+                    states.on_take(spoken)
+                    hear(spoken)
+
                 made = higgs.render_script(
                     script, cast.voices, lm, chosen(lm), settings, store=store, identity=identity, ears=ears,
-                    on_line=states.on_line, on_take=states.on_take, should_stop=bridge.cancelled)
+                    on_line=states.on_line, on_take=on_take, should_stop=bridge.cancelled)
         states.finish(made)
         if not made.complete:
             cut_short(made, store is not None, when_cancelled)

@@ -38,9 +38,25 @@ class Browser:
                    f"--remote-debugging-port={port}", "--remote-allow-origins=*", f"--user-data-dir={profile}"]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         self._process = subprocess.Popen([*command, "about:blank"], **quiet)
+        self._port = port
+        self._speak_to(self._page_address(port))
+
+    def tab(self) -> Browser:
+        """Another page of the same program; it goes with it."""
+        tab = object.__new__(Browser)
+        opened = requests.put(f"http://127.0.0.1:{self._port}/json/new?about:blank", timeout=30).json()
+        tab._speak_to(opened["webSocketDebuggerUrl"])
+        return tab
+
+    def click(self, x: float, y: float) -> None:
+        """A click as of a person's mouse: the page may make sounds after it."""
+        for kind in ("mousePressed", "mouseReleased"):
+            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    def _speak_to(self, address: str) -> None:
         self._ids = itertools.count(1)
         self.errors: list[str] = []
-        self._socket = websocket.create_connection(self._page_address(port), timeout=120)
+        self._socket = websocket.create_connection(address, timeout=120)
         self.call("Runtime.enable")
         self.call("Page.enable")
 

@@ -16,6 +16,7 @@ SIGNATURES = {
     "build_prompt": "messages, tokenizer, *, encode, add_generation_prefix, layout",
     "generate": "model, prompts, sampling, *, on_frames, should_stop, should_end, batch",
     "stream": "model, prompt, sampling, *, should_stop",
+    "check_pair": "lm, codec",
     "speak_stream": "text, voice, *, sampling, should_stop, chosen",
     "weights_bytes": "config, dtype, quantization",
     "working_bytes": "config, positions, dtype, rows",

@@ -1,6 +1,10 @@
-// Render Script: a list of voices that grows, each with the name of its speaker.
+// Render Script: a list of voices that grows, each with the name of its speaker, and a live player.
+import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { growList } from "./common/growing.js";
+import { liveExtension } from "./common/live_node.js";
+
+app.registerExtension(liveExtension(app, api, "HiggsRenderScript"));
 
 app.registerExtension({
   name: "Higgs.RenderScript",

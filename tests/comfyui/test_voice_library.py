@@ -45,11 +45,12 @@ def choices(server) -> list[str]:
 
 
 def test_a_voice_is_kept_and_used(server, client):
-    with pytest.raises(Refused, match="no voice"):
+    others = choices(server)  # that other tests keep in this server
+    with pytest.raises(Refused):  # by ComfyUI where there are others, else by the node
         client.queue(ASK)
     run = client.run(MAKE)
     assert run.error is None, run.error
-    assert choices(server) == [NAME]
+    assert set(choices(server)) - set(others) == {NAME}
     run = client.run(ASK)
     assert run.error is None, run.error
     assert run.outputs["keep"]["audio"]

@@ -72,6 +72,7 @@ function itemNumber(name, prefix) {
   return /^\d+$/.test(rest) ? Number(rest) : -1;
 }
 
+/** Hides a widget, or shows it again; the node keeps its size. */
 export function hide(widget, hidden) {
   widget.hidden = hidden;
   widget.options = { ...widget.options, hidden }; // what the Vue nodes look at
