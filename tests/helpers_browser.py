@@ -26,7 +26,8 @@ def _key(name: str) -> dict:
     """What an event of a key has beside its name."""
     if len(name) > 1:
         return {"code": name, "windowsVirtualKeyCode": KEY_CODES[name]}
-    return {"code": f"Digit{name}" if name.isdigit() else f"Key{name.upper()}", "windowsVirtualKeyCode": ord(name.upper())}
+    code = f"Digit{name}" if name.isdigit() else f"Key{name.upper()}"
+    return {"code": code, "windowsVirtualKeyCode": ord(name.upper())}
 
 
 def find_chromium() -> str:

@@ -8,13 +8,10 @@ import re
 from collections import Counter
 
 import pytest
-import requests
-from helpers_browser import Browser
+from helpers_scene import middle, open_editor, run, show, text_of
 from helpers_server import PACK_FOLDER, ROOT
-from helpers_takes import line_of
 
-from higgs_runtime import AudioClip, ScriptError, Take, TakeStore, load_codec, parse_script
-from higgs_runtime.catalog import EMBEDDED
+from higgs_runtime import ScriptError, parse_script
 
 pytestmark = pytest.mark.web
 
@@ -27,57 +24,21 @@ Bob: {take=2} It is only me.
 The door opens.
 """
 PIECES = [
-    "[Anna] ", "Bob: ", "小明：", "[1] ", "Note: ", "Scene: x", "[laugh] ", "word", "two words", "[pause 0.5s]", "[pause",
-    "[overlap 0.2s] ", "[slot 1s-2s] ", "[sfx: a.wav -6dB]", "[music: bed.flac duck]", "[/music]", "{seed=3} ", "{", "}",
-    "# note", "# Scene: a room", "##scene:", "\\", "[", "\n", "\n\n", "\n", "\t", " ", "\u2028", "\x85", "\ufeff",
+    "[Anna] ", "Bob: ", "小明：", "[1] ", "Note: ", "Scene: x", "[laugh] ", "word", "two words", "[pause 0.5s]",
+    "[pause", "[overlap 0.2s] ", "[slot 1s-2s] ", "[sfx: a.wav -6dB]", "[music: bed.flac duck]", "[/music]",
+    "{seed=3} ", "{", "}", "# note", "# Scene: a room", "##scene:", "\\", "[", "\n", "\n\n",
+    "\n", "\t", " ", "\u2028", "\x85", "\ufeff",
     "مرحبا", "👩‍🚀", "ſ", "[pauſe 1s]", "Mr. Smith: ", "\r\n", "[anna] ", "He said: ",
 ]
 LINES = ["[Anna] Hi.", "Bob: Yo. [pause 1s]", "Rain falls.", "", "", "and on", "[1] {seed=2} x", "\\[Zed] no",
          "  小明：好 [pause 1s] 好"]
-HELPERS = """
-const wait = (ms = 100) => new Promise((done) => setTimeout(done, ms));
-const until = async (found) => { for (let i = 0; i < 100 && !found(); i++) await wait(); return found(); };
-const node = window.scriptNode, editor = node?.higgsScene, text = () => node.widgets[0].value;
-const rows = () => [...editor.list.querySelectorAll(".row")];
-"""
 
 
 @pytest.fixture(scope="module")
 def browser(server, tmp_path_factory):
-    requests.post(server.url + "/api/settings", json={"Comfy.TutorialCompleted": True}, timeout=30)
-    page = Browser(tmp_path_factory.mktemp("chromium"))
-    page.open(server.url)
-    page.wait_for("window.app?.graph && window.LiteGraph?.registered_node_types?.HiggsScript")
+    page = open_editor(server, tmp_path_factory.mktemp("chromium"))
     yield page
     page.close()
-
-
-def run(browser, body: str):
-    return browser.run(HELPERS + body)
-
-
-def show(browser, text: str) -> None:
-    """A Script node with this text, alone on the canvas."""
-    browser.run(f"""
-        app.graph.clear();
-        const node = window.scriptNode = LiteGraph.createNode("HiggsScript");
-        node.pos = [100, 100];
-        app.graph.add(node);
-        Object.assign(app.canvas.ds, {{ offset: [40, 40], scale: 1 }});
-        node.widgets[0].value = {json.dumps(text)};
-        app.canvas.setDirty(true, true);
-        for (let i = 0; i < 50 && !node.higgsScene.root.isConnected; i++) await new Promise((go) => setTimeout(go, 100));
-    """)
-
-
-def text_of(browser) -> str:
-    return run(browser, "return text();")
-
-
-def middle(browser, selector: str, number: int = 0, below: float = 0) -> tuple[float, float]:
-    box = run(browser, f"const box = editor.root.querySelectorAll({json.dumps(selector)})[{number}]"
-              ".getBoundingClientRect(); return [box.x, box.y, box.width, box.height];")
-    return box[0] + box[2] / 2, box[1] + box[3] / 2 + below
 
 
 # --- rows and the parser --------------------------------------------------------------------------------------------
@@ -96,8 +57,8 @@ def test_rows_are_the_parsers(browser):
     found = browser.run(f"""
         const {{ splitScript, joinRows }} = await import("/extensions/{PACK_FOLDER}/common/scene_rows.js");
         return {json.dumps(texts)}.map((text) => {{
-            const script = splitScript(text);
-            return [joinRows(script) === text && script.rows.every((row) => row.head + row.body + row.pause === row.source),
+            const script = splitScript(text), whole = (row) => row.head + row.body + row.pause === row.source;
+            return [joinRows(script) === text && script.rows.every(whole),
                 script.rows.map((row) => [row.kind, row.speaker, row.line, row.lines, row.continues])];
         }});
     """)
@@ -220,7 +181,8 @@ def test_the_graphs_undo_and_the_editors_are_two(browser):
     browser.press("Control+Shift+z")
     run(browser, "document.activeElement.blur(); await wait(); await "
         "app.extensionManager.workflow.activeWorkflow.changeTracker.undo(); await wait(300);")
-    assert browser.run("return app.graph.nodes.map((one) => [one.widgets[0].value, one.higgsScene.text]);") == [[SCENE] * 2]
+    texts = browser.run("return app.graph.nodes.map((one) => [one.widgets[0].value, one.higgsScene.text]);")
+    assert texts == [[SCENE] * 2]
 
 
 def test_rows_are_dragged(browser):
@@ -265,7 +227,8 @@ def test_pasted_text_becomes_rows(browser):
 def test_pasted_subtitles_become_rows(browser):
     show(browser, "[Anna] Hi.\n")
     run(browser, "editor.activate(0, 3);")
-    paste(browser, "1\n00:00:01,000 --> 00:00:02,500\nBob: Who <i>is</i> there?\n\n2\n00:00:03,000 --> 00:00:04,000\nRain.\n")
+    paste(browser, "1\n00:00:01,000 --> 00:00:02,500\nBob: Who <i>is</i> there?\n\n"
+          "2\n00:00:03,000 --> 00:00:04,000\nRain.\n")
     run(browser, "await until(() => rows().length === 3);")
     assert text_of(browser) == "[Anna] Hi.\n[Bob] [slot 1s-2.5s] Who is there?\n\n[slot 3s-4s] Rain.\n"
 
@@ -323,77 +286,15 @@ def test_a_scene_of_300_rows_touches_one_row_at_a_time(browser):
         };
         editor.activate(150, 0);
         await wait(0);
-        const type = () => { editor.field.value += "x"; editor.field.dispatchEvent(new Event("input", { bubbles: true })); };
-        const press = (key, more) => editor.field.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, ...more }));
+        const send = (event) => editor.field.dispatchEvent(event);
+        const type = () => { editor.field.value += "x"; send(new Event("input", { bubbles: true })); };
+        const press = (key, more) => send(new KeyboardEvent("keydown", { key, bubbles: true, ...more }));
         return { elements: editor.root.querySelectorAll("*").length, type: await of(type),
             split: await of(() => press("Enter")), move: await of(() => press("ArrowUp", { altKey: true })),
             undo: await of(() => press("z", { ctrlKey: true })) };
     """)
     assert found.pop("elements") < 300 * 12
     assert all(0 < count <= 5 for count in found.values()), found
-
-
-# --- what a render tells --------------------------------------------------------------------------------------------
-
-
-def tell(browser, node: str, *lines: dict) -> None:
-    whole = [{"line": 1, "turn": 1, "speaker": "", "seconds": 0, "wer": None, "passed": None, "take": "", **one}
-             for one in lines]
-    run(browser, f"""
-        const {{ api }} = await import("/scripts/api.js");
-        api.dispatchCustomEvent("higgs.lines", {{ node: {node}, prompt_id: "run", lines: {json.dumps(whole)} }});
-        await wait(300);
-    """)
-
-
-def test_lines_of_a_render_show_at_their_rows(browser):
-    show(browser, SCENE.replace("only", "[pause 1s] only"))
-    run(browser, """
-        window.below = LiteGraph.createNode("PreviewAny");
-        app.graph.add(window.below);
-        node.connect(0, window.below, 0);
-    """)
-    tell(browser, "String(window.below.id)", {"state": "queued"}, {"line": 2, "turn": 2, "state": "queued"})
-    run(browser, "editor.activate(2, 0);")
-    browser.press("Enter")  # a row more: the rows keep what is told of them
-    tell(browser, "window.below.id", {"state": "speaking", "seconds": 0.7},
-         {"line": 2, "turn": 2, "state": "failed", "seconds": 2, "wer": 0.5, "passed": False, "take": line_of(1) + "-3"})
-    states = run(browser, "return rows().map((row) => row.querySelector('.state').textContent);")
-    assert states[-2:] == ["2.0 sWER 50 %", ""] and "0.7 s" in states
-    assert run(browser, "return rows().at(-2).querySelector('[data-act=takes]').value;") == "A/B"
-
-
-@pytest.mark.slow
-def test_takes_are_compared_and_locked(browser, server):
-    store, codec, line = TakeStore(server.base / "takes"), load_codec(EMBEDDED / "higgs-nano-codec"), line_of(0x5C)
-    clip = AudioClip.load(EMBEDDED / "clips" / "rose.flac", duration_s=1.0)
-    keys = [f"{line}-{seed}" for seed in (1, 2)]
-    for seed, gain in ((1, 1.0), (2, 0.25)):
-        codes = codec.encode(AudioClip(clip.samples * gain, clip.sample_rate))
-        store.put(keys[seed - 1], Take(codes, "stop", seed, 0.1, {"speaker": "Rose", "text": "<b>Hi", "wer": 0.1}))
-    show(browser, "[Rose] Hi.\n")
-    tell(browser, "node.id", {"state": "spoken", "seconds": 1, "take": keys[0]})
-    browser.mouse(middle(browser, "[data-act=takes]"))
-    found = run(browser, """
-        const panel = await until(() => document.querySelector(".higgs-takes"));
-        await until(() => panel.textContent.split("LUFS").length === 3 && panel.textContent.includes("dB"));
-        return [panel.querySelector(".title").textContent, panel.querySelectorAll(".take").length, panel.textContent];
-    """)
-    assert found[:2] == ["Rose: <b>Hi", 2] and "WER 10 %" in found[2] and re.search(r"-\d+\.\d dB", found[2])
-    browser.press("2")
-    assert run(browser, "return document.querySelector('.higgs-takes :checked').value;") == keys[1]
-    run(browser, "document.querySelectorAll('.higgs-takes .take input[type=button]')[1].click(); await wait(500);")
-    assert (store.is_locked(keys[0]), store.is_locked(keys[1])) == (False, True)
-    run(browser, "document.querySelectorAll('.higgs-takes .take input[type=button]')[0].click(); await wait(800);")
-    assert (store.is_locked(keys[0]), store.is_locked(keys[1])) == (True, False)
-    browser.press("Escape")
-    assert run(browser, "await wait(); return document.querySelector('.higgs-takes');") is None
-
-
-def test_other_origins_are_refused(server):
-    answer = requests.post(f"{server.url}/higgs/takes/{line_of(1)}-1/lock", timeout=30,
-                           headers={"Origin": "http://elsewhere.example"})
-    assert answer.status_code == 403
 
 
 def test_scripts_throw_nothing(browser):
