@@ -79,8 +79,8 @@ def test_a_real_render_shows_its_lines_and_takes(browser):
         into(codec, "codec");
         render.connect(1, shown, 0);
         await app.queuePrompt(0);
-        const done = () => rows().every((row) => /\\d s/.test(row.querySelector(".state").textContent));
-        for (let i = 0; i < 600 && !(done() && rows()[0].querySelector("[data-act=takes]")); i++) await wait(200);
+        const done = () => rows().every((row) => /[0-9] s/.test(row.querySelector(".state").textContent));
+        for (let i = 0; i < 400 && !(done() && rows()[0].querySelector("[data-act=takes]")); i++) await wait(200);
         await wait(500);
         render.widgets.find((one) => one.name === "compare takes").callback();
         await until(() => document.querySelectorAll(".higgs-takes .take").length);
