@@ -1,4 +1,4 @@
-// The scene editor: a script as rows. Its text is the only truth: each edit makes a text, which is split into rows again.
+// The scene editor: a script as rows. Its text is the only truth: each edit makes a text, which is split into rows.
 
 import * as edits from "./scene_edits.js";
 import { readTime } from "./scene_grammar.js";
@@ -38,10 +38,10 @@ export class SceneEditor {
   build() {
     this.names = make("datalist", { id: `higgs-names-${++count}` });
     this.list = make("div", { className: "rows", role: "list", "aria-label": "Rows of the script" });
-    this.area = make("textarea", { className: "raw", spellcheck: false, hidden: true, "aria-label": "The script as text" });
+    this.area = make("textarea", { className: "raw", spellcheck: false, hidden: true, "aria-label": "The script" });
     this.said = make("span", { className: "said", role: "status", onclick: () => this.findings.next() });
-    const views = [button("Scene", "Rows", () => this.show(false)), button("Text", "The plain text", () => this.show(true))];
-    this.views = views;
+    this.views = [button("Scene", "Rows", () => this.show(false)),
+      button("Text", "The plain text", () => this.show(true))];
     this.tools = [
       button("+ Line", "A line below (Enter in a line splits it)", () => this.add(edits.turn)),
       button("+ Scene", "A scene header below", () => this.add(edits.scene)),
@@ -51,7 +51,7 @@ export class SceneEditor {
     ];
     this.root = make("div", { className: "higgs-scene", role: "group", "aria-label": "Scene editor",
       "data-capture-wheel": "true" },
-    make("div", { className: "bar", role: "toolbar", "aria-label": "Scene" }, ...views, ...this.tools, this.said),
+    make("div", { className: "bar", role: "toolbar", "aria-label": "Scene" }, ...this.views, ...this.tools, this.said),
     this.list, this.area, this.names);
     this.root.blur = () => this.root.contains(document.activeElement) && document.activeElement.blur();
     this.area.addEventListener("input", () => this.change({ text: this.area.value }, "text"));
@@ -191,7 +191,8 @@ export class SceneEditor {
     const looks = `${row.source}\0${row.speaker}\0${row.continues}\0${active}\0${hue}`;
     if (!force && element.looks === looks) return;
     element.looks = looks;
-    drawRow(element, { row, active, hue, notes: this.findings.notes.get(row.id) ?? [], state: this.findings.states.get(row.id),
+    const { notes, states } = this.findings;
+    drawRow(element, { row, active, hue, notes: notes.get(row.id) ?? [], state: states.get(row.id),
       names: this.names.id });
   }
 
@@ -263,8 +264,8 @@ export class SceneEditor {
     const edit = edits.setBody(session.script, session.at, area.value, area.selectionStart);
     const value = area.value, kind = session.script.rows[session.at].kind;
     this.change(edit, `row ${session.script.rows[session.at].id}`, "");
-    const row = this.script.rows[session.at];
-    if (row?.kind === kind && row.body.trim() === value.trim() && this.script.rows.length === session.script.rows.length) {
+    const row = this.script.rows[session.at], sameRows = this.script.rows.length === session.script.rows.length;
+    if (sameRows && row?.kind === kind && row.body.trim() === value.trim()) {
       this.session = session; // blanks at the end are no part of the text as yet, but the person's
       grow(area);
     } else this.goTo(edit.caret);

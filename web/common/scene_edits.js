@@ -110,7 +110,8 @@ export function splitRow({ head, rows }, at, caret) {
   if (row.kind !== "turn") return insertRow({ head, rows }, at + 1, turn(NARRATOR));
   const [first, second] = [row.body.slice(0, caret).trimEnd(), row.body.slice(caret).trimStart()];
   const above = rebuilt(row, { body: first, pause: "" });
-  const below = { ...turn(row.speaker || (second ? "" : NARRATOR), row), body: second, pause: row.pause, tail: row.tail, wasTagged: true };
+  const next = turn(row.speaker || (second ? "" : NARRATOR), row);
+  const below = { ...next, body: second, pause: row.pause, tail: row.tail, wasTagged: true };
   const tail = /[\r\n]/.test(row.tail) ? /^(\r\n|\r|\n)/.exec(row.tail)[0] : "\n";
   return result(head, rows.toSpliced(at, 1, { ...above, tail }, rebuilt(below, {})), at + 1, 0);
 }

@@ -1,4 +1,4 @@
-// What the server says of a script, at its rows: errors, warnings, and what becomes of the lines while they are rendered.
+// What the server says of a script, at its rows: errors, warnings, and what becomes of the lines in a render.
 
 import { drawState } from "./scene_view.js";
 
@@ -50,8 +50,8 @@ export class SceneFindings {
     });
     const errors = problems.filter((one) => one.kind === "error").length, warnings = problems.length - errors;
     const first = problems[0] && `line ${problems[0].line}: ${problems[0].message}`;
-    if (errors) editor.say(editor.raw ? first : "1 error", "errors", first);
-    else if (warnings) editor.say(editor.raw ? first : `${warnings} warning${warnings > 1 ? "s" : ""}`, "warnings", first);
+    const counted = errors ? "1 error" : `${warnings} warning${warnings > 1 ? "s" : ""}`;
+    if (problems.length) editor.say(editor.raw ? first : counted, errors ? "errors" : "warnings", first);
     else editor.say(`${turns} turn${turns === 1 ? "" : "s"}`, "", "");
   }
 

@@ -36,7 +36,8 @@ export function splitScript(text) {
     } else {
       const known = remembered(`${spoken ?? ""}\n${spoken === undefined}\n${words}`, () => kindOf(words, spoken));
       const { kind, speaker, continues, tagged } = known; // an object at once: put together in steps it is slow
-      const found = { id: undefined, kind, speaker, continues, tagged, line, lines: 1, start, source: content, tail: end };
+      const place = { line, lines: 1, start, source: content, tail: end };
+      const found = { id: undefined, kind, speaker, continues, tagged, ...place };
       const goesOn = found.kind === "turn" && !found.tagged && spoken !== undefined && last?.kind === "turn";
       if (goesOn && last.line + last.lines === line) {
         last.source += last.tail + content;
@@ -69,8 +70,9 @@ function* linesOf(text, at) {
     const feed = text.indexOf("\n", at), back = other ? text.indexOf("\r", at) : -1;
     let close = feed < 0 ? text.length : feed, length = feed < 0 ? 0 : 1;
     if (back >= 0 && back < close) [close, length] = [back, text[back + 1] === "\n" ? 2 : 1];
-    yield { whole: text.slice(at, close + length), content: text.slice(at, close), end: text.slice(close, close + length) };
-    at = close + length;
+    const next = close + length;
+    yield { whole: text.slice(at, next), content: text.slice(at, close), end: text.slice(close, next) };
+    at = next;
   }
 }
 

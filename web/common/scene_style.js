@@ -105,11 +105,13 @@ const CSS = `
 .higgs-scene .notes .error { color: var(--bad); }
 .higgs-scene .notes .warning { color: var(--warn); }
 .higgs-scene .empty { padding: 24px; text-align: center; color: var(--soft); }
-.higgs-takes { width: min(620px, 92vw); height: fit-content; max-height: 92vh; min-height: 0; margin: auto; padding: 0; inset: 0; }
+.higgs-takes { width: min(620px, 92vw); height: fit-content; max-height: 92vh; min-height: 0; margin: auto;
+  padding: 0; inset: 0; }
 .higgs-takes:not([open]) { display: none; }
 .higgs-takes::backdrop { background: rgb(0 0 0 / .45); }
 .higgs-takes .gap { flex: 1; }
-.higgs-takes .title { padding: 10px 12px 4px; font-weight: 600; overflow-wrap: anywhere; max-height: 7em; overflow: auto; }
+.higgs-takes .title { padding: 10px 12px 4px; font-weight: 600; overflow-wrap: anywhere; max-height: 7em;
+  overflow: auto; }
 .higgs-takes .takes-list { padding: 6px 12px 10px; display: grid; gap: 4px; max-height: 50vh; overflow: auto; }
 .higgs-takes .take { display: flex; align-items: center; gap: 8px; border: 1px solid var(--line); border-radius: 6px;
   padding: 3px 8px; }

@@ -1,4 +1,4 @@
-// One row of the scene editor as elements. Only the row that is edited has fields; the others are plain text, and cheap.
+// One row of the scene editor as elements. Only the row that is edited has fields; the others are plain and cheap.
 // Buttons are <input type="button">: the editor's own undo keeps its hands off keys that are pressed in an <input>.
 
 const KINDS = { scene: "Scene", comment: "# note", cue: "♪ cue" };
@@ -26,7 +26,8 @@ export function button(label, title, onclick, more = {}) {
 export function drawRow(element, shown) {
   const { row, active, notes, state } = shown;
   const worst = notes.some((note) => note.kind === "error") ? "error" : notes.length ? "warning" : "";
-  element.className = ["row", row.kind, worst, active && "active", row.continues && "continues"].filter(Boolean).join(" ");
+  const looks = ["row", row.kind, worst, active && "active", row.continues && "continues"];
+  element.className = looks.filter(Boolean).join(" ");
   const drawn = `${row.kind} ${active}`;
   if (active && element.drawn === drawn) refreshFields(element, shown);
   else element.replaceChildren(...(active ? fields(shown) : plain(shown)));
@@ -49,7 +50,9 @@ function plain({ row, hue }) {
       title: row.speaker || "Narrator", "data-part": "chip" })
     : make("span", { className: "kind", textContent: KINDS[row.kind] });
   const tools = make("span", { className: "tools" });
-  if (row.pauseS) tools.append(make("span", { textContent: `${row.pauseS} s`, title: "Pause after it", "data-part": "pause" }));
+  if (row.pauseS) {
+    tools.append(make("span", { textContent: `${row.pauseS} s`, title: "Pause after it", "data-part": "pause" }));
+  }
   if (row.take) tools.append(make("span", { textContent: `take ${row.take}`, "data-part": "take" }));
   tools.append(make("span", { className: "state" }));
   return [make("span", { className: "grip", textContent: "⠿", "aria-hidden": "true" }), chip,
@@ -73,7 +76,7 @@ function fields({ row, hue, names }) {
   }
   tools.append(make("span", { className: "state" }),
     button("✕", "Remove this row (Alt+Delete)", null, { "data-act": "remove" }));
-  const grip = button("⠿", "Drag to move; Alt+↑ and Alt+↓ move it too", null, { className: "grip", "data-act": "grip" });
+  const grip = button("⠿", "Drag to move; Alt+↑ and Alt+↓ move it too", null, { className: "grip" });
   const words = make("textarea", { className: "words", value: row.body, rows: 1, dir: "auto", spellcheck: true,
     "aria-label": `${row.kind === "turn" ? "Text of " : ""}${who}, line ${row.line}`, "data-part": "words" });
   return [grip, chip, words, tools, make("div", { className: "notes" })];
@@ -95,8 +98,8 @@ function refreshFields(element, { row, hue }) {
 }
 
 function field(part, value, title, label, unit = "") {
-  const input = make("input", { type: "text", inputMode: "decimal", value, title, "aria-label": title, "data-part": part,
-    autocomplete: "off" });
+  const input = make("input", { type: "text", inputMode: "decimal", value, title, "aria-label": title,
+    "data-part": part, autocomplete: "off" });
   return make("label", {}, label, input, unit);
 }
 
@@ -139,8 +142,8 @@ export function drawState(element, state) {
   const wers = lines.map((line) => line.wer).filter((wer) => typeof wer === "number");
   if (wers.length) {
     const wer = Math.max(...wers), passed = lines.every((line) => line.passed !== false);
-    shown.push(make("span", { className: `badge ${passed ? "good" : "bad"}`, textContent: `WER ${Math.round(wer * 100)} %`,
-      title: "Words that were heard wrong" }));
+    shown.push(make("span", { className: `badge ${passed ? "good" : "bad"}`, title: "Words that were heard wrong",
+      textContent: `WER ${Math.round(wer * 100)} %` }));
   }
   if (lines.some((line) => line.take)) {
     shown.push(button("A/B", "Compare the takes of this row", null, { className: "takes", "data-act": "takes" }));

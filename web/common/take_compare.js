@@ -1,4 +1,4 @@
-// The takes of a line beside each other: to hear one in place of another at the same moment, and to lock the better one.
+// The takes of a line beside each other: to hear one in place of another in mid-word, and to lock the better one.
 
 import { button, make } from "./scene_view.js";
 import { addSceneStyle } from "./scene_style.js";
@@ -9,14 +9,13 @@ import { levelGains, TakePlayer } from "./take_player.js";
  * @param {object[]} lines of the event higgs.lines, with a take each
  * @param {object} api ComfyUI's
  */
-export async function compareTakes(lines, api) {
+export function compareTakes(lines, api) {
   addSceneStyle();
   const keys = [...new Set(lines.filter((line) => line.take).map((line) => line.take.split("-")[0]))];
   const panel = new Panel(api);
   document.body.append(panel.root);
   panel.root.showModal();
-  await panel.show(keys, 0);
-  return panel;
+  panel.open(keys, 0);
 }
 
 class Panel {
@@ -27,17 +26,19 @@ class Panel {
     this.said = make("div", { className: "said", role: "status" });
     this.list = make("div", { className: "takes-list", role: "radiogroup", "aria-label": "Takes: which is heard" });
     this.start = button("▶", "Play or stop (Space)", () => this.toggle());
-    this.place = make("input", { type: "range", min: 0, max: 1, step: 0.01, value: 0, "aria-label": "Position in seconds",
+    this.place = make("input", { type: "range", min: 0, max: 1, step: 0.01, value: 0, "aria-label": "Second",
       oninput: () => this.seek(Number(this.place.value)) });
     this.level = make("input", { type: "checkbox", checked: true, onchange: () => this.setLevels() });
     this.lineOf = make("span");
-    this.steps = [button("‹", "Line before", () => this.step(-1)), this.lineOf, button("›", "Next line", () => this.step(1))];
+    this.steps = [button("‹", "Line before", () => this.step(-1)), this.lineOf,
+      button("›", "Next line", () => this.step(1))];
     this.root = make("dialog", { className: "higgs-scene higgs-takes", "aria-label": "Takes of a line" },
       make("div", { className: "bar" }, ...this.steps, make("span", { className: "gap" }),
         button("Close", "Close (Escape)", () => this.root.close())),
       this.title, this.list,
       make("div", { className: "bar" }, this.start, this.place,
-        make("label", { title: "Louder ones are turned down to the loudness (LUFS) of the quietest" }, this.level, "same loudness")),
+        make("label", { title: "Louder ones are turned down to the loudness (LUFS) of the quietest" }, this.level,
+          "same loudness")),
       this.said);
     const keys = (event) => this.key(event); // wherever the focus is: the page behind is still
     window.addEventListener("keydown", keys, true);
@@ -47,6 +48,10 @@ class Panel {
       this.player.close();
       this.root.remove();
     });
+  }
+
+  open(keys, at) {
+    this.show(keys, at).catch((error) => this.say(`The takes cannot be had: ${error.message}`));
   }
 
   /** @param {string[]} keys of lines @param {number} at which of them */
@@ -64,8 +69,9 @@ class Panel {
     if (!takes || asked !== this.player) return;
     this.takes = takes;
     this.title.textContent = takes[0]?.text ? `${takes[0].speaker ?? ""}: ${takes[0].text}` : "";
-    this.say(takes.length > 1 ? "" : takes.length ? "This line has one take only: let Render Script speak more, with `takes`."
-      : "This line has no stored take.");
+    const few = takes.length ? "This line has one take: let Render Script speak more, with `takes`."
+      : "This line has no stored take.";
+    this.say(takes.length > 1 ? "" : few);
     this.player.heard = (takes.find((take) => take.locked) ?? takes[0])?.key ?? "";
     this.drawList();
     for (const take of takes) await this.load(take, asked);
@@ -109,7 +115,7 @@ class Panel {
 
   step(by) {
     const next = this.at + by;
-    if (this.keys[next]) this.show(this.keys, next);
+    if (this.keys[next]) this.open(this.keys, next);
   }
 
   setLevels() {
@@ -147,13 +153,16 @@ class Panel {
       const about = [`seed ${take.seed}`, `${take.seconds.toFixed(2)} s`,
         typeof take.wer === "number" && `WER ${Math.round(take.wer * 100)} %`,
         typeof take.similarity === "number" && `voice ${take.similarity.toFixed(2)}`,
-        typeof lufs === "number" && `${lufs.toFixed(1)} LUFS`, gain < 0.999 && `${(20 * Math.log10(gain)).toFixed(1)} dB`];
-      const radio = make("input", { type: "radio", name: "higgs-take", value: take.key, onchange: () => this.player.hear(take.key) });
-      const best = this.takes.length > 1 && number < 26 ? String.fromCharCode(65 + number) : "A";
+        typeof lufs === "number" && `${lufs.toFixed(1)} LUFS`,
+        gain < 0.999 && `${(20 * Math.log10(gain)).toFixed(1)} dB`];
+      const radio = make("input", { type: "radio", name: "higgs-take", value: take.key,
+        onchange: () => this.player.hear(take.key) });
+      const name = make("b", { textContent: number < 26 ? String.fromCharCode(65 + number) : String(number + 1) });
+      const title = take.locked ? "Let the next run choose again" : "Keep this take: the next run uses it";
       return make("div", { className: "take" },
-        make("label", {}, radio, make("b", { textContent: best }), make("span", { textContent: about.filter(Boolean).join(" · ") })),
-        button(take.locked ? "🔒 locked" : "lock", take.locked ? "Let the next run choose again" : "Keep this take: the next run uses it",
-          () => this.lock(take), { "aria-pressed": String(take.locked) }));
+        make("label", {}, radio, name, make("span", { textContent: about.filter(Boolean).join(" · ") })),
+        button(take.locked ? "🔒 locked" : "lock", title, () => this.lock(take),
+          { "aria-pressed": String(take.locked) }));
     }));
     this.draw();
   }
