@@ -84,7 +84,7 @@ export class SceneFindings {
 
   /** The ids of the rows that have the turns. */
   async rowsOfTurns() {
-    const found = await this.check();
+    const found = await this.check() ?? await this.check(); // once more, where the text changed meanwhile
     return (found?.turns ?? []).map((turn) => this.editor.script.rows[this.editor.rowAt(turn.line)]?.id);
   }
 }
