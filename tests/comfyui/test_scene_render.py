@@ -74,7 +74,6 @@ def test_a_real_render_shows_its_lines_and_takes(browser):
         set(codec, "checkpoint", "higgs-nano-codec");
         set(render, "recognizer", "none");
         set(render, "takes", 2);
-        set(render, "seed", Date.now() % 1e9); // nothing of it is there yet
         into(node, "script");
         into(model, "model");
         into(codec, "codec");
