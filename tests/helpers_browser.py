@@ -19,13 +19,13 @@ from helpers_server import free_port
 START_TIMEOUT_S = 60
 MODIFIERS = {"Alt": 1, "Control": 2, "Meta": 4, "Shift": 8}
 KEY_CODES = {"Backspace": 8, "Tab": 9, "Enter": 13, "Escape": 27, "End": 35, "Home": 36, "ArrowLeft": 37, "ArrowUp": 38,
-             "ArrowRight": 39, "ArrowDown": 40, "Delete": 46, "F8": 119}
+             "ArrowRight": 39, "ArrowDown": 40, "Delete": 46, "F8": 119, " ": 32}
 
 
 def _key(name: str) -> dict:
     """What an event of a key has beside its name."""
-    if len(name) > 1:
-        return {"code": name, "windowsVirtualKeyCode": KEY_CODES[name]}
+    if name in KEY_CODES:
+        return {"code": name.replace(" ", "Space"), "windowsVirtualKeyCode": KEY_CODES[name]}
     code = f"Digit{name}" if name.isdigit() else f"Key{name.upper()}"
     return {"code": code, "windowsVirtualKeyCode": ord(name.upper())}
 
@@ -115,14 +115,6 @@ class Browser:
         button = "none" if kind == "mouseMoved" and not buttons else "left"
         self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button=button, buttons=buttons,
                   clickCount=int(kind != "mouseMoved"))
-
-    def press(self, key: str, modifiers: int = 0) -> None:
-        """A key, with 2 for Ctrl and 8 for Shift."""
-        code = {"ArrowLeft": 37, "ArrowRight": 39, "Home": 36, "Tab": 9, " ": 32}.get(key) or ord(key.upper())
-        text = {"text": " "} if key == " " else {}
-        for kind in ("keyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code, modifiers=modifiers,
-                      **(text if kind == "keyDown" else {}))
 
     def wait_for(self, expression: str, timeout_s: float = 90) -> None:
         deadline = time.monotonic() + timeout_s
