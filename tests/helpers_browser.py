@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import shutil
@@ -16,6 +17,17 @@ from dev_env import BROWSERS
 from helpers_server import free_port
 
 START_TIMEOUT_S = 60
+MODIFIERS = {"Alt": 1, "Control": 2, "Meta": 4, "Shift": 8}
+KEY_CODES = {"Backspace": 8, "Tab": 9, "Enter": 13, "Escape": 27, "End": 35, "Home": 36, "ArrowLeft": 37, "ArrowUp": 38,
+             "ArrowRight": 39, "ArrowDown": 40, "Delete": 46, "F8": 119, " ": 32}
+
+
+def _key(name: str) -> dict:
+    """What an event of a key has beside its name."""
+    if name in KEY_CODES:
+        return {"code": name.replace(" ", "Space"), "windowsVirtualKeyCode": KEY_CODES[name]}
+    code = f"Digit{name}" if name.isdigit() else f"Key{name.upper()}"
+    return {"code": code, "windowsVirtualKeyCode": ord(name.upper())}
 
 
 def find_chromium() -> str:
@@ -74,6 +86,11 @@ class Browser:
             message = json.loads(self._socket.recv())
             if message.get("method") == "Runtime.exceptionThrown":
                 self.errors.append(json.dumps(message["params"]))
+            if message.get("method") == "Runtime.consoleAPICalled" and message["params"]["type"] == "error":
+                self.errors.append(json.dumps(message["params"]))
+            if message.get("method") == "Page.javascriptDialogOpening":  # "leave the page?"
+                leave = {"id": next(self._ids), "method": "Page.handleJavaScriptDialog", "params": {"accept": True}}
+                self._socket.send(json.dumps(leave))
             if message.get("id") == number:
                 assert "error" not in message, message
                 return message["result"]
@@ -99,19 +116,37 @@ class Browser:
         self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button=button, buttons=buttons,
                   clickCount=int(kind != "mouseMoved"))
 
-    def press(self, key: str, modifiers: int = 0) -> None:
-        """A key, with 2 for Ctrl and 8 for Shift."""
-        code = {"ArrowLeft": 37, "ArrowRight": 39, "Home": 36, "Tab": 9, " ": 32}.get(key) or ord(key.upper())
-        text = {"text": " "} if key == " " else {}
-        for kind in ("keyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code, modifiers=modifiers,
-                      **(text if kind == "keyDown" else {}))
-
     def wait_for(self, expression: str, timeout_s: float = 90) -> None:
         deadline = time.monotonic() + timeout_s
         while self.run(f"return !!({expression})") is not True:
             assert time.monotonic() < deadline, f"waited {timeout_s} s for {expression}"
             time.sleep(0.3)
+
+    # --- as a person at the keyboard and the mouse: real events, in the page that is shown -------------------------
+
+    def type(self, text: str) -> None:
+        self.call("Input.insertText", text=text)
+
+    def press(self, *keys: str) -> None:
+        """Keys one after the other, as "Enter", "a", "Control+z", "Alt+ArrowUp", "Alt+1"."""
+        for key in keys:
+            *held, name = key.split("+")
+            about = {"key": name, "modifiers": sum(MODIFIERS[one] for one in held), **_key(name)}
+            text = {"Enter": "\r", "Tab": ""}.get(name, name if len(name) == 1 and not set(held) - {"Shift"} else "")
+            self.call("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", text=text, **about)
+            self.call("Input.dispatchKeyEvent", type="keyUp", **about)
+
+    def mouse(self, *places: tuple[float, float]) -> None:
+        """Presses the button at the first place, moves over the others, and lets go at the last."""
+        (x, y), buttons = places[0], {"button": "left", "buttons": 1, "clickCount": 1}
+        self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+        self.call("Input.dispatchMouseEvent", type="mousePressed", x=x, y=y, **buttons)
+        for x, y in places[1:]:
+            self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y, **buttons)
+        self.call("Input.dispatchMouseEvent", type="mouseReleased", x=x, y=y, **buttons)
+
+    def screenshot(self, path: Path) -> None:
+        path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
 
     def _page_address(self, port: int) -> str:
         deadline = time.monotonic() + START_TIMEOUT_S

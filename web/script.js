@@ -1,0 +1,78 @@
+// Script: the text as a scene, with what the server says of it and what becomes of its lines while they are rendered.
+import { api } from "../../scripts/api.js";
+import { app } from "../../scripts/app.js";
+import { SceneEditor } from "./common/scene_editor.js";
+import { scriptsAbove } from "./common/scene_links.js";
+import { compareTakes } from "./common/take_compare.js";
+
+const SIZE = [640, 460]; // of a new node
+
+app.registerExtension({
+  name: "Higgs.Script",
+  setup() {
+    api.addEventListener("higgs.lines", ({ detail }) => {
+      for (const node of scriptsAbove(app.graph, detail.node)) node.higgsScene?.findings.progress(detail);
+    });
+  },
+  nodeCreated(node) {
+    if (node.comfyClass === "HiggsScript") addScene(node);
+  },
+});
+
+function addScene(node) {
+  const text = node.widgets.find((one) => one.name === "text");
+  const editor = new SceneEditor({
+    getText: () => text.value,
+    setText: (value) => { text.value = value; },
+    check: (value) => ask("/higgs/script/check", value),
+    subtitles: (value) => ask("/higgs/script/subtitles", value),
+    compare: (lines) => compareTakes(lines, api),
+    // who works with keys only also has a step that the graph's own undo can go back to
+    left: () => app.extensionManager?.workflow?.activeWorkflow?.changeTracker?.checkState?.(),
+  });
+  node.higgsScene = editor;
+  text.hidden = true;
+  text.options = { ...text.options, hidden: true, setValue: after(text.options.setValue, () => editor.load()) };
+  text.computeSize = () => [0, -4];
+  text.computeLayoutSize = () => ({ minHeight: 0, maxHeight: 0, minWidth: 0 });
+  const scene = node.addDOMWidget("scene", "higgs_scene", editor.root, {
+    serialize: false, hideOnZoom: false, getMinHeight: () => 220,
+  });
+  scene.serialize = false;
+  node.setSize([Math.max(node.size[0], SIZE[0]), Math.max(node.size[1], SIZE[1])]);
+  passOn(editor.root);
+}
+
+/** What the server answers to a text; {error} where it refuses or is away. */
+async function ask(route, text) {
+  try {
+    const answer = await api.fetchApi(route, { method: "POST", body: text });
+    return await answer.json();
+  } catch (error) {
+    return { error: `The server does not answer: ${error.message}` };
+  }
+}
+
+function after(call, then) {
+  return function (...args) {
+    const result = call?.apply(this, args);
+    then();
+    return result;
+  };
+}
+
+/** Zooming and panning with the mouse over the editor are the canvas's. */
+function passOn(root) {
+  root.addEventListener("wheel", (event) => {
+    if (!event.ctrlKey) return event.stopPropagation();
+    event.preventDefault();
+    event.stopPropagation();
+    return app.canvas.processMouseWheel(event);
+  }, { passive: false });
+  const middle = { pointerdown: "processMouseDown", pointermove: "processMouseMove", pointerup: "processMouseUp" };
+  for (const [event, call] of Object.entries(middle)) {
+    root.addEventListener(event, (one) => {
+      if (one.button === 1 || (event === "pointermove" && one.buttons & 4)) app.canvas[call](one);
+    });
+  }
+}
