@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 from ..errors import ClusterError, MissingExtraError, SettingError
 
 LOCAL = "local"
+CONNECT_S = 10.0
 
 
 @contextmanager
@@ -39,6 +42,7 @@ def connected(address: str) -> Iterator:
     package = str(Path(__file__).resolve().parents[1])
     alone = {"include_dashboard": False} if address == LOCAL else {}
     try:
+        _check_listens(os.environ.get("RAY_ADDRESS", "") if address == "auto" else address)
         ray.init(address=address, runtime_env={"py_modules": [package]}, log_to_driver=False,
                  logging_level=logging.ERROR, **alone)
     except (OSError, RuntimeError, ValueError) as error:
@@ -49,6 +53,18 @@ def connected(address: str) -> Iterator:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _check_listens(address: str) -> None:
+    """Ray itself tries for a quarter of an hour.
+
+    Raises:
+        OSError: nobody is there.
+        ValueError: it has no port.
+    """
+    host, colon, port = address.rpartition(":")
+    if colon:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_S).close()
 
 
 def room(ray, cpus: float | None, gpus: float | None) -> tuple[int, float, float]:

@@ -21,6 +21,8 @@ from .keeper import start_keeper
 from .parts import Part, Parts
 from .worker import Engine, News, Ready, Worker
 
+UNKNOWN_RATE = 25.0  # frames a second, until a worker says what its model has
+
 
 @dataclass(frozen=True)
 class ClusterSettings:
@@ -124,17 +126,19 @@ class _Desk:
 
     def __init__(self, script: Script, sampling: Sampling, settings: RenderSettings, on_line: OnLine):
         self._script, self._sampling, self._settings, self._on_line = script, sampling, settings, on_line
-        self._lines: list[Line] = []
-        self._first: dict[int, int] = {}  # line of each turn
         self._spoken: dict[int, SpokenLine] = {}
         self._now: set[int] = set()  # lines that were spoken, and not found in the store
         self._warnings: dict[int, tuple[str, ...]] = {}
+        self._cut(UNKNOWN_RATE)
 
     def ready(self, ready: Ready) -> None:
-        self._lines = lines_of(self._script, self._sampling, ready.frame_rate, max_chars=self._settings.max_chars,
+        self._cut(ready.frame_rate)
+
+    def _cut(self, frame_rate: float) -> None:
+        """The script's lines, as the workers cut them."""
+        self._lines = lines_of(self._script, self._sampling, frame_rate, max_chars=self._settings.max_chars,
                                language=self._settings.language)
-        for line in self._lines:
-            self._first.setdefault(line.turn, line.number)
+        self._first = {line.turn: line.number for line in reversed(self._lines)}
 
     def news(self, part: Part, news: News) -> None:
         first = self._first[part.first]

@@ -1,0 +1,226 @@
+"""A script over two real Ray nodes, whose processes are killed while it is spoken."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from helpers_checkpoint import make_lm_checkpoint
+from helpers_cluster import LINES, SAMPLING, SETTINGS, VOICES, children, engine, script_of
+
+from higgs_runtime import (
+    CheckpointError,
+    ClusterError,
+    ClusterSettings,
+    PromptError,
+    TakeStore,
+    load_model,
+    model_identity,
+    parse_script,
+    render_on_cluster,
+    render_script,
+)
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")]
+PATIENCE_S = 120  # for what takes a second or two
+
+
+@pytest.fixture(scope="module")
+def nodes():
+    """A cluster with one node, and how to add another."""
+    pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    cluster, small = Cluster(), {"num_cpus": 1, "object_store_memory": 80 << 20}
+    cluster.add_node(**small, include_dashboard=False)
+    yield cluster.address, lambda: cluster.add_node(**small)
+    cluster.shutdown()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cluster")
+    make_lm_checkpoint(folder / "lm", stream_end=1.0)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(folder):
+    return load_model(folder / "lm", dtype=torch.float64)
+
+
+@pytest.fixture(scope="module")
+def local(folder, model, tmp_path_factory):
+    """Renders here: (performance, store)."""
+    identity = model_identity(folder / "lm", device="cpu", dtype=torch.float64)
+
+    def render(script, settings=SETTINGS):
+        store = TakeStore(tmp_path_factory.mktemp("local"))
+        return render_script(script, VOICES, model, SAMPLING, settings, store=store, identity=identity), store
+
+    return render
+
+
+def check_same(here, there):
+    assert [one.line for one in there.lines] == [one.line for one in here.lines]
+    for a, b in zip(here.lines, there.lines, strict=True):
+        assert a.key == b.key and torch.equal(a.take.codes.ids, b.take.codes.ids) and a.take.meta["text"] == a.line.text
+
+
+def pid_of(node, kind):
+    return node.all_processes[kind][0].process.pid
+
+
+# ---- whole renders ----------------------------------------------------------------------------------------------
+
+
+SCENES = "\n".join(f"# Scene: place {n}\n\n[Anna] What is {n}?\n[Ben] It is {n + 1}, and {n}.\n" for n in range(4))
+
+
+def test_scenes_are_those_of_one_machine_and_what_is_stored_is_not_spoken_again(nodes, folder, local, tmp_path):
+    script, settings, states = parse_script(SCENES), replace(SETTINGS, mode="continuous"), Counter()
+    here, _ = local(script, settings)
+
+    def render():
+        return render_on_cluster(
+            script, VOICES, engine(folder), SAMPLING, settings, store=TakeStore(tmp_path),
+            cluster=ClusterSettings(nodes[0]), on_line=lambda line, state, _: states.update([(state, line.number)]))
+
+    there = render()
+    check_same(here, there)
+    assert [states["spoken", n] for n in range(8)] == [1] * 8 and not any(one.stored for one in there.lines)
+    states.clear()
+    again = render()
+    check_same(here, again)
+    assert states == Counter(("stored", n) for n in range(8)) and all(one.stored for one in again.lines)
+    assert not list(tmp_path.glob(".cluster-*"))
+
+
+def test_without_a_shared_folder_takes_come_back_and_the_keeper_may_be_killed(
+        nodes, folder, local, tmp_path, monkeypatch):
+    from higgs_runtime.cluster import render as rendering
+
+    real, raylets, killed = rendering._mark, children_of_all("raylet"), []
+
+    def unseen(store):
+        mark = real(store)
+        mark.unlink()
+        return mark
+
+    def kill_keeper(line, state, seconds):
+        if state == "spoken" and line.number >= 4 and not killed:
+            killed.extend(pid for raylet in raylets for pid in children(raylet, "ray::TakeStore"))
+            os.kill(killed[0], signal.SIGKILL)
+
+    monkeypatch.setattr(rendering, "_mark", unseen)
+    script, store = script_of(12), TakeStore(tmp_path)
+    here, _ = local(script)
+    there = render_on_cluster(script, VOICES, engine(folder), SAMPLING, SETTINGS, store=store, on_line=kill_keeper,
+                              cluster=ClusterSettings(nodes[0]))
+    check_same(here, there)
+    assert len(killed) == 1 and {one.key for one in store.list()} == {one.key for one in here.lines}
+
+
+def children_of_all(name):
+    """Processes of this name in our own cluster."""
+    return [pid for pid in children(os.getpid(), name)]
+
+
+def test_what_is_wrong_is_said(nodes, folder, tmp_path):
+    store, script = TakeStore(tmp_path), script_of(3)
+
+    def render(script=script, engine=engine(folder), **cluster):
+        return render_on_cluster(script, VOICES, engine, SAMPLING, SETTINGS, store=store,
+                                 cluster=ClusterSettings(nodes[0], **cluster))
+
+    with pytest.raises(CheckpointError, match="has no model 'no-such-folder'"):
+        render(engine=replace(engine(folder), model="no-such-folder"))
+    with pytest.raises(PromptError, match="Line 1 of the script"):
+        render(parse_script("[Anna] {max_frames=100000} No end."))
+    with pytest.raises(ClusterError, match="no place for a worker.*1 GPUs"):
+        render(gpus=1, patience_s=0.1)
+    with pytest.raises(ClusterError, match="cannot be reached"):
+        render_on_cluster(script, VOICES, engine(folder), store=store, cluster=ClusterSettings("127.0.0.1:9"))
+    stopped = render_on_cluster(script, VOICES, engine(folder), SAMPLING, store=store,
+                                cluster=ClusterSettings(nodes[0]), should_stop=lambda: True)
+    assert not stopped.complete and store.list() == []
+
+
+# ---- kills ------------------------------------------------------------------------------------------------------
+
+
+class Driver:
+    """The program of helpers_cluster, and what it said so far."""
+
+    def __init__(self, address, folder):
+        self.log = folder / f"log-{len(list(folder.glob('log-*')))}"
+        program = Path(__file__).with_name("helpers_cluster.py")
+        self.process = subprocess.Popen([sys.executable, "-W", "ignore", str(program), address, str(folder)],
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+    def said(self):
+        return [line.split() for line in self.log.read_text().splitlines()] if self.log.exists() else []
+
+    def count(self, state):
+        return sum(words[0] == state for words in self.said())
+
+    def wait_for(self, spoken):
+        """Until so many lines are spoken."""
+        self._until(lambda: self.count("spoken") >= spoken)
+
+    def _until(self, there):
+        end = time.time() + PATIENCE_S
+        while not there():
+            assert self.process.poll() is None, self.process.stderr.read().decode()[-3000:]
+            assert time.time() < end
+            time.sleep(0.01)
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+
+def test_killed_at_random_moments_each_take_is_there_once(nodes, folder, local):
+    """A worker, the driver and a node's raylet are killed; nothing that is stored is spoken again."""
+    address, add_node = nodes
+    here, expected = local(script_of())
+    node, chance, store = add_node(), random.Random(time.time_ns()), TakeStore(folder / "takes")
+
+    first = Driver(address, folder)
+    first.wait_for(chance.randrange(5, 40))
+    workers = [pid for raylet in children_of_all("raylet") for pid in children(raylet, "ray::Worker")]
+    os.kill(chance.choice(workers), signal.SIGKILL)
+    first.wait_for(first.count("spoken") + chance.randrange(5, 30))
+    time.sleep(chance.uniform(0, 0.2))
+    first.kill()
+    kept = {one.key for one in store.list()}
+
+    second = Driver(address, folder)
+    second.wait_for(chance.randrange(5, 40))
+    os.kill(pid_of(node, "raylet"), signal.SIGKILL)
+    second.process.wait(PATIENCE_S)
+    assert second.process.returncode == 0, second.process.stderr.read().decode()[-3000:]
+
+    assert {one.key for one in store.list()} == {one.key for one in expected.list()}
+    lines = [words[1:] for words in second.said() if words[0] == "line"]
+    assert [(int(number), key) for number, key, _ in lines] == [(one.line.number, one.key) for one in here.lines]
+    for one in here.lines:
+        assert torch.equal(store.peek(one.key).codes.ids, one.take.codes.ids)
+    number_of = {one.key: one.line.number for one in here.lines}
+    known = {number_of[key] for key in kept}
+    assert 10 <= len(known) < LINES, "it was killed on its way"
+    spoken_again = {int(words[1]) for words in second.said() if words[0] in ("speaking", "spoken")}
+    assert spoken_again & known == set()
+    for driver in (first, second):
+        said = Counter(int(words[1]) for words in driver.said() if words[0] == "spoken")
+        assert max(said.values()) == 1
+    assert any(words[0] == "crew" and "lost" in words for words in second.said())
