@@ -132,27 +132,27 @@ def test_without_a_shared_folder_takes_come_back_and_the_keeper_may_be_killed(
 
 def children_of_all(name):
     """Processes of this name in our own cluster."""
-    return [pid for pid in children(os.getpid(), name)]
+    return children(os.getpid(), name)
 
 
 def test_what_is_wrong_is_said(nodes, folder, tmp_path):
-    store, script = TakeStore(tmp_path), script_of(3)
+    store, script, good = TakeStore(tmp_path), script_of(3), engine(folder)
 
-    def render(script=script, engine=engine(folder), **cluster):
+    def render(script=script, engine=good, **cluster):
         return render_on_cluster(script, VOICES, engine, SAMPLING, SETTINGS, store=store,
                                  cluster=ClusterSettings(nodes[0], **cluster))
 
     with pytest.raises(CheckpointError, match="has no model 'no-such-folder'"):
-        render(engine=replace(engine(folder), model="no-such-folder"))
+        render(engine=replace(good, model="no-such-folder"))
     with pytest.raises(PromptError, match="Line 1 of the script"):
         render(parse_script("[Anna] {max_frames=100000} No end."))
     with pytest.raises(ClusterError, match="no place for a worker.*1 GPUs"):
         render(gpus=1, patience_s=0.1)
     with pytest.raises(ClusterError, match="cannot be reached"):
-        render_on_cluster(script, VOICES, engine(folder), store=store, cluster=ClusterSettings("127.0.0.1:9"))
-    stopped = render_on_cluster(script, VOICES, engine(folder), SAMPLING, store=store,
+        render_on_cluster(script, VOICES, good, store=store, cluster=ClusterSettings("127.0.0.1:9"))
+    stopped = render_on_cluster(script, VOICES, good, SAMPLING, store=store,
                                 cluster=ClusterSettings(nodes[0]), should_stop=lambda: True)
-    assert not stopped.complete and store.list() == []
+    assert not stopped.complete and len(stopped.lines) == 3 and store.list() == []
 
 
 # ---- kills ------------------------------------------------------------------------------------------------------

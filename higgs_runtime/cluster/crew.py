@@ -1,4 +1,4 @@
-"""The workers of one render: started where there is room, given the next part when they are free, replaced when lost."""
+"""The workers of one render: started where there is room, given the next part when free, replaced when lost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..errors import ClusterError, HiggsError
 from ..session import ShouldStop
 from .connect import room
 from .parts import Part, Parts
-from .worker import News, Ready, Worker
+from .worker import News, Ready
 
 POLL_S = 0.5  # between two looks at should_stop and at the room
 MAX_LOSSES = 3  # workers that a part, or the loading of the model, may cost in a row
@@ -173,9 +173,10 @@ class Crew:
         if self._failed_starts >= MAX_LOSSES or hand.part and hand.part.losses >= MAX_LOSSES:
             doing = f"speaking from turn {hand.part.first + 1} on" if hand.part else "loading the model"
             raise ClusterError(f"Workers end while they are {doing}.", expected="one that stays",
-                               got=f"{MAX_LOSSES} lost, the last on '{hand.node}' ({' '.join(str(error).split())[:300]})",
-                               remedy="See that the nodes have the memory (fewer lines side by side need less), and look "
-                               "into Ray's logs there. What has been spoken is in the store.") from error
+                               got=f"{MAX_LOSSES} lost, the last on '{hand.node}' "
+                               f"({' '.join(str(error).split())[:300]})",
+                               remedy="See that the nodes have the memory (fewer lines side by side need less), and "
+                               "look into Ray's logs there. What has been spoken is in the store.") from error
         self._assign()
 
     def _check_same(self, ready: Ready) -> None:
@@ -185,7 +186,8 @@ class Crew:
             self.on_ready(ready)
         elif ready.identity != self._first.identity:
             raise ClusterError(
-                "The nodes do not have the same model.", expected=f"that of '{self._first.node}': {self._first.identity}",
+                "The nodes do not have the same model.",
+                expected=f"that of '{self._first.node}': {self._first.identity}",
                 got=f"'{ready.node}': {ready.identity}",
                 remedy="Copy the checkpoint anew, and use one kind of device and one dtype.",
             )

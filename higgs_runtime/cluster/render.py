@@ -9,7 +9,7 @@ from functools import cache
 
 from ..errors import TakeError, check_range
 from ..rendering import Performance, RenderSettings, SpokenLine
-from ..rendering.lines import Line, check_cast, lines_of
+from ..rendering.lines import check_cast, lines_of
 from ..rendering.render import OnLine
 from ..script import Script
 from ..session import ShouldStop
@@ -75,7 +75,8 @@ def render_on_cluster(
     Takes are those of `render_script` with the same seeds, kind of device and dtype.
 
     Args:
-        script, voices, sampling, settings, store, on_line, should_stop: as in `render_script`; `batch` is each worker's.
+        script, voices, sampling, settings, store, on_line, should_stop: as in `render_script`; `batch` is each
+            worker's.
         on_crew: told how many workers there are, when that changes and every half second.
 
     Raises:
