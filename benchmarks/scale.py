@@ -4,7 +4,7 @@
     python dev.py bench scale -- --measure       measure lines, steps and the store here, and write that file
     python dev.py bench scale -- --check         real renders by 1, 2 and 4 processes beside their simulation
 
-Speeds of GPUs are computed: bytes that a step reads over a published bandwidth, times --share of it. No GPU was measured.
+Speeds of GPUs are computed: bytes that a step reads over --share of a published bandwidth. No GPU was measured.
 """
 
 from __future__ import annotations

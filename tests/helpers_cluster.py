@@ -30,7 +30,7 @@ from higgs_runtime import (  # noqa: E402
 
 LINES = 200
 VOICES = {"Anna": Voice(random_codes(9, seed=1), "Says Anna."), "Ben": Voice(random_codes(10, seed=2), "Says Ben.")}
-SAMPLING = Sampling(temperature=1.0, seed=5, max_frames=16)
+SAMPLING = Sampling(temperature=1.0, seed=5, max_frames=10)
 SETTINGS = RenderSettings(batch=4)
 
 

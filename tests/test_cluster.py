@@ -23,6 +23,7 @@ from higgs_runtime import (
     Script,
     ScriptError,
     SettingError,
+    SpokenLine,
     TakeError,
     TakeStore,
     Turn,
@@ -34,8 +35,10 @@ from higgs_runtime import (
 from higgs_runtime import errors as all_errors
 from higgs_runtime.cluster.connect import connected, room
 from higgs_runtime.cluster.keeper import KeptStore
-from higgs_runtime.cluster.parts import Parts
+from higgs_runtime.cluster.parts import Part, Parts
+from higgs_runtime.cluster.render import _Desk
 from higgs_runtime.cluster.worker import News, Worker, condensed
+from higgs_runtime.rendering.lines import lines_of
 
 NO_ONE = {"Narrator": Voice(description="A woman.")}
 
@@ -95,8 +98,8 @@ def test_what_comes_back_is_next():
 
 
 def test_how_far_a_line_is_is_said_once():
-    events = [(0, "speaking", 0.0), (0, "speaking", 0.2), (1, "speaking", 0.0), (0, "spoken", 0.4), (2, "stored", 1.0),
-              (0, "again", 0.0), (0, "speaking", 0.1), (1, "speaking", 0.5)]
+    events = [(0, "queued", 0.0), (0, "speaking", 0.0), (0, "speaking", 0.2), (1, "speaking", 0.0),
+              (0, "spoken", 0.4), (2, "stored", 1.0), (0, "again", 0.0), (0, "speaking", 0.1), (1, "speaking", 0.5)]
     assert condensed(events) == [(0, "spoken", 0.4), (2, "stored", 1.0), (0, "again", 0.0), (0, "speaking", 0.1),
                                  (1, "speaking", 0.5)]
     assert condensed([]) == []
@@ -147,6 +150,32 @@ def test_before_any_connection(tmp_path, monkeypatch):
     assert list((tmp_path / "takes").iterdir()) == [], "no mark is left"
 
 
+# ---- parts and the whole ----------------------------------------------------------------------------------------
+
+
+def test_numbers_of_a_part_are_numbers_of_the_script():
+    """The desk of the driver: chosen takes on their way out, what was heard on its way back."""
+    script = Script([Turn("", "One. " * n) for n in (1, 90, 3, 1, 2)])  # the second turn is spoken in pieces
+    told, taken = [], []
+    desk = _Desk(script, Sampling(), RenderSettings(max_chars=200, choose={1: 4, 4: 2, 5: 9, 7: 3}),
+                 lambda line, state, _: told.append((line.number, state)), taken.append)
+    assert told == [(n, "queued") for n in range(7)]
+    desk.ready(SimpleNamespace(frame_rate=25.0))
+    part = Part(2, Script(script.turns[2:4]))
+    assert desk.choice(part) == {1: 9} and desk.choice(Part(0, Script(script.turns[:2]))) == {1: 4, 4: 2}
+    assert desk.choice(Part(4, Script(script.turns[4:]))) == {1: 3}
+    lines = lines_of(part.script, Sampling(), 25.0, max_chars=200)
+    spoken = SpokenLine(lines[1], some_take(3), "key", stored=True)
+    desk.news(part, News(((0, "speaking", 0.5), (1, "stored", 1.0)), [spoken]))
+    desk.news(part, News(done=[SpokenLine(lines[0]), spoken], warnings=["Odd."]))
+    assert told[7:] == [(4, "speaking"), (5, "stored")] and taken[0].line.number == 5 and taken[0].line.turn == 3
+    found = desk.performance()
+    assert [one.take is not None for one in found.lines] == [False] * 5 + [True, False] and found.lines[5].stored
+    assert not found.complete and found.warnings == ("Odd.",)
+    with pytest.raises(SettingError, match="line 8"):
+        _Desk(script, Sampling(), RenderSettings(max_chars=200, choose={8: 1}), lambda *_: None, lambda _: None)
+
+
 # ---- errors travel ----------------------------------------------------------------------------------------------
 
 
@@ -191,13 +220,16 @@ def test_a_worker_speaks_and_tells(work, folder):
     ready = worker.open()
     assert ready.shared and ready.frame_rate == 25.0 and ready.identity.device == "cpu"
     script = parse_script("One.\n\nTwo, three.\n\nOne.")
-    news = list(worker.speak(script, None))
+    news = list(worker.speak(script, {}, None))
     states = [state for one in news for _, state, _ in one.events]
     assert states.count("spoken") == 2 and states.count("stored") == 1, "the same line twice is spoken once"
     local = render_script(script, voices, load_model(folder), sampling)
     for here, there in zip(local.lines, news[-1].done, strict=True):
         assert torch.equal(here.take.codes.ids, there.take.codes.ids) and there.key in store
     assert isinstance(pickle.loads(pickle.dumps(news[-1])), News)
+    assert sorted(one.line.number for part in news for one in part.takes) == [0, 1, 2]
+    [third] = list(worker.speak(parse_script("Two, three."), {1: 3}, None))[-1].done
+    assert third.take.seed == 7, "the take that is chosen"
 
 
 def test_what_ends_a_worker_is_raised_where_it_is_read(work):
@@ -205,14 +237,14 @@ def test_what_ends_a_worker_is_raised_where_it_is_read(work):
     worker.open()
     long = Script([Turn("", "word " * 50, settings={"max_frames": 100_000})])
     with pytest.raises(HiggsError, match="Turn 1"):
-        list(worker.speak(long, None))
+        list(worker.speak(long, {}, None))
 
 
 def test_a_worker_stops(work):
     worker, _, _, store = work()
     worker.open()
     worker.stop()
-    news = list(worker.speak(parse_script("One.\n\nTwo."), None))
+    news = list(worker.speak(parse_script("One.\n\nTwo."), {}, None))
     assert [one.take for one in news[-1].done] == [None, None] and store.list() == []
 
 

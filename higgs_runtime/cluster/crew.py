@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -52,6 +52,7 @@ class Crew:
         keeper: makes the actor that keeps takes, when a worker needs it.
         workers: how many at most; None: as many as there is room for, also when that changes.
         patience_s: how long to wait for a place for the first worker, and again when all are lost.
+        choice: of a part: the takes that are chosen, by its own numbers of lines.
         on_news: told what happened in a part.
         on_status: told when the workers change.
     """
@@ -65,6 +66,7 @@ class Crew:
     gpus: float | None
     patience_s: float
     on_ready: Callable[[Ready], None]
+    choice: Callable[[Part], Mapping[int, int]]
     on_news: Callable[[Part, News], None]
     on_status: Callable[[CrewStatus], None]
     should_stop: ShouldStop
@@ -157,7 +159,8 @@ class Crew:
         for hand in self._hands:
             if hand.state == "idle" and not self._stopping and (part := self.parts.fetch(len(self._hands))):
                 keeper = self.keeper() if self._needs_keeper else None
-                call = hand.actor.speak.options(num_returns="streaming").remote(part.script, keeper)
+                speak = hand.actor.speak.options(num_returns="streaming")
+                call = speak.remote(part.script, self.choice(part), keeper)
                 hand.state, hand.part, hand.call = "speaking", part, call
         self._tell()
 

@@ -9,8 +9,9 @@ from functools import cache
 
 from ..errors import TakeError, check_range
 from ..rendering import Performance, RenderSettings, SpokenLine
+from ..rendering.choice import check_choice
 from ..rendering.lines import check_cast, lines_of
-from ..rendering.render import OnLine
+from ..rendering.render import OnLine, OnTake
 from ..script import Script
 from ..session import ShouldStop
 from ..takes import TakeStore
@@ -62,6 +63,7 @@ def render_on_cluster(
     store: TakeStore,
     cluster: ClusterSettings | None = None,
     on_line: OnLine | None = None,
+    on_take: OnTake | None = None,
     on_crew: Callable[[CrewStatus], None] | None = None,
     should_stop: ShouldStop | None = None,
 ) -> Performance:
@@ -75,12 +77,13 @@ def render_on_cluster(
     Takes are those of `render_script` with the same seeds, kind of device and dtype.
 
     Args:
-        script, voices, sampling, settings, store, on_line, should_stop: as in `render_script`; `batch` is each
-            worker's.
+        script, voices, sampling, settings, store, on_line, on_take, should_stop: as in `render_script`; `batch`
+            is each worker's.
         on_crew: told how many workers there are, when that changes and every half second.
 
     Raises:
         ScriptError: a speaker has no voice.
+        SettingError: a take is chosen of a line that there is not.
         TakeError: the store is not writable.
         MissingExtraError: ray (extra `ray`) is not installed.
         ClusterError: the cluster cannot be reached, has no room, or its workers end again and again.
@@ -88,7 +91,7 @@ def render_on_cluster(
     """
     settings, sampling, cluster = settings or RenderSettings(), sampling or Sampling(), cluster or ClusterSettings()
     check_cast(script, voices)
-    desk = _Desk(script, sampling, settings, on_line or (lambda *_: None))
+    desk = _Desk(script, sampling, settings, on_line or (lambda *_: None), on_take or (lambda _: None))
     mark = _mark(store)
     try:
         with connected(cluster.address) as ray:
@@ -102,7 +105,7 @@ def render_on_cluster(
             Crew(
                 ray, hire, cache(lambda: start_keeper(ray, store)),
                 Parts(script, by_scene=settings.mode == "continuous", batch=settings.batch),
-                cluster.workers, cluster.cpus, cluster.gpus, cluster.patience_s, desk.ready, desk.news,
+                cluster.workers, cluster.cpus, cluster.gpus, cluster.patience_s, desk.ready, desk.choice, desk.news,
                 on_crew or (lambda _: None), should_stop or (lambda: False),
             ).work()
     finally:
@@ -125,12 +128,18 @@ def _mark(store: TakeStore):
 class _Desk:
     """Puts what workers say of their parts together to one performance."""
 
-    def __init__(self, script: Script, sampling: Sampling, settings: RenderSettings, on_line: OnLine):
-        self._script, self._sampling, self._settings, self._on_line = script, sampling, settings, on_line
+    def __init__(
+        self, script: Script, sampling: Sampling, settings: RenderSettings, on_line: OnLine, on_take: OnTake
+    ):
+        self._script, self._sampling, self._settings = script, sampling, settings
+        self._on_line, self._on_take = on_line, on_take
         self._spoken: dict[int, SpokenLine] = {}
         self._now: set[int] = set()  # lines that were spoken, and not found in the store
         self._warnings: dict[int, tuple[str, ...]] = {}
         self._cut(UNKNOWN_RATE)
+        check_choice(settings.choose, len(self._lines))
+        for line in self._lines:
+            on_line(line, "queued", 0.0)
 
     def ready(self, ready: Ready) -> None:
         self._cut(ready.frame_rate)
@@ -138,8 +147,14 @@ class _Desk:
     def _cut(self, frame_rate: float) -> None:
         """The script's lines, as the workers cut them."""
         self._lines = lines_of(self._script, self._sampling, frame_rate, max_chars=self._settings.max_chars,
-                               language=self._settings.language)
+                               language=self._settings.language, read_scenes=self._settings.read_scenes)
         self._first = {line.turn: line.number for line in reversed(self._lines)}
+
+    def choice(self, part: Part) -> dict[int, int]:
+        """The takes that are chosen in a part, by its own numbers of lines."""
+        first = self._first[part.first]
+        last = self._first.get(part.first + len(part.script.turns), len(self._lines))
+        return {number - first: take for number, take in self._settings.choose.items() if first < number <= last}
 
     def news(self, part: Part, news: News) -> None:
         first = self._first[part.first]
@@ -147,12 +162,17 @@ class _Desk:
             if state == "spoken":
                 self._now.add(first + number)
             self._on_line(self._lines[first + number], state, seconds)
+        for one in news.takes:
+            self._on_take(self._here(one, first))
         for one in news.done or ():
-            number = first + one.line.number
-            stored = one.stored and number not in self._now
-            self._spoken[number] = replace(one, line=self._lines[number], stored=stored)
+            self._spoken[first + one.line.number] = self._here(one, first)
         if news.done is not None:
             self._warnings[part.first] = tuple(news.warnings)
+
+    def _here(self, spoken: SpokenLine, first: int) -> SpokenLine:
+        """A part's line as one of the whole script."""
+        number = first + spoken.line.number
+        return replace(spoken, line=self._lines[number], stored=spoken.stored and number not in self._now)
 
     def performance(self) -> Performance:
         warnings = dict.fromkeys(text for first in sorted(self._warnings) for text in self._warnings[first])

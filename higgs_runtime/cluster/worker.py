@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..catalog import checkpoint_at, find_checkpoints, model_roots
@@ -73,9 +73,11 @@ class Ready:
 
 @dataclass(frozen=True)
 class News:
-    """What happened to lines, as (number within the part, state, seconds); `done`: its lines, when all are through."""
+    """What happened to lines, as (number within the part, state, seconds), and takes that were heard; `done`: its
+    lines, when all are through."""
 
     events: Sequence[tuple[int, str, float]] = ()
+    takes: Sequence[SpokenLine] = ()
     done: Sequence[SpokenLine] | None = None
     warnings: Sequence[str] = ()
 
@@ -122,27 +124,30 @@ class Worker:
         self._ears = self._listen(engine.listening)
         return Ready(socket.gethostname(), self._identity, self._model.config.frame_rate, self._shared is not None)
 
-    def speak(self, script: Script, keeper) -> Iterator[News]:
+    def speak(self, script: Script, choose: Mapping[int, int], keeper) -> Iterator[News]:
         """Speak a part, and tell how it goes.
 
         Args:
+            choose: as in `RenderSettings`, by the part's own numbers.
             keeper: of takes, for who does not see the folder.
 
         Raises:
             HiggsError: as `render_script`.
         """
         reports: queue.SimpleQueue = queue.SimpleQueue()
+        settings = replace(self._settings, choose=choose)
         with ThreadPoolExecutor(1) as pool:
             rendering = pool.submit(
-                render_script, script, self._voices, self._model, self._sampling, self._settings,
+                render_script, script, self._voices, self._model, self._sampling, settings,
                 store=self._store(keeper), identity=self._identity, ears=self._ears, should_stop=self._stopped.is_set,
-                on_line=lambda line, state, seconds: reports.put((line.number, state, seconds)),
+                on_line=lambda line, state, seconds: reports.put((line.number, state, seconds)), on_take=reports.put,
             )
             rendering.add_done_callback(lambda _: reports.put(None))
             going = True
             while going:
-                events, going = _read(reports)
-                yield News(condensed(events))
+                found, going = _read(reports)
+                takes = [one for one in found if isinstance(one, SpokenLine)]
+                yield News(condensed([one for one in found if isinstance(one, tuple)]), takes)
             spoken = rendering.result()
         yield News(done=spoken.lines, warnings=spoken.warnings)
 
@@ -170,22 +175,23 @@ class Worker:
                     language=self._settings.language, compare_voices=listening.compare_voices)
 
 
-def _read(reports: queue.SimpleQueue) -> tuple[list[tuple[int, str, float]], bool]:
-    """The events of the next moment, and whether more may come."""
-    events: list[tuple[int, str, float]] = []
+def _read(reports: queue.SimpleQueue) -> tuple[list, bool]:
+    """The reports of the next moment, and whether more may come."""
+    found: list = []
     until = time.monotonic() + NEWS_S
     while True:
         try:
             report = reports.get(timeout=max(0.0, until - time.monotonic()))
         except queue.Empty:
-            return events, True
+            return found, True
         if report is None:
-            return events, False
-        events.append(report)
+            return found, False
+        found.append(report)
 
 
 def condensed(events: Sequence[tuple[int, str, float]]) -> list[tuple[int, str, float]]:
-    """Without how far a line was, where more is said of it."""
+    """Without how far a line was, where more is said of it; and without that it waits, which the driver says."""
+    events = [event for event in events if event[1] != "queued"]
     last = {number: n for n, (number, _, _) in enumerate(events)}
     return [event for n, event in enumerate(events) if event[1] != "speaking" or last[event[0]] == n]
 
