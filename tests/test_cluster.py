@@ -28,11 +28,13 @@ from higgs_runtime import (
     TakeStore,
     Turn,
     Voice,
+    cli,
     parse_script,
     render_on_cluster,
     render_script,
 )
 from higgs_runtime import errors as all_errors
+from higgs_runtime.cli.cluster import ClusterView
 from higgs_runtime.cluster.connect import connected, room
 from higgs_runtime.cluster.keeper import KeptStore
 from higgs_runtime.cluster.parts import Part, Parts
@@ -174,6 +176,30 @@ def test_numbers_of_a_part_are_numbers_of_the_script():
     assert not found.complete and found.warnings == ("Odd.",)
     with pytest.raises(SettingError, match="line 8"):
         _Desk(script, Sampling(), RenderSettings(max_chars=200, choose={8: 1}), lambda *_: None, lambda _: None)
+
+
+# ---- the command ------------------------------------------------------------------------------------------------
+
+
+def test_what_a_person_sees(capsys):
+    view = ClusterView()
+    for n in range(3):
+        view.line(SimpleNamespace(number=n), "queued", 0.0)
+    view.crew(CrewStatus(0, 2, 0, 0, 0, 1))
+    assert str(view).startswith("2 loading on 1 node: 0 of 3 lines, 0.0 s")
+    view.crew(CrewStatus(0, 0, 2, 0, 0, 1))
+    view.line(SimpleNamespace(number=0), "spoken", 2.5)
+    view.line(SimpleNamespace(number=1), "stored", 9.0)
+    assert ": 2 of 3 lines, 2.5 s" in str(view), "what is from the store says nothing of the speed"
+    view.crew(CrewStatus(1, 0, 1, 0, 1, 1))
+    view.crew(CrewStatus(0, 1, 1, 0, 1, 1))
+    assert capsys.readouterr().err.count("a worker is lost") == 1
+
+
+def test_the_command_needs_the_store(tmp_path, monkeypatch, capsys):
+    (tmp_path / "scene.txt").write_text("[Anna] Good morning.\n", encoding="utf-8")
+    words = ["render-script", str(tmp_path / "scene.txt"), "--voice", "rose", "--no-store", "--cluster", "local"]
+    assert cli.main(words) == 1 and "Leave --no-store out" in capsys.readouterr().err
 
 
 # ---- errors travel ----------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from higgs_runtime import (
     ClusterSettings,
     PromptError,
     TakeStore,
+    cli,
     load_model,
     model_identity,
     parse_script,
@@ -128,6 +129,29 @@ def test_without_a_shared_folder_takes_come_back_and_the_keeper_may_be_killed(
                               cluster=ClusterSettings(nodes[0]))
     check_same(here, there)
     assert len(killed) == 1 and {one.key for one in store.list()} == {one.key for one in here.lines}
+
+
+def test_the_command_speaks_and_listens_there_and_finds_it_all_here(nodes, tmp_path, monkeypatch, capsys):
+    """The pack's own model by its name; each take is heard where it is spoken, and by nobody again."""
+    for name in ("HIGGS_MODELS", "COMFYUI_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scene.txt").write_text("[Anna] Good morning.\n[Jack] Where is the old bridge?\n", encoding="utf-8")
+    words = ["render-script", "scene.txt", "--voice", "Anna=rose", "--voice", "Jack=ross", "--takes-dir", "takes",
+             "--listen", "--max-takes", "2"]
+    assert cli.main([*words, "--cluster", nodes[0]]) == 0
+    there = capsys.readouterr().out
+    assert "2 of 2 lines" in there and "0 from the store" in there and (tmp_path / "scene.flac").is_file()
+    monkeypatch.setattr("higgs_runtime.rendering.ears.verify_take", None)
+    assert cli.main(words) == 0
+    here = capsys.readouterr().out
+    assert "2 from the store, 0 spoken now" in here
+    assert heard(here) == heard(there) and "bridge" in str(heard(here)).lower()
+
+
+def heard(table):
+    """What was heard of each line, by the columns behind where it came from."""
+    return [line.split("  ")[-1] for line in table.splitlines() if line[:1].isdigit() and "lines" not in line]
 
 
 def children_of_all(name):
