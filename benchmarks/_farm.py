@@ -25,7 +25,7 @@ class Machine:
     Attributes:
         step_s: seconds of a step, by the number of rows.
         read_s: of a line's prompt, before its first step.
-        store_s: of a take, in the store: the device waits for it, and the store serves `store_lanes` at a time.
+        store_s: of a take, in the store: the device waits for it, and the store serves one at a time.
         start_s: from the start of a worker until it has its model.
         mean_life_s: until a device fails, on average; None: it does not.
     """
@@ -39,8 +39,8 @@ class Machine:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of a render: seconds until its end, frames that were spoken, steps' seconds in which rows stood empty as a share,
-    seconds of waiting for the store, frames spoken in vain, workers lost."""
+    """Of a render: seconds until its end, frames that were spoken, the share of rows that stood empty while others
+    spoke, seconds of waiting for the store, frames spoken in vain, workers lost."""
 
     seconds: float
     frames: int
@@ -51,42 +51,40 @@ class Outcome:
 
 
 class Farm:
-    """Crews, each with a script, on one store.
+    """A crew with a script and a store.
 
     Args:
-        lines: (characters, frames) of a script's lines; each crew gets its own order of the frames.
-        starts: of the first crew's workers, in seconds; None: all at the machine's start_s.
+        lines: (characters, frames) of the script's lines.
+        starts: of the workers, in seconds; None: all at the machine's start_s.
     """
 
     def __init__(
-        self, machine: Machine, lines: Sequence[tuple[int, int]], *, crews: int = 1, workers: int, batch: int,
-        store_lanes: int = 1, seed: int = 0, starts: Sequence[float] | None = None,
+        self, machine: Machine, lines: Sequence[tuple[int, int]], *, workers: int, batch: int, seed: int = 0,
+        starts: Sequence[float] | None = None,
     ):
-        self.machine, self.lines, self.batch, self.workers = machine, lines, batch, workers
+        self.machine, self.batch, self.workers = machine, batch, workers
         self.env, self.random = simpy.Environment(), random.Random(seed)
-        self.store = simpy.Resource(self.env, store_lanes)
+        self.store = simpy.Resource(self.env)
         self.frames = self.lost_frames = self.lost_workers = 0
         self.row_s = self.full_s = self.store_wait_s = 0.0
         script = Script([Turn("", "x" * chars, line=n + 1) for n, (chars, _) in enumerate(lines)])
-        for crew in range(crews):
-            parts, left = Parts(script, by_scene=False, batch=batch), dict(enumerate(frames for _, frames in lines))
-            for number in range(workers):
-                start = starts[number] if starts is not None and crew == 0 else machine.start_s
-                self.env.process(self._worker(parts, left, start))
+        self.parts = Parts(script, by_scene=False, batch=batch)
+        self.left = {n: frames for n, (_, frames) in enumerate(lines)}
+        self.working = [self.env.process(self._worker(start)) for start in starts or [machine.start_s] * workers]
 
     def run(self) -> Outcome:
-        self.env.run()
+        self.env.run(simpy.AllOf(self.env, self.working))
         return Outcome(self.env.now, self.frames, 1 - self.row_s / (self.full_s or 1), self.store_wait_s,
                        self.lost_frames, self.lost_workers)
 
-    def _worker(self, parts: Parts, left: dict[int, int], start: float):
+    def _worker(self, start: float):
         yield self.env.timeout(start)
         life = self._life()
-        while (part := parts.fetch(self.workers)) is not None:
-            done = yield from self._speak(part, left, life)
+        while (part := self.parts.fetch(self.workers)) is not None:
+            done = yield from self._speak(part, life)
             if not done:
                 self.lost_workers += 1
-                parts.give_back(part)
+                self.parts.give_back(part)
                 yield self.env.timeout(self.machine.start_s)
                 life = self._life()
 
@@ -94,22 +92,22 @@ class Farm:
         mean = self.machine.mean_life_s
         return self.env.now + self.random.expovariate(1 / mean) if mean else float("inf")
 
-    def _speak(self, part: Part, left: dict[int, int], life: float):
+    def _speak(self, part: Part, life: float):
         """One part, row by row as a session does it; False if the device failed."""
         numbers = range(part.first, part.first + len(part.script.turns))
-        waiting = [number for number in reversed(numbers) if number in left]  # the others are in the store
+        waiting = [number for number in reversed(numbers) if number in self.left]  # the others are in the store
         rows: dict[int, int] = {}
         while waiting or rows:
             read = 0.0
             while waiting and len(rows) < self.batch:
                 number = waiting.pop()
-                rows[number] = left[number] + WIND_DOWN
+                rows[number] = self.left[number] + WIND_DOWN
                 read += self.machine.read_s
             steps = min(rows.values())
             seconds = read + steps * self.machine.step_s(len(rows))
             if self.env.now + seconds > life:
                 yield self.env.timeout(max(0.0, life - self.env.now))
-                self.lost_frames += sum(left[number] + WIND_DOWN - steps_left for number, steps_left in rows.items())
+                self.lost_frames += sum(self.left[number] + WIND_DOWN - more for number, more in rows.items())
                 return False
             yield self.env.timeout(seconds)
             self.row_s += seconds * len(rows)
@@ -117,7 +115,7 @@ class Farm:
             rows = {number: more - steps for number, more in rows.items()}
             for number in [number for number, more in rows.items() if not more]:
                 del rows[number]
-                yield from self._keep(left.pop(number))
+                yield from self._keep(self.left.pop(number))
         return True
 
     def _keep(self, frames: int):

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import torch
 from _common import ROOT, random_codes, write, write_json
-from _farm import Farm, Machine, fitted
+from _farm import WIND_DOWN, Farm, Machine, fitted
 
 DATA = Path(__file__).with_name("scale_measured.json")
 FRAME_RATE = 25.0
@@ -43,7 +43,9 @@ def main() -> None:
     parser.add_argument("--gpu", choices=GPUS, default="H100")
     parser.add_argument("--share", type=float, default=0.5, help="of the bandwidth that a step reaches")
     parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--crew", type=int, default=8, help="GPUs that share a script")
+    parser.add_argument("--book", type=float, default=10.0, help="hours of a script")
+    parser.add_argument("--life", type=float, default=50_000.0, help="hours until a GPU fails, on average")
+    parser.add_argument("--price", type=float, default=2.5, help="of a GPU's hour, in dollars: an assumption")
     parser.add_argument("--hours", type=float, default=10_000)
     args = parser.parse_args()
     if args.measure:
@@ -70,42 +72,46 @@ def gpu_machine(gpu: str, share: float, store_s: float, frames: float, life_s: f
 
 
 def simulate(args, measured: dict) -> None:
-    frames = statistics.mean(count for _, count in measured["lines"])
-    audio_s = frames / FRAME_RATE
-    rows = [("GPUs", "scripts", "10,000 h in", "GPU-hours", "rows empty", "store busy", "waits a take", "lost")]
-    found = []
-    for gpus in (1, 8, 64, 1000):
-        crew = min(gpus, args.crew)
-        outcome, lines = one_run(args, measured, crew, gpus // crew, 50_000.0 * 3600)
-        rate = outcome.frames / FRAME_RATE / outcome.seconds  # seconds of audio a second
-        busy = lines * gpus // crew * measured["store_s"] / outcome.seconds
-        wait = outcome.store_wait_s / (lines * gpus // crew)
-        hours = args.hours / rate
-        rows.append((str(gpus), str(gpus // crew), f"{hours:,.1f} h", f"{hours * gpus:,.0f}", f"{outcome.empty:.1%}",
-                     f"{busy:.1%}", f"{1e3 * wait:.1f} ms", f"{outcome.lost_frames / outcome.frames:.2%}"))
-        found.append({"gpus": gpus, "hours": hours, "empty": outcome.empty, "store_busy": busy, "wait_s": wait})
-    write(f"{args.gpu} at {args.share:g} of its bandwidth, {args.batch} rows; a line is {audio_s:.2f} s on average")
-    for row in rows:
-        write("  ".join(cell.rjust(12) for cell in row))
-    one = one_script(args, measured)
-    write(f"one script of {one['lines']} lines on 1000 GPUs: {one['share']:.0%} of the speed of 125 scripts")
-    write_json(benchmark="scale", **vars(args), audio_s_a_line=audio_s, runs=found, one_script=one)
+    """One book on crews of several sizes; then 10,000 hours of books on fleets of such crews.
 
-
-def one_run(args, measured: dict, crew: int, crews: int, life_s: float | None, lines_each: int = 600):
-    """(outcome, lines of a script): `lines_each` lines for every GPU."""
+    Each script has a store of its own, so crews do not disturb each other.
+    """
     known = measured["lines"]
-    lines = [known[n % len(known)] for n in range(lines_each * crew)]
-    mean = statistics.mean(count for _, count in known)
-    machine = gpu_machine(args.gpu, args.share, measured["store_s"], mean, life_s)
-    return Farm(machine, lines, crews=crews, workers=crew, batch=args.batch).run(), len(lines)
+    mean = statistics.mean(frames for _, frames in known)
+    count = round(args.book * 3600 * FRAME_RATE / mean)
+    lines = [known[n % len(known)] for n in range(count)]
+    machine = gpu_machine(args.gpu, args.share, measured["store_s"], mean, args.life * 3600)
+    full = args.batch / machine.step_s(args.batch) * mean / (mean + WIND_DOWN) / FRAME_RATE  # s of audio a second
+    write(f"{args.gpu} at {args.share:g} of its bandwidth, {args.batch} rows: {full:.0f} s of audio a second at most; "
+          f"a book: {args.book:g} h, {count} lines of {mean / FRAME_RATE:.1f} s")
+    crews, table = {}, [("GPUs a book", "book in", "of full speed", "rows empty", "store busy", "spoken in vain")]
+    for size in (1, 8, 64, 1000):
+        made = Farm(machine, lines, workers=size, batch=args.batch).run()
+        rate = made.frames / FRAME_RATE / (made.seconds - machine.start_s)
+        crews[size] = {"seconds": made.seconds, "rate": rate, "share": rate / full / size, "empty": made.empty,
+                       "store_busy": count * measured["store_s"] / made.seconds,
+                       "vain": made.lost_frames / made.frames}
+        one = crews[size]
+        table.append((str(size), f"{made.seconds / 60:.1f} min", f"{one['share']:.0%}", f"{made.empty:.0%}",
+                      f"{one['store_busy']:.0%}", f"{one['vain']:.2%}"))
+    show(table)
+    fleets, table = [], [("GPUs", "GPUs a book", f"{args.hours:,.0f} h in", "GPU-hours", "an hour costs", "takes/s")]
+    for gpus, size in ((1, 1), (8, 1), (8, 8), (64, 1), (64, 8), (1000, 1), (1000, 8)):
+        rate = crews[size]["rate"] * (gpus // size)
+        spent = args.hours / rate * gpus
+        fleets.append({"gpus": gpus, "crew": size, "hours": args.hours / rate, "gpu_hours": spent,
+                       "cost_an_hour": spent / args.hours * args.price, "takes_a_second": rate * FRAME_RATE / mean})
+        one = fleets[-1]
+        table.append((str(gpus), str(size), f"{one['hours']:,.1f} h", f"{spent:,.0f}", f"${one['cost_an_hour']:.4f}",
+                      f"{one['takes_a_second']:,.0f}"))
+    show(table)
+    write(f"one store for all serves {1 / measured['store_s']:.0f} takes/s, one after the other")
+    write_json(benchmark="scale", **vars(args), full_rate=full, book_lines=count, crews=crews, fleets=fleets)
 
 
-def one_script(args, measured: dict) -> dict:
-    """All GPUs on one book, beside eight on each of many."""
-    many, lines = one_run(args, measured, 8, 125, None)
-    one, count = one_run(args, measured, 1000, 1, None, lines_each=10)
-    return {"lines": count, "share": (one.frames / one.seconds) / (many.frames / many.seconds)}
+def show(table: list[tuple[str, ...]]) -> None:
+    for row in table:
+        write("  ".join(cell.rjust(14) for cell in row))
 
 
 # ---- measured here ----------------------------------------------------------------------------------------------
