@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import multiprocessing
 import os
 import statistics
@@ -95,14 +96,15 @@ def simulate(args, measured: dict) -> None:
         table.append((str(size), f"{made.seconds / 60:.1f} min", f"{one['share']:.0%}", f"{made.empty:.0%}",
                       f"{one['store_busy']:.0%}", f"{one['vain']:.2%}"))
     show(table)
+    books = math.ceil(args.hours / args.book)
     fleets, table = [], [("GPUs", "GPUs a book", f"{args.hours:,.0f} h in", "GPU-hours", "an hour costs", "takes/s")]
     for gpus, size in ((1, 1), (8, 1), (8, 8), (64, 1), (64, 8), (1000, 1), (1000, 8)):
-        rate = crews[size]["rate"] * (gpus // size)
-        spent = args.hours / rate * gpus
-        fleets.append({"gpus": gpus, "crew": size, "hours": args.hours / rate, "gpu_hours": spent,
-                       "cost_an_hour": spent / args.hours * args.price, "takes_a_second": rate * FRAME_RATE / mean})
-        one = fleets[-1]
-        table.append((str(gpus), str(size), f"{one['hours']:,.1f} h", f"{spent:,.0f}", f"${one['cost_an_hour']:.4f}",
+        hours = math.ceil(books / (gpus // size)) * crews[size]["seconds"] / 3600  # each book loads the model anew
+        one = {"gpus": gpus, "crew": size, "hours": hours, "gpu_hours": hours * gpus,
+               "cost_an_hour": hours * gpus / args.hours * args.price,
+               "takes_a_second": books * count / hours / 3600}
+        fleets.append(one)
+        table.append((str(gpus), str(size), f"{hours:,.2f} h", f"{hours * gpus:,.0f}", f"${one['cost_an_hour']:.3f}",
                       f"{one['takes_a_second']:,.0f}"))
     show(table)
     write(f"one store for all serves {1 / measured['store_s']:.0f} takes/s, one after the other")
