@@ -14,7 +14,7 @@ from .parts import Part, Parts
 from .worker import News, Ready
 
 POLL_S = 0.5  # between two looks at should_stop and at the room
-MAX_LOSSES = 3  # workers that a part, or the loading of the model, may cost in a row
+MAX_LOSSES = 3  # workers that a part, or the start of workers, may cost in a row
 
 
 @dataclass(frozen=True)
@@ -91,17 +91,22 @@ class Crew:
                     self._look()
                     looked = time.monotonic()
                 calls = {hand.call: hand for hand in self._hands if hand.call is not None}
-                done = self.ray.wait(list(calls), num_returns=1, timeout=POLL_S)[0] if calls else []
-                for call in done:
+                for call in self._answered(list(calls)):
                     self._hear(calls[call])
                 if any(hand.state != "waiting" for hand in self._hands):
                     heard = time.monotonic()
-                elif time.monotonic() > heard + self.patience_s:
+                elif time.monotonic() > heard + POLL_S + self.patience_s:
                     raise self._no_room()
         finally:
             for hand in self._hands:
                 self.ray.kill(hand.actor)
             self._hands.clear()
+
+    def _answered(self, calls: list) -> list:
+        """All calls that have an answer, after waiting a little for the first one."""
+        if not calls or not self.ray.wait(calls, num_returns=1, timeout=POLL_S)[0]:
+            return []
+        return self.ray.wait(calls, num_returns=len(calls), timeout=0)[0]
 
     def _has_work(self) -> bool:
         speaking = any(hand.state == "speaking" for hand in self._hands)
@@ -169,12 +174,12 @@ class Crew:
         self._hands.remove(hand)
         self.ray.kill(hand.actor)  # perhaps it only cannot be reached
         self._lost += 1
-        if hand.state == "loading":
+        if hand.state in ("waiting", "loading"):
             self._failed_starts += 1
         if hand.part is not None:
             self.parts.give_back(hand.part)
         if self._failed_starts >= MAX_LOSSES or hand.part and hand.part.losses >= MAX_LOSSES:
-            doing = f"speaking from turn {hand.part.first + 1} on" if hand.part else "loading the model"
+            doing = f"speaking from turn {hand.part.first + 1} on" if hand.part else "starting or loading the model"
             raise ClusterError(f"Workers end while they are {doing}.", expected="one that stays",
                                got=f"{MAX_LOSSES} lost, the last on '{hand.node}' "
                                f"({' '.join(str(error).split())[:300]})",
