@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--hours", type=float, default=10_000)
     args = parser.parse_args()
     if args.measure:
-        DATA.write_text(json.dumps(measure(), indent=1) + "\n", encoding="utf-8")
+        DATA.write_text(json.dumps(measure()) + "\n", encoding="utf-8")
     measured = json.loads(DATA.read_text(encoding="utf-8"))
     if args.check:
         check(args, measured)

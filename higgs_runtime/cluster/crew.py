@@ -104,6 +104,8 @@ class Crew:
 
     def _answered(self, calls: list) -> list:
         """All calls that have an answer, after waiting a little for the first one."""
+        if not calls:
+            time.sleep(POLL_S / 10)
         if not calls or not self.ray.wait(calls, num_returns=1, timeout=POLL_S)[0]:
             return []
         return self.ray.wait(calls, num_returns=len(calls), timeout=0)[0]
