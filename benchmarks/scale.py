@@ -40,7 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--measure", action="store_true")
     parser.add_argument("--check", action="store_true")
-    parser.add_argument("--lines", type=int, default=160, help="of the script that is really rendered")
+    parser.add_argument("--lines", type=int, default=48, help="of the script that is really rendered")
     parser.add_argument("--gpu", choices=GPUS, default="H100")
     parser.add_argument("--share", type=float, default=0.5, help="of the bandwidth that a step reaches")
     parser.add_argument("--batch", type=int, default=32)
@@ -129,7 +129,8 @@ def measure() -> dict:
     return {"model": "higgs-nano", "threads": torch.get_num_threads(), "lines": lines, "store_s": store_seconds()}
 
 
-def script_of(lines: int):
+def script_of(lines: int, *, uneven: bool = False):
+    """Lines of one to three of Nano's sentences; uneven: each ends after 16 to 79 frames, so that a check is short."""
     import sys
 
     sys.path.insert(0, str(ROOT / "tools"))
@@ -140,7 +141,8 @@ def script_of(lines: int):
     texts = list(islice(sentences(3), 3 * lines))
     sizes = [1 + n % 3 for n in range(lines)]  # sentences of a line
     starts = [sum(sizes[:n]) for n in range(lines)]
-    return Script([Turn("", " ".join(texts[start : start + size]), line=n + 1)
+    return Script([Turn("", " ".join(texts[start : start + size]), line=n + 1,
+                        settings={"max_frames": 16 + 29 * n % 64} if uneven else {})
                    for n, (start, size) in enumerate(zip(starts, sizes, strict=True))])
 
 
@@ -167,22 +169,22 @@ def store_seconds(takes: int = 200) -> float:
     return statistics.median(times)
 
 
-def speeds(args: tuple[int, float]) -> dict:
+def speeds(_: int) -> dict:
     """Of one process among others: seconds of a step by rows, and of reading a line's prompt."""
     from higgs_runtime import Sampling, Session, build_prompt, conversation, load_model
 
     torch.set_num_threads(1)
     model = load_model(ROOT / "higgs_runtime" / "nano" / "higgs-nano")
-    voice, texts = voices()["Narrator"], [turn.text for turn in script_of(32).turns]
+    voice, texts = voices()["Narrator"], [turn.text for turn in script_of(12).turns]
     prompts = [build_prompt(conversation(text, [voice]), model.tokenizer) for text in texts]
     session, steps = Session(model, batch=max(ROWS)), {}
     session.generate(prompts[:8], Sampling(max_frames=4))  # reads what all share
     for rows in ROWS:
         seconds = []
-        for turn in range(4):
+        for turn in range(3):
             some = prompts[turn : turn + rows]
             took = []
-            for frames in (4, 24):  # what both need beside their steps drops out
+            for frames in (4, 16):  # what both need beside their steps drops out
                 started = time.perf_counter()
                 made = session.generate(some, Sampling(seed=turn, max_frames=frames))
                 took.append((time.perf_counter() - started, max(one.frames for one in made)))
@@ -201,11 +203,11 @@ def speeds(args: tuple[int, float]) -> dict:
 
 
 def check(args, measured: dict) -> None:
-    """The script that is rendered is the first of those that were measured, so its takes are known."""
+    """The simulation gets the lengths that the takes of the real render have."""
     rounds = []
     for workers in (1, 2, 4):
         with multiprocessing.get_context("spawn").Pool(workers) as pool:
-            each = pool.map(speeds, [(workers, 0.0)] * workers, chunksize=1)
+            each = pool.map(speeds, range(workers), chunksize=1)
         machine = Machine(
             fitted({rows: statistics.mean(one["step_s"][rows] for one in each) for rows in ROWS}),
             statistics.mean(one["read_s"] for one in each), measured["store_s"], 0.0,
@@ -233,7 +235,7 @@ def real_render(workers: int, count: int):
     with tempfile.TemporaryDirectory() as folder:
         used = time.process_time()
         found = render_on_cluster(
-            script_of(count), voices(), Engine("higgs-nano", device="cpu"), Sampling(seed=1), RenderSettings(batch=8),
+            script_of(count, uneven=True), voices(), Engine("higgs-nano", device="cpu"), Sampling(seed=1), RenderSettings(batch=8),
             store=TakeStore(folder), on_crew=on_crew, cluster=ClusterSettings("local", workers=workers, cpus=0.5),
         )
         ended, used = time.perf_counter(), time.process_time() - used
