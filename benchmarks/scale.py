@@ -235,8 +235,9 @@ def real_render(workers: int, count: int):
     with tempfile.TemporaryDirectory() as folder:
         used = time.process_time()
         found = render_on_cluster(
-            script_of(count, uneven=True), voices(), Engine("higgs-nano", device="cpu"), Sampling(seed=1), RenderSettings(batch=8),
-            store=TakeStore(folder), on_crew=on_crew, cluster=ClusterSettings("local", workers=workers, cpus=0.5),
+            script_of(count, uneven=True), voices(), Engine("higgs-nano", device="cpu"), Sampling(seed=1),
+            RenderSettings(batch=8), store=TakeStore(folder), on_crew=on_crew,
+            cluster=ClusterSettings("local", workers=workers, cpus=0.5),
         )
         ended, used = time.perf_counter(), time.process_time() - used
     lines = [(len(one.line.text), one.take.codes.frames) for one in found.lines]

@@ -39,7 +39,7 @@ from higgs_runtime.cluster.connect import connected, room
 from higgs_runtime.cluster.keeper import KeptStore
 from higgs_runtime.cluster.parts import Part, Parts
 from higgs_runtime.cluster.render import _Desk
-from higgs_runtime.cluster.worker import News, Worker, condensed
+from higgs_runtime.cluster.worker import News, Ready, Worker, condensed
 from higgs_runtime.rendering.lines import lines_of
 
 NO_ONE = {"Narrator": Voice(description="A woman.")}
@@ -161,8 +161,9 @@ def test_numbers_of_a_part_are_numbers_of_the_script():
     told, taken = [], []
     desk = _Desk(script, Sampling(), RenderSettings(max_chars=200, choose={1: 4, 4: 2, 5: 9, 7: 3}),
                  lambda line, state, _: told.append((line.number, state)), taken.append)
+    assert told == [] and len(desk.performance().lines) == 7, "no worker, and yet the lines are there"
+    desk.ready(Ready("here", None, 25.0, "native", True))
     assert told == [(n, "queued") for n in range(7)]
-    desk.ready(SimpleNamespace(frame_rate=25.0))
     part = Part(2, Script(script.turns[2:4]))
     assert desk.choice(part) == {1: 9} and desk.choice(Part(0, Script(script.turns[:2]))) == {1: 4, 4: 2}
     assert desk.choice(Part(4, Script(script.turns[4:]))) == {1: 3}
@@ -174,8 +175,9 @@ def test_numbers_of_a_part_are_numbers_of_the_script():
     found = desk.performance()
     assert [one.take is not None for one in found.lines] == [False] * 5 + [True, False] and found.lines[5].stored
     assert not found.complete and found.warnings == ("Odd.",)
+    desk = _Desk(script, Sampling(), RenderSettings(max_chars=200, choose={8: 1}), lambda *_: None, lambda _: None)
     with pytest.raises(SettingError, match="line 8"):
-        _Desk(script, Sampling(), RenderSettings(max_chars=200, choose={8: 1}), lambda *_: None, lambda _: None)
+        desk.ready(Ready("here", None, 25.0, "native", True))
 
 
 # ---- the command ------------------------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ class Actor:
         self.dies, self.fails, self.weights, self.shared, self.keepers = dies, fails, weights, shared, []
         self.hello, self.open, self.stop = (SimpleNamespace(remote=call) for call in (
             lambda: lambda: self._unless("hello", ("here", 1)),
-            lambda: lambda: self._unless("open", Ready("here", identity(self.weights), 25.0, self.shared)),
+            lambda: lambda: self._unless("open", Ready("here", identity(self.weights), 25.0, "native", self.shared)),
             lambda: None))
         self.speak = SimpleNamespace(options=lambda **_: SimpleNamespace(remote=self._speak))
 

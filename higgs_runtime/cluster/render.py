@@ -136,18 +136,22 @@ class _Desk:
         self._spoken: dict[int, SpokenLine] = {}
         self._now: set[int] = set()  # lines that were spoken, and not found in the store
         self._warnings: dict[int, tuple[str, ...]] = {}
-        self._cut(UNKNOWN_RATE)
-        check_choice(settings.choose, len(self._lines))
-        for line in self._lines:
-            on_line(line, "queued", 0.0)
+        self._cut(UNKNOWN_RATE, None)
 
     def ready(self, ready: Ready) -> None:
-        self._cut(ready.frame_rate)
+        """The first worker says what its model has; now the lines are known."""
+        self._cut(ready.frame_rate, ready.prompt_layout if self._settings.prepare else None)
+        check_choice(self._settings.choose, len(self._lines))
+        for line in self._lines:
+            self._on_line(line, "queued", 0.0)
 
-    def _cut(self, frame_rate: float) -> None:
+    def _cut(self, frame_rate: float, prepare_for: str | None) -> None:
         """The script's lines, as the workers cut them."""
-        self._lines = lines_of(self._script, self._sampling, frame_rate, max_chars=self._settings.max_chars,
-                               language=self._settings.language, read_scenes=self._settings.read_scenes)
+        settings = self._settings
+        self._lines = lines_of(
+            self._script, self._sampling, frame_rate, max_chars=settings.max_chars, language=settings.language,
+            read_scenes=settings.read_scenes, spell_numbers=settings.spell_numbers, prepare_for=prepare_for,
+        )
         self._first = {line.turn: line.number for line in reversed(self._lines)}
 
     def choice(self, part: Part) -> dict[int, int]:

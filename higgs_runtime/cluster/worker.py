@@ -68,6 +68,7 @@ class Ready:
     node: str
     identity: ModelIdentity
     frame_rate: float
+    prompt_layout: str
     shared: bool
 
 
@@ -122,7 +123,9 @@ class Worker:
         self._stack.enter_context(adapted(self._model, loaded))
         self._identity = model_identity(folder, **chosen, adapters=engine.adapters)
         self._ears = self._listen(engine.listening)
-        return Ready(socket.gethostname(), self._identity, self._model.config.frame_rate, self._shared is not None)
+        config = self._model.config
+        return Ready(socket.gethostname(), self._identity, config.frame_rate, config.prompt_layout,
+                     self._shared is not None)
 
     def speak(self, script: Script, choose: Mapping[int, int], keeper) -> Iterator[News]:
         """Speak a part, and tell how it goes.
