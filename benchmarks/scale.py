@@ -222,27 +222,32 @@ def check(args, measured: dict) -> None:
 
 
 def real_render(workers: int, count: int):
-    """(seconds from the first worker that is ready to the end, (characters, frames) of the lines, when each worker was
-    ready after the first, seconds of the driver's processor)."""
+    """(seconds from the first worker that is ready to the last take, (characters, frames) of the lines, when each worker was
+    ready after the first, seconds of the driver's processor in that time)."""
     from higgs_runtime import ClusterSettings, Engine, RenderSettings, Sampling, TakeStore, render_on_cluster
 
     ready: list[float] = []
+    used: list[float] = []
+    ended = spent = 0.0
+
+    def on_line(line, state, _) -> None:
+        nonlocal ended, spent
+        if state == "spoken":
+            ended, spent = time.perf_counter(), time.process_time()
 
     def on_crew(crew) -> None:
         while len(ready) < crew.idle + crew.speaking:
             ready.append(time.perf_counter())
+            used.append(time.process_time())
 
     with tempfile.TemporaryDirectory() as folder:
-        used = time.process_time()
         found = render_on_cluster(
             script_of(count, uneven=True), voices(), Engine("higgs-nano", device="cpu"), Sampling(seed=1),
-            RenderSettings(batch=8), store=TakeStore(folder), on_crew=on_crew,
+            RenderSettings(batch=8), store=TakeStore(folder), on_crew=on_crew, on_line=on_line,
             cluster=ClusterSettings("local", workers=workers, cpus=0.5),
         )
-        ended, used = time.perf_counter(), time.process_time() - used
     lines = [(len(one.line.text), one.take.codes.frames) for one in found.lines]
-    starts = [moment - ready[0] for moment in ready] + [float("inf")] * (workers - len(ready))
-    return ended - ready[0], lines, [start for start in starts if start < ended], used
+    return ended - ready[0], lines, [moment - ready[0] for moment in ready], spent - used[0]
 
 
 if __name__ == "__main__":
