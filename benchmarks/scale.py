@@ -222,8 +222,8 @@ def check(args, measured: dict) -> None:
 
 
 def real_render(workers: int, count: int):
-    """(seconds from the first worker that is ready to the last take, (characters, frames) of the lines, when each worker
-    was ready after the first, seconds of the driver's processor in that time)."""
+    """(seconds from the first worker that is ready to the last take, (characters, frames) of the lines, when each
+    worker was ready after the first, seconds of the driver's processor in that time)."""
     from higgs_runtime import ClusterSettings, Engine, RenderSettings, Sampling, TakeStore, render_on_cluster
 
     ready: list[float] = []
