@@ -8,9 +8,9 @@ from types import ModuleType
 
 _HOMES = {
     "errors": (
-        "AudioError", "CheckpointError", "DownloadError", "HiggsError", "HiggsWarning", "MemoryShortError",
-        "MissingExtraError", "NumericError", "PromptError", "RemoteError", "ScriptError", "SettingError",
-        "StoppedError", "TakeError", "VoiceError",
+        "AudioError", "CheckpointError", "ClusterError", "DownloadError", "HiggsError", "HiggsWarning",
+        "MemoryShortError", "MissingExtraError", "NumericError", "PromptError", "RemoteError", "ScriptError",
+        "SettingError", "StoppedError", "TakeError", "VoiceError",
     ),
     "vocabulary": ("unknown_words",),
     "types": ("Codes", "Generation", "Prompt", "Sampling", "Voice", "combine_voices"),
@@ -74,6 +74,7 @@ _HOMES = {
         "Assembly", "Cast", "Delivered", "Ears", "Performance", "RenderSettings", "SpokenLine", "assemble",
         "cast_voices", "deliver", "parse_choice", "render_script", "rendering_bytes",
     ),
+    "cluster": ("ClusterSettings", "CrewStatus", "Engine", "Listening", "render_on_cluster"),
     "pipeline": ("check_pair", "speak", "speak_stream"),
     "remote_servers": ("SERVERS", "RemoteServer"),
     "remote": ("Remote", "RemoteTake"),

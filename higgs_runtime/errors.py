@@ -92,6 +92,10 @@ class RemoteError(HiggsError, RuntimeError):
     status = 0
 
 
+class ClusterError(HiggsError, RuntimeError):
+    """A cluster that cannot be reached or used."""
+
+
 class StoppedError(HiggsError):
     """Work that ended because it was asked to stop."""
 
@@ -109,6 +113,7 @@ EXTRAS = {
     "serve": ("pip install fastapi uvicorn prometheus_client av",),
     "pictures": ("pip install matplotlib",),
     "tags": ("pip install mutagen",),
+    "ray": ("pip install ray",),
     "sound": ("pip install pedalboard",),
     "subtitles": ("pip install pysubs2",),
     "text": ("pip install langid jieba num2words",),
@@ -133,6 +138,10 @@ class MissingExtraError(HiggsError, ImportError):
             f"{feature} needs the optional package '{package}', which is not installed.",
             remedy=f"With the Python that runs this: {' && '.join(EXTRAS[extra])}",
         )
+        self._given = feature, extra, package
+
+    def __reduce__(self):
+        return type(self), self._given  # also into another process
 
 
 def check_range(name: str, value: float, low: float, high: float, remedy: str = "") -> None:

@@ -33,7 +33,7 @@ LAYERS = (
     voices speech_quality cutting reference
     """,
     """weights diagnosis memory prefill rows jobs session generate remote_servers remote""",
-    """model_cache convert inspection lora takes rendering pipeline serve cli""",
+    """model_cache convert inspection lora takes rendering cluster pipeline serve cli""",
 )
 LAYER_OF = {name: level for level, names in enumerate(LAYERS) for name in names.split()}
 COMFYUI = {"comfy", "comfy_api", "comfy_api_nodes", "comfy_config", "comfy_execution", "comfy_extras", "execution",

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from ..errors import SettingError
+from .cluster import add_cluster, perform_on_cluster
 from .common import (
     StopOnInterrupt,
     add_checkpoints,
@@ -48,6 +49,7 @@ def add(commands) -> None:
     add_checkpoints(parser)
     parser.add_argument("--no-store", action="store_true", help="keep nothing: all is spoken anew each time")
     add_takes_dir(parser)
+    add_cluster(parser)
     parser.set_defaults(run=_render)
 
 
@@ -129,6 +131,9 @@ def _perform(args: argparse.Namespace, script, lm, codec_at, stop) -> tuple:
     dtype, store = pick_dtype(device), None if args.no_store else store_of(args)
     codec = load_codec(codec_at.path, device=device)
     cast = _cast(args, script, codec)
+    if args.cluster:
+        return codec, cast, perform_on_cluster(args, script, cast.voices, lm, codec_at, sampling_of(args), settings,
+                                               store, stop)
     ears = None
     if args.listen is not None:
         from ..listening import find_recognizers, load_recognizer

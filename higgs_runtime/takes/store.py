@@ -170,8 +170,8 @@ class TakeStore:
     def takes_of(self, line: str) -> list[str]:
         """The keys of all takes of a line (see `line_key`), by seed."""
         _check(f"{line}-0")
-        found = [one.key for one in self._stored(line[:2]) if one.key.startswith(line)]
-        return sorted(found, key=_seed)
+        files = (name for name in _names(self.folder / line[:2]) if name.startswith(line) and name.endswith(SUFFIX))
+        return sorted((key for name in files if KEY.fullmatch(key := name.removesuffix(SUFFIX))), key=_seed)
 
     def pick(self, line: str) -> tuple[str, Take] | None:
         """The key and the take to use for a line; None if there is none.

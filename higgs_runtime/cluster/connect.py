@@ -1,0 +1,85 @@
+"""To a Ray cluster and away from it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..errors import ClusterError, MissingExtraError, SettingError
+
+LOCAL = "local"
+CONNECT_S = 10.0
+
+
+@contextmanager
+def connected(address: str) -> Iterator:
+    """Ray, as long as the with-block runs. The runtime itself travels to the nodes; torch and the rest are there.
+
+    A program that has connected itself already stays connected, and sees to that the nodes know this runtime.
+
+    Args:
+        address: "auto", a cluster that this machine is part of; "host:port" of one; "local", this machine alone.
+
+    Raises:
+        MissingExtraError: ray (extra `ray`) is not installed.
+        SettingError: it is the address of a Ray client.
+        ClusterError: there is no such cluster.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise MissingExtraError("A cluster", "ray", "ray") from error
+    if "://" in address:
+        raise SettingError("A script is not rendered through a Ray client.", got=f"'{address}'",
+                           expected="'auto', 'local' or host:port", remedy="Start it on a machine of the cluster.")
+    if ray.is_initialized():
+        yield ray
+        return
+    package = str(Path(__file__).resolve().parents[1])
+    alone = {"include_dashboard": False} if address == LOCAL else {}
+    try:
+        _check_listens(os.environ.get("RAY_ADDRESS", "") if address == "auto" else address)
+        ray.init(address=address, runtime_env={"py_modules": [package]}, log_to_driver=False,
+                 logging_level=logging.ERROR, **alone)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ClusterError(f"The Ray cluster '{address}' cannot be reached.", expected="a cluster of the same Ray and "
+                           "Python as here", got=" ".join(str(error).split())[:300], remedy="Start it with `ray start "
+                           "--head` and on further machines `ray start --address=…`, or use 'local'.") from error
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _check_listens(address: str) -> None:
+    """Ray itself tries for a quarter of an hour.
+
+    Raises:
+        OSError: nobody is there.
+        ValueError: it has no port.
+    """
+    host, colon, port = address.rpartition(":")
+    if colon:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_S).close()
+
+
+def room(ray, cpus: float | None, gpus: float | None) -> tuple[int, float, float]:
+    """How many workers the cluster has room for, and the CPUs and GPUs of each.
+
+    Args:
+        cpus, gpus: of each worker; None: a GPU and one CPU where the cluster has GPUs, else one worker a node, with as
+            many CPUs as the smallest node has.
+    """
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    found = [node.get("CPU", 0.0) for node in nodes]
+    if gpus is None:
+        gpus = 1.0 if any(node.get("GPU") for node in nodes) else 0.0
+    if cpus is None:
+        cpus = 1.0 if gpus else max(1.0, min([count for count in found if count >= 1] or [1.0]))
+    fits = [min(*(int(node.get(kind, 0.0) / each) for kind, each in (("CPU", cpus), ("GPU", gpus)) if each), 1 << 20)
+            for node in nodes]
+    return sum(fits), cpus, gpus

@@ -1,0 +1,218 @@
+"""Who speaks: one process with a model of its own, on any node of the cluster."""
+
+from __future__ import annotations
+
+import os
+import queue
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..catalog import checkpoint_at, find_checkpoints, model_roots
+from ..errors import CheckpointError
+from ..listening import Limits
+from ..rendering import Ears, RenderSettings, SpokenLine, render_script
+from ..script import Script
+from ..takes import ModelIdentity, TakeStore, model_identity
+from ..types import Sampling, Voice
+
+NEWS_S = 0.25  # between two reports of a worker
+
+
+@dataclass(frozen=True)
+class Listening:
+    """How workers listen to their takes (see `Ears`).
+
+    Attributes:
+        codec: folder or name, as `Engine.model`; it decodes on the CPU.
+        recognizer: as in `load_recognizer`.
+        compare_voices, limits: as in `Ears`.
+    """
+
+    codec: str
+    recognizer: str | None = None
+    compare_voices: bool = False
+    limits: Limits | None = None
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What each worker loads.
+
+    Attributes:
+        model: a folder that is there on every node, or a name that `higgs models` lists there.
+        device: None: a GPU if the worker has one, else the CPU.
+        dtype: by torch's name; None: `pick_dtype` of the device.
+        quantization: as in `load_model`.
+        adapters: (folder, strength) of each.
+        listening: None: nobody listens, and no line is spoken again.
+    """
+
+    model: str
+    device: str | None = None
+    dtype: str | None = None
+    quantization: str | None = None
+    adapters: tuple[tuple[str, float], ...] = ()
+    listening: Listening | None = None
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A worker that has its model. `shared`: it sees the driver's folder of takes."""
+
+    node: str
+    identity: ModelIdentity
+    frame_rate: float
+    prompt_layout: str
+    shared: bool
+
+
+@dataclass(frozen=True)
+class News:
+    """What happened to lines, as (number within the part, state, seconds), and takes that were heard; `done`: its
+    lines, when all are through."""
+
+    events: Sequence[tuple[int, str, float]] = ()
+    takes: Sequence[SpokenLine] = ()
+    done: Sequence[SpokenLine] | None = None
+    warnings: Sequence[str] = ()
+
+
+class Worker:
+    """The actor. `stop` may be called while it speaks; of the others one at a time.
+
+    Args:
+        folder, mark: of takes; the driver put a file of that name there.
+    """
+
+    def __init__(
+        self, engine: Engine, voices: Mapping[str, Voice], sampling: Sampling, settings: RenderSettings,
+        folder: str, max_bytes: int | None, mark: str,
+    ):
+        self._engine, self._voices, self._sampling, self._settings = engine, voices, sampling, settings
+        self._shared = TakeStore(folder, max_bytes) if Path(folder, mark).exists() else None
+        self._stack, self._stopped = ExitStack(), threading.Event()
+
+    def hello(self) -> tuple[str, int]:
+        """Its node and process."""
+        return socket.gethostname(), os.getpid()
+
+    def open(self) -> Ready:
+        """Load the model.
+
+        Raises:
+            HiggsError: it cannot be loaded.
+        """
+        import torch
+
+        from ..devices import pick_device, pick_dtype
+        from ..lora import adapted, load_adapter
+        from ..weights import load_model
+
+        engine, folder = self._engine, _folder(self._engine.model)
+        device = engine.device or pick_device()
+        dtype = getattr(torch, engine.dtype) if engine.dtype else pick_dtype(device)
+        chosen = {"device": device, "dtype": dtype, "quantization": engine.quantization}
+        self._model = load_model(folder, **chosen)
+        loaded = [(load_adapter(one), strength) for one, strength in engine.adapters]
+        self._stack.enter_context(adapted(self._model, loaded))
+        self._identity = model_identity(folder, **chosen, adapters=engine.adapters)
+        self._ears = self._listen(engine.listening)
+        config = self._model.config
+        return Ready(socket.gethostname(), self._identity, config.frame_rate, config.prompt_layout,
+                     self._shared is not None)
+
+    def speak(self, script: Script, choose: Mapping[int, int], keeper) -> Iterator[News]:
+        """Speak a part, and tell how it goes.
+
+        Args:
+            choose: as in `RenderSettings`, by the part's own numbers.
+            keeper: of takes, for who does not see the folder.
+
+        Raises:
+            HiggsError: as `render_script`.
+        """
+        reports: queue.SimpleQueue = queue.SimpleQueue()
+        settings = replace(self._settings, choose=choose)
+        with ThreadPoolExecutor(1) as pool:
+            rendering = pool.submit(
+                render_script, script, self._voices, self._model, self._sampling, settings,
+                store=self._store(keeper), identity=self._identity, ears=self._ears, should_stop=self._stopped.is_set,
+                on_line=lambda line, state, seconds: reports.put((line.number, state, seconds)), on_take=reports.put,
+            )
+            rendering.add_done_callback(lambda _: reports.put(None))
+            going = True
+            while going:
+                found, going = _read(reports)
+                takes = [one for one in found if isinstance(one, SpokenLine)]
+                yield News(condensed([one for one in found if isinstance(one, tuple)]), takes)
+            spoken = rendering.result()
+        yield News(done=spoken.lines, warnings=spoken.warnings)
+
+    def stop(self) -> None:
+        """End after the step that it is in; what is spoken until then is kept."""
+        self._stopped.set()
+
+    def _store(self, keeper):
+        if self._shared is not None:
+            return self._shared
+        import ray
+
+        from .keeper import KeptStore
+
+        return KeptStore(ray, keeper)
+
+    def _listen(self, listening: Listening | None) -> Ears | None:
+        if listening is None:
+            return None
+        from ..codec import load_codec
+        from ..listening import load_recognizer
+
+        codec, name = load_codec(_folder(listening.codec)), listening.recognizer
+        return Ears(codec, load_recognizer(name), str(name), self._voices, limits=listening.limits,
+                    language=self._settings.language, compare_voices=listening.compare_voices)
+
+
+def _read(reports: queue.SimpleQueue) -> tuple[list, bool]:
+    """The reports of the next moment, and whether more may come."""
+    found: list = []
+    until = time.monotonic() + NEWS_S
+    while True:
+        try:
+            report = reports.get(timeout=max(0.0, until - time.monotonic()))
+        except queue.Empty:
+            return found, True
+        if report is None:
+            return found, False
+        found.append(report)
+
+
+def condensed(events: Sequence[tuple[int, str, float]]) -> list[tuple[int, str, float]]:
+    """Without how far a line was, where more is said of it; and without that it waits, which the driver says."""
+    events = [event for event in events if event[1] != "queued"]
+    last = {number: n for n, (number, _, _) in enumerate(events)}
+    return [event for n, event in enumerate(events) if event[1] != "speaking" or last[event[0]] == n]
+
+
+def _folder(name: str) -> Path:
+    """The checkpoint on this node.
+
+    Raises:
+        CheckpointError: it is not there.
+    """
+    if there := checkpoint_at(name):
+        return there.path
+    found = [item for item in find_checkpoints(model_roots()) if not item.missing]
+    for item in found:
+        if item.name == name:
+            return item.path
+    raise CheckpointError(
+        f"Node '{socket.gethostname()}' has no model '{name}'.", expected="a folder there, or a name that it knows",
+        got=", ".join(item.name for item in found) or "none",
+        remedy="Put the checkpoint under the same path on every node, as on a shared disk.",
+    )
