@@ -241,7 +241,7 @@ def test_pack_imports_fast_and_whole(server):
 
 def test_editor_finds_scripts_templates_and_help(server):
     assert f"/extensions/{PACK_FOLDER}/chatml_prompt.js" in server.get("/extensions")
-    names = [*WORKFLOWS, *SCRIPTS, "tags_v3"]
+    names = [*WORKFLOWS, *SCRIPTS, "master_a_mix", "tags_v3"]
     assert sorted(server.get("/workflow_templates")[PACK_FOLDER]) == sorted(names)
     for name in names:
         assert server.get(f"/api/workflow_templates/{PACK_FOLDER}/{name}.json")["nodes"]
