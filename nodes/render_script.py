@@ -47,6 +47,11 @@ class HiggsRenderScript(io.ComfyNode):
                     tooltip="Hear the lines while they are spoken, in the player below: the first take of each, in the "
                     "script's order.",
                 ),
+                io.Float.Input(
+                    "end_silence", default=3.0, min=0.0, max=60.0, step=0.1, optional=True,
+                    tooltip="Ends a line that falls silent for so many seconds without ending itself; 0: only its "
+                    "longest ends it.",
+                ),
             ],
             outputs=[
                 sockets.Performance.Output(display_name="performance", tooltip="The takes to use, for Assemble."),
@@ -98,7 +103,7 @@ class HiggsRenderScript(io.ComfyNode):
 
                 made = higgs.render_script(
                     script, cast.voices, lm, chosen(lm), settings, store=store, identity=identity, ears=ears,
-                    on_line=states.on_line, on_take=on_take, should_stop=bridge.cancelled)
+                    codec=tokenizer, on_line=states.on_line, on_take=on_take, should_stop=bridge.cancelled)
         states.finish(made)
         if not made.complete:
             cut_short(made, store is not None, when_cancelled)
@@ -197,7 +202,8 @@ def settings_of(values: dict):
     same = {name: values[name] for name in ("mode", "context_turns", "batch", "takes", "max_chars", "read_scenes")}
     return RenderSettings(**same, max_takes=max(values["takes"], values["max_takes"]),
                           language=values["language"].strip() or None, choose=parse_choice(values["choose"]),
-                          prepare=values.get("prepare", True), spell_numbers=values.get("spell_numbers", False))
+                          prepare=values.get("prepare", True), spell_numbers=values.get("spell_numbers", False),
+                          silence_s=values.get("end_silence", 3.0) or None)
 
 
 def voices_of(values: dict) -> tuple[dict, dict]:

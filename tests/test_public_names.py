@@ -88,8 +88,8 @@ SIGNATURES = {
     "verify_take": "clip, text, *, recognizer, language, reference, limits",
     "best_take": "verdicts",
     "model_identity": "path, *, device, dtype, quantization, adapters, cache_dtype",
-    "line_key": "prompt, sampling, model, codec_identity",
-    "take_key": "prompt, sampling, model, codec_identity",
+    "line_key": "prompt, sampling, model, codec_identity, ending",
+    "take_key": "prompt, sampling, model, codec_identity, ending",
     "export_takes": "store, folder, codec, keys, *, suffix",
     "default_takes_folder": "",
 }

@@ -8,6 +8,7 @@ import signal
 import time
 from contextlib import suppress
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -30,7 +31,7 @@ from higgs_runtime import (
     parse_script,
     render_script,
 )
-from higgs_runtime.listening import Verdict
+from higgs_runtime.listening import Verdict, silence_stop
 
 SCRIPT = """# Scene: a quiet room
 
@@ -261,6 +262,36 @@ def context():
     found = multiprocessing.get_context("forkserver")
     found.set_forkserver_preload(["higgs_runtime.pipeline", "helpers_rendering_processes"])
     return found
+
+
+@pytest.mark.parametrize("batch", [1, 8])
+def test_a_silent_line_ends_at_the_same_frame_in_any_company(model, identity, voices, store, monkeypatch, batch):
+    script, sampling = parse_script(SCRIPT), Sampling(temperature=1.0, max_frames=40)
+    whole = [spoken.take.codes.ids for spoken in render_script(script, voices, model, sampling).lines]
+    entries = frozenset(whole[0][0, 7:12].tolist())  # as if these were silence; in 0.2 s there are 5 frames
+    monkeypatch.setattr(silence_stop, "silent_entries", lambda codec: entries)
+    settings = RenderSettings(silence_s=0.2, batch=batch)
+
+    def spoken_now():
+        return render_script(script, voices, model, sampling, settings, store=store, identity=identity,
+                             codec=SimpleNamespace(frame_rate=25.0))
+
+    made = spoken_now()
+    for spoken, ids in zip(made.lines, whole, strict=True):
+        silent = [entry in entries for entry in ids[0].tolist()]
+        ends = [end for end in range(5, len(silent) + 1) if all(silent[end - 5 : end])]
+        assert torch.equal(spoken.take.codes.ids, ids[:, : ends[0] if ends else None])
+    assert made.lines[0].take.codes.frames <= 12 < whole[0].shape[1]
+    assert all(spoken.stored for spoken in spoken_now().lines)
+    without = render_script(script, voices, model, sampling, store=store, identity=identity)
+    assert not any(spoken.stored for spoken in without.lines), "another ending is another take"
+
+
+def test_silence_is_known_by_a_codec(model, voices):
+    with pytest.raises(SettingError, match="codec"):
+        render_script(parse_script(SCRIPT), voices, model, settings=RenderSettings(silence_s=2.0))
+    with pytest.raises(SettingError, match="silence_s"):
+        RenderSettings(silence_s=0.0)
 
 
 @posix

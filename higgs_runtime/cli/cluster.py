@@ -37,9 +37,10 @@ def perform_on_cluster(args: argparse.Namespace, script, voices, lm, codec_at, s
                            remedy="Leave --no-store out, or --cluster.")
     listening, view = None, ClusterView()
     if args.listen is not None:
-        listening = Listening(_everywhere(codec_at), args.listen or _first_recognizer(args), args.compare_voices)
+        listening = Listening(args.listen or _first_recognizer(args), args.compare_voices)
+    engine = Engine(_everywhere(lm), args.device, codec=_everywhere(codec_at), listening=listening)
     made = render_on_cluster(
-        script, voices, Engine(_everywhere(lm), args.device, listening=listening), sampling, settings, store=store,
+        script, voices, engine, sampling, settings, store=store,
         cluster=ClusterSettings(args.cluster, args.workers, args.worker_cpus, args.worker_gpus),
         on_line=view.line, on_crew=view.crew, should_stop=lambda: stop.asked,
     )

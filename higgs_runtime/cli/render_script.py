@@ -64,6 +64,8 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
         ("max-chars", 300, "longer turns are spoken in pieces"),
     ):
         parser.add_argument(f"--{name}", type=int, default=default, help=f"{what} (default: %(default)s)")
+    parser.add_argument("--silence", type=float, default=3.0, metavar="SECONDS",
+                        help="of silence that end a line which does not end by itself; 0: none (default: %(default)s)")
     parser.add_argument("--choose", default="", metavar="LINE:TAKE,…", help='takes that you want, as "3: 2, 7: 1"')
     parser.add_argument("--language", help="of the script, as en (default: any)")
     parser.add_argument("--listen", nargs="?", const="", metavar="RECOGNIZER",
@@ -126,6 +128,7 @@ def _perform(args: argparse.Namespace, script, lm, codec_at, stop) -> tuple:
     settings = RenderSettings(
         args.mode, args.context_turns, args.max_chars, args.takes, max(args.takes, args.max_takes), args.batch,
         args.language, read_scenes=not args.book, choose=parse_choice(args.choose),
+        silence_s=args.silence or None,
     )
     device = args.device or pick_device()
     dtype, store = pick_dtype(device), None if args.no_store else store_of(args)
@@ -145,7 +148,7 @@ def _perform(args: argparse.Namespace, script, lm, codec_at, stop) -> tuple:
     show = _Progress()
     performance = render_script(
         script, cast.voices, load_model(lm.path, device=device, dtype=dtype), sampling_of(args), settings, store=store,
-        identity=identity, ears=ears, on_line=show.line, should_stop=lambda: stop.asked,
+        identity=identity, ears=ears, codec=codec, on_line=show.line, should_stop=lambda: stop.asked,
     )
     return codec, cast, performance
 

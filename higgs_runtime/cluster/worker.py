@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..catalog import checkpoint_at, find_checkpoints, model_roots
-from ..errors import CheckpointError
+from ..errors import CheckpointError, SettingError
 from ..listening import Limits
 from ..rendering import Ears, RenderSettings, SpokenLine, render_script
 from ..script import Script
@@ -29,12 +29,10 @@ class Listening:
     """How workers listen to their takes (see `Ears`).
 
     Attributes:
-        codec: folder or name, as `Engine.model`; it decodes on the CPU.
         recognizer: as in `load_recognizer`.
         compare_voices, limits: as in `Ears`.
     """
 
-    codec: str
     recognizer: str | None = None
     compare_voices: bool = False
     limits: Limits | None = None
@@ -50,6 +48,7 @@ class Engine:
         dtype: by torch's name; None: `pick_dtype` of the device.
         quantization: as in `load_model`.
         adapters: (folder, strength) of each.
+        codec: folder or name, as `model`; for who listens and for `RenderSettings.silence_s`. It runs on the CPU.
         listening: None: nobody listens, and no line is spoken again.
     """
 
@@ -58,6 +57,7 @@ class Engine:
     dtype: str | None = None
     quantization: str | None = None
     adapters: tuple[tuple[str, float], ...] = ()
+    codec: str | None = None
     listening: Listening | None = None
 
 
@@ -110,6 +110,7 @@ class Worker:
         """
         import torch
 
+        from ..codec import load_codec
         from ..devices import pick_device, pick_dtype
         from ..lora import adapted, load_adapter
         from ..weights import load_model
@@ -122,6 +123,7 @@ class Worker:
         loaded = [(load_adapter(one), strength) for one, strength in engine.adapters]
         self._stack.enter_context(adapted(self._model, loaded))
         self._identity = model_identity(folder, **chosen, adapters=engine.adapters)
+        self._codec = load_codec(_folder(engine.codec)) if engine.codec else None
         self._ears = self._listen(engine.listening)
         config = self._model.config
         return Ready(socket.gethostname(), self._identity, config.frame_rate, config.prompt_layout,
@@ -142,7 +144,8 @@ class Worker:
         with ThreadPoolExecutor(1) as pool:
             rendering = pool.submit(
                 render_script, script, self._voices, self._model, self._sampling, settings,
-                store=self._store(keeper), identity=self._identity, ears=self._ears, should_stop=self._stopped.is_set,
+                store=self._store(keeper), identity=self._identity, ears=self._ears, codec=self._codec,
+                should_stop=self._stopped.is_set,
                 on_line=lambda line, state, seconds: reports.put((line.number, state, seconds)), on_take=reports.put,
             )
             rendering.add_done_callback(lambda _: reports.put(None))
@@ -170,11 +173,13 @@ class Worker:
     def _listen(self, listening: Listening | None) -> Ears | None:
         if listening is None:
             return None
-        from ..codec import load_codec
         from ..listening import load_recognizer
 
-        codec, name = load_codec(_folder(listening.codec)), listening.recognizer
-        return Ears(codec, load_recognizer(name), str(name), self._voices, limits=listening.limits,
+        if self._codec is None:
+            raise SettingError("Who listens needs the codec.", expected="Engine.codec with listening", got="none",
+                               remedy="Name the codec of the model.")
+        name = listening.recognizer
+        return Ears(self._codec, load_recognizer(name), str(name), self._voices, limits=listening.limits,
                     language=self._settings.language, compare_voices=listening.compare_voices)
 
 

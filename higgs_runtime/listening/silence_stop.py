@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import hashlib
 from collections import deque
 
 import torch
@@ -38,6 +40,26 @@ class SilenceStop:
         self.entries = silent_entries(codec)
         self._frames = max(1, round(seconds * codec.frame_rate))
         self._latest: dict[int, deque[bool]] = {}
+
+    def anew(self) -> SilenceStop:
+        """One for the next call, without another look at the codec."""
+        other = copy.copy(self)
+        other._latest = {}
+        return other
+
+    def cut(self, ids: Tensor) -> Tensor:
+        """Codes [K, F] until the frame at which they have been silent for so long; all where they never are.
+
+        A line ends a few frames later, for its steps come in groups; cut, it is the same in any company.
+        """
+        stop = self.anew()
+        ended = (frame for frame in range(ids.shape[1]) if stop(0, ids[:, frame : frame + 1]))
+        return ids[:, : next(ended, ids.shape[1] - 1) + 1]
+
+    @property
+    def key(self) -> str:
+        """Equal keys end the same codes at the same frame."""
+        return hashlib.sha256(repr((self._frames, SHARE, sorted(self.entries))).encode()).hexdigest()
 
     def __call__(self, index: int, frames: Tensor) -> bool:
         """Whether the prompt of this index has been silent for so long, with these new frames [K, n]."""

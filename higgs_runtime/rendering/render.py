@@ -7,8 +7,9 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
+from ..codec import Codec
 from ..errors import SettingError, check_range
-from ..listening import Verdict, best_take
+from ..listening import SilenceStop, Verdict, best_take
 from ..model import HiggsModel
 from ..script import Script
 from ..session import DEFAULT_BATCH, Session, ShouldStop
@@ -42,6 +43,7 @@ class RenderSettings:
         read_scenes: the model reads what the script says of a scene; else scenes only part the script.
         choose: number of a line, from 1 -> the take to use, from 1, whatever is heard in it or locked. Seeds count up
             from take to take.
+        silence_s: seconds of silence that end a line which the model does not end; None: only its longest does.
         prepare: turns are prepared for the model, as `prepare_text` does; else read as they are written.
         spell_numbers: figures in words, where turns are prepared.
 
@@ -58,6 +60,7 @@ class RenderSettings:
     language: str | None = None
     read_scenes: bool = True
     choose: Mapping[int, int] = field(default_factory=dict)
+    silence_s: float | None = None
     prepare: bool = True
     spell_numbers: bool = False
 
@@ -67,6 +70,8 @@ class RenderSettings:
                                remedy="Choose one of these.")
         check_range("context_turns", self.context_turns, 1, 1000)
         check_range("max_chars", self.max_chars, 20, 100_000, "200 to 400 suit speech.")
+        if self.silence_s is not None:
+            check_range("silence_s", self.silence_s, 0.2, 60.0)
         check_range("takes", self.takes, 1, 100)
         check_range("max_takes", self.max_takes, self.takes, 100, "It cannot be below `takes`.")
         for take in self.choose.values():
@@ -101,6 +106,7 @@ def render_script(
     store: TakeStore | None = None,
     identity: ModelIdentity | None = None,
     ears: Ears | None = None,
+    codec: Codec | None = None,
     on_line: OnLine | None = None,
     on_take: OnTake | None = None,
     should_stop: ShouldStop | None = None,
@@ -113,6 +119,7 @@ def render_script(
             Several processes may render one script from one store; each line is spoken by one of them.
         identity: of the model; needed with a store.
         ears: listen to each take; without them no line is spoken again.
+        codec: knows silence; needed with `silence_s`.
         on_line: told what happens to a line, and the seconds that there are of it; first that each is queued.
         on_take: told each take that is considered, once it was heard.
         should_stop: asked before every step; what is spoken until then is kept.
@@ -120,7 +127,8 @@ def render_script(
     Raises:
         ScriptError: a speaker has no voice.
         PromptError: a line cannot be spoken; it names the line. Nothing is spoken then, in independent mode.
-        SettingError: a store without the model's identity; a take is chosen of a line that there is not.
+        SettingError: a store without the model's identity, or `silence_s` without a codec; a take is chosen of a line
+            that there is not.
         HiggsError: as `Session.takes`; what was spoken until then is in the store.
     """
     if store is not None and identity is None:
@@ -133,8 +141,12 @@ def render_script(
                      spell_numbers=settings.spell_numbers,
                      prepare_for=model.config.prompt_layout if settings.prepare else None)
     check_choice(settings.choose, len(lines))
+    if settings.silence_s is not None and codec is None:
+        raise SettingError("Silence is known by the codec.", expected="a codec with silence_s", got="none",
+                           remedy="Give the codec, or leave silence_s out.")
+    silence = None if settings.silence_s is None else SilenceStop(codec, settings.silence_s)
     told = _Told(on_line or (lambda *_: None), on_take or (lambda _: None), should_stop or (lambda: False))
-    booth = _Booth(model, settings, store, identity, ears, told)
+    booth = _Booth(model, settings, store, identity, ears, silence, told)
     if settings.mode == "independent":
         work = [booth.work(line, lay_out(line, alone(line, voices), model.tokenizer, script)) for line in lines]
         told.queued(lines)
@@ -200,11 +212,12 @@ class _Booth:
 
     def __init__(
         self, model: HiggsModel, settings: RenderSettings, store: TakeStore | None, identity: ModelIdentity | None,
-        ears: Ears | None, told: _Told,
+        ears: Ears | None, silence: SilenceStop | None, told: _Told,
     ):
         self.settings, self.store, self.identity, self.ears = settings, store, identity, ears
         self.told, self.on_line, self.should_stop = told, told.on_line, told.should_stop
-        self._codec = model.config.codec_identity
+        self._codec, self._silence = model.config.codec_identity, silence
+        self._ending = silence.key if silence else ""
         self._session = Session(model, batch=settings.batch)
         self._rate = model.config.frame_rate
 
@@ -241,7 +254,7 @@ class _Booth:
         for one in work if self.store is not None else ():
             if one.chosen is not None:
                 continue
-            line = line_key(one.prompt, one.line.sampling, self.identity, self._codec)
+            line = line_key(one.prompt, one.line.sampling, self.identity, self._codec, self._ending)
             locked = [key for key in self.store.takes_of(line) if self.store.is_locked(key)]
             if locked and (take := self.store.get(locked[0])) is not None:
                 self._add(one, locked[0], take, stored=True)
@@ -257,7 +270,7 @@ class _Booth:
     def _perform(self, work: list[_Work], take: int) -> list[_Work]:
         """Speak one take of each; returns those that another process was speaking meanwhile, if they are not there."""
         elsewhere: list[_Work] = []
-        seconds = [0.0] * len(work)
+        seconds, silence = [0.0] * len(work), self._silence and self._silence.anew()
         with _Claims(self.store) as claims:
 
             def wanted(index: int) -> bool:
@@ -274,11 +287,14 @@ class _Booth:
 
             spoken = self._session.takes(
                 [one.prompt for one in work], [one.line.sampling_of(take) for one in work],
-                wanted=wanted, on_frames=on_frames, should_stop=self.should_stop,
+                wanted=wanted, on_frames=on_frames, should_stop=self.should_stop, should_end=silence,
             )
             for index, generation in spoken:
                 one, seed = work[index], work[index].line.sampling_of(take).seed
                 key = self._key(one, take)
+                if silence:
+                    codes = replace(generation.codes, ids=silence.cut(generation.codes.ids))
+                    generation = replace(generation, codes=codes)
                 made = Take.of(generation, seed, speaker=one.line.speaker, text=one.line.text)
                 if self.store is not None:
                     made = self.store.put(key, made)
@@ -316,7 +332,7 @@ class _Booth:
     def _key(self, work: _Work, take: int) -> str:
         if self.store is None:
             return ""
-        return take_key(work.prompt, work.line.sampling_of(take), self.identity, self._codec)
+        return take_key(work.prompt, work.line.sampling_of(take), self.identity, self._codec, self._ending)
 
 
 class _Claims:

@@ -77,8 +77,13 @@ def model_identity(
     )
 
 
-def line_key(prompt: Prompt, sampling: Sampling, model: ModelIdentity, codec_identity: str | None = None) -> str:
+def line_key(
+    prompt: Prompt, sampling: Sampling, model: ModelIdentity, codec_identity: str | None = None, ending: str = "",
+) -> str:
     """64 hexadecimal digits for a line, whatever the seed: SHA-256 of prompt, settings and model.
+
+    Args:
+        ending: what may end the line beside the model and its longest, as `SilenceStop.key`.
 
     The prompt's ids and rows hold text, voices, scene and context. A session that is `rolling` knows more than they
     say: takes from it have no key.
@@ -89,6 +94,8 @@ def line_key(prompt: Prompt, sampling: Sampling, model: ModelIdentity, codec_ide
     settings = {name: _plain(name, value) for name, value in asdict(sampling).items() if name != "seed"}
     if sampling.ras_window < 0:
         settings["ras_window"] = float(model.ras_window)
+    if ending:
+        settings["ending"] = ending
     ids, rows = (one.detach().to("cpu", torch.int64).contiguous() for one in (prompt.token_ids, prompt.audio_rows))
     head = {
         "engine": ENGINE, "sampling": settings, "model": asdict(model), "codec": codec_identity or "",
@@ -100,12 +107,14 @@ def line_key(prompt: Prompt, sampling: Sampling, model: ModelIdentity, codec_ide
     return digest.hexdigest()
 
 
-def take_key(prompt: Prompt, sampling: Sampling, model: ModelIdentity, codec_identity: str | None = None) -> str:
+def take_key(
+    prompt: Prompt, sampling: Sampling, model: ModelIdentity, codec_identity: str | None = None, ending: str = "",
+) -> str:
     """The key of a take: its `line_key`, a dash and the seed. Equal keys, equal codes.
 
     As far as the engine's promise goes: same kind of device, and rounding of its kernels that does not turn a draw.
     """
-    return f"{line_key(prompt, sampling, model, codec_identity)}-{sampling.seed}"
+    return f"{line_key(prompt, sampling, model, codec_identity, ending)}-{sampling.seed}"
 
 
 def cache_folder() -> Path:
