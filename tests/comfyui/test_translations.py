@@ -46,6 +46,7 @@ def test_the_editor_shows_the_nodes_in_its_language(browser, server, language):
     browser.wait_for("window.app?.graph && window.LiteGraph?.registered_node_types?.HiggsMixAudio")
     seen, compact = json.loads(browser.run(SEEN)), locales.read(language)
     mixer = compact["HiggsMixAudio"]
+    assert not browser.errors
     assert seen == {
         "title": mixer["display_name"],
         "category": f"Higgs Audio/{compact[locales.CATEGORIES]['prompt']}",
@@ -54,3 +55,9 @@ def test_the_editor_shows_the_nodes_in_its_language(browser, server, language):
         "output": mixer["outputs"]["1"]["name"],
         "braces": compact["HiggsExportAudio"]["inputs"]["file_name"]["tooltip"],
     }
+
+
+def test_the_language_is_switched_in_the_open_page(browser):
+    title = locales.read("es")["HiggsMixAudio"]["display_name"]
+    browser.run('await app.extensionManager.setting.set("Comfy.Locale", "es");')
+    browser.wait_for(f"LiteGraph.registered_node_types.HiggsMixAudio.title === {json.dumps(title)}")
