@@ -7,6 +7,7 @@ import json
 import pytest
 import requests
 from helpers_browser import Browser
+from helpers_server import PACK_FOLDER
 
 from tools import make_locales as locales
 
@@ -46,7 +47,7 @@ def test_the_editor_shows_the_nodes_in_its_language(browser, server, language):
     browser.wait_for("window.app?.graph && window.LiteGraph?.registered_node_types?.HiggsMixAudio")
     seen, compact = json.loads(browser.run(SEEN)), locales.read(language)
     mixer = compact["HiggsMixAudio"]
-    assert not browser.errors
+    assert [error for error in browser.errors if PACK_FOLDER in error] == []
     assert seen == {
         "title": mixer["display_name"],
         "category": f"Higgs Audio/{compact[locales.CATEGORIES]['prompt']}",
