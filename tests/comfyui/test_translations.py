@@ -59,6 +59,8 @@ def test_the_editor_shows_the_nodes_in_its_language(browser, server, language):
 
 
 def test_the_language_is_switched_in_the_open_page(browser):
-    title = locales.read("es")["HiggsMixAudio"]["display_name"]
+    """The editor reads the nodes anew when it is ready for that; R, as here, does so at any time."""
+    title = json.dumps(locales.read("es")["HiggsMixAudio"]["display_name"])
     browser.run('await app.extensionManager.setting.set("Comfy.Locale", "es");')
-    browser.wait_for(f"LiteGraph.registered_node_types.HiggsMixAudio.title === {json.dumps(title)}")
+    mixer = "LiteGraph.registered_node_types.HiggsMixAudio"
+    browser.wait_for(f"(await app.refreshComboInNodes(), {mixer}.title) === {title}")
