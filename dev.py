@@ -195,6 +195,13 @@ def train_nano(options: argparse.Namespace) -> int:
     return subprocess.run(command, cwd=ROOT, env=child_env(tree), check=False).returncode
 
 
+def locales(options: argparse.Namespace) -> int:
+    """Write `locales/` anew from `tools/locales/` and the nodes' schemas."""
+    tree = ensure_env()
+    command = [str(venv_python()), "-m", "tools.make_locales"]
+    return subprocess.run(command, cwd=ROOT, env=child_env(tree), check=False).returncode
+
+
 def parse(arguments: list[str]) -> argparse.Namespace:
     """The command line; what follows `--` goes on to pytest, ruff or the benchmark as `rest`."""
     cut = arguments.index("--") if "--" in arguments else len(arguments)
@@ -219,6 +226,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add.set_defaults(run=bench)
     add = commands.add_parser("train-nano", help="train Higgs Nano (hours; its own options after --)")
     add.set_defaults(run=train_nano)
+    commands.add_parser("locales", help="write the translations for ComfyUI anew").set_defaults(run=locales)
     options = parser.parse_args(arguments[:cut])
     options.rest = arguments[cut + 1 :]
     return options

@@ -41,13 +41,19 @@ def load_pack():
 
 
 @lru_cache
+def pack_nodes() -> dict[str, type]:
+    """The pack's nodes, by id."""
+    extension = asyncio.run(load_pack().comfy_entrypoint())
+    return {node.GET_SCHEMA().node_id: node for node in asyncio.run(extension.get_node_list())}
+
+
+@lru_cache
 def node_classes() -> dict[str, type]:
     """The pack's nodes and the core nodes that the workflows use, by id."""
-    extension = asyncio.run(load_pack().comfy_entrypoint())
-    classes = {node.GET_SCHEMA().node_id: node for node in asyncio.run(extension.get_node_list())}
+    pack = pack_nodes()  # first: it makes the tree importable
     from comfy_extras import nodes_audio, nodes_preview_any
 
-    return {**nodes_audio.NODE_CLASS_MAPPINGS, **nodes_preview_any.NODE_CLASS_MAPPINGS, **classes}
+    return {**nodes_audio.NODE_CLASS_MAPPINGS, **nodes_preview_any.NODE_CLASS_MAPPINGS, **pack}
 
 
 def node_inputs(node_id: str) -> dict[str, tuple]:
