@@ -36,10 +36,12 @@ function addScene(node) {
   text.options = { ...text.options, hidden: true, setValue: after(text.options.setValue, () => editor.load()) };
   text.computeSize = () => [0, -4];
   text.computeLayoutSize = () => ({ minHeight: 0, maxHeight: 0, minWidth: 0 });
-  node.onConnectionsChange = after(node.onConnectionsChange, () => setTimeout(() => { // all nodes are there then
+  const follow = () => {
     const slot = node.inputs.findIndex((one) => one.name === "text" && one.link != null);
     editor.linkTo(slot < 0 ? null : node.getInputNode(slot)?.title ?? "another node");
-  }));
+  };
+  node.onConnectionsChange = after(node.onConnectionsChange, follow);
+  node.onAfterGraphConfigured = after(node.onAfterGraphConfigured, follow);
   const scene = node.addDOMWidget("scene", "higgs_scene", editor.root, {
     serialize: false, hideOnZoom: false, getMinHeight: () => 220,
   });
@@ -66,7 +68,7 @@ function after(call, then) {
   };
 }
 
-/** Zooming and panning with the mouse over the editor are the canvas's; else nothing there moves the node (Vue's do). */
+/** The canvas zooms and pans over the editor too. Else, what is dragged there moves no node: those of Vue would go. */
 function passOn(root) {
   root.addEventListener("wheel", (event) => {
     if (!event.ctrlKey) return event.stopPropagation();
