@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 
 from . import bridge
 
 EVENT = "higgs.lines"
 INTERVAL_S = 0.1  # between two messages
+MOST_RENDERS = 20  # whose lines a page that was opened again can ask for
+
+_renders: OrderedDict[str, LineStates] = OrderedDict()  # by the script's text; the last one last
 
 
 class LineStates:
@@ -15,14 +19,25 @@ class LineStates:
 
     A message is {"node", "prompt_id", "lines": [{"line", "turn", "speaker", "state", "seconds", "wer", "passed",
     "take"}]}; lines and turns count from 1, `take` is the key in the store.
+
+    Args:
+        text: of the script; `last_lines` finds the lines by it.
     """
 
-    def __init__(self):
+    def __init__(self, text: str):
+        self.prompt_id = bridge.running_node()[0]
         self._lines: dict[int, dict] = {}
         self._changed: set[int] = set()
         self._spoken: set[int] = set()
         self._bar: bridge.Progress | None = None
         self._told_at = 0.0
+        _renders.pop(text, None)
+        _renders[text] = self
+        while len(_renders) > MOST_RENDERS:
+            _renders.popitem(last=False)
+
+    def lines(self) -> list[dict]:
+        return [dict(line) for line in list(self._lines.values())]
 
     def on_line(self, line, state: str, seconds: float) -> None:
         if state == "queued":
@@ -64,3 +79,11 @@ class LineStates:
             bridge.send_event(EVENT, lines=[dict(self._lines[number]) for number in sorted(self._changed)])
         self._changed.clear()
         self._told_at = time.monotonic()
+
+
+def last_lines(text: str) -> dict:
+    """{"prompt_id", "lines"} of the last render of a script with this text since the server began; else no lines."""
+    states = _renders.get(text)
+    if states is None:
+        return {"prompt_id": "", "lines": []}
+    return {"prompt_id": states.prompt_id, "lines": states.lines()}

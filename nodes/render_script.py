@@ -79,7 +79,7 @@ class HiggsRenderScript(io.ComfyNode):
                                                         "ras_max_repeats")}
         settings, language = settings_of(values), values.get("language", "").strip()
         listener = hearing.find_listener(values.get("recognizer", hearing.AUTO), language)
-        store, states = store_of(values), LineStates()
+        store, states = store_of(values), LineStates(str(script))
         identity = bridge.identity_of(model) if store else None
         with bridge.open_model(codec) as tokenizer:
             named, unnamed = voices_of(values)

@@ -7,6 +7,7 @@
     GET  /higgs/takes/<key>                           a take as FLAC; the header X-Loudness-LUFS says how loud it is
     POST /higgs/takes/<key>/lock, …/unlock
     POST /higgs/script/check                          turns, errors and warnings of a script (text)
+    POST /higgs/script/lines                          what became of its lines in its last render
     POST /higgs/script/subtitles                      subtitles (SRT or WebVTT) as a script
 
 What is refused is JSON, {"error": why}, with a status from 400 on. No name leads out of its folder; bodies have an end.
@@ -22,7 +23,7 @@ from functools import wraps
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from . import bridge, load_voice, take_sounds
+from . import bridge, line_states, load_voice, take_sounds
 
 MOST_BYTES = 1 << 20  # of a script
 LONGEST_NAME = 1000
@@ -252,6 +253,10 @@ def _check(text: str) -> dict:
     return {"turns": turns, "warnings": warnings, "errors": []}
 
 
+async def lines(request) -> dict:
+    return line_states.last_lines(await _text(request))
+
+
 async def subtitles(request) -> dict:
     return await asyncio.to_thread(_subtitles, await _text(request))
 
@@ -291,5 +296,6 @@ POST = {
     "/higgs/takes/{key}/lock": lock,
     "/higgs/takes/{key}/unlock": unlock,
     "/higgs/script/check": check,
+    "/higgs/script/lines": lines,
     "/higgs/script/subtitles": subtitles,
 }

@@ -32,6 +32,7 @@ def show(browser, text: str) -> None:
     """A Script node with this text, alone on the canvas."""
     browser.run(f"""
         app.graph.clear();
+        await new Promise((go) => setTimeout(go, 50)); // Vue takes a node of the same number for the one before
         const node = window.scriptNode = LiteGraph.createNode("HiggsScript");
         node.pos = [100, 100];
         app.graph.add(node);

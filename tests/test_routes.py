@@ -229,19 +229,34 @@ HOSTILE_TEXTS = ["", "\0", "<script>alert(1)</script>", "\u202eABC", "[" * 100_0
 
 
 @pytest.mark.parametrize("number", range(len(HOSTILE_TEXTS)))
-@pytest.mark.parametrize("route", ["check", "subtitles"])
+@pytest.mark.parametrize("route", ["check", "lines", "subtitles"])
 def test_hostile_texts(site, route, number):
     answer = post(site, route, HOSTILE_TEXTS[number].encode())
-    assert answer.status_code in ((200,) if route == "check" else (400,))
+    assert answer.status_code in ((400,) if route == "subtitles" else (200,))
     assert answer.headers["Content-Type"].startswith("application/json")
     assert len(answer.content) < 2_000_000 and json.loads(answer.content)
 
 
-@pytest.mark.parametrize("route", ["check", "subtitles"])
+@pytest.mark.parametrize("route", ["check", "lines", "subtitles"])
 def test_bodies_have_an_end(site, route):
     refused(post(site, route, b"x" * (1 << 21)), 413)
     refused(post(site, route, (b"x" * (1 << 16) for _ in range(32))), 413)  # that does not say its length
     assert "UTF-8" in refused(post(site, route, b"\xff\xfe\xfa"), 400)
+
+
+def test_the_last_render_of_a_script_is_known(site):
+    states = sys.modules[f"{PACK}.nodes.line_states"]
+    line = SimpleNamespace(number=0, turn=0, speaker="Anna")
+    for seconds in (1.0, 2.5):
+        render = states.LineStates("[Anna] Hi.\r\n")
+        render.on_line(line, "queued", 0.0)
+        render.on_line(line, "speaking", seconds)
+    [found] = post(site, "lines", b"[Anna] Hi.\r\n").json()["lines"]
+    assert (found["turn"], found["state"], found["seconds"]) == (1, "speaking", 2.5)
+    assert post(site, "lines", b"[Anna] Hi.\n").json() == {"prompt_id": "", "lines": []}
+    for number in range(states.MOST_RENDERS):
+        states.LineStates(str(number))
+    assert post(site, "lines", b"[Anna] Hi.\r\n").json()["lines"] == [], "not kept for ever"
 
 
 def test_subtitles_become_a_script(site):

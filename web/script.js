@@ -25,6 +25,7 @@ function addScene(node) {
     getText: () => text.value,
     setText: (value) => { text.value = value; },
     check: (value) => ask("/higgs/script/check", value),
+    states: (value) => ask("/higgs/script/lines", value),
     subtitles: (value) => ask("/higgs/script/subtitles", value),
     compare: (lines) => compareTakes(lines, api),
     // who works with keys only also has a step that the graph's own undo can go back to
@@ -35,6 +36,12 @@ function addScene(node) {
   text.options = { ...text.options, hidden: true, setValue: after(text.options.setValue, () => editor.load()) };
   text.computeSize = () => [0, -4];
   text.computeLayoutSize = () => ({ minHeight: 0, maxHeight: 0, minWidth: 0 });
+  const follow = () => {
+    const slot = node.inputs.findIndex((one) => one.name === "text" && one.link != null);
+    editor.linkTo(slot < 0 ? null : node.getInputNode(slot)?.title ?? "another node");
+  };
+  node.onConnectionsChange = after(node.onConnectionsChange, follow);
+  node.onAfterGraphConfigured = after(node.onAfterGraphConfigured, follow);
   const scene = node.addDOMWidget("scene", "higgs_scene", editor.root, {
     serialize: false, hideOnZoom: false, getMinHeight: () => 220,
   });
@@ -61,7 +68,7 @@ function after(call, then) {
   };
 }
 
-/** Zooming and panning with the mouse over the editor are the canvas's. */
+/** The canvas zooms and pans over the editor too. Else, what is dragged there moves no node: those of Vue would go. */
 function passOn(root) {
   root.addEventListener("wheel", (event) => {
     if (!event.ctrlKey) return event.stopPropagation();
@@ -73,6 +80,7 @@ function passOn(root) {
   for (const [event, call] of Object.entries(middle)) {
     root.addEventListener(event, (one) => {
       if (one.button === 1 || (event === "pointermove" && one.buttons & 4)) app.canvas[call](one);
+      if (one.buttons) one.stopPropagation();
     });
   }
 }

@@ -192,6 +192,70 @@ def test_rows_are_dragged(browser):
     assert text_of(browser) == "[B] 2\n[C] 3\n[A] 1\n"
 
 
+@pytest.fixture(params=[(False, 0.5), (False, 2.0), (True, 0.5), (True, 2.0)], ids=str)
+def seen(browser, request):
+    """How the node is drawn: by Vue or not, and the canvas's zoom."""
+    vue, zoom = request.param
+    setting = "await app.extensionManager.setting.set('Comfy.VueNodes.Enabled', {}); await wait(500);"
+    run(browser, setting.format("true") if vue else "")
+    show(browser, "[A] One\n[B] Two three\n[C] Four\n")
+    run(browser, f"Object.assign(app.canvas.ds, {{ scale: {zoom}, offset: [{40 / zoom}, {60 / zoom}] }});"
+        "app.canvas.setDirty(true, true); await wait(500);")
+    yield zoom
+    run(browser, setting.format("false") if vue else "")
+
+
+def test_it_is_edited_at_any_zoom_and_in_vues_nodes(browser, seen):
+    before = run(browser, "return [...node.pos];")
+    browser.mouse(middle(browser, ".words", 1))
+    browser.press("Home", *["ArrowRight"] * 4, "Enter")
+    browser.type("Not ")
+    assert text_of(browser) == "[A] One\n[B] Two\n[B] Not three\n[C] Four\n"
+    left, middle_x = (run(browser, f"return editor.field.getBoundingClientRect().x + {x};") for x in (1, 60 * seen))
+    y = middle(browser, "textarea.words")[1]
+    browser.mouse((middle_x, y), (left + 9, y), (left, y))
+    browser.type("Yes")
+    assert re.search(r"\[B\] Yes\w", text_of(browser)), "the mouse selects words"
+    start, end = middle(browser, ".grip", 0), middle(browser, ".grip", 3, below=8 * seen)
+    browser.mouse(start, (start[0], start[1] + 15 * seen), end)
+    assert text_of(browser).startswith("[B] Two\n") and text_of(browser).endswith("[C] Four\n[A] One\n")
+    inside, pos = run(browser, "return [editor.root.offsetHeight / node.size[1], [...node.pos]];")
+    assert pos == before, "the node stays where it is"
+    assert 0.7 < inside < 1, "the editor fills its node"
+
+
+def test_a_linked_text_is_shown_and_left_alone(browser):
+    show(browser, SCENE)
+    linked = run(browser, """
+        const source = LiteGraph.createNode("PrimitiveStringMultiline");
+        app.graph.add(source);
+        Object.assign(source, { title: "Found <b>text", pos: [100, 700] });
+        source.connect(0, node, node.inputs.findIndex((one) => one.name === "text"));
+        await wait();
+        return [editor.said.textContent, rows().length, editor.list.querySelectorAll("input, textarea").length];
+    """)
+    assert linked[0].startswith("Linked") and "“Found <b>text”" in linked[0] and linked[1:] == [5, 0]
+    for view in ("Text", "Scene"):
+        browser.mouse(middle(browser, f"input[value={view}]"))
+        browser.mouse(middle(browser, ".rows" if view == "Scene" else ".raw"))
+        browser.type("No")
+        browser.press("Enter", "F8")
+    start = middle(browser, ".row", 1)
+    browser.mouse(start, middle(browser, ".row", 3))
+    assert text_of(browser) == SCENE
+    run(browser, """
+        const saved = app.graph.serialize();
+        await app.loadGraphData(saved);
+        window.scriptNode = app.graph.nodes.find((one) => one.type === "HiggsScript");
+        await wait(300);
+    """)
+    assert run(browser, "return editor.linked;"), "also in a workflow that is opened"
+    run(browser, "node.disconnectInput(node.inputs.findIndex((one) => one.name === 'text')); await wait();"
+        "editor.activate(2, 0);")
+    browser.type("Oh! ")
+    assert text_of(browser) == SCENE.replace("Who", "Oh! Who")
+
+
 def test_text_view_and_back_loses_nothing(browser):
     odd = "\n\n  # note \n\n\n[Anna]   Hi  [pause 1s]   \n\tthere\n#\n  # Scene:x\n{seed=1}  Hm [sfx: a.wav] \n\n"
     show(browser, odd)

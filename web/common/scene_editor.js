@@ -31,6 +31,7 @@ export class SceneEditor {
     this.hues = new Map();
     this.active = -1;
     this.raw = false;
+    this.linked = false; // the text is not the one that counts: it is shown, and stays as it is
     this.build();
     this.load();
   }
@@ -49,7 +50,7 @@ export class SceneEditor {
       button("↶", "Undo (Ctrl+Z)", () => this.undo(this.past, this.future)),
       button("↷", "Redo (Ctrl+Shift+Z)", () => this.undo(this.future, this.past)),
     ];
-    this.root = make("div", { className: "higgs-scene", role: "group", "aria-label": "Scene editor",
+    this.root = make("div", { className: "higgs-scene widget-expands", role: "group", "aria-label": "Scene editor",
       "data-capture-wheel": "true" },
     make("div", { className: "bar", role: "toolbar", "aria-label": "Scene" }, ...this.views, ...this.tools, this.said),
     this.list, this.area, this.names);
@@ -74,12 +75,24 @@ export class SceneEditor {
     if (text === this.text || this.writing) return;
     this.past.length = this.future.length = 0; // another workflow: there is nothing to go back to
     this.draw(text);
-    this.findings.checkSoon();
+    this.findings.loadSoon();
+  }
+
+  /** The text comes through a link, from a node of this title, and not from here; null: it is the editor's again. */
+  linkTo(title) {
+    if (title === null && !this.linked) return;
+    this.linked = title !== null;
+    this.root.classList.toggle("linked", this.linked);
+    this.area.readOnly = this.linked;
+    this.findings.clear();
+    this.draw(this.text);
+    if (this.linked) this.say(`Linked: the text of “${title}” counts, not this one.`, "warnings");
+    else this.findings.loadSoon();
   }
 
   /** Makes an edit: {text, caret}, or null for one that cannot be. `group`: what is undone at once. */
   change(edit, group = "", part = "words") {
-    if (!edit || edit.text === this.text) return;
+    if (this.linked || !edit || edit.text === this.text) return;
     this.remember(group);
     this.draw(this.write(edit.text));
     if (edit.caret !== undefined && part) this.goTo(edit.caret, part);
@@ -107,7 +120,7 @@ export class SceneEditor {
   }
 
   undo(from, to) {
-    const step = from.pop();
+    const step = this.linked ? null : from.pop();
     if (!step) return;
     to.push({ text: this.text, caret: this.caret() });
     this.group = "";
@@ -132,6 +145,7 @@ export class SceneEditor {
     this.script = next;
     const at = next.rows.findIndex((row) => row.id === kept);
     this.active = at >= 0 ? at : Math.min(Math.max(this.active, 0), next.rows.length - 1);
+    if (this.linked) this.active = -1;
     this.drawSpeakers();
     this.place();
     return this.drawBar();
@@ -206,7 +220,7 @@ export class SceneEditor {
 
   drawBar() {
     this.views.forEach((view, at) => view.setAttribute("aria-pressed", String(this.raw === (at === 1))));
-    this.tools.forEach((tool) => { tool.hidden = this.raw; });
+    this.tools.forEach((tool) => { tool.hidden = this.raw || this.linked; });
     this.tools[3].disabled = !this.past.length;
     this.tools[4].disabled = !this.future.length;
   }
@@ -238,7 +252,7 @@ export class SceneEditor {
 
   activate(at, caret = null, part = "words") {
     const { rows } = this.script;
-    if (!rows[at]) return;
+    if (!rows[at] || this.linked) return;
     const before = this.active;
     this.active = at;
     if (before !== at && rows[before]) this.drawOne(before);

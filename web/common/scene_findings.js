@@ -22,12 +22,37 @@ export class SceneFindings {
     this.waiting = setTimeout(() => this.check(), CHECK_AFTER_MS);
   }
 
+  /** For a text that was just loaded: also what became of its lines, where it was rendered before. */
+  loadSoon() {
+    clearTimeout(this.waiting);
+    this.run = undefined;
+    this.waiting = setTimeout(() => this.restore(), CHECK_AFTER_MS);
+  }
+
+  /** Nothing is known of the text any more. */
+  clear() {
+    clearTimeout(this.waiting);
+    this.run = undefined;
+    this.states.clear();
+    this.draw([], 0);
+    this.editor.elements.forEach((element) => drawState(element, null));
+  }
+
+  async restore() {
+    const { editor } = this, { text } = editor;
+    await this.check();
+    if (editor.linked) return;
+    const found = await editor.host.states(text);
+    if (text === editor.text && found.lines?.length) await this.progress(found, true);
+  }
+
   /** The server's reading of the text; what it finds stands at the rows. */
   async check() {
     clearTimeout(this.waiting);
     const { editor } = this, { text } = editor;
+    if (editor.linked) return null;
     const found = await editor.host.check(text);
-    if (text !== editor.text) return null;
+    if (text !== editor.text || editor.linked) return null;
     if (found.error) {
       editor.say(found.error, "errors");
       return null;
@@ -63,8 +88,9 @@ export class SceneFindings {
     if (next !== undefined && !editor.raw) editor.activate(next, 0);
   }
 
-  /** A message of the node that renders the script: see the event higgs.lines. */
-  async progress({ prompt_id: id, lines }) {
+  /** A message of the node that renders the script: see the event higgs.lines. `old`: what is known is newer. */
+  async progress({ prompt_id: id, lines }, old = false) {
+    if (this.editor.linked || (old && this.run && this.run.id !== id)) return;
     if (this.run?.id !== id) {
       this.states.clear();
       this.run = { id, rows: this.rowsOfTurns() };
@@ -76,7 +102,7 @@ export class SceneFindings {
       const row = rows[line.turn - 1];
       if (!this.editor.elements.has(row)) continue;
       if (!this.states.has(row)) this.states.set(row, new Map());
-      this.states.get(row).set(line.line, line);
+      if (!old || !this.states.get(row).has(line.line)) this.states.get(row).set(line.line, line);
       changed.add(row);
     }
     for (const row of changed) drawState(this.editor.elements.get(row), this.states.get(row));

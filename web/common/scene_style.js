@@ -32,6 +32,7 @@ const CSS = `
   --line: color-mix(in srgb, var(--ink) 25%, var(--back)); --bad: color-mix(in srgb, #e5383b 78%, var(--ink));
   --warn: color-mix(in srgb, #c77700 78%, var(--ink)); --good: #27824f; --busy: #2f6fe0;
   display: flex; flex-direction: column; box-sizing: border-box; min-height: 220px; height: 100%; overflow: hidden;
+  contain: size; /* a long script makes no higher node where Vue draws it */
   font: 13px/1.45 system-ui, sans-serif; color: var(--ink); background: var(--back); border: 1px solid var(--line);
   border-radius: 8px; text-align: start; position: relative;
 }
@@ -99,6 +100,9 @@ const CSS = `
 .higgs-scene .badge.good { background: var(--good); }
 .higgs-scene .badge.bad { background: #c62f33; }
 .higgs-scene .badge.busy { background: var(--busy); }
+.higgs-scene.linked .rows, .higgs-scene.linked .raw { opacity: .45; }
+.higgs-scene.linked .grip { visibility: hidden; }
+.higgs-scene.linked .chip, .higgs-scene.linked .words { cursor: default; }
 .higgs-scene .takes { color: var(--ink) !important; border: 1px solid var(--line) !important; padding: 0 6px !important;
   font-size: 11px !important; }
 .higgs-scene .notes { grid-column: 3 / -1; font-size: 12px; padding: 0 4px 2px; overflow-wrap: anywhere; }
