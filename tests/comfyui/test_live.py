@@ -371,7 +371,8 @@ def test_two_tabs_hear_their_own_and_none_sounds_before_it_is_touched(browser, s
     go(other, server)
     for page, seed in ((browser, 14), (other, 15)):
         in_page(page, f"await open({settings(RANDOM, seed=seed, max_seconds=2)}); await app.queuePrompt(0);")
-    ask = "await until(() => player().sound?.whole && player().sound.exact); const is = player().playback.state;"
+    ask = ("if (!await until(() => player().sound?.whole && player().sound.exact)) throw Error('it was not finished');"
+           "const is = player().playback.state;")
     (_, mine, sound), (state, theirs, another) = (
         in_page(page, ask + "return [is, player().sound.about, samples()];") for page in (browser, other))
     assert mine["prompt_id"] != theirs["prompt_id"] and state == "paused"
@@ -388,4 +389,5 @@ def test_two_tabs_hear_their_own_and_none_sounds_before_it_is_touched(browser, s
     """)
     other.click(x, y)
     assert in_page(other, "return until(() => player().playback.position > 2400);") is True
-    assert in_page(other, "return complaints;") == [] and other.errors == []
+    assert in_page(other, "return complaints;") == []
+    assert [error for error in other.errors if PACK_FOLDER in error] == []  # ComfyUI's page has one of its own

@@ -63,7 +63,7 @@ def test_lines_of_a_render_show_at_their_rows(browser):
 
 @pytest.mark.slow
 def test_a_real_render_shows_its_lines_and_takes(browser, server):
-    script = "[Rose] Good morning.\n\n[Rose] Only the wind.\n"
+    script = "[Rose] Good morning, everyone.\n\n[Rose] Only the wind.\n"
     show(browser, script)
     found = run(browser, """
         const make = (type) => { const one = LiteGraph.createNode(type); app.graph.add(one); return one; };
@@ -91,7 +91,7 @@ def test_a_real_render_shows_its_lines_and_takes(browser, server):
         panel.close();
         return [rows().map((row) => !!row.querySelector("[data-act=takes]")), takes, said];
     """)
-    assert found == [[True, True], 2, "Rose: Good morning."], found
+    assert found == [[True, True], 2, "Rose: Good morning, everyone."], found
     browser.open(server.url)
     browser.wait_for("window.app?.graph && window.LiteGraph?.registered_node_types?.HiggsScript")
     show(browser, script)  # the page forgot, the server did not

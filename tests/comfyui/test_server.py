@@ -235,7 +235,7 @@ def test_codec_chosen_as_language_model_is_refused(client):
 
 def test_pack_imports_fast_and_whole(server):
     [seconds] = re.findall(rf"([\d.]+) seconds: .*{PACK_FOLDER}", server.said())
-    assert float(seconds) < 0.3
+    assert float(seconds) < 1.0  # a third of it compiles the files of a new clone; a heavy import takes seconds
     assert "IMPORT FAILED" not in server.said()
 
 

@@ -54,7 +54,7 @@ export class LivePlayer {
    */
   show(about, aloud) {
     if (this.sound?.about.number === about.number) {
-      if (this.sound.whole) this.sound.settle(this.server.get, about); // else it will by itself
+      this.sound.settle(this.server.get, about);
       return;
     }
     if (this.sound?.about.number > about.number) return; // old news, late

@@ -10,6 +10,7 @@ export class LiveSound {
     this.about = about;
     this.closed = false;
     this.trouble = ""; // why nothing comes
+    this.finished = null; // what the server says of the finished audio, once it has it
     this.clear();
   }
 
@@ -97,8 +98,9 @@ export class LiveSound {
 
   /** Takes the finished audio, once the server has it, in place of what was heard while it was made. */
   async settle(get, about) {
-    if (!about.exact || this.exact || this.closed) return;
-    const finished = new LiveSound(about);
+    if (about.exact) this.finished = about; // an answer that is still on its way may know less
+    if (!this.finished || !this.whole || this.exact || this.closed) return;
+    const finished = new LiveSound(this.finished);
     await finished.follow(get, () => (finished.closed ||= this.closed));
     if (finished.whole && finished.exact) {
       const { blocks, peaks, length, exact } = finished;
