@@ -265,7 +265,8 @@ def context():
 
 
 @pytest.mark.parametrize("batch", [1, 8])
-def test_a_silent_line_ends_at_the_same_frame_in_any_company(model, identity, voices, store, monkeypatch, batch):
+def test_a_silent_line_ends_at_the_same_frame_in_any_company(folder, identity, voices, store, monkeypatch, batch):
+    model = load_model(folder, dtype=torch.float64)  # in float32 another company may turn a draw of a random model
     script, sampling = parse_script(SCRIPT), Sampling(temperature=1.0, max_frames=40)
     whole = [spoken.take.codes.ids for spoken in render_script(script, voices, model, sampling).lines]
     entries = frozenset(whole[0][0, 7:12].tolist())  # as if these were silence; in 0.2 s there are 5 frames
