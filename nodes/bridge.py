@@ -62,9 +62,10 @@ def input_path(name: str) -> Path:
     Raises:
         AudioError: there is no such file.
     """
-    path = pack_clip(name) or Path(os.path.abspath(folder_paths.get_annotated_filepath(name)))
+    clip = pack_clip(name)
+    path = clip or Path(os.path.abspath(folder_paths.get_annotated_filepath(name)))
     folders = folder_paths.get_input_directory(), folder_paths.get_output_directory(), folder_paths.get_temp_directory()
-    inside = pack_clip(name) or any(Path(os.path.abspath(folder)) in path.parents for folder in folders)
+    inside = clip or any(Path(os.path.abspath(folder)) in path.parents for folder in folders)
     if not name or not inside or not path.is_file():
         raise AudioError(
             f"There is no file '{name}'.", expected=f"a file in {folder_paths.get_input_directory()}",

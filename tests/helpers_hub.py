@@ -11,15 +11,15 @@ import json
 import random
 import re
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from helpers_http import LocalServer
 
 from higgs_runtime.download import RECORD
 from higgs_runtime.releases import RELEASES
@@ -38,7 +38,7 @@ FILES = {
 FETCHED = ["LICENSE", "config.json", "model.safetensors", "tokenizer.json"]
 
 
-class Hub(ThreadingHTTPServer):
+class Hub(LocalServer):
     """Repositories by name: commit → files; what goes wrong is set from outside.
 
     Attributes:
@@ -50,10 +50,8 @@ class Hub(ThreadingHTTPServer):
         ranges: the Range headers of requests for bytes ("" where there was none).
     """
 
-    daemon_threads = True
-
     def __init__(self):
-        super().__init__(("127.0.0.1", 0), _Answer)
+        super().__init__(_Answer)
         self.repositories: dict[str, dict[str, dict[str, bytes]]] = {}
         self.gate: dict[str, tuple[int, str]] = {}
         self.token = ""
@@ -71,20 +69,6 @@ class Hub(ThreadingHTTPServer):
                              HUBERT.repository: {"a" * 40: {"config.json": b"{}", "pytorch_model.bin": BIG[:5000]}}}
         self.gate, self.pause_s, self.asked, self.ranges = {}, 0.0, [], []
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-    def __enter__(self):
-        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self.shutdown()
-        self.server_close()
-
-    def handle_error(self, request, client_address):
-        """A client that went away is what is tested."""
 
 
 class _Answer(BaseHTTPRequestHandler):

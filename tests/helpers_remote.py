@@ -10,10 +10,11 @@ import io
 import json
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import numpy as np
 import soundfile
+from helpers_http import LocalServer
 
 STRING, NUMBER, WHOLE = (str,), (int, float), (int,)
 KEY = "key-of-the-stub"
@@ -80,7 +81,7 @@ def _clip(source: str, kinds: tuple[str, ...]) -> None:
     assert len(samples) and rate == 24_000
 
 
-class Stub(ThreadingHTTPServer):
+class Stub(LocalServer):
     """A server of one kind on this computer.
 
     Attributes:
@@ -91,28 +92,15 @@ class Stub(ThreadingHTTPServer):
         left: set once a client has gone while it was spoken to.
     """
 
-    daemon_threads = True
-
     def __init__(self, kind: str):
-        super().__init__(("127.0.0.1", 0), _Answer)
+        super().__init__(_Answer)
         self.kind, self.bodies, self.headers, self.failures = kind, [], [], []
         self.pieces, self.pause_s, self.rate, self.left = 5, 0.0, 24_000, threading.Event()
         self.sound = (8000 * np.sin(np.arange(24_000) / 15)).astype("<i2").tobytes()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/v1"
-
-    def __enter__(self) -> Stub:
-        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self.shutdown()
-        self.server_close()
-
-    def handle_error(self, request, client_address):
-        """A client that went away is what is tested."""
+        return f"{super().url}/v1"
 
 
 class _Answer(BaseHTTPRequestHandler):
