@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from .devices import Recorder
+from .devices import Recorder, can_capture
 
 
 class Recordings:
@@ -41,3 +41,8 @@ class Recordings:
         for tensor, before in zip(self._state(), kept, strict=True):
             tensor.copy_(before)
         return replay, place
+
+
+def can_record(model: nn.Module, device: torch.device) -> bool:
+    """Whether steps of a model can be recorded: recordings cannot bring weights over that lie elsewhere."""
+    return can_capture(device) and all(weight.device == device for weight in model.parameters())

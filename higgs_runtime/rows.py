@@ -6,6 +6,7 @@ Letters in shapes: B rows, n of them speaking, K codebooks, V ids, W rows of his
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -16,6 +17,9 @@ from .kv_cache import KVCache
 from .model import HiggsModel
 from .sampling import Settings, sample
 from .types import Sampling
+
+if TYPE_CHECKING:
+    from .fused.step import FusedStep
 
 SPAN = 256  # a recorded step looks at a multiple of so many keys
 
@@ -28,7 +32,12 @@ class Rows:
         steps: steps between two calls of `prepare`, at most.
         window: longest window for repetitions among the takes to come.
         capture: record the step for each n and each multiple of SPAN keys, and play it again as a whole.
+
+    Attributes:
+        fused: the step as a compiled function, for as long as it is set.
     """
+
+    fused: FusedStep | None = None
 
     def __init__(self, model: HiggsModel, cache: KVCache, steps: int, window: int, capture: bool):
         config, device, batch = model.config, model.device, cache.batch
@@ -75,6 +84,8 @@ class Rows:
             if self._recordings is not None:
                 self._recordings.clear()
         self._settings = self._by_count[len(sampling)]
+        if self.fused is not None:
+            self.fused.speak_as(sampling)
 
     def prepare(self, random: Sequence[torch.Generator], steps: int) -> None:
         """Draw the random numbers of the next steps, each row's from its own generator: the same in any company."""
@@ -99,11 +110,15 @@ class Rows:
 
     def _step(self, count: int, uniform: Tensor, span: int | None) -> None:
         """The step as the device sees it; span None: of one row, whose position is known here."""
-        place = self.cache.extend(0, 1) if span is None else self.cache.next(self.positions[:count], span)
-        logits = self.model.step(self.last[:count], place)
-        self.broken[:count] += logits.sum(dim=(1, 2)) * 0.0
         history = self.history[:, :count]
-        ids = sample(logits, history, self._settings, uniform, self.model.config.codebook_size)
+        if self.fused is not None:
+            ids, broken = self.fused.draw(self.last[:count], history, uniform)
+        else:
+            place = self.cache.extend(0, 1) if span is None else self.cache.next(self.positions[:count], span)
+            logits = self.model.step(self.last[:count], place)
+            broken = logits.sum(dim=(1, 2)) * 0.0
+            ids = sample(logits, history, self._settings, uniform, self.model.config.codebook_size)
+        self.broken[:count] += broken
         ids = self.state.hold(ids)
         if len(history):
             history.copy_(torch.cat((history[1:], ids[None])))

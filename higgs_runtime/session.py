@@ -18,10 +18,12 @@ from itertools import count
 import torch
 from torch import Tensor
 
+from .capture import can_record
 from .decode_state import Take
-from .devices import can_capture, is_out_of_memory, poll_steps
+from .devices import is_out_of_memory, poll_steps
 from .diagnosis import out_of_range
 from .errors import MemoryShortError, NumericError, SettingError, check_range
+from .fused import fused_step
 from .jobs import Job, ShouldEnd, check_length, common_start, continued, position_keys, positions_of
 from .kv_cache import KVCache
 from .memory import new_cache
@@ -47,6 +49,7 @@ class Session:
         batch: rows that speak side by side, at most.
         cache_dtype: of keys and values; bfloat16 halves their memory. None: that of the model.
         capture: record a step and play it again as a whole; None: where the device can.
+        fused: run steps as one compiled function where that serves (float32 on a CPU, no quantization, no adapters).
         rolling: where a prompt goes on like an earlier one after a gap (turns that were dropped), what follows is moved
             up and not read again. It still carries what it heard in the gap, so codes are not those of a session that
             never heard it (with one layer they are); positions and distances are. Without it codes are the same, and
@@ -58,11 +61,11 @@ class Session:
 
     def __init__(
         self, model: HiggsModel, *, batch: int = DEFAULT_BATCH, cache_dtype: torch.dtype | None = None,
-        capture: bool | None = None, rolling: bool = False,
+        capture: bool | None = None, fused: bool = True, rolling: bool = False,
     ):
         check_range("batch", batch, 1, 10_000)
         self.model, self.batch, self.cache_dtype = model, batch, cache_dtype or model.dtype
-        self._capture, self._rolling = capture, rolling
+        self._capture, self._fused, self._rolling = capture, fused, rolling
         self._rows: Rows | None = None
         self._asked = 0  # rows, when the cache was made; it may have got fewer
         self._known: list[Tensor] = []  # keys of what each row of the cache holds
@@ -217,6 +220,7 @@ class Session:
             return
         try:
             rows = self._rows = self._make_rows(*room)
+            rows.fused = fused_step(self.model, rows.cache) if self._fused and not self._capture else None
             self._fill(rows, waiting, should_stop)
             while self._speaking:
                 yield from self._speak(rows, should_stop)
@@ -240,6 +244,8 @@ class Session:
             short.takes = takes
             raise short from error
         finally:
+            if self._rows:
+                self._rows.fused = None  # weights may move between two runs
             for row, job in enumerate(self._speaking):
                 if job.take.steps_left and self._known:
                     self._remember(row, job)
@@ -342,7 +348,7 @@ class Session:
                 capacity, batch = max(capacity, known.capacity), max(batch, known.batch)
             known, self._asked = self._larger(known, capacity, batch), batch
         self._limit = min(self.batch, known.batch)
-        capture = self._can_capture() if self._capture is None else self._capture
+        capture = can_record(model, model.device) if self._capture is None else self._capture
         if self._rows is not None and self._rows.serves(known, window, capture):
             return self._rows
         return Rows(model, known, poll_steps(model.device), window, capture)
@@ -366,11 +372,6 @@ class Session:
     def _forget(self) -> None:
         """Let go of all that was read."""
         self._rows, self._known, self._asked = None, [], 0
-
-    def _can_capture(self) -> bool:
-        """Recordings cannot bring weights over that lie elsewhere."""
-        device = self.model.device
-        return can_capture(device) and all(weight.device == device for weight in self.model.parameters())
 
     def _remember(self, row: int, job: Job) -> None:
         """The row holds the prompt and all rows that were read; the last one that was drawn is not read yet."""

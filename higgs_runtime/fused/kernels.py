@@ -1,0 +1,211 @@
+"""One step of the language model as a single compiled function, run by a team of threads.
+
+Torch starts some twenty operations a layer, each of which costs more than the arithmetic of a small model, and its
+threads wait for each other after every one. Here the threads of a team go through all layers together, meet five times
+a layer, and read the weights with all cores. Each row is computed by the same sums in any company and by any number of
+threads.
+
+Compiled by Numba (Lam et al. 2015). The mathematics is that of `model.py`.
+
+Letters in shapes: B rows, P rows with those that fill up the last four, L layers, H hidden, I inner, Q query heads, G
+key/value heads, D of a head, C positions of the cache, K codebooks, V ids, W rows of history.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numba import carray, njit
+
+from .draws import draw
+from .tiles import FOUR, four_by_one, meet, pointer, two_by_four
+
+MEETINGS_A_LAYER, MEETINGS_AT_THE_END = 5, 2
+# The order of a sum may change, which lets it be vectorized; NaN and infinity keep their meaning.
+FAST = {"reassoc", "contract", "arcp", "nsz"}
+
+
+@njit(fastmath=FAST)
+def _matrix(weight, x, out, add, thread, threads, tile):
+    """out [P, O] = x [P, I] W^T, or added to it; W [O, I] by its address. Each thread has features of its own."""
+    few, (size, features) = len(x) == 1, (x.shape[1], out.shape[1])
+    blocks = features // FOUR
+    for block in range(blocks * thread // threads, blocks * (thread + 1) // threads):
+        first = block * FOUR
+        at = weight + 4 * size * first
+        if few:
+            four_by_one(at, 4 * size, x.ctypes.data, 0, size, tile.ctypes.data)
+            for j in range(FOUR):
+                out[0, first + j] = (out[0, first + j] if add else np.float32(0)) + tile[j]
+        else:
+            for row in range(0, len(x), FOUR):
+                for pair in range(0, FOUR, 2):
+                    two_by_four(at + 4 * size * pair, 4 * size, x[row:].ctypes.data, 4 * size, size, tile.ctypes.data)
+                    for j in range(2 * FOUR):
+                        here, one = row + j % FOUR, first + pair + j // FOUR
+                        out[here, one] = (out[here, one] if add else np.float32(0)) + tile[j]
+
+
+@njit(fastmath=FAST)
+def _silu(x):
+    return x / (np.float32(1) + np.float32(math.exp(-x)))
+
+
+@njit(fastmath=FAST)
+def _gated(weight, x, out, thread, threads, tile):
+    """out [P, I] = silu(x gate^T) * (x up^T); W [2 I, H], by its address, is gate above up."""
+    few, (size, inner) = len(x) == 1, (x.shape[1], out.shape[1])
+    apart = 4 * size * inner
+    blocks = inner // FOUR
+    for block in range(blocks * thread // threads, blocks * (thread + 1) // threads):
+        first = block * FOUR
+        at = weight + 4 * size * first
+        if few:
+            four_by_one(at, 4 * size, x.ctypes.data, 0, size, tile.ctypes.data)
+            four_by_one(at + apart, 4 * size, x.ctypes.data, 0, size, tile[FOUR:].ctypes.data)
+            for j in range(FOUR):
+                out[0, first + j] = _silu(tile[j]) * tile[FOUR + j]
+        else:
+            for row in range(0, len(x), FOUR):
+                for one in range(FOUR):
+                    two_by_four(at + 4 * size * one, apart, x[row:].ctypes.data, 4 * size, size, tile.ctypes.data)
+                    for j in range(FOUR):
+                        out[row + j, first + one] = _silu(tile[j]) * tile[FOUR + j]
+
+
+@njit(fastmath=FAST)
+def _norm(x, weight, eps, out):
+    """Root mean square norm of one row."""
+    square = np.float32(0)
+    for i in range(len(weight)):
+        square += x[i] * x[i]
+    scale = np.float32(1 / math.sqrt(square / len(weight) + eps))
+    for i in range(len(weight)):
+        out[i] = x[i] * scale * weight[i]
+
+
+@njit(fastmath=FAST)
+def _norms(x, weight, eps, out):
+    for row in range(len(x)):
+        _norm(x[row], carray(pointer(weight), x.shape[1], np.float32), eps, out[row])
+
+
+@njit(fastmath=FAST)
+def _rotate(x, turn, out):
+    """x [D] rotated by turn [2, D], as `rope.rotate` does it."""
+    half = len(x) // 2
+    for i in range(half):
+        low, high = x[i], x[half + i]
+        out[i] = low * turn[0, i] + high * turn[1, i]
+        out[half + i] = high * turn[0, half + i] + low * turn[1, half + i]
+
+
+@njit(fastmath=FAST)
+def _attend(query, keys, values, scores, out):
+    """out [D] of one query [D] that sees all keys and values [T, D]; scores has room for T."""
+    total, size = keys.shape
+    scale, largest = np.float32(1 / math.sqrt(size)), np.float32(-np.inf)
+    for t in range(total):
+        score = np.float32(0)
+        for i in range(size):
+            score += query[i] * keys[t, i]
+        scores[t] = score * scale
+        largest = max(largest, scores[t])
+    whole = np.float32(0)
+    out[:] = 0
+    for t in range(total):
+        weight = np.float32(math.exp(scores[t] - largest))
+        whole += weight
+        for i in range(size):
+            out[i] += weight * values[t, i]
+    for i in range(size):
+        out[i] /= whole
+
+
+@njit(fastmath=FAST)
+def _attention(eps, at, fresh, keys, values, rope, positions, scores, out, thread, threads):
+    """What is new [P, Q + 2 G, D] goes into the cache [rows, G, C, D] and attends to it: out [P, Q D]."""
+    kv, d = keys.shape[1], keys.shape[3]
+    heads = fresh.shape[1] - 2 * kv
+    units, group, turned = len(positions) * kv, heads // kv, np.empty(d, np.float32)
+    for unit in range(units * thread // threads, units * (thread + 1) // threads):
+        row, head = unit // kv, unit % kv
+        position, own_keys, own_values = positions[row], keys[row, head], values[row, head]
+        key = fresh[row, heads + head]
+        if at[7]:
+            _norm(key, carray(pointer(at[7]), d, np.float32), eps, key)
+        _rotate(key, rope[position], own_keys[position])
+        own_values[position] = fresh[row, heads + kv + head]
+        for one in range(head * group, (head + 1) * group):
+            query = fresh[row, one]
+            if at[6]:
+                _norm(query, carray(pointer(at[6]), d, np.float32), eps, query)
+            _rotate(query, rope[position], turned)
+            _attend(turned, own_keys[: position + 1], own_values[: position + 1], scores,
+                    out[row, one * d : (one + 1) * d])
+
+
+def _of_this_pack(function):
+    """Numba looks for what it compiled by the function's name and its file's date. Here three files go into it, and the
+    module's name, which differs by the path of the pack."""
+    content = b"".join((Path(__file__).parent / name).read_bytes() for name in ("draws.py", "kernels.py", "tiles.py"))
+    function.__qualname__ += f"_{zlib.crc32(content, zlib.crc32(__name__.encode())):08x}"
+    return function
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+@_of_this_pack
+def step(
+    eps, layers, ends, cache, stored, rope, x, positions, logits, between, draws, found, counter, start, thread, threads
+):
+    """The part of one thread in a step of all rows.
+
+    Args:
+        eps: of the norms.
+        layers: int64 [L, 8], addresses of each layer's norm, qkv, o, norm, gate_up, down, q norm and k norm (0: none).
+        ends: int64 [2], addresses of the last norm and of the audio heads.
+        cache: int64 [2], addresses of keys and values; `stored` is their shape, (L, rows, G, C, D).
+        rope: float32 [C, 2, D].
+        x: float32 [P, H], the embeddings; used up.
+        positions: int64 [B], where each row writes.
+        logits: float32 [P, K V], a result.
+        between: float32 [P, (Q + 2 G) D], [P, Q D] and [P, I], what the threads hand to each other.
+        draws: as `draw` takes them.
+        found: int64 [B, K] and float32 [B, K], results: ids, and NaN where logits were not finite.
+        counter: int64 [1], how often a thread has met the others; `start` is what it was before the step.
+    """
+    (fresh, attended, inner), place, stop = between, counter.ctypes.data, start
+    heads = fresh.reshape(len(x), fresh.shape[1] // stored[4], stored[4])
+    tile, normed = np.empty(2 * FOUR, np.float32), np.empty_like(x)
+    scores = np.empty(positions.max() + 1, np.float32)
+    keys, values = carray(pointer(cache[0]), stored, np.float32), carray(pointer(cache[1]), stored, np.float32)
+    for layer in range(len(layers)):
+        at = layers[layer]
+        _norms(x, at[0], eps, normed)
+        _matrix(at[1], normed, fresh, False, thread, threads, tile)
+        stop += threads
+        meet(place, stop)
+        _attention(eps, at, heads, keys[layer], values[layer], rope, positions, scores, attended,
+                   thread, threads)
+        stop += threads
+        meet(place, stop)
+        _matrix(at[2], attended, x, True, thread, threads, tile)
+        stop += threads
+        meet(place, stop)
+        _norms(x, at[3], eps, normed)
+        _gated(at[4], normed, inner, thread, threads, tile)
+        stop += threads
+        meet(place, stop)
+        _matrix(at[5], inner, x, True, thread, threads, tile)
+        stop += threads
+        meet(place, stop)
+    _norms(x, ends[0], eps, normed)
+    _matrix(ends[1], normed, logits, False, thread, threads, tile)
+    stop += threads
+    meet(place, stop)
+    draw(logits, draws, found, thread, threads)
+    stop += threads
+    meet(place, stop)

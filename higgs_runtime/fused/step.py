@@ -1,0 +1,166 @@
+"""A model's steps through the compiled function: buffers, addresses, and the threads that run it together.
+
+Letters in shapes: B rows, P rows with those that fill up the last four, K codebooks, W rows of history, H hidden.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..kv_cache import KVCache
+from ..linear import Linear
+from ..model import FeedForward, HiggsModel
+from ..types import Sampling
+from . import kernels
+from .tiles import FOUR, LANES
+
+FAR = 2**62  # no step comes to so many meetings
+
+
+class FusedStep:
+    """Steps of the first rows of a cache. It holds addresses: it must not outlive a run, in which weights stay.
+
+    Args:
+        model: for which `serves` is true.
+        cache: its rows' lengths say where they write.
+        threads: that share the work; None: as many as torch uses.
+    """
+
+    def __init__(self, model: HiggsModel, cache: KVCache, threads: int | None = None):
+        self.threads = threads or torch.get_num_threads()
+        config = self._config = model.config
+        self._cache = cache
+        self._begin = None  # what is read where a stream begins, if that is a token
+        if config.begin_is_token:
+            self._begin = model.text_embedding.weight[config.audio_bos_token_id].detach().numpy()
+        self._codes = model.audio_embedding.weight.detach().numpy()
+        self._offsets = model.codebook_offsets.numpy()
+        self._layers = np.array([_addresses(layer) for layer in model.layers], np.int64)
+        self._ends = _table(model.norm.weight, model.audio_head.weight)
+        self._stores = _table(cache.keys, cache.values)
+        self._rope = cache.rope.numpy()
+        self._ids = config.codebook_rows
+        self._meetings = self.threads * (kernels.MEETINGS_A_LAYER * config.num_layers + kernels.MEETINGS_AT_THE_END)
+        self._counter, self._met = np.zeros(1, np.int64), 0  # how often threads have met, and should have
+        self._others = ThreadPoolExecutor(max(1, self.threads - 1), "higgs-step")
+        self._settings: tuple[np.ndarray, ...] = ()
+        self._made: dict[int, tuple] = {}
+
+    def speak_as(self, sampling: Sequence[Sampling]) -> None:
+        """How the rows sample from now on."""
+        top_k = [min(one.top_k, self._ids) or self._ids for one in sampling]
+        self._settings = (
+            np.array([one.temperature for one in sampling], np.float32),
+            np.array([one.top_p for one in sampling], np.float32),
+            np.array(top_k, np.int64),
+            np.array([one.ras_window for one in sampling], np.int64),
+            np.array([one.ras_max_repeats for one in sampling], np.int64),
+        )
+
+    def draw(self, last: Tensor, history: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
+        """Each row reads its last ids and draws the next ones.
+
+        Args:
+            last: LongTensor [B, K].
+            history: LongTensor [W, B, K].
+            uniform: float32 [2, B, K].
+
+        Returns:
+            LongTensor [B, K], and float32 [B] that is NaN where logits were not finite. The next call overwrites them.
+        """
+        count = len(last)
+        x, logits, between, found = self._buffers(count)
+        self._embed(last.numpy(), x)
+        draws = (*self._settings, self._config.codebook_size, np.ascontiguousarray(history.numpy()),
+                 np.ascontiguousarray(uniform.numpy()))
+        positions = np.array(self._cache.lengths[:count], np.int64)
+        self._run(self._config.norm_eps, self._layers, self._ends, self._stores, tuple(self._cache.keys.shape),
+                  self._rope, x, positions, logits, between, draws, found)
+        return torch.from_numpy(found[0]), torch.from_numpy(found[1]).sum(dim=1)
+
+    def logits(self, count: int) -> Tensor:
+        """Those of the last step, float32 [B, K, V]."""
+        return torch.from_numpy(self._made[count][1][:count]).unflatten(1, (-1, self._ids))
+
+    def _embed(self, ids: np.ndarray, x: np.ndarray) -> None:
+        self._codes[ids + self._offsets].sum(axis=1, out=x[: len(ids)])
+        if self._begin is not None:
+            x[: len(ids)][(ids == self._config.stream_bos_id).all(axis=1)] = self._begin
+
+    def _run(self, *what) -> None:
+        """The step by all threads: this one is the first of them."""
+        others = []
+        try:
+            others += [self._others.submit(kernels.step, *what, self._counter, self._met, thread, self.threads)
+                       for thread in range(1, self.threads)]
+            kernels.step(*what, self._counter, self._met, 0, self.threads)
+        except BaseException:
+            self._counter[0] = FAR  # nobody waits for one that does not come
+            wait(others)
+            self._counter[0] = self._met = 0
+            raise
+        for other in others:
+            other.result()
+        self._met += self._meetings
+
+    def _buffers(self, count: int) -> tuple:
+        if count not in self._made:
+            c, filled = self._config, 1 if count == 1 else -(-count // FOUR) * FOUR
+
+            def area(width: int, rows: int = filled) -> np.ndarray:
+                return np.zeros((rows, width), np.float32)
+
+            between = (area((c.num_heads + 2 * c.num_kv_heads) * c.head_dim), area(c.num_heads * c.head_dim),
+                       area(c.intermediate_size))
+            found = np.zeros((count, c.num_codebooks), np.int64), area(c.num_codebooks, count)
+            self._made[count] = area(c.hidden_size), area(c.num_codebooks * c.codebook_rows), between, found
+        return self._made[count]
+
+
+def serves(model: HiggsModel, cache: KVCache) -> bool:
+    """Whether the compiled step can run a model: float32 on a CPU, plain matrices of sizes that are multiples of 8, and
+    nobody who waits for a module to be called."""
+    config = model.config
+    parts = [part for layer in model.layers for part in _matrices(layer)] + [model.audio_head]
+    sizes = (config.hidden_size, config.intermediate_size, config.num_heads * config.head_dim,
+             config.num_codebooks * config.codebook_rows, config.num_kv_heads * config.head_dim)
+    return (
+        all(_plain(part) for part in parts) and all(size % LANES == 0 for size in sizes)
+        and cache.keys.dtype == torch.float32 and cache.keys.device.type == "cpu"
+        and model.audio_embedding.weight.dtype == torch.float32
+        and not any(part._forward_hooks or part._forward_pre_hooks for part in model.modules())
+    )
+
+
+def _plain(part: nn.Module) -> bool:
+    if not isinstance(part, Linear) or part.bias is not None:
+        return False
+    weight = part.weight
+    return weight.device.type == "cpu" and weight.dtype == torch.float32 and weight.is_contiguous()
+
+
+def _audio(layer: nn.Module) -> nn.Module:
+    return layer.audio or layer.text
+
+
+def _matrices(layer: nn.Module) -> list[nn.Module]:
+    feed: FeedForward = _audio(layer).ffn
+    return [layer.attention.qkv, layer.attention.o, feed.gate_up, feed.down]
+
+
+def _addresses(layer: nn.Module) -> list[int]:
+    """In the order of `kernels.step`."""
+    path, (qkv, o, gate_up, down) = _audio(layer), _matrices(layer)
+    head_norms = [norm.weight.data_ptr() if norm is not None else 0
+                  for norm in (layer.attention.q_norm, layer.attention.k_norm)]
+    return [path.attention_norm.weight.data_ptr(), qkv.weight.data_ptr(), o.weight.data_ptr(),
+            path.ffn_norm.weight.data_ptr(), gate_up.weight.data_ptr(), down.weight.data_ptr(), *head_norms]
+
+
+def _table(*tensors: Tensor) -> np.ndarray:
+    return np.array([tensor.data_ptr() for tensor in tensors], np.int64)
