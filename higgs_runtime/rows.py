@@ -123,7 +123,8 @@ class Rows:
         if len(history):
             history.copy_(torch.cat((history[1:], ids[None])))
         self.last[:count] = ids
-        self.positions[:count] += 1
+        if self.fused is None:
+            self.positions[:count] += 1
 
     def drawn(self) -> tuple[Tensor, Tensor]:
         """Ids [steps since `prepare`, n, K] and bool [n], whether a row's logits were not finite; on the CPU."""

@@ -6,7 +6,7 @@ Letters in shapes: B rows, P rows with those that fill up the last four, K codeb
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import numpy as np
 import torch
@@ -48,6 +48,7 @@ class FusedStep:
         self._meetings = self.threads * (kernels.MEETINGS_A_LAYER * config.num_layers + kernels.MEETINGS_AT_THE_END)
         self._counter, self._met = np.zeros(1, np.int64), 0  # how often threads have met, and should have
         self._others = ThreadPoolExecutor(max(1, self.threads - 1), "higgs-step")
+        self._running: list[Future] = []
         self._settings: tuple[np.ndarray, ...] = ()
         self._made: dict[int, tuple] = {}
 
@@ -94,18 +95,19 @@ class FusedStep:
 
     def _run(self, *what) -> None:
         """The step by all threads: this one is the first of them."""
-        others = []
+        others, self._running = self._running, []
         try:
-            others += [self._others.submit(kernels.step, *what, self._counter, self._met, thread, self.threads)
-                       for thread in range(1, self.threads)]
+            for other in others:  # they have met us at the end of their step, and need not be waited for until now
+                other.result()
+            for thread in range(1, self.threads):
+                self._running.append(self._others.submit(kernels.step, *what, self._counter, self._met, thread,
+                                                         self.threads))
             kernels.step(*what, self._counter, self._met, 0, self.threads)
         except BaseException:
             self._counter[0] = FAR  # nobody waits for one that does not come
-            wait(others)
-            self._counter[0] = self._met = 0
+            wait(self._running)
+            self._counter[0], self._met, self._running = 0, 0, []
             raise
-        for other in others:
-            other.result()
         self._met += self._meetings
 
     def _buffers(self, count: int) -> tuple:
