@@ -74,7 +74,7 @@ _HOMES = {
         "Assembly", "Cast", "Delivered", "Ears", "Performance", "RenderSettings", "SpokenLine", "assemble",
         "cast_voices", "deliver", "parse_choice", "render_script", "rendering_bytes",
     ),
-    "cluster": ("ClusterSettings", "CrewStatus", "Engine", "Listening", "render_on_cluster"),
+    "cluster": ("ClusterSettings", "CrewStatus", "Engine", "Listening", "render_apart", "render_on_cluster"),
     "pipeline": ("check_pair", "speak", "speak_stream"),
     "remote_servers": ("SERVERS", "RemoteServer"),
     "remote": ("Remote", "RemoteTake"),

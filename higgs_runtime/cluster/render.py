@@ -10,7 +10,7 @@ from functools import cache
 from ..errors import TakeError, check_range
 from ..rendering import Performance, RenderSettings, SpokenLine
 from ..rendering.choice import check_choice
-from ..rendering.lines import check_cast, lines_of
+from ..rendering.lines import Line, check_cast, lines_of
 from ..rendering.render import OnLine, OnTake
 from ..script import Script
 from ..session import ShouldStop
@@ -91,7 +91,7 @@ def render_on_cluster(
     """
     settings, sampling, cluster = settings or RenderSettings(), sampling or Sampling(), cluster or ClusterSettings()
     check_cast(script, voices)
-    desk = _Desk(script, sampling, settings, on_line or (lambda *_: None), on_take or (lambda _: None))
+    desk = _Desk(script, sampling, settings, on_line or _tell_nobody, on_take or _tell_nobody)
     mark = _mark(store)
     try:
         with connected(cluster.address) as ray:
@@ -106,11 +106,20 @@ def render_on_cluster(
                 ray, hire, cache(lambda: start_keeper(ray, store)),
                 Parts(script, by_scene=settings.mode == "continuous", batch=settings.batch),
                 cluster.workers, cluster.cpus, cluster.gpus, cluster.patience_s, desk.ready, desk.choice, desk.news,
-                on_crew or (lambda _: None), should_stop or (lambda: False),
+                on_crew or _tell_nobody, should_stop or (lambda: False),
             ).work()
     finally:
         mark.unlink(missing_ok=True)
     return desk.performance()
+
+
+def unspoken(script: Script, sampling: Sampling, settings: RenderSettings) -> list[Line]:
+    """The lines of a script as far as they are known before a model is."""
+    return [spoken.line for spoken in _Desk(script, sampling, settings, _tell_nobody, _tell_nobody).performance().lines]
+
+
+def _tell_nobody(*_) -> None:
+    pass
 
 
 def _mark(store: TakeStore):
