@@ -59,8 +59,8 @@ _HOMES = {
     "inspection": ("Details", "describe_checkpoint"),
     "lora": ("Adapter", "adapted", "load_adapter"),
     "takes": (
-        "ModelIdentity", "Take", "TakeStore", "default_takes_folder", "export_takes", "line_key", "model_identity",
-        "take_key",
+        "ModelIdentity", "ObjectStore", "Take", "TakeStore", "default_takes_folder", "export_takes", "line_key",
+        "model_identity", "open_takes", "take_key",
     ),
     "catalog": (
         "Checkpoint", "default_pair", "embedded_voices", "find_adapters", "find_checkpoints", "model_roots",

@@ -70,7 +70,7 @@ def test_a_job_comes_out_of_its_files_as_it_went_in(tmp_path):
     write_job(tmp_path, job)
     back = read_job(tmp_path)
     assert back.script == script and back.script.turns[0].line == 7
-    for name in ("engine", "sampling", "settings", "cluster", "folder", "max_bytes"):
+    for name in ("engine", "sampling", "settings", "cluster", "where", "max_bytes"):
         assert getattr(back, name) == getattr(job, name), name
     assert list(back.voices) == list(voices)
     for here, there in zip(voices.values(), back.voices.values(), strict=True):

@@ -23,7 +23,7 @@ from ..rendering.lines import Line
 from ..rendering.render import OnLine, OnTake
 from ..script import Script
 from ..session import ShouldStop
-from ..takes import TakeStore
+from ..takes import Takes
 from ..types import Sampling, Voice
 from .crew import CrewStatus
 from .job import Job, error_of, line_of, verdict_of, write_job
@@ -44,7 +44,7 @@ def render_apart(
     sampling: Sampling | None = None,
     settings: RenderSettings | None = None,
     *,
-    store: TakeStore,
+    store: Takes,
     cluster: ClusterSettings | None = None,
     on_line: OnLine | None = None,
     on_take: OnTake | None = None,
@@ -61,8 +61,7 @@ def render_apart(
         HiggsError: as there.
     """
     settings, sampling = settings or RenderSettings(), sampling or Sampling()
-    job = Job(script, voices, engine, sampling, settings, cluster or ClusterSettings(), str(store.folder.absolute()),
-              store.max_bytes)
+    job = Job(script, voices, engine, sampling, settings, cluster or ClusterSettings(), store.where, store.max_bytes)
     hearing = _Hearing(store, on_line or (lambda *_: None), on_take or (lambda _: None), on_crew or (lambda _: None))
     should_stop, stopped_at = should_stop or (lambda: False), None
     with TemporaryDirectory(prefix="higgs-cluster-", ignore_cleanup_errors=True) as place, _started(place, job) as told:
@@ -90,7 +89,7 @@ class _Hearing:
         spoken: the take of each line: the one that is used, or until all is done the first one.
     """
 
-    def __init__(self, store: TakeStore, on_line: OnLine, on_take: OnTake, on_crew: Callable[[CrewStatus], None]):
+    def __init__(self, store: Takes, on_line: OnLine, on_take: OnTake, on_crew: Callable[[CrewStatus], None]):
         self._store, self._on_line, self._on_take, self._on_crew = store, on_line, on_take, on_crew
         self.quiet = self.done = False
         self.lines: dict[int, Line] = {}

@@ -27,7 +27,7 @@ FILE = "job.json"
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """What `render_on_cluster` is given. `folder`, `max_bytes`: of the take store. Of a script the turns count."""
+    """What `render_on_cluster` is given. `where`, `max_bytes`: of the take store. Of a script the turns count."""
 
     script: Script
     voices: Mapping[str, Voice]
@@ -35,7 +35,7 @@ class Job:
     sampling: Sampling
     settings: RenderSettings
     cluster: ClusterSettings
-    folder: str
+    where: str
     max_bytes: int | None
 
 
@@ -48,7 +48,7 @@ def write_job(place: Path, job: Job) -> None:
         save_voice(_voice_file(place, number), voice)
     plain = {name: asdict(getattr(job, name)) for name in ("engine", "sampling", "settings", "cluster")}
     about = {**plain, "turns": [asdict(turn) for turn in job.script.turns], "speakers": list(job.voices),
-             "folder": job.folder, "max_bytes": job.max_bytes}
+             "where": job.where, "max_bytes": job.max_bytes}
     (place / FILE).write_text(json.dumps(about), encoding="ascii")
 
 
@@ -63,7 +63,7 @@ def read_job(place: Path) -> Job:
     voices = {name: load_voice(_voice_file(place, number))[0] for number, name in enumerate(about["speakers"])}
     return Job(
         Script([Turn(**turn) for turn in about["turns"]]), voices, Engine(**engine), Sampling(**about["sampling"]),
-        RenderSettings(**settings), ClusterSettings(**about["cluster"]), about["folder"], about["max_bytes"],
+        RenderSettings(**settings), ClusterSettings(**about["cluster"]), about["where"], about["max_bytes"],
     )
 
 

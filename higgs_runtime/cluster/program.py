@@ -10,7 +10,7 @@ from dataclasses import astuple
 from pathlib import Path
 
 from ..errors import HiggsError
-from ..takes import TakeStore
+from ..takes import open_takes
 from .job import error_told, line_told, read_job, spoken_told
 from .render import render_on_cluster
 
@@ -43,7 +43,7 @@ def main(place: str) -> int:
         job = read_job(Path(place))
         made = render_on_cluster(
             job.script, job.voices, job.engine, job.sampling, job.settings, cluster=job.cluster,
-            store=TakeStore(job.folder, job.max_bytes), on_line=on_line, should_stop=stop.is_set,
+            store=open_takes(job.where, job.max_bytes), on_line=on_line, should_stop=stop.is_set,
             on_take=lambda spoken: tell(take=spoken_told(spoken)), on_crew=lambda crew: tell(crew=astuple(crew)),
         )
     except HiggsError as error:

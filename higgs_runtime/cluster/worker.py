@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..catalog import checkpoint_at, find_checkpoints, model_roots
-from ..errors import CheckpointError, SettingError
+from ..errors import CheckpointError, HiggsError, SettingError
 from ..listening import Limits
 from ..rendering import Ears, RenderSettings, SpokenLine, render_script
 from ..script import Script
-from ..takes import ModelIdentity, TakeStore, model_identity
+from ..takes import ModelIdentity, Takes, model_identity
 from ..types import Sampling, Voice
 
 NEWS_S = 0.25  # between two reports of a worker
@@ -67,7 +67,7 @@ class Engine:
 
 @dataclass(frozen=True)
 class Ready:
-    """A worker that has its model. `shared`: it sees the driver's folder of takes."""
+    """A worker that has its model. `shared`: it sees the driver's store of takes."""
 
     node: str
     identity: ModelIdentity
@@ -91,15 +91,15 @@ class Worker:
     """The actor. `stop` may be called while it speaks; of the others one at a time.
 
     Args:
-        folder, mark: of takes; the driver put a file of that name there.
+        store, mark: the driver put a mark of that name there.
     """
 
     def __init__(
         self, engine: Engine, voices: Mapping[str, Voice], sampling: Sampling, settings: RenderSettings,
-        folder: str, max_bytes: int | None, mark: str,
+        store: Takes, mark: str,
     ):
         self._engine, self._voices, self._sampling, self._settings = engine, voices, sampling, settings
-        self._shared = TakeStore(folder, max_bytes) if Path(folder, mark).exists() else None
+        self._shared = store if _sees(store, mark) else None
         self._stack, self._stopped = ExitStack(), threading.Event()
 
     def hello(self) -> tuple[str, int]:
@@ -143,7 +143,7 @@ class Worker:
 
         Args:
             choose: as in `RenderSettings`, by the part's own numbers.
-            keeper: of takes, for who does not see the folder.
+            keeper: of takes, for who does not see the store.
 
         Raises:
             HiggsError: as `render_script`.
@@ -191,6 +191,14 @@ class Worker:
         return Ears(self._codec, load_recognizer(name), listening.name or str(name), self._voices,
                     limits=listening.limits, language=self._settings.language,
                     compare_voices=listening.compare_voices)
+
+
+def _sees(store: Takes, mark: str) -> bool:
+    """Whether this is the driver's store, and not another one of that name; one that cannot be reached is none."""
+    try:
+        return store.has_mark(mark)
+    except HiggsError:
+        return False
 
 
 def _read(reports: queue.SimpleQueue) -> tuple[list, bool]:
