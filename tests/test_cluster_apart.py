@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 import torch
 from helpers_checkpoint import make_lm_checkpoint, random_codes
-from helpers_cluster import SAMPLING, SETTINGS, VOICES, children, engine, script_of
+from helpers_cluster import LINES, SAMPLING, SETTINGS, VOICES, children, engine, script_of
 from helpers_takes import key_of, same, some_take
 
 from higgs_runtime import (
@@ -44,7 +45,7 @@ from higgs_runtime import (
 )
 from higgs_runtime import errors as all_errors
 from higgs_runtime.cluster import apart
-from higgs_runtime.cluster.job import Job, error_of, error_told, line_told, read_job, spoken_told, write_job
+from higgs_runtime.cluster.job import Job, error_of, error_told, line_told, read_job, remove_job, spoken_told, write_job
 from higgs_runtime.rendering.lines import lines_of
 from higgs_runtime.rendering.performance import SpokenLine
 
@@ -78,6 +79,8 @@ def test_a_job_comes_out_of_its_files_as_it_went_in(tmp_path):
         for (codes, words), (others, same_words) in zip(here.references, there.references, strict=True):
             assert torch.equal(codes.ids, others.ids) and words == same_words
             assert codes.origin == others.origin and codes.frame_rate == others.frame_rate
+    remove_job(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_errors_keep_kind_and_words():
@@ -217,6 +220,25 @@ def test_an_error_of_who_is_told_ends_it(fake):
     assert not children(os.getpid(), "time.sleep")
 
 
+def test_it_ends_when_its_parent_is_killed(tmp_path):
+    child = f"import os, sys; os.write(1, b'{{}}\\n'); sys.stdin.read(); open({str(tmp_path / 'gone')!r}, 'w')"
+    parent = f"""import sys; sys.path[:0] = {sys.path!r}
+from higgs_runtime import Engine, TakeStore, Voice, parse_script, render_apart
+from higgs_runtime.cluster import apart
+apart.PROGRAM = {child!r}
+render_apart(parse_script("Hi."), {{"Narrator": Voice(description="Calm.")}}, Engine("x"),
+             store=TakeStore({str(tmp_path)!r}), should_stop=lambda: print("on", flush=True))
+"""
+    with subprocess.Popen([sys.executable, "-W", "ignore", "-c", parent], stdout=subprocess.PIPE,
+                          env={**os.environ, "TMPDIR": str(tmp_path)}) as process:
+        assert process.stdout.readline() == b"on\n"
+        process.kill()
+    end = time.monotonic() + 30
+    while not (tmp_path / "gone").exists():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
 # ---- the real program --------------------------------------------------------------------------------------------
 
 
@@ -245,7 +267,7 @@ def folder(tmp_path_factory):
 @pytest.mark.slow
 def test_takes_are_those_of_this_process_and_a_killed_render_goes_on(folder, tmp_path):
     """A real Ray: the process is killed, another is stopped, a third ends; then nothing is left to speak here."""
-    script, store, states = script_of(40), TakeStore(tmp_path / "takes"), Counter()
+    script, store, states = script_of(LINES), TakeStore(tmp_path / "takes"), Counter()
 
     def render(on_line=lambda *_: None, **more):
         return render_apart(script, VOICES, engine(folder), SAMPLING, SETTINGS, store=store, cluster=LOCAL,
@@ -259,16 +281,16 @@ def test_takes_are_those_of_this_process_and_a_killed_render_goes_on(folder, tmp
     with pytest.raises(ClusterError, match="killed by signal 9"):
         render(kill)
     kept = {one.key for one in store.list()}
-    assert 3 <= len(kept) < 40
+    assert 3 <= len(kept) < LINES
 
     stop = threading.Event()
     stopped = render(lambda line, state, _: state == "spoken" and stop.set(), should_stop=stop.is_set)
-    assert not stopped.complete and any(one.take for one in stopped.lines) and len(stopped.lines) == 40
+    assert not stopped.complete and any(one.take for one in stopped.lines) and len(stopped.lines) == LINES
     kept |= {one.key for one in store.list()}
 
     made = render(lambda line, state, _: states.update([(state, line.number)]))
     assert made.complete and {one.key for one in made.lines if one.stored} >= kept
-    assert all(states["queued", n] == 1 for n in range(40))
+    assert all(states["queued", n] == 1 for n in range(LINES))
     assert len(list(store.folder.glob(".cluster-*"))) <= 1, "of the one that was killed"
     identity = model_identity(folder / "lm", device="cpu", dtype=torch.float64)
     model = load_model(folder / "lm", dtype=torch.float64)

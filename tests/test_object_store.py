@@ -217,10 +217,6 @@ class Failing(MemoryFileSystem):
         self._maybe("list")
         return super().ls(path, **more)
 
-    def exists(self, path, **more):
-        self._maybe("exists")
-        return super().exists(path, **more)
-
 
 class Odd(Exception):
     """As the errors of some stores, which are no OSErrors."""
@@ -242,7 +238,8 @@ ERRORS = [OSError(errno.EIO, "gone"), PermissionError("Access Denied"), TimeoutE
 def test_every_failure_is_said_and_loses_nothing(failing, error):
     failing.put(key_of(1), some_take(1))
     for call, use in (("get", lambda: failing.get(key_of(1))), ("list", lambda: failing.takes_of(line_of(1))),
-                      ("list", failing.list), ("exists", lambda: failing.is_locked(key_of(1))),
+                      ("list", failing.list), ("get", lambda: failing.is_locked(key_of(1))),
+                      ("get", lambda: key_of(1) in failing),
                       ("put", lambda: failing.put(key_of(2), some_take(2))),
                       ("put", lambda: failing.update_meta(key_of(1), wer=0.1)),
                       ("put", lambda: failing.lock_take(key_of(1)))):

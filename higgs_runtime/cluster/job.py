@@ -67,6 +67,12 @@ def read_job(place: Path) -> Job:
     )
 
 
+def remove_job(place: Path) -> None:
+    """Its files, once it is read: a program that is killed leaves no voices behind."""
+    for file in [place / FILE, *place.glob("voice-*")]:
+        file.unlink()
+
+
 def _voice_file(place: Path, number: int) -> Path:
     return place / f"voice-{number}.safetensors"
 

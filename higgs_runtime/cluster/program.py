@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..errors import HiggsError
 from ..takes import open_takes
-from .job import error_told, line_told, read_job, spoken_told
+from .job import error_told, line_told, read_job, remove_job, spoken_told
 from .render import render_on_cluster
 
 
@@ -41,6 +41,7 @@ def main(place: str) -> int:
 
     try:
         job = read_job(Path(place))
+        remove_job(Path(place))
         made = render_on_cluster(
             job.script, job.voices, job.engine, job.sampling, job.settings, cluster=job.cluster,
             store=open_takes(job.where, job.max_bytes), on_line=on_line, should_stop=stop.is_set,

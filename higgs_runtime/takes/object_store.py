@@ -64,7 +64,7 @@ class ObjectStore(Takes):
         return type(self), (self.where,)
 
     def __contains__(self, key: str) -> bool:
-        return self._exists(self._name(key))
+        return self._read(self._name(key)) is not None
 
     def get(self, key: str) -> Take | None:
         """The take; None if there is none. One that is damaged stays until a whole one takes its place.
@@ -77,13 +77,9 @@ class ObjectStore(Takes):
             MissingExtraError: fsspec (extra `fsspec`) is not installed.
             SettingError: fsspec knows no such store, or needs another package for it.
         """
-        name = self._name(key)
+        data = self._read(self._name(key))
         try:
-            with self._asked("read"):
-                data = self._files.cat_file(self._path(name))
-            return unpacked_take(data, key)
-        except FileNotFoundError:
-            return None
+            return None if data is None else unpacked_take(data, key)
         except BrokenTake as error:
             warnings.warn(f"The stored take {key} is damaged ({error}); it counts as missing.", HiggsWarning,
                           stacklevel=3)
@@ -121,7 +117,7 @@ class ObjectStore(Takes):
         return keys_of(line, map(_last, found))
 
     def is_locked(self, key: str) -> bool:
-        return self._exists(self._name(key, KEEP))
+        return self._read(self._name(key, KEEP)) is not None
 
     def lock_take(self, key: str) -> None:
         if key not in self:
@@ -155,7 +151,7 @@ class ObjectStore(Takes):
         self._write(name, b"")
 
     def has_mark(self, name: str) -> bool:
-        return self._exists(name)
+        return self._read(name) is not None
 
     def remove_mark(self, name: str) -> None:
         self._delete(name)
@@ -169,9 +165,14 @@ class ObjectStore(Takes):
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"
 
-    def _exists(self, name: str) -> bool:
-        with self._asked("read"):
-            return self._files.exists(self._path(name))
+    def _read(self, name: str) -> bytes | None:
+        """None where there is none. Takes are small: to ask whether there is one (`exists`) costs as much or more, and
+        in some stores any failure means no."""
+        try:
+            with self._asked("read"):
+                return self._files.cat_file(self._path(name))
+        except FileNotFoundError:
+            return None
 
     def _write(self, name: str, data: bytes) -> None:
         with self._asked("changed", missing="there is no such place"):
