@@ -273,6 +273,17 @@ def test_what_a_cluster_is_given(render, pack, bridge, events, monkeypatch):
     assert last == {1: "spoken"}
 
 
+def test_a_line_whose_end_nobody_told_is_spoken_in_the_end(render, pack, events, monkeypatch):
+    """As after a cancel: its take is in the performance, and the row does not go on speaking."""
+    states = sys.modules[f"{PACK}.nodes.line_states"].LineStates
+    on_line = states.on_line
+    monkeypatch.setattr(states, "on_line", lambda self, line, state, seconds: on_line(
+        self, line, "speaking" if state == "spoken" else state, seconds))
+    made, _ = render("[Anna] Hello.")
+    last = {line["line"]: line for _, lines in events for line in lines}
+    assert last[1]["state"] == "spoken" and last[1]["take"] == made.lines[0].key
+
+
 def test_how_a_handle_becomes_an_engine(pack, bridge, monkeypatch, tmp_path):
     on_cluster, given = sys.modules[f"{PACK}.nodes.on_cluster"], []
     monkeypatch.setattr(pack, "render_apart", lambda *args, cluster, **_: given.append((args[2], cluster)))
