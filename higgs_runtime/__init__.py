@@ -59,8 +59,8 @@ _HOMES = {
     "inspection": ("Details", "describe_checkpoint"),
     "lora": ("Adapter", "adapted", "load_adapter"),
     "takes": (
-        "ModelIdentity", "Take", "TakeStore", "default_takes_folder", "export_takes", "line_key", "model_identity",
-        "take_key",
+        "ModelIdentity", "ObjectStore", "Take", "TakeStore", "default_takes_folder", "export_takes", "line_key",
+        "model_identity", "open_takes", "take_key",
     ),
     "catalog": (
         "Checkpoint", "default_pair", "embedded_voices", "find_adapters", "find_checkpoints", "model_roots",
@@ -74,7 +74,7 @@ _HOMES = {
         "Assembly", "Cast", "Delivered", "Ears", "Performance", "RenderSettings", "SpokenLine", "assemble",
         "cast_voices", "deliver", "parse_choice", "render_script", "rendering_bytes",
     ),
-    "cluster": ("ClusterSettings", "CrewStatus", "Engine", "Listening", "render_on_cluster"),
+    "cluster": ("ClusterSettings", "CrewStatus", "Engine", "Listening", "render_apart", "render_on_cluster"),
     "pipeline": ("check_pair", "speak", "speak_stream"),
     "remote_servers": ("SERVERS", "RemoteServer"),
     "remote": ("Remote", "RemoteTake"),

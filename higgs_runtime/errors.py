@@ -114,6 +114,7 @@ EXTRAS = {
     "pictures": ("pip install matplotlib",),
     "tags": ("pip install mutagen",),
     "ray": ("pip install ray",),
+    "fsspec": ("pip install fsspec",),
     "sound": ("pip install pedalboard",),
     "subtitles": ("pip install pysubs2",),
     "text": ("pip install langid jieba num2words",),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
 
 from . import bridge
 
@@ -59,11 +61,22 @@ class LineStates:
         verdict = spoken.verdict
         self._note(spoken.line.number, take=spoken.key, wer=verdict and verdict.wer, passed=verdict and verdict.passed)
 
+    def and_then(self, hear: Callable[[Any], None]) -> Callable[[Any], None]:
+        """`on_take`, and who else takes it."""
+
+        def on_take(spoken) -> None:
+            self.on_take(spoken)
+            hear(spoken)
+
+        return on_take
+
     def finish(self, performance) -> None:
         """What became of the lines in the end: the take that is used, and those that did not pass."""
         for spoken in performance.lines:
             if spoken.take is not None:
                 self.on_take(spoken)
+                if self._lines[spoken.line.number]["state"] == "speaking":  # the end of it was not told any more
+                    self._note(spoken.line.number, state="spoken", seconds=round(spoken.take.codes.seconds, 2))
                 if spoken.verdict is not None and not spoken.verdict.passed:
                     self._note(spoken.line.number, state="failed")
         self._tell()

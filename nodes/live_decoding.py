@@ -56,7 +56,7 @@ def heard(codec, model, most_s: float, hidden: Any) -> Iterator[tuple[Sound | No
 @contextmanager
 def heard_lines(codec, model, hidden: Any) -> Iterator[Callable[[Any], None]]:
     """What takes the lines of a script as they are spoken (`on_take` of `render_script`): the editor hears the first
-    take of each, in the script's order. Arguments and errors as of `heard`."""
+    take of each, in the script's order. Arguments and errors as of `heard`; no model: it is not here."""
     if codec is None:
         yield lambda spoken: None
         return
@@ -82,8 +82,9 @@ def heard_lines(codec, model, hidden: Any) -> Iterator[Callable[[Any], None]]:
 def _sound(codec, model, most_s: float | None, hidden: Any) -> Iterator[Sound]:
     from ..higgs_runtime import check_pair
 
-    check_pair(model, codec)
-    rate = model.config.frame_rate
+    if model is not None:
+        check_pair(model, codec)
+    rate = codec.frame_rate if model is None else model.config.frame_rate
     with channel(codec.sample_rate, frame_rate=rate, most_s=most_s, workflow=workflow_id(hidden)) as sound:
         yield sound
 

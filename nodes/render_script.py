@@ -6,7 +6,7 @@ import math
 
 from comfy_api.latest import io
 
-from . import bridge, hearing, sockets
+from . import bridge, hearing, on_cluster, sockets
 from .generate import sampling_inputs
 from .growing import growing
 from .line_states import LineStates
@@ -52,6 +52,7 @@ class HiggsRenderScript(io.ComfyNode):
                     tooltip="Ends a line that falls silent for so many seconds without ending itself; 0: only its "
                     "longest ends it.",
                 ),
+                cluster_input(),
             ],
             outputs=[
                 sockets.Performance.Output(display_name="performance", tooltip="The takes to use, for Assemble."),
@@ -75,35 +76,40 @@ class HiggsRenderScript(io.ComfyNode):
     def execute(cls, script, model, codec, seed, max_seconds, when_cancelled=STOP, **values) -> io.NodeOutput:
         from .. import higgs_runtime as higgs
 
-        sampling = {name: values.pop(name) for name in ("temperature", "top_k", "top_p", "ras_window",
-                                                        "ras_max_repeats")}
         settings, language = settings_of(values), values.get("language", "").strip()
         listener = hearing.find_listener(values.get("recognizer", hearing.AUTO), language)
-        store, states = store_of(values), LineStates(str(script))
-        identity = bridge.identity_of(model) if store else None
+        compare, limits = values.get("compare_voices", False), limits_of(values)
+        store, states, cluster = store_of(values), LineStates(str(script)), values.get("cluster", "").strip()
+
+        def chosen(frame_rate):
+            named = {name: values[name] for name in ("temperature", "top_k", "top_p", "ras_window", "ras_max_repeats")}
+            return higgs.Sampling(seed=seed, max_frames=math.ceil(max_seconds * frame_rate), **named)
+
         with bridge.open_model(codec) as tokenizer:
             named, unnamed = voices_of(values)
             cast = higgs.cast_voices(script, named, unnamed, roots=bridge.model_folders(), codec=tokenizer)
-            ears = None if listener is None else higgs.Ears(
-                tokenizer, listener.recognizer, listener.name, cast.voices, language=language or None,
-                compare_voices=values.get("compare_voices", False), limits=limits_of(values))
+            player = tokenizer if values.get("live", True) else None
+            if cluster:
+                listening = on_cluster.listening_of(listener, compare, limits)
+                with heard_lines(player, None, cls.hidden) as hear:
+                    made = on_cluster.perform(
+                        cluster, script, cast.voices, model, codec, chosen(tokenizer.frame_rate), settings,
+                        store=store, listening=listening, on_line=states.on_line, on_take=states.and_then(hear))
+            else:
+                ears = None if listener is None else higgs.Ears(
+                    tokenizer, listener.recognizer, listener.name, cast.voices, language=language or None,
+                    compare_voices=compare, limits=limits)
+                identity = bridge.identity_of(model) if store else None
 
-            def chosen(lm):
-                return higgs.Sampling(seed=seed, max_frames=math.ceil(max_seconds * lm.config.frame_rate), **sampling)
+                def work_bytes(lm):
+                    return higgs.rendering_bytes(lm.config, lm.dtype, cast.voices, chosen(lm.config.frame_rate),
+                                                 settings)
 
-            def work_bytes(lm):
-                return higgs.rendering_bytes(lm.config, lm.dtype, cast.voices, chosen(lm), settings)
-
-            with (bridge.open_speaker(model, work_bytes) as lm,
-                  heard_lines(tokenizer if values.get("live", True) else None, lm, cls.hidden) as hear):
-
-                def on_take(spoken):
-                    states.on_take(spoken)
-                    hear(spoken)
-
-                made = higgs.render_script(
-                    script, cast.voices, lm, chosen(lm), settings, store=store, identity=identity, ears=ears,
-                    codec=tokenizer, on_line=states.on_line, on_take=on_take, should_stop=bridge.cancelled)
+                with (bridge.open_speaker(model, work_bytes) as lm, heard_lines(player, lm, cls.hidden) as hear):
+                    made = higgs.render_script(
+                        script, cast.voices, lm, chosen(lm.config.frame_rate), settings, store=store,
+                        identity=identity, ears=ears, codec=tokenizer, on_line=states.on_line,
+                        on_take=states.and_then(hear), should_stop=bridge.cancelled)
         states.finish(made)
         if not made.complete:
             cut_short(made, store is not None, when_cancelled)
@@ -181,6 +187,15 @@ def preparation_inputs() -> list[io.Input]:
             tooltip="Where turns are prepared: figures that stand alone in words (extra 'text').",
         ),
     ]
+
+
+def cluster_input() -> io.Input:
+    return io.String.Input(
+        "cluster", default="", optional=True, placeholder="this computer",
+        tooltip="Lines are spoken by the machines of a Ray cluster (extra 'ray'): auto, the one that this computer is "
+        "part of; host:port of its head; local, all GPUs of this computer. Models lie under one path on all. Empty: by "
+        "this ComfyUI.",
+    )
 
 
 def cut_short(made, stored: bool, when_cancelled: str) -> None:

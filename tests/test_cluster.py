@@ -18,6 +18,7 @@ from higgs_runtime import (
     Engine,
     HiggsError,
     MissingExtraError,
+    ObjectStore,
     RenderSettings,
     Sampling,
     Script,
@@ -39,7 +40,7 @@ from higgs_runtime.cluster.connect import connected, room
 from higgs_runtime.cluster.keeper import KeptStore
 from higgs_runtime.cluster.parts import Part, Parts
 from higgs_runtime.cluster.render import _Desk
-from higgs_runtime.cluster.worker import News, Ready, Worker, condensed
+from higgs_runtime.cluster.worker import News, Ready, Worker, _sees, condensed
 from higgs_runtime.rendering.lines import lines_of
 
 NO_ONE = {"Narrator": Voice(description="A woman.")}
@@ -231,12 +232,11 @@ def folder(tmp_path_factory):
 def work(folder, tmp_path):
     def make(model=str(folder), **settings):
         store = TakeStore(tmp_path / "takes")
-        store.folder.mkdir()
-        (store.folder / ".mark").touch()
+        store.leave_mark(".mark")
         voices = {"Narrator": Voice(random_codes(9), "What it says.")}
         sampling = Sampling(temperature=1.0, seed=5, max_frames=8)
-        return Worker(Engine(model, device="cpu"), voices, sampling, RenderSettings(**settings), str(store.folder),
-                      None, ".mark"), voices, sampling, store
+        return Worker(Engine(model, device="cpu"), voices, sampling, RenderSettings(**settings), store,
+                      ".mark"), voices, sampling, store
 
     return make
 
@@ -317,8 +317,9 @@ def get(call):
         raise FakeTaskError(error) from error
 
 
-def test_a_kept_store_does_what_the_store_does(tmp_path):
-    store = TakeStore(tmp_path)
+@pytest.mark.parametrize("kind", ["folder", "url"])
+def test_a_kept_store_does_what_the_store_does(tmp_path, kind):
+    store = TakeStore(tmp_path) if kind == "folder" else ObjectStore(f"file://{tmp_path}")
     ray = SimpleNamespace(get=get, exceptions=SimpleNamespace(RayTaskError=FakeTaskError))
     kept, key = KeptStore(ray, Called(store)), key_of(1, 3)
     assert kept.get(key) is None
@@ -333,3 +334,12 @@ def test_a_kept_store_does_what_the_store_does(tmp_path):
     assert kept.is_locked(key)
     with pytest.raises(TakeError, match="key of a take"):
         kept.get("../somewhere")
+
+
+def test_who_cannot_reach_the_store_does_not_see_it(tmp_path):
+    """Also one of the same name that is another, as each process's memory is."""
+    for store in (TakeStore(tmp_path / "takes"), ObjectStore(f"file://{tmp_path}/there")):
+        assert not _sees(store, ".mark")
+        store.leave_mark(".mark")
+        assert _sees(pickle.loads(pickle.dumps(store)), ".mark")
+    assert not _sees(ObjectStore("nonsense://bucket"), ".mark")

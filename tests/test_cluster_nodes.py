@@ -21,6 +21,7 @@ from higgs_runtime import (
     CheckpointError,
     ClusterError,
     ClusterSettings,
+    ObjectStore,
     PromptError,
     TakeStore,
     cli,
@@ -98,29 +99,36 @@ def test_scenes_are_those_of_one_machine(nodes, folder, local, tmp_path):
     assert not any(one.stored for one in there.lines) and not list(tmp_path.glob(".cluster-*"))
 
 
-def test_without_a_shared_folder_takes_come_back_and_the_keeper_may_be_killed(
-        nodes, folder, local, tmp_path, monkeypatch):
-    from higgs_runtime.cluster import render as rendering
-
-    real, raylets, killed = rendering._mark, children_of_all("raylet"), []
-
-    def unseen(store):
-        mark = real(store)
-        mark.unlink()
-        return mark
+def test_without_a_shared_folder_takes_come_back_and_the_keeper_may_be_killed(nodes, folder, local, tmp_path):
+    raylets, killed = children_of_all("raylet"), []
 
     def kill_keeper(line, state, seconds):
         if state == "spoken" and line.number >= 4 and not killed:
             killed.extend(pid for raylet in raylets for pid in children(raylet, "ray::TakeStore"))
             os.kill(killed[0], signal.SIGKILL)
 
-    monkeypatch.setattr(rendering, "_mark", unseen)
     script, store = script_of(12), TakeStore(tmp_path)
+    store.leave_mark = lambda _: None
     here, _ = local(script)
     there = render_on_cluster(script, VOICES, engine(folder), SAMPLING, SETTINGS, store=store, on_line=kill_keeper,
                               cluster=ClusterSettings(nodes[0]))
     check_same(here, there)
     assert len(killed) == 1 and {one.key for one in store.list()} == {one.key for one in here.lines}
+
+
+def test_takes_may_be_at_a_url(nodes, folder, local, tmp_path):
+    script, store = script_of(10), ObjectStore(f"file://{tmp_path}/bucket/takes")
+    here, _ = local(script)
+
+    def render():
+        return render_on_cluster(script, VOICES, engine(folder), SAMPLING, SETTINGS, store=store,
+                                 cluster=ClusterSettings(nodes[0]))
+
+    there = render()
+    check_same(here, there)
+    assert {one.key for one in store.list()} == {one.key for one in here.lines}
+    assert not any(one.stored for one in there.lines) and all(one.stored for one in render().lines)
+    assert not list(Path(tmp_path, "bucket", "takes").glob(".cluster-*"))
 
 
 def test_the_command_speaks_and_listens_there_and_finds_it_all_here(nodes, tmp_path, monkeypatch, capsys):

@@ -92,6 +92,7 @@ SIGNATURES = {
     "take_key": "prompt, sampling, model, codec_identity, ending",
     "export_takes": "store, folder, codec, keys, *, suffix",
     "default_takes_folder": "",
+    "open_takes": "where, max_bytes",
 }
 MEMBERS = {
     "AudioClip": ("load", "save", "samples", "sample_rate"),
@@ -109,6 +110,8 @@ MEMBERS = {
     "Take": ("codes", "finish_reason", "seed", "seconds", "meta", "of"),
     "TakeStore": ("get", "peek", "put", "update_meta", "claim", "takes_of", "pick", "lock_take", "unlock_take",
                   "is_locked", "list", "find", "prune"),
+    "ObjectStore": ("get", "peek", "put", "update_meta", "claim", "takes_of", "pick", "lock_take", "unlock_take",
+                    "is_locked", "list", "find"),
     "Session": ("generate", "takes", "stream", "serve"),
     "Remote": ("server", "url", "model", "voice", "key", "timeout_s", "retries", "speak"),
     "RemoteTake": ("codes", "clip", "finish_reason", "seconds", "tries", "notes", "audio_s"),

@@ -244,3 +244,78 @@ def test_render_listens_and_says_so(render, pack):
     made, report = render("[Rose] Good morning.", recognizer="auto", max_takes=1, voice_0=None, voice_1=None)
     assert "Rose: rose of the pack" in report and made.lines[0].verdict is not None
     assert "morning" in made.lines[0].verdict.heard.lower()
+
+
+# ---- on a cluster (with a real one: tests/comfyui/test_cluster_node.py) ---------------------------------------------
+
+
+def test_what_a_cluster_is_given(render, pack, bridge, events, monkeypatch):
+    """The node does not load the model, and hands over how this computer would speak."""
+    given, opened, voice = [], [], pack.Voice(description="Calm.")
+    monkeypatch.setattr(bridge, "open_speaker", lambda *_: opened.append(True))
+
+    def apart(script, voices, engine, sampling, settings, *, store, cluster, on_line, on_take, on_crew, should_stop):
+        given.append((voices, engine, sampling, settings, cluster))
+        here = pack.render_script(script, voices, pack.load_model(pack.model_roots([])[-1] / "higgs-nano"), sampling,
+                                  settings, codec=pack.load_codec(pack.model_roots([])[-1] / "higgs-nano-codec"),
+                                  on_line=on_line, on_take=on_take, should_stop=should_stop)
+        on_crew(pack.CrewStatus(0, 0, 1, 0, 0, 1))
+        return here
+
+    monkeypatch.setattr(pack, "render_apart", apart)
+    made, report = render("[Anna] Hello.", cluster=" 10.0.0.1:6379 ", seed=4, voice_0=voice, takes=2)
+    [(voices, engine, sampling, settings, cluster)] = given
+    assert voices == {"Anna": voice} and (sampling.seed, sampling.max_frames, settings.takes) == (4, 25, 2)
+    assert cluster == pack.ClusterSettings("10.0.0.1:6379")
+    assert engine == pack.Engine("higgs-nano", codec="higgs-nano-codec"), "the pack's own by name, the rest is auto"
+    assert made.complete and "1 of 1 lines" in report and not opened
+    last = {line["line"]: line["state"] for _, lines in events for line in lines}
+    assert last == {1: "spoken"}
+
+
+def test_a_line_whose_end_nobody_told_is_spoken_in_the_end(render, pack, events, monkeypatch):
+    """As after a cancel: its take is in the performance, and the row does not go on speaking."""
+    states = sys.modules[f"{PACK}.nodes.line_states"].LineStates
+    on_line = states.on_line
+    monkeypatch.setattr(states, "on_line", lambda self, line, state, seconds: on_line(
+        self, line, "speaking" if state == "spoken" else state, seconds))
+    made, _ = render("[Anna] Hello.")
+    last = {line["line"]: line for _, lines in events for line in lines}
+    assert last[1]["state"] == "spoken" and last[1]["take"] == made.lines[0].key
+
+
+def test_how_a_handle_becomes_an_engine(pack, bridge, monkeypatch, tmp_path):
+    on_cluster, given = sys.modules[f"{PACK}.nodes.on_cluster"], []
+    monkeypatch.setattr(pack, "render_apart", lambda *args, cluster, **_: given.append((args[2], cluster)))
+    codec = bridge.ModelHandle("codec", "codec", dtype="float16")
+    for device, gpus in (("cpu", 0.0), ("gpu", 1.0), ("auto", None)):
+        model = bridge.ModelHandle("lm", "folder", device, "bfloat16", "int8", (("lora", 0.5),))
+        on_cluster.perform("local", None, {}, model, codec, None, None, store=pack.TakeStore(tmp_path), listening=None,
+                           on_line=None, on_take=None)
+        engine, cluster = given.pop()
+        assert cluster == pack.ClusterSettings("local", gpus=gpus)
+        assert engine == pack.Engine("folder", "cpu" if device == "cpu" else None, "bfloat16", "int8",
+                                     (("lora", 0.5),), "codec", None, "float16")
+
+
+def test_workers_listen_as_the_node_would(pack, bridge, monkeypatch, tmp_path):
+    from types import SimpleNamespace
+
+    on_cluster = sys.modules[f"{PACK}.nodes.on_cluster"]
+    folder = tmp_path / "recognizers" / "small"
+    folder.mkdir(parents=True)
+    (folder / "model.bin").touch()
+    monkeypatch.setattr(bridge, "model_folders", lambda: [str(tmp_path)])
+    limits, brought = pack.Limits(max_wer=0.3), list(pack.find_recognizers([]))
+    own = on_cluster.listening_of(SimpleNamespace(name="small"), True, limits)
+    assert own == pack.Listening(str(folder), True, limits, "small")
+    for name in brought:
+        assert on_cluster.listening_of(SimpleNamespace(name=name), False, limits).recognizer == name
+    assert on_cluster.listening_of(None, True, limits) is None
+
+
+@pytest.mark.parametrize("changes, words", [
+    ({"store": False}, "Switch store on"), ({"cluster": "ray://a:1"}, "Ray client")])
+def test_a_cluster_that_cannot_be_used(render, pack, changes, words):
+    with pytest.raises(pack.SettingError, match=words):
+        render(**{"cluster": "auto", **changes})

@@ -30,7 +30,7 @@ TEST_PACKAGES = ["pytest", "pytest-timeout", "pytest-xdist", "pyloudnorm>=0.2", 
 TEST_PACKAGES += ["setuptools>=77", "websocket-client", "faster-whisper>=1.1.1", "rapidfuzz", "num2words", "matplotlib"]
 TEST_PACKAGES += ["hypothesis", "mutagen", "pedalboard>=0.9", "pysubs2>=1.7", "jieba>=0.42.1", "langid>=1.1.6"]
 TEST_PACKAGES += ["fastapi>=0.110", "uvicorn>=0.29", "prometheus_client", "openai>=1.40", "schemathesis>=4"]
-TEST_PACKAGES += ["ray>=2.40", "simpy"]
+TEST_PACKAGES += ["ray>=2.40", "simpy", "s3fs", "moto[s3]", "flask", "flask-cors"]  # the last two: of moto's server
 # The DAC codec without its dependency lists: they hold protobuf below 3.20, which breaks other packages.
 DAC_PACKAGES = ["descript-audio-codec==1.0.0", "descript-audiotools==0.7.2"]
 # What these two really import, beyond what the lists above bring.

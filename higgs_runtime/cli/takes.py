@@ -1,4 +1,4 @@
-"""`higgs takes`: the takes that are kept on the disk."""
+"""`higgs takes`: the takes that are kept."""
 
 from __future__ import annotations
 
@@ -45,14 +45,15 @@ def add(commands) -> None:
 
 
 def add_takes_dir(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--takes-dir", type=Path, help="where takes are (default: $HIGGS_TAKES, else your cache)")
+    parser.add_argument("--takes-dir", "--store", metavar="FOLDER|URL", help="where takes are; a URL such as "
+                        "s3://bucket/prefix needs the extra fsspec (default: $HIGGS_TAKES, else your cache)")
 
 
 def store_of(args: argparse.Namespace):
     """The store that was named, or this user's."""
-    from ..takes import TakeStore, default_takes_folder
+    from ..takes import open_takes
 
-    return TakeStore(args.takes_dir or default_takes_folder())
+    return open_takes(args.takes_dir)
 
 
 def _ls(args: argparse.Namespace) -> None:
@@ -63,7 +64,7 @@ def _ls(args: argparse.Namespace) -> None:
         if take is not None:
             sys.stdout.write(_row(one, take) + "\n")
     size, locked = sum(one.bytes for one in found), sum(one.locked for one in found)
-    sys.stdout.write(f"{len(found)} takes, {size / 1e6:.1f} MB, {locked} locked, in {store.folder}\n")
+    sys.stdout.write(f"{len(found)} takes, {size / 1e6:.1f} MB, {locked} locked, in {store.where}\n")
 
 
 def _row(stored, take) -> str:

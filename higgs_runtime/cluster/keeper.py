@@ -1,4 +1,4 @@
-"""Takes of workers that do not see the folder: they go through Ray to a process of the driver's node.
+"""Takes of workers that do not see the store: they go through Ray to a process of the driver's node.
 
 A take is small: 400 bytes a second of speech (8 codebooks at 25 frames a second, 2 bytes each).
 """
@@ -8,18 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..takes import Take, TakeStore
+from ..takes import Take, Takes
 
 
-def start_keeper(ray, store: TakeStore):
-    """The actor that keeps the takes. It knows nothing but the folder, so it may be killed and started at any time."""
+def start_keeper(ray, store: Takes):
+    """The actor that keeps the takes. It knows only where they are, so it may be killed and started at any time."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    keeper = ray.remote(TakeStore).options(
+    kind, made_of = store.__reduce__()
+    keeper = ray.remote(kind).options(
         num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here,
     )
-    return keeper.remote(str(store.folder.absolute()), store.max_bytes)
+    return keeper.remote(*made_of)
 
 
 class KeptStore:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache
 
 from ..errors import TakeError, check_range
 from ..rendering import Performance, RenderSettings, SpokenLine
 from ..rendering.choice import check_choice
-from ..rendering.lines import check_cast, lines_of
+from ..rendering.lines import Line, check_cast, lines_of
 from ..rendering.render import OnLine, OnTake
 from ..script import Script
 from ..session import ShouldStop
-from ..takes import TakeStore
+from ..takes import Takes
 from ..types import Sampling, Voice
 from .connect import connected
 from .crew import Crew, CrewStatus
@@ -60,7 +61,7 @@ def render_on_cluster(
     sampling: Sampling | None = None,
     settings: RenderSettings | None = None,
     *,
-    store: TakeStore,
+    store: Takes,
     cluster: ClusterSettings | None = None,
     on_line: OnLine | None = None,
     on_take: OnTake | None = None,
@@ -70,7 +71,7 @@ def render_on_cluster(
     """Speak a script on all machines of a Ray cluster.
 
     Each worker has a model and a batch of its own, and fetches the next part when it is free; in continuous mode a
-    scene stays with one worker. Takes are stored one by one as they are made, by the workers if they see the folder,
+    scene stays with one worker. Takes are stored one by one as they are made, by the workers if they see the store,
     else through Ray: whatever ends, what is stored stays, and nothing that is stored is spoken again. A worker that is
     lost is replaced; where this program itself ends, it goes on when it is started again.
 
@@ -91,38 +92,42 @@ def render_on_cluster(
     """
     settings, sampling, cluster = settings or RenderSettings(), sampling or Sampling(), cluster or ClusterSettings()
     check_cast(script, voices)
-    desk = _Desk(script, sampling, settings, on_line or (lambda *_: None), on_take or (lambda _: None))
-    mark = _mark(store)
-    try:
-        with connected(cluster.address) as ray:
-            context = [ray.put(one) for one in (engine, dict(voices), sampling, settings)]
-            context += [str(store.folder.absolute()), store.max_bytes, mark.name]
+    desk = _Desk(script, sampling, settings, on_line or _tell_nobody, on_take or _tell_nobody)
+    with _marked(store) as mark, connected(cluster.address) as ray:
+        context = [*(ray.put(one) for one in (engine, dict(voices), sampling, settings)), store, mark]
 
-            def hire(cpus: float, gpus: float):
-                placed = ray.remote(Worker).options(num_cpus=cpus, num_gpus=gpus, max_concurrency=2)
-                return placed.remote(*context)
+        def hire(cpus: float, gpus: float):
+            placed = ray.remote(Worker).options(num_cpus=cpus, num_gpus=gpus, max_concurrency=2)
+            return placed.remote(*context)
 
-            Crew(
-                ray, hire, cache(lambda: start_keeper(ray, store)),
-                Parts(script, by_scene=settings.mode == "continuous", batch=settings.batch),
-                cluster.workers, cluster.cpus, cluster.gpus, cluster.patience_s, desk.ready, desk.choice, desk.news,
-                on_crew or (lambda _: None), should_stop or (lambda: False),
-            ).work()
-    finally:
-        mark.unlink(missing_ok=True)
+        Crew(
+            ray, hire, cache(lambda: start_keeper(ray, store)),
+            Parts(script, by_scene=settings.mode == "continuous", batch=settings.batch),
+            cluster.workers, cluster.cpus, cluster.gpus, cluster.patience_s, desk.ready, desk.choice, desk.news,
+            on_crew or _tell_nobody, should_stop or (lambda: False),
+        ).work()
     return desk.performance()
 
 
-def _mark(store: TakeStore):
-    """A file in the store's folder by which workers know whether they see the same folder."""
-    mark = store.folder.absolute() / f".cluster-{secrets.token_hex(8)}"
+def unspoken(script: Script, sampling: Sampling, settings: RenderSettings) -> list[Line]:
+    """The lines of a script as far as they are known before a model is."""
+    return [spoken.line for spoken in _Desk(script, sampling, settings, _tell_nobody, _tell_nobody).performance().lines]
+
+
+def _tell_nobody(*_) -> None:
+    pass
+
+
+@contextmanager
+def _marked(store: Takes) -> Iterator[str]:
+    """A mark in the store, by which workers know whether they see the same one."""
+    mark = f".cluster-{secrets.token_hex(8)}"
+    store.leave_mark(mark)
     try:
-        mark.parent.mkdir(parents=True, exist_ok=True)
-        mark.touch()
-    except OSError as error:
-        raise TakeError(f"'{store.folder}' cannot be changed.", got=error.strerror or str(error),
-                        remedy="Let this user write to the folder of takes.") from error
-    return mark
+        yield mark
+    finally:
+        with suppress(TakeError):  # an empty file more
+            store.remove_mark(mark)
 
 
 class _Desk:

@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..catalog import checkpoint_at, find_checkpoints, model_roots
-from ..errors import CheckpointError, SettingError
+from ..errors import CheckpointError, HiggsError, SettingError
 from ..listening import Limits
 from ..rendering import Ears, RenderSettings, SpokenLine, render_script
 from ..script import Script
-from ..takes import ModelIdentity, TakeStore, model_identity
+from ..takes import ModelIdentity, Takes, model_identity
 from ..types import Sampling, Voice
 
 NEWS_S = 0.25  # between two reports of a worker
@@ -31,11 +31,13 @@ class Listening:
     Attributes:
         recognizer: as in `load_recognizer`.
         compare_voices, limits: as in `Ears`.
+        name: what verdicts call the recognizer; "": as it is named here.
     """
 
     recognizer: str | None = None
     compare_voices: bool = False
     limits: Limits | None = None
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ class Engine:
         dtype: by torch's name; None: `pick_dtype` of the device.
         quantization: as in `load_model`.
         adapters: (folder, strength) of each.
-        codec: folder or name, as `model`; for who listens and for `RenderSettings.silence_s`. It runs on the CPU.
+        codec, codec_dtype: as `model` and `dtype`; for who listens and for `RenderSettings.silence_s`. It runs on the
+            CPU, in float32 if nothing else is said.
         listening: None: nobody listens, and no line is spoken again.
     """
 
@@ -59,11 +62,12 @@ class Engine:
     adapters: tuple[tuple[str, float], ...] = ()
     codec: str | None = None
     listening: Listening | None = None
+    codec_dtype: str | None = None
 
 
 @dataclass(frozen=True)
 class Ready:
-    """A worker that has its model. `shared`: it sees the driver's folder of takes."""
+    """A worker that has its model. `shared`: it sees the driver's store of takes."""
 
     node: str
     identity: ModelIdentity
@@ -87,15 +91,15 @@ class Worker:
     """The actor. `stop` may be called while it speaks; of the others one at a time.
 
     Args:
-        folder, mark: of takes; the driver put a file of that name there.
+        store, mark: the driver put a mark of that name there.
     """
 
     def __init__(
         self, engine: Engine, voices: Mapping[str, Voice], sampling: Sampling, settings: RenderSettings,
-        folder: str, max_bytes: int | None, mark: str,
+        store: Takes, mark: str,
     ):
         self._engine, self._voices, self._sampling, self._settings = engine, voices, sampling, settings
-        self._shared = TakeStore(folder, max_bytes) if Path(folder, mark).exists() else None
+        self._shared = store if _sees(store, mark) else None
         self._stack, self._stopped = ExitStack(), threading.Event()
 
     def hello(self) -> tuple[str, int]:
@@ -106,13 +110,14 @@ class Worker:
         """Load the model.
 
         Raises:
-            HiggsError: it cannot be loaded.
+            HiggsError: it cannot be loaded, or the codec is not the model's.
         """
         import torch
 
         from ..codec import load_codec
         from ..devices import pick_device, pick_dtype
         from ..lora import adapted, load_adapter
+        from ..pipeline import check_pair
         from ..weights import load_model
 
         engine, folder = self._engine, _folder(self._engine.model)
@@ -123,7 +128,11 @@ class Worker:
         loaded = [(load_adapter(one), strength) for one, strength in engine.adapters]
         self._stack.enter_context(adapted(self._model, loaded))
         self._identity = model_identity(folder, **chosen, adapters=engine.adapters)
-        self._codec = load_codec(_folder(engine.codec)) if engine.codec else None
+        self._codec = None
+        if engine.codec:
+            precision = getattr(torch, engine.codec_dtype or "float32")
+            self._codec = load_codec(_folder(engine.codec), dtype=precision)
+            check_pair(self._model, self._codec)
         self._ears = self._listen(engine.listening)
         config = self._model.config
         return Ready(socket.gethostname(), self._identity, config.frame_rate, config.prompt_layout,
@@ -134,7 +143,7 @@ class Worker:
 
         Args:
             choose: as in `RenderSettings`, by the part's own numbers.
-            keeper: of takes, for who does not see the folder.
+            keeper: of takes, for who does not see the store.
 
         Raises:
             HiggsError: as `render_script`.
@@ -179,8 +188,17 @@ class Worker:
             raise SettingError("Who listens needs the codec.", expected="Engine.codec with listening", got="none",
                                remedy="Name the codec of the model.")
         name = listening.recognizer
-        return Ears(self._codec, load_recognizer(name), str(name), self._voices, limits=listening.limits,
-                    language=self._settings.language, compare_voices=listening.compare_voices)
+        return Ears(self._codec, load_recognizer(name), listening.name or str(name), self._voices,
+                    limits=listening.limits, language=self._settings.language,
+                    compare_voices=listening.compare_voices)
+
+
+def _sees(store: Takes, mark: str) -> bool:
+    """Whether this is the driver's store, and not another one of that name; one that cannot be reached is none."""
+    try:
+        return store.has_mark(mark)
+    except HiggsError:
+        return False
 
 
 def _read(reports: queue.SimpleQueue) -> tuple[list, bool]:

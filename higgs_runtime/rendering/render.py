@@ -13,7 +13,7 @@ from ..listening import SilenceStop, Verdict, best_take
 from ..model import HiggsModel
 from ..script import Script
 from ..session import DEFAULT_BATCH, Session, ShouldStop
-from ..takes import ModelIdentity, Take, TakeStore, line_key, take_key
+from ..takes import ModelIdentity, Take, Takes, line_key, take_key
 from ..types import Prompt, Sampling, Voice
 from .choice import check_choice
 from .ears import Ears
@@ -103,7 +103,7 @@ def render_script(
     sampling: Sampling | None = None,
     settings: RenderSettings | None = None,
     *,
-    store: TakeStore | None = None,
+    store: Takes | None = None,
     identity: ModelIdentity | None = None,
     ears: Ears | None = None,
     codec: Codec | None = None,
@@ -211,7 +211,7 @@ class _Booth:
     """Where lines are spoken and heard."""
 
     def __init__(
-        self, model: HiggsModel, settings: RenderSettings, store: TakeStore | None, identity: ModelIdentity | None,
+        self, model: HiggsModel, settings: RenderSettings, store: Takes | None, identity: ModelIdentity | None,
         ears: Ears | None, silence: SilenceStop | None, told: _Told,
     ):
         self.settings, self.store, self.identity, self.ears = settings, store, identity, ears
@@ -338,7 +338,7 @@ class _Booth:
 class _Claims:
     """Takes that this process has said it speaks, until they are stored or it gives up."""
 
-    def __init__(self, store: TakeStore | None):
+    def __init__(self, store: Takes | None):
         self._store = store
         self._held: dict[str, tuple[int, ExitStack]] = {}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..audio import level_peak
 from ..codec import Codec
 from ..errors import TakeError
-from .store import TakeStore
+from .by_key import Takes
 from .take_files import Take
 
 LONGEST = 40  # characters of a name
@@ -20,7 +20,7 @@ _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.I)
 
 
 def export_takes(
-    store: TakeStore, folder: str | Path, codec: Codec, keys: Iterable[str] | None = None, *, suffix: str = ".flac"
+    store: Takes, folder: str | Path, codec: Codec, keys: Iterable[str] | None = None, *, suffix: str = ".flac"
 ) -> list[Path]:
     """Decode takes into a folder: `0012-Rose-seed7.flac`, and `… (2)` where there is one. No file is written over.
 

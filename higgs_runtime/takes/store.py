@@ -22,7 +22,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..errors import HiggsWarning, TakeError, check_range
+from ..errors import HiggsWarning, SettingError, TakeError, check_range
+from .by_key import KEEP, KEY, SUFFIX, Stored, Takes, check_ended, check_key, joined, keys_of, missing_take
 from .keys import cache_folder
 from .take_files import PART, BrokenTake, Take, read_take, write_take
 
@@ -31,19 +32,8 @@ GRACE_S = 3600.0  # what was used this recently is not pruned: it may be of a re
 TIDY = 20  # a store that prunes itself makes room for this part of its budget at once
 WRITE_WAIT_S = 10.0  # for another's change of a few kB; then without the lock
 POLL_S = 0.02
-SUFFIX, KEEP, CLAIM, WRITE, LOCKS, BROKEN = ".safetensors", ".keep", ".claim", ".write", ".locks", "broken"
-KEY = re.compile(r"[0-9a-f]{64}-\d{1,20}")
+CLAIM, WRITE, LOCKS, BROKEN = ".claim", ".write", ".locks", "broken"
 PREFIX = re.compile(r"[0-9a-f]{2}")
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A take in the folder. `used`: when it was last stored or asked for, in seconds since 1970."""
-
-    key: str
-    bytes: int
-    used: float
-    locked: bool
 
 
 @dataclass(frozen=True)
@@ -57,12 +47,19 @@ class Pruned:
 
 
 def default_takes_folder() -> Path:
-    """`$HIGGS_TAKES`, else a folder of this user's cache."""
+    """`$HIGGS_TAKES`, else a folder of this user's cache.
+
+    Raises:
+        SettingError: it is a URL, or the user has no home folder.
+    """
     named = os.environ.get("HIGGS_TAKES")
+    if named and "://" in named:
+        raise SettingError("HIGGS_TAKES names no folder.", expected="a folder of this computer", got=f"'{named}'",
+                           remedy="Give a URL to `higgs render-script --store`; nodes keep takes in a folder.")
     return Path(named).expanduser() if named else cache_folder() / "takes"
 
 
-class TakeStore:
+class TakeStore(Takes):
     """Takes by their key. Any number of stores, in any number of processes, may have the same folder.
 
     To render what is missing, and each once:
@@ -85,6 +82,13 @@ class TakeStore:
             check_range("max_bytes", max_bytes, 0, 2**63)
         self.folder, self.max_bytes = Path(folder), max_bytes
         self._room = 0  # bytes that may be stored before it is looked again what there is
+
+    def __reduce__(self):
+        return type(self), (self.where, self.max_bytes)
+
+    @property
+    def where(self) -> str:
+        return str(self.folder.absolute())
 
     def __contains__(self, key: str) -> bool:
         """Whether there is a file for it."""
@@ -120,13 +124,9 @@ class TakeStore:
             TakeError: it was cancelled (its end is not that of its key), or the disk is full or not writable. What was
                 there stays, and so does the take in the caller's hands.
         """
-        if take.finish_reason == "cancelled":
-            raise TakeError("A cancelled take is not stored.", expected="one that came to its end", got="'cancelled'",
-                            remedy="Render the line again.")
+        check_ended(take)
         with self._writing(key):
-            there = self._mended(key)
-            notes = {"created": time.time(), **(there.meta if there else {}), **take.meta}
-            take = replace(there or take, meta=notes)
+            take = joined(self._mended(key), take)
             written = write_take(self._path(key), key, take)
         if self.max_bytes is not None:
             self._room -= written
@@ -144,7 +144,7 @@ class TakeStore:
         with self._writing(key):
             take = self._mended(key)
             if take is None:
-                raise _missing(key)
+                raise missing_take(key)
             take = replace(take, meta={**take.meta, **notes})
             write_take(self._path(key), key, take)
         return take
@@ -169,24 +169,8 @@ class TakeStore:
 
     def takes_of(self, line: str) -> list[str]:
         """The keys of all takes of a line (see `line_key`), by seed."""
-        _check(f"{line}-0")
-        files = (name for name in _names(self.folder / line[:2]) if name.startswith(line) and name.endswith(SUFFIX))
-        return sorted((key for name in files if KEY.fullmatch(key := name.removesuffix(SUFFIX))), key=_seed)
-
-    def pick(self, line: str) -> tuple[str, Take] | None:
-        """The key and the take to use for a line; None if there is none.
-
-        A locked one first; then by the notes `wer` (smaller) and `similarity` (larger), those without them last; then
-        the smallest seed.
-        """
-        found = {key: take for key in self.takes_of(line) if (take := self.peek(key)) is not None}
-
-        def rank(key: str) -> tuple:
-            wer, similarity = (found[key].meta.get(name) for name in ("wer", "similarity"))
-            return (not self.is_locked(key), *_worse(wer, 1), *_worse(similarity, -1), _seed(key))
-
-        best = min(found, key=rank, default=None)
-        return None if best is None else (best, found[best])
+        check_key(f"{line}-0")
+        return keys_of(line, _names(self.folder / line[:2]))
 
     def lock_take(self, key: str) -> None:
         """Keep a take: it is never pruned, and `pick` takes it.
@@ -195,7 +179,7 @@ class TakeStore:
             TakeError: there is no such take, or the folder is not writable.
         """
         if key not in self:
-            raise _missing(key)
+            raise missing_take(key)
         self._change(lambda: self._path(key).with_suffix(KEEP).touch())
         self._change((self.folder / LOCKS).touch)
 
@@ -215,28 +199,21 @@ class TakeStore:
     def is_locked(self, key: str) -> bool:
         return self._path(key).with_suffix(KEEP).exists()
 
+    def leave_mark(self, name: str) -> None:
+        self._change(lambda: (self.folder.mkdir(parents=True, exist_ok=True), (self.folder / name).touch()))
+
+    def has_mark(self, name: str) -> bool:
+        return (self.folder / name).exists()
+
+    def remove_mark(self, name: str) -> None:
+        self._change(lambda: (self.folder / name).unlink(missing_ok=True))
+
     # --- the whole folder -------------------------------------------------------------------------------------------
 
     def list(self) -> list[Stored]:
         """All takes, the one used last first. Nothing is read but the folders."""
         found = [one for name in _names(self.folder) if PREFIX.fullmatch(name) for one in self._stored(name)]
         return sorted(found, key=lambda one: -one.used)
-
-    def find(self, start: str) -> str:
-        """The only key that begins so. "ab12-7" means seed 7 of the line that begins with "ab12".
-
-        Raises:
-            TakeError: there is none, or there are several.
-        """
-        line, dash, seed = start.lower().strip().partition("-")
-        keys = [one.key for one in self.list()]
-        found = [key for key in keys if key.startswith(line) and (not dash or key.partition("-")[2] == seed)]
-        if len(found) != 1:
-            shown = ", ".join(found[:4]) + (" …" if len(found) > 4 else "")
-            raise TakeError(f"Which take is '{start}'?", expected="the beginning of one key",
-                            got=f"{len(found)} takes" + (f" ({shown})" if found else ""),
-                            remedy="Write more of the key; `higgs takes ls` lists them.")
-        return found[0]
 
     def prune(self, max_bytes: int, *, grace_s: float = GRACE_S) -> Pruned:
         """Delete what was used longest ago until at most `max_bytes` are left, and what killed processes left behind.
@@ -296,7 +273,7 @@ class TakeStore:
     # --- one file ---------------------------------------------------------------------------------------------------
 
     def _path(self, key: str) -> Path:
-        _check(key)
+        check_key(key)
         return self.folder / key[:2] / (key + SUFFIX)
 
     def _stored(self, prefix: str) -> list[Stored]:
@@ -312,7 +289,7 @@ class TakeStore:
     def _read(self, key: str) -> Take | None:
         try:
             return read_take(self._path(key), key)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise TakeError(f"'{self._path(key)}' cannot be read.", got=error.strerror or str(error),
@@ -373,22 +350,3 @@ def _names(folder: Path) -> list[str]:
     except OSError as error:
         raise TakeError(f"'{folder}' cannot be read.", got=error.strerror or str(error),
                         remedy="Let this user read the folder of takes.") from error
-
-
-def _check(key: str) -> None:
-    """A key becomes a file name: nothing else must."""
-    if not isinstance(key, str) or not KEY.fullmatch(key):
-        raise TakeError("This is not the key of a take.", expected="64 hexadecimal digits, a dash and the seed",
-                        got=repr(key)[:100], remedy="Make keys with take_key.")
-
-
-def _missing(key: str) -> TakeError:
-    return TakeError(f"There is no take {key}.", remedy="It was pruned, or never rendered: render the line again.")
-
-
-def _seed(key: str) -> int:
-    return int(key.rpartition("-")[2])
-
-
-def _worse(value, sign: int) -> tuple:
-    return (True, 0.0) if not isinstance(value, (int, float)) else (False, sign * value)

@@ -56,12 +56,8 @@ class BrokenTake(Exception):
     """A file that does not hold the take of its name, whole."""
 
 
-def write_take(path: Path, key: str, take: Take) -> int:
-    """Put a take in place of what is there, if anything: it appears whole, or not at all. Returns its bytes.
-
-    Raises:
-        TakeError: the disk is full or not writable; what was there stays.
-    """
+def packed_take(key: str, take: Take) -> bytes:
+    """A take as the bytes of one file."""
     from safetensors.torch import save
 
     codes = take.codes
@@ -70,7 +66,37 @@ def write_take(path: Path, key: str, take: Take) -> int:
         "key": key, "frame_rate": codes.frame_rate, "codebook_size": codes.codebook_size, "codec": codes.codec,
         "finish_reason": take.finish_reason, "seed": take.seed, "seconds": take.seconds, "meta": take.meta,
     })
-    data = save({"codes": ids}, {"take": about, "sha256": _digest(about, ids)})
+    return save({"codes": ids}, {"take": about, "sha256": _digest(about, ids)})
+
+
+def unpacked_take(data: bytes, key: str) -> Take:
+    """The take in the bytes of one file.
+
+    Raises:
+        BrokenTake: they are truncated, damaged, or those of another key.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        ids = load(data)["codes"]  # checks the header
+        head = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+        about = json.loads(head["take"])
+        if head["sha256"] != _digest(head["take"], ids) or about["key"] != key:
+            raise ValueError("its contents do not fit its sum or its name")
+        codes = Codes(ids.long(), about["frame_rate"], about["codebook_size"], about["codec"])
+        return Take(codes, about["finish_reason"], about["seed"], about["seconds"], about["meta"])
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise BrokenTake(str(error)) from error
+
+
+def write_take(path: Path, key: str, take: Take) -> int:
+    """Put a take in place of what is there, if anything: it appears whole, or not at all. Returns its bytes.
+
+    Raises:
+        TakeError: the disk is full or not writable; what was there stays.
+    """
+    data = packed_take(key, take)
     part = path.with_name(f".{secrets.token_hex(8)}{PART}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -96,20 +122,9 @@ def read_take(path: Path, key: str) -> Take:
 
     Raises:
         FileNotFoundError: there is none.
-        BrokenTake: the file is truncated, damaged, or that of another key.
+        BrokenTake: as `unpacked_take`.
     """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(str(path), framework="pt", device="cpu") as file:
-            head, ids = file.metadata() or {}, file.get_tensor("codes").clone()
-        about = json.loads(head["take"])
-        if head["sha256"] != _digest(head["take"], ids) or about["key"] != key:
-            raise ValueError("its contents do not fit its sum or its name")
-        codes = Codes(ids.long(), about["frame_rate"], about["codebook_size"], about["codec"])
-        return Take(codes, about["finish_reason"], about["seed"], about["seconds"], about["meta"])
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise BrokenTake(str(error)) from error
+    return unpacked_take(path.read_bytes(), key)
 
 
 def _digest(about: str, ids: torch.Tensor) -> str:

@@ -5,36 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
+from helpers_render_graph import CODEC, LM, TEXT, render_graph
 from helpers_workflow import read_workflow
 
 from higgs_runtime import AudioClip, TakeStore, parse_script
 
-LM, CODEC = "higgs-nano", "higgs-nano-codec"  # of the pack
-TEXT = "[Rose] Good morning.\n[Ross] Hello, my friend.\n[sfx: bed.flac -20dB]\n[Rose] See you soon."
 CANCEL_LIMIT_S = 5.0
-
-
-def graph(text=TEXT, model=LM, codec=CODEC, **settings) -> dict:
-    render = {
-        "script": ["script", 0], "model": ["model", 0], "codec": ["codec", 0], "mode": "independent",
-        "context_turns": 4, "batch": 1, "takes": 1, "max_takes": 1, "choose": "", "language": "", "max_chars": 300,
-        "read_scenes": True, "seed": 3, "max_seconds": 5.0, "temperature": 0.3, "top_k": 50, "top_p": 0.95,
-        "ras_window": -1, "ras_max_repeats": 2, "recognizer": "none", **settings,
-    }
-    assemble = {"performance": ["render", 0], "codec": ["codec", 0], "subtitles": "srt", "stems": True}
-    return {
-        "script": {"class_type": "HiggsScript", "inputs": {"text": text}},
-        "model": {"class_type": "HiggsLoadModel", "inputs": {
-            "checkpoint": model, "device": "auto", "dtype": "auto", "quantization": "off"}},
-        "codec": {"class_type": "HiggsLoadCodec", "inputs": {"checkpoint": codec, "device": "auto", "dtype": "auto"}},
-        "render": {"class_type": "HiggsRenderScript", "inputs": render},
-        "report": {"class_type": "PreviewAny", "inputs": {"source": ["render", 1]}},
-        "assemble": {"class_type": "HiggsAssemble", "inputs": assemble},
-        "timeline": {"class_type": "PreviewAny", "inputs": {"source": ["assemble", 5]}},
-        "save": {"class_type": "SaveAudio", "inputs": {"audio": ["assemble", 0], "filename_prefix": "scene"}},
-        "stems": {"class_type": "SaveAudio", "inputs": {"audio": ["assemble", 1],
-                                                        "filename_prefix": ["assemble", 2]}},
-    }
 
 
 def lines_of(run) -> dict[int, dict]:
@@ -47,7 +23,7 @@ def lines_of(run) -> dict[int, dict]:
 
 
 def test_a_script_is_spoken_assembled_and_kept(server, client):
-    run = client.run(graph())
+    run = client.run(render_graph())
     assert run.error is None, run.error
     [report] = run.outputs["report"]["text"]
     assert "3 of 3 lines" in report and "Ross: ross of the pack" in report
@@ -59,19 +35,19 @@ def test_a_script_is_spoken_assembled_and_kept(server, client):
     assert len(run.outputs["save"]["audio"]) == 1
     assert {file["filename"].split("_")[0] for file in run.outputs["stems"]["audio"]} == {"Rose", "Ross", "sounds"}
 
-    changed = client.run(graph(TEXT.replace("soon", "tomorrow")))
+    changed = client.run(render_graph(TEXT.replace("soon", "tomorrow")))
     assert "2 from the store, 1 spoken now" in changed.outputs["report"]["text"][0]
 
     store = TakeStore(server.base / "takes")
     store.lock_take(told[1]["take"])
-    assert "render" in client.run(graph(TEXT.replace("soon", "tomorrow"))).executed, "a lock is looked at"
+    assert "render" in client.run(render_graph(TEXT.replace("soon", "tomorrow"))).executed, "a lock is looked at"
 
 
 def test_cancel_acts_within_a_line_and_keeps_those_before(server, client):
     """The random model never ends by itself: each line lasts as long as its text allows."""
     text = "\n".join(f"[SPEAKER0] This is line number {n} of a rather long story." for n in range(30))
     settings = {"model": "auto", "codec": "auto", "voice_0": ["voice", 0], "seed": 5}
-    prompt = {**graph(text, **settings), "voice": {"class_type": "HiggsVoice", "inputs": {
+    prompt = {**render_graph(text, **settings), "voice": {"class_type": "HiggsVoice", "inputs": {
         "transcript": "", "description": "Calm."}}}
     run = client.queue(prompt)
     client.follow(run, lambda kind, data: kind == "higgs.lines" and any(
@@ -94,7 +70,7 @@ def test_cancel_acts_within_a_line_and_keeps_those_before(server, client):
     ("[Rose] Hello.\n[sfx: nothing.wav]", {}, "'nothing.wav' of a cue is not there"),
 ])
 def test_errors_reach_the_person(client, text, settings, words):
-    assert words in client.run(graph(text, **settings)).error["exception_message"]
+    assert words in client.run(render_graph(text, **settings)).error["exception_message"]
 
 
 # ---- the example workflows, with Higgs Nano ------------------------------------------------------------------------
