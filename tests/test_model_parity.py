@@ -36,7 +36,8 @@ CONVERSATIONS = {
 @pytest.fixture(scope="module", params=ONE_FAST)
 def pair(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)  # moderate weights: fp32 rounding grows with the logits
-    return load_pair(make_lm_checkpoint(folder, initializer_range=0.2, **CONFIGS[request.param]))
+    return load_pair(make_lm_checkpoint(folder, initializer_range=0.2, whole_vocabulary=True,
+                                        **CONFIGS[request.param]))
 
 
 def load_pair(folder):

@@ -25,7 +25,7 @@ TEMPLATE = ROOT.parent / "shared" / "reference" / "v2_native_chat_template.jinja
 
 @pytest.fixture(scope="module")
 def lm_folder(tmp_path_factory):
-    return make_lm_checkpoint(tmp_path_factory.mktemp("lm"))
+    return make_lm_checkpoint(tmp_path_factory.mktemp("lm"), whole_vocabulary=True)
 
 
 @pytest.fixture(scope="module")
