@@ -13,6 +13,17 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a test that reaches for the network fails at once
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Without the slow tests the rest is quick as well: hypothesis tries fewer examples."""
+    if "not slow" in config.option.markexpr:
+        from helpers_examples import QUICK, examples
+        from hypothesis import settings
+
+        os.environ[QUICK] = "1"
+        settings.register_profile("quick", max_examples=examples(100))
+        settings.load_profile("quick")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     wanting = [item for item in items if item.get_closest_marker("gpu")]
     if not wanting:

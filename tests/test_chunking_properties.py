@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from helpers_examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,7 +25,7 @@ WHOLE = [*NUMBERS, "12 345", "https://example.org/a,b.c?d=e", "www.example.org",
 QUOTES = ["“{}”", "„{}“", "«{}»", "»{}«", '"{}"', "‘{}’"]
 STOPS = {"Arabic": ["،", "؟", "."], "Devanagari": ["।", ",", "?"], "Greek": [".", ",", ";"]}
 SPACED = sorted(WORDS)
-QUICK = settings(max_examples=60, derandomize=True, deadline=None, database=None)
+QUICK = settings(max_examples=examples(60), derandomize=True, deadline=None, database=None)
 
 
 @st.composite

@@ -176,7 +176,10 @@ def whole_pass(codec, codes: Codes) -> torch.Tensor:
         return codec._decode_ids(codes.ids)
 
 
-@pytest.mark.parametrize("frames", [249, 250, 251, 260, 271, 600])
+EDGES = [pytest.param(frames, marks=pytest.mark.slow) for frames in (249, 260, 271)]
+
+
+@pytest.mark.parametrize("frames", [250, 251, 600, *EDGES])
 def test_windows_equal_a_whole_pass(codec, frames):
     codes = random_codes(frames)
     samples = codec.decode(codes).samples
@@ -334,6 +337,7 @@ def test_resampler_equals_torchaudio(old, new):
         assert (ours - theirs).abs().max() <= 1e-6
 
 
+@pytest.mark.slow
 def test_importing_the_codec_is_light():
     code = (
         "import sys, higgs_runtime.codec; "

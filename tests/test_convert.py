@@ -110,7 +110,7 @@ def stop_at(share):
     return on_progress, seen
 
 
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.7])
+@pytest.mark.parametrize("share", [0.5, *(pytest.param(share, marks=pytest.mark.slow) for share in (0.1, 0.7))])
 def test_it_stops_where_it_is_asked_to_and_leaves_nothing(sources, codec_folder, tmp_path, monkeypatch, share):
     monkeypatch.setattr(tensor_files, "PIECE_BYTES", 1 << 18)
     for convert in (lambda *more: convert_model(sources["v2"], tmp_path / "small", "int8", on_progress=more[0]),
@@ -175,7 +175,7 @@ def same_codec(made, source, dtype=torch.float16):
     assert torch.equal(again.decode(again.encode(clip)).samples, fresh.decode(fresh.encode(clip)).samples)
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float16, pytest.param(torch.bfloat16, marks=pytest.mark.slow)])
 def test_a_codec_has_the_same_weights_as_cast_while_loading(codec_folder, tmp_path, dtype):
     source = shutil.copytree(codec_folder, tmp_path / "source")
     made = convert_codec(source, tmp_path / "made" / "small", dtype=dtype)
@@ -216,6 +216,7 @@ def test_other_codecs_are_refused(sources, tmp_path):
         convert_codec(sources["v2"], tmp_path / "small")
 
 
+@pytest.mark.slow
 def test_a_codec_by_command(codec_folder, tmp_path, capsys):
     assert main(["convert", "--codec", str(codec_folder), str(tmp_path / "small")]) == 0
     assert "MB (codec has" in capsys.readouterr().out

@@ -185,6 +185,7 @@ def test_only_the_bridge_knows_comfyui(path):
     assert tops & (COMFYUI - {"comfy_api"}) == set(), "only comfy_api, for the schema"
 
 
+@pytest.mark.slow
 def test_public_names_are_not_hidden_by_modules_of_the_same_name():
     """`from .generate import …` inside the runtime binds the module to the package; `generate` is a function there."""
     program = (

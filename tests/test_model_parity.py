@@ -120,6 +120,7 @@ def test_greedy_rows_with_wind_down(name, tmp_path):
     assert max(lengths) > 8, "all ended in the ramp-in"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ONE_FAST)
 def test_greedy_rows_for_150_frames(name, tmp_path):
     """The same where nothing ends early."""

@@ -314,6 +314,7 @@ def test_a_missing_voice_of_flite_is_named(monkeypatch):
         speech.check_voices()
 
 
+@pytest.mark.slow
 def test_children_end_with_their_parent(tmp_path):
     """kill -9 of the parent closes the pipe that its children listen to."""
     script = "import threading, time; from tools.nano import train; " \

@@ -7,6 +7,7 @@ import sys
 import pytest
 import torch
 from helpers_checkpoint import make_lm_checkpoint
+from helpers_examples import examples
 from helpers_workflow import node_classes
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -46,7 +47,7 @@ from higgs_runtime.tokenizer import CONTROL
 FULL_WIDTH = {"。": ".", "：": ":", "；": ";", "？": "?", "！": "!", "【": "[", "】": "]", "《": "<", "》": ">",
               "“": '"', "”": '"', "‘": "'", "’": "'", "、": ",", "—": "-", "…": "...", "·": ".", "「": '"',
               "」": '"', "『": '"', "』": '"'}
-QUICK = settings(max_examples=150, derandomize=True, deadline=None, database=None)
+QUICK = settings(max_examples=examples(150), derandomize=True, deadline=None, database=None)
 
 
 @pytest.fixture

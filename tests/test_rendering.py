@@ -264,7 +264,7 @@ def context():
     return found
 
 
-@pytest.mark.parametrize("batch", [1, 8])
+@pytest.mark.parametrize("batch", [pytest.param(1, marks=pytest.mark.slow), 8])
 def test_a_silent_line_ends_at_the_same_frame_in_any_company(folder, identity, voices, store, monkeypatch, batch):
     model = load_model(folder, dtype=torch.float64)  # in float32 another company may turn a draw of a random model
     script, sampling = parse_script(SCRIPT), Sampling(temperature=1.0, max_frames=40)
