@@ -103,8 +103,9 @@ def test_clips_too_short_for_hubert_are_padded(codec, reference, samples):
 @pytest.mark.parametrize(
     "config",
     [
-        {"codebook_size": 256, "target_bandwidths": [0.2, 0.4, 0.8], "codebook_dim": 12},
-        {"block_dilations": [1, 3], "kernel_size": 5, "unit_kernel_size": 5},
+        pytest.param({"codebook_size": 256, "target_bandwidths": [0.2, 0.4, 0.8], "codebook_dim": 12},
+                     marks=pytest.mark.slow),
+        pytest.param({"block_dilations": [1, 3], "kernel_size": 5, "unit_kernel_size": 5}, marks=pytest.mark.slow),
         {
             "acoustic_model_config": {
                 **SMALL["acoustic_model_config"], "downsampling_ratios": [6, 5, 4, 4, 2],
@@ -134,7 +135,7 @@ def test_attention_implementations_agree(folder, codec):
     assert torch.equal(HiggsCodec.load(folder, attention="eager").encode(clip).ids, codec.encode(clip).ids)
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, pytest.param(torch.float16, marks=pytest.mark.slow)])
 def test_half_precision_stays_near(folder, codec, dtype):
     half = load_codec(folder, dtype=dtype)
     assert {parameter.dtype for parameter in half.module.parameters()} == {dtype}

@@ -81,6 +81,7 @@ def test_loud_clips_are_brought_to_full_scale_as_in_the_package(codec, weights, 
     assert torch.equal(codec.encode(AudioClip(wave[None], rate)).ids, packed.codes[0])
 
 
+@pytest.mark.slow
 def test_windows_and_streams_equal_a_whole_pass(codec):
     ids = torch.randint(0, 64, (4, 1100), generator=torch.Generator().manual_seed(0))
     codes = Codes(ids, codec.frame_rate, 64)

@@ -74,6 +74,7 @@ def test_progress_is_that_of_the_callers_own_thread(codec):
     assert seen == list(range(len(seen)))
 
 
+@pytest.mark.slow
 def test_dac_tells_its_progress_too(tmp_path):
     pytest.importorskip("dac", reason="descript-audio-codec is not installed")
     codec, seen = load_codec(make_dac_weights(tmp_path / "weights.pth", 16_000)), []

@@ -35,11 +35,24 @@ from higgs_runtime.convert import convert_codec, convert_model
 from higgs_runtime.model_cache import model_bytes
 
 
+class MadeWhenAsked(dict):
+    """name -> checkpoint, from name -> what makes it."""
+
+    def __init__(self, ways):
+        super().__init__()
+        self.ways = ways
+
+    def __missing__(self, name):
+        return self.setdefault(name, self.ways[name]())
+
+
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory):
     root = tmp_path_factory.mktemp("sources")
     wide = {"hidden_size": 128, "intermediate_size": 192}
-    return {"v2": make_lm_checkpoint(root / "v2", attention_bias=True, **wide), "v3": make_v3_checkpoint(root / "v3")}
+    ways = {"v2": lambda: make_lm_checkpoint(root / "v2", attention_bias=True, **wide),
+            "v3": lambda: make_v3_checkpoint(root / "v3")}
+    return MadeWhenAsked(ways)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, pytest.param(torch.float32, marks=pytest.mark.slow)])

@@ -86,6 +86,7 @@ def test_logits(pair, name, record_property):
     assert deviation < 1e-4
 
 
+@pytest.mark.slow
 def test_bfloat16(pair, record_property):
     """As close to float32 as the reference's own bfloat16, in its logits and in the ids it would choose."""
     ours, reference, folder = pair

@@ -189,6 +189,7 @@ def test_codec_hears_a_word_alike_wherever_it_stands():
     assert not torch.allclose(a[:, 18:20], b[:, 18:20], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_codebooks_are_fitted_without_unused_entries():
     module, config = new_codec()
     generator = torch.Generator().manual_seed(0)

@@ -97,6 +97,7 @@ def test_v3_reads_text_as_it_stands():
     assert prepare_text(text, "v3") == prepare_text(text, "v3", detect=False) and prepare_text(text, "v3").text == text
 
 
+@pytest.mark.slow
 def test_the_report_says_all_that_happened():
     found = prepare_text("你好，世界。我很好，[laugh]", "native")
     assert found.changes == (

@@ -165,6 +165,7 @@ def test_no_take_is_longer_than_its_text_can_be(folder, voices):
     assert 25 < short.take.codes.frames < 100 < long.take.codes.frames <= 300
 
 
+@pytest.mark.slow
 def test_a_second_run_speaks_only_what_changed(model, voices, store, identity):
     """One of 200."""
     lines = [f"[{('Anna', 'Ben')[n % 2]}] This is line number {n}." for n in range(200)]
