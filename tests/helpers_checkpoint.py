@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 import torch
-from helpers_vocabulary import llama_tokenizer, short_llama_tokenizer
+from helpers_vocabulary import llama_tokenizer, short_llama_tokenizer, temporary_folder
 from make_random_checkpoint import make_language_model
 from safetensors.torch import load_file, save_file
 
@@ -17,8 +19,15 @@ VOICES = ROOT.parent / "shared" / "voices"
 
 def make_lm_checkpoint(folder: Path, *, whole_vocabulary: bool = False, **settings) -> Path:
     """A random language model; `settings` as in `make_language_model`."""
+    made = _made(whole_vocabulary, json.dumps(settings, sort_keys=True))
+    return shutil.copytree(made, folder, dirs_exist_ok=True)
+
+
+@cache
+def _made(whole_vocabulary: bool, settings: str) -> Path:
+    """The same one is asked for in many files."""
     vocabulary = llama_tokenizer() if whole_vocabulary else short_llama_tokenizer()
-    return make_language_model(Path(folder), vocabulary, **settings)
+    return make_language_model(temporary_folder(), vocabulary, **json.loads(settings))
 
 
 def make_folder(

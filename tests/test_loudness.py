@@ -63,6 +63,7 @@ def test_ebu_3341_integrated(number):
         assert loudness.max_short_term_lufs == pytest.approx(wanted, abs=0.1)
 
 
+@pytest.mark.slow
 def test_the_lfe_does_not_count():
     five = INTEGRATED["6"].samples
     six = torch.cat([five[:3], sine(60, 20, -3).samples, five[3:]])

@@ -70,7 +70,8 @@ def built(config, dtype, quantization) -> HiggsModel:
     return model
 
 
-@pytest.mark.parametrize("name", ["v2 language model", pytest.param("v3 language model", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MODELS)
 def test_the_readme_says_what_the_shapes_say(name, monkeypatch):
     monkeypatch.setattr(quantized, "PACKED_AT_ONCE", 2**40)  # there is nothing to save here, and each piece takes time
     row, config = table()[name], MODELS[name]

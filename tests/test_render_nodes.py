@@ -228,6 +228,7 @@ def verify(pack, bridge):
     return run
 
 
+@pytest.mark.slow
 def test_verify_passes_what_is_said_and_says_what_is_not(verify, pack):
     said = pack.embedded_voices()["rose"].with_suffix(".txt").read_text(encoding="utf-8")
     passed, report, heard = verify(said, "rose")

@@ -85,6 +85,7 @@ def test_a_chosen_take_and_no_store(folder, capsys):
     assert AudioClip.load(folder / "other.wav").seconds > 1
 
 
+@pytest.mark.slow
 def test_a_book_gets_chapters(folder):
     import av
 
