@@ -16,7 +16,8 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tools")]
 
-from helpers_checkpoint import llama_tokenizer, random_codes  # noqa: E402
+from helpers_checkpoint import random_codes  # noqa: E402
+from helpers_vocabulary import llama_tokenizer  # noqa: E402
 from make_random_checkpoint import make_language_model  # noqa: E402
 
 from higgs_runtime import Message, build_prompt, load_model  # noqa: E402

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import torch
 from _common import load_model, make_language_model, prompts, random_codes, write, write_json
-from helpers_checkpoint import llama_tokenizer
 from helpers_codec import RELEASED, make_codec_checkpoint
+from helpers_vocabulary import llama_tokenizer
 
 from higgs_runtime import Codes, Sampling, Session, load_codec
 from higgs_runtime.model_cache import model_bytes

@@ -12,6 +12,7 @@ from .checkpoint_files import CheckpointTensors, some_of
 from .errors import CheckpointError
 
 COPIED_AT_ONCE = 2**22  # numbers
+SMALL = 2**16  # numbers; a mapping of its own takes longer than what it holds is worth
 
 
 class Rows:
@@ -63,9 +64,10 @@ class Rows:
         return place
 
     def _read(self, name: str, start: int, stop: int) -> Tensor:
-        if isinstance(self._tensors, CheckpointTensors):
+        whole = self._tensors[name]
+        if isinstance(self._tensors, CheckpointTensors) and whole.numel() > SMALL:
             return self._tensors.rows(name, start, stop)
-        return self._tensors[name][start:stop]
+        return whole[start:stop]
 
 
 def assign_strict(

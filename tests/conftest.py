@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 import pytest
@@ -11,6 +12,22 @@ os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.envi
 os.environ.setdefault("MKL_NUM_THREADS", os.environ["OMP_NUM_THREADS"])
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a test that reaches for the network fails at once
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Without the slow tests the rest is quick as well: hypothesis tries fewer examples."""
+    if "not slow" in config.option.markexpr:
+        from helpers_examples import QUICK, examples
+        from hypothesis import settings
+
+        os.environ[QUICK] = "1"
+        settings.register_profile("quick", max_examples=examples(100))
+        settings.load_profile("quick")
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests stay until the end: the garbage collector need not look at them each time."""
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
+import shutil
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
-import pytest
 import torch
+from helpers_vocabulary import llama_tokenizer, short_llama_tokenizer, temporary_folder
 from make_random_checkpoint import make_language_model
 from safetensors.torch import load_file, save_file
 
@@ -16,18 +17,17 @@ ROOT = Path(__file__).resolve().parent.parent
 VOICES = ROOT.parent / "shared" / "voices"
 
 
-def llama_tokenizer() -> Path:
-    """The Llama 3 vocabulary that the ComfyUI tree carries; skips the test where there is no tree."""
-    tree = Path(os.environ.get("COMFYUI_PATH") or ROOT / ".comfyui" / "ComfyUI")
-    path = tree / "comfy" / "text_encoders" / "llama_tokenizer" / "tokenizer.json"
-    if not path.is_file():
-        pytest.skip(f"needs the Llama 3 vocabulary of a ComfyUI tree, not found: {path} (python dev.py test gets it)")
-    return path
-
-
-def make_lm_checkpoint(folder: Path, **settings) -> Path:
+def make_lm_checkpoint(folder: Path, *, whole_vocabulary: bool = False, **settings) -> Path:
     """A random language model; `settings` as in `make_language_model`."""
-    return make_language_model(Path(folder), llama_tokenizer(), **settings)
+    made = _made(whole_vocabulary, json.dumps(settings, sort_keys=True))
+    return shutil.copytree(made, folder, dirs_exist_ok=True)
+
+
+@cache
+def _made(whole_vocabulary: bool, settings: str) -> Path:
+    """The same one is asked for in many files."""
+    vocabulary = llama_tokenizer() if whole_vocabulary else short_llama_tokenizer()
+    return make_language_model(temporary_folder(), vocabulary, **json.loads(settings))
 
 
 def make_folder(

@@ -10,7 +10,7 @@ from higgs_runtime import Message, Sampling, build_prompt, generate, load_model
 
 def some_model(folder):
     """It ends some of the lines by itself."""
-    return load_model(make_lm_checkpoint(folder, stream_end=1.0))
+    return load_model(make_lm_checkpoint(folder, stream_end=1.05))
 
 
 TEXTS = ("One.", "Two two.", "A third, longer line.", "Four!", "The fifth of them", "Six", "Seven.", "At last.")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
-import pytest
 import torch
+from helpers_vocabulary import write_qwen_tokenizer
 from safetensors.torch import save_file
 
-ROOT = Path(__file__).resolve().parent.parent
 TEXT = {
     "model_type": "qwen3", "vocab_size": 151936, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2,
     "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 32, "rms_norm_eps": 1e-6,
@@ -19,42 +17,16 @@ TEXT = {
 }
 AUDIO = {"encoder_type": "discrete", "num_codebooks": 8, "vocab_size": 1026, "out_dim": 64, "tie_word_embeddings": True,
          "use_delay_pattern": True, "model_type": "higgs_audio_encoder"}
-MARKS = ["<|tts|>", "<|audio|>", "<|text|>", "<|ref_text|>", "<|ref_audio|>", "<|im_start|>"]
-TAGS = ["<|emotion:anger|>", "<|emotion:amusement|>", "<|style:whispering|>", "<|prosody:long_pause|>",
-        "<|sfx:laughter|>"]
-FIRST_MARK = 151667
-
-
-def write_qwen_tokenizer(folder: Path) -> None:
-    """tokenizer.json: Qwen's vocabulary, which the ComfyUI tree carries, with v3's marks and some of its tags."""
-    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
-
-    tree = Path(os.environ.get("COMFYUI_PATH") or ROOT / ".comfyui" / "ComfyUI")
-    source = tree / "comfy" / "text_encoders" / "qwen25_tokenizer"
-    if not source.is_dir():
-        pytest.skip(f"needs Qwen's vocabulary of a ComfyUI tree, not found: {source}")
-    tokenizer = Tokenizer(models.BPE.from_file(str(source / "vocab.json"), str(source / "merges.txt")))
-    tokenizer.normalizer = normalizers.NFC()
-    words = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|"
-             r"\s+(?!\S)|\s+")
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Split(Regex(words), "isolated"), pre_tokenizers.ByteLevel(False, use_regex=False),
-    ])
-    tokenizer.decoder = decoders.ByteLevel()
-    fill = [f"<|unused_{n}|>" for n in range(tokenizer.get_vocab_size(), FIRST_MARK)]
-    for token in [*fill, *MARKS, *TAGS]:
-        tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False)])
-    folder.mkdir(parents=True, exist_ok=True)
-    tokenizer.save(str(folder / "tokenizer.json"))
 
 
 def make_v3_checkpoint(folder: Path, *, seed: int = 0, stream_end: float = 1.0, codec: dict | None = None,
-                       **text) -> Path:
+                       whole_vocabulary: bool = False, **text) -> Path:
     """Write config.json, model.safetensors and tokenizer.json.
 
     Args:
         stream_end: factor on the stream-end rows of the fused embedding, which is the head as well.
         codec: tensors of a codec in the native layout, to be part of it.
+        whole_vocabulary: all of Qwen's pieces, not only the most frequent.
         text: overrides of TEXT.
     """
     from transformers import Qwen3Config, Qwen3Model
@@ -76,7 +48,7 @@ def make_v3_checkpoint(folder: Path, *, seed: int = 0, stream_end: float = 1.0, 
     tensors["tied.embedding.modality_embeddings.0.embedding.weight"] = fused
     prefix = "tied.embedding.modality_embeddings.0.model."
     tensors.update({prefix + name: tensor for name, tensor in (codec or {}).items()})
-    write_qwen_tokenizer(folder)
+    write_qwen_tokenizer(folder, whole_vocabulary)
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     return folder

@@ -247,6 +247,7 @@ def test_parts_that_do_not_exist(tmp_path, arguments, message):
         trim(tone(), **arguments)
 
 
+@pytest.mark.slow
 def test_two_hours_are_read_in_part(tmp_path):
     """A sparse file: 2 h of 48 kHz stereo, of which one second is touched."""
     path, size = tmp_path / "long.wav", 2 * 3600 * 48_000 * 4

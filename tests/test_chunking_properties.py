@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from helpers_examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -54,7 +55,7 @@ def cuts_of(text, max_chars, language=None):
 
 @pytest.mark.parametrize("script", SPACED)
 def test_words_numbers_addresses_quotations_and_tags_stay_whole(script):
-    @QUICK
+    @settings(QUICK, max_examples=examples(60))
     @given(spaced_texts(script), st.integers(1, 60), st.sampled_from([None, "en", "de", "ar", "he", "el", "ko", "th"]))
     def check(made, max_chars, language):
         text, spans = made

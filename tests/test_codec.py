@@ -103,8 +103,9 @@ def test_clips_too_short_for_hubert_are_padded(codec, reference, samples):
 @pytest.mark.parametrize(
     "config",
     [
-        {"codebook_size": 256, "target_bandwidths": [0.2, 0.4, 0.8], "codebook_dim": 12},
-        {"block_dilations": [1, 3], "kernel_size": 5, "unit_kernel_size": 5},
+        pytest.param({"codebook_size": 256, "target_bandwidths": [0.2, 0.4, 0.8], "codebook_dim": 12},
+                     marks=pytest.mark.slow),
+        pytest.param({"block_dilations": [1, 3], "kernel_size": 5, "unit_kernel_size": 5}, marks=pytest.mark.slow),
         {
             "acoustic_model_config": {
                 **SMALL["acoustic_model_config"], "downsampling_ratios": [6, 5, 4, 4, 2],
@@ -134,7 +135,7 @@ def test_attention_implementations_agree(folder, codec):
     assert torch.equal(HiggsCodec.load(folder, attention="eager").encode(clip).ids, codec.encode(clip).ids)
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, pytest.param(torch.float16, marks=pytest.mark.slow)])
 def test_half_precision_stays_near(folder, codec, dtype):
     half = load_codec(folder, dtype=dtype)
     assert {parameter.dtype for parameter in half.module.parameters()} == {dtype}
@@ -176,7 +177,10 @@ def whole_pass(codec, codes: Codes) -> torch.Tensor:
         return codec._decode_ids(codes.ids)
 
 
-@pytest.mark.parametrize("frames", [249, 250, 251, 260, 271, 600])
+EDGES = [pytest.param(frames, marks=pytest.mark.slow) for frames in (249, 260, 271)]
+
+
+@pytest.mark.parametrize("frames", [250, 251, 600, *EDGES])
 def test_windows_equal_a_whole_pass(codec, frames):
     codes = random_codes(frames)
     samples = codec.decode(codes).samples
@@ -334,6 +338,7 @@ def test_resampler_equals_torchaudio(old, new):
         assert (ours - theirs).abs().max() <= 1e-6
 
 
+@pytest.mark.slow
 def test_importing_the_codec_is_light():
     code = (
         "import sys, higgs_runtime.codec; "

@@ -20,9 +20,10 @@ from helpers_codec import DAC_RATES, make_dac_weights, sound_clip, sound_like  #
 HOPS = {16_000: 320, 24_000: 320, 44_100: 512}
 WAVE_TOLERANCE = 1e-5
 pytestmark = pytest.mark.usefixtures("one_thread")
+RATES = [44_100, *(pytest.param(rate, marks=pytest.mark.slow) for rate in DAC_RATES if rate != 44_100)]
 
 
-@pytest.fixture(scope="module", params=list(DAC_RATES), ids=lambda rate: f"{rate}Hz")
+@pytest.fixture(scope="module", params=RATES, ids=lambda rate: f"{rate}Hz")
 def weights(request, tmp_path_factory):
     return make_dac_weights(tmp_path_factory.mktemp("dac") / "weights.pth", request.param), request.param
 
@@ -80,6 +81,7 @@ def test_loud_clips_are_brought_to_full_scale_as_in_the_package(codec, weights, 
     assert torch.equal(codec.encode(AudioClip(wave[None], rate)).ids, packed.codes[0])
 
 
+@pytest.mark.slow
 def test_windows_and_streams_equal_a_whole_pass(codec):
     ids = torch.randint(0, 64, (4, 1100), generator=torch.Generator().manual_seed(0))
     codes = Codes(ids, codec.frame_rate, 64)

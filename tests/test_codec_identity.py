@@ -70,7 +70,8 @@ def test_identity_is_a_hash_of_the_entries(folder, codec):
 
 
 @pytest.mark.parametrize("stored", [torch.float32, torch.float16])
-@pytest.mark.parametrize("loaded", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("loaded", [
+    torch.bfloat16, *(pytest.param(one, marks=pytest.mark.slow) for one in (torch.float32, torch.float16))])
 def test_identity_is_the_same_in_any_dtype(folder, codec, tmp_path, stored, loaded):
     copy = shutil.copytree(folder, tmp_path / "codec")
     edit_tensors(copy, lambda tensors: tensors.update({name: tensor.to(stored) for name, tensor in tensors.items()}))

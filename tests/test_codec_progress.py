@@ -22,7 +22,7 @@ def codec(tmp_path_factory):
     return load_codec(make_codec_checkpoint(tmp_path_factory.mktemp("codec") / "small"))
 
 
-@pytest.mark.parametrize("seconds", [0.01, 3, 65, pytest.param(125, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seconds", [0.01, 3, *(pytest.param(n, marks=pytest.mark.slow) for n in (65, 125))])
 def test_encoding_tells_its_progress(codec, seconds):
     seen = []
     clip = sound_clip(seconds)
@@ -74,6 +74,7 @@ def test_progress_is_that_of_the_callers_own_thread(codec):
     assert seen == list(range(len(seen)))
 
 
+@pytest.mark.slow
 def test_dac_tells_its_progress_too(tmp_path):
     pytest.importorskip("dac", reason="descript-audio-codec is not installed")
     codec, seen = load_codec(make_dac_weights(tmp_path / "weights.pth", 16_000)), []
@@ -85,7 +86,8 @@ def test_dac_tells_its_progress_too(tmp_path):
 
 @pytest.mark.parametrize(
     ("way", "seconds"),
-    [("encode", 2), ("encode", 20), ("encode", 100), ("decode", 2), ("decode", 7), ("decode", 20), ("decode", 120)],
+    [("encode", 2), ("encode", 20), pytest.param("encode", 100, marks=pytest.mark.slow),
+     ("decode", 2), ("decode", 7), ("decode", 20), pytest.param("decode", 120, marks=pytest.mark.slow)],
 )
 def test_memory_estimate_covers_what_lives_at_once(codec, way, seconds, record_property):
     codes = Codes(torch.zeros(8, 25 * seconds, dtype=torch.long), 25.0, 1024)

@@ -35,11 +35,24 @@ from higgs_runtime.convert import convert_codec, convert_model
 from higgs_runtime.model_cache import model_bytes
 
 
+class MadeWhenAsked(dict):
+    """name -> checkpoint, from name -> what makes it."""
+
+    def __init__(self, ways):
+        super().__init__()
+        self.ways = ways
+
+    def __missing__(self, name):
+        return self.setdefault(name, self.ways[name]())
+
+
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory):
     root = tmp_path_factory.mktemp("sources")
     wide = {"hidden_size": 128, "intermediate_size": 192}
-    return {"v2": make_lm_checkpoint(root / "v2", attention_bias=True, **wide), "v3": make_v3_checkpoint(root / "v3")}
+    ways = {"v2": lambda: make_lm_checkpoint(root / "v2", attention_bias=True, **wide),
+            "v3": lambda: make_v3_checkpoint(root / "v3")}
+    return MadeWhenAsked(ways)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, pytest.param(torch.float32, marks=pytest.mark.slow)])
@@ -110,7 +123,7 @@ def stop_at(share):
     return on_progress, seen
 
 
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.7])
+@pytest.mark.parametrize("share", [0.5, *(pytest.param(share, marks=pytest.mark.slow) for share in (0.1, 0.7))])
 def test_it_stops_where_it_is_asked_to_and_leaves_nothing(sources, codec_folder, tmp_path, monkeypatch, share):
     monkeypatch.setattr(tensor_files, "PIECE_BYTES", 1 << 18)
     for convert in (lambda *more: convert_model(sources["v2"], tmp_path / "small", "int8", on_progress=more[0]),
@@ -175,7 +188,7 @@ def same_codec(made, source, dtype=torch.float16):
     assert torch.equal(again.decode(again.encode(clip)).samples, fresh.decode(fresh.encode(clip)).samples)
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float16, pytest.param(torch.bfloat16, marks=pytest.mark.slow)])
 def test_a_codec_has_the_same_weights_as_cast_while_loading(codec_folder, tmp_path, dtype):
     source = shutil.copytree(codec_folder, tmp_path / "source")
     made = convert_codec(source, tmp_path / "made" / "small", dtype=dtype)
@@ -216,6 +229,7 @@ def test_other_codecs_are_refused(sources, tmp_path):
         convert_codec(sources["v2"], tmp_path / "small")
 
 
+@pytest.mark.slow
 def test_a_codec_by_command(codec_folder, tmp_path, capsys):
     assert main(["convert", "--codec", str(codec_folder), str(tmp_path / "small")]) == 0
     assert "MB (codec has" in capsys.readouterr().out

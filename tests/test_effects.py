@@ -9,6 +9,7 @@ import sys
 import pytest
 import torch
 from helpers_audio import RATE, flat, sine, synthetic_speech
+from helpers_examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -233,7 +234,7 @@ EFFECTS = [
 ]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.integers(0, len(EFFECTS) - 1), st.integers(1, 8), st.sampled_from([0, 1, 2, 7, 100, 1000]),
        st.sampled_from([8000, 11_025, 48_000]), st.sampled_from([0.0, 1e-20, 0.3, 1e3]), st.sampled_from([0.0, 0.5]))
 def test_any_clip_stays_finite_and_of_its_kind(effect, channels, length, rate, scale, offset):

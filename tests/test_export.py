@@ -15,6 +15,7 @@ import mutagen
 import pytest
 import torch
 from helpers_audio import flat, sine
+from helpers_examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -188,7 +189,7 @@ def test_templates_that_are_refused(tmp_path, template):
 
 
 @given(st.text(max_size=300), st.sampled_from(["{title}", "{title}_{n:03}", "{n}{title}{title}"]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_any_value_stays_one_name_below_the_folder(tmp_path_factory, value, template):
     folder = tmp_path_factory.getbasetemp()
     try:

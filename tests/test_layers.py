@@ -41,6 +41,7 @@ COMFYUI = {"comfy", "comfy_api", "comfy_api_nodes", "comfy_config", "comfy_execu
 # What a part must not reach, not even through others.
 FORBIDDEN = {"generate": {"codec", "audio", "script"}, "codec": {"model"}}
 MAX_FILE, MAX_FUNCTION = 400, 60
+LOOKED_AT = (ast.Import, ast.ImportFrom, ast.Attribute, ast.FunctionDef, ast.AsyncFunctionDef, ast.ExceptHandler)
 
 
 def sources(*folders: Path, suffix: str = ".py") -> list[Path]:
@@ -68,14 +69,16 @@ def named(paths: list[Path]) -> dict:
 
 
 @cache
-def tree_of(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+def syntax(path: Path) -> list[ast.AST]:
+    """Every node of a file's syntax tree that these tests look at."""
+    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    return [node for node in ast.walk(tree) if isinstance(node, LOOKED_AT)]
 
 
 def imports(path: Path) -> list[tuple[int, str, tuple[str, ...]]]:
     """Every import of a file, lazy ones included: (level of relativity, module, names)."""
     found = []
-    for node in ast.walk(tree_of(path)):
+    for node in syntax(path):
         if isinstance(node, ast.Import):
             found += [(0, alias.name, ()) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -170,9 +173,9 @@ def test_nodes_use_public_names_only(path):
 
 def attributes_of(path: Path, module: str) -> set[str]:
     """What a file takes from a module that it imported as a whole (`import module as short`, `short.name`)."""
-    aliases = {alias.asname or alias.name for node in ast.walk(tree_of(path)) if isinstance(node, ast.ImportFrom)
+    aliases = {alias.asname or alias.name for node in syntax(path) if isinstance(node, ast.ImportFrom)
                for alias in node.names if alias.name == module}
-    return {node.attr for node in ast.walk(tree_of(path)) if isinstance(node, ast.Attribute)
+    return {node.attr for node in syntax(path) if isinstance(node, ast.Attribute)
             and isinstance(node.value, ast.Name) and node.value.id in aliases}
 
 
@@ -182,6 +185,7 @@ def test_only_the_bridge_knows_comfyui(path):
     assert tops & (COMFYUI - {"comfy_api"}) == set(), "only comfy_api, for the schema"
 
 
+@pytest.mark.slow
 def test_public_names_are_not_hidden_by_modules_of_the_same_name():
     """`from .generate import …` inside the runtime binds the module to the package; `generate` is a function there."""
     program = (
@@ -200,7 +204,7 @@ def test_files_and_functions_are_short(path):
     length = len(path.read_text(encoding="utf-8").splitlines())
     assert length <= MAX_FILE
     long = {}
-    for node in ast.walk(tree_of(path)):
+    for node in syntax(path):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             first = node.body[0]
             documented = isinstance(first, ast.Expr) and isinstance(getattr(first.value, "value", None), str)
@@ -221,7 +225,7 @@ def test_scripts_are_short(path):
 def test_no_failure_is_swallowed(path):
     """A broad `except` has to end in a `raise`: the same error, or one of ours with the cause attached."""
     broad = []
-    for node in ast.walk(tree_of(path)):
+    for node in syntax(path):
         if isinstance(node, ast.ExceptHandler):
             kinds = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
             caught = {kind.id for kind in kinds if isinstance(kind, ast.Name)}

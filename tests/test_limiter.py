@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from helpers_audio import RATE, flat, sine
+from helpers_examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -112,7 +113,7 @@ def test_the_gain_comes_back_at_60_db_a_second():
        rate=st.sampled_from([1, 8000, 44_100, 96_000, 192_000]),
        kind=st.sampled_from(["noise", "constant", "clicks", "nyquist"]),
        level=st.sampled_from([1e-6, 0.9, 1.0, 5.0, 1e4]), ceiling=st.sampled_from([-20.0, -1.0, 0.0]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_nothing_ever_exceeds_the_ceiling(channels, length, rate, kind, level, ceiling):
     generator = torch.Generator().manual_seed(length)
     wave = {

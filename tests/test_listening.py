@@ -157,7 +157,8 @@ def spoilt(number: int) -> dict[str, tuple[AudioClip, str]]:
     }
 
 
-@pytest.mark.parametrize("number", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [0, 1])
 def test_takes_spoilt_on_purpose_are_caught(number):
     recognizer, (clip, text) = load_recognizer(PACKAGED), speech()[number]
     good = verify_take(clip, text, language="en", recognizer=recognizer, reference=clip)

@@ -132,6 +132,7 @@ def test_a_node_that_fails_or_is_cancelled_ends_its_sound(live):
         assert (live.find("p", "7").state, live.find("p", "7").why) == (state, str(error))
 
 
+@pytest.mark.slow
 def test_a_script_is_heard_in_its_order_however_its_lines_are_spoken(live, runtime, models, tmp_path, monkeypatch):
     model, codec = models
     decoding = sys.modules[f"{PACK}.nodes.live_decoding"]

@@ -34,7 +34,7 @@ USE = {"attention": {"attention": 1.0}, "all": {"all": 1.0}, "half": {"all": 0.5
 def made(tmp_path_factory):
     """(our model, its prompt, folder of the adapters, PEFT's logits by the names of USE)."""
     root = tmp_path_factory.mktemp("lora")
-    model = load_model(make_lm_checkpoint(root / "lm", initializer_range=0.2))
+    model = load_model(make_lm_checkpoint(root / "lm", initializer_range=0.2, whole_vocabulary=True))
     prompt = build_prompt([Message("system", "Speak."), Message("user", "One."), Message("assistant", random_codes(9)),
                            Message("user", "Two.")], model.tokenizer)
     inputs = {"input_ids": prompt.token_ids[None], "attention_mask": torch.ones(1, len(prompt), dtype=torch.long),

@@ -10,6 +10,7 @@ import pyloudnorm
 import pytest
 import torch
 from helpers_audio import RATE, flat, sine
+from helpers_examples import examples
 from helpers_loudness import ebur128, loudnorm
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -52,7 +53,7 @@ INTEGRATED = {
 }
 
 
-@pytest.mark.parametrize("number", INTEGRATED)
+@pytest.mark.parametrize("number", ["1", "3", *(pytest.param(number, marks=pytest.mark.slow) for number in "2456")])
 def test_ebu_3341_integrated(number):
     loudness = measure_loudness(INTEGRATED[number])
     wanted = -33 if number == "2" else -23
@@ -62,6 +63,7 @@ def test_ebu_3341_integrated(number):
         assert loudness.max_short_term_lufs == pytest.approx(wanted, abs=0.1)
 
 
+@pytest.mark.slow
 def test_the_lfe_does_not_count():
     five = INTEGRATED["6"].samples
     six = torch.cat([five[:3], sine(60, 20, -3).samples, five[3:]])
@@ -202,7 +204,7 @@ def test_what_cannot_be_normalized():
 
 @given(channels=st.integers(1, 6), length=st.integers(0, 9000), rate=st.integers(8000, 20_000),
        level=st.sampled_from([0.0, 1e-30, 1e-5, 0.5, 1.0, 40.0]), offset=st.sampled_from([0.0, 0.3]))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_any_clip_has_sensible_figures(channels, length, rate, level, offset):
     wave = torch.rand(channels, length, generator=torch.Generator().manual_seed(length)) * 2 - 1
     clip = AudioClip(wave * level + offset, rate)

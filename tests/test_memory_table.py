@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from copy import deepcopy
+from functools import cache
 
 import pytest
 import torch
@@ -51,10 +53,16 @@ def table() -> dict[str, dict[str, float]]:
     raise AssertionError("the table has no end")
 
 
+@cache
+def made(config) -> HiggsModel:
+    with torch.device("meta"):
+        return HiggsModel(config)
+
+
 def built(config, dtype, quantization) -> HiggsModel:
     """A model of these shapes without memory for its weights."""
     with torch.device("meta"):
-        model = HiggsModel(config).to(dtype)
+        model = deepcopy(made(config)).to(dtype)
         if quantization:
             quantize_layers(model, quantization)
     if config.tied_head:
@@ -62,6 +70,7 @@ def built(config, dtype, quantization) -> HiggsModel:
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_the_readme_says_what_the_shapes_say(name, monkeypatch):
     monkeypatch.setattr(quantized, "PACKED_AT_ONCE", 2**40)  # there is nothing to save here, and each piece takes time

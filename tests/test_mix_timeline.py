@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from helpers_audio import RATE, flat, sine
+from helpers_examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -274,7 +275,7 @@ tracks = st.builds(Track, clips, st.floats(0, 0.05), st.floats(-60, 24), st.floa
                    loop_s=st.one_of(st.none(), st.floats(0.01, 0.1)), fade_shape=st.sampled_from(["linear", "s_curve"]))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.lists(tracks, min_size=1, max_size=4), st.sampled_from([None, 8000, 22_050]),
        st.sampled_from([None, 1, 2, 3, 8]))
 def test_any_tracks_make_a_finite_mix_of_the_planned_shape(tracks, rate, channels):
@@ -286,7 +287,7 @@ def test_any_tracks_make_a_finite_mix_of_the_planned_shape(tracks, rate, channel
         assert out.channels == (2 if any(one.clip.channels == 2 or one.pan for one in tracks) else 1)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.lists(clips, min_size=1, max_size=4), st.floats(0, 0.02), st.sampled_from([0.0, 0.01]))
 def test_any_clips_are_joined_or_it_is_told_which_does_not_fit(clips, crossfade, gap):
     try:

@@ -36,7 +36,8 @@ CONVERSATIONS = {
 @pytest.fixture(scope="module", params=ONE_FAST)
 def pair(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)  # moderate weights: fp32 rounding grows with the logits
-    return load_pair(make_lm_checkpoint(folder, initializer_range=0.2, **CONFIGS[request.param]))
+    return load_pair(make_lm_checkpoint(folder, initializer_range=0.2, whole_vocabulary=True,
+                                        **CONFIGS[request.param]))
 
 
 def load_pair(folder):
@@ -85,6 +86,7 @@ def test_logits(pair, name, record_property):
     assert deviation < 1e-4
 
 
+@pytest.mark.slow
 def test_bfloat16(pair, record_property):
     """As close to float32 as the reference's own bfloat16, in its logits and in the ids it would choose."""
     ours, reference, folder = pair
@@ -119,6 +121,7 @@ def test_greedy_rows_with_wind_down(name, tmp_path):
     assert max(lengths) > 8, "all ended in the ramp-in"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ONE_FAST)
 def test_greedy_rows_for_150_frames(name, tmp_path):
     """The same where nothing ends early."""

@@ -171,6 +171,7 @@ def test_without_a_reference_it_chooses_a_voice_and_keeps_the_words(say, ears):
     assert ears.share_heard("Good morning, everyone. Welcome to the hotel.", clip) >= 0.7
 
 
+@pytest.mark.slow
 def test_two_speakers_are_kept_apart(say, voices, ears, speaker_of):
     text = "[SPEAKER0] Where is the old bridge?\n[SPEAKER1] Turn left at the station, then walk straight."
     take, clip = say(text, voices["rose"], voices["ross"])
@@ -214,6 +215,7 @@ def test_words_are_heard_through_the_mix(say, voices, ears):
 # ---- as people first meet it ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_higgs_say_speaks_without_a_model(tmp_path, ears):
     """In a folder with nothing in it, as after an installation."""
     env = {key: value for key, value in os.environ.items() if key not in ("HIGGS_MODELS", "COMFYUI_PATH")}

@@ -189,6 +189,7 @@ def test_codec_hears_a_word_alike_wherever_it_stands():
     assert not torch.allclose(a[:, 18:20], b[:, 18:20], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_codebooks_are_fitted_without_unused_entries():
     module, config = new_codec()
     generator = torch.Generator().manual_seed(0)
@@ -314,6 +315,7 @@ def test_a_missing_voice_of_flite_is_named(monkeypatch):
         speech.check_voices()
 
 
+@pytest.mark.slow
 def test_children_end_with_their_parent(tmp_path):
     """kill -9 of the parent closes the pipe that its children listen to."""
     script = "import threading, time; from tools.nano import train; " \

@@ -8,6 +8,7 @@ import re
 import pytest
 import torch
 from helpers_audio import RATE, flat, sine
+from helpers_examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -88,7 +89,7 @@ def test_silence_and_empty_clips_pass_nothing_but_their_peaks():
 @given(channels=st.integers(1, 6), length=st.integers(0, 12_000), rate=st.sampled_from([8000, 11_025, 16_000]),
        level=st.sampled_from([0.0, 1e-30, 1e-3, 0.5, 1.0, 1e4]), offset=st.sampled_from([0.0, 0.3]),
        norm=st.sampled_from([*NORMS]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_any_clip_reaches_a_norm_or_is_told_why_not(channels, length, rate, level, offset, norm):
     wave = torch.rand(channels, length, generator=torch.Generator().manual_seed(length)) * 2 - 1
     clip = AudioClip(wave * level + offset, rate)

@@ -7,8 +7,9 @@ import subprocess
 
 import pytest
 import torch
-from helpers_checkpoint import ROOT, llama_tokenizer, random_codes
+from helpers_checkpoint import ROOT, random_codes
 from helpers_environments import python_of
+from helpers_vocabulary import llama_tokenizer
 from make_random_checkpoint import write_tokenizer
 
 from higgs_runtime import CheckpointError, Message, Sampling, SettingError, build_prompt, generate, load_model

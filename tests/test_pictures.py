@@ -8,6 +8,7 @@ import time
 import pytest
 import torch
 from helpers_audio import RATE, flat, sine
+from helpers_examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -95,7 +96,7 @@ def test_a_timeline_shows_where_tracks_lie():
 @given(channels=st.sampled_from([1, 2, 9, 64]), length=st.integers(1, 5000),
        rate=st.sampled_from([1, 100, 8000, 48_000, 768_000]), level=st.sampled_from([0.0, 1e-30, 1.0, 1e6]),
        offset=st.sampled_from([0.0, 0.5]), kind=st.sampled_from(["waveform", "spectrogram", "timeline"]))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=examples(8), deadline=None)
 def test_any_clip_can_be_drawn(channels, length, rate, level, offset, kind):
     wave = torch.rand(channels, length, generator=torch.Generator().manual_seed(length)) * 2 - 1
     picture = PICTURES[kind](AudioClip(wave * level + offset, rate), 128, 96)

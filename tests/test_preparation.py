@@ -7,6 +7,7 @@ import sys
 import pytest
 import torch
 from helpers_checkpoint import make_lm_checkpoint
+from helpers_examples import examples
 from helpers_workflow import node_classes
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -46,7 +47,7 @@ from higgs_runtime.tokenizer import CONTROL
 FULL_WIDTH = {"。": ".", "：": ":", "；": ";", "？": "?", "！": "!", "【": "[", "】": "]", "《": "<", "》": ">",
               "“": '"', "”": '"', "‘": "'", "’": "'", "、": ",", "—": "-", "…": "...", "·": ".", "「": '"',
               "」": '"', "『": '"', "』": '"'}
-QUICK = settings(max_examples=150, derandomize=True, deadline=None, database=None)
+QUICK = settings(max_examples=examples(150), derandomize=True, deadline=None, database=None)
 
 
 @pytest.fixture
@@ -96,6 +97,7 @@ def test_v3_reads_text_as_it_stands():
     assert prepare_text(text, "v3") == prepare_text(text, "v3", detect=False) and prepare_text(text, "v3").text == text
 
 
+@pytest.mark.slow
 def test_the_report_says_all_that_happened():
     found = prepare_text("你好，世界。我很好，[laugh]", "native")
     assert found.changes == (
@@ -234,7 +236,10 @@ def test_preparing_twice_changes_nothing_more_and_no_letter_is_lost(text, layout
         assert [one for one in text if one.isalnum()] == [one for one in found.text if one.isalnum()]
 
 
-@pytest.mark.parametrize("filler", ["[laugh] ", "，", " ", "\n", "(", "°", "1,", "·", "<SE>", "[", "http://"])
+SLOW_FILLERS = [pytest.param(one, marks=pytest.mark.slow) for one in (" ", "\n", "(")]
+
+
+@pytest.mark.parametrize("filler", ["[laugh] ", "，", *SLOW_FILLERS, "°", "1,", "·", "<SE>", "[", "http://"])
 def test_a_long_hostile_text_takes_linear_time(filler):
     assert prepare_text(filler * 20_000, "native", "en", spell_numbers=True) is not None
 

@@ -21,6 +21,13 @@ def pack(tmp_path, monkeypatch):
     return __import__(f"{PACK}.higgs_runtime", fromlist=["x"])
 
 
+@pytest.fixture(scope="module", autouse=True)
+def models_stay_loaded():
+    """From test to test; the next file finds none."""
+    yield
+    sys.modules[f"{PACK}.nodes.bridge"]._cache().clear()
+
+
 @pytest.fixture
 def bridge(pack):
     return sys.modules[f"{PACK}.nodes.bridge"]
@@ -49,8 +56,7 @@ def render(pack, bridge, events):
                 script=pack.parse_script(text), model=bridge.ModelHandle("lm", str(embedded / "higgs-nano")),
                 codec=bridge.ModelHandle("codec", str(embedded / "higgs-nano-codec")), **values).args
 
-    yield run
-    bridge._cache().clear()
+    return run
 
 
 def test_it_speaks_and_the_second_run_finds_all_in_the_store(render, events):
@@ -222,6 +228,7 @@ def verify(pack, bridge):
     return run
 
 
+@pytest.mark.slow
 def test_verify_passes_what_is_said_and_says_what_is_not(verify, pack):
     said = pack.embedded_voices()["rose"].with_suffix(".txt").read_text(encoding="utf-8")
     passed, report, heard = verify(said, "rose")
@@ -239,6 +246,7 @@ def test_verify_takes_a_line_for_each_clip(verify, pack):
         verify("Words.", "rose", language="xx")
 
 
+@pytest.mark.slow
 def test_render_listens_and_says_so(render, pack):
     pytest.importorskip("faster_whisper")
     made, report = render("[Rose] Good morning.", recognizer="auto", max_takes=1, voice_0=None, voice_1=None)

@@ -63,6 +63,7 @@ def interrupt_after(monkeypatch, lines: int):
     monkeypatch.setattr("higgs_runtime.cli.render_script.progress", show)
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_is_there_and_says_how_to_go_on(folder, monkeypatch, capsys):
     interrupt_after(monkeypatch, 1)
     assert render("--batch", "1") == 130
@@ -76,6 +77,7 @@ def test_ctrl_c_keeps_what_is_there_and_says_how_to_go_on(folder, monkeypatch, c
     assert "1 from the store, 2 spoken now" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_chosen_take_and_no_store(folder, capsys):
     assert render("--choose", "2: 4", "--no-store", "-o", "other.wav") == 0
     told = json.loads((folder / "other.json").read_text(encoding="utf-8"))
@@ -83,6 +85,7 @@ def test_a_chosen_take_and_no_store(folder, capsys):
     assert AudioClip.load(folder / "other.wav").seconds > 1
 
 
+@pytest.mark.slow
 def test_a_book_gets_chapters(folder):
     import av
 

@@ -165,6 +165,7 @@ def test_no_take_is_longer_than_its_text_can_be(folder, voices):
     assert 25 < short.take.codes.frames < 100 < long.take.codes.frames <= 300
 
 
+@pytest.mark.slow
 def test_a_second_run_speaks_only_what_changed(model, voices, store, identity):
     """One of 200."""
     lines = [f"[{('Anna', 'Ben')[n % 2]}] This is line number {n}." for n in range(200)]
@@ -264,7 +265,7 @@ def context():
     return found
 
 
-@pytest.mark.parametrize("batch", [1, 8])
+@pytest.mark.parametrize("batch", [pytest.param(1, marks=pytest.mark.slow), 8])
 def test_a_silent_line_ends_at_the_same_frame_in_any_company(folder, identity, voices, store, monkeypatch, batch):
     model = load_model(folder, dtype=torch.float64)  # in float32 another company may turn a draw of a random model
     script, sampling = parse_script(SCRIPT), Sampling(temperature=1.0, max_frames=40)

@@ -8,6 +8,7 @@ import time
 from dataclasses import replace
 
 import pytest
+from helpers_examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,7 +34,7 @@ NUMBERS = {name: st.integers(kind.low, kind.high) if kind.kind is int else st.fl
 TURNS = st.builds(
     Turn, SPEAKERS, SPOKEN, TIMES, st.fixed_dictionaries({}, optional=NUMBERS), scene=st.just("") | ANY_TEXT,
     overlap_s=TIMES, slot=st.none() | st.tuples(TIMES, TIMES).map(lambda span: (span[0], span[0] + span[1] + 0.001)))
-QUICK = settings(max_examples=150, derandomize=True, deadline=None, database=None)
+QUICK = settings(max_examples=examples(150), derandomize=True, deadline=None, database=None)
 
 
 def left_of_pause(turns, gap, taken):
@@ -74,7 +75,7 @@ def test_a_script_made_by_hand_is_read_as_the_same(script):
     assert str(again) == text and str(replace(again)) == text
 
 
-@settings(QUICK, max_examples=400)
+@settings(QUICK, max_examples=examples(400))
 @given(ANY_TEXT)
 def test_any_text_is_read_and_written_or_refused_at_a_place(text):
     try:

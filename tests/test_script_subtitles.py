@@ -8,6 +8,7 @@ import math
 from pathlib import Path
 
 import pytest
+from helpers_examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -168,7 +169,7 @@ def test_written_subtitles_are_read_as_the_same(tmp_path, suffix):
     assert [item.name for item in tmp_path.iterdir()] == [path.name]
 
 
-@settings(max_examples=60, derandomize=True, deadline=None, database=None)
+@settings(max_examples=examples(60), derandomize=True, deadline=None, database=None)
 @given(st.lists(st.sampled_from(["<b>", "</i", "{\\an8}", "\\N", "\\n", "-->", "00:00:01,000 --> 00:00:02,000", "\n",
                                  "\n\n", "7", "&lt;", "<v Bob>", "NOTE", "x", " ", "שלום", "\ud800", "\x00", "{", "}",
                                  "[Events]", ";Dialogue: 0,", "\r", "\x85", "\u2028"]), max_size=8).map("".join))
@@ -234,7 +235,7 @@ def test_a_line_gets_into_its_slot(spoken, next_start, retakes, action, speed, o
     assert fit.words
 
 
-@settings(max_examples=200, derandomize=True, deadline=None, database=None)
+@settings(max_examples=examples(200), derandomize=True, deadline=None, database=None)
 @given(st.floats(0.01, 60), st.floats(0, 1000), st.floats(0.01, 60), st.none() | st.floats(-5, 60), st.integers(0, 2))
 def test_a_fitted_line_ends_before_the_next_one(spoken, start, length, gap, retakes):
     end = start + length

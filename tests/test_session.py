@@ -36,7 +36,7 @@ def alone(model):
 # ---- company -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("batch", [1, 2, 3, 4, 8])
+@pytest.mark.parametrize("batch", [3, 8, *(pytest.param(batch, marks=pytest.mark.slow) for batch in (1, 2, 4))])
 def test_a_line_is_the_same_in_any_company(model, alone, batch):
     order = list(range(len(TEXTS)))
     random.Random(batch).shuffle(order)
@@ -316,7 +316,7 @@ def served(session, arrivals, *, until_asked=200, **hooks):
     return {number: (torch.cat(chunks[number], dim=1), take) for number, take in takes.items()}
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2, 3))])
 def test_a_line_that_arrives_is_the_same_in_any_company(model, alone, seed):
     """Early or late, alone or between others, in a session that serves on and on."""
     luck = random.Random(seed)

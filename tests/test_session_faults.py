@@ -120,6 +120,7 @@ def test_memory_that_becomes_shorter_costs_what_was_known_and_no_more(model, alo
         assert same(take, generate(model, [prompt], one)[0])
 
 
+@pytest.mark.slow
 def test_a_cache_is_not_made_anew_because_it_got_fewer_rows(model, monkeypatch):
     made = []
     new_cache = session_module.new_cache

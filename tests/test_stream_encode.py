@@ -46,7 +46,7 @@ def streamed(format: str, wave: np.ndarray, piece: int, rate: int = RATE) -> lis
 
 
 @pytest.mark.parametrize("format", FORMATS)
-@pytest.mark.parametrize("piece", [997, 24_000])
+@pytest.mark.parametrize("piece", [997, pytest.param(24_000, marks=pytest.mark.slow)])
 def test_what_goes_in_comes_out(format, piece):
     wave = tones(2.0)
     found = decoded(b"".join(streamed(format, wave, piece)), format)

@@ -11,6 +11,7 @@ import warnings
 import pytest
 import torch
 from helpers_checkpoint import random_codes
+from helpers_examples import examples
 from helpers_takes import LINE, age, files_in, key_of, path_of, same, some_take
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -48,7 +49,7 @@ def test_what_generate_gives_is_a_take(store):
     assert take.meta == {"speaker": "Rose", "line": 3}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.dictionaries(st.text(), st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters()), lambda some: st.lists(some, max_size=3) | st.dictionaries(st.text(), some, max_size=3),

@@ -9,7 +9,8 @@ import pytest
 import torch
 from helpers_checkpoint import random_codes
 from helpers_codec import make_codec_checkpoint, sound_clip
-from helpers_v3 import FIRST_MARK, MARKS, TAGS, Reference, make_v3_checkpoint
+from helpers_v3 import Reference, make_v3_checkpoint
+from helpers_vocabulary import FIRST_MARK, V3_MARKS, V3_TAGS
 from random_codec import SMALL
 from safetensors.torch import load_file
 
@@ -38,7 +39,7 @@ ONE, TWO = random_codes(12, seed=1), random_codes(5, seed=2)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return make_v3_checkpoint(tmp_path_factory.mktemp("v3") / "higgs", stream_end=1.2)
+    return make_v3_checkpoint(tmp_path_factory.mktemp("v3") / "higgs", stream_end=1.2, whole_vocabulary=True)
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +109,7 @@ def test_greedy_frames_are_those_of_the_state_machine(model, reference, name):
 
 @pytest.mark.slow
 def test_takes_end_by_themselves(tmp_path):
-    folder = make_v3_checkpoint(tmp_path / "ends", stream_end=1.6)
+    folder = make_v3_checkpoint(tmp_path / "ends", stream_end=1.6, whole_vocabulary=True)
     model, reference = load_model(folder), Reference(folder)
     reasons = set()
     for messages, parts in PARTS.values():
@@ -125,11 +126,11 @@ def test_marks_of_a_prompt(model, reference):
     text = reference.tokens("<|tts|><|ref_text|>The first voice.<|ref_audio|>")
     assert prompt.token_ids.tolist() == [*text, *[-100] * 19, *reference.tokens("<|text|>Now.")]
     assert torch.equal(prompt.audio_rows, delayed(ONE))
-    assert reference.tokens("".join(MARKS)) == list(range(FIRST_MARK, FIRST_MARK + len(MARKS)))
+    assert reference.tokens("".join(V3_MARKS)) == list(range(FIRST_MARK, FIRST_MARK + len(V3_MARKS)))
 
 
 def test_known_tags_are_one_token_and_others_are_refused(model):
-    assert model.tokenizer.controls == sorted(TAGS)
+    assert model.tokenizer.controls == sorted(V3_TAGS)
     prompt = build_prompt(conversation("<|emotion:anger|>No!"), model.tokenizer)
     assert prompt.token_ids.tolist().count(model.tokenizer.special("<|emotion:anger|>")) == 1
     for text, nearest in [("<|emotion:angry|>No!", "<|emotion:anger|>"), ("<|sfx:laugh|>", "<|sfx:laughter|>"),

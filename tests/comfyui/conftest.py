@@ -37,10 +37,10 @@ def server(tmp_path_factory, server_hub):
     base = tmp_path_factory.mktemp("comfyui")
     comfy = ComfyServer(comfyui_tree(), base, HF_ENDPOINT=server_hub.url, HF_HUB_OFFLINE="0", HF_TOKEN="")
     models = base / "models" / "higgs_audio"
-    make_lm_checkpoint(models / LM, stream_end=0)
+    make_lm_checkpoint(models / LM, stream_end=0, whole_vocabulary=True)
     make_lm_checkpoint(models / LARGE_LM, stream_end=0, hidden_size=512)
     make_codec_checkpoint(models / CODEC)
-    make_v3_checkpoint(models / V3, stream_end=0)
+    make_v3_checkpoint(models / V3, stream_end=0, whole_vocabulary=True)
     with comfy:
         yield comfy
 

@@ -7,8 +7,8 @@ import shutil
 
 import pytest
 import soundfile
-from helpers_checkpoint import llama_tokenizer
 from helpers_codec import make_codec_checkpoint
+from helpers_vocabulary import llama_tokenizer
 from helpers_workflow import read_workflow
 from make_random_checkpoint import write_tokenizer
 from safetensors.torch import load_file
