@@ -115,8 +115,7 @@ class Session:
 
     @torch.no_grad()
     def stream(self, prompt: Prompt, sampling: Sampling, *, should_stop: ShouldStop | None = None) -> Iterator[Codes]:
-        """Speak one prompt; yields its frames every few steps. Whoever stops reading ends it, and so does the next call
-        of the session."""
+        """Speak one prompt; yields its frames every few steps. Whoever stops reading, or a next call, ends it."""
         for _, frames in self._run(self._jobs([prompt], sampling), should_stop):
             if frames.shape[1]:
                 yield self._codes(frames)

@@ -1,4 +1,4 @@
-"""What Numba keeps on the disk belongs to one place of the pack: another one, under its own name, is not misled by it."""
+"""What Numba keeps on the disk is of one place of the pack: under another name it is not misled by it."""
 
 from __future__ import annotations
 
