@@ -87,6 +87,7 @@ def test_another_codebook_or_order_is_another_codec(codec, folder, tmp_path):
     assert load_codec(copy).identity != codec.identity
 
 
+@pytest.mark.slow
 def test_identity_of_dac(tmp_path):
     pytest.importorskip("dac")
     weights = make_dac_weights(tmp_path / "dac.pth", 16_000)

@@ -56,7 +56,7 @@ def sources(tmp_path_factory):
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, pytest.param(torch.float32, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("quantization", ["int8", "int4"])
+@pytest.mark.parametrize("quantization", ["int8", pytest.param("int4", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ["v2", pytest.param("v3", marks=pytest.mark.slow)])
 def test_the_same_weights_as_quantized_while_loading(sources, tmp_path, name, quantization, dtype):
     source = shutil.copytree(sources[name], tmp_path / "source")

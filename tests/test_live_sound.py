@@ -96,6 +96,7 @@ def test_another_takes_audio_replaces_nothing(live, runtime, models):
     assert not live.find("p", "7").exact
 
 
+@pytest.mark.slow
 def test_a_codec_that_breaks_ends_the_sound_and_not_the_take(live, runtime, models, monkeypatch):
     model, codec = models
     unheard = speak(runtime, model).args[0]

@@ -122,6 +122,7 @@ def test_heard_references_are_not_learned(dialogues):
     assert found > 100
 
 
+@pytest.mark.slow
 def test_language_model_learns_what_it_is_shown(dialogues):
     model, examples = lm_stage.new_model(), dialogues.batch(0, 1, 200)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)

@@ -46,6 +46,7 @@ def generate(handle, messages):
     return node_classes()["HiggsGenerate"].execute(handle, messages, **SETTINGS).args
 
 
+@pytest.mark.slow
 def test_generate_gives_the_same_codes_from_higgs_serve(folder, runtime):
     pair = load_pair(folder)
     take = spoken_alone(pair[0], TEXT, seed=5, temperature=1.0, max_frames=20)

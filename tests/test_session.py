@@ -80,7 +80,7 @@ def test_a_wrong_prompt_is_refused_before_anything_is_spoken(model):
     assert spoken == []
 
 
-@pytest.mark.parametrize("codebooks", [1, 2])
+@pytest.mark.parametrize("codebooks", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_few_codebooks_and_one_frame(tmp_path, codebooks):
     small = load_model(make_lm_checkpoint(tmp_path, num_codebooks=codebooks, stream_end=0))
     clip = random_codes(4, num_codebooks=codebooks)
