@@ -118,7 +118,7 @@ class KVCache:
         Raises:
             SettingError: the positions do not fit.
         """
-        self._check(self.lengths[row] + count)
+        self.check(self.lengths[row] + count)
         return OneRow(self, row, self.lengths[row], count)
 
     def next(self, positions: Tensor, span: int) -> Place:
@@ -131,7 +131,7 @@ class KVCache:
         Raises:
             SettingError: a row is full.
         """
-        self._check(max(self.lengths[: len(positions)]) + 1)
+        self.check(max(self.lengths[: len(positions)]) + 1)
         return NextPosition(self, positions, span)
 
     def add(self, row: int, count: int = 1) -> None:
@@ -166,7 +166,10 @@ class KVCache:
             self.values[:, row, :, :length] = other.values[:, row, :, :length]
             self.lengths[row] = length
 
-    def _check(self, end: int) -> None:
+    def check(self, end: int) -> None:
+        """Raises:
+            SettingError: a row has no room for so many positions.
+        """
         if end > self.capacity:
             raise SettingError(
                 "The key/value cache is full.", expected=f"at most {self.capacity} positions", got=str(end),

@@ -15,7 +15,7 @@ import torch
 from helpers_session import lines, same, settings, some_model, takes_alone
 from torch import nn
 
-from higgs_runtime import Sampling, Session, build_prompt, conversation, load_model
+from higgs_runtime import Sampling, Session, SettingError, build_prompt, conversation, load_model
 from higgs_runtime import fused as fused_module
 from higgs_runtime.config import ModelConfig
 from higgs_runtime.fused import fused_step
@@ -248,6 +248,14 @@ def test_without_numba_it_warns_once_and_speaks(model, monkeypatch, caplog):
 
 
 # ---- faults --------------------------------------------------------------------------------------------------------
+
+
+def test_a_full_row_is_refused_before_anything_is_written():
+    model = random_model(PLAIN)
+    cache = filled_cache(model, 2)
+    cache.lengths[1] = cache.capacity
+    with pytest.raises(SettingError, match="full"):
+        fused_logits(model, cache, some_ids(PLAIN, 2))
 
 
 @pytest.mark.timeout(60)

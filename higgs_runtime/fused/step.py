@@ -73,8 +73,12 @@ class FusedStep:
 
         Returns:
             LongTensor [B, K], and float32 [B] that is NaN where logits were not finite. The next call overwrites them.
+
+        Raises:
+            SettingError: a row is full.
         """
         count = len(last)
+        self._cache.check(max(self._cache.lengths[:count]) + 1)
         x, logits, between, found = self._buffers(count)
         self._embed(last.numpy(), x)
         draws = (*self._settings, self._config.codebook_size, np.ascontiguousarray(history.numpy()),
@@ -92,6 +96,7 @@ class FusedStep:
         self._codes[ids + self._offsets].sum(axis=1, out=x[: len(ids)])
         if self._begin is not None:
             x[: len(ids)][(ids == self._config.stream_bos_id).all(axis=1)] = self._begin
+        x[len(ids) :] = 0
 
     def _run(self, *what) -> None:
         """The step by all threads: this one is the first of them."""
