@@ -5,6 +5,7 @@
 Each part is run alone, as the step runs it, in turn with the whole step: a profiler adds so much to every small
 operation that it would hide the answer. "the rest" is what the parts leave, also divided by its number of tensor
 operations; beside it stands what the smallest operation (adding 1 to a row of the hidden size) costs on this machine.
+"compiled" is the step as one function (`higgs_runtime/fused`), the drawing of the next ids included.
 """
 
 from __future__ import annotations
@@ -14,8 +15,12 @@ import statistics
 
 import torch
 from _common import SIZES, in_turn, load_model, model_folder, write, write_json
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from higgs_runtime import Sampling
+from higgs_runtime.fused import fused_step
+from higgs_runtime.kv_cache import KVCache
 from higgs_runtime.linear import Linear
 from higgs_runtime.model import HiggsModel, grouped_attention
 
@@ -29,13 +34,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
     write(f"{'size':<10}{'step ms':>9}{'weights':>9}{'attention':>11}{'the rest':>10}{'operations':>12}"
-          f"{'us each':>9}{'us smallest':>13}")
+          f"{'us each':>9}{'us smallest':>13}{'compiled ms':>13}")
     found = {}
     for size in args.sizes:
         with model_folder(size) as folder:
             row = found[size] = measure(load_model(folder), args.context, args.rounds)
         write(f"{size:<10}{row['step']:>9.2f}{row['weights']:>9.2f}{row['attention']:>11.2f}{row['rest']:>10.2f}"
-              f"{row['operations']:>12}{1e3 * row['rest'] / row['operations']:>9.1f}{1e3 * row['smallest']:>13.1f}")
+              f"{row['operations']:>12}{1e3 * row['rest'] / row['operations']:>9.1f}{1e3 * row['smallest']:>13.1f}"
+              f"{row['compiled']:>13.2f}")
     write_json(benchmark="step_profile", **vars(args), found=found)
 
 
@@ -63,12 +69,21 @@ def measure(model: HiggsModel, context: int, rounds: int) -> dict[str, float]:
     def smallest():
         hidden.add_(1)
 
-    parts = {"step": step, "weights": weights, "attention": attention, "smallest": smallest}
+    compiled = compiled_step(model, cache, ids)
+    parts = {"step": step, "compiled": compiled, "weights": weights, "attention": attention, "smallest": smallest}
     seconds = in_turn(rounds, *(lambda _, part=part: [part() for _ in range(STEPS)] for part in parts.values()))
     found = {name: 1e3 * statistics.median(each) / STEPS for name, each in zip(parts, seconds, strict=True)}
     found["rest"] = found["step"] - found["weights"] - found["attention"]
     found["operations"] = count(step) - count(weights) - count(attention)
     return found
+
+
+def compiled_step(model: HiggsModel, cache: KVCache, ids: Tensor):
+    """The same step in one piece, with what follows it."""
+    fused = fused_step(model, cache)
+    fused.speak_as([Sampling(temperature=0.7, ras_window=7)])
+    history, uniform = ids.new_full((7, *ids.shape), model.config.stream_eos_id), torch.rand(2, *ids.shape)
+    return lambda: fused.draw(ids, history, uniform)
 
 
 def on_the_path(model: HiggsModel) -> list[Linear]:
