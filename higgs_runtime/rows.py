@@ -123,8 +123,7 @@ class Rows:
         if len(history):
             history.copy_(torch.cat((history[1:], ids[None])))
         self.last[:count] = ids
-        if self.fused is None:
-            self.positions[:count] += 1
+        self.positions[:count] += 1
 
     def drawn(self) -> tuple[Tensor, Tensor]:
         """Ids [steps since `prepare`, n, K] and bool [n], whether a row's logits were not finite; on the CPU."""

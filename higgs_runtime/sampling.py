@@ -44,7 +44,7 @@ class Settings:
         def column(values: list, *shape: int) -> Tensor:
             return torch.tensor(values, device=device).view(-1, *shape)
 
-        top_k = [min(row.top_k, ids) or ids for row in rows]
+        top_k = [kept_ids(row, ids) for row in rows]
         top_p = [float(row.top_p) for row in rows]
         wanted = [0 if row.temperature == 0 else row.ras_window for row in rows]
         age = torch.arange(history, 0, -1, device=device)[:, None, None]
@@ -71,6 +71,11 @@ class Settings:
             if isinstance(value, Tensor):
                 mine[name].copy_(value)
         return True
+
+
+def kept_ids(sampling: Sampling, ids: int) -> int:
+    """Its top_k among V = `ids` ids, where 0 keeps all."""
+    return min(sampling.top_k, ids) or ids
 
 
 def probabilities(logits: Tensor, settings: Settings) -> Tensor:

@@ -114,10 +114,7 @@ def test_a_row_is_the_same_to_the_last_bit_in_any_company_and_by_any_threads(thr
 def drawn(logits, history, sampling, uniform, entries):
     """As `sample`, by the compiled function; also where logits were not finite."""
     rows, codebooks, ids = logits.shape
-    values = [(one.temperature, one.top_p, min(one.top_k, ids) or ids, one.ras_window, one.ras_max_repeats)
-              for one in sampling]
-    kinds = (np.float32, np.float32, np.int64, np.int64, np.int64)
-    columns = [np.array(column, kind) for column, kind in zip(zip(*values, strict=True), kinds, strict=True)]
+    columns = step_module.columns_of(sampling, ids)
     found = np.zeros((rows, codebooks), np.int64), np.zeros((rows, codebooks), np.float32)
     compiled_draw(logits.reshape(rows, -1).numpy(), (*columns, entries, history.numpy(), uniform.numpy()), found, 0, 1)
     return torch.from_numpy(found[0]), torch.from_numpy(found[1])

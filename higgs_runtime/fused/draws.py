@@ -11,8 +11,7 @@ import numpy as np
 from numba import njit
 
 from ..sampling import BELOW_ONE
-
-FAST = {"reassoc", "contract", "arcp", "nsz"}
+from .tiles import FAST, share
 
 
 @njit(fastmath=FAST)
@@ -29,9 +28,9 @@ def draw(logits, draws, found, thread, threads):
     """
     ids, broken = found
     codebooks = ids.shape[1]
-    size, units = logits.shape[1] // codebooks, len(ids) * codebooks
+    size = logits.shape[1] // codebooks
     scratch = np.empty((2, size), np.float32)
-    for unit in range(units * thread // threads, units * (thread + 1) // threads):
+    for unit in share(len(ids) * codebooks, thread, threads):
         row, codebook = unit // codebooks, unit % codebooks
         own = logits[row, codebook * size : (codebook + 1) * size]
         whole = np.float32(0)

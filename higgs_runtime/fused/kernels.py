@@ -21,19 +21,16 @@ import numpy as np
 from numba import carray, njit
 
 from .draws import draw
-from .tiles import FOUR, four_by_one, meet, pointer, two_by_four
+from .tiles import FAST, FOUR, four_by_one, meet, pointer, share, two_by_four
 
 MEETINGS_A_LAYER, MEETINGS_AT_THE_END = 5, 2
-# The order of a sum may change, which lets it be vectorized; NaN and infinity keep their meaning.
-FAST = {"reassoc", "contract", "arcp", "nsz"}
 
 
 @njit(fastmath=FAST)
 def _matrix(weight, x, out, add, thread, threads, tile):
     """out [P, O] = x [P, I] W^T, or added to it; W [O, I] by its address. Each thread has features of its own."""
     few, (size, features) = len(x) == 1, (x.shape[1], out.shape[1])
-    blocks = features // FOUR
-    for block in range(blocks * thread // threads, blocks * (thread + 1) // threads):
+    for block in share(features // FOUR, thread, threads):
         first = block * FOUR
         at = weight + 4 * size * first
         if few:
@@ -59,8 +56,7 @@ def _gated(weight, x, out, thread, threads, tile):
     """out [P, I] = silu(x gate^T) * (x up^T); W [2 I, H], by its address, is gate above up."""
     few, (size, inner) = len(x) == 1, (x.shape[1], out.shape[1])
     apart = 4 * size * inner
-    blocks = inner // FOUR
-    for block in range(blocks * thread // threads, blocks * (thread + 1) // threads):
+    for block in share(inner // FOUR, thread, threads):
         first = block * FOUR
         at = weight + 4 * size * first
         if few:
@@ -130,8 +126,8 @@ def _attention(eps, at, fresh, keys, values, rope, positions, scores, out, threa
     """What is new [P, Q + 2 G, D] goes into the cache [rows, G, C, D] and attends to it: out [P, Q D]."""
     kv, d = keys.shape[1], keys.shape[3]
     heads = fresh.shape[1] - 2 * kv
-    units, group, turned = len(positions) * kv, heads // kv, np.empty(d, np.float32)
-    for unit in range(units * thread // threads, units * (thread + 1) // threads):
+    group, turned = heads // kv, np.empty(d, np.float32)
+    for unit in share(len(positions) * kv, thread, threads):
         row, head = unit // kv, unit % kv
         position, own_keys, own_values = positions[row], keys[row, head], values[row, head]
         key = fresh[row, heads + head]
@@ -149,9 +145,10 @@ def _attention(eps, at, fresh, keys, values, rope, positions, scores, out, threa
 
 
 def _of_this_pack(function):
-    """Numba looks for what it compiled by the function's name and its file's date. Here three files go into it, and the
-    module's name, which differs by the path of the pack."""
-    content = b"".join((Path(__file__).parent / name).read_bytes() for name in ("draws.py", "kernels.py", "tiles.py"))
+    """Numba looks for what it compiled by the function's name and its file's date. Here other files go into it,
+    and the module's name, which differs by the path of the pack."""
+    folder = Path(__file__).parent
+    content = b"".join(file.read_bytes() for file in (*sorted(folder.glob("*.py")), folder.parent / "sampling.py"))
     function.__qualname__ += f"_{zlib.crc32(content, zlib.crc32(__name__.encode())):08x}"
     return function
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ..kv_cache import KVCache
 from ..linear import Linear
 from ..model import FeedForward, HiggsModel
+from ..sampling import kept_ids
 from ..types import Sampling
 from . import kernels
 from .tiles import FOUR, LANES
@@ -54,14 +55,7 @@ class FusedStep:
 
     def speak_as(self, sampling: Sequence[Sampling]) -> None:
         """How the rows sample from now on."""
-        top_k = [min(one.top_k, self._ids) or self._ids for one in sampling]
-        self._settings = (
-            np.array([one.temperature for one in sampling], np.float32),
-            np.array([one.top_p for one in sampling], np.float32),
-            np.array(top_k, np.int64),
-            np.array([one.ras_window for one in sampling], np.int64),
-            np.array([one.ras_max_repeats for one in sampling], np.int64),
-        )
+        self._settings = columns_of(sampling, self._ids)
 
     def draw(self, last: Tensor, history: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
         """Each row reads its last ids and draws the next ones.
@@ -127,6 +121,17 @@ class FusedStep:
             found = np.zeros((count, c.num_codebooks), np.int64), area(c.num_codebooks, count)
             self._made[count] = area(c.hidden_size), area(c.num_codebooks * c.codebook_rows), between, found
         return self._made[count]
+
+
+def columns_of(sampling: Sequence[Sampling], ids: int) -> tuple[np.ndarray, ...]:
+    """The settings of B rows for V = `ids` ids, in the order of `draw`."""
+    return (
+        np.array([one.temperature for one in sampling], np.float32),
+        np.array([one.top_p for one in sampling], np.float32),
+        np.array([kept_ids(one, ids) for one in sampling], np.int64),
+        np.array([one.ras_window for one in sampling], np.int64),
+        np.array([one.ras_max_repeats for one in sampling], np.int64),
+    )
 
 
 def serves(model: HiggsModel, cache: KVCache) -> bool:

@@ -14,6 +14,8 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+# The order of a sum may change, which lets it be vectorized; NaN and infinity keep their meaning.
+FAST = {"reassoc", "contract", "arcp", "nsz"}
 LANES = 8  # numbers that a sum runs over side by side; I is a multiple of it
 SPINS = 2000  # looks at a counter before the core is offered to others
 _YIELD = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
@@ -71,6 +73,12 @@ def meet(counter, target):
         spins += 1
         if spins > SPINS:
             _offer_core()
+
+
+@njit
+def share(count, thread, threads):
+    """The numbers below `count` that one thread of a team takes."""
+    return range(count * thread // threads, count * (thread + 1) // threads)
 
 
 def _tile(rows: int, columns: int):
