@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import time
 
+import pytest
 import torch
 from helpers_checkpoint import random_codes
 
-from higgs_runtime import Take
+from higgs_runtime import HiggsWarning, Take
 
 LINE = "0123456789abcdef" * 4
 
@@ -45,3 +46,12 @@ def age(store, key, seconds):
 
 def line_of(number: int) -> str:
     return key_of(number).partition("-")[0]
+
+
+def is_missing_until_put_again(store, key: str, take: Take) -> None:
+    """What a damaged take is."""
+    with pytest.warns(HiggsWarning, match="damaged"):
+        assert store.get(key) is None
+    with pytest.warns(HiggsWarning, match="damaged"):
+        store.put(key, take)
+    assert same(store.get(key), take)

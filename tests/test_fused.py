@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers_session import lines, same, settings, some_model, takes_alone
+from helpers_session import lines, same, settings, some_model
 from torch import nn
 
 from higgs_runtime import Sampling, Session, SettingError, build_prompt, conversation, load_model
@@ -283,15 +283,11 @@ def test_threads_go_with_the_run(model):
     torch_threads = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        Session(model).generate(lines(model)[:1], settings()[:1])
+        session = Session(model)  # stays
+        session.generate(lines(model)[:1], settings()[:1])
     finally:
         torch.set_num_threads(torch_threads)
     deadline = time.monotonic() + 5
     while any(one.name.startswith("higgs-step") for one in threading.enumerate()) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not [one.name for one in threading.enumerate() if one.name.startswith("higgs-step")]
-
-
-def test_alone_and_together(model):
-    assert all(same(a, b) for a, b in zip(Session(model).generate(lines(model), settings()), takes_alone(model),
-                                          strict=True))

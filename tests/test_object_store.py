@@ -15,7 +15,7 @@ import torch
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.registry import known_implementations
 from helpers_checkpoint import make_lm_checkpoint, random_codes
-from helpers_takes import LINE, key_of, line_of, same, some_take
+from helpers_takes import LINE, is_missing_until_put_again, key_of, line_of, same, some_take
 
 from higgs_runtime import (
     HiggsWarning,
@@ -256,11 +256,7 @@ def test_a_put_that_is_cut_off_leaves_no_take(failing, written):
     Failing.fails.append(("put", OSError("reset"), written))
     with pytest.raises(TakeError, match="reset"):
         failing.put(key_of(1), some_take(1))
-    with pytest.warns(HiggsWarning, match="damaged"):
-        assert failing.get(key_of(1)) is None
-    with pytest.warns(HiggsWarning, match="damaged"):
-        failing.put(key_of(1), some_take(1))
-    assert same(failing.get(key_of(1)), some_take(1))
+    is_missing_until_put_again(failing, key_of(1), some_take(1))
 
 
 def test_a_folder_that_may_not_be_written(tmp_path):

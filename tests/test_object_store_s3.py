@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from helpers_checkpoint import random_codes
-from helpers_takes import key_of, line_of, same, some_take
+from helpers_takes import is_missing_until_put_again, key_of, line_of, same, some_take
 
-from higgs_runtime import HiggsWarning, ObjectStore, Take, TakeError, cli
+from higgs_runtime import ObjectStore, Take, TakeError, cli
 
 pytest.importorskip("s3fs")
 moto = pytest.importorskip("moto.server")
@@ -74,11 +74,7 @@ def test_what_is_damaged_is_missing_until_it_is_written_again(store):
     store.put(key_of(1), some_take(1))
     path = store._path(store._name(key_of(1)))
     store._files.pipe_file(path, store._files.cat_file(path)[:-20])
-    with pytest.warns(HiggsWarning, match="damaged"):
-        assert store.get(key_of(1)) is None
-    with pytest.warns(HiggsWarning, match="damaged"):
-        store.put(key_of(1), some_take(1))
-    assert same(store.get(key_of(1)), some_take(1))
+    is_missing_until_put_again(store, key_of(1), some_take(1))
 
 
 def test_many_at_once_write_the_same_takes(store):
