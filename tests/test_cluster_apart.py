@@ -220,6 +220,7 @@ def test_an_error_of_who_is_told_ends_it(fake):
     assert not children(os.getpid(), "time.sleep")
 
 
+@pytest.mark.slow
 def test_it_ends_when_its_parent_is_killed(tmp_path):
     child = f"import os, sys; os.write(1, b'{{}}\\n'); sys.stdin.read(); open({str(tmp_path / 'gone')!r}, 'w')"
     parent = f"""import sys; sys.path[:0] = {sys.path!r}
@@ -242,6 +243,7 @@ render_apart(parse_script("Hi."), {{"Narrator": Voice(description="Calm.")}}, En
 # ---- the real program --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_what_is_wrong_with_the_job_is_said_there_and_raised_here(tmp_path):
     with pytest.raises(ScriptError, match="none for Ben"):
         render_apart(SCRIPT, {"Anna": Voice(description="Calm.")}, Engine("x"), store=TakeStore(tmp_path))

@@ -33,6 +33,7 @@ print("done")
 """
 
 
+@pytest.mark.slow
 def test_processes_that_write_the_same_takes_leave_whole_ones(tmp_path):
     """Both write all of them; half of the time one writes what the other has written."""
     url = f"file://{tmp_path}/bucket"

@@ -15,6 +15,7 @@ from higgs_runtime import ObjectStore, Take, TakeError, cli
 
 pytest.importorskip("s3fs")
 moto = pytest.importorskip("moto.server")
+pytestmark = pytest.mark.slow  # test_object_store has the same of a store in memory
 ROOT = Path(__file__).resolve().parent.parent
 BUCKET = "takes-of-a-test"
 
