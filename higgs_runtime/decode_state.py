@@ -51,7 +51,9 @@ class DecodeState:
         step, end_step = self.step[: len(ids)], self.end_step[: len(ids)]
         ids = torch.where(self.codebooks >= step, self.bos_id, ids)
         if self.ending != "v3":
-            ended, first = (ids == self.eos_id).max(dim=1, keepdim=True)
+            ends = ids == self.eos_id
+            # not ends.max(): it wakes all threads of torch, which are in the way of a compiled step
+            ended, first = ends.any(dim=1, keepdim=True), ends.int().argmax(dim=1, keepdim=True)
             drawn = step - first if self.ending == "original" else step
             end_step.copy_(torch.where(ended & (end_step == NEVER), drawn, end_step))
             ids = torch.where(self.codebooks < step - end_step, self.eos_id, ids)

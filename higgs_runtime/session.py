@@ -381,10 +381,10 @@ class Session:
         """Have a row know as much of a prompt's beginning as any row does: how many positions."""
         shared = [common_start(known, keys) for known in self._known]
         best = max(range(len(shared)), key=lambda one: (shared[one], one == row))
-        if best != row and min(best, row) < len(self._speaking):
+        if best != row and any(job.take.steps_left for job in self._speaking[best : best + 1]):
             cache.copy(best, row, shared[row], shared[best])
             return shared[best]
-        if best != row:  # nobody needs it there
+        if best != row:  # nobody needs it there, and what this row knows may serve another prompt
             cache.swap(best, row)
             self._known[best], self._known[row] = self._known[row], self._known[best]
         return self._roll(cache, row, keys, shared[best]) if self._rolling else shared[best]

@@ -107,6 +107,16 @@ def test_what_prompts_have_in_common_is_read_once(model):
         assert same(take, generate(model, [prompt], Sampling(temperature=1, max_frames=12))[0])
 
 
+def test_a_row_that_ends_with_another_leaves_what_that_one_knows(model):
+    """All rows are over at once, and the prompts that follow go on like those in the other order."""
+    before = [prompt_of(model, "Reference.", random_codes(30, seed=n), "An end.") for n in range(2)]
+    after = [prompt_of(model, "Reference.", random_codes(30, seed=n), "Another one.") for n in range(2)]
+    takes = generate(model, before + after, Sampling(temperature=1, max_frames=4), batch=2)
+    assert all(take.reused_positions > 30 for take in takes[2:])
+    for take, prompt in zip(takes, before + after, strict=True):
+        assert same(take, generate(model, [prompt], Sampling(temperature=1, max_frames=4))[0])
+
+
 def test_another_take_reads_nothing_anew(model, alone):
     session, prompts, chosen = Session(model), lines(model), settings()
     first = session.generate(prompts, chosen)

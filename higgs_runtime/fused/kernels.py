@@ -38,8 +38,8 @@ def _matrix(weight, x, out, add, thread, threads, tile):
             for j in range(FOUR):
                 out[0, first + j] = (out[0, first + j] if add else np.float32(0)) + tile[j]
         else:
-            for row in range(0, len(x), FOUR):
-                for pair in range(0, FOUR, 2):
+            for pair in range(0, FOUR, 2):
+                for row in range(0, len(x), FOUR):
                     two_by_four(at + 4 * size * pair, 4 * size, x[row:].ctypes.data, 4 * size, size, tile.ctypes.data)
                     for j in range(2 * FOUR):
                         here, one = row + j % FOUR, first + pair + j // FOUR
@@ -65,8 +65,8 @@ def _gated(weight, x, out, thread, threads, tile):
             for j in range(FOUR):
                 out[0, first + j] = _silu(tile[j]) * tile[FOUR + j]
         else:
-            for row in range(0, len(x), FOUR):
-                for one in range(FOUR):
+            for one in range(FOUR):
+                for row in range(0, len(x), FOUR):
                     two_by_four(at + 4 * size * one, apart, x[row:].ctypes.data, 4 * size, size, tile.ctypes.data)
                     for j in range(FOUR):
                         out[row + j, first + one] = _silu(tile[j]) * tile[FOUR + j]

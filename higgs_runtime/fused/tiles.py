@@ -17,9 +17,11 @@ from numba.extending import intrinsic
 # The order of a sum may change, which lets it be vectorized; NaN and infinity keep their meaning.
 FAST = {"reassoc", "contract", "arcp", "nsz"}
 LANES = 8  # numbers that a sum runs over side by side; I is a multiple of it
+AHEAD = 8  # rows of weights that are fetched while others are multiplied: rows are too short for a processor to guess
 SPINS = 2000  # looks at a counter before the core is offered to others
 _YIELD = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
-_I64, _I32, _F32 = ir.IntType(64), ir.IntType(32), ir.FloatType()
+_I64, _I32, _BYTE, _F32 = ir.IntType(64), ir.IntType(32), ir.IntType(8), ir.FloatType()
+_TO_READ = 0, 3, 1  # llvm.prefetch: for reading, into the nearest cache, data
 _VECTOR = ir.VectorType(_F32, LANES)
 
 
@@ -113,7 +115,10 @@ def _tile(rows: int, columns: int):
 
 
 def _loop(builder, a, b, size):
-    """Sums of the products of each row in a with each in b, of LANES numbers each."""
+    """Sums of the products of each row in a with each in b, of LANES numbers each; weights to come are fetched."""
+    kind = ir.FunctionType(ir.VoidType(), [_BYTE.as_pointer(), _I32, _I32, _I32])
+    prefetch = builder.module.declare_intrinsic("llvm.prefetch", [_BYTE.as_pointer()], kind)
+    ahead = builder.mul(size, ir.Constant(_I64, 4 * AHEAD))
     before, body, after = builder.block, builder.append_basic_block("tile"), builder.append_basic_block("tile.end")
     builder.branch(body)
     builder.position_at_end(body)
@@ -127,10 +132,15 @@ def _loop(builder, a, b, size):
         value.align = 4
         return value
 
+    def fetch(row):
+        place = builder.inttoptr(builder.add(builder.add(row, offset), ahead), _BYTE.as_pointer())
+        builder.call(prefetch, [place, *(ir.Constant(_I32, flag) for flag in _TO_READ)])
+
     xs = [load(row) for row in b]
     grown = []
     for r, row in enumerate(a):
         weight = load(row)
+        fetch(row)
         for c, one in enumerate(xs):
             # contract: multiply and add become one operation where the processor has it
             product = builder.fmul(weight, one, flags=("contract",))
