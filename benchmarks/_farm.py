@@ -24,14 +24,16 @@ class Machine:
 
     Attributes:
         step_s: seconds of a step, by the number of rows.
-        read_s: of a line's prompt, before its first step.
+        line_s: of a line before its first step: its prompt is laid out and read, and the take claimed.
+        part_s: of a part, once: a session is made, and reads what all lines begin with.
         store_s: of a take, in the store: the device waits for it, and the store serves one at a time.
         start_s: from the start of a worker until it has its model.
         mean_life_s: until a device fails, on average; None: it does not.
     """
 
     step_s: Callable[[int], float]
-    read_s: float
+    line_s: float
+    part_s: float
     store_s: float
     start_s: float
     mean_life_s: float | None = None
@@ -97,14 +99,14 @@ class Farm:
         numbers = range(part.first, part.first + len(part.script.turns))
         waiting = [number for number in reversed(numbers) if number in self.left]  # the others are in the store
         rows: dict[int, int] = {}
+        read = self.machine.part_s
         while waiting or rows:
-            read = 0.0
             while waiting and len(rows) < self.batch:
                 number = waiting.pop()
                 rows[number] = self.left[number] + WIND_DOWN
-                read += self.machine.read_s
+                read += self.machine.line_s
             steps = min(rows.values())
-            seconds = read + steps * self.machine.step_s(len(rows))
+            seconds, read = read + steps * self.machine.step_s(len(rows)), 0.0
             if self.env.now + seconds > life:
                 yield self.env.timeout(max(0.0, life - self.env.now))
                 self.lost_frames += sum(self.left[number] + WIND_DOWN - more for number, more in rows.items())

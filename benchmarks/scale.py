@@ -24,6 +24,7 @@ import torch
 from _common import ROOT, random_codes, write, write_json
 from _farm import WIND_DOWN, Farm, Machine, fitted
 
+NANO = ROOT / "higgs_runtime" / "nano" / "higgs-nano"
 DATA = Path(__file__).with_name("scale_measured.json")
 FRAME_RATE = 25.0
 ROWS = (1, 2, 4, 8)
@@ -69,7 +70,8 @@ def gpu_machine(gpu: str, share: float, store_s: float, frames: float, life_s: f
     def step_s(rows: int) -> float:
         return (STEP_BYTES + rows * row) / (share * bandwidth)
 
-    return Machine(step_s, 2 * PARAMETERS * NEW / (COMPUTE_SHARE * flops), store_s, 90.0, life_s)
+    position_s = 2 * PARAMETERS / (COMPUTE_SHARE * flops)
+    return Machine(step_s, NEW * position_s, (PROMPT - NEW) * position_s, store_s, 90.0, life_s)
 
 
 def simulate(args, measured: dict) -> None:
@@ -122,8 +124,7 @@ def show(table: list[tuple[str, ...]]) -> None:
 def measure() -> dict:
     from higgs_runtime import RenderSettings, Sampling, load_model, render_script
 
-    folder = ROOT / "higgs_runtime" / "nano" / "higgs-nano"
-    model = load_model(folder)
+    model = load_model(NANO)
     found = render_script(script_of(240), voices(), model, Sampling(seed=1), RenderSettings(batch=8))
     lines = [(len(one.line.text), one.take.codes.frames) for one in found.lines]
     return {"model": "higgs-nano", "threads": torch.get_num_threads(), "lines": lines, "store_s": store_seconds()}
@@ -150,7 +151,7 @@ def voices() -> dict:
     from higgs_runtime import AudioClip, Voice, embedded_voices, load_codec
 
     clip = embedded_voices()["rose"]
-    codec = load_codec(ROOT / "higgs_runtime" / "nano" / "higgs-nano-codec")
+    codec = load_codec(NANO.with_name("higgs-nano-codec"))
     said = Path(clip).with_suffix(".txt").read_text(encoding="utf-8").strip()
     return {"Narrator": Voice(codec.encode(AudioClip.load(clip)), said)}
 
@@ -170,12 +171,16 @@ def store_seconds(takes: int = 200) -> float:
 
 
 def speeds(_: int) -> dict:
-    """Of one process among others: seconds of a step by rows, and of reading a line's prompt."""
+    """Of one process among others: seconds of a step by rows, of its first use, and of all that is no step: of a line,
+    of a part, and of a take in the store."""
     from higgs_runtime import Sampling, Session, build_prompt, conversation, load_model
 
     torch.set_num_threads(1)
-    model = load_model(ROOT / "higgs_runtime" / "nano" / "higgs-nano")
-    voice, texts = voices()["Narrator"], [turn.text for turn in script_of(12).turns]
+    model = load_model(NANO)
+    texts = [turn.text for turn in script_of(12).turns]
+    alone = [build_prompt(conversation(texts[0]), model.tokenizer)]
+    first, again = (seconds_of(Session(model).generate, alone, Sampling(max_frames=1)) for _ in range(2))
+    voice = voices()["Narrator"]  # from here on Numba is there, for librosa
     prompts = [build_prompt(conversation(text, [voice]), model.tokenizer) for text in texts]
     session, steps = Session(model, batch=max(ROWS)), {}
     session.generate(prompts[:8], Sampling(max_frames=4))  # reads what all share
@@ -184,19 +189,39 @@ def speeds(_: int) -> dict:
         for turn in range(3):
             some = prompts[turn : turn + rows]
             took = []
-            for frames in (4, 16):  # what both need beside their steps drops out
+            for frames in (4, 64):  # what both need beside their steps drops out
                 started = time.perf_counter()
                 made = session.generate(some, Sampling(seed=turn, max_frames=frames))
                 took.append((time.perf_counter() - started, max(one.frames for one in made)))
             if took[1][1] > took[0][1]:
                 seconds.append((took[1][0] - took[0][0]) / (took[1][1] - took[0][1]))
         steps[rows] = statistics.median(seconds)
-    reads = []
-    for n, prompt in enumerate(prompts):
-        started = time.perf_counter()
-        session.generate([prompt], Sampling(max_frames=1, seed=n))
-        reads.append(time.perf_counter() - started - (1 + 8) * steps[1])
-    return {"step_s": steps, "read_s": max(0.0, statistics.median(reads))}
+    store_s = store_seconds()
+    return {"step_s": steps, "first_s": first - again, "store_s": store_s, **beside_steps(model, steps, store_s)}
+
+
+def beside_steps(model, step_s: dict[int, float], store_s: float) -> dict:
+    """Seconds of a line and of a part without steps and store: two renders of takes of one frame, a part each."""
+    from higgs_runtime import RenderSettings, Sampling, TakeStore, model_identity, render_script
+
+    identity = model_identity(NANO, device="cpu", dtype=torch.float32)
+    few, many = 8, 40
+    took = {count: [] for count in (few, many)}
+    for count in (few, many) * 3:
+        with tempfile.TemporaryDirectory() as folder:
+            took[count].append(seconds_of(
+                render_script, script_of(count), voices(), model, Sampling(seed=1, max_frames=1),
+                RenderSettings(batch=8), store=TakeStore(folder), identity=identity))
+    known = store_s + (1 + WIND_DOWN) * step_s[8] / 8
+    few_s, many_s = (statistics.median(took[count]) - count * known for count in (few, many))
+    line_s = max(0.0, (many_s - few_s) / (many - few))
+    return {"line_s": line_s, "part_s": max(0.0, few_s - few * line_s)}
+
+
+def seconds_of(call, *args, **named) -> float:
+    started = time.perf_counter()
+    call(*args, **named)
+    return time.perf_counter() - started
 
 
 # ---- predicted and measured -------------------------------------------------------------------------------------
@@ -208,16 +233,21 @@ def check(args, measured: dict) -> None:
     for workers in (1, 2, 4):
         with multiprocessing.get_context("spawn").Pool(workers) as pool:
             each = pool.map(speeds, range(workers), chunksize=1)
+        mean = {name: statistics.mean(one[name] for one in each) for name in ("line_s", "part_s", "store_s", "first_s")}
         machine = Machine(
             fitted({rows: statistics.mean(one["step_s"][rows] for one in each) for rows in ROWS}),
-            statistics.mean(one["read_s"] for one in each), measured["store_s"], 0.0,
+            mean["line_s"], mean["part_s"], mean["store_s"], 0.0,
         )
         seconds, lines, starts, driver_s = real_render(workers, args.lines)
+        starts = [start + mean["first_s"] for start in starts]
         expected = Farm(machine, lines, workers=workers, batch=8, starts=starts).run().seconds
-        rounds.append({"workers": workers, "measured_s": seconds, "predicted_s": expected, "driver_s": driver_s})
+        rounds.append({"workers": workers, "measured_s": seconds, "predicted_s": expected, "driver_s": driver_s,
+                       "step_s": machine.step_s(8), **mean})
         write(f"{workers} processes: measured {seconds:6.1f} s, predicted {expected:6.1f} s "
-              f"({expected / seconds - 1:+.0%}); step of 8 rows {1e3 * machine.step_s(8):.1f} ms; "
-              f"the driver's own {1e3 * driver_s / len(lines):.1f} ms a line")
+              f"({expected / seconds - 1:+.0%}); step of 8 rows {1e3 * machine.step_s(8):.1f} ms, the first "
+              f"{mean['first_s']:.1f} s more; beside steps a line {1e3 * mean['line_s']:.1f} ms, a part "
+              f"{1e3 * mean['part_s']:.0f} ms, a take in the store {1e3 * mean['store_s']:.1f} ms; the driver's own "
+              f"{1e3 * driver_s / len(lines):.1f} ms a line")
     write_json(benchmark="scale_check", lines=args.lines, cores=os.cpu_count(), runs=rounds)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Collection
+from functools import lru_cache
 
 FIGURES = frozenset("0123456789")
 # Tags of speakers, marks of sounds (v2), and what looks like a special token.
@@ -35,6 +36,7 @@ def extent_of(vocabulary: Collection[str]) -> str:
     return f"{len(vocabulary)} words"
 
 
+@lru_cache(maxsize=4096)
 def _kind(char: str) -> str:
     """One letter for a character: l Latin letter, o other letter or number, m mark on a letter, d digit."""
     category = unicodedata.category(char)

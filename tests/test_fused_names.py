@@ -12,7 +12,7 @@ import pytest
 RUNTIME = Path(__file__).resolve().parent.parent / "higgs_runtime"
 PROGRAM = """
 import importlib.util, logging, sys
-logging.basicConfig()
+logging.basicConfig(level=logging.INFO)
 name, folder = sys.argv[1:]
 spec = importlib.util.spec_from_file_location(name, folder + "/__init__.py", submodule_search_locations=[folder])
 pack = sys.modules[name] = importlib.util.module_from_spec(spec)
@@ -29,20 +29,21 @@ def test_packs_of_different_names_share_a_folder(tmp_path):
     pack = tmp_path / "pack"
     shutil.copytree(RUNTIME, pack, ignore=shutil.ignore_patterns("__pycache__"))
     kept = pack / "fused" / "__pycache__"
-    said = [speak("/comfy/custom_nodes/Higgs", pack), speak("higgs_pack_under_test", pack)]
+    said = [speak(name, pack, compiles=True) for name in ("/comfy/custom_nodes/Higgs", "higgs_pack_under_test")]
     files = set(kept.glob("*.nbi"))
     assert len(files) == 2
     said.append(speak("/comfy/custom_nodes/Higgs", pack))
     assert set(kept.glob("*.nbi")) == files, "it was there already"
     with (pack / "fused" / "draws.py").open("a") as source:
         source.write("\n# another edition\n")
-    said.append(speak("/comfy/custom_nodes/Higgs", pack))
+    said.append(speak("/comfy/custom_nodes/Higgs", pack, compiles=True))
     assert len(set(kept.glob("*.nbi"))) == 3, "what another edition compiled is not used"
     assert len(set(said)) == 1
 
 
-def speak(name: str, folder: Path) -> str:
+def speak(name: str, folder: Path, *, compiles: bool = False) -> str:
     done = subprocess.run([sys.executable, "-c", PROGRAM, name, str(folder)], capture_output=True, text=True,
                           timeout=300, cwd=folder.parent)
     assert done.returncode == 0 and "slower" not in done.stderr, done.stderr
+    assert ("being compiled" in done.stderr) == compiles, "who waits half a minute is told"
     return done.stdout

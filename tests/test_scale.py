@@ -16,8 +16,8 @@ LINES = [(40 + 7 * (n % 9), 50 + 10 * (n % 7)) for n in range(300)]
 STEPS = sum(frames + WIND_DOWN for _, frames in LINES)
 
 
-def machine(store_s=0.0, life_s=None):
-    return Machine(lambda rows: 0.01, 0.1, store_s, 5.0, life_s)
+def machine(store_s=0.0, life_s=None, part_s=0.0):
+    return Machine(lambda rows: 0.01, 0.1, part_s, store_s, 5.0, life_s)
 
 
 def test_one_row_takes_the_sum_of_all():
@@ -33,6 +33,14 @@ def test_rows_and_workers_share_the_work_and_never_beat_it():
     assert STEPS * 0.01 / 8 + reading <= alone.seconds - 5 < (STEPS * 0.01 / 8 + reading) * 1.3
     assert (alone.seconds - 5) / 4 < four.seconds - 5 < (alone.seconds - 5) / 2
     assert four.empty > alone.empty > 0, "the last lines of a part leave rows empty"
+
+
+def test_each_part_costs_its_own():
+    farm = Farm(machine(part_s=2.0), LINES, workers=1, batch=8)
+    fetch, parts = farm.parts.fetch, []
+    farm.parts.fetch = lambda workers: parts.append(fetch(workers)) or parts[-1]
+    dearer = farm.run().seconds - Farm(machine(), LINES, workers=1, batch=8).run().seconds
+    assert len(parts) > 3 and parts[-1] is None and dearer == pytest.approx(2.0 * (len(parts) - 1))
 
 
 def test_one_store_serves_one_take_at_a_time():

@@ -26,9 +26,12 @@ def fused_step(model: HiggsModel, cache: KVCache) -> FusedStep | None:
 @cache
 def _compiled() -> ModuleType | None:
     """Numba takes a second to import, and 20 to compile the step for the first time on a computer."""
+    log = logging.getLogger(__name__)
     try:
         from . import step
     except (ImportError, RuntimeError) as error:  # no Numba, or no folder to keep what it compiles
-        logging.getLogger(__name__).warning("Steps on the CPU are slower than they could be: %s", error)
+        log.warning("Steps on the CPU are slower than they could be: %s", error)
         return None
+    if not step.is_kept():
+        log.info("The step is being compiled for this computer, once: 10 to 30 seconds.")
     return step

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -147,6 +148,11 @@ def serves(model: HiggsModel, cache: KVCache) -> bool:
         and model.audio_embedding.weight.dtype == torch.float32
         and not any(part._forward_hooks or part._forward_pre_hooks for part in model.modules())
     )
+
+
+def is_kept() -> bool:
+    """Whether this step was compiled before, here."""
+    return any(Path(kernels.step.stats.cache_path).glob(f"*{kernels.step.py_func.__qualname__}*.nbi"))
 
 
 def _plain(part: nn.Module) -> bool:
