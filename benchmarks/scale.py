@@ -62,8 +62,9 @@ def main() -> None:
 # ---- simulated --------------------------------------------------------------------------------------------------
 
 
-def gpu_machine(gpu: str, share: float, store_s: float, frames: float, life_s: float | None = None) -> Machine:
-    """A GPU with v2 in bfloat16. Each row's keys and values are read in each step: prompt and half of its take."""
+def gpu_machine(gpu: str, share: float, measured: dict, frames: float, life_s: float | None = None) -> Machine:
+    """A GPU with v2 in bfloat16. Each row's keys and values are read in each step: prompt and half of its take. What
+    the processor does for a line takes as long as here."""
     bandwidth, flops = GPUS[gpu]
     row = (PROMPT + frames / 2) * POSITION_BYTES
 
@@ -71,7 +72,8 @@ def gpu_machine(gpu: str, share: float, store_s: float, frames: float, life_s: f
         return (STEP_BYTES + rows * row) / (share * bandwidth)
 
     position_s = 2 * PARAMETERS / (COMPUTE_SHARE * flops)
-    return Machine(step_s, NEW * position_s, (PROMPT - NEW) * position_s, store_s, 90.0, life_s)
+    return Machine(step_s, NEW * position_s + measured["host_s"], (PROMPT - NEW) * position_s, measured["store_s"],
+                   90.0, life_s)
 
 
 def simulate(args, measured: dict) -> None:
@@ -83,7 +85,7 @@ def simulate(args, measured: dict) -> None:
     mean = statistics.mean(frames for _, frames in known)
     count = round(args.book * 3600 * FRAME_RATE / mean)
     lines = [known[n % len(known)] for n in range(count)]
-    machine = gpu_machine(args.gpu, args.share, measured["store_s"], mean, args.life * 3600)
+    machine = gpu_machine(args.gpu, args.share, measured, mean, args.life * 3600)
     full = args.batch / machine.step_s(args.batch) * mean / (mean + WIND_DOWN) / FRAME_RATE  # s of audio a second
     write(f"{args.gpu} at {args.share:g} of its bandwidth, {args.batch} rows: {full:.0f} s of audio a second at most; "
           f"a book: {args.book:g} h, {count} lines of {mean / FRAME_RATE:.1f} s")
@@ -127,7 +129,10 @@ def measure() -> dict:
     model = load_model(NANO)
     found = render_script(script_of(240), voices(), model, Sampling(seed=1), RenderSettings(batch=8))
     lines = [(len(one.line.text), one.take.codes.frames) for one in found.lines]
-    return {"model": "higgs-nano", "threads": torch.get_num_threads(), "lines": lines, "store_s": store_seconds()}
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        [one] = pool.map(speeds, [0])
+    return {"model": "higgs-nano", "threads": torch.get_num_threads(), "lines": lines, "store_s": one["store_s"],
+            "host_s": one["line_s"] - one["read_s"]}
 
 
 def script_of(lines: int, *, uneven: bool = False):
@@ -197,7 +202,23 @@ def speeds(_: int) -> dict:
                 seconds.append((took[1][0] - took[0][0]) / (took[1][1] - took[0][1]))
         steps[rows] = statistics.median(seconds)
     store_s = store_seconds()
-    return {"step_s": steps, "first_s": first - again, "store_s": store_s, **beside_steps(model, steps, store_s)}
+    return {"step_s": steps, "first_s": first - again, "store_s": store_s, "read_s": read_seconds(model, prompts),
+            **beside_steps(model, steps, store_s)}
+
+
+@torch.no_grad()
+def read_seconds(model, prompts) -> float:
+    """Of a line's own positions, which follow what all prompts begin with; a part of line_s."""
+    from higgs_runtime.jobs import common_start, position_keys
+    from higgs_runtime.prefill import prefill
+
+    keys = [position_keys(prompt, model.config) for prompt in prompts]
+    start, cache = min(common_start(keys[0], other) for other in keys[1:]), model.new_cache(max(map(len, prompts)))
+    took = []
+    for prompt in prompts:
+        cache.lengths[0] = start
+        took.append(seconds_of(prefill, model, prompt, cache, 0, lambda: False))
+    return statistics.median(took)
 
 
 def beside_steps(model, step_s: dict[int, float], store_s: float) -> dict:
