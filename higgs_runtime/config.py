@@ -90,6 +90,12 @@ class ModelConfig:
         """Entries of one codebook, without the stream ids."""
         return min(self.stream_bos_id, self.stream_eos_id)
 
+    @property
+    def products(self) -> int:
+        """Multiplications that a position costs in the layers, without attention itself."""
+        projections = 2 * (self.num_heads + self.num_kv_heads) * self.head_dim
+        return self.num_layers * self.hidden_size * (projections + 3 * self.intermediate_size)
+
     def is_audio(self, token_ids):
         """Which of some token ids (a tensor) stand for audio rows."""
         audio = (token_ids == self.audio_token_id) | (token_ids == self.audio_delay_token_id)

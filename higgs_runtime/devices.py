@@ -9,8 +9,9 @@ import torch
 from .errors import SettingError
 
 KINDS = ("cpu", "cuda", "mps", "xpu")  # ROCm calls itself cuda
-PREFILL_CHUNK = {"cpu": 128}  # positions read between two looks at should_stop
-PREFILL_CHUNK_ELSEWHERE = 1024
+PREFILL_CHUNK = 1024  # positions read between two looks at should_stop, at most
+PREFILL_CHUNK_ON_CPU = 128  # at least; more while they take no longer than this many products (0.2 s on two cores)
+PRODUCTS_ON_CPU = 8e9
 POLL_STEPS = {"cpu": 4}  # steps between two looks at what was drawn; elsewhere each look waits for the device
 POLL_STEPS_ELSEWHERE = 8
 WARM_UPS = 2  # calls before a recording, so that libraries have set themselves up; the second writes one position on
@@ -46,9 +47,15 @@ def _is_there(kind: str) -> bool:
     return kind == "cpu" or not hasattr(module, "is_available") or module.is_available()
 
 
-def prefill_chunk(device: torch.device) -> int:
-    """Positions of a prompt that are read in one call."""
-    return PREFILL_CHUNK.get(device.type, PREFILL_CHUNK_ELSEWHERE)
+def prefill_chunk(device: torch.device, products: int) -> int:
+    """Positions of a prompt that are read in one call.
+
+    Args:
+        products: that a position costs.
+    """
+    if device.type != "cpu":
+        return PREFILL_CHUNK
+    return min(PREFILL_CHUNK, max(PREFILL_CHUNK_ON_CPU, int(PRODUCTS_ON_CPU / products)))
 
 
 def poll_steps(device: torch.device) -> int:

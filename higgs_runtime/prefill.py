@@ -23,7 +23,7 @@ def prefill(
 ) -> Tensor | None:
     """Read what a row of the cache does not hold of a prompt yet, in chunks; returns the last hidden state [H]."""
     x, mask = model.embed(prompt)
-    chunk, hidden = chunk or prefill_chunk(model.device), None
+    chunk, hidden = chunk or prefill_chunk(model.device, model.config.products), None
     for start in range(cache.lengths[row], len(prompt), chunk):
         if should_stop():
             raise Stopped
