@@ -200,7 +200,7 @@ def test_words_are_listed_in_columns_for_a_person(models, monkeypatch):
 
     screen = Terminal()
     monkeypatch.setattr("sys.stdout", screen)
-    monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((20, 24)))
+    monkeypatch.setattr("shutil.get_terminal_size", lambda *_, **__: os.terminal_size((20, 24)))
     assert main(["models", "nano", "--words", "--models-dir", str(models)]) == 0
     assert screen.getvalue() == "Higgs Nano (4 words):\nhello    keeper\no'clock  the\n"
 
