@@ -21,7 +21,7 @@ from itertools import islice
 from pathlib import Path
 
 import torch
-from _common import ROOT, random_codes, write, write_json
+from _common import ROOT, in_turn, random_codes, write, write_json
 from _farm import WIND_DOWN, Farm, Machine, fitted
 
 NANO = ROOT / "higgs_runtime" / "nano" / "higgs-nano"
@@ -169,9 +169,7 @@ def store_seconds(takes: int = 200) -> float:
         store, times = TakeStore(folder), []
         for n in range(takes):
             take = Take(random_codes(100, seed=n), "stop", n, 1.0, {})
-            started = time.perf_counter()
-            store.put(f"{n:064x}-0", take)
-            times.append(time.perf_counter() - started)
+            times.append(seconds_of(store.put, f"{n:064x}-0", take))
     return statistics.median(times)
 
 
@@ -227,14 +225,16 @@ def beside_steps(model, step_s: dict[int, float], store_s: float) -> dict:
 
     identity = model_identity(NANO, device="cpu", dtype=torch.float32)
     few, many = 8, 40
-    took = {count: [] for count in (few, many)}
-    for count in (few, many) * 3:
+    cast, scripts = voices(), {count: script_of(count) for count in (few, many)}
+
+    def render(count: int) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            took[count].append(seconds_of(
-                render_script, script_of(count), voices(), model, Sampling(seed=1, max_frames=1),
-                RenderSettings(batch=8), store=TakeStore(folder), identity=identity))
+            render_script(scripts[count], cast, model, Sampling(seed=1, max_frames=1), RenderSettings(batch=8),
+                          store=TakeStore(folder), identity=identity)
+
+    took = in_turn(3, lambda _: render(few), lambda _: render(many))
     known = store_s + (1 + WIND_DOWN) * step_s[8] / 8
-    few_s, many_s = (statistics.median(took[count]) - count * known for count in (few, many))
+    few_s, many_s = (statistics.median(each) - count * known for each, count in zip(took, (few, many), strict=True))
     line_s = max(0.0, (many_s - few_s) / (many - few))
     return {"line_s": line_s, "part_s": max(0.0, few_s - few * line_s)}
 
