@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from numba import carray, njit
 
+from .attention import attention, norm
 from .draws import draw
 from .tiles import FAST, FOUR, four_by_one, meet, pointer, share, two_by_four
 
@@ -73,75 +74,9 @@ def _gated(weight, x, out, thread, threads, tile):
 
 
 @njit(fastmath=FAST)
-def _norm(x, weight, eps, out):
-    """Root mean square norm of one row."""
-    square = np.float32(0)
-    for i in range(len(weight)):
-        square += x[i] * x[i]
-    scale = np.float32(1 / math.sqrt(square / len(weight) + eps))
-    for i in range(len(weight)):
-        out[i] = x[i] * scale * weight[i]
-
-
-@njit(fastmath=FAST)
 def _norms(x, weight, eps, out):
     for row in range(len(x)):
-        _norm(x[row], carray(pointer(weight), x.shape[1], np.float32), eps, out[row])
-
-
-@njit(fastmath=FAST)
-def _rotate(x, turn, out):
-    """x [D] rotated by turn [2, D], as `rope.rotate` does it."""
-    half = len(x) // 2
-    for i in range(half):
-        low, high = x[i], x[half + i]
-        out[i] = low * turn[0, i] + high * turn[1, i]
-        out[half + i] = high * turn[0, half + i] + low * turn[1, half + i]
-
-
-@njit(fastmath=FAST)
-def _attend(query, keys, values, scores, out):
-    """out [D] of one query [D] that sees all keys and values [T, D]; scores has room for T."""
-    total, size = keys.shape
-    scale, largest = np.float32(1 / math.sqrt(size)), np.float32(-np.inf)
-    for t in range(total):
-        score = np.float32(0)
-        for i in range(size):
-            score += query[i] * keys[t, i]
-        scores[t] = score * scale
-        largest = max(largest, scores[t])
-    whole = np.float32(0)
-    out[:] = 0
-    for t in range(total):
-        weight = np.float32(math.exp(scores[t] - largest))
-        whole += weight
-        for i in range(size):
-            out[i] += weight * values[t, i]
-    for i in range(size):
-        out[i] /= whole
-
-
-@njit(fastmath=FAST)
-def _attention(eps, at, fresh, keys, values, rope, positions, scores, out, thread, threads):
-    """What is new [P, Q + 2 G, D] goes into the cache [rows, G, C, D] and attends to it: out [P, Q D]."""
-    kv, d = keys.shape[1], keys.shape[3]
-    heads = fresh.shape[1] - 2 * kv
-    group, turned = heads // kv, np.empty(d, np.float32)
-    for unit in share(len(positions) * kv, thread, threads):
-        row, head = unit // kv, unit % kv
-        position, own_keys, own_values = positions[row], keys[row, head], values[row, head]
-        key = fresh[row, heads + head]
-        if at[7]:
-            _norm(key, carray(pointer(at[7]), d, np.float32), eps, key)
-        _rotate(key, rope[position], own_keys[position])
-        own_values[position] = fresh[row, heads + kv + head]
-        for one in range(head * group, (head + 1) * group):
-            query = fresh[row, one]
-            if at[6]:
-                _norm(query, carray(pointer(at[6]), d, np.float32), eps, query)
-            _rotate(query, rope[position], turned)
-            _attend(turned, own_keys[: position + 1], own_values[: position + 1], scores,
-                    out[row, one * d : (one + 1) * d])
+        norm(x[row], carray(pointer(weight), x.shape[1], np.float32), eps, out[row])
 
 
 def _of_this_pack(function):
@@ -177,7 +112,6 @@ def step(
     (fresh, attended, inner), place, stop = between, counter.ctypes.data, start
     heads = fresh.reshape(len(x), fresh.shape[1] // stored[4], stored[4])
     tile, normed = np.empty(2 * FOUR, np.float32), np.empty_like(x)
-    scores = np.empty(positions.max() + 1, np.float32)
     keys, values = carray(pointer(cache[0]), stored, np.float32), carray(pointer(cache[1]), stored, np.float32)
     for layer in range(len(layers)):
         at = layers[layer]
@@ -185,8 +119,7 @@ def step(
         _matrix(at[1], normed, fresh, False, thread, threads, tile)
         stop += threads
         meet(place, stop)
-        _attention(eps, at, heads, keys[layer], values[layer], rope, positions, scores, attended,
-                   thread, threads)
+        attention(eps, at, heads, keys[layer], values[layer], rope, positions, attended, thread, threads)
         stop += threads
         meet(place, stop)
         _matrix(at[2], attended, x, True, thread, threads, tile)

@@ -140,8 +140,7 @@ def serves(model: HiggsModel, cache: KVCache) -> bool:
     nobody who waits for a module to be called."""
     config = model.config
     parts = [part for layer in model.layers for part in _matrices(layer)] + [model.audio_head]
-    sizes = (config.hidden_size, config.intermediate_size, config.num_heads * config.head_dim,
-             config.num_codebooks * config.codebook_rows, config.num_kv_heads * config.head_dim)
+    sizes = (config.hidden_size, config.intermediate_size, config.num_codebooks * config.codebook_rows, config.head_dim)
     return (
         all(_plain(part) for part in parts) and all(size % LANES == 0 for size in sizes)
         and cache.keys.dtype == torch.float32 and cache.keys.device.type == "cpu"
