@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import shlex
 import signal
@@ -23,6 +24,7 @@ from higgs_runtime import (
     SettingError,
     Voice,
     comfy_client,
+    fused,
     load_codec,
     load_model,
     speak,
@@ -30,6 +32,7 @@ from higgs_runtime import (
 from higgs_runtime.cli import EPILOG, main
 from higgs_runtime.comfy_client import ComfyClient, RenderError, set_input
 from higgs_runtime.devices import pick_dtype
+from higgs_runtime.fused import step
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = {"num_hidden_layers": 1}
@@ -172,6 +175,15 @@ def test_say_that_can_save_nowhere_says_so(models, tmp_path, monkeypatch, capsys
     args = ["say", "Hello.", "-o", str(tmp_path / "out.flac"), "--max-seconds", "0.4"]
     assert main([*args, "--models-dir", str(models), "--device", "cpu"]) == 1
     assert "nor in the temporary one" in capsys.readouterr().err
+
+
+def test_what_takes_long_for_the_first_time_is_said(models, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(step, "is_kept", lambda: False)
+    fused._compiled.cache_clear()
+    args = ["say", "Hello.", "--models-dir", str(models), "--device", "cpu", "--max-seconds", "0.2"]
+    assert main([*args, "-o", str(tmp_path / "out.wav")]) == 0
+    assert "higgs: The step is being compiled for this computer, once" in capsys.readouterr().err
+    assert not logging.getLogger("higgs_runtime").handlers
 
 
 def test_say_without_models(tmp_path, monkeypatch, capsys):

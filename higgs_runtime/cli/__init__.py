@@ -8,7 +8,7 @@ import sys
 from ..comfy_client import EXAMPLE
 from ..errors import HiggsError
 from . import download, master, models, render, render_script, say, script, serve, takes, voices
-from .common import plain_warnings
+from .common import plain_messages
 
 EPILOG = f"""examples:
   higgs models
@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit status: 0 done, 1 an error that was explained, 130 interrupted."""
     args = _parser().parse_args(argv)
     try:
-        with plain_warnings():
+        with plain_messages():
             return args.run(args) or 0
     except HiggsError as error:
         sys.stderr.write(f"higgs: {error}\n")

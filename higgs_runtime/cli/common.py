@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import math
 import signal
 import sys
@@ -103,20 +104,38 @@ def transcript_of(clip: Path) -> str:
 
 
 @contextmanager
-def plain_warnings():
-    """Our warnings as one line each, without the file and line that Python adds."""
+def plain_messages():
+    """Our warnings and notes as one line each, without the file and line that Python adds."""
+    log, told = logging.getLogger(__package__.rpartition(".")[0]), _Told()
     with warnings.catch_warnings():
         usual = warnings.showwarning
 
         def show(message, category, *where):
             if not issubclass(category, HiggsWarning):
                 return usual(message, category, *where)
-            progress("")
-            sys.stderr.write(f"higgs: {message}\n")
+            _tell(str(message))
 
         warnings.showwarning = show
         warnings.simplefilter("always", HiggsWarning)
-        yield
+        before = log.level
+        log.addHandler(told)
+        log.setLevel(logging.INFO)
+        try:
+            yield
+        finally:
+            log.removeHandler(told)
+            log.setLevel(before)
+
+
+class _Told(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        _tell(record.getMessage())
+
+
+def _tell(message: str) -> None:
+    """One line of our own, in place of the progress that stands there."""
+    progress("")
+    sys.stderr.write(f"higgs: {message}\n")
 
 
 def progress(text: str) -> None:
