@@ -1,4 +1,5 @@
-"""What the compiled step is made of: memory by its address, threads that wait for each other, and a tile of products.
+"""What the compiled step is made of: memory by its address, threads that wait for each other, tiles of products,
+weighted sums and powers of two.
 
 Everything here is an intrinsic: a Python function that writes LLVM code into the function that calls it.
 
@@ -106,13 +107,13 @@ def _tile(rows: int, columns: int):
 
         def code(context, builder, signature, args):
             first, apart, x, stride, size, out = args
-            a = [_place(builder, first, apart, r, 0) for r in range(rows)]
-            b = [_place(builder, x, stride, c, 0) for c in range(columns)]
+            a = [_row(builder, first, apart, r) for r in range(rows)]
+            b = [_row(builder, x, stride, c) for c in range(columns)]
             sums = _loop(builder, a, b, size)
             for n in range(0, len(sums), FOUR):
                 some = sums[n : n + FOUR]
                 value = _across(builder, (some * FOUR)[:FOUR])
-                _store(builder, _pick(builder, value, value, range(len(some))), builder.add(out, _number(4 * n)))
+                _store(builder, _pick(builder, value, value, range(len(some))), _on(builder, out, n))
             return context.get_dummy_value()
 
         return types.void(types.intp, types.intp, types.intp, types.intp, types.intp, types.intp), code
@@ -167,15 +168,16 @@ def _weighted(rows: int, vectors: int):
 
         def code(context, builder, signature, args):
             values, stride, weights, apart, count, out, between, ahead = args
-            places = [_place(builder, out, between, row, LANES * v) for row in range(rows) for v in range(vectors)]
+            to = [_row(builder, out, between, row) for row in range(rows)]
+            places = [_on(builder, row, LANES * v) for row in to for v in range(vectors)]
             sums = [cgutils.alloca_once_value(builder, _load(builder, place)) for place in places]
             with cgutils.for_range(builder, count, intp=_I64) as loop:
                 at = builder.add(values, builder.mul(stride, loop.index))
-                found = [_load(builder, _place(builder, at, stride, 0, LANES * v)) for v in range(vectors)]
+                found = [_load(builder, _on(builder, at, LANES * v)) for v in range(vectors)]
                 for v in range(0, vectors, LINE // LANES):
-                    _fetch(builder, builder.add(_place(builder, at, stride, 0, LANES * v), ahead))
+                    _fetch(builder, _on(builder, builder.add(at, ahead), LANES * v))
                 for row in range(rows):
-                    place = builder.add(_place(builder, weights, apart, row, 0), builder.mul(loop.index, _number(4)))
+                    place = builder.add(_row(builder, weights, apart, row), builder.mul(loop.index, _number(4)))
                     weight = _spread(builder, builder.load(builder.inttoptr(place, _F32.as_pointer())))
                     for total, value in zip(sums[row * vectors : (row + 1) * vectors], found, strict=True):
                         builder.store(_add_product(builder, builder.load(total), weight, value), total)
@@ -225,9 +227,14 @@ def _all(value, kind=None):
     return ir.Constant(kind or _VECTOR, [value] * LANES)
 
 
-def _place(builder, base, apart, row: int, number: int):
-    """The address of a number of a row; rows are `apart` bytes apart."""
-    return builder.add(builder.add(base, builder.mul(apart, _number(row))), _number(4 * number))
+def _row(builder, base, apart, row: int):
+    """The address of a row; rows are `apart` bytes apart."""
+    return builder.add(base, builder.mul(apart, _number(row)))
+
+
+def _on(builder, base, numbers: int):
+    """The address so many float32 further on."""
+    return builder.add(base, _number(4 * numbers))
 
 
 def _load(builder, place):
