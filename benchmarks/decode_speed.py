@@ -1,10 +1,11 @@
 """Frames per second of one sampled stream: this runtime and transformers' `generate`, in turn, on the same files.
 
     python dev.py bench decode_speed -- --sizes tiny small v2-width [--frames 100] [--rounds 5] [--device cuda]
+                                           [--quantization int8]
 
 "whole" counts the reading of the prompt in. "steps" is the time that the later frames add: a take of one frame is taken
 off on both sides. Also how fast the weights on a frame's path are read in these steps, beside how fast this
-machine reads memory at all.
+machine reads memory at all. A quantization is of ours alone.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from _common import (
 
 from higgs_runtime import Sampling, generate
 from higgs_runtime.linear import Linear
+from higgs_runtime.quantized import KINDS
 
 
 def main() -> None:
@@ -38,6 +40,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16", "float16"))
+    parser.add_argument("--quantization", choices=KINDS)
     args = parser.parse_args()
     write(f"{'size':<10}{'':<7}{'ours f/s':>10}{'transformers f/s':>18}   times as fast")
     found = {}
@@ -58,7 +61,8 @@ def measure(size: str, args: argparse.Namespace) -> dict:
     GB/s of reading memory."""
     dtype = getattr(torch, args.dtype)
     with model_folder(size, args.dtype) as folder:
-        ours, theirs = load_model(folder, device=args.device, dtype=dtype), reference_model(folder, dtype, args.device)
+        ours = load_model(folder, device=args.device, dtype=dtype, quantization=args.quantization)
+        theirs = reference_model(folder, dtype, args.device)
         [prompt] = prompts(ours.tokenizer, ["What shall be said, in some words."])
         path = path_bytes(ours)
         block = torch.zeros(max(path // 4, 2**28 // 4), device=args.device)  # larger than any cache
@@ -82,8 +86,9 @@ def measure(size: str, args: argparse.Namespace) -> dict:
 
 def path_bytes(model) -> int:
     """Bytes of the matrices that a frame goes through."""
-    layers = [(name, part) for name, part in model.layers.named_modules() if isinstance(part, Linear)]
-    return sum(part.weight.nbytes for name, part in layers if ".text." not in name) + model.audio_head.weight.nbytes
+    kinds = (Linear, *KINDS.values())
+    parts = [part for name, part in model.layers.named_modules() if isinstance(part, kinds) and ".text." not in name]
+    return sum(part.weight.nbytes for part in (*parts, model.audio_head))
 
 
 def read(block: torch.Tensor) -> float:

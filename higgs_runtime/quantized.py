@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from .errors import SettingError
 
 GROUP = 64  # features in that share a scale, of 4-bit weights
-PACKED_AT_ONCE = 2**20  # weights
+AT_ONCE = 2**20  # weights that are packed or unpacked
 
 
 class Int8Linear(nn.Module):
@@ -56,10 +56,19 @@ class Int4Linear(nn.Module):
         self.register_buffer("bias", bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        nibbles = torch.stack((self.weight & 15, self.weight >> 4), dim=2).flatten(1)
-        scale = self.scale.to(x.dtype)
-        weight = ((nibbles.to(x.dtype) - 8).unflatten(1, (scale.shape[1], -1)) * scale[:, :, None]).flatten(1)
-        return F.linear(x, weight, self.bias)
+        out = x.new_empty((*x.shape[:-1], len(self.weight)))
+        step = max(1, AT_ONCE // x.shape[-1]) if x.device.type == "cpu" else len(self.weight)
+        for start in range(0, len(self.weight), step):
+            rows = slice(start, start + step)
+            out[..., rows] = F.linear(x, self._unpacked(rows, x.dtype))
+        return out if self.bias is None else out + self.bias
+
+    def _unpacked(self, rows: slice, dtype: torch.dtype) -> Tensor:
+        """[some of O, I]."""
+        packed, scale = self.weight[rows], self.scale[rows].to(dtype)
+        weight = scale.new_empty((*packed.shape, 2))
+        weight[..., 0], weight[..., 1] = packed & 15, packed >> 4
+        return weight.view(*scale.shape, -1).sub_(8).mul_(scale[:, :, None]).flatten(1)
 
     def add_to(self, residual: Tensor, x: Tensor) -> Tensor:
         """residual + self(x)."""
@@ -86,7 +95,7 @@ def _by_rows(pack: Callable[[Tensor], tuple[Tensor, Tensor]], weight) -> tuple[T
     Args:
         weight: [O, I], a tensor or what is read when it is sliced.
     """
-    step = max(1, PACKED_AT_ONCE // weight.shape[1])
+    step = max(1, AT_ONCE // weight.shape[1])
     packed, scale = (one.new_empty((len(weight), *one.shape[1:])) for one in pack(weight[:1]))
     for start in range(0, len(weight), step):
         packed[start : start + step], scale[start : start + step] = pack(weight[start : start + step])

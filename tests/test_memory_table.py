@@ -73,7 +73,7 @@ def built(config, dtype, quantization) -> HiggsModel:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_the_readme_says_what_the_shapes_say(name, monkeypatch):
-    monkeypatch.setattr(quantized, "PACKED_AT_ONCE", 2**40)  # there is nothing to save here, and each piece takes time
+    monkeypatch.setattr(quantized, "AT_ONCE", 2**40)  # there is nothing to save here, and each piece takes time
     row, config = table()[name], MODELS[name]
     for column, (dtype, quantization) in FORMATS.items():
         real = model_bytes(built(config, dtype, quantization))

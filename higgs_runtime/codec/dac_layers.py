@@ -27,7 +27,7 @@ class Snake(nn.Module):
         self.alpha = nn.Parameter(torch.ones(1, channels, 1))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        wave = torch.sin(self.alpha * x).square_()
+        wave = (self.alpha * x).sin_().square_()
         return wave.mul_((self.alpha + SNAKE_EPSILON).reciprocal()).add_(x)
 
 

@@ -14,21 +14,10 @@ import math
 import numpy as np
 from numba import carray, njit
 
-from .tiles import (
-    FAST,
-    FOUR,
-    LANES,
-    WIDE,
-    add_one,
-    add_one_wide,
-    add_two_wide,
-    four_by_one,
-    one_by_one,
-    pointer,
-    powers_of_two,
-    share,
-    two_by_four,
-)
+from .team import pointer, share
+from .tiles import FOUR, four_by_one, one_by_one, two_by_four
+from .vectors import FAST, LANES
+from .weighing import WIDE, add_one, add_one_wide, add_two_wide, powers_of_two
 
 BLOCK = 32  # positions whose values stay in the nearest cache while all queries and parts of D go over them
 
@@ -62,13 +51,13 @@ def _score(queries, keys, total, tile, scores):
     for t in range(0, total - FOUR + 1, FOUR):
         key = keys + row * t
         for one in range(0, count - 1, 2):
-            two_by_four(first + row * one, row, key, row, size, tile.ctypes.data)
+            two_by_four(first + row * one, row, 0, 0, key, row, size, tile.ctypes.data)
             scores[one, t : t + FOUR], scores[one + 1, t : t + FOUR] = tile[:FOUR], tile[FOUR:]
         if count % 2:
-            four_by_one(key, row, first + row * (count - 1), 0, size, scores[count - 1, t:].ctypes.data)
+            four_by_one(key, row, 0, 0, first + row * (count - 1), 0, size, scores[count - 1, t:].ctypes.data)
     for t in range(total // FOUR * FOUR, total):
         for one in range(count):
-            one_by_one(keys + row * t, 0, first + row * one, 0, size, scores[one, t:].ctypes.data)
+            one_by_one(keys + row * t, 0, 0, 0, first + row * one, 0, size, scores[one, t:].ctypes.data)
 
 
 @njit(fastmath=FAST)
@@ -115,8 +104,11 @@ def _attend(queries, keys, values, total, tile, scores, out):
 
 
 @njit(fastmath=FAST)
-def attention(eps, at, fresh, keys, values, rope, positions, out, thread, threads):
-    """What is new [P, Q + 2 G, D] goes into the cache [rows, G, C, D] and attends to it: out [P, Q D]."""
+def attention(eps, head_norms, fresh, keys, values, rope, positions, out, thread, threads):
+    """What is new [P, Q + 2 G, D] goes into the cache [rows, G, C, D] and attends to it: out [P, Q D].
+
+    `head_norms` are the addresses of the norms of queries and keys, 0 where there are none.
+    """
     kv, d = keys.shape[1], keys.shape[3]
     heads = fresh.shape[1] - 2 * kv
     group, scale = heads // kv, np.float32(1 / (math.sqrt(d) * math.log(2)))
@@ -126,14 +118,14 @@ def attention(eps, at, fresh, keys, values, rope, positions, out, thread, thread
         row, head = unit // kv, unit % kv
         position, own_keys, own_values = positions[row], keys[row, head], values[row, head]
         key = fresh[row, heads + head]
-        if at[7]:
-            norm(key, carray(pointer(at[7]), d, np.float32), eps, key)
+        if head_norms[1]:
+            norm(key, carray(pointer(head_norms[1]), d, np.float32), eps, key)
         _rotate(key, rope[position], own_keys[position])
         own_values[position] = fresh[row, heads + kv + head]
         for one in range(group):
             query = fresh[row, head * group + one]
-            if at[6]:
-                norm(query, carray(pointer(at[6]), d, np.float32), eps, query)
+            if head_norms[0]:
+                norm(query, carray(pointer(head_norms[0]), d, np.float32), eps, query)
             _rotate(query, rope[position], queries[one])
             for i in range(d):
                 queries[one, i] *= scale

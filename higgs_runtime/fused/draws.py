@@ -11,7 +11,8 @@ import numpy as np
 from numba import njit
 
 from ..sampling import BELOW_ONE
-from .tiles import FAST, share
+from .team import share
+from .vectors import FAST
 
 
 @njit(fastmath=FAST)

@@ -22,29 +22,31 @@ from numba import carray, njit
 
 from .attention import attention, norm
 from .draws import draw
-from .tiles import FAST, FOUR, four_by_one, meet, pointer, share, two_by_four
+from .team import meet, pointer, share
+from .tiles import FOLDED, FOUR, GROUP, ready, slim, wide
+from .vectors import FAST
 
 MEETINGS_A_LAYER, MEETINGS_AT_THE_END = 5, 2
 
 
 @njit(fastmath=FAST)
-def _matrix(weight, x, out, add, thread, threads, tile):
-    """out [P, O] = x [P, I] W^T, or added to it; W [O, I] by its address. Each thread has features of its own."""
-    few, (size, features) = len(x) == 1, (x.shape[1], out.shape[1])
-    for block in share(features // FOUR, thread, threads):
+def _matrix(matrix, x, room, out, add, thread, threads, tile):
+    """out [P, O] = x [P, I] W^T, or added to it; a matrix as `slim` takes it. Each thread has features of its own."""
+    rows, size = x.shape
+    at, stride = ready(matrix[2], x, room)
+    for block in share(out.shape[1] // FOUR, thread, threads):
         first = block * FOUR
-        at = weight + 4 * size * first
-        if few:
-            four_by_one(at, 4 * size, x.ctypes.data, 0, size, tile.ctypes.data)
+        if rows == 1:
+            slim(matrix, first, at, size, tile.ctypes.data)
             for j in range(FOUR):
                 out[0, first + j] = (out[0, first + j] if add else np.float32(0)) + tile[j]
         else:
-            for pair in range(0, FOUR, 2):
-                for row in range(0, len(x), FOUR):
-                    two_by_four(at + 4 * size * pair, 4 * size, x[row:].ctypes.data, 4 * size, size, tile.ctypes.data)
+            for one in range(first, first + FOUR, 2):
+                for row in range(0, rows, FOUR):
+                    wide(matrix, one, 1, at + stride * row, stride, size, tile.ctypes.data)
                     for j in range(2 * FOUR):
-                        here, one = row + j % FOUR, first + pair + j // FOUR
-                        out[here, one] = (out[here, one] if add else np.float32(0)) + tile[j]
+                        here, feature = row + j % FOUR, one + j // FOUR
+                        out[here, feature] = (out[here, feature] if add else np.float32(0)) + tile[j]
 
 
 @njit(fastmath=FAST)
@@ -53,24 +55,23 @@ def _silu(x):
 
 
 @njit(fastmath=FAST)
-def _gated(weight, x, out, thread, threads, tile):
-    """out [P, I] = silu(x gate^T) * (x up^T); W [2 I, H], by its address, is gate above up."""
-    few, (size, inner) = len(x) == 1, (x.shape[1], out.shape[1])
-    apart = 4 * size * inner
+def _gated(matrix, x, room, out, thread, threads, tile):
+    """out [P, I] = silu(x gate^T) * (x up^T); the matrix [2 I, H] is gate above up."""
+    (rows, size), inner = x.shape, out.shape[1]
+    at, stride = ready(matrix[2], x, room)
     for block in share(inner // FOUR, thread, threads):
         first = block * FOUR
-        at = weight + 4 * size * first
-        if few:
-            four_by_one(at, 4 * size, x.ctypes.data, 0, size, tile.ctypes.data)
-            four_by_one(at + apart, 4 * size, x.ctypes.data, 0, size, tile[FOUR:].ctypes.data)
+        if rows == 1:
+            slim(matrix, first, at, size, tile.ctypes.data)
+            slim(matrix, inner + first, at, size, tile[FOUR:].ctypes.data)
             for j in range(FOUR):
                 out[0, first + j] = _silu(tile[j]) * tile[FOUR + j]
         else:
-            for one in range(FOUR):
-                for row in range(0, len(x), FOUR):
-                    two_by_four(at + 4 * size * one, apart, x[row:].ctypes.data, 4 * size, size, tile.ctypes.data)
+            for one in range(first, first + FOUR):
+                for row in range(0, rows, FOUR):
+                    wide(matrix, one, inner, at + stride * row, stride, size, tile.ctypes.data)
                     for j in range(FOUR):
-                        out[row + j, first + one] = _silu(tile[j]) * tile[FOUR + j]
+                        out[row + j, one] = _silu(tile[j]) * tile[FOUR + j]
 
 
 @njit(fastmath=FAST)
@@ -91,13 +92,16 @@ def _of_this_pack(function):
 @njit(nogil=True, cache=True, fastmath=FAST)
 @_of_this_pack
 def step(
-    eps, layers, ends, cache, stored, rope, x, positions, logits, between, draws, found, counter, start, thread, threads
+    eps, bits, layers, ends, cache, stored, rope, x, positions, logits, between, draws, found, counter, start, thread,
+    threads,
 ):
     """The part of one thread in a step of all rows.
 
     Args:
         eps: of the norms.
-        layers: int64 [L, 8], addresses of each layer's norm, qkv, o, norm, gate_up, down, q norm and k norm (0: none).
+        bits: of a weight in the layers' matrices: 32 (floating point), 8 or 4.
+        layers: int64 [L, 12], addresses of each layer's two norms, of q norm and k norm (0: none), then of weights and
+            scales (0: none) of qkv, o, gate_up and down.
         ends: int64 [2], addresses of the last norm and of the audio heads.
         cache: int64 [2], addresses of keys and values; `stored` is their shape, (L, rows, G, C, D).
         rope: float32 [C, 2, D].
@@ -112,28 +116,30 @@ def step(
     (fresh, attended, inner), place, stop = between, counter.ctypes.data, start
     heads = fresh.reshape(len(x), fresh.shape[1] // stored[4], stored[4])
     tile, normed = np.empty(2 * FOUR, np.float32), np.empty_like(x)
+    widest = max(x.shape[1], attended.shape[1], inner.shape[1])
+    room = np.empty(len(x) * widest // GROUP * FOLDED if bits == 4 else 0, np.float32)
     keys, values = carray(pointer(cache[0]), stored, np.float32), carray(pointer(cache[1]), stored, np.float32)
     for layer in range(len(layers)):
         at = layers[layer]
         _norms(x, at[0], eps, normed)
-        _matrix(at[1], normed, fresh, False, thread, threads, tile)
+        _matrix((at[4], at[5], bits), normed, room, fresh, False, thread, threads, tile)
         stop += threads
         meet(place, stop)
-        attention(eps, at, heads, keys[layer], values[layer], rope, positions, attended, thread, threads)
+        attention(eps, at[2:4], heads, keys[layer], values[layer], rope, positions, attended, thread, threads)
         stop += threads
         meet(place, stop)
-        _matrix(at[2], attended, x, True, thread, threads, tile)
+        _matrix((at[6], at[7], bits), attended, room, x, True, thread, threads, tile)
         stop += threads
         meet(place, stop)
-        _norms(x, at[3], eps, normed)
-        _gated(at[4], normed, inner, thread, threads, tile)
+        _norms(x, at[1], eps, normed)
+        _gated((at[8], at[9], bits), normed, room, inner, thread, threads, tile)
         stop += threads
         meet(place, stop)
-        _matrix(at[5], inner, x, True, thread, threads, tile)
+        _matrix((at[10], at[11], bits), inner, room, x, True, thread, threads, tile)
         stop += threads
         meet(place, stop)
     _norms(x, ends[0], eps, normed)
-    _matrix(ends[1], normed, logits, False, thread, threads, tile)
+    _matrix((ends[1], 0, 32), normed, room, logits, False, thread, threads, tile)
     stop += threads
     meet(place, stop)
     draw(logits, draws, found, thread, threads)

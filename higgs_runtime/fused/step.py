@@ -16,10 +16,12 @@ from torch import Tensor, nn
 from ..kv_cache import KVCache
 from ..linear import Linear
 from ..model import FeedForward, HiggsModel
+from ..quantized import Int4Linear, Int8Linear
 from ..sampling import kept_ids
 from ..types import Sampling
 from . import kernels
-from .tiles import FOUR, LANES
+from .tiles import FOUR, GROUP
+from .vectors import LANES
 
 FAR = 2**62  # no step comes to so many meetings
 
@@ -42,6 +44,7 @@ class FusedStep:
             self._begin = model.text_embedding.weight[config.audio_bos_token_id].detach().numpy()
         self._codes = model.audio_embedding.weight.detach().numpy()
         self._offsets = model.codebook_offsets.numpy()
+        self._bits = _bits(model.layers[0].attention.qkv)
         self._layers = np.array([_addresses(layer) for layer in model.layers], np.int64)
         self._ends = _table(model.norm.weight, model.audio_head.weight)
         self._stores = _table(cache.keys, cache.values)
@@ -79,8 +82,8 @@ class FusedStep:
         draws = (*self._settings, self._config.codebook_size, np.ascontiguousarray(history.numpy()),
                  np.ascontiguousarray(uniform.numpy()))
         positions = np.array(self._cache.lengths[:count], np.int64)
-        self._run(self._config.norm_eps, self._layers, self._ends, self._stores, tuple(self._cache.keys.shape),
-                  self._rope, x, positions, logits, between, draws, found)
+        self._run(self._config.norm_eps, self._bits, self._layers, self._ends, self._stores,
+                  tuple(self._cache.keys.shape), self._rope, x, positions, logits, between, draws, found)
         return torch.from_numpy(found[0]), torch.from_numpy(found[1]).sum(dim=1)
 
     def logits(self, count: int) -> Tensor:
@@ -136,13 +139,14 @@ def columns_of(sampling: Sequence[Sampling], ids: int) -> tuple[np.ndarray, ...]
 
 
 def serves(model: HiggsModel, cache: KVCache) -> bool:
-    """Whether the compiled step can run a model: float32 on a CPU, plain matrices of sizes that are multiples of 8, and
-    nobody who waits for a module to be called."""
+    """Whether the compiled step can run a model: float32 on a CPU, matrices of the layers perhaps in 8 or 4 bits, sizes
+    that are multiples of 8 (64 in 8 and 4 bits), no biases, and nobody who waits for a module to be called."""
     config = model.config
-    parts = [part for layer in model.layers for part in _matrices(layer)] + [model.audio_head]
+    bits = {_bits(part) for layer in model.layers for part in _matrices(layer)}
     sizes = (config.hidden_size, config.intermediate_size, config.num_codebooks * config.codebook_rows, config.head_dim)
     return (
-        all(_plain(part) for part in parts) and all(size % LANES == 0 for size in sizes)
+        len(bits) == 1 and 0 not in bits and _bits(model.audio_head) == 32
+        and all(size % LANES == 0 for size in sizes)
         and cache.keys.dtype == torch.float32 and cache.keys.device.type == "cpu"
         and model.audio_embedding.weight.dtype == torch.float32
         and not any(part._forward_hooks or part._forward_pre_hooks for part in model.modules())
@@ -154,11 +158,17 @@ def is_kept() -> bool:
     return any(Path(kernels.step.stats.cache_path).glob(f"*{kernels.step.py_func.__qualname__}*.nbi"))
 
 
-def _plain(part: nn.Module) -> bool:
-    if not isinstance(part, Linear) or part.bias is not None:
-        return False
-    weight = part.weight
-    return weight.device.type == "cpu" and weight.dtype == torch.float32 and weight.is_contiguous()
+def _bits(part: nn.Module) -> int:
+    """Of a weight of a matrix that the compiled step can read; 0: it cannot."""
+    kinds = {Int8Linear: 8, Int4Linear: 4}
+    bits = kinds.get(type(part), 32 if isinstance(part, Linear) else 0)
+    if not bits or part.bias is not None or part.weight.device.type != "cpu" or not part.weight.is_contiguous():
+        return 0
+    if bits == 32:
+        return bits if part.weight.dtype == torch.float32 else 0
+    features = part.weight.shape[1] * 8 // bits
+    fits = features % GROUP == 0 and part.scale.shape[1:] in ((), (features // GROUP,))
+    return bits if fits and part.scale.dtype == torch.float32 and part.scale.is_contiguous() else 0
 
 
 def _audio(layer: nn.Module) -> nn.Module:
@@ -172,11 +182,12 @@ def _matrices(layer: nn.Module) -> list[nn.Module]:
 
 def _addresses(layer: nn.Module) -> list[int]:
     """In the order of `kernels.step`."""
-    path, (qkv, o, gate_up, down) = _audio(layer), _matrices(layer)
-    head_norms = [norm.weight.data_ptr() if norm is not None else 0
-                  for norm in (layer.attention.q_norm, layer.attention.k_norm)]
-    return [path.attention_norm.weight.data_ptr(), qkv.weight.data_ptr(), o.weight.data_ptr(),
-            path.ffn_norm.weight.data_ptr(), gate_up.weight.data_ptr(), down.weight.data_ptr(), *head_norms]
+    path, heads = _audio(layer), layer.attention
+    norms = (path.attention_norm, path.ffn_norm, heads.q_norm, heads.k_norm)
+    found = [norm.weight.data_ptr() if norm is not None else 0 for norm in norms]
+    for part in _matrices(layer):
+        found += part.weight.data_ptr(), part.scale.data_ptr() if hasattr(part, "scale") else 0
+    return found
 
 
 def _table(*tensors: Tensor) -> np.ndarray:
