@@ -263,7 +263,7 @@ def test_a_stream_that_nobody_reads_computes_nothing(model, monkeypatch):
 # ---- one body ------------------------------------------------------------------------------------------------------
 
 
-def test_the_step_that_is_recorded_is_the_plain_one(model, alone, monkeypatch):
+def test_the_step_that_is_recorded_is_the_plain_one(model, monkeypatch):
     """Positions from the device, spans rounded up, settings and random numbers in their buffers."""
     spans = []
 
@@ -278,6 +278,8 @@ def test_the_step_that_is_recorded_is_the_plain_one(model, alone, monkeypatch):
 
     monkeypatch.setattr("higgs_runtime.capture.Recorder.record", record)
     monkeypatch.setattr("higgs_runtime.rows.Recordings", Noted)
+    alone = Session(model, batch=1, fused=False).generate(lines(model), settings())
+    assert not spans
     session = Session(model, capture=True)
     takes = session.generate(lines(model), settings())
     assert all(same(a, b) for a, b in zip(takes, alone, strict=True))
