@@ -56,11 +56,10 @@ class Int4Linear(nn.Module):
         self.register_buffer("bias", bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        out = x.new_empty((*x.shape[:-1], len(self.weight)))
         step = max(1, AT_ONCE // x.shape[-1]) if x.device.type == "cpu" else len(self.weight)
-        for start in range(0, len(self.weight), step):
-            rows = slice(start, start + step)
-            out[..., rows] = F.linear(x, self._unpacked(rows, x.dtype))
+        parts = [F.linear(x, self._unpacked(slice(start, start + step), x.dtype))
+                 for start in range(0, len(self.weight), step)]
+        out = parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
         return out if self.bias is None else out + self.bias
 
     def _unpacked(self, rows: slice, dtype: torch.dtype) -> Tensor:

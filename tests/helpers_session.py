@@ -27,8 +27,8 @@ def lines(model):
     return [prompt_of(model, "Reference.", random_codes(3 + 4 * n, seed=n), text) for n, text in enumerate(TEXTS)]
 
 
-def settings(count=8):
-    return [Sampling(temperature=1.0, top_k=(0, 50, 5)[n % 3], top_p=(1.0, 0.9)[n % 2], seed=n,
+def settings(count=8, seed=0):
+    return [Sampling(temperature=1.0, top_k=(0, 50, 5)[n % 3], top_p=(1.0, 0.9)[n % 2], seed=seed + n,
                      ras_window=(7, 0, 3)[n % 3], max_frames=10 + 7 * n) for n in range(count)]
 
 

@@ -177,15 +177,15 @@ def model(tmp_path_factory):
 
 @pytest.mark.parametrize("batch", [1, 3, 8])
 def test_takes_are_those_of_the_plain_step(model, batch, monkeypatch):
-    used = []
+    # A number can fall where the two round to different sides, in some 1 of 10,000 draws; of these seeds none does.
+    used, chosen = [], settings(seed=8)
     assert fused_step(model, model.new_cache(8, 1)) is not None  # it looks at the compiled function once
     monkeypatch.setattr(step_module.kernels, "step", counted(step_module.kernels.step, used))
-    found = Session(model, batch=batch).generate(lines(model), settings())
+    found = Session(model, batch=batch).generate(lines(model), chosen)
     assert used, "the compiled step is what runs by default"
     used.clear()
-    plain = Session(model, batch=batch, fused=False).generate(lines(model), settings())
-    # 2,700 numbers are drawn, some among 1,026 ids: now and then one falls where the two round to different sides
-    assert not used and sum(not same(a, b) for a, b in zip(found, plain, strict=True)) <= 1
+    plain = Session(model, batch=batch, fused=False).generate(lines(model), chosen)
+    assert not used and all(same(a, b) for a, b in zip(found, plain, strict=True))
 
 
 def counted(call, calls):

@@ -105,9 +105,9 @@ def test_takes_are_those_of_the_plain_step(tmp_path, monkeypatch, name):
     folder = make_lm_checkpoint(tmp_path / "model", stream_end=1.05, intermediate_size=128)
     model = load_model(folder, quantization=name)
     assert fused_step(model, model.new_cache(8)) is not None
-    found = Session(model, batch=3).generate(lines(model), settings())
-    plain = Session(model, batch=3, fused=False).generate(lines(model), settings())
-    assert sum(not same(a, b) for a, b in zip(found, plain, strict=True)) <= 1
+    found = Session(model, batch=3).generate(lines(model), settings(seed=8))
+    plain = Session(model, batch=3, fused=False).generate(lines(model), settings(seed=8))
+    assert all(same(a, b) for a, b in zip(found, plain, strict=True))
 
 
 def test_what_is_packed_otherwise_takes_the_plain_step():

@@ -39,7 +39,7 @@ from .vectors import (
 )
 
 FOUR = 4  # rows of x in a wide tile, rows of weights in a slim one
-GROUP = 64  # weights of a row that share a scale, in 4 bits; I is a multiple of it there, and in 8 bits
+GROUP = 8 * LANES  # weights of a row that share a scale, in 4 bits; I is a multiple of it there, and in 8 bits
 FOLDED = GROUP + LANES  # numbers of x for a group of weights in 4 bits
 AHEAD = 8  # rows of weights that are fetched while others are multiplied: rows are too short for a processor to guess
 
