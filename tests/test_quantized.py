@@ -56,6 +56,17 @@ def test_4_bits_are_the_nearest_of_16_steps_in_each_group():
         assert torch.allclose(layer(torch.eye(64)).T, weight)
 
 
+@pytest.mark.parametrize("name", KINDS)
+def test_packed_and_unpacked_by_rows_it_is_the_same(monkeypatch, name):
+    x = torch.randn((3, 192), generator=torch.Generator().manual_seed(1))
+    whole = KINDS[name](random_weight(), torch.ones(96))
+    wanted = whole(x)
+    monkeypatch.setattr(quantized_module, "AT_ONCE", 7 * 192)  # 96 rows by 7: the last piece is a shorter one
+    pieces = KINDS[name](random_weight(), torch.ones(96))
+    assert torch.equal(pieces.weight, whole.weight) and torch.equal(pieces.scale, whole.scale)
+    assert torch.allclose(pieces(x), wanted, atol=1e-5)
+
+
 def test_zero_rows_and_odd_group_sizes():
     for kind in KINDS.values():
         weight = torch.cat((torch.zeros(1, 72), random_weight(3, 72)))
