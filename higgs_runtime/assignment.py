@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from .checkpoint_files import CheckpointTensors, some_of
 from .errors import CheckpointError
+from .tensor_files import ALIGNED
 
 COPIED_AT_ONCE = 2**22  # numbers
 SMALL = 2**16  # numbers; a mapping of its own takes longer than what it holds is worth
@@ -43,11 +44,11 @@ class Rows:
         return self._copy(torch.empty((stop - start, *self.shape[1:]), device=self._device, dtype=self.dtype), start)
 
     def whole(self) -> Tensor:
-        """The mapped tensor itself if it fits, else a copy."""
+        """The mapped tensor itself if it fits and lies well, else a copy."""
         tensor = self._tensors[self._names[0]]
-        fits = len(self._names) == 1 and (tensor.dtype, tensor.device) == (self.dtype, self._device)
+        fits = len(self._names) == 1 and (tensor.dtype, tensor.device) == (self.dtype, self._device) and _lies_well(tensor)
         if fits or not tensor.ndim:
-            return tensor.to(self._device, self.dtype)
+            return tensor.to(self._device, self.dtype, copy=not _lies_well(tensor))
         copied = torch.empty(self.shape, device=self._device, dtype=self.dtype)
         step = max(1, COPIED_AT_ONCE * len(self) // max(1, copied.numel()))
         for start in range(0, len(self), step):
@@ -68,6 +69,16 @@ class Rows:
         if isinstance(self._tensors, CheckpointTensors) and whole.numel() > SMALL:
             return self._tensors.rows(name, start, stop)
         return whole[start:stop]
+
+
+def _lies_well(tensor: Tensor) -> bool:
+    """Whether a mapped tensor can be computed with where it lies.
+
+    A file's header may have any length. What is packed in bytes is read many at a time, at multiples of `ALIGNED`;
+    other numbers need multiples of their own size alone, and a released checkpoint of gigabytes stays mapped.
+    """
+    needed = ALIGNED if tensor.dtype in (torch.int8, torch.uint8) else tensor.element_size()
+    return tensor.data_ptr() % needed == 0
 
 
 def assign_strict(

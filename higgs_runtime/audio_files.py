@@ -12,6 +12,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .container_length import missing_bytes
 from .errors import AudioError
 
 if TYPE_CHECKING:
@@ -178,6 +179,8 @@ def _read_av(path: Path, start_s: float, duration_s: float | None):
         import av
     except ImportError as error:
         raise Unreadable("not installed") from error
+    if missing := missing_bytes(path):  # FFmpeg hands out what there is; how it ends depends on its version
+        raise _cut_off(path, f"{missing} bytes more", f"{path.stat().st_size} bytes")
     try:
         with av.open(f"file:{path.absolute()}", options={"protocol_whitelist": "file"}) as container:
             if not container.streams.audio:

@@ -16,10 +16,11 @@ import torch
 
 from .errors import CheckpointError
 
+LENGTH_BYTES = 8  # of the header's length, in front of it
 MAX_HEADER_BYTES = 100_000_000  # as the library has it
 PIECE_BYTES = 1 << 24  # between two calls of on_bytes
 LFS_POINTER = b"version https://git-lfs"  # what a clone has in place of a large file
-ALIGNED = 8  # bytes: where tensors begin
+ALIGNED = 64  # bytes: where the first tensor begins, as vector instructions like it best
 NAMES = {  # in the file -> of torch
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64,
     "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
@@ -49,12 +50,12 @@ def read_header(file: str | Path) -> dict[str, Stored]:
         with open(file, "rb") as source:
             size = source.seek(0, 2)
             source.seek(0)
-            length = int.from_bytes(source.read(8), "little")
-            if length > min(MAX_HEADER_BYTES, size - 8):
+            length = int.from_bytes(source.read(LENGTH_BYTES), "little")
+            if length > min(MAX_HEADER_BYTES, size - LENGTH_BYTES):
                 raise _Broken(f"a header of {length} bytes, {'cut off' if length <= MAX_HEADER_BYTES else 'too long'}")
             header = json.loads(source.read(length))
         tensors = {name: _stored(name, entry) for name, entry in header.items() if name != "__metadata__"}
-        _check_places(tensors, size - 8 - length)
+        _check_places(tensors, size - LENGTH_BYTES - length)
     except (_Broken, OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise unreadable(file, error) from error
     return tensors
@@ -94,10 +95,10 @@ def write_tensors(
                          "data_offsets": [place, place + tensor.nbytes]}
         place += tensor.nbytes
     header = json.dumps(entries).encode()
-    header += b" " * (-len(header) % ALIGNED)
+    header += b" " * (-(LENGTH_BYTES + len(header)) % ALIGNED)
     written = 0
     with open(file, "wb") as sink:
-        sink.write(len(header).to_bytes(8, "little") + header)
+        sink.write(len(header).to_bytes(LENGTH_BYTES, "little") + header)
         for name in order:
             if not tensors[name].numel():
                 continue
