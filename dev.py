@@ -19,6 +19,7 @@ import signal
 import subprocess
 import time
 import webbrowser
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -34,7 +35,9 @@ from dev_env import (  # noqa: E402
     ensure_more_envs,
     say,
     venv_python,
+    write_locks,
 )
+from dev_locks import versions_row  # noqa: E402
 from dev_server import Server  # noqa: E402
 
 DEMO = ROOT / ".demo"
@@ -44,6 +47,16 @@ AUDIO_SUFFIXES = {".flac", ".wav", ".mp3", ".opus", ".ogg"}
 FAST_TESTS = "not slow and not comfyui and not gpu and not web"
 SERVER_TESTS = "comfyui or web"  # they share one server, so one process runs them
 SIDE_BY_SIDE = ("-n", "2")
+NUMERIC_TESTS = [f"tests/test_{name}.py" for name in ("quantized", "fused", "fused_attention", "fused_quantized",
+                                                      "fused_threads", "model_parity", "sampling", "codec")]
+NUMERIC_COMMAND = ["-m", "pytest", "-q", "-m", FAST_TESTS, *NUMERIC_TESTS]
+# What a processor can do is what torch and Numba are told.
+OTHER_PROCESSORS = {
+    "no vectors": {"ATEN_CPU_CAPABILITY": "default", "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""},
+    "AVX2": {"ATEN_CPU_CAPABILITY": "avx2"},
+    "AVX-512": {"ATEN_CPU_CAPABILITY": "avx512"},
+    "one core": {"HIGGS_TEST_CORES": "1"},
+}
 BY_FILE = ("--dist", "loadscope")  # what a file's tests share is made once
 
 
@@ -137,25 +150,54 @@ def about_model(log: str) -> str:
 
 
 def test(options: argparse.Namespace) -> int:
-    """Run what is asked for; without a selection all tests, two at a time but for those that share the server."""
-    env = child_env(ensure_env())
+    """Run what is asked for, see `run_tests`; with the newest packages say which these were, if all passed."""
+    env = child_env(ensure_env(options.newest))
+    status = run_tests(options, {**env, "HIGGS_TEST_ENV": "newest"} if options.newest else env)
+    if options.newest and not status and not options.rest:
+        say(f"Passed; a row for the table in CONTRIBUTING.md:\n{versions_row(venv_python())}")
+    return status
+
+
+def run_tests(options: argparse.Namespace, env: dict[str, str]) -> int:
+    """Without a selection all tests, two at a time but for those that share the server; numeric ones as on other
+    processors too."""
     if options.fast:
         return pytest(env, "-m", FAST_TESTS, *SIDE_BY_SIDE, *BY_FILE, *options.rest)
     ensure_more_envs()
     ensure_browser()
     if options.rest:
         return pytest(env, *options.rest)
-    return pytest(env, "-m", f"not ({SERVER_TESTS})", *SIDE_BY_SIDE) | pytest(env, "-m", SERVER_TESTS)
+    status = pytest(env, "-m", f"not ({SERVER_TESTS})", *SIDE_BY_SIDE) | pytest(env, "-m", SERVER_TESTS)
+    return status | on_other_processors(env)
+
+
+def on_other_processors(env: dict[str, str]) -> int:
+    """The numeric tests with the instructions that other processors have, two kinds at a time, and with one core."""
+    say("[dev] numeric tests as on other processors: " + "; ".join(OTHER_PROCESSORS))
+
+    def run(name: str) -> int:
+        """Its exit status; what it printed is shown whole if it failed, else the last line."""
+        child = {**env, "OMP_NUM_THREADS": "1", **OTHER_PROCESSORS[name]}
+        done = subprocess.run([str(venv_python()), *NUMERIC_COMMAND], cwd=ROOT, env=child, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, encoding="utf-8", errors="replace", check=False)
+        printed = done.stdout.rstrip()
+        say(f"[dev] {name}: {printed if done.returncode else printed.rpartition(chr(10))[2]}")
+        return done.returncode
+
+    with ThreadPoolExecutor(int(SIDE_BY_SIDE[1])) as pool:
+        return int(any(list(pool.map(run, OTHER_PROCESSORS))))
 
 
 def pytest(env: dict[str, str], *arguments: str) -> int:
-    """Its exit status. Two processes with two threads each would wait for each other, so they get one each.
+    """Its exit status. Two processes with two threads each would wait for each other, so they get one each; one that
+    dies ends the run, which names the test it died in.
 
     Compiled tests are kept, whatever the environment says: compiling takes a tenth of the fast run's time.
     """
     env = {name: value for name, value in env.items() if name != "PYTHONDONTWRITEBYTECODE"}
     if SIDE_BY_SIDE[0] in arguments:
         env["OMP_NUM_THREADS"] = "1"
+        arguments += ("--max-worker-restart", "0")
     return subprocess.run([str(venv_python()), "-m", "pytest", "-q", *arguments], cwd=ROOT, env=env,
                           check=False).returncode
 
@@ -200,6 +242,13 @@ def train_nano(options: argparse.Namespace) -> int:
     return subprocess.run(command, cwd=ROOT, env=child_env(tree), check=False).returncode
 
 
+def lock(options: argparse.Namespace) -> int:
+    """Write the exact versions of the environment anew, for every Python and machine; run the tests with them then."""
+    for file in write_locks():
+        say(f"    {file.relative_to(ROOT)}")
+    return 0
+
+
 def locales(options: argparse.Namespace) -> int:
     """Write `locales/` anew from `tools/locales/` and the nodes' schemas."""
     tree = ensure_env()
@@ -220,6 +269,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add.set_defaults(run=demo)
     add = commands.add_parser("test", help="run the tests (pytest's own options after --)")
     add.add_argument("--fast", action="store_true", help="leave out what is slow or needs a server, browser or GPU")
+    add.add_argument("--newest", action="store_true", help="with today's newest packages in place of the locked ones")
     add.set_defaults(run=test)
     add = commands.add_parser("comfy", help="serve ComfyUI with the pack and open the editor")
     add.add_argument("--port", type=int, default=8188)
@@ -231,6 +281,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add.set_defaults(run=bench)
     add = commands.add_parser("train-nano", help="train Higgs Nano (hours; its own options after --)")
     add.set_defaults(run=train_nano)
+    commands.add_parser("lock", help="write the environment's exact versions anew").set_defaults(run=lock)
     commands.add_parser("locales", help="write the translations for ComfyUI anew").set_defaults(run=locales)
     options = parser.parse_args(arguments[:cut])
     options.rest = arguments[cut + 1 :]

@@ -9,6 +9,8 @@ import pytest
 
 # Before torch is imported anywhere, and inherited by the processes that tests start. Workers share the cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
+if "HIGGS_TEST_CORES" in os.environ and hasattr(os, "sched_setaffinity"):  # as on a machine that has no more
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(os.environ["HIGGS_TEST_CORES"])])
 os.environ.setdefault("MKL_NUM_THREADS", os.environ["OMP_NUM_THREADS"])
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a test that reaches for the network fails at once

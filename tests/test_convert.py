@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +18,7 @@ from random_codec import SMALL
 from safetensors.torch import load_file
 
 from higgs_runtime import (
+    AudioClip,
     CheckpointError,
     NumericError,
     Sampling,
@@ -28,11 +32,14 @@ from higgs_runtime import (
     tensor_files,
 )
 from higgs_runtime import convert as convert_module
+from higgs_runtime.catalog import EMBEDDED
 from higgs_runtime.cli import main
 from higgs_runtime.codec import bundled
 from higgs_runtime.codec.higgs_config import HiggsCodecConfig
 from higgs_runtime.convert import convert_codec, convert_model
 from higgs_runtime.model_cache import model_bytes
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 class MadeWhenAsked(dict):
@@ -244,3 +251,55 @@ def test_by_command(sources, tmp_path, capsys):
     assert load_model(tmp_path / "small").layers[0].attention.o.weight.dtype == torch.uint8
     assert main(["convert", str(sources["v2"]), str(tmp_path / "small")]) == 1
     assert "exists" in capsys.readouterr().err
+
+
+# --- where weights lie ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("length", [1, 7, 8, 24, 33, 56, 63, 64])
+def test_what_is_written_begins_at_a_multiple_of_64(tmp_path, length):
+    file = tmp_path / "model.safetensors"
+    tensor_files.write_tensors(file, {"a": torch.ones(4, dtype=torch.int8)}, {"note": "x" * length})
+    start = 8 + int.from_bytes(file.read_bytes()[:8], "little")
+    assert start % 64 == 0 and load_file(file)["a"].tolist() == [1] * 4
+
+
+@pytest.mark.parametrize("quantization", ["int8", "int4"])
+def test_weights_lie_well_whatever_the_header_is(sources, tmp_path, quantization):
+    """A file that another program wrote, or an earlier version of this one."""
+    made = convert_model(sources["v2"], tmp_path / "small", quantization, dtype=torch.float32)
+    file = made / "model.safetensors"
+    data = file.read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    header, rest = data[8 : 8 + size].rstrip(), data[8 + size :]
+    wanted = load_model(made).state_dict()
+    places = set()
+    for more in range(64):
+        file.unlink()  # the mapped one stays as it is
+        file.write_bytes((len(header) + more).to_bytes(8, "little") + header + b" " * more + rest)
+        found = load_model(made).state_dict()
+        assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+        packed = [tensor for tensor in found.values() if tensor.dtype in (torch.int8, torch.uint8)]
+        assert packed and all(tensor.data_ptr() % 64 == 0 for tensor in packed)
+        assert all(tensor.data_ptr() % tensor.element_size() == 0 for tensor in found.values())
+        places.add((8 + len(header) + more) % 64)
+    assert len(places) == 64
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("quantization", ["int8", "int4"])
+def test_what_is_converted_speaks_in_a_process_of_its_own(tmp_path, quantization, dtype):
+    """Model and codec, each written anew, then `say` with them: nothing ends the process."""
+    model, codec = EMBEDDED / "higgs-nano", EMBEDDED / "higgs-nano-codec"
+    commands = [
+        ["convert", str(model), str(tmp_path / "lm"), "--quantization", quantization, "--dtype", dtype],
+        ["convert", "--codec", str(codec), str(tmp_path / "codec"), "--dtype", dtype],
+        ["say", "Good morning.", "--voice", "rose", "--model", str(tmp_path / "lm"), "--codec", str(tmp_path / "codec"),
+         "-o", str(tmp_path / "a.wav")],
+    ]
+    for command in commands:
+        done = subprocess.run([sys.executable, "-m", "higgs_runtime.cli", *command], cwd=ROOT, capture_output=True,
+                              text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+    assert 0.3 < AudioClip.load(tmp_path / "a.wav").seconds < 5

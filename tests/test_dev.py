@@ -117,7 +117,8 @@ def test_options_after_two_dashes_go_to_pytest():
 def test_all_tests_run_once_and_one_failure_fails(monkeypatch):
     asked = []
     for step in ("ensure_env", "ensure_more_envs", "ensure_browser"):
-        monkeypatch.setattr(dev, step, lambda: Path("tree"))
+        monkeypatch.setattr(dev, step, lambda *_: Path("tree"))
+    monkeypatch.setattr(dev, "on_other_processors", lambda env: 0)
     monkeypatch.setattr(dev, "pytest", lambda env, *arguments: asked.append(arguments) or len(asked) - 1)
     assert dev.test(dev.parse(["test"])) == 1
     assert asked[0][1] == f"not ({asked[1][1]})"
@@ -259,7 +260,7 @@ def test_a_broken_off_install_goes_on(tmp_path, monkeypatch):
     assert len(steps) == done
 
 
-def test_torch_falls_back_to_what_the_platform_has(monkeypatch, capsys):
+def test_torch_falls_back_to_what_the_platform_has(monkeypatch, capsys, tmp_path):
     asked = []
 
     def step(title, command, remedy, env=None):
@@ -269,12 +270,12 @@ def test_torch_falls_back_to_what_the_platform_has(monkeypatch, capsys):
 
     monkeypatch.setattr(dev_env, "succeeds", lambda *_: False)
     monkeypatch.setattr(dev_env, "run_step", step)
-    dev_env.install_torch()
+    dev_env.install_torch(newest=False)
     assert asked == [dev_env.TORCH, ["torch", "torchvision", "torchaudio"]]
     assert "trying the newest" in capsys.readouterr().out
     monkeypatch.setattr(dev_env, "TORCH_DISK_GB", 1e9)
     with pytest.raises(dev_env.StepFailed, match="disk space"):
-        dev_env.install_torch()
+        dev_env.install_packages(tmp_path, None, newest=False)
 
 
 # ---- ComfyUI ----------------------------------------------------------------------------------------------------

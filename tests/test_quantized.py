@@ -16,9 +16,46 @@ WORST = {"int8": 0.008, "int4": 0.12}  # root mean square of the error, relative
 
 @pytest.fixture(autouse=True, params=["kernel", "plain"])
 def kernel(request, monkeypatch):
-    """torch's own kernel where it has one, and the plain way."""
-    if request.param == "plain":
-        monkeypatch.setattr(quantized_module, "_has_int8_kernel", lambda device: False)
+    """As on a device that has a kernel, for which the plain product stands in here; and the plain way."""
+    if request.param == "kernel":
+        monkeypatch.setattr(quantized_module, "_has_int8_kernel", lambda device: True)
+        monkeypatch.setattr(torch, "_weight_int8pack_mm", stand_in)
+
+
+def stand_in(x, weight, scale):
+    return torch.nn.functional.linear(x, weight.to(x.dtype) * scale[:, None])
+
+
+def test_on_a_cpu_nothing_private_is_called(monkeypatch):
+    monkeypatch.undo()
+
+    def private(*_):
+        raise AssertionError("called")
+
+    monkeypatch.setattr(torch, "_weight_int8pack_mm", private)
+    assert Int8Linear(random_weight(), None)(torch.ones(3, 192, dtype=torch.bfloat16)).isfinite().all()
+
+
+def test_a_kernel_is_used_only_where_it_agrees(caplog):
+    """Wrong for features that are no multiple of 32, for a row of zeros, or at some addresses: all were seen."""
+    def agrees(product):
+        caplog.clear()
+        return quantized_module.agrees_with_plain(product, "cpu"), "plain one is used" in caplog.text
+
+    def wrong_if(wrong):
+        return lambda x, weight, scale: stand_in(x, weight, scale) * (1e9 if wrong(x, weight) else 1)
+
+    def missing(*_):
+        raise NotImplementedError
+
+    assert agrees(stand_in) == (True, False) and agrees(missing) == (False, False)
+    assert agrees(wrong_if(lambda x, weight: x.shape[1] % 32)) == (False, True)
+    assert agrees(wrong_if(lambda x, weight: weight.data_ptr() % 64)) == (False, True)
+
+    def wrong_for_zeros(x, weight, scale):
+        return stand_in(x, weight, scale) + 4e11 * (weight == 0).all(dim=1)
+
+    assert agrees(wrong_for_zeros) == (False, True)
 
 
 def random_weight(rows=96, features=192, seed=0):

