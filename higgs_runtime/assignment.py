@@ -46,9 +46,11 @@ class Rows:
     def whole(self) -> Tensor:
         """The mapped tensor itself if it fits and lies well, else a copy."""
         tensor = self._tensors[self._names[0]]
-        fits = len(self._names) == 1 and (tensor.dtype, tensor.device) == (self.dtype, self._device) and _lies_well(tensor)
-        if fits or not tensor.ndim:
-            return tensor.to(self._device, self.dtype, copy=not _lies_well(tensor))
+        fits = len(self._names) == 1 and (tensor.dtype, tensor.device) == (self.dtype, self._device)
+        if fits and _lies_well(tensor):
+            return tensor
+        if not tensor.ndim:
+            return tensor.to(self._device, self.dtype, copy=True)
         copied = torch.empty(self.shape, device=self._device, dtype=self.dtype)
         step = max(1, COPIED_AT_ONCE * len(self) // max(1, copied.numel()))
         for start in range(0, len(self), step):

@@ -260,24 +260,6 @@ def test_a_broken_off_install_goes_on(tmp_path, monkeypatch):
     assert len(steps) == done
 
 
-def test_torch_falls_back_to_what_the_platform_has(monkeypatch, capsys, tmp_path):
-    asked = []
-
-    def step(title, command, remedy, env=None):
-        asked.append(command[-3:])
-        if len(asked) == 1:
-            raise dev_env.StepFailed("no such version", remedy)
-
-    monkeypatch.setattr(dev_env, "succeeds", lambda *_: False)
-    monkeypatch.setattr(dev_env, "run_step", step)
-    dev_env.install_torch(newest=False)
-    assert asked == [dev_env.TORCH, ["torch", "torchvision", "torchaudio"]]
-    assert "trying the newest" in capsys.readouterr().out
-    monkeypatch.setattr(dev_env, "TORCH_DISK_GB", 1e9)
-    with pytest.raises(dev_env.StepFailed, match="disk space"):
-        dev_env.install_packages(tmp_path, None, newest=False)
-
-
 # ---- ComfyUI ----------------------------------------------------------------------------------------------------
 
 

@@ -57,6 +57,24 @@ def test_the_lock_is_installed_as_it_is(monkeypatch, tmp_path):
     assert "--upgrade" in steps[-1] and "--upgrade" in steps[-2] and dev_env.TORCH[0] not in steps[-2]
 
 
+def test_torch_falls_back_to_what_the_platform_has(monkeypatch, capsys, tmp_path):
+    asked = []
+
+    def step(title, command, remedy, env=None):
+        asked.append(command[-3:])
+        if len(asked) == 1:
+            raise dev_env.StepFailed("no such version", remedy)
+
+    monkeypatch.setattr(dev_env, "succeeds", lambda *_: False)
+    monkeypatch.setattr(dev_env, "run_step", step)
+    dev_env.install_torch(newest=False)
+    assert asked == [dev_env.TORCH, ["torch", "torchvision", "torchaudio"]]
+    assert "trying the newest" in capsys.readouterr().out
+    monkeypatch.setattr(dev_env, "TORCH_DISK_GB", 1e9)
+    with pytest.raises(dev_env.StepFailed, match="disk space"):
+        dev_env.install_packages(tmp_path, None, newest=False)
+
+
 def test_the_table_says_with_which_versions_the_lock_passed():
     table = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     pins = dev_locks.pins(dev_locks.lock_file("3.11", "linux-x86_64").read_text(encoding="utf-8"))
