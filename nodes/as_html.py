@@ -1,12 +1,15 @@
-"""A text as HTML that shows it letter by letter."""
+"""A text as what the editor takes for it: HTML in LiteGraph, Markdown in the Vue nodes."""
 
 from __future__ import annotations
 
-# What HTML, or the editor on its way there, reads as more than a letter: tags and entities, [[label|address]] and the
-# __LNK0__ that stands for it meanwhile, and addresses (http://…, www.…), which would become links.
-_SPECIAL = str.maketrans({letter: f"&#{ord(letter)};" for letter in "&<>\"'[]|_:."})
+import re
+import string
+
+# Neither reads an entity as more than a letter. Of plain marks tags, emphasis, lists, headings and links are made:
+# of [[label|address]], the __LNK0__ that stands for it meanwhile, and of addresses as they are.
+_MARKS = str.maketrans({mark: f"&#{ord(mark)};" for mark in string.punctuation} | {"\n": "  \n"})  # Markdown's line break
 
 
 def as_html(text: str) -> str:
-    """HTML that shows this text and nothing else; lines stay lines, as the editor breaks them itself."""
-    return text.translate(_SPECIAL)
+    """HTML, and Markdown, that shows this text and nothing else."""
+    return re.sub(r"^[ \t]", lambda indent: f"&#{ord(indent[0])};", text.translate(_MARKS), flags=re.M)  # is no code

@@ -377,7 +377,7 @@ def show_text(text: str, level: int | None = logging.INFO) -> None:
         return
     from server import PromptServer
 
-    # the editor sets it as HTML, and does not look at an empty one
+    # the editor does not look at an empty one
     PromptServer.instance.send_progress_text(as_html(text) or " ", context.node_id)
     (_showing.add if text else _showing.discard)(context.node_id)
 

@@ -47,7 +47,8 @@ def shown(monkeypatch):
     from comfy_execution.utils import CurrentNodeContext
 
     sent = []
-    server = SimpleNamespace(send_progress_text=lambda text, node: sent.append((node, html.unescape(text))))
+    server = SimpleNamespace(send_progress_text=lambda text, node: sent.append((
+        node, html.unescape(text).replace("  \n", "\n"))))
     monkeypatch.setitem(sys.modules, "server", SimpleNamespace(PromptServer=SimpleNamespace(instance=server)))
     monkeypatch.setattr(sys.modules[f"{PACK}.nodes.bridge"], "_showing", set())
     with CurrentNodeContext("prompt", "7"):
