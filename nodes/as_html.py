@@ -6,8 +6,9 @@ import re
 import string
 
 # Neither reads an entity as more than a letter. Of plain marks tags, emphasis, lists, headings and links are made:
-# of [[label|address]], the __LNK0__ that stands for it meanwhile, and of addresses as they are.
-_MARKS = str.maketrans({mark: f"&#{ord(mark)};" for mark in string.punctuation} | {"\n": "  \n"})  # Markdown's line break
+# of [[label|address]], the __LNK0__ that stands for it meanwhile, and of addresses as they are. Two spaces are
+# Markdown's line break.
+_MARKS = str.maketrans({mark: f"&#{ord(mark)};" for mark in string.punctuation} | {"\n": "  \n"})
 
 
 def as_html(text: str) -> str:

@@ -94,8 +94,8 @@ def wait_for_text(editor, text: str) -> None:
 
 
 def check_no_marker(editor) -> None:
-    found = run(editor, "return [...document.querySelectorAll('#higgs-marker, .break-all > span :not(br)')]"
-                ".map((one) => one.outerHTML);")
+    elements = "#higgs-marker, .break-all > span :not(br), .comfy-markdown-content :not(p):not(br)"
+    found = run(editor, f"return [...document.querySelectorAll('{elements}')].map((one) => one.outerHTML);")
     assert found == []
 
 
