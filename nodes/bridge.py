@@ -26,6 +26,7 @@ from comfy_execution.utils import get_executing_context
 from ..higgs_runtime.catalog import embedded_clips
 from ..higgs_runtime.errors import AudioError, SettingError
 from ..higgs_runtime.model_cache import ModelKey, file_stats, model_bytes, shared_cache  # noqa: F401 (nodes use it)
+from .as_html import as_html
 from .residency import ComfyResidency
 
 FROM_PACK = " (from the pack)"  # after the name of a clip
@@ -364,7 +365,7 @@ _showing: set[str] = set()  # ids of nodes that show a text
 
 
 def show_text(text: str, level: int | None = logging.INFO) -> None:
-    """Shows a text on the node that runs now, and logs it; an empty one takes back what the node showed before.
+    """Shows a plain text on the node that runs now, and logs it; an empty one takes back what the node showed before.
 
     Args:
         level: of the log; None: only shows, as what changes every second.
@@ -376,7 +377,8 @@ def show_text(text: str, level: int | None = logging.INFO) -> None:
         return
     from server import PromptServer
 
-    PromptServer.instance.send_progress_text(text or " ", context.node_id)  # the editor does not look at an empty one
+    # the editor does not look at an empty one
+    PromptServer.instance.send_progress_text(as_html(text) or " ", context.node_id)
     (_showing.add if text else _showing.discard)(context.node_id)
 
 

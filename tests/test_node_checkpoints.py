@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import logging
 import os
 import shutil
@@ -41,12 +42,13 @@ def models(runtime, monkeypatch, tmp_path):
 
 @pytest.fixture
 def shown(monkeypatch):
-    """(node, text) as the server sends them; nodes run as number 7."""
+    """(node, text) as the editor shows them; nodes run as number 7."""
     node_classes()
     from comfy_execution.utils import CurrentNodeContext
 
     sent = []
-    server = SimpleNamespace(send_progress_text=lambda text, node: sent.append((node, text)))
+    server = SimpleNamespace(send_progress_text=lambda text, node: sent.append((
+        node, html.unescape(text).replace("  \n", "\n"))))
     monkeypatch.setitem(sys.modules, "server", SimpleNamespace(PromptServer=SimpleNamespace(instance=server)))
     monkeypatch.setattr(sys.modules[f"{PACK}.nodes.bridge"], "_showing", set())
     with CurrentNodeContext("prompt", "7"):

@@ -5,6 +5,7 @@ import { Playback } from "./playback.js";
 const REMEMBERED = "Higgs.live"; // {volume, muted} in the browser's storage
 const STEP_S = 1; // of the arrow keys
 const PAGE_S = 10;
+const SVG = "http://www.w3.org/2000/svg";
 const ICONS = {
   play: "M4 2.5v11l9-5.5z",
   pause: "M4 2.5h3v11H4zM9 2.5h3v11H9z",
@@ -253,8 +254,13 @@ function icon(owner, name, label) {
   if (owner.dataset.icon === name) return;
   owner.dataset.icon = name;
   owner.title = owner.ariaLabel = label;
-  const line = ["loud", "mute", "cancel"].includes(name) ? ' class="line"' : "";
-  owner.innerHTML = `<svg viewBox="0 0 16 16" aria-hidden="true"${line}><path d="${ICONS[name]}"/></svg>`;
+  const [svg, path] = ["svg", "path"].map((tag) => document.createElementNS(SVG, tag));
+  svg.setAttribute("viewBox", "0 0 16 16");
+  svg.setAttribute("aria-hidden", "true");
+  svg.classList.toggle("line", ["loud", "mute", "cancel"].includes(name));
+  path.setAttribute("d", ICONS[name]);
+  svg.append(path);
+  owner.replaceChildren(svg);
 }
 
 function style() {

@@ -1,5 +1,6 @@
 // Lists whose choices are explained where they are chosen: the value of each stays its plain name.
 import { api } from "../../../scripts/api.js";
+import { plain } from "./plain.js";
 
 /**
  * Shows the server's notes behind the choices of a list, on the node and in its menu. They are fetched anew when the
@@ -16,7 +17,7 @@ export function noteChoices(node, name, list) {
     if (answer.ok) notes = await answer.json();
     node.setDirtyCanvas(true, true);
   };
-  widget.options.getOptionLabel = (value) => (notes[value] ? `${value} · ${notes[value]}` : (value ?? ""));
+  widget.options.getOptionLabel = (value) => plain(notes[value] ? `${value} · ${notes[value]}` : (value ?? ""));
   const before = node.refreshComboInNode;
   node.refreshComboInNode = function (...args) {
     fetchNotes();
