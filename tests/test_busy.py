@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-import threading
 import time
 
 import pytest
 import torch
-from helpers_session import some_model
 from test_fused import PLAIN, filled_cache, random_model, some_ids
 
-from higgs_runtime import Sampling, cores
+from higgs_runtime import Codes, Sampling, cores, load_codec
+from higgs_runtime.catalog import EMBEDDED
+from higgs_runtime.fused import CREW, fused_step
 from higgs_runtime.fused import crew as crew_module
 from higgs_runtime.fused import step as step_module
 from higgs_runtime.fused.crew import LATE, REST, WINDOW, Crew
@@ -95,13 +93,12 @@ def logits_of(step, model, rows):
     return step.logits(rows).clone()
 
 
-def test_steps_of_a_team_that_changes_are_the_same_to_the_last_bit(monkeypatch):
+def test_steps_of_a_team_that_changes_are_the_same_to_the_last_bit():
     model = random_model(PLAIN)
     whole = step_module.FusedStep(model, filled_cache(model, 2), threads=3)
     changing = step_module.FusedStep(model, filled_cache(model, 2), threads=3, crew=(crew := Crew(Clock())))
-    sizes, real = [], crew.size
-    crew.size = lambda most: sizes.append(1 + len(sizes) * 2 % 3) or sizes[-1]
-    assert real(3) == 3
+    sizes = []
+    crew.size = lambda most: sizes.append(1 + len(sizes) * 2 % most) or sizes[-1]
     for _ in range(7):
         assert torch.equal(logits_of(changing, model, 2), logits_of(whole, model, 2))
     assert set(sizes) == {1, 2, 3}
@@ -149,9 +146,41 @@ def test_waiting_for_the_compiler_is_not_waiting_for_a_core(monkeypatch):
 
 def test_a_run_shares_the_crew_of_the_process():
     model = random_model(PLAIN)
-    from higgs_runtime.fused import CREW, fused_step
-
     assert fused_step(model, filled_cache(model, 1))._crew is CREW
+
+
+# ---- sound ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def four_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_a_small_codec_decodes_by_one_thread(four_threads, monkeypatch):
+    codec = load_codec(EMBEDDED / "higgs-nano-codec")
+    ids = torch.randint(codec.codebook_size, (codec.num_codebooks, 20), generator=torch.Generator().manual_seed(0))
+    codes = Codes(ids, codec.frame_rate, codec.codebook_size, codec.identity)
+    seen, real = [], codec._decode_ids
+    monkeypatch.setattr(codec, "_decode_ids", lambda ids: seen.append(torch.get_num_threads()) or real(ids))
+    by_four = codec.decode(codes).samples
+    assert set(seen) == {1} and torch.get_num_threads() == 4
+    torch.set_num_threads(1)
+    assert torch.equal(codec.decode(codes).samples, by_four), "the sound depends on the number of cores"
+    torch.set_num_threads(4)
+    monkeypatch.setattr(codec, "_is_small", False)
+    seen.clear()
+    codec.decode(codes)
+    assert set(seen) == {4}
+
+
+def test_threads_come_back_after_an_error(four_threads):
+    with pytest.raises(KeyError), cores.one_thread(True):
+        raise KeyError
+    assert torch.get_num_threads() == 4
 
 
 # ---- cores ---------------------------------------------------------------------------------------------------------
