@@ -22,7 +22,7 @@ LAYERS = (
     audio audio_files audio_writing container_length encode stream_encode file_names levels limiter
     speech_activity tempo
     script speaker_names chunking languages segmentation sound_words
-    delay sampling rope kv_cache linear quantized capture devices offload
+    delay sampling rope kv_cache linear quantized capture devices cores offload
     tensor_files checkpoint_files assignment tokenizer
     comfy_client releases hub
     """,

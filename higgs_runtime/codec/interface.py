@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from ..audio import AudioClip, resample, to_mono
+from ..cores import one_thread
 from ..errors import AudioError
 from ..types import Codes
 from .steps import OnProgress, told
@@ -23,6 +24,8 @@ from .windows import DecodeWindows, activation_bytes, decoder_context
 
 DECODE_WINDOW_SECONDS = 3.0  # the fastest on a CPU, whose caches it fits; longer ones take memory in proportion
 FRAME_RATE_TOLERANCE = 0.01  # relative: 86.1 and 86.13 are the same rate
+SMALL_DECODER = 4_000_000  # weights; a smaller decoder is as quick by one thread, and much quicker on a busy machine
+
 
 class Codec(ABC):
     """An audio codec: its weights in `module`, and how to go to codes and back.
@@ -44,6 +47,7 @@ class Codec(ABC):
         self.hop = hop
         self._decoder = decoder
         self._decode_context = decoder_context(decoder, hop)
+        self._is_small = sum(weight.numel() for weight in decoder.parameters()) < SMALL_DECODER
 
     @property
     @abstractmethod
@@ -186,7 +190,7 @@ class Codec(ABC):
         return DecodeWindows(self._decode_window, hop=self.hop, context=self._decode_context, window=window)
 
     def _decode_window(self, ids: torch.Tensor) -> torch.Tensor:
-        with torch.no_grad():
+        with torch.no_grad(), one_thread(self._is_small):
             return self._decode_ids(ids).float().cpu()
 
     def _check_clip(self, clip: AudioClip) -> None:

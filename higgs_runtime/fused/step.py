@@ -5,6 +5,7 @@ Letters in shapes: B rows, P rows with those that fill up the last four, K codeb
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..cores import available
 from ..kv_cache import KVCache
 from ..linear import Linear
 from ..model import FeedForward, HiggsModel
@@ -20,6 +22,7 @@ from ..quantized import Int4Linear, Int8Linear
 from ..sampling import kept_ids
 from ..types import Sampling
 from . import kernels
+from .crew import Crew
 from .tiles import FOUR, GROUP
 from .vectors import LANES
 
@@ -32,11 +35,12 @@ class FusedStep:
     Args:
         model: for which `serves` is true.
         cache: its rows' lengths say where they write.
-        threads: that share the work; None: as many as torch uses.
+        threads: that share the work; None: as many as torch uses and the process has cores for.
+        crew: says how many of them go through the next step; None: all.
     """
 
-    def __init__(self, model: HiggsModel, cache: KVCache, threads: int | None = None):
-        self.threads = threads or torch.get_num_threads()
+    def __init__(self, model: HiggsModel, cache: KVCache, threads: int | None = None, crew: Crew | None = None):
+        self.threads, self._crew = threads or min(torch.get_num_threads(), available()), crew
         config = self._config = model.config
         self._cache = cache
         self._begin = None  # what is read where a stream begins, if that is a token
@@ -50,10 +54,11 @@ class FusedStep:
         self._stores = _table(cache.keys, cache.values)
         self._rope = cache.rope.numpy()
         self._ids = config.codebook_rows
-        self._meetings = self.threads * (kernels.MEETINGS_A_LAYER * config.num_layers + kernels.MEETINGS_AT_THE_END)
+        self._meetings = kernels.MEETINGS_A_LAYER * config.num_layers + kernels.MEETINGS_AT_THE_END
         self._counter, self._met = np.zeros(1, np.int64), 0  # how often threads have met, and should have
         self._others = ThreadPoolExecutor(max(1, self.threads - 1), "higgs-step")
-        self._running: list[Future] = []
+        self._running: list[Future[float]] = []
+        self._before = None  # the last step: its threads, how long it took, and how long this thread was run for
         self._settings: tuple[np.ndarray, ...] = ()
         self._made: dict[int, tuple] = {}
 
@@ -97,21 +102,32 @@ class FusedStep:
         x[len(ids) :] = 0
 
     def _run(self, *what) -> None:
-        """The step by all threads: this one is the first of them."""
+        """The step by a team of threads: this one is the first of them."""
         others, self._running = self._running, []
         try:
-            for other in others:  # they have met us at the end of their step, and need not be waited for until now
-                other.result()
-            for thread in range(1, self.threads):
-                self._running.append(self._others.submit(kernels.step, *what, self._counter, self._met, thread,
-                                                         self.threads))
-            kernels.step(*what, self._counter, self._met, 0, self.threads)
+            # they have met us at the end of their step, and need not be waited for until now
+            team = self._team([other.result() for other in others])
+            compiled, started = len(kernels.step.overloads), time.perf_counter()
+            for thread in range(1, team):
+                self._running.append(self._others.submit(_part, *what, self._counter, self._met, thread, team))
+            ran = _part(*what, self._counter, self._met, 0, team)
         except BaseException:
             self._counter[0] = FAR  # nobody waits for one that does not come
             wait(self._running)
-            self._counter[0], self._met, self._running = 0, 0, []
+            self._counter[0], self._met, self._running, self._before = 0, 0, [], None
             raise
-        self._met += self._meetings
+        self._met += team * self._meetings
+        waited = len(kernels.step.overloads) != compiled  # for the compiler
+        self._before = None if waited else (team, time.perf_counter() - started, ran)
+
+    def _team(self, others: list[float]) -> int:
+        """How many threads go through the next step; `others` were run for so long in the last one."""
+        if self._crew is None:
+            return self.threads
+        if self._before is not None:
+            team, took, ran = self._before
+            self._crew.note(team, took, min([ran, *others]))
+        return self._crew.size(self.threads)
 
     def _buffers(self, count: int) -> tuple:
         if count not in self._made:
@@ -125,6 +141,13 @@ class FusedStep:
             found = np.zeros((count, c.num_codebooks), np.int64), area(c.num_codebooks, count)
             self._made[count] = area(c.hidden_size), area(c.num_codebooks * c.codebook_rows), between, found
         return self._made[count]
+
+
+def _part(*what) -> float:
+    """One thread's part of a step. Returns for how many seconds it was run."""
+    started = time.thread_time()
+    kernels.step(*what)
+    return time.thread_time() - started
 
 
 def columns_of(sampling: Sequence[Sampling], ids: int) -> tuple[np.ndarray, ...]:
