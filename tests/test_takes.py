@@ -275,11 +275,10 @@ def test_prune_spares_what_a_running_render_may_need(store):
 
 
 def test_what_is_dated_in_the_future_ages_as_the_others(store):
-    folder = path_of(store, key_of(0)).parent
     for number, seconds in enumerate((-10**8, -10**6, 10_000)):
         store.put(key_of(number), some_take())
         age(store, key_of(number), seconds)
-    rest = folder / ".abc.part"
+    rest = path_of(store, key_of(0)).parent / ".abc.part"
     rest.write_bytes(b"x")
     os.utime(rest, (time.time() + 10**8,) * 2)
     assert store.prune(0).files == 1 and [one.used <= time.time() for one in store.list()] == [True] * 2
