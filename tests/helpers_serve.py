@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import openai
@@ -25,6 +26,7 @@ from helpers_server import free_port
 
 from higgs_runtime import Codes, Sampling, build_prompt, conversation, generate, load_codec, load_model
 from higgs_runtime.serve.app import create_app
+from higgs_runtime.serve.connections import Connection
 from higgs_runtime.serve.engine import Engine
 from higgs_runtime.serve.limits import Limits
 from higgs_runtime.serve.voices import Voices
@@ -103,7 +105,8 @@ def read_codes(data: bytes) -> tuple[Codes, dict]:
 def serving(pair, limits: Limits = SMALL, key: str | None = None, roots=()) -> Iterator[Server]:
     """A server in this process."""
     with Engine(*pair, limits, Voices(roots, pair[1])) as engine:
-        config = uvicorn.Config(create_app(engine, NAME, key), host="127.0.0.1", port=free_port(), log_level="critical")
+        config = uvicorn.Config(create_app(engine, NAME, key), host="127.0.0.1", port=free_port(), log_level="critical",
+                                http=partial(Connection, limits=limits), ws="none")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()

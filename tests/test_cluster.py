@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pickle
 import random
+import socket
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -13,6 +15,7 @@ from helpers_takes import key_of, same, some_take
 
 from higgs_runtime import (
     CheckpointError,
+    ClusterError,
     ClusterSettings,
     CrewStatus,
     Engine,
@@ -36,6 +39,7 @@ from higgs_runtime import (
 )
 from higgs_runtime import errors as all_errors
 from higgs_runtime.cli.cluster import ClusterView
+from higgs_runtime.cluster import connect
 from higgs_runtime.cluster.connect import connected, room
 from higgs_runtime.cluster.keeper import KeptStore
 from higgs_runtime.cluster.parts import Part, Parts
@@ -151,6 +155,40 @@ def test_before_any_connection(tmp_path, monkeypatch):
     with pytest.raises(MissingExtraError, match="pip install ray"), connected("auto"):
         pass
     assert list((tmp_path / "takes").iterdir()) == [], "no mark is left"
+
+
+@pytest.fixture
+def silent():
+    """The address of somebody who listens and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_somebody_who_never_answers_is_not_waited_for(tmp_path, monkeypatch, silent):
+    """Ray itself would go on for minutes."""
+    store, cluster = TakeStore(tmp_path), ClusterSettings(silent)
+    stops = iter([False, False])
+    made = render_on_cluster(parse_script("Hello."), NO_ONE, Engine("x"), store=store, cluster=cluster,
+                             should_stop=lambda: next(stops, True))
+    assert [one.take for one in made.lines] == [None]
+    monkeypatch.setattr(connect, "CONNECT_S", 0.3)
+    with pytest.raises(ClusterError, match="cannot be reached.*timed out"):
+        render_on_cluster(parse_script("Hello."), NO_ONE, Engine("x"), store=store, cluster=cluster)
+    assert list(tmp_path.iterdir()) == [], "no mark is left"
+
+
+@pytest.mark.parametrize("says", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-x\r\n"])
+def test_somebody_who_is_not_ray_is_told_apart(says):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        def answer() -> None:
+            plug, _ = listener.accept()
+            with plug:
+                plug.recv(1000)
+                plug.sendall(says)
+
+        threading.Thread(target=answer, daemon=True).start()
+        with pytest.raises(ClusterError, match="not Ray"), connected("127.0.0.1:%d" % listener.getsockname()[1]):
+            pass
 
 
 # ---- parts and the whole ----------------------------------------------------------------------------------------

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -247,6 +249,23 @@ render_apart(parse_script("Hi."), {{"Narrator": Voice(description="Calm.")}}, En
 def test_what_is_wrong_with_the_job_is_said_there_and_raised_here(tmp_path):
     with pytest.raises(ScriptError, match="none for Ben"):
         render_apart(SCRIPT, {"Anna": Voice(description="Calm.")}, Engine("x"), store=TakeStore(tmp_path))
+
+
+@pytest.mark.slow
+def test_a_stop_while_nobody_answers_takes_a_moment(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        began, connected = time.monotonic(), []
+
+        def should_stop() -> bool:
+            if not connected and select.select([listener], [], [], 0)[0]:
+                connected.append(time.monotonic())
+            assert time.monotonic() < began + 120
+            return bool(connected)
+
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        made = render_apart(SCRIPT, CALM, Engine("x"), store=TakeStore(tmp_path), cluster=ClusterSettings(address),
+                            should_stop=should_stop)
+        assert [one.take for one in made.lines] == [None] * 3 and time.monotonic() - connected[0] < 4, "of 10 s"
 
 
 def test_without_ray_it_says_how_to_get_it(tmp_path, monkeypatch):

@@ -171,7 +171,7 @@ def long_line(**more) -> dict:
 def _asking(server, body: dict) -> socket.socket:
     """A connection on which the body was sent."""
     plug, data = socket.create_connection(("127.0.0.1", server.port)), json.dumps(body).encode()
-    plug.sendall(b"POST /v1/audio/speech HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    plug.sendall(b"POST /v1/audio/speech HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                  b"Content-Length: %d\r\n\r\n%s" % (len(data), data))
     return plug
 

@@ -116,7 +116,7 @@ def test_the_key_is_compared_in_constant_time(monkeypatch):
 
     compared = []
     monkeypatch.setattr(guard.hmac, "compare_digest", lambda a, b: compared.append((a, b)) or a == b)
-    door = guard.Guard(None, Limits(), KEY, None)
+    door = guard.Guard(None, Limits(), None, KEY, None)
     assert door._allowed("/v1/models", f"bearer {KEY}".encode()) and not door._allowed("/v1/models", b"Bearer x")
     assert compared == [(KEY.encode(), KEY.encode()), (b"x", KEY.encode())]
 
@@ -275,7 +275,7 @@ def test_a_body_that_does_not_come_is_not_waited_for(folder):
     pair = load_model(folder / "lm"), load_codec(folder / "codec")
     with serving(pair, replace(SMALL, receive_timeout_s=0.2)) as server:
         with socket.create_connection(("127.0.0.1", server.port), timeout=20) as plug:
-            plug.sendall(b"POST /v1/audio/speech HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+            plug.sendall(b"POST /v1/audio/speech HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                          b"Content-Length: 100\r\n\r\n{")
             assert b" 408 " in plug.recv(1000)
 

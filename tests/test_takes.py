@@ -274,6 +274,23 @@ def test_prune_spares_what_a_running_render_may_need(store):
     assert done.left_bytes == done.kept_bytes > 0
 
 
+def test_what_is_dated_in_the_future_ages_as_the_others(store):
+    for number, seconds in enumerate((-10**8, -10**6, 10_000)):
+        store.put(key_of(number), some_take())
+        age(store, key_of(number), seconds)
+    rest = path_of(store, key_of(0)).parent / ".abc.part"
+    rest.write_bytes(b"x")
+    os.utime(rest, (time.time() + 10**8,) * 2)
+    assert store.prune(0).files == 1 and [one.used <= time.time() for one in store.list()] == [True] * 2
+    for file in (*(path_of(store, one.key) for one in store.list()), rest):
+        passed = file.stat().st_mtime - store_module.GRACE_S - 60
+        os.utime(file, (passed, passed))
+    assert store.prune(0).files == 2 and not rest.exists()
+    store.put(key_of(3), some_take())
+    age(store, key_of(3), -10**8)
+    assert store.prune(0, grace_s=0).files == 1 and store.list() == []
+
+
 def test_a_take_that_is_asked_for_meanwhile_stays(store, monkeypatch):
     store.put(key_of(1), some_take())
     age(store, key_of(1), 10_000)

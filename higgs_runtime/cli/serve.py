@@ -6,13 +6,14 @@ import argparse
 import ipaddress
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 from ..devices import KINDS
 from ..errors import MissingExtraError, SettingError
 from .common import NAMING, add_models_dir, named
 
-KEY = "HIGGS_API_KEY"  # environment variable
+KEY, HOSTS = "HIGGS_API_KEY", "HIGGS_SERVE_HOSTS"  # environment variables
 GRACE_S = 10  # for lines that speak when it is told to stop
 
 
@@ -34,6 +35,11 @@ def add(commands) -> None:
     serve.add_argument("--max-reference-seconds", type=float, default=30.0,
                        help="of the reference clips of a request (default: %(default)s)")
     serve.add_argument("--max-body-mb", type=float, default=16.0, help="of a request, in MB (default: %(default)s)")
+    serve.add_argument("--max-held-mb", type=float, default=1000.0, help="of memory that all requests hold, in MB; "
+                       "more get 429 (default: %(default)s)")
+    serve.add_argument("--max-connections", type=int, default=512, help="at once; more get 503 (default: %(default)s)")
+    serve.add_argument("--allow-host", action="append", default=[], metavar="NAME",
+                       help=f"also answer without a key under this name; or several in ${HOSTS} (default: none)")
     serve.add_argument("--positions", type=int, default=4096,
                        help="of a prompt with its answer; memory is set aside for ROWS of them (default: %(default)s)")
     serve.add_argument("--allow-folder", type=Path, action="append", default=[], metavar="FOLDER",
@@ -49,6 +55,7 @@ def _serve(args: argparse.Namespace) -> None:
         import uvicorn
 
         from ..serve.app import create_app
+        from ..serve.connections import Connection
     except ImportError as error:
         raise MissingExtraError("The server", "serve", error.name or "fastapi") from error
     from ..catalog import default_pair, find_checkpoints, model_roots
@@ -64,7 +71,9 @@ def _serve(args: argparse.Namespace) -> None:
     limits = Limits(
         rows=args.rows, waiting=args.max_waiting, characters=args.max_characters, seconds=args.max_seconds,
         reference_seconds=args.max_reference_seconds, positions=args.positions,
-        body_bytes=round(args.max_body_mb * 1e6), folders=tuple(args.allow_folder), addresses=tuple(args.allow_url),
+        body_bytes=round(args.max_body_mb * 1e6), held_bytes=round(args.max_held_mb * 1e6),
+        connections=args.max_connections, hosts=(args.host, *args.allow_host, *os.environ.get(HOSTS, "").split()),
+        folders=tuple(args.allow_folder), addresses=tuple(args.allow_url),
     )
     found = find_checkpoints(roots)
     asked = {"lm": args.model, "codec": args.codec}
@@ -77,7 +86,8 @@ def _serve(args: argparse.Namespace) -> None:
         app = create_app(engine, args.name or lm.name, key)
         sys.stderr.write(f"Serving {args.name or lm.name} at http://{args.host}:{args.port}/v1\n")
         uvicorn.run(app, host=args.host, port=args.port, log_level="warning", server_header=False,
-                    timeout_graceful_shutdown=GRACE_S, h11_max_incomplete_event_size=65_536)
+                    timeout_graceful_shutdown=GRACE_S, h11_max_incomplete_event_size=65_536, ws="none",
+                    http=partial(Connection, limits=limits))
     if engine.failure is not None:
         raise engine.failure
 

@@ -33,6 +33,7 @@ from .worker import Engine
 PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from higgs_runtime.cluster import program; " \
     "sys.exit(program.main(sys.argv[2]))"
 LOOK_S = 0.1  # between two looks at should_stop
+START_STOP_S = 0.5  # to end by itself before it has told anything: nothing is lost then
 STOP_S = 5.0  # to end by itself when it is asked to, and again when it is told to; then it is killed
 LOG_LINES = 5  # of what it said, in an error
 
@@ -63,17 +64,18 @@ def render_apart(
     settings, sampling = settings or RenderSettings(), sampling or Sampling()
     job = Job(script, voices, engine, sampling, settings, cluster or ClusterSettings(), store.where, store.max_bytes)
     hearing = _Hearing(store, on_line or (lambda *_: None), on_take or (lambda _: None), on_crew or (lambda _: None))
-    should_stop, stopped_at = should_stop or (lambda: False), None
+    should_stop, stopped_at, begun = should_stop or (lambda: False), None, False
     with TemporaryDirectory(prefix="higgs-cluster-", ignore_cleanup_errors=True) as place, _started(place, job) as told:
         process, news = told
         while (one := _next(news)) is not None:
             if stopped_at is None and should_stop():
                 stopped_at, hearing.quiet = time.monotonic(), True
                 process.stdin.close()
-            elif stopped_at is not None and time.monotonic() > stopped_at + STOP_S:
-                process.terminate()  # it starts, or waits for a node, and looks at nothing else
+            elif stopped_at is not None and time.monotonic() > stopped_at + (STOP_S if begun else START_STOP_S):
+                (process.terminate if begun else process.kill)()  # it starts, or waits for a node, and looks at no more
                 break
             hearing.hear(one)
+            begun = begun or bool(one)
         if not hearing.done and stopped_at is None:
             raise _ended(process, Path(place))
     lines = list(hearing.lines.values()) or unspoken(script, sampling, settings)

@@ -5,19 +5,25 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import ClusterError, MissingExtraError, SettingError
+from ..session import ShouldStop
 
 LOCAL = "local"
 CONNECT_S = 10.0
+LOOK_S = 0.1  # between two looks at should_stop
+GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"  # of HTTP/2, which Ray's servers speak
+SETTINGS = 4  # kind of the first frame that comes back
 
 
 @contextmanager
-def connected(address: str) -> Iterator:
-    """Ray, as long as the with-block runs. The runtime itself travels to the nodes; torch and the rest are there.
+def connected(address: str, should_stop: ShouldStop = lambda: False) -> Iterator:
+    """Ray, as long as the with-block runs; None if `should_stop` said so before somebody answered. The runtime itself
+    travels to the nodes; torch and the rest are there.
 
     A program that has connected itself already stays connected, and sees to that the nodes know this runtime.
 
@@ -42,29 +48,58 @@ def connected(address: str) -> Iterator:
     package = str(Path(__file__).resolve().parents[1])
     alone = {"include_dashboard": False} if address == LOCAL else {}
     try:
-        _check_listens(os.environ.get("RAY_ADDRESS", "") if address == "auto" else address)
-        ray.init(address=address, runtime_env={"py_modules": [package]}, log_to_driver=False,
-                 logging_level=logging.ERROR, **alone)
+        answered = _answered(os.environ.get("RAY_ADDRESS", "") if address == "auto" else address, should_stop)
+        if answered:
+            ray.init(address=address, runtime_env={"py_modules": [package]}, log_to_driver=False,
+                     logging_level=logging.ERROR, **alone)
     except (OSError, RuntimeError, ValueError) as error:
         raise ClusterError(f"The Ray cluster '{address}' cannot be reached.", expected="a cluster of the same Ray and "
                            "Python as here", got=" ".join(str(error).split())[:300], remedy="Start it with `ray start "
                            "--head` and on further machines `ray start --address=…`, or use 'local'.") from error
     try:
-        yield ray
+        yield ray if answered else None
     finally:
         ray.shutdown()
 
 
-def _check_listens(address: str) -> None:
-    """Ray itself tries for a quarter of an hour.
+def _answered(address: str, should_stop: ShouldStop) -> bool:
+    """Whether somebody was there before it was to stop. Ray itself tries for a quarter of an hour, and hears nothing.
 
     Raises:
-        OSError: nobody is there.
+        OSError: nobody is there, or somebody else.
         ValueError: it has no port.
     """
     host, colon, port = address.rpartition(":")
-    if colon:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_S).close()
+    if not colon:
+        return True
+    errors: list[Exception] = []
+
+    def look() -> None:
+        try:
+            _greet(host.strip("[]"), int(port))
+        except (OSError, ValueError) as error:
+            errors.append(error)
+
+    looking = threading.Thread(target=look, daemon=True)
+    looking.start()
+    while looking.is_alive():
+        if should_stop():
+            return False
+        looking.join(LOOK_S)
+    if errors:
+        raise errors[0]
+    return True
+
+
+def _greet(host: str, port: int) -> None:
+    with socket.create_connection((host, port), timeout=CONNECT_S) as plug:
+        if os.environ.get("RAY_USE_TLS", "0") not in ("", "0"):  # it waits for a handshake that only Ray can make
+            return
+        plug.sendall(GREETING)
+        with plug.makefile("rb") as answer:
+            frame = answer.read(4)
+    if len(frame) < 4 or frame[3] != SETTINGS:
+        raise ConnectionError("something listens there that is not Ray")
 
 
 def room(ray, cpus: float | None, gpus: float | None) -> tuple[int, float, float]:

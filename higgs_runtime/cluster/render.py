@@ -93,7 +93,10 @@ def render_on_cluster(
     settings, sampling, cluster = settings or RenderSettings(), sampling or Sampling(), cluster or ClusterSettings()
     check_cast(script, voices)
     desk = _Desk(script, sampling, settings, on_line or _tell_nobody, on_take or _tell_nobody)
-    with _marked(store) as mark, connected(cluster.address) as ray:
+    should_stop = should_stop or (lambda: False)
+    with _marked(store) as mark, connected(cluster.address, should_stop) as ray:
+        if ray is None:
+            return desk.performance()
         context = [*(ray.put(one) for one in (engine, dict(voices), sampling, settings)), store, mark]
 
         def hire(cpus: float, gpus: float):
@@ -104,7 +107,7 @@ def render_on_cluster(
             ray, hire, cache(lambda: start_keeper(ray, store)),
             Parts(script, by_scene=settings.mode == "continuous", batch=settings.batch),
             cluster.workers, cluster.cpus, cluster.gpus, cluster.patience_s, desk.ready, desk.choice, desk.news,
-            on_crew or _tell_nobody, should_stop or (lambda: False),
+            on_crew or _tell_nobody, should_stop,
         ).work()
     return desk.performance()
 

@@ -32,7 +32,8 @@ from .answers import (
     media_type,
     whole_file,
 )
-from .engine import BusyError, Engine
+from .budget import BusyError, Share
+from .engine import Engine
 from .fields import NO_VOICE, Reference, SpeechRequest
 from .guard import Guard
 from .lines import Asked, Done, Event, Failed, Line
@@ -58,20 +59,28 @@ class Listener:
 
     request: Request
     line: Line
+    engine: Engine
     events: asyncio.Queue[Event | None] = field(default_factory=asyncio.Queue)
 
     def __post_init__(self):
+        self.share: Share = self.request.scope["share"]
         self._loop = asyncio.get_running_loop()
         self._watch = asyncio.create_task(self._until_gone())
 
     def tell(self, event: Event) -> None:
         """On the engine's thread."""
+        self.share.take(_bytes_of(event), whatever=True)
         self._loop.call_soon_threadsafe(self.events.put_nowait, event)
 
     async def leave(self) -> None:
         """Nobody listens any more."""
         self._watch.cancel()
-        self.line.gone = True
+        self.engine.forget(self.line)
+
+    async def taken(self, event: Event) -> Event | None:
+        """The next one, when this one was sent."""
+        self.share.take(-_bytes_of(event))
+        return await self.events.get()
 
     async def _until_gone(self) -> None:
         while (await self.request.receive())["type"] != "http.disconnect":
@@ -89,7 +98,7 @@ def create_app(engine: Engine, name: str, key: str | None = None) -> FastAPI:
     """
     doors = [] if key is None else [Depends(HTTPBearer(auto_error=False))]  # for the OpenAPI page; Guard decides
     app = FastAPI(title="Higgs Audio", description="Speech by a Higgs Audio model.", docs_url=None, redoc_url=None)
-    app.add_middleware(Guard, limits=engine.limits, key=key, counted=engine.metrics.requests)
+    app.add_middleware(Guard, limits=engine.limits, budget=engine.budget, key=key, counted=engine.metrics.requests)
     _add_error_handlers(app, engine)
     limits, counted = engine.limits, engine.metrics.requests
 
@@ -100,9 +109,10 @@ def create_app(engine: Engine, name: str, key: str | None = None) -> FastAPI:
         if asked.model not in ("", name):
             return _refused(404, f"There is no model '{asked.model[:80]}' here, only '{name}'.", "model",
                             "model_not_found")
-        line = Line(await asyncio.to_thread(_checked, asked, engine), lambda event: listener.tell(event))
+        checked = await asyncio.to_thread(_checked, asked, engine, request.scope["share"])
+        line = Line(checked, lambda event: listener.tell(event))
         pieces = Pieces(asked, engine.codec.sample_rate)  # or the error that a package is missing
-        listener = Listener(request, line)
+        listener = Listener(request, line, engine)
         try:
             engine.submit(line)
             first = await listener.events.get()
@@ -201,7 +211,7 @@ async def _streamed(pieces: Pieces, listener: Listener, event: Event | None) -> 
     while isinstance(event, (AudioClip, Codes)):
         if piece := pieces.of(event):
             yield piece
-        event = await listener.events.get()
+        event = await listener.taken(event)
     if isinstance(event, Done):
         yield pieces.end(event)
     elif isinstance(event, Failed):  # None: nobody listens
@@ -210,7 +220,12 @@ async def _streamed(pieces: Pieces, listener: Listener, event: Event | None) -> 
         raise BrokenStream(str(event.error))
 
 
-def _checked(asked: SpeechRequest, engine: Engine) -> Asked:
+def _bytes_of(event: Event) -> int:
+    tensor = event.samples if isinstance(event, AudioClip) else event.ids if isinstance(event, Codes) else None
+    return 0 if tensor is None else tensor.nbytes
+
+
+def _checked(asked: SpeechRequest, engine: Engine, share: Share) -> Asked:
     """What the engine is asked for; its voices and clips found and read.
 
     Raises:
@@ -231,22 +246,30 @@ def _checked(asked: SpeechRequest, engine: Engine) -> Asked:
         asked.temperature, asked.top_k, asked.top_p, secrets.randbits(63) if asked.seed is None else asked.seed,
         asked.ras_window, asked.ras_max_repeats, asked.max_new_tokens or most,
     )
-    references, seconds = [], 0.0
-    for one in asked.references:
-        source = _source(one, engine)
-        seconds += source.seconds
-        if seconds > limits.reference_seconds:
-            raise too_long(limits)
-        references.append((source, one.text))
+    references = _references(asked, engine, share)
     voice = asked.voice.strip()
     found = None if voice.lower() in NO_VOICE else engine.voices.find(voice)
     return Asked(asked.input, sampling, found, tuple(references), DEFAULT_SYSTEM if asked.system is None
                  else asked.system, asked.instructions, asked.streamed, asked.response_format == "codes")
 
 
-def _source(one: Reference, engine: Engine) -> AudioClip | Codes:
+def _references(asked: SpeechRequest, engine: Engine, share: Share) -> list[tuple[AudioClip | Codes, str]]:
+    limits, rate, found, seconds = engine.limits, engine.codec.sample_rate, [], 0.0
+    room = round(limits.reference_seconds * rate * 4) if asked.references else 0
+    share.take(room)
+    for one in asked.references:
+        source = _source(one, engine, limits.reference_seconds - seconds)
+        seconds += source.seconds
+        if seconds > limits.reference_seconds:
+            raise too_long(limits)
+        found.append((source, one.text))
+    share.take(sum(_bytes_of(source) for source, _ in found) - room)
+    return found
+
+
+def _source(one: Reference, engine: Engine, most_s: float) -> AudioClip | Codes:
     if one.codes is None:
-        return read_reference(one.audio_path, engine.limits)
+        return read_reference(one.audio_path, engine.limits, engine.codec.sample_rate, most_s)
     if len({len(frame) for frame in one.codes}) != 1 or not one.codes[0]:
         raise AudioError("These are no codes.", expected=f"{engine.codec.num_codebooks} ids in each frame",
                          got="frames of different length", remedy="Send one list of ids a frame.")

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import count
 
 from ..codec import Codec
@@ -16,25 +17,13 @@ from ..pipeline import check_pair
 from ..prompt import build_prompt
 from ..session import Session
 from ..types import Prompt, Sampling
+from .budget import Budget, BusyError
 from .limits import MAX_WINDOW, Limits
 from .lines import Line
 from .metrics import Metrics
 from .voices import Voices
 
 LINE_GUESS_S = 5.0  # how long a line speaks, before one has
-
-
-class BusyError(HiggsError):
-    """There are too many requests.
-
-    Attributes:
-        retry_after_s: when there is room again, about.
-    """
-
-    def __init__(self, waiting: int, retry_after_s: int):
-        self.retry_after_s = retry_after_s
-        super().__init__("Too many requests wait.", expected=f"at most {waiting}", got="more",
-                         remedy=f"Try again in {retry_after_s} s.")
 
 
 class Engine:
@@ -44,6 +33,7 @@ class Engine:
     prompt) and decoding happen between the steps of the others.
 
     Attributes:
+        budget: what requests hold.
         failure: what ended the thread, if anything did.
 
     Raises:
@@ -57,6 +47,7 @@ class Engine:
         self.voices = voices or Voices([], codec)
         self.positions = min(limits.positions, model.config.max_positions)
         self.failure: BaseException | None = None
+        self.budget = Budget(limits.held_bytes)
         self.metrics = Metrics(self)
         self._session = Session(model, batch=limits.rows)
         self._waiting: deque[Line] = deque()
@@ -101,12 +92,18 @@ class Engine:
         with self._news:
             if self._closed or self.failure is not None:
                 raise _stopped()
-            self._waiting = deque(other for other in self._waiting if not other.gone)
             if len(self._waiting) >= self.limits.waiting:
                 rounds = 1 + len(self._waiting) / self.limits.rows
-                raise BusyError(self.limits.waiting, max(1, round(rounds * self._mean_s / 2)))
+                raise BusyError("Too many requests wait.", f"at most {self.limits.waiting}",
+                                max(1, round(rounds * self._mean_s / 2)))
             self._waiting.append(line)
             self._news.notify()
+
+    def forget(self, line: Line) -> None:
+        """Nobody listens to it any more."""
+        line.gone = True  # the engine looks at it between two steps
+        with self._news, suppress(ValueError):
+            self._waiting.remove(line)
 
     # --- on the thread ----------------------------------------------------------------------------------------------
 

@@ -12,7 +12,8 @@ NO_VOICE = ("", "default", "none")  # names that ask for no voice in particular
 MAX_REFERENCE = 2**26  # characters of one reference; the body is limited anyhow
 
 Format = Literal["wav", "flac", "mp3", "opus", "aac", "pcm", "codes"]
-Frames = Annotated[list[list[Annotated[int, Field(ge=0, lt=2**16)]]], Field(min_length=1, max_length=10_000)]
+_Frame = Annotated[list[Annotated[int, Field(ge=0, lt=2**16)]], Field(max_length=64)]
+Frames = Annotated[list[_Frame], Field(min_length=1, max_length=10_000)]
 
 
 class _Strict(BaseModel):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import SettingError, check_range
+from .budget import BODY_COPIES
 
 MAX_WINDOW = 25  # of `ras_window`; each step looks through so many frames of every row
 
@@ -22,7 +23,11 @@ class Limits:
         references: clips in a request.
         positions: of a prompt together with its answer, in the language model; memory is set aside for `rows` of them.
         body_bytes: of a request.
+        held_bytes: of memory that all requests together hold, see budget.py; beyond it further ones are refused.
+        connections: at once; further ones are refused.
+        header_timeout_s: headers that are not whole after so long end the connection.
         receive_timeout_s, send_timeout_s: a client that sends or takes nothing for so long is left.
+        hosts: further names by which clients call this server; looked at where no key is asked.
         folders: where references by path may lie; none: paths are refused.
         addresses: beginnings of URLs that references may be fetched from, each with a path; none: URLs are refused.
 
@@ -38,17 +43,26 @@ class Limits:
     references: int = 8
     positions: int = 4096
     body_bytes: int = 16 * 2**20
+    held_bytes: int = 10**9
+    connections: int = 512
+    header_timeout_s: float = 10.0
     receive_timeout_s: float = 30.0
     send_timeout_s: float = 60.0
     folders: tuple[Path, ...] = ()
     addresses: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
 
     def __post_init__(self):
         for name, high in (("rows", 10_000), ("waiting", 1_000_000), ("characters", 1_000_000),
-                           ("references", 1000), ("positions", 10_000_000), ("body_bytes", 2**32)):
+                           ("references", 1000), ("positions", 10_000_000), ("body_bytes", 2**32),
+                           ("held_bytes", 2**50), ("connections", 1_000_000)):
             check_range(name, getattr(self, name), 1, high)
-        for name in ("seconds", "reference_seconds", "receive_timeout_s", "send_timeout_s"):
+        for name in ("seconds", "reference_seconds", "header_timeout_s", "receive_timeout_s", "send_timeout_s"):
             check_range(name, getattr(self, name), 0.04, 36_000.0)
+        if self.held_bytes < BODY_COPIES * self.body_bytes:
+            raise SettingError("One request may be larger than what all together may hold.", got=str(self.held_bytes),
+                               expected=f"{BODY_COPIES * self.body_bytes} bytes to hold, {BODY_COPIES} times a request",
+                               remedy="Allow more to be held (--max-held-mb), or smaller requests (--max-body-mb).")
         for address in self.addresses:
             if not address.startswith(("http://", "https://")) or not address.endswith("/") or address.count("/") < 3:
                 raise SettingError("This is no beginning of a URL to allow.", got=repr(address),

@@ -20,6 +20,7 @@ class Metrics:
         kept = {"registry": self.registry}
         Gauge("higgs_waiting_lines", "Lines that wait for a row.", **kept).set_function(lambda: engine.waiting)
         Gauge("higgs_running_rows", "Lines that speak.", **kept).set_function(lambda: engine.speaking)
+        Gauge("higgs_held_bytes", "Of memory that requests hold.", **kept).set_function(lambda: engine.budget.held)
         Gauge("higgs_rows", "Lines that can speak side by side.", **kept).set(engine.limits.rows)
         self.requests = Counter("higgs_requests", "Answers, by HTTP status; 499: the client left.", ["status"], **kept)
         self.frames = Counter("higgs_frames", "Frames spoken; their rate is frames a second.", **kept)

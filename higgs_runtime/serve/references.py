@@ -1,4 +1,5 @@
-"""Reference clips that a client sends: read within limits, and nothing fetched that was not allowed."""
+"""Reference clips that a client sends: read within limits as mono at the codec's rate, and nothing fetched that was not
+allowed."""
 
 from __future__ import annotations
 
@@ -10,19 +11,22 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import unquote
 
+import numpy as np
 import torch
 
-from ..audio import AudioClip
+from ..audio import AudioClip, to_mono
 from ..errors import AudioError
 from .limits import Limits
 
 RATES, CHANNELS = (4_000, 192_000), 8
 FETCH_TIMEOUT_S = 10.0
-_BLOCK = 1 << 16
+RATE = 24_000  # of Higgs' codecs
+_BLOCK = 1 << 16  # bytes, or samples of each channel
 
 
-def read_reference(source: str, limits: Limits) -> AudioClip:
-    """The clip of a data URL, of plain base64, or of a URL or path where `limits` allow it.
+def read_reference(source: str, limits: Limits, rate: int = RATE, most_s: float | None = None) -> AudioClip:
+    """The clip of a data URL, of plain base64, or of a URL or path where `limits` allow it. For `rate` and `most_s` see
+    `clip_of`.
 
     Raises:
         AudioError: whatever is wrong with it.
@@ -32,17 +36,22 @@ def read_reference(source: str, limits: Limits) -> AudioClip:
         if not comma or not head.endswith(";base64"):
             raise AudioError("The reference is no data URL with base64.", expected="data:audio/wav;base64,…",
                              got=head[:60], remedy="Encode the file in base64.")
-        return clip_of(_decoded(data), limits)
+        return clip_of(_decoded(data), limits, rate, most_s)
     if source.startswith(("http://", "https://")):
-        return clip_of(_fetched(source, limits), limits)
+        return clip_of(_fetched(source, limits), limits, rate, most_s)
     if source.startswith("file:") or (limits.folders and _path_like(source)):
-        return clip_of(_file(source, limits), limits)
-    return clip_of(_decoded(source), limits)
+        return clip_of(_file(source, limits), limits, rate, most_s)
+    return clip_of(_decoded(source), limits, rate, most_s)
 
 
-def clip_of(data: bytes, limits: Limits) -> AudioClip:
+def clip_of(data: bytes, limits: Limits, rate: int = RATE, most_s: float | None = None) -> AudioClip:
     """The clip in the bytes of a WAV, FLAC, OGG, MP3 or AIFF file. Only libsndfile reads what clients send: it opens no
-    other files, as FFmpeg does for a playlist.
+    other files, as FFmpeg does for a playlist. A block at a time becomes what the codec would make of it: 62 kB of FLAC
+    may be 184 MB of samples.
+
+    Args:
+        rate: of the clip, which is mono.
+        most_s: seconds of it at most; None: as many as a request may have.
 
     Raises:
         AudioError: no such file, damaged, too long, with odd rates or channels, or samples that are not finite.
@@ -51,13 +60,15 @@ def clip_of(data: bytes, limits: Limits) -> AudioClip:
 
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
-            rate, channels = file.samplerate, file.channels
-            if not RATES[0] <= rate <= RATES[1] or channels > CHANNELS:
-                raise AudioError("The reference clip has an odd form.", got=f"{rate} Hz, {channels} channels",
+            own, channels = file.samplerate, file.channels
+            if not RATES[0] <= own <= RATES[1] or channels > CHANNELS:
+                raise AudioError("The reference clip has an odd form.", got=f"{own} Hz, {channels} channels",
                                  expected=f"{RATES[0]} to {RATES[1]} Hz, up to {CHANNELS} channels",
                                  remedy="Convert it to 24 kHz mono.")
-            most = round(limits.reference_seconds * rate)
-            samples = file.read(frames=most + 1, dtype="float32", always_2d=True)
+            most = round((limits.reference_seconds if most_s is None else most_s) * own)
+            if file.frames > most:
+                raise too_long(limits)
+            samples = _converted(file, rate, most, limits)
     except (soundfile.SoundFileError, TypeError, ValueError) as error:
         if isinstance(error, AudioError):
             raise
@@ -65,9 +76,24 @@ def clip_of(data: bytes, limits: Limits) -> AudioClip:
                          got=f"{len(data)} bytes ({error})", remedy="Export it again as wav or flac.") from error
     if len(samples) == 0:
         raise AudioError("The reference clip is empty.", expected="samples", got="none", remedy="Export it again.")
-    if len(samples) > most:
-        raise too_long(limits)
-    return AudioClip(torch.from_numpy(samples.T.copy()), rate)
+    return AudioClip(samples[None], rate)
+
+
+def _converted(file, rate: int, most: int, limits: Limits) -> torch.Tensor:
+    """`resample(to_mono(…))` block by block, whatever length the header told."""
+    import soxr
+
+    stream = soxr.ResampleStream(file.samplerate, rate, 1, dtype="float32", quality="HQ")
+    heard, parts = 0, []
+    while len(block := file.read(frames=_BLOCK, dtype="float32", always_2d=True)):
+        heard += len(block)
+        if heard > most:
+            raise too_long(limits)
+        mono = to_mono(AudioClip(torch.from_numpy(block.T.copy()), file.samplerate)).samples[0].numpy()
+        parts.append(mono if rate == file.samplerate else stream.resample_chunk(mono))
+    parts.append(stream.resample_chunk(np.zeros(0, "float32"), last=True))
+    made, length = torch.from_numpy(np.concatenate(parts)), -(-heard * rate // file.samplerate)
+    return torch.nn.functional.pad(made[:length], (0, max(0, length - len(made))))
 
 
 def too_long(limits: Limits) -> AudioError:

@@ -30,6 +30,7 @@ from .take_files import PART, BrokenTake, Take, read_take, write_take
 DEFAULT_BYTES = 2_000_000_000
 GRACE_S = 3600.0  # what was used this recently is not pruned: it may be of a render that goes on
 TIDY = 20  # a store that prunes itself makes room for this part of its budget at once
+SKEW_S = 60.0  # that the clocks of machines with one folder may differ
 WRITE_WAIT_S = 10.0  # for another's change of a few kB; then without the lock
 POLL_S = 0.02
 CLAIM, WRITE, LOCKS, BROKEN = ".claim", ".write", ".locks", "broken"
@@ -218,16 +219,18 @@ class TakeStore(Takes):
     def prune(self, max_bytes: int, *, grace_s: float = GRACE_S) -> Pruned:
         """Delete what was used longest ago until at most `max_bytes` are left, and what killed processes left behind.
 
-        Locked takes stay, and what was used in the last `grace_s` seconds, so more may be left.
+        Locked takes stay, and what was used in the last `grace_s` seconds, so more may be left. What is dated in the
+        future counts as used now.
         """
         check_range("max_bytes", max_bytes, 0, 2**63)
         now, broken = time.time(), self.folder / BROKEN
-        self._sweep(now - max(grace_s, GRACE_S))  # nobody writes one file for so long
-        files = [(one.used, one.bytes, self._path(one.key), one.locked) for one in self.list()]
+        self._sweep(now, max(grace_s, GRACE_S))  # nobody writes one file for so long
+        files = [(_aged(self._path(one.key), one.used, now), one.bytes, self._path(one.key), one.locked)
+                 for one in self.list()]
         for name in _names(broken):
             with suppress(FileNotFoundError):
                 stat = (broken / name).stat()
-                files.append((stat.st_mtime, stat.st_size, broken / name, False))
+                files.append((_aged(broken / name, stat.st_mtime, now), stat.st_size, broken / name, False))
         left = sum(size for _, size, _, _ in files)
         count = freed = kept = 0
         for used, size, path, locked in sorted(files, key=lambda file: file[0]):
@@ -244,15 +247,17 @@ class TakeStore(Takes):
             total = self.prune(budget - step).left_bytes
         self._room = min(step, budget - total) if total <= budget else step
 
-    def _sweep(self, before: float) -> None:
+    def _sweep(self, now: float, grace_s: float) -> None:
         """Delete unfinished files that are older, and claims that nobody holds."""
         for folder in [self.folder / name for name in _names(self.folder) if PREFIX.fullmatch(name)]:
             for name in _names(folder):
                 file = folder / name
                 with suppress(OSError):
-                    if name.endswith(PART) and file.stat().st_mtime < before:
+                    if not name.endswith((PART, CLAIM)) or _aged(file, file.stat().st_mtime, now) >= now - grace_s:
+                        continue
+                    if name.endswith(PART):
                         file.unlink()
-                    elif name.endswith(CLAIM) and file.stat().st_mtime < before:
+                    else:
                         with _held(file, 0.0) as free:
                             if free:
                                 file.unlink()
@@ -319,6 +324,18 @@ class TakeStore(Takes):
         except OSError as error:
             raise TakeError(f"'{self.folder}' cannot be changed.", got=error.strerror or str(error),
                             remedy="Make room on the disk, and let this user write to the folder of takes.") from error
+
+
+def _aged(file: Path, used: float, now: float) -> float:
+    """When a file was used. One of a time to come, by a wrong clock or out of an archive, counts as used now, and ages
+    as the others from now on."""
+    if used <= now + SKEW_S:
+        return used
+    try:
+        os.utime(file, (now, now))
+        return file.stat().st_mtime
+    except OSError:  # gone, or of another user
+        return used
 
 
 @contextmanager
