@@ -222,13 +222,15 @@ class _Call:
             raise _odd("no list of models") from error
 
     def _refused(self, error, tries: int) -> RemoteError:
-        said = error.body.get("message") if isinstance(error.body, dict) else None
-        said = one_sentence(str(said or error.message).replace(self._remote.key or "\0", "…"))
+        body = error.body
+        said = body.get("message") or body.get("detail") if isinstance(body, dict) else body
+        said = one_sentence(str(said or "no reason").replace(self._remote.key or "\0", "…"))
         usual = "Change what it names, or see the server's log."
         if 300 <= error.status_code < 400:
             usual = "It sends requests on to another address, and they are not followed: write that address."
-        remedy = {401: "Check the key in the environment variable, and that it may go there: docs/safety.md.", 403: "Check what the key may do.",
-                  404: "Check URL and model name.", 429: "Wait, or ask for less at once."}
+        remedy = {401: "Check the key in the environment variable, and that it may go there: docs/safety.md.",
+                  403: "Check what the key may do.", 404: "Check URL and model name.",
+                  429: "Wait, or ask for less at once."}
         found = RemoteError(
             f"{self._remote.server.title} refused.", expected="speech", got=f"status {error.status_code} from "
             f"{self._remote.base_url}, {tries} time(s): {said}", remedy=remedy.get(error.status_code, usual),
@@ -239,7 +241,8 @@ class _Call:
     def _unreachable(self, error: Exception, tries: int) -> RemoteError:
         return RemoteError(
             f"{self._remote.server.title} did not answer.", expected=f"an answer from {self._remote.base_url}",
-            got=f"{one_sentence(str(error))} ({tries} time(s))", remedy="Check that the server runs, the URL and the timeout.",
+            got=f"{one_sentence(str(error))} ({tries} time(s))",
+            remedy="Check that the server runs, the URL and the timeout.",
         )
 
 
@@ -266,8 +269,8 @@ class _Answer:
             self._take_line(line)
         endless = self._codes and (len(self._data) > MAX_LINE or self._came > MAX_LINES)
         if endless or self.seconds > MAX_SECONDS:
-            raise AudioError("The server sends without end.", got="more", expected=f"at most {MAX_SECONDS:g} s of audio, "
-                             "in lines of 1 MB", remedy="Check the URL: this may be another service.")
+            raise AudioError("The server sends without end.", got="more", expected=f"at most {MAX_SECONDS:g} s of "
+                             "audio, in lines of 1 MB", remedy="Check the URL: this may be another service.")
         return self.seconds > before
 
     def finished(self, stopped: bool) -> tuple[Codes | None, AudioClip | None, FinishReason]:

@@ -1,4 +1,4 @@
-"""The HTTP client below OpenAI's: it sends what we say and nothing else, follows nobody, and reads answers to an end."""
+"""The HTTP client below OpenAI's: it sends what we say and nothing more, follows nobody, and stops at long answers."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def http_client(openai, key: str, timeout_s: float):
     """For `openai.AsyncOpenAI(http_client=...)`.
 
     OpenAI's client adds headers from the environment (OPENAI_ORG_ID, OPENAI_PROJECT_ID, OPENAI_CUSTOM_HEADERS), meant
-    for OpenAI's own server; none of them leaves. Redirects are answers like others: whoever is asked is the address that
-    a person chose.
+    for OpenAI's own server; none of them leaves. A redirect is an answer like others: only the address that was
+    chosen is asked.
 
     Args:
         key: sent as bearer token; "": no such header.

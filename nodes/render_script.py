@@ -203,8 +203,8 @@ def cluster_input() -> io.Input:
     return io.String.Input(
         "cluster", default="", optional=True, placeholder="this computer",
         tooltip="Lines are spoken by the machines of a Ray cluster (extra 'ray'): auto, the one that this computer is "
-        "part of; host:port of its head, which has to be in HIGGS_CLUSTER_ADDRESSES where ComfyUI is started; local, all "
-        "GPUs of this computer. Models lie under one path on all. Empty: by this ComfyUI.",
+        "part of; host:port of its head, which has to be in HIGGS_CLUSTER_ADDRESSES where ComfyUI is started; local, "
+        "all GPUs of this computer. Models lie under one path on all. Empty: by this ComfyUI.",
     )
 
 
