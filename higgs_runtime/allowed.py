@@ -62,7 +62,7 @@ def remote_key(server: RemoteServer, url: str, variable: str = "") -> str:
             return ""
         raise SettingError(
             f"The key in {name} may not go to {_shown(place)}.", expected="the server that the key belongs to",
-            got=_shown(place), remedy=f"{_how(URLS, _shown(place))}; or leave the variable empty to send no key.",
+            got=_shown(place), remedy=f"If you trust this server: {_how(URLS, _shown(place))}. Or leave the variable empty: no key is sent then.",
         )
     if variable and not os.environ.get(name):
         raise SettingError(f"The environment variable {name} is not set.", expected="the server's key", got="nothing",
@@ -141,4 +141,4 @@ def _listed(variable: str) -> list[str]:
 
 
 def _how(variable: str, entry: str) -> str:
-    return f"Add {entry} to {variable} (commas between several) in the environment, and start ComfyUI again"
+    return f"add {entry} to {variable} (commas between several) in the environment, and start ComfyUI again"
