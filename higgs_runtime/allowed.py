@@ -62,7 +62,8 @@ def remote_key(server: RemoteServer, url: str, variable: str = "") -> str:
             return ""
         raise SettingError(
             f"The key in {name} may not go to {_shown(place)}.", expected="the server that the key belongs to",
-            got=_shown(place), remedy=f"If you trust this server: {_how(URLS, _shown(place))}. Or leave the variable empty: no key is sent then.",
+            got=_shown(place), remedy=f"If you trust this server: {_how(URLS, _shown(place))}. Or leave the variable "
+            "empty: no key is sent then.",
         )
     if variable and not os.environ.get(name):
         raise SettingError(f"The environment variable {name} is not set.", expected="the server's key", got="nothing",
