@@ -77,6 +77,7 @@ _HOMES = {
     "cluster": ("ClusterSettings", "CrewStatus", "Engine", "Listening", "render_apart", "render_on_cluster"),
     "pipeline": ("check_pair", "speak", "speak_stream"),
     "remote_servers": ("SERVERS", "RemoteServer"),
+    "allowed": ("check_cluster", "remote_key"),
     "remote": ("Remote", "RemoteTake"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

@@ -15,7 +15,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
-from .errors import HiggsError
+from .errors import HiggsError, one_sentence
 
 POLL_S = 0.25
 TIMEOUT_S = 30.0
@@ -187,7 +187,7 @@ def _refusal(error: HTTPError) -> RenderError:
         for id, node in answer.get("node_errors", {}).items():
             parts += [f"{node['class_type']} ({id}): {item['message']}: {item['details']}" for item in node["errors"]]
     except (ValueError, KeyError, TypeError):
-        parts = [raw.decode(errors="replace")[:500]]
+        parts = [one_sentence(raw.decode(errors="replace"))]
     return RenderError(f"ComfyUI refused the request (HTTP {error.code}).", got="; ".join(parts),
                        remedy="Mend the workflow or the --set values.")
 

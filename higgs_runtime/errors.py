@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
+
+LONGEST_SENTENCE = 200  # letters
 
 
 class HiggsError(Exception):
@@ -143,6 +146,16 @@ class MissingExtraError(HiggsError, ImportError):
 
     def __reduce__(self):
         return type(self), self._given  # also into another process
+
+
+def one_sentence(text: str) -> str:
+    """What an error may repeat of an answer from elsewhere: its first sentence in plain characters, and no page."""
+    if re.search(r"<[a-zA-Z!/?]", text):
+        return "a page, which is not shown"
+    line = next((line for line in text.splitlines() if line.strip()), "")[:1000]
+    plain = " ".join("".join(sign if sign.isprintable() else " " for sign in line).split())
+    sentence = re.split(r"(?<=[.!?]) ", plain, maxsplit=1)[0]
+    return sentence if len(sentence) <= LONGEST_SENTENCE else f"{sentence[:LONGEST_SENTENCE]}…"
 
 
 def check_range(name: str, value: float, low: float, high: float, remedy: str = "") -> None:

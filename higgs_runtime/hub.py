@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import DownloadError
+from .errors import DownloadError, one_sentence
 from .releases import Release
 
 TIMEOUT_S = 10.0  # of silence
@@ -173,5 +173,5 @@ def _refused(error: Any, at: str, release: Release, file: str) -> DownloadError:
         return DownloadError(f"There is nothing to download: {at}.", expected="the released files", got=missing,
                              remedy="They may have been moved or deleted: name a --revision that is there, or update "
                              "this pack.")
-    return DownloadError(f"The hub refuses {at}.", expected="an answer", got=str(error).strip().splitlines()[0],
+    return DownloadError(f"The hub refuses {at}.", expected="an answer", got=one_sentence(str(error)),
                          remedy="Try again later.")

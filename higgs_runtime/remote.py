@@ -13,21 +13,23 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 import torch
 
+from .allowed import place_of
 from .audio import AudioClip
-from .errors import AudioError, MissingExtraError, RemoteError, SettingError, check_range
+from .errors import AudioError, MissingExtraError, RemoteError, check_range, one_sentence
 from .prefill import ShouldStop
 from .prompt import Message
+from .remote_http import http_client
 from .remote_servers import RemoteServer, SoundOf, request_body
 from .types import Codes, FinishReason, Sampling
 
 POLL_S = 0.05  # between two looks at should_stop
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0  # before trying again
 MAX_SECONDS = 3600.0  # of sound; more is no answer to a line
+MAX_LINE, MAX_LINES = 1 << 20, 1 << 26  # bytes: of a line of codes, of all of them
 USUAL_RATE = 24_000
 
 OnSeconds = Callable[[float], None]
@@ -85,13 +87,7 @@ class Remote:
     def __post_init__(self):
         check_range("timeout_s", self.timeout_s, 0.1, 3600.0)
         check_range("retries", self.retries, 0, 20)
-        parts = urlsplit(self.base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.query:
-            raise SettingError(
-                "This is no address of a server.", got=f"{parts.scheme}://{parts.hostname}",
-                expected="http:// or https://, host and path, without name, password or key",
-                remedy=f"Write it like {self.server.url}; keys belong into an environment variable.",
-            )
+        place_of(self.base_url)
 
     def __repr__(self) -> str:
         return f"Remote({self.server.title} at {self.base_url})"
@@ -186,7 +182,8 @@ class _Call:
     async def _speak(self) -> None:
         remote = self._remote
         async with self._openai.AsyncOpenAI(
-            base_url=remote.base_url, api_key=remote.key or "none", max_retries=0, timeout=remote.timeout_s
+            base_url=remote.base_url, api_key="ours", max_retries=0, timeout=remote.timeout_s,
+            http_client=http_client(self._openai, remote.key, remote.timeout_s),
         ) as client:
             for number in range(1, remote.retries + 2):
                 wait_s = await self._once(client, number, last=number > remote.retries)
@@ -197,7 +194,7 @@ class _Call:
     async def _once(self, client, number: int, last: bool) -> float | None:
         """One try; seconds to wait before the next one, None if it was the last."""
         try:
-            model = self._remote.model or self._remote.server.model or (await client.models.list()).data[0].id
+            model = self._remote.model or self._remote.server.model or await self._first_model(client)
             async with client.audio.speech.with_streaming_response.create(
                 input=self._body["input"], model=model, voice=self._body.get("voice", self._openai.NOT_GIVEN),
                 extra_body={name: value for name, value in self._body.items() if name not in ("input", "voice")},
@@ -215,17 +212,28 @@ class _Call:
             if last:
                 raise self._unreachable(error, number) from error
             return _pause(number)
-        except (IndexError, self._openai.OpenAIError) as error:
+        except self._openai.OpenAIError as error:
             raise self._unreachable(error, number) from error
 
+    async def _first_model(self, client) -> str:
+        try:
+            return str((await client.models.list()).data[0].id)[:1000]
+        except (AttributeError, LookupError, TypeError, ValueError) as error:  # a page, or another list
+            raise _odd("no list of models") from error
+
     def _refused(self, error, tries: int) -> RemoteError:
-        said = error.body.get("message") if isinstance(error.body, dict) else None
-        remedy = {401: "Check the key in the environment variable.", 403: "Check what the key may do.",
-                  404: "Check URL and model name.", 429: "Wait, or ask for less at once."}
+        body = error.body
+        said = body.get("message") or body.get("detail") if isinstance(body, dict) else body
+        said = one_sentence(str(said or "no reason").replace(self._remote.key or "\0", "…"))
+        usual = "Change what it names, or see the server's log."
+        if 300 <= error.status_code < 400:
+            usual = "It sends requests on to another address, and they are not followed: write that address."
+        remedy = {401: "Check the key in the environment variable, and that it may go there: docs/safety.md.",
+                  403: "Check what the key may do.", 404: "Check URL and model name.",
+                  429: "Wait, or ask for less at once."}
         found = RemoteError(
             f"{self._remote.server.title} refused.", expected="speech", got=f"status {error.status_code} from "
-            f"{self._remote.base_url}, {tries} time(s): {str(said or error.message)[:500]}",
-            remedy=remedy.get(error.status_code, "Change what it names, or see the server's log."),
+            f"{self._remote.base_url}, {tries} time(s): {said}", remedy=remedy.get(error.status_code, usual),
         )
         found.status = error.status_code
         return found
@@ -233,7 +241,8 @@ class _Call:
     def _unreachable(self, error: Exception, tries: int) -> RemoteError:
         return RemoteError(
             f"{self._remote.server.title} did not answer.", expected=f"an answer from {self._remote.base_url}",
-            got=f"{error} ({tries} time(s))", remedy="Check that the server runs, the URL and the timeout.",
+            got=f"{one_sentence(str(error))} ({tries} time(s))",
+            remedy="Check that the server runs, the URL and the timeout.",
         )
 
 
@@ -242,24 +251,26 @@ class _Answer:
 
     def __init__(self, codes: bool, rate: int = USUAL_RATE, tries: int = 1):
         self._codes, self._rate, self.tries = codes, rate, tries
-        self._data, self._taken = bytearray(), 0
+        self._data, self._came, self._codes_s = bytearray(), 0, 0.0
         self._frames: list[Codes] = []
         self._end: dict[str, Any] | None = None
 
     @property
     def seconds(self) -> float:
-        return sum(one.seconds for one in self._frames) if self._codes else len(self._data) / 2 / self._rate
+        return self._codes_s if self._codes else len(self._data) / 2 / self._rate
 
     def take(self, piece: bytes) -> bool:
         """Whether there is more audio now."""
-        before = self.seconds
+        before, known = self.seconds, len(self._data)
         self._data += piece
-        while self._codes and (end := self._data.find(b"\n")) >= 0:
-            line, self._data = bytes(self._data[:end]), self._data[end + 1 :]
+        self._came += len(piece)
+        while self._codes and (end := self._data.find(b"\n", known)) >= 0:
+            line, self._data, known = bytes(self._data[:end]), self._data[end + 1 :], 0
             self._take_line(line)
-        if self.seconds > MAX_SECONDS:
-            raise AudioError("The server sends without end.", expected=f"at most {MAX_SECONDS:g} s of audio",
-                             got="more", remedy="Check the URL: this may be another service.")
+        endless = self._codes and (len(self._data) > MAX_LINE or self._came > MAX_LINES)
+        if endless or self.seconds > MAX_SECONDS:
+            raise AudioError("The server sends without end.", got="more", expected=f"at most {MAX_SECONDS:g} s of "
+                             "audio, in lines of 1 MB", remedy="Check the URL: this may be another service.")
         return self.seconds > before
 
     def finished(self, stopped: bool) -> tuple[Codes | None, AudioClip | None, FinishReason]:
@@ -291,6 +302,7 @@ class _Answer:
                 if self._frames and not new.may_join(self._frames[0]):
                     raise ValueError("codes of several codecs")
                 self._frames.append(new)
+                self._codes_s += new.seconds
             else:
                 if fields["finish_reason"] not in ("stop", "length", "cancelled"):
                     raise ValueError("no reason to end")

@@ -55,13 +55,12 @@ def find_listener(choice: str, language: str) -> Listener | None:
     Raises:
         CheckpointError, MissingExtraError, SettingError: one that was chosen cannot be loaded, or not in this language.
     """
-    from ..higgs_runtime import SettingError, find_recognizers, load_recognizer
+    from ..higgs_runtime import SettingError, find_recognizers
 
     if choice == NONE or choice == AUTO and not all(map(find_spec, NEEDED)):
         return None
-    folders = bridge.model_folders()
-    for name in find_recognizers(folders) if choice == AUTO else [choice]:
-        recognizer = load_recognizer(name, folders=folders)
+    for name in find_recognizers(bridge.model_folders()) if choice == AUTO else [choice]:
+        recognizer = load_named(name)
         code = language.replace("_", "-").partition("-")[0].lower()
         if not code or code in recognizer.languages:
             return Listener(name, recognizer)
@@ -70,3 +69,22 @@ def find_listener(choice: str, language: str) -> Listener | None:
                 f"The recognizer '{name}' does not know this language.", got=f"'{language}'", expected="one of "
                 + ", ".join(recognizer.languages[:12]), remedy="Choose another recognizer, or none.")
     return None
+
+
+def load_named(name: str):
+    """The recognizer of a choice. The runtime would take the path of any folder, which a workflow must not name.
+
+    Raises:
+        CheckpointError: there is no such choice, or as `load_recognizer`.
+        MissingExtraError: as `load_recognizer`.
+    """
+    from ..higgs_runtime import CheckpointError, find_recognizers, load_recognizer
+
+    folders = bridge.model_folders()
+    found = find_recognizers(folders)
+    if name not in found:
+        raise CheckpointError(
+            f"There is no speech recognizer '{name}' to choose.", got=f"'{name}'", expected=", ".join(found) or
+            f"one in {folders[0]}/recognizers", remedy="Choose another one, and press R.",
+        )
+    return load_recognizer(name, folders=folders)

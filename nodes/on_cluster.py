@@ -14,10 +14,11 @@ def perform(address: str, script, voices, model, codec, sampling, settings, *, s
         model, codec: the handles. What is "auto" in them each worker decides for itself.
 
     Raises:
-        SettingError: takes are not to be stored, or the model is on a server.
+        SettingError: a workflow may not connect there, takes are not to be stored, or the model is on a server.
     """
     from .. import higgs_runtime as higgs
 
+    higgs.check_cluster(address)
     bridge.check_here(model)
     if store is None:
         raise higgs.SettingError("A cluster works through the store.", expected="store switched on", got="off",

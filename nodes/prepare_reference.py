@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from . import bridge, sockets
+from . import bridge, hearing, sockets
 
 AUTO, NONE = "auto", "none"
 
@@ -49,12 +49,12 @@ class HiggsPrepareReference(io.ComfyNode):
 
     @classmethod
     def execute(cls, audio, recognizer, language, min_seconds, max_seconds) -> io.NodeOutput:
-        from ..higgs_runtime import find_recognizers, load_recognizer, prepare_reference
+        from ..higgs_runtime import find_recognizers, prepare_reference
 
-        folders, progress = bridge.model_folders(), bridge.Progress(1)
+        progress = bridge.Progress(1)
         if recognizer == AUTO:
-            recognizer = next(iter(find_recognizers(folders)), NONE)
-        ears = None if recognizer == NONE else load_recognizer(recognizer, folders=folders)
+            recognizer = next(iter(find_recognizers(bridge.model_folders())), NONE)
+        ears = None if recognizer == NONE else hearing.load_named(recognizer)
         made = prepare_reference(
             bridge.clip_from_audio(audio), recognizer=ears, language=language.strip() or None,
             min_s=min_seconds, max_s=max_seconds, on_progress=progress.update,

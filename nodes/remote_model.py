@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 from comfy_api.latest import io
 
-from ..higgs_runtime import SERVERS
+from ..higgs_runtime import SERVERS, remote_key
 from . import bridge, sockets
 
 FRAME_RATE = 25  # frames a second of every Higgs model
@@ -44,7 +43,8 @@ class HiggsRemoteModel(io.ComfyNode):
                 io.String.Input(
                     "url", default="",
                     tooltip="Where it is, with the path before /audio/speech, as http://192.168.0.9:8000/v1. Empty: "
-                    "the usual place. No keys here: it is saved in the workflow.",
+                    "the usual place. Other computers have to be in HIGGS_REMOTE_URLS where ComfyUI is started. No "
+                    "keys here: it is saved in the workflow.",
                 ),
                 io.String.Input(
                     "model", default="",
@@ -56,7 +56,9 @@ class HiggsRemoteModel(io.ComfyNode):
                 ),
                 io.String.Input(
                     "key_variable", default="",
-                    tooltip=f"Environment variable of ComfyUI that holds the key. Empty: {variables}, if it is set.",
+                    tooltip=f"Environment variable of ComfyUI that holds the key. Empty: {variables}, if it is set "
+                    "and may go there: to its own server, or to what HIGGS_REMOTE_URLS lists. Other variables have to "
+                    "be in HIGGS_REMOTE_KEYS.",
                 ),
                 io.Float.Input(
                     "timeout_s", default=120.0, min=1.0, max=3600.0, step=1.0, optional=True,
@@ -77,11 +79,15 @@ class HiggsRemoteModel(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, server, url) -> bool | str:
-        from ..higgs_runtime import Remote, SettingError
+    def validate_inputs(cls, server=None, url=None, key_variable=None) -> bool | str:
+        """What comes from another node is None here, and is looked at when it runs."""
+        from ..higgs_runtime import SettingError
 
+        if server not in (None, *SERVERS):
+            return f"There is no server of the kind '{server}'."
         try:
-            Remote(SERVERS[server], url)
+            if server is not None and url is not None:
+                remote_key(SERVERS[server], url, (key_variable or "").strip())
         except SettingError as error:
             return str(error)
         return True
@@ -90,6 +96,7 @@ class HiggsRemoteModel(io.ComfyNode):
     def execute(
         cls, server, url, model, voice, key_variable, timeout_s=120.0, retries=4, codec=None
     ) -> io.NodeOutput:
+        remote_key(SERVERS[server], url, key_variable.strip())  # refuses where it may not go
         return io.NodeOutput(RemoteHandle(
             bridge.REMOTE, url.strip(), model=model.strip(), voice=voice.strip(), key_variable=key_variable.strip(),
             timeout_s=timeout_s, retries=retries, server=server, codec=codec,
@@ -100,7 +107,7 @@ def speak(handle: RemoteHandle, messages: list, sampling, on_seconds) -> tuple:
     """What a server speaks, as codes, and a report.
 
     Raises:
-        SettingError: the key's variable is not set, or sound comes and there is no codec to make codes of it.
+        SettingError: see `remote_key`, or sound comes and there is no codec to make codes of it.
         RemoteError, AudioError, PromptError: see `Remote.speak`.
     """
     from ..higgs_runtime import AudioError, Remote, SettingError
@@ -111,7 +118,8 @@ def speak(handle: RemoteHandle, messages: list, sampling, on_seconds) -> tuple:
             f"{server.title} gives sound, and Generate gives codes.", expected="a codec that makes codes of the sound",
             got="none", remedy="Connect Load Higgs Codec to the codec input of Higgs Remote Model.",
         )
-    remote = Remote(server, handle.path, handle.model, handle.voice, key_of(handle), handle.timeout_s, handle.retries)
+    key = remote_key(server, handle.path, handle.key_variable)
+    remote = Remote(server, handle.path, handle.model, handle.voice, key, handle.timeout_s, handle.retries)
 
     def sound_of(codes):
         with bridge.open_model(handle.codec, lambda codec: codec.decode_bytes(codes.seconds)) as codec:
@@ -130,21 +138,6 @@ def speak(handle: RemoteHandle, messages: list, sampling, on_seconds) -> tuple:
         with bridge.open_model(handle.codec, lambda codec: codec.encode_bytes(take.clip.seconds)) as codec:
             codes = codec.encode(take.clip)
     return codes, report(take, remote)
-
-
-def key_of(handle: RemoteHandle) -> str:
-    """The key in the environment; "" where none is asked for and the usual variable is not set.
-
-    Raises:
-        SettingError: the variable that was named is not set.
-    """
-    named = os.environ.get(handle.key_variable or SERVERS[handle.server].key_variable, "")
-    if handle.key_variable and not named:
-        from ..higgs_runtime import SettingError
-
-        raise SettingError(f"The environment variable {handle.key_variable} is not set.", expected="the server's key",
-                           got="nothing", remedy="Set it where ComfyUI is started, then start ComfyUI again.")
-    return named
 
 
 def report(take, remote) -> str:

@@ -73,6 +73,16 @@ class HiggsRenderScript(io.ComfyNode):
         return repr((_partial, TakeStore(default_takes_folder()).locks_changed(), voices))
 
     @classmethod
+    def validate_inputs(cls, cluster=None) -> bool | str:
+        from ..higgs_runtime import SettingError, check_cluster
+
+        try:
+            check_cluster((cluster or "").strip())  # None: it comes from another node
+        except SettingError as error:
+            return str(error)
+        return True
+
+    @classmethod
     def execute(cls, script, model, codec, seed, max_seconds, when_cancelled=STOP, **values) -> io.NodeOutput:
         from .. import higgs_runtime as higgs
 
@@ -193,8 +203,8 @@ def cluster_input() -> io.Input:
     return io.String.Input(
         "cluster", default="", optional=True, placeholder="this computer",
         tooltip="Lines are spoken by the machines of a Ray cluster (extra 'ray'): auto, the one that this computer is "
-        "part of; host:port of its head; local, all GPUs of this computer. Models lie under one path on all. Empty: by "
-        "this ComfyUI.",
+        "part of; host:port of its head, which has to be in HIGGS_CLUSTER_ADDRESSES where ComfyUI is started; local, "
+        "all GPUs of this computer. Models lie under one path on all. Empty: by this ComfyUI.",
     )
 
 

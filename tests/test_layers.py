@@ -33,7 +33,7 @@ LAYERS = (
     listening
     voices speech_quality cutting reference
     """,
-    """weights diagnosis memory prefill fused rows jobs session generate remote_servers remote""",
+    """weights diagnosis memory prefill fused rows jobs session generate remote_servers allowed remote_http remote""",
     """model_cache convert inspection lora takes rendering cluster pipeline serve cli""",
 )
 LAYER_OF = {name: level for level, names in enumerate(LAYERS) for name in names.split()}

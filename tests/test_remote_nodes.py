@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -75,26 +76,48 @@ def test_without_a_codec_it_says_why_not(runtime):
     assert stub.bodies == []
 
 
-def test_the_key_comes_from_the_environment(folder, bridge, runtime, monkeypatch):
+def test_the_key_comes_from_the_environment_and_goes_where_the_environment_says(folder, bridge, runtime, monkeypatch):
     codec = bridge.ModelHandle("codec", str(folder / "codec"))
+    for name, value in (("BOSON_API_KEY", KEY), ("OTHER_KEY", "another")):
+        monkeypatch.setenv(name, value)
+
+    def ask(**more):
+        return generate(remote(server="Boson AI", url=stub.url, codec=codec, **more), runtime.conversation(TEXT))
+
     with Stub("Boson AI") as stub:
-        monkeypatch.setenv("BOSON_API_KEY", KEY)
-        generate(remote(server="Boson AI", url=stub.url, codec=codec), runtime.conversation(TEXT))
-        monkeypatch.setenv("OTHER_KEY", "another")
         with pytest.raises(runtime.RemoteError, match="refused: key"):
-            generate(remote(server="Boson AI", url=stub.url, codec=codec, key_variable="OTHER_KEY"),
-                     runtime.conversation(TEXT))
-        assert [headers["authorization"] for headers in stub.headers] == [f"Bearer {KEY}", "Bearer another"]
+            ask()
+        for variable in ("BOSON_API_KEY", "OTHER_KEY"):
+            with pytest.raises(runtime.SettingError, match="HIGGS_REMOTE_"):
+                ask(key_variable=variable)
+        assert ["authorization" in headers for headers in stub.headers] == [False]
+        monkeypatch.setenv("HIGGS_REMOTE_URLS", stub.url)
+        monkeypatch.setenv("HIGGS_REMOTE_KEYS", "OTHER_KEY,UNSET_KEY")
+        ask()
+        with pytest.raises(runtime.RemoteError, match="refused: key"):
+            ask(key_variable="OTHER_KEY")
+        assert [headers["authorization"] for headers in stub.headers[1:]] == [f"Bearer {KEY}", "Bearer another"]
         with pytest.raises(runtime.SettingError, match="UNSET_KEY is not set"):
-            generate(remote(server="Boson AI", url=stub.url, codec=codec, key_variable="UNSET_KEY"),
-                     runtime.conversation(TEXT))
+            ask(key_variable="UNSET_KEY")
+        assert len(stub.headers) == 3
     assert KEY not in repr(remote(server="Boson AI"))
 
 
-def test_an_address_with_a_key_in_it_is_refused_before_it_runs():
-    node = node_classes()["HiggsRemoteModel"]
-    assert node.validate_inputs("higgs serve", "") is True
+def test_an_address_that_may_not_be_is_refused_before_it_runs(runtime, monkeypatch):
+    node, away = node_classes()["HiggsRemoteModel"], "http://203.0.113.5:8000/v1"
+    assert node.validate_inputs("higgs serve", "", "") is True
+    assert node.validate_inputs() is node.validate_inputs("higgs serve", None, "ANY") is True, "from other nodes"
     assert "no address" in node.validate_inputs("higgs serve", "http://me:secret@host/v1")
+    assert "no server of the kind" in node.validate_inputs("another", "")
+    assert "HIGGS_REMOTE_URLS" in node.validate_inputs("higgs serve", away, "")
+    assert "HIGGS_REMOTE_KEYS" in node.validate_inputs("higgs serve", "", "PATH")
+    for inputs in ({"url": away}, {"key_variable": "PATH"}):
+        with pytest.raises(runtime.SettingError, match="HIGGS_REMOTE_"):
+            remote(**inputs)
+    handle = remote()
+    monkeypatch.setattr(runtime, "Remote", None)  # nobody is asked
+    with pytest.raises(runtime.SettingError, match="HIGGS_REMOTE_URLS"):
+        generate(replace(handle, path=away), runtime.conversation(TEXT))
 
 
 def test_cancel_leaves_the_server(folder, bridge, runtime, monkeypatch):

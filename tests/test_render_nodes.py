@@ -271,6 +271,7 @@ def test_what_a_cluster_is_given(render, pack, bridge, events, monkeypatch):
         return here
 
     monkeypatch.setattr(pack, "render_apart", apart)
+    monkeypatch.setenv("HIGGS_CLUSTER_ADDRESSES", "10.0.0.1:6379")
     made, report = render("[Anna] Hello.", cluster=" 10.0.0.1:6379 ", seed=4, voice_0=voice, takes=2)
     [(voices, engine, sampling, settings, cluster)] = given
     assert voices == {"Anna": voice} and (sampling.seed, sampling.max_frames, settings.takes) == (4, 25, 2)
@@ -279,6 +280,15 @@ def test_what_a_cluster_is_given(render, pack, bridge, events, monkeypatch):
     assert made.complete and "1 of 1 lines" in report and not opened
     last = {line["line"]: line["state"] for _, lines in events for line in lines}
     assert last == {1: "spoken"}
+
+
+def test_a_cluster_that_may_not_be_is_refused_before_it_is_asked(render, pack, monkeypatch):
+    node = node_classes()["HiggsRenderScript"]
+    assert node.validate_inputs() is node.validate_inputs(None) is node.validate_inputs(" auto ") is True
+    assert "HIGGS_CLUSTER_ADDRESSES" in node.validate_inputs("10.0.0.1:6379")
+    monkeypatch.setattr(pack, "render_apart", None)
+    with pytest.raises(pack.SettingError, match="may not connect to this cluster.*HIGGS_CLUSTER_ADDRESSES"):
+        render("[Anna] Hello.", cluster="10.0.0.1:6379")
 
 
 def test_a_line_whose_end_nobody_told_is_spoken_in_the_end(render, pack, events, monkeypatch):
@@ -324,6 +334,7 @@ def test_workers_listen_as_the_node_would(pack, bridge, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("changes, words", [
     ({"store": False}, "Switch store on"), ({"cluster": "ray://a:1"}, "Ray client")])
-def test_a_cluster_that_cannot_be_used(render, pack, changes, words):
+def test_a_cluster_that_cannot_be_used(render, pack, changes, words, monkeypatch):
+    monkeypatch.setenv("HIGGS_CLUSTER_ADDRESSES", "ray://a:1")
     with pytest.raises(pack.SettingError, match=words):
         render(**{"cluster": "auto", **changes})

@@ -1,0 +1,57 @@
+"""The HTTP client below OpenAI's: it sends what we say and nothing more, follows nobody, and stops at long answers."""
+
+from __future__ import annotations
+
+import sys
+
+MOST_BYTES = 1 << 20  # of an answer that is no speech: a list of models, or why not
+SENT = {"host", "accept", "accept-encoding", "connection", "content-type", "content-length", "transfer-encoding",
+        "user-agent"}
+
+
+def http_client(openai, key: str, timeout_s: float):
+    """For `openai.AsyncOpenAI(http_client=...)`.
+
+    OpenAI's client adds headers from the environment (OPENAI_ORG_ID, OPENAI_PROJECT_ID, OPENAI_CUSTOM_HEADERS), meant
+    for OpenAI's own server; none of them leaves. A redirect is an answer like others: only the address that was
+    chosen is asked.
+
+    Args:
+        key: sent as bearer token; "": no such header.
+    """
+
+    async def only_ours(request) -> None:
+        for name in set(request.headers) - SENT:
+            del request.headers[name]
+        request.headers["accept-encoding"] = "identity"  # what is compressed may be endless
+        if key:
+            request.headers["authorization"] = f"Bearer {key}"
+
+    async def with_an_end(response) -> None:
+        if not (response.is_success and response.request.method == "POST"):
+            response.headers.pop("content-encoding", None)
+            response.stream = _cut(response)
+
+    return openai.DefaultAsyncHttpxClient(
+        follow_redirects=False, timeout=timeout_s,
+        event_hooks={"request": [only_ours], "response": [with_an_end]},
+    )
+
+
+def _cut(response):
+    """The body's stream, up to MOST_BYTES."""
+    stream, library = response.stream, sys.modules[type(response).__module__.split(".")[0]]
+
+    class Cut(library.AsyncByteStream):
+        async def __aiter__(self):
+            left = MOST_BYTES
+            async for piece in stream:
+                yield piece[:left]
+                left -= len(piece)
+                if left <= 0:
+                    return
+
+        async def aclose(self):
+            await stream.aclose()
+
+    return Cut()
