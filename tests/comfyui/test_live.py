@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import requests
 import soundfile
-from helpers_browser import Browser
+from helpers_browser import HOLD_THE_END, Browser
 from helpers_server import PACK_FOLDER, Client
 from helpers_workflow import read_workflow
 
@@ -70,7 +70,7 @@ def settings(models: dict[str, str], **values) -> str:
 
 
 def in_page(page, body: str):
-    return page.run(HELPERS + body)
+    return page.run(HELPERS + HOLD_THE_END + body)
 
 
 def array(text: str) -> np.ndarray:
@@ -101,6 +101,7 @@ def test_a_take_is_heard_while_it_is_spoken_and_is_then_that_of_decode_codes(bro
             starts.push([Math.round(when * 24000), this.buffer.length]);
             return start.call(this, when);
         }};
+        const letGo = holdTheEnd();
         await app.queuePrompt(0);
         await until(() => player().playback?.state === "playing");
         const ear = new AnalyserNode(player().playback.context), wave = new Float32Array(ear.fftSize);
@@ -112,6 +113,7 @@ def test_a_take_is_heard_while_it_is_spoken_and_is_then_that_of_decode_codes(bro
             return loudest > 0.01 || player().sound.about.state !== "rendering";
         }});
         const early = player().sound.about.state;
+        letGo();
         await until(() => player().sound.whole && player().sound.exact && player().playback.state === "paused");
         AudioBufferSourceNode.prototype.start = start;
         return {{ early, loudest, starts, dried: player().playback.dried, samples: samples(),
