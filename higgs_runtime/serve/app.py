@@ -256,6 +256,8 @@ def _checked(asked: SpeechRequest, engine: Engine, share: Share) -> Asked:
 def _references(asked: SpeechRequest, engine: Engine, share: Share) -> list[tuple[AudioClip | Codes, str]]:
     limits, rate, found, seconds = engine.limits, engine.codec.sample_rate, [], 0.0
     room = round(limits.reference_seconds * rate * 4) if asked.references else 0
+    if room and (limits.folders or limits.addresses):
+        room += limits.body_bytes  # a file that this server reads for the client
     share.take(room)
     for one in asked.references:
         source = _source(one, engine, limits.reference_seconds - seconds)

@@ -6,6 +6,7 @@ import threading
 
 from ..errors import HiggsError
 
+RATE = 24_000  # of the sound of Higgs' codecs
 BODY_COPIES = 3  # as it came, as its text, and as the bytes of the clip in it
 RETRY_AFTER_S = 5
 

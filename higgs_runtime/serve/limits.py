@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import SettingError, check_range
-from .budget import BODY_COPIES
+from .budget import BODY_COPIES, RATE
 
 MAX_WINDOW = 25  # of `ras_window`; each step looks through so many frames of every row
 
@@ -59,9 +59,10 @@ class Limits:
             check_range(name, getattr(self, name), 1, high)
         for name in ("seconds", "reference_seconds", "header_timeout_s", "receive_timeout_s", "send_timeout_s"):
             check_range(name, getattr(self, name), 0.04, 36_000.0)
-        if self.held_bytes < BODY_COPIES * self.body_bytes:
-            raise SettingError("One request may be larger than what all together may hold.", got=str(self.held_bytes),
-                               expected=f"{BODY_COPIES * self.body_bytes} bytes to hold, {BODY_COPIES} times a request",
+        least = (BODY_COPIES + 1) * self.body_bytes + round(self.reference_seconds * 4 * RATE)
+        if self.held_bytes < least:
+            raise SettingError("One request may hold more than all together may.", got=str(self.held_bytes),
+                               expected=f"{least} bytes or more, for the largest body and its clips",
                                remedy="Allow more to be held (--max-held-mb), or smaller requests (--max-body-mb).")
         for address in self.addresses:
             if not address.startswith(("http://", "https://")) or not address.endswith("/") or address.count("/") < 3:

@@ -16,11 +16,11 @@ import torch
 
 from ..audio import AudioClip, to_mono
 from ..errors import AudioError
+from .budget import RATE
 from .limits import Limits
 
 RATES, CHANNELS = (4_000, 192_000), 8
 FETCH_TIMEOUT_S = 10.0
-RATE = 24_000  # of Higgs' codecs
 _BLOCK = 1 << 16  # bytes, or samples of each channel
 
 
