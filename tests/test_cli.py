@@ -135,6 +135,7 @@ def test_say(models, clip, tmp_path, capsys):
     (["-o", "/nowhere/out.wav"], "existing folder"),
     (["-o", "out.xyz"], "Name a file such as"),  # before the rendering, not after it
     (["--model", "unheard-of"], "lm"),
+    (["-o", "/proc/out.wav"], "Nothing can be written"),
 ])
 def test_say_explains_itself(models, tmp_path, capsys, extra, says):
     args = ["say", "Hello.", "-o", str(tmp_path / "o.wav"), "--models-dir", str(models), "--device", "cpu", *extra]
@@ -195,6 +196,7 @@ def test_say_without_models(tmp_path, monkeypatch, capsys):
 def test_interrupting_say_keeps_what_is_spoken(models, tmp_path, monkeypatch, capsys):
     """Ctrl-C after 28 steps, from where the progress line is written."""
     out, shown = tmp_path / "out.wav", []
+    out.write_text("an earlier whole one")
 
     def interrupt(text):
         shown.append(text)
@@ -205,7 +207,8 @@ def test_interrupting_say_keeps_what_is_spoken(models, tmp_path, monkeypatch, ca
     args = ["say", "Hello.", "-o", str(out), "--max-seconds", "300"]
     flat = ["--temperature", "1", "--top-k", "0", "--top-p", "1", "--seed", "5"]  # does not end within these frames
     assert main([*args, *flat, "--models-dir", str(models), "--device", "cpu"]) == 0
-    assert AudioClip.load(out).seconds == pytest.approx(21 / 25)
+    assert AudioClip.load(tmp_path / "out.partial.wav").seconds == pytest.approx(21 / 25)
+    assert out.read_text() == "an earlier whole one"
     assert "will be saved" in capsys.readouterr().err
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 

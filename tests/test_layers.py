@@ -19,7 +19,7 @@ NODES = ROOT / "nodes"
 LAYERS = (
     """errors types config vocabulary""",
     """
-    audio audio_files audio_writing encode stream_encode file_names levels limiter speech_activity tempo
+    audio audio_files audio_writing encode stream_encode file_names outputs levels limiter speech_activity tempo
     script speaker_names chunking languages segmentation sound_words
     delay sampling rope kv_cache linear quantized capture devices offload
     tensor_files checkpoint_files assignment tokenizer

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from ..errors import SettingError
+from ..outputs import partial_name
 from .cluster import add_cluster, perform_on_cluster
 from .common import (
     StopOnInterrupt,
@@ -79,9 +80,10 @@ def _render(args: argparse.Namespace) -> int:
     from ..export import Provenance
     from ..rendering import assemble, check_output, deliver
 
-    output = args.output or args.file.with_suffix(".flac")
-    script = _script(args)
-    check_output(output)
+    output, script = args.output or args.file.with_suffix(".flac"), _script(args)
+    folders = [*(args.sounds or [args.file.parent]), next(iter(embedded_clips().values())).parent]
+    inputs = _inputs(args, script, folders)
+    check_output(output, inputs if args.output else ())
     lm, codec_at = chosen(args)
     tell_what_speaks(lm)
     with StopOnInterrupt("stopping; what is spoken so far is kept (Ctrl-C again ends at once)") as stop:
@@ -91,13 +93,15 @@ def _render(args: argparse.Namespace) -> int:
     sys.stdout.write(f"{performance.table()}\n\n{performance.summary()}\n")
     if not any(spoken.take for spoken in performance.lines):
         raise KeyboardInterrupt
-    folders = [*(args.sounds or [args.file.parent]), next(iter(embedded_clips().values())).parent]
     with tempfile.TemporaryDirectory(prefix="higgs-") as spool:
         assembly = assemble(performance, codec, folders, spool=spool,
                             on_progress=lambda done, total: progress(f"assembling: {done} of {total} lines"))
         progress("")
         voices = ", ".join(dict.fromkeys(cast.sources))
-        made = deliver(assembly, output, stems=args.stems, provenance=Provenance(lm.title, voices, args.consent))
+        made = deliver(
+            assembly, output if performance.complete else partial_name(output), stems=args.stems, inputs=inputs,
+            provenance=Provenance(lm.title, voices, args.consent), replace=bool(args.output) and performance.complete,
+        )
     for note in made.notes:
         sys.stderr.write(f"{note}\n")
     sys.stdout.write("".join(f"{path}\n" for path in made.files))
@@ -106,6 +110,16 @@ def _render(args: argparse.Namespace) -> int:
     kept = "nothing was kept, because of --no-store" if args.no_store else "run the same command again to go on"
     sys.stderr.write(f"higgs: interrupted; not all lines are spoken: {kept}\n")
     return INTERRUPTED
+
+
+def _inputs(args: argparse.Namespace, script, folders: list[Path]) -> list[Path]:
+    """Every file that is read, and so must not be written over."""
+    from ..script.cues import resolve_cue
+
+    clips = [path for given in args.voices for path in (Path(given), Path(given.partition("=")[2].strip()))
+             if path.is_file()]
+    return [args.file, *clips, *(clip.with_suffix(".txt") for clip in clips),
+            *(resolve_cue(cue.path, folders) for cue in script.cues)]
 
 
 def _script(args: argparse.Namespace):

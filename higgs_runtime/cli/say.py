@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from ..errors import AudioError, SettingError
+from ..outputs import check_target, free_name, partial_name
 from .common import (
     FRAME_RATE,
     StopOnInterrupt,
@@ -51,9 +52,9 @@ def _say(args: argparse.Namespace) -> None:
 
     text = sys.stdin.read() if args.text == "-" else args.text
     sampling = sampling_of(args)
-    _check_output(args.output)
     lm, codec = chosen(args)
     voice, transcript = _reference(args)
+    _check_output(args.output, [voice] if isinstance(voice, Path) else [])
     tell_what_speaks(lm)
     started, frames = time.perf_counter(), 0
 
@@ -73,11 +74,12 @@ def _say(args: argparse.Namespace) -> None:
                 raise KeyboardInterrupt from error
             raise
     progress("")
+    output = free_name(partial_name(args.output)) if stop.asked else args.output
     try:
-        clip.save(args.output)
+        clip.save(output)
     except Exception as error:
         raise _rescued(clip, error) from error
-    sys.stdout.write(f"{args.output}: {clip.seconds:.2f} s\n")
+    sys.stdout.write(f"{output}: {clip.seconds:.2f} s\n")
 
 
 def _rescued(clip, error: Exception) -> AudioError:
@@ -94,7 +96,7 @@ def _rescued(clip, error: Exception) -> AudioError:
     return AudioError(what, remedy="It could not be saved in this folder nor in the temporary one either.")
 
 
-def _check_output(path: Path) -> None:
+def _check_output(path: Path, inputs: list[Path]) -> None:
     """Before the rendering, not after it."""
     from ..audio_writing import FFMPEG_FORMATS, SOUNDFILE_FORMATS
 
@@ -102,6 +104,7 @@ def _check_output(path: Path) -> None:
     if not path.parent.is_dir() or path.is_dir() or not known:
         raise SettingError("The audio cannot be saved there.", expected="a file name in an existing folder",
                            got=str(path), remedy="Name a file such as voice.wav or voice.flac.")
+    check_target(path, inputs)
 
 
 def _reference(args: argparse.Namespace) -> tuple:
