@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from itertools import chain, repeat
 from pathlib import Path
@@ -22,6 +22,7 @@ from .model_cache import ModelKey, shared_cache
 from .preparation import PreparedText, prepare_text
 from .prompt import DEFAULT_SYSTEM, build_prompt, conversation
 from .session import OnFrames, ShouldStop
+from .suspended import closed_in_time
 from .types import Codes, Prompt, Sampling, Voice
 from .weights import load_model
 
@@ -77,6 +78,7 @@ def speak(
         return level_peak(clip, 0.0) if float(clip.samples.abs().max()) > 1 else clip
 
 
+@closed_in_time
 def speak_stream(
     text: str,
     voice: Voice | AudioClip | str | Path | None = None,
@@ -94,10 +96,12 @@ def speak_stream(
         chosen: model, codec, transcript, scene, system, prepare, device and dtype, as in `speak`; so are warnings and
             errors.
     """
-    with _prepared(text, voice, **chosen) as (lm, tokenizer, prompt):
-        frames = _grouped(stream(lm, prompt, sampling or Sampling(), should_stop=should_stop))
+    with ExitStack() as stack:
+        lm, tokenizer, prompt = stack.enter_context(_prepared(text, voice, **chosen))
+        spoken = stack.enter_context(closing(stream(lm, prompt, sampling or Sampling(), should_stop=should_stop)))
+        clips = stack.enter_context(closing(tokenizer.decode_stream(_grouped(spoken))))
         heard = False
-        for clip in tokenizer.decode_stream(frames):
+        for clip in clips:
             heard = True
             yield clip
         if not heard:

@@ -17,7 +17,7 @@ BRIDGE = ("bridge.py", "residency.py")  # the files that know ComfyUI
 NODES = ROOT / "nodes"
 
 LAYERS = (
-    """errors types config vocabulary""",
+    """errors types config vocabulary suspended""",
     """
     audio audio_files audio_writing encode stream_encode file_names outputs levels limiter speech_activity tempo
     script speaker_names chunking languages segmentation sound_words

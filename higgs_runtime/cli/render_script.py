@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from ..errors import SettingError
-from ..outputs import partial_name
+from ..outputs import check_folder, partial_name
 from .cluster import add_cluster, perform_on_cluster
 from .common import (
     StopOnInterrupt,
@@ -136,7 +136,7 @@ def _perform(args: argparse.Namespace, script, lm, codec_at, stop) -> tuple:
     from ..codec import load_codec
     from ..devices import pick_device, pick_dtype
     from ..rendering import Ears, RenderSettings, parse_choice, render_script
-    from ..takes import model_identity
+    from ..takes import TakeStore, model_identity
     from ..weights import load_model
 
     settings = RenderSettings(
@@ -146,6 +146,8 @@ def _perform(args: argparse.Namespace, script, lm, codec_at, stop) -> tuple:
     )
     device = args.device or pick_device()
     dtype, store = pick_dtype(device), None if args.no_store else store_of(args)
+    if isinstance(store, TakeStore):
+        check_folder(store.folder)
     codec = load_codec(codec_at.path, device=device)
     cast = _cast(args, script, codec)
     if args.cluster:
