@@ -369,3 +369,13 @@ def test_render_without_a_server(tmp_path, capsys):
     assert "Export (API)" in capsys.readouterr().err
 
 
+def test_render_shows_warnings_and_does_without_them(server, tmp_path, capsys):
+    file = tmp_path / "w.json"
+    file.write_text(json.dumps(WORKFLOW))
+    answers = {"prompt": [{"prompt_id": "mine"}], "history": [done(("o.flac", "output"))], "view?filename=o.flac&"
+               "subfolder=&type=output": ["sound"]}
+    for told, said in (({"2": "It does not know 'wizard'."}, "higgs: Twin (2): It does not know 'wizard'.\n"),
+                       (LOST, "")):
+        server(**answers, **{"higgs": [told]})
+        assert main(["render", str(file), "-o", str(tmp_path / "out")]) == 0
+        assert capsys.readouterr().err == said

@@ -6,9 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from ..choices import EXPORT_FORMATS, NORMS
 from ..errors import MissingExtraError, SettingError
-from ..export import EXPORT_FORMATS
-from ..norms import NORMS
 from ..outputs import check_folder
 
 

@@ -43,6 +43,10 @@ def _render(args: argparse.Namespace) -> None:
     except KeyboardInterrupt:
         client.interrupt(prompt_id)
         raise
-    progress("")
+    finally:
+        progress("")
+        for node, text in client.warnings(prompt_id).items():
+            title = workflow.get(node, {}).get("_meta", {}).get("title", "node")
+            sys.stderr.write(f"higgs: {title} ({node}): {text}\n")
     for file in files:
         sys.stdout.write(f"{client.fetch(file, args.output)}\n")

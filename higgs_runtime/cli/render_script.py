@@ -15,7 +15,9 @@ from .common import (
     StopOnInterrupt,
     add_checkpoints,
     add_sampling,
+    check_requirements,
     chosen,
+    loading_of,
     progress,
     sampling_of,
     tell_what_speaks,
@@ -76,6 +78,7 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
 
 
 def _render(args: argparse.Namespace) -> int:
+    check_requirements()
     from ..catalog import embedded_clips
     from ..export import Provenance
     from ..rendering import assemble, check_output, deliver
@@ -114,12 +117,12 @@ def _render(args: argparse.Namespace) -> int:
 
 def _inputs(args: argparse.Namespace, script, folders: list[Path]) -> list[Path]:
     """Every file that is read, and so must not be written over."""
-    from ..script.cues import resolve_cue
+    from ..rendering import check_assembly
 
     clips = [path for given in args.voices for path in (Path(given), Path(given.partition("=")[2].strip()))
              if path.is_file()]
     return [args.file, *clips, *(clip.with_suffix(".txt") for clip in clips),
-            *(resolve_cue(cue.path, folders) for cue in script.cues)]
+            *check_assembly(script, folders)]
 
 
 def _script(args: argparse.Namespace):
@@ -134,7 +137,6 @@ def _script(args: argparse.Namespace):
 def _perform(args: argparse.Namespace, script, lm, codec_at, stop) -> tuple:
     """The codec, the cast and the performance."""
     from ..codec import load_codec
-    from ..devices import pick_device, pick_dtype
     from ..rendering import Ears, RenderSettings, parse_choice, render_script
     from ..takes import TakeStore, model_identity
     from ..weights import load_model
@@ -144,11 +146,10 @@ def _perform(args: argparse.Namespace, script, lm, codec_at, stop) -> tuple:
         args.language, read_scenes=not args.book, choose=parse_choice(args.choose),
         silence_s=args.silence or None,
     )
-    device = args.device or pick_device()
-    dtype, store = pick_dtype(device), None if args.no_store else store_of(args)
+    loading, store = loading_of(args), None if args.no_store else store_of(args)
     if isinstance(store, TakeStore):
         check_folder(store.folder)
-    codec = load_codec(codec_at.path, device=device)
+    codec = load_codec(codec_at.path, device=loading["device"])
     cast = _cast(args, script, codec)
     if args.cluster:
         return codec, cast, perform_on_cluster(args, script, cast.voices, lm, codec_at, sampling_of(args), settings,
@@ -160,10 +161,10 @@ def _perform(args: argparse.Namespace, script, lm, codec_at, stop) -> tuple:
         name = args.listen or next(iter(find_recognizers(args.models_dir)), None)
         ears = Ears(codec, load_recognizer(name, folders=args.models_dir), str(name), cast.voices,
                     language=args.language, compare_voices=args.compare_voices)
-    identity = model_identity(lm.path, device=device, dtype=dtype) if store else None
+    identity = model_identity(lm.path, **loading) if store else None
     show = _Progress()
     performance = render_script(
-        script, cast.voices, load_model(lm.path, device=device, dtype=dtype), sampling_of(args), settings, store=store,
+        script, cast.voices, load_model(lm.path, **loading), sampling_of(args), settings, store=store,
         identity=identity, ears=ears, codec=codec, on_line=show.line, should_stop=lambda: stop.asked,
     )
     return codec, cast, performance

@@ -16,7 +16,9 @@ from .common import (
     StopOnInterrupt,
     add_checkpoints,
     add_sampling,
+    check_requirements,
     chosen,
+    loading_of,
     progress,
     sampling_of,
     tell_what_speaks,
@@ -48,6 +50,7 @@ def add(commands) -> None:
 
 
 def _say(args: argparse.Namespace) -> None:
+    check_requirements()
     from ..pipeline import speak
 
     text = sys.stdin.read() if args.text == "-" else args.text
@@ -67,7 +70,8 @@ def _say(args: argparse.Namespace) -> None:
         try:
             clip = speak(
                 text, voice, transcript=transcript, scene=args.scene, prepare=args.prepare, sampling=sampling,
-                device=args.device, model=lm.path, codec=codec.path, on_frames=show, should_stop=lambda: stop.asked,
+                model=lm.path, codec=codec.path, on_frames=show, should_stop=lambda: stop.asked,
+                **loading_of(args),
             )
         except AudioError as error:
             if stop.asked:  # before there was a sound
@@ -99,12 +103,15 @@ def _rescued(clip, error: Exception) -> AudioError:
 def _check_output(path: Path, inputs: list[Path]) -> None:
     """Before the rendering, not after it."""
     from ..audio_writing import FFMPEG_FORMATS, SOUNDFILE_FORMATS
+    from ..encode import pyav
 
     known = path.suffix.lower() in {**SOUNDFILE_FORMATS, **FFMPEG_FORMATS}
     if not path.parent.is_dir() or path.is_dir() or not known:
         raise SettingError("The audio cannot be saved there.", expected="a file name in an existing folder",
                            got=str(path), remedy="Name a file such as voice.wav or voice.flac.")
     check_target(path, inputs)
+    if path.suffix.lower() in FFMPEG_FORMATS:
+        pyav()
 
 
 def _reference(args: argparse.Namespace) -> tuple:

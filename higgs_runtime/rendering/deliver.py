@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from ..audio import AudioClip
+from ..encode import pyav
 from ..errors import AudioError, MissingExtraError, SettingError
 from ..export import EXPORT_FORMATS, SYNTHETIC, Provenance, export_audio, parse_chapters
 from ..file_names import file_names
@@ -44,12 +45,14 @@ def check_output(path: str | os.PathLike, inputs: Iterable[str | os.PathLike] = 
     Raises:
         SettingError: the suffix is of no format, there is no such folder, nothing can be written there, or the file is
             an input.
+        MissingExtraError: PyAV (extra `export`) is not installed.
     """
     path = Path(path)
     if path.suffix.lower() not in FORMATS or not path.parent.is_dir() or path.is_dir():
         raise SettingError("The audio cannot be saved there.", expected=f"a name in an existing folder that ends in "
                            f"{', '.join(FORMATS)}", got=str(path), remedy="Name a file such as scene.flac.")
     check_target(path, inputs)
+    pyav()
 
 
 def deliver(
@@ -68,7 +71,7 @@ def deliver(
         replace: the mix takes the place of whatever has its name.
 
     Raises:
-        SettingError: as `check_output`.
+        SettingError, MissingExtraError: as `check_output`.
         AudioError, MissingExtraError: as `export_audio`.
     """
     path, inputs = Path(path), list(inputs)
