@@ -13,6 +13,7 @@ _HOMES = {
         "SettingError", "StoppedError", "TakeError", "VoiceError",
     ),
     "vocabulary": ("unknown_words",),
+    "choices": ("EXPORT_FORMATS", "NORMS", "Norm"),
     "types": ("Codes", "Generation", "Prompt", "Sampling", "Voice", "combine_voices"),
     "audio": ("AudioClip", "level_peak", "resample", "to_mono", "trim", "trim_silence"),
     "script": (
@@ -49,8 +50,8 @@ _HOMES = {
     "peaks": ("Peaks", "waveform_peaks"),
     "pictures": ("loudness_picture", "spectrogram_picture", "timeline_picture", "waveform_picture"),
     "encode": ("Chapter",),
-    "export": ("EXPORT_FORMATS", "Exported", "Provenance", "export_audio", "parse_chapters", "parse_tags"),
-    "norms": ("NORMS", "LoudnessReport", "Norm", "NormResult", "check_norms", "normalize_to", "report_loudness"),
+    "export": ("Exported", "Provenance", "export_audio", "parse_chapters", "parse_tags"),
+    "norms": ("LoudnessReport", "NormResult", "check_norms", "normalize_to", "report_loudness"),
     "weights": ("load_model",),
     "memory": ("weights_bytes", "working_bytes"),
     "session": ("Session",),

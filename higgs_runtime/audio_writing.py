@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 import os
 import secrets
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -62,7 +62,7 @@ def write_file(path: str | os.PathLike, wave: np.ndarray, rate: int, subtype: st
 
 
 def write_blocks(
-    path: str | os.PathLike, tries: Iterable[Iterable[np.ndarray]], shape: tuple[int, int], rate: int,
+    path: str | os.PathLike, tries: Iterable[Generator[np.ndarray, None, None]], shape: tuple[int, int], rate: int,
     subtype: str | None,
 ) -> None:
     """Writes a file from blocks, float32 [C, n], through a temporary file beside the target.
@@ -80,7 +80,8 @@ def write_blocks(
                              expected="one of " + " ".join(SOUNDFILE_FORMATS), remedy="Write .flac, then convert it.")
         for blocks in tries:
             part.unlink(missing_ok=True)
-            _write_soundfile(part, blocks, shape, rate, suffix, subtype)
+            with closing(blocks):
+                _write_soundfile(part, blocks, shape, rate, suffix, subtype)
 
 
 @contextmanager

@@ -71,6 +71,13 @@ class ComfyClient:
         files = [item for item in found if isinstance(item, dict) and "filename" in item]
         return [file for file in files if file.get("type") == "output"] or files
 
+    def warnings(self, prompt_id: str) -> dict[str, str]:
+        """What this pack's nodes warned of in a prompt, by their ids; none where the server's pack does not tell."""
+        try:
+            return json.loads(self._request(f"/higgs/warnings?{urlencode({'prompt': prompt_id})}"))
+        except (RenderError, ValueError):  # an older pack, or none: the render is there all the same
+            return {}
+
     def fetch(self, file: dict[str, str], folder: Path) -> Path:
         """Copy a file from the server into a folder; an existing name gets a number."""
         query = {key: file.get(key, "") for key in ("filename", "subfolder", "type")}

@@ -1,4 +1,4 @@
-"""What differs between kinds of devices; no other module names one."""
+"""What differs between kinds of devices; no other module names one, but `choices` lists them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import torch
 
 from .errors import SettingError
 
-KINDS = ("cpu", "cuda", "mps", "xpu")  # ROCm calls itself cuda
 PREFILL_CHUNK = 1024  # positions read between two looks at should_stop, at most
 PREFILL_CHUNK_ON_CPU = 128  # at least; more while they take no longer than this many products (0.2 s on two cores)
 PRODUCTS_ON_CPU = 8e9

@@ -14,7 +14,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -279,14 +279,15 @@ class _Work:
         while (start := sink.tell()) < file.size:
             self._check()
             try:
-                for piece in stream(plan.release, plan.revision, file, start):
-                    self._check()
-                    if sink.tell() + len(piece) > file.size:
-                        raise _too_long(plan, file)
-                    with _disk_errors(plan.partial):
-                        sink.write(piece)
-                    digest.update(piece)
-                    self.done += len(piece)
+                with closing(stream(plan.release, plan.revision, file, start)) as pieces:
+                    for piece in pieces:
+                        self._check()
+                        if sink.tell() + len(piece) > file.size:
+                            raise _too_long(plan, file)
+                        with _disk_errors(plan.partial):
+                            sink.write(piece)
+                        digest.update(piece)
+                        self.done += len(piece)
                 lost = None
             except ConnectionError as error:
                 lost = error

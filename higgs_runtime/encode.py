@@ -98,6 +98,19 @@ class Cover(NamedTuple):
     height: int
 
 
+def pyav():
+    """The package; asked for before the long work, too.
+
+    Raises:
+        MissingExtraError: it (extra `export`) is not installed.
+    """
+    try:
+        import av
+    except ImportError as error:
+        raise MissingExtraError("Writing this kind of file", "export", "av") from error
+    return av
+
+
 def encode(
     file: BinaryIO, wave: np.ndarray, rate: int, coding: Coding, kbps: int | None = None,
     metadata: Mapping[str, str] | None = None, chapters: Sequence[Chapter] = (), cover: Cover | None = None,
@@ -113,10 +126,7 @@ def encode(
         AudioError: too many channels, or FFmpeg refuses.
         OSError: the file cannot be written.
     """
-    try:
-        import av
-    except ImportError as error:
-        raise MissingExtraError("Writing this kind of file", "export", "av") from error
+    av = pyav()
     if wave.shape[0] > coding.channels:
         raise AudioError(f"{coding.codec} takes fewer channels.", expected=f"{coding.channels} at most",
                          got=str(wave.shape[0]), remedy="Mix down, or save as .wav.")

@@ -21,16 +21,11 @@ import torch
 
 from .audio import AudioClip
 from .audio_writing import check_full_scale, write_file
+from .choices import EXPORT_FORMATS
 from .encode import CODINGS, Chapter, Cover, append_id3, encode
 from .errors import AudioError, MissingExtraError, ScriptError, SettingError, check_range
 from .file_names import file_names
 
-# name -> suffix, and libsndfile's sample encoding or the key of CODINGS
-EXPORT_FORMATS = {
-    "wav 16-bit": (".wav", "PCM_16"), "wav 24-bit": (".wav", "PCM_24"), "wav 32-bit float": (".wav", "FLOAT"),
-    "flac 16-bit": (".flac", "flac"), "flac 24-bit": (".flac", "flac24"), "mp3": (".mp3", "mp3"),
-    "opus": (".opus", "opus"), "m4a (AAC)": (".m4a", "m4a"), "m4b (AAC audiobook)": (".m4b", "m4b"),
-}
 _CLOCK = re.compile(r"\s*(?:(\d+):)?(\d+):(\d{1,2}(?:\.\d+)?)\s+(?:-\s+)?(\S.*?)\s*")
 _MAX_COVER = 1400  # pixels of its longer side
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}  # a file system without them

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 from .jobs import ShouldEnd
 from .model import HiggsModel
@@ -48,10 +48,10 @@ def generate(
 
 def stream(
     model: HiggsModel, prompt: Prompt, sampling: Sampling, *, should_stop: ShouldStop | None = None
-) -> Iterator[Codes]:
+) -> Generator[Codes, None, None]:
     """Speak one prompt; yields its frames as they become complete, every few steps, for `Codec.decode_stream`.
 
-    Whoever stops reading ends it.
+    Whoever stops reading ends it, best with `contextlib.closing`: what it holds is free then, and not when Python ends.
 
     Raises:
         As `generate`.

@@ -6,12 +6,12 @@ Letters in shapes: C channels, T samples.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 
 from .audio import AudioClip
+from .choices import NORMS
 from .errors import SettingError
 from .levels import decibels, peak
 from .loudness import Loudness, Normalized, measure_loudness, normalize_loudness, reach
@@ -19,44 +19,6 @@ from .loudness import Loudness, Normalized, measure_loudness, normalize_loudness
 _FLOOR_WINDOW_S = 0.5  # the quietest half second is the noise floor
 _FLOOR_STEPS = 10  # in each window
 _BLOCK_STEPS = 1000
-
-
-@dataclass(frozen=True)
-class Norm:
-    """One row of the table. A range is (lowest, highest); None asks for nothing.
-
-    Attributes:
-        title: for people.
-        target: where normalizing lands: LUFS (BS.1770), or dB RMS where `rms_db` is asked for.
-        ceiling_db: of the limiter, in dBTP.
-        integrated_lufs, rms_db: level of the whole clip.
-        true_peak_dbtp, peak_dbfs, floor_db: the highest that is allowed; the floor is the RMS of the quietest 0.5 s.
-        channels: the number of channels.
-    """
-
-    title: str
-    target: float
-    ceiling_db: float
-    integrated_lufs: tuple[float, float] | None = None
-    rms_db: tuple[float, float] | None = None
-    true_peak_dbtp: float | None = None
-    peak_dbfs: float | None = None
-    floor_db: float | None = None
-    channels: int | None = None
-
-
-# Sources: Spotify and YouTube play at -14 LUFS, Apple's podcasts at -16 ± 1 LKFS, both below -1 dBTP (a mono file that
-# plays on two loudspeakers counts 3 dB more, hence -19); EBU R 128 (2023); ATSC A/85 (2013); ACX audio submission
-# requirements. The platforms name no tolerance for -14 and -19: 1 LU is Apple's.
-NORMS = {
-    "streaming": Norm("Streaming, -14 LUFS", -14, -1, integrated_lufs=(-15, -13), true_peak_dbtp=-1),
-    "podcast": Norm("Podcast, -16 LUFS", -16, -1, integrated_lufs=(-17, -15), true_peak_dbtp=-1),
-    "podcast mono": Norm("Podcast in mono, -19 LUFS", -19, -1, integrated_lufs=(-20, -18), true_peak_dbtp=-1,
-                         channels=1),
-    "ebu r128": Norm("EBU R 128, -23 LUFS", -23, -1, integrated_lufs=(-23.5, -22.5), true_peak_dbtp=-1),
-    "atsc a85": Norm("ATSC A/85, -24 LKFS", -24, -2, integrated_lufs=(-26, -22), true_peak_dbtp=-2),
-    "acx": Norm("ACX audiobook", -20, -3, rms_db=(-23, -18), peak_dbfs=-3, floor_db=-60),
-}
 
 
 class Check(NamedTuple):

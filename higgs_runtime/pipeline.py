@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from itertools import chain, repeat
 from pathlib import Path
@@ -22,6 +22,7 @@ from .model_cache import ModelKey, shared_cache
 from .preparation import PreparedText, prepare_text
 from .prompt import DEFAULT_SYSTEM, build_prompt, conversation
 from .session import OnFrames, ShouldStop
+from .suspended import closed_in_time
 from .types import Codes, Prompt, Sampling, Voice
 from .weights import load_model
 
@@ -42,6 +43,7 @@ def speak(
     sampling: Sampling | None = None,
     device: str | None = None,
     dtype: torch.dtype | None = None,
+    quantization: str | None = None,
     on_frames: OnFrames | None = None,
     should_stop: ShouldStop | None = None,
 ) -> AudioClip:
@@ -52,8 +54,8 @@ def speak(
         model, codec: loaded, or the folders to load from; folders stay loaded in the shared cache. Without both:
             `default_pair` of what lies in `model_roots()`.
         prepare: let `prepare_text` change the text for the model; else it reads what is written.
-        device, dtype: where and how folders are loaded; None picks a GPU if there is one, and `pick_dtype` of the
-            device. The codec is always loaded in float32.
+        device, dtype, quantization: where and how folders are loaded, as in `load_model`; None picks a GPU if there
+            is one, and `pick_dtype` of the device. The codec is always loaded in float32.
         on_frames, should_stop: as in `generate`; a stopped call returns what has been spoken until then.
 
     Returns:
@@ -68,8 +70,9 @@ def speak(
         AudioError: there is no sound, because the model ended at once or the call was stopped before the first frame.
         HiggsError: whatever cannot be loaded, read or spoken, with what to do about it.
     """
-    with _prepared(text, voice, model, codec, transcript, scene, system, device, dtype, prepare) as spoken:
-        lm, tokenizer, prompt = spoken
+    with _prepared(
+        text, voice, model, codec, transcript, scene, system, device, dtype, prepare, quantization
+    ) as (lm, tokenizer, prompt):
         [spoken] = generate(lm, [prompt], sampling or Sampling(), on_frames=on_frames, should_stop=should_stop)
         if spoken.frames == 0:
             raise silence(spoken.finish_reason)
@@ -77,6 +80,7 @@ def speak(
         return level_peak(clip, 0.0) if float(clip.samples.abs().max()) > 1 else clip
 
 
+@closed_in_time
 def speak_stream(
     text: str,
     voice: Voice | AudioClip | str | Path | None = None,
@@ -91,13 +95,15 @@ def speak_stream(
     scale. Whoever stops reading ends it.
 
     Args:
-        chosen: model, codec, transcript, scene, system, prepare, device and dtype, as in `speak`; so are warnings and
-            errors.
+        chosen: model, codec, transcript, scene, system, prepare, device, dtype and quantization, as in `speak`; so are
+            warnings and errors.
     """
-    with _prepared(text, voice, **chosen) as (lm, tokenizer, prompt):
-        frames = _grouped(stream(lm, prompt, sampling or Sampling(), should_stop=should_stop))
+    with ExitStack() as stack:
+        lm, tokenizer, prompt = stack.enter_context(_prepared(text, voice, **chosen))
+        spoken = stack.enter_context(closing(stream(lm, prompt, sampling or Sampling(), should_stop=should_stop)))
+        clips = stack.enter_context(closing(tokenizer.decode_stream(_grouped(spoken))))
         heard = False
-        for clip in tokenizer.decode_stream(frames):
+        for clip in clips:
             heard = True
             yield clip
         if not heard:
@@ -135,13 +141,14 @@ def silence(reason: str) -> AudioError:
 def _prepared(
     text: str, voice, model=None, codec=None, transcript: str = "", scene: str = "", system: str = DEFAULT_SYSTEM,
     device: str | None = None, dtype: torch.dtype | None = None, prepare: bool = False,
+    quantization: str | None = None,
 ) -> Iterator[tuple[HiggsModel, Codec, Prompt]]:
     """Model, codec and the prompt for them, as long as the with-block runs."""
     device = device or pick_device()
     dtype = dtype or pick_dtype(device)
     model, codec = _chosen(model, codec)
     with ExitStack() as stack:
-        lm = stack.enter_context(_loaded("lm", model, load_model, device, dtype))
+        lm = stack.enter_context(_loaded("lm", model, load_model, device, dtype, quantization=quantization))
         tokenizer = stack.enter_context(_loaded("codec", codec, load_codec, device, torch.float32))
         check_pair(lm, tokenizer)
         voices = [] if voice is None else [make_voice(voice, transcript, tokenizer)]
@@ -194,10 +201,10 @@ def check_pair(lm: HiggsModel, codec: Codec) -> None:
 
 
 @contextmanager
-def _loaded(kind: str, source, load, device: str, dtype: torch.dtype) -> Iterator:
+def _loaded(kind: str, source, load, device: str, dtype: torch.dtype, **how) -> Iterator:
     if not isinstance(source, (str, Path)):
         yield source
         return
-    key = ModelKey.of(kind, source, device=device, dtype=dtype)
-    with shared_cache().use(key, lambda: load(source, device=device, dtype=dtype)) as model:
+    key = ModelKey.of(kind, source, device=device, dtype=dtype, **how)
+    with shared_cache().use(key, lambda: load(source, device=device, dtype=dtype, **how)) as model:
         yield model

@@ -6,7 +6,8 @@ one of them, the codec's and v3's in many. None could be fetched where this was 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from .errors import SettingError
@@ -35,6 +36,7 @@ class Release:
         gigabytes: about what is downloaded.
         licence: what has to be said before.
         beside: the releases that it needs, in words.
+        memory_gb: that its weights take when loaded, by number format or quantization.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Release:
     gigabytes: float
     licence: str
     beside: str = ""
+    memory_gb: Mapping[str, float] = field(default_factory=dict)
 
     def wanted(self, names: list[str]) -> list[str]:
         """The files to fetch of those that the repository has; none of its folders."""
@@ -55,27 +58,30 @@ class Release:
 
 
 _NATIVE = ("*.safetensors",)
+_V2_MEMORY = {"float32": 21.5, "bfloat16": 10.8, "int8": 5.8, "int4": 3.5}
+_V3_MEMORY = {"float32": 16.2, "bfloat16": 8.1, "int8": 4.5, "int4": 2.8}
 RELEASES = {
     release.name: release
     for release in (
         Release(
             "higgs-audio-v2-generation-3B-base", "Higgs Audio v2 language model, transformers-native layout",
             "bosonai/higgs-tts-2-3b-base", "d80c511612b3040ff2877ce3d408747df1739f11", _NATIVE, 11.6, V2_LICENCE,
-            "higgs-audio-v2-tokenizer",
+            "higgs-audio-v2-tokenizer", _V2_MEMORY,
         ),
         Release(
             "higgs-audio-v2-tokenizer", "Higgs Audio v2 codec, transformers-native layout",
             "bosonai/higgs-audio-v2-tokenizer", "403fbacf2f60caaa102f893fdfabb694619b2417", _NATIVE, 0.8, V2_LICENCE,
-            "higgs-audio-v2-generation-3B-base",
+            "higgs-audio-v2-generation-3B-base", {"float32": 0.7},
         ),
         Release(
             "higgs-audio-v3-tts-4b", "Higgs Audio v3 language model with its codec",
             "bosonai/higgs-tts-3-4b", "7556c17e05201fccd9c8cc120bc216dcc7b5d561", _NATIVE, 9.3, V3_LICENCE,
+            memory_gb=_V3_MEMORY,
         ),
         Release(
             "higgs-audio-v2-generation-3B-base-original", "Higgs Audio v2 language model, original layout",
             "bosonai/higgs-tts-2-3b-base", "10840182ca4ad5d9d9113b60b9bb3c1ef1ba3f84", _NATIVE, 11.6, V2_LICENCE,
-            "higgs-audio-v2-tokenizer, or its original layout",
+            "higgs-audio-v2-tokenizer, or its original layout", _V2_MEMORY,
         ),
         Release(
             "higgs-audio-v2-tokenizer-original", "Higgs Audio v2 codec, original layout",
@@ -100,3 +106,16 @@ def release_named(name: str) -> Release:
         raise SettingError(f"There is no release '{name}'.", expected=" or ".join(RELEASES), got=f"'{name}'",
                            remedy="Choose one of these; `higgs download` lists them.")
     return RELEASES[name]
+
+
+FIRST = ("higgs-audio-v2-generation-3B-base", "higgs-audio-v2-tokenizer")  # what is proposed to who has none
+
+
+def how_to_install() -> str:
+    """The commands that fetch a released pair, its size, and the memory that it needs."""
+    model, codec = (RELEASES[name] for name in FIRST)
+    commands = "".join(f"  higgs download {one.name}    ({one.gigabytes} GB)\n" for one in (model, codec))
+    memory = model.memory_gb
+    return (f"{commands}In memory its weights take {memory['bfloat16']} GB on a GPU, {memory['float32']} GB on a CPU, "
+            f"{memory['int8']} GB with --quantization int8 {memory['int4']} GB with int4; those of the codec "
+            f"{codec.memory_gb['float32']} GB.")

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,13 +116,14 @@ class Remote:
         body, notes = request_body(self.server, messages, sampling, voice=self.voice, sound_of=sound_of)
         started, answer, stopped = time.perf_counter(), _Answer(self.server.returns == "codes"), False
         call = _Call(self, body)
-        for event in call.events(should_stop or (lambda: False)):
-            if event is None:
-                stopped = True
-            elif isinstance(event, _Start):
-                answer = _Answer(self.server.returns == "codes", event.rate, event.number)
-            elif answer.take(event) and on_seconds is not None:
-                on_seconds(answer.seconds)
+        with closing(call.events(should_stop or (lambda: False))) as events:
+            for event in events:
+                if event is None:
+                    stopped = True
+                elif isinstance(event, _Start):
+                    answer = _Answer(self.server.returns == "codes", event.rate, event.number)
+                elif answer.take(event) and on_seconds is not None:
+                    on_seconds(answer.seconds)
         codes, clip, reason = answer.finished(stopped)
         return RemoteTake(codes, clip, reason, time.perf_counter() - started, answer.tries, notes)
 

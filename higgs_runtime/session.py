@@ -2,9 +2,7 @@
 
 All speaking rows take a step together, which reads the weights once; a row that ends goes to the next prompt. What a
 row has read stays in the cache until the room is needed: a prompt that begins like an earlier one is read from where
-they part.
-
-Letters in shapes: K codebooks, S positions.
+they part. Letters in shapes: K codebooks, S positions.
 """
 
 from __future__ import annotations
@@ -30,6 +28,7 @@ from .memory import new_cache
 from .model import HiggsModel
 from .prefill import ShouldStop, Stopped, prefill
 from .rows import Rows
+from .suspended import Closing
 from .types import Codes, Generation, Prompt, Sampling
 
 DEFAULT_BATCH = 8
@@ -86,9 +85,10 @@ class Session:
     ) -> list[Generation]:
         """As `higgs_runtime.generate`; positions that an earlier call has read are not read again."""
         jobs = self._jobs(prompts, sampling, should_end)
-        for job, frames in self._run(jobs, should_stop):
-            if on_frames is not None:
-                on_frames(job.index, frames)
+        with self._run(jobs, should_stop) as found:
+            for job, frames in found:
+                if on_frames is not None:
+                    on_frames(job.index, frames)
         return [self._finished(job) for job in jobs]
 
     @torch.no_grad()
@@ -107,18 +107,20 @@ class Session:
         Args:
             wanted: asked with the index when a row is free for a prompt; False leaves the prompt out.
         """
-        for job, frames in self._run(self._jobs(prompts, sampling, should_end), should_stop, wanted):
-            if on_frames is not None:
-                on_frames(job.index, frames)
-            if not job.take.steps_left:
-                yield job.index, self._finished(job)
+        with self._run(self._jobs(prompts, sampling, should_end), should_stop, wanted) as found:
+            for job, frames in found:
+                if on_frames is not None:
+                    on_frames(job.index, frames)
+                if not job.take.steps_left:
+                    yield job.index, self._finished(job)
 
     @torch.no_grad()
     def stream(self, prompt: Prompt, sampling: Sampling, *, should_stop: ShouldStop | None = None) -> Iterator[Codes]:
         """Speak one prompt; yields its frames every few steps. Whoever stops reading, or a next call, ends it."""
-        for _, frames in self._run(self._jobs([prompt], sampling), should_stop):
-            if frames.shape[1]:
-                yield self._codes(frames)
+        with self._run(self._jobs([prompt], sampling), should_stop) as found:
+            for _, frames in found:
+                if frames.shape[1]:
+                    yield self._codes(frames)
 
     @torch.no_grad()
     def serve(
@@ -146,10 +148,10 @@ class Session:
             SettingError: a line is longer than `positions`, or looks back further than `window`.
             As `generate`. Whatever is raised ends all lines that speak.
         """
-        found = self._run([], should_stop, arrivals=self._arriving(lines, positions, window, should_end),
-                          room=(positions, self.batch, window))
-        for job, frames in found:
-            yield job.index, self._codes(frames), None if job.take.steps_left else self._finished(job)
+        arrivals = self._arriving(lines, positions, window, should_end)
+        with self._run([], should_stop, arrivals=arrivals, room=(positions, self.batch, window)) as found:
+            for job, frames in found:
+                yield job.index, self._codes(frames), None if job.take.steps_left else self._finished(job)
 
     def _arriving(
         self, lines: Iterator[tuple[Prompt, Sampling] | None], positions: int, window: int, should_end
@@ -200,7 +202,7 @@ class Session:
     def _run(
         self, jobs: list[Job], should_stop: ShouldStop | None, wanted: Wanted | None = None,
         arrivals: Iterator[Job | None] | None = None, room: Room | None = None,
-    ) -> Iterator[tuple[Job, Tensor]]:
+    ) -> Closing[Iterator[tuple[Job, Tensor]]]:
         """(job, frames that became complete) every few steps, until all jobs are done or it is told to stop.
 
         Args:
@@ -211,7 +213,7 @@ class Session:
             self._running.close()  # a stream that nobody reads on
         self._wanted, self._arrivals = wanted or (lambda index: True), arrivals or iter(())
         self._running = self._loop(jobs, room or self._room_for(jobs), should_stop or (lambda: False))
-        return self._running
+        return Closing(self._running)
 
     def _loop(self, jobs: list[Job], room: Room | None, should_stop: ShouldStop) -> Iterator[tuple[Job, Tensor]]:
         waiting = deque(jobs)
@@ -308,11 +310,8 @@ class Session:
         """A few steps of all speaking rows."""
         steps = min(rows.steps, *(job.take.steps_left for job in self._speaking))
         rows.prepare([job.random for job in self._speaking], steps)
-        stopped = False
-        while rows.done < steps and not stopped:
-            stopped = should_stop()
-            if not stopped:
-                rows.step()
+        while rows.done < steps and not (stopped := should_stop()):
+            rows.step()
         ids, broken = rows.drawn()
         found = []
         for row, job in enumerate(self._speaking):

@@ -54,10 +54,7 @@ def _stretch(clip: AudioClip, factor: float, semitones: float, keep_formants: bo
     if clip.sample_rate < _LOWEST_RATE:
         raise AudioError("The tempo or pitch of this clip cannot be changed.", expected=f"{_LOWEST_RATE} Hz or more",
                          got=f"{clip.sample_rate} Hz", remedy="Resample it first.")
-    try:
-        import pedalboard
-    except ImportError as error:
-        raise MissingExtraError("Changing tempo or pitch", "sound", "pedalboard") from error
+    pedalboard = rubber_band()
     if clip.length == 0:
         return clip
     wave = torch.nn.functional.pad(clip.samples.detach().cpu(), (0, max(0, _SHORTEST - clip.length)))
@@ -65,3 +62,16 @@ def _stretch(clip: AudioClip, factor: float, semitones: float, keep_formants: bo
     length = max(1, round(clip.length / factor))
     wave = torch.from_numpy(wave[:, :length].copy())
     return AudioClip(torch.nn.functional.pad(wave, (0, length - wave.shape[1])), clip.sample_rate)
+
+
+def rubber_band():
+    """The package that stretches; asked for before the long work, too.
+
+    Raises:
+        MissingExtraError: it (extra `sound`) is not installed.
+    """
+    try:
+        import pedalboard
+    except ImportError as error:
+        raise MissingExtraError("Changing tempo or pitch", "sound", "pedalboard") from error
+    return pedalboard

@@ -26,6 +26,7 @@ from comfy_execution.utils import get_executing_context
 from ..higgs_runtime.catalog import embedded_clips
 from ..higgs_runtime.errors import AudioError, SettingError
 from ..higgs_runtime.model_cache import ModelKey, file_stats, model_bytes, shared_cache  # noqa: F401 (nodes use it)
+from . import warned
 from .as_html import as_html
 from .residency import ComfyResidency
 
@@ -391,4 +392,6 @@ def send_event(name: str, **data: Any) -> None:
 
 def show_warnings(warnings: Iterable[str]) -> None:
     """Shows warnings on the node that runs now, and logs them; none take back those of before."""
-    show_text("\n".join(warnings), logging.WARNING)
+    text = "\n".join(warnings)
+    warned.remember(*running_node(), text)
+    show_text(text, logging.WARNING)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from itertools import chain, repeat
 from queue import SimpleQueue
@@ -103,10 +103,11 @@ def _decoding(sound: Sound, decode: Callable[..., Iterator[Any]]) -> Iterator[Ca
     stopped = threading.Event()
 
     def work() -> None:
-        for clip in decode(waiting, stopped):
-            if stopped.is_set():
-                return
-            sound.push(clip)
+        with closing(decode(waiting, stopped)) as clips:
+            for clip in clips:
+                if stopped.is_set():
+                    return
+                sound.push(clip)
 
     with ThreadPoolExecutor(1, thread_name_prefix="higgs-live") as pool:
         done = pool.submit(work)

@@ -5,6 +5,7 @@
     GET  /higgs/quality?kind=…&name=…&start=0&duration=0   how good it is as a reference, a minute of it at most
     GET  /higgs/takes?line=<key of a line>            what is known of its takes
     GET  /higgs/takes/<key>                           a take as FLAC; the header X-Loudness-LUFS says how loud it is
+    GET  /higgs/warnings?prompt=<id>                  what the nodes of a prompt warned of, by their ids
     POST /higgs/takes/<key>/lock, …/unlock
     POST /higgs/script/check                          turns, errors and warnings of a script (text)
     POST /higgs/script/lines                          what became of its lines in its last render
@@ -23,7 +24,7 @@ from functools import wraps
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from . import bridge, line_states, load_voice, take_sounds
+from . import bridge, line_states, load_voice, take_sounds, warned
 
 MOST_BYTES = 1 << 20  # of a script
 LONGEST_NAME = 1000
@@ -70,6 +71,10 @@ def _answering(handler: Callable):
 
 
 # --- sounds ---------------------------------------------------------------------------------------------------------
+
+
+async def warnings(request) -> dict:
+    return warned.warnings_of(request.query.get("prompt", ""))
 
 
 async def clip(request):
@@ -291,6 +296,7 @@ GET = {
     "/higgs/quality": quality,
     "/higgs/takes": takes,
     "/higgs/takes/{key}": take,
+    "/higgs/warnings": warnings,
 }
 POST = {
     "/higgs/takes/{key}/lock": lock,

@@ -135,6 +135,7 @@ def test_say(models, clip, tmp_path, capsys):
     (["-o", "/nowhere/out.wav"], "existing folder"),
     (["-o", "out.xyz"], "Name a file such as"),  # before the rendering, not after it
     (["--model", "unheard-of"], "lm"),
+    (["-o", "/proc/out.wav"], "Nothing can be written"),
 ])
 def test_say_explains_itself(models, tmp_path, capsys, extra, says):
     args = ["say", "Hello.", "-o", str(tmp_path / "o.wav"), "--models-dir", str(models), "--device", "cpu", *extra]
@@ -195,6 +196,7 @@ def test_say_without_models(tmp_path, monkeypatch, capsys):
 def test_interrupting_say_keeps_what_is_spoken(models, tmp_path, monkeypatch, capsys):
     """Ctrl-C after 28 steps, from where the progress line is written."""
     out, shown = tmp_path / "out.wav", []
+    out.write_text("an earlier whole one")
 
     def interrupt(text):
         shown.append(text)
@@ -205,7 +207,8 @@ def test_interrupting_say_keeps_what_is_spoken(models, tmp_path, monkeypatch, ca
     args = ["say", "Hello.", "-o", str(out), "--max-seconds", "300"]
     flat = ["--temperature", "1", "--top-k", "0", "--top-p", "1", "--seed", "5"]  # does not end within these frames
     assert main([*args, *flat, "--models-dir", str(models), "--device", "cpu"]) == 0
-    assert AudioClip.load(out).seconds == pytest.approx(21 / 25)
+    assert AudioClip.load(tmp_path / "out.partial.wav").seconds == pytest.approx(21 / 25)
+    assert out.read_text() == "an earlier whole one"
     assert "will be saved" in capsys.readouterr().err
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
@@ -366,3 +369,13 @@ def test_render_without_a_server(tmp_path, capsys):
     assert "Export (API)" in capsys.readouterr().err
 
 
+def test_render_shows_warnings_and_does_without_them(server, tmp_path, capsys):
+    file = tmp_path / "w.json"
+    file.write_text(json.dumps(WORKFLOW))
+    answers = {"prompt": [{"prompt_id": "mine"}], "history": [done(("o.flac", "output"))], "view?filename=o.flac&"
+               "subfolder=&type=output": ["sound"]}
+    for told, said in (({"2": "It does not know 'wizard'."}, "higgs: Twin (2): It does not know 'wizard'.\n"),
+                       (LOST, "")):
+        server(**answers, **{"higgs": [told]})
+        assert main(["render", str(file), "-o", str(tmp_path / "out")]) == 0
+        assert capsys.readouterr().err == said

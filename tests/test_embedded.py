@@ -25,10 +25,10 @@ from higgs_runtime import (
     model_roots,
     speak,
 )
+from higgs_runtime.releases import how_to_install
 
 CODEC_TYPE = "higgs_audio_v2_tokenizer"
-NOTICE = ("Speaking with Higgs Nano, a tiny demonstration model (2 words); install a released checkpoint for real "
-          "speech.\n")
+NOTICE = f"Speaking with Higgs Nano, a tiny demonstration model (2 words). For real speech:\n{how_to_install()}\n"
 
 
 def make_pair(root: Path, lm="lm", codec="codec") -> Path:

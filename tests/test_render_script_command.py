@@ -7,6 +7,7 @@ import os
 import signal
 
 import pytest
+import torch
 
 from higgs_runtime import AudioClip, TakeStore, cli
 
@@ -69,7 +70,8 @@ def test_ctrl_c_keeps_what_is_there_and_says_how_to_go_on(folder, monkeypatch, c
     assert render("--batch", "1") == 130
     said = capsys.readouterr()
     assert "1 of 3 lines" in said.out and "run the same command again to go on" in said.err
-    assert "line 2, 3" in said.err and (folder / "scene.flac").is_file()
+    assert "line 2, 3" in said.err
+    assert names(folder) == {"scene.txt", "scene.partial.flac", "scene.partial.json", "scene.partial.srt"}
     monkeypatch.undo()
     monkeypatch.setenv("HIGGS_TAKES", str(folder / "takes"))
     monkeypatch.chdir(folder)
@@ -111,9 +113,72 @@ def test_what_cannot_be_done_is_said_and_nothing_is_written(folder, capsys, more
     assert words in capsys.readouterr().err and names(folder) == {"scene.txt"}
 
 
-def test_a_clip_without_its_words_is_refused(folder, capsys):
-    import torch
+# ---- what is there already ------------------------------------------------------------------------------------------
 
+SUBTITLES = "1\n00:00:00,000 --> 00:00:02,000\nGood morning.\n"
+
+
+def speak(file: str, *more: str) -> int:
+    return cli.main(["render-script", file, "--max-seconds", "0.4", "--voice", "rose", *more])
+
+
+def test_no_file_of_a_person_is_written_over(folder, capsys):
+    """Its own input, a sound of the same name, another's time line; then again, over what it made itself."""
+    mine = {"film.srt": SUBTITLES, "film.flac": "the sound of the film", "film.json": '{"files": ["mine"]}'}
+    for name, text in mine.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    for _ in range(2):
+        assert speak("film.srt") == 0
+        said = capsys.readouterr()
+        for name, other in {"film.srt": "film_2.srt", "film.flac": "film_2.flac", "film.json": "film_2.json"}.items():
+            assert (folder / name).read_text(encoding="utf-8") == mine[name]
+            assert f"'{name}' is there" in said.err and f"'{other}' is written instead" in said.err
+        assert names(folder) == {"scene.txt", *mine, "film_2.srt", "film_2.flac", "film_2.json"}
+    (folder / "film_2.srt").write_text("mended by hand", encoding="utf-8")
+    assert speak("film.srt") == 0
+    assert (folder / "film_2.srt").read_text(encoding="utf-8") == "mended by hand" and (folder / "film_3.srt").exists()
+
+
+def test_what_is_read_is_refused_as_the_output(folder, capsys):
+    clip = folder / "me.wav"
+    AudioClip(torch.rand(1, 48_000) - 0.5, 24_000).save(clip)
+    clip.with_suffix(".txt").write_text("Good morning.", encoding="utf-8")
+    (folder / "sounds").mkdir()
+    AudioClip(torch.rand(1, 24_000) - 0.5, 24_000).save(folder / "sounds" / "bell.wav")
+    (folder / "one.txt").write_text("[Anna] Hello.\n[sfx: bell.wav]\n", encoding="utf-8")
+    os.link(clip, folder / "hard.wav")
+    os.symlink(clip, folder / "soft.wav")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    for output in ("me.wav", "hard.wav", "soft.wav", "sounds/bell.wav"):
+        assert speak("one.txt", "--voice", "Anna=me.wav", "--sounds", "sounds", "-o", output) == 1
+        assert "is read for this" in capsys.readouterr().err
+    assert cli.main(["say", "Hello.", "--voice", "me.wav", "-o", "soft.wav", "--max-seconds", "0.4"]) == 1
+    assert "is read for this" in capsys.readouterr().err
+    assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_own_subtitles_that_are_read_are_not_written_over(folder):
+    (folder / "one.txt").write_text("Good morning.", encoding="utf-8")
+    assert speak("one.txt") == 0
+    read = (folder / "one.srt").read_text(encoding="utf-8")
+    assert speak("one.srt") == 0
+    assert (folder / "one.srt").read_text(encoding="utf-8") == read and (folder / "one_2.srt").exists()
+
+
+@pytest.mark.parametrize("command", [
+    ["render-script", "scene.txt", "-o", "/proc/scene.flac"], ["takes", "export", "-o", "scene.txt/takes"],
+    ["master", "clip.wav", "-o", "scene.txt/out"], ["render", "scene.json", "-o", "scene.txt/out"],
+])
+def test_a_folder_that_takes_nothing_is_said_before_the_work(folder, capsys, command):
+    (folder / "scene.json").write_text("{}", encoding="utf-8")
+    assert cli.main(command) == 1
+    assert "Nothing can be written" in capsys.readouterr().err
+
+
+# ---- more that cannot be spoken -------------------------------------------------------------------------------------
+
+
+def test_a_clip_without_its_words_is_refused(folder, capsys):
     AudioClip(torch.rand(1, 24_000) - 0.5, 24_000).save(folder / "me.wav")
     assert render("--voice", "Anna=me.wav") == 1
     assert "me.txt" in capsys.readouterr().err

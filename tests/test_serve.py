@@ -331,7 +331,7 @@ def test_an_engine_that_ends_says_so(pair, monkeypatch):
         if self._running is not None:
             raise KeyError("a bug")
         self._running = iter(())
-        return iter(())
+        return (_ for _ in ())
 
     monkeypatch.setattr(Session, "serve", serve)
     with serving(pair) as server:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from .. import __version__
 from ..comfy_client import EXAMPLE
 from ..errors import HiggsError
 from . import download, master, models, render, render_script, say, script, serve, takes, voices
@@ -45,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="higgs", description="Higgs Audio without a canvas.", epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"higgs {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for group in (say, render_script, takes, voices, models, download, script, master, render, serve):
         group.add(commands)

@@ -7,15 +7,32 @@ import logging
 import math
 import signal
 import sys
+import time
 import warnings
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
-from ..devices import KINDS
+from ..choices import DEVICES, DTYPES, QUANTIZATIONS
 from ..errors import HiggsWarning, SettingError
 
+REQUIRED = ("torch", "transformers", "safetensors", "filelock", "numpy", "librosa", "pydub")  # as pyproject.toml
 FRAME_RATE = 25  # frames a second of every released Higgs model
+LINE_S = 10.0  # from one line of progress to the next, where there is no terminal
+_last_line: float | None = None  # when it was written; at first, when there was something to tell
 NAMING = "folder with config.json, or name below a models folder, or a part of it that no other has"
+
+
+def check_requirements() -> None:
+    """Before anything is spoken: that all is installed which speaking and writing may need.
+
+    Raises:
+        SettingError: a package is missing.
+    """
+    missing = [name for name in REQUIRED if find_spec(name) is None]
+    if missing:
+        raise SettingError("The requirements are not installed.", expected=", ".join(REQUIRED), got="no "
+                           + ", ".join(missing), remedy="pip install -r requirements.txt, in the pack's folder.")
 
 
 def add_models_dir(parser: argparse.ArgumentParser) -> None:
@@ -62,10 +79,14 @@ def sampling_of(args: argparse.Namespace):
 
 
 def add_checkpoints(parser: argparse.ArgumentParser) -> None:
-    """Which model and codec; see `chosen`."""
+    """Which model and codec, and how they are loaded; see `chosen` and `loading_of`."""
     parser.add_argument("--model", help=f"of the language model: {NAMING} (default: the first one, else the pack's)")
     parser.add_argument("--codec", help=f"of the codec: {NAMING} (default: the first one, else the pack's)")
-    parser.add_argument("--device", choices=KINDS, help="default: a GPU if there is one")
+    parser.add_argument("--device", choices=DEVICES, help="default: a GPU if there is one")
+    parser.add_argument("--quantization", choices=QUANTIZATIONS, help="keep the matrices of the language model in 8 or "
+                        "4 bits: the fastest on a CPU, and the smallest (default: as they are)")
+    parser.add_argument("--dtype", choices=DTYPES, help="number format of the rest of the language model (default: "
+                        "bfloat16 on a GPU, float32 on a CPU)")
     add_models_dir(parser)
 
 
@@ -78,11 +99,29 @@ def chosen(args: argparse.Namespace) -> tuple:
     return default_pair(found, *(named(found, kind, name) if name else None for kind, name in asked.items()))
 
 
+def loading_of(args: argparse.Namespace) -> dict:
+    """How the language model is loaded: `device`, `dtype` and `quantization` of `load_model`.
+
+    Raises:
+        SettingError: this computer lacks the device.
+    """
+    import torch
+
+    from ..devices import pick_device, pick_dtype
+
+    device = args.device or pick_device()
+    dtype = pick_dtype(device)  # or the error that it is not there
+    return {"device": device, "dtype": getattr(torch, args.dtype) if args.dtype else dtype,
+            "quantization": args.quantization}
+
+
 def tell_what_speaks(lm) -> None:
     """What a person should know of the model that was chosen."""
+    from ..releases import how_to_install
+
     if lm.embedded:
-        sys.stderr.write(f"Speaking with {lm.title}, a tiny demonstration model{lm.extent}; install a released "
-                         "checkpoint for real speech.\n")
+        sys.stderr.write(f"Speaking with {lm.title}, a tiny demonstration model{lm.extent}. For real speech:\n"
+                         f"{how_to_install()}\n")
     if lm.licence:
         sys.stderr.write(lm.licence + "\n")
 
@@ -139,10 +178,19 @@ def _tell(message: str) -> None:
 
 
 def progress(text: str) -> None:
-    """One line that is written over; only where a person looks."""
+    """One line that is written over where a person looks; elsewhere, as in a log, one now and then."""
+    global _last_line
     if sys.stderr.isatty():
         sys.stderr.write("\r\x1b[K" + text)
         sys.stderr.flush()
+    elif text:
+        now = time.monotonic()
+        if _last_line is not None and now - _last_line < LINE_S:
+            return
+        if _last_line is not None:  # what is quickly done needs none
+            sys.stderr.write(f"higgs: {text}\n")
+            sys.stderr.flush()
+        _last_line = now
 
 
 class StopOnInterrupt:

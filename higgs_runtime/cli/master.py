@@ -6,9 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from ..choices import EXPORT_FORMATS, NORMS
 from ..errors import MissingExtraError, SettingError
-from ..export import EXPORT_FORMATS
-from ..norms import NORMS
+from ..outputs import check_folder
 
 
 def add(commands) -> None:
@@ -47,6 +47,7 @@ def _master(args: argparse.Namespace) -> None:
     from ..export import Provenance, export_audio, parse_chapters, parse_tags
     from ..norms import normalize_to
 
+    check_folder(args.output)
     clip, tags = AudioClip.load(args.file), {"title": args.file.stem, **parse_tags("\n".join(args.tag))}
     if args.norm:
         clip, gain_db, reduction_db = normalize_to(clip, args.norm)

@@ -7,6 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from ..choices import DTYPES, QUANTIZATIONS
 from ..errors import SettingError
 from .common import NAMING, add_models_dir, named, progress
 
@@ -22,9 +23,9 @@ def add(commands) -> None:
     convert.add_argument("model", help=f"of the language model, or of the codec: {NAMING}")
     convert.add_argument("target", type=Path, help="folder to make")
     convert.add_argument("--codec", action="store_true", help="it is a codec (also that in a v3 checkpoint)")
-    convert.add_argument("--quantization", choices=("int8", "int4"), help="of a language model (default: int8)")
+    convert.add_argument("--quantization", choices=QUANTIZATIONS, help="of a language model (default: int8)")
     convert.add_argument(
-        "--dtype", choices=("bfloat16", "float16", "float32"),
+        "--dtype", choices=DTYPES,
         help="of what stays in floating point (default: bfloat16; of a codec: float16); load it with the same one",
     )
     add_models_dir(convert)

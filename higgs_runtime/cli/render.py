@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from ..outputs import check_folder
 from .common import progress
 
 
@@ -32,6 +33,7 @@ def _render(args: argparse.Namespace) -> None:
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise RenderError(f"{args.workflow} is no workflow to render.", expected="a JSON file in API format",
                           got=str(error), remedy="In ComfyUI: Workflow → Export (API).") from error
+    check_folder(args.output)
     client = ComfyClient(args.server)
     for assignment in args.assignments:
         set_input(workflow, assignment, client.upload)
@@ -41,6 +43,10 @@ def _render(args: argparse.Namespace) -> None:
     except KeyboardInterrupt:
         client.interrupt(prompt_id)
         raise
-    progress("")
+    finally:
+        progress("")
+        for node, text in client.warnings(prompt_id).items():
+            title = workflow.get(node, {}).get("_meta", {}).get("title", "node")
+            sys.stderr.write(f"higgs: {title} ({node}): {text}\n")
     for file in files:
         sys.stdout.write(f"{client.fetch(file, args.output)}\n")

@@ -9,12 +9,15 @@ import time
 from pathlib import Path
 
 from ..errors import SettingError
+from ..outputs import check_folder, partial_name
 from .cluster import add_cluster, perform_on_cluster
 from .common import (
     StopOnInterrupt,
     add_checkpoints,
     add_sampling,
+    check_requirements,
     chosen,
+    loading_of,
     progress,
     sampling_of,
     tell_what_speaks,
@@ -75,13 +78,15 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
 
 
 def _render(args: argparse.Namespace) -> int:
+    check_requirements()
     from ..catalog import embedded_clips
     from ..export import Provenance
     from ..rendering import assemble, check_output, deliver
 
-    output = args.output or args.file.with_suffix(".flac")
-    script = _script(args)
-    check_output(output)
+    output, script = args.output or args.file.with_suffix(".flac"), _script(args)
+    folders = [*(args.sounds or [args.file.parent]), next(iter(embedded_clips().values())).parent]
+    inputs = _inputs(args, script, folders)
+    check_output(output, inputs if args.output else ())
     lm, codec_at = chosen(args)
     tell_what_speaks(lm)
     with StopOnInterrupt("stopping; what is spoken so far is kept (Ctrl-C again ends at once)") as stop:
@@ -91,13 +96,15 @@ def _render(args: argparse.Namespace) -> int:
     sys.stdout.write(f"{performance.table()}\n\n{performance.summary()}\n")
     if not any(spoken.take for spoken in performance.lines):
         raise KeyboardInterrupt
-    folders = [*(args.sounds or [args.file.parent]), next(iter(embedded_clips().values())).parent]
     with tempfile.TemporaryDirectory(prefix="higgs-") as spool:
         assembly = assemble(performance, codec, folders, spool=spool,
                             on_progress=lambda done, total: progress(f"assembling: {done} of {total} lines"))
         progress("")
         voices = ", ".join(dict.fromkeys(cast.sources))
-        made = deliver(assembly, output, stems=args.stems, provenance=Provenance(lm.title, voices, args.consent))
+        made = deliver(
+            assembly, output if performance.complete else partial_name(output), stems=args.stems, inputs=inputs,
+            provenance=Provenance(lm.title, voices, args.consent), replace=bool(args.output) and performance.complete,
+        )
     for note in made.notes:
         sys.stderr.write(f"{note}\n")
     sys.stdout.write("".join(f"{path}\n" for path in made.files))
@@ -106,6 +113,16 @@ def _render(args: argparse.Namespace) -> int:
     kept = "nothing was kept, because of --no-store" if args.no_store else "run the same command again to go on"
     sys.stderr.write(f"higgs: interrupted; not all lines are spoken: {kept}\n")
     return INTERRUPTED
+
+
+def _inputs(args: argparse.Namespace, script, folders: list[Path]) -> list[Path]:
+    """Every file that is read, and so must not be written over."""
+    from ..rendering import check_assembly
+
+    clips = [path for given in args.voices for path in (Path(given), Path(given.partition("=")[2].strip()))
+             if path.is_file()]
+    return [args.file, *clips, *(clip.with_suffix(".txt") for clip in clips),
+            *check_assembly(script, folders)]
 
 
 def _script(args: argparse.Namespace):
@@ -120,9 +137,8 @@ def _script(args: argparse.Namespace):
 def _perform(args: argparse.Namespace, script, lm, codec_at, stop) -> tuple:
     """The codec, the cast and the performance."""
     from ..codec import load_codec
-    from ..devices import pick_device, pick_dtype
     from ..rendering import Ears, RenderSettings, parse_choice, render_script
-    from ..takes import model_identity
+    from ..takes import TakeStore, model_identity
     from ..weights import load_model
 
     settings = RenderSettings(
@@ -130,9 +146,10 @@ def _perform(args: argparse.Namespace, script, lm, codec_at, stop) -> tuple:
         args.language, read_scenes=not args.book, choose=parse_choice(args.choose),
         silence_s=args.silence or None,
     )
-    device = args.device or pick_device()
-    dtype, store = pick_dtype(device), None if args.no_store else store_of(args)
-    codec = load_codec(codec_at.path, device=device)
+    loading, store = loading_of(args), None if args.no_store else store_of(args)
+    if isinstance(store, TakeStore):
+        check_folder(store.folder)
+    codec = load_codec(codec_at.path, device=loading["device"])
     cast = _cast(args, script, codec)
     if args.cluster:
         return codec, cast, perform_on_cluster(args, script, cast.voices, lm, codec_at, sampling_of(args), settings,
@@ -144,10 +161,10 @@ def _perform(args: argparse.Namespace, script, lm, codec_at, stop) -> tuple:
         name = args.listen or next(iter(find_recognizers(args.models_dir)), None)
         ears = Ears(codec, load_recognizer(name, folders=args.models_dir), str(name), cast.voices,
                     language=args.language, compare_voices=args.compare_voices)
-    identity = model_identity(lm.path, device=device, dtype=dtype) if store else None
+    identity = model_identity(lm.path, **loading) if store else None
     show = _Progress()
     performance = render_script(
-        script, cast.voices, load_model(lm.path, device=device, dtype=dtype), sampling_of(args), settings, store=store,
+        script, cast.voices, load_model(lm.path, **loading), sampling_of(args), settings, store=store,
         identity=identity, ears=ears, codec=codec, on_line=show.line, should_stop=lambda: stop.asked,
     )
     return codec, cast, performance

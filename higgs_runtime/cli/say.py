@@ -10,12 +10,15 @@ import time
 from pathlib import Path
 
 from ..errors import AudioError, SettingError
+from ..outputs import check_target, free_name, partial_name
 from .common import (
     FRAME_RATE,
     StopOnInterrupt,
     add_checkpoints,
     add_sampling,
+    check_requirements,
     chosen,
+    loading_of,
     progress,
     sampling_of,
     tell_what_speaks,
@@ -47,13 +50,14 @@ def add(commands) -> None:
 
 
 def _say(args: argparse.Namespace) -> None:
+    check_requirements()
     from ..pipeline import speak
 
     text = sys.stdin.read() if args.text == "-" else args.text
     sampling = sampling_of(args)
-    _check_output(args.output)
     lm, codec = chosen(args)
     voice, transcript = _reference(args)
+    _check_output(args.output, [voice] if isinstance(voice, Path) else [])
     tell_what_speaks(lm)
     started, frames = time.perf_counter(), 0
 
@@ -66,18 +70,20 @@ def _say(args: argparse.Namespace) -> None:
         try:
             clip = speak(
                 text, voice, transcript=transcript, scene=args.scene, prepare=args.prepare, sampling=sampling,
-                device=args.device, model=lm.path, codec=codec.path, on_frames=show, should_stop=lambda: stop.asked,
+                model=lm.path, codec=codec.path, on_frames=show, should_stop=lambda: stop.asked,
+                **loading_of(args),
             )
         except AudioError as error:
             if stop.asked:  # before there was a sound
                 raise KeyboardInterrupt from error
             raise
     progress("")
+    output = free_name(partial_name(args.output)) if stop.asked else args.output
     try:
-        clip.save(args.output)
+        clip.save(output)
     except Exception as error:
         raise _rescued(clip, error) from error
-    sys.stdout.write(f"{args.output}: {clip.seconds:.2f} s\n")
+    sys.stdout.write(f"{output}: {clip.seconds:.2f} s\n")
 
 
 def _rescued(clip, error: Exception) -> AudioError:
@@ -94,14 +100,18 @@ def _rescued(clip, error: Exception) -> AudioError:
     return AudioError(what, remedy="It could not be saved in this folder nor in the temporary one either.")
 
 
-def _check_output(path: Path) -> None:
+def _check_output(path: Path, inputs: list[Path]) -> None:
     """Before the rendering, not after it."""
     from ..audio_writing import FFMPEG_FORMATS, SOUNDFILE_FORMATS
+    from ..encode import pyav
 
     known = path.suffix.lower() in {**SOUNDFILE_FORMATS, **FFMPEG_FORMATS}
     if not path.parent.is_dir() or path.is_dir() or not known:
         raise SettingError("The audio cannot be saved there.", expected="a file name in an existing folder",
                            got=str(path), remedy="Name a file such as voice.wav or voice.flac.")
+    check_target(path, inputs)
+    if path.suffix.lower() in FFMPEG_FORMATS:
+        pyav()
 
 
 def _reference(args: argparse.Namespace) -> tuple:

@@ -5,28 +5,27 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import os
+import socket
 import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from ..devices import KINDS
 from ..errors import MissingExtraError, SettingError
-from .common import NAMING, add_models_dir, named
+from .common import add_checkpoints, check_requirements, chosen, loading_of, tell_what_speaks
 
 KEY, HOSTS = "HIGGS_API_KEY", "HIGGS_SERVE_HOSTS"  # environment variables
+LAST_PORT = 65_535
 GRACE_S = 10  # for lines that speak when it is told to stop
 
 
 def add(commands) -> None:
     serve = commands.add_parser("serve", help="serve a model over HTTP, as OpenAI's speech API")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s, this computer)")
-    serve.add_argument("--port", type=int, default=8000, help="default: %(default)s")
+    serve.add_argument("--port", type=_port, default=8000, help="default: %(default)s")
     serve.add_argument("--without-key", action="store_true",
                        help=f"let whoever reaches another address than this computer's in, without ${KEY}")
-    serve.add_argument("--model", help=f"of the language model: {NAMING} (default: the first one, else the pack's)")
-    serve.add_argument("--codec", help=f"of the codec: {NAMING} (default: the first one, else the pack's)")
     serve.add_argument("--name", help="of the model, for clients (default: its own)")
-    serve.add_argument("--device", choices=KINDS, help="default: a GPU if there is one")
     serve.add_argument("--rows", type=int, default=8, help="lines that speak side by side (default: %(default)s)")
     serve.add_argument("--max-waiting", type=int, default=64,
                        help="requests that may wait for a row; more get 429 (default: %(default)s)")
@@ -46,11 +45,18 @@ def add(commands) -> None:
                        help="let clients name reference clips in this folder (default: none)")
     serve.add_argument("--allow-url", action="append", default=[], metavar="BEGINNING",
                        help="fetch reference clips for clients from URLs that begin so (default: none)")
-    add_models_dir(serve)
+    add_checkpoints(serve)
     serve.set_defaults(run=_serve)
 
 
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > LAST_PORT:
+        raise argparse.ArgumentTypeError(f"'{text}' is no port, which is 0 (any that is free) to {LAST_PORT}")
+    return int(text)
+
+
 def _serve(args: argparse.Namespace) -> None:
+    check_requirements()
     try:
         import uvicorn
 
@@ -58,9 +64,8 @@ def _serve(args: argparse.Namespace) -> None:
         from ..serve.connections import Connection
     except ImportError as error:
         raise MissingExtraError("The server", "serve", error.name or "fastapi") from error
-    from ..catalog import default_pair, find_checkpoints, model_roots
+    from ..catalog import model_roots
     from ..codec import load_codec
-    from ..devices import pick_device, pick_dtype
     from ..serve.engine import Engine
     from ..serve.limits import Limits
     from ..serve.voices import Voices
@@ -75,21 +80,46 @@ def _serve(args: argparse.Namespace) -> None:
         connections=args.max_connections, hosts=(args.host, *args.allow_host, *os.environ.get(HOSTS, "").split()),
         folders=tuple(args.allow_folder), addresses=tuple(args.allow_url),
     )
-    found = find_checkpoints(roots)
-    asked = {"lm": args.model, "codec": args.codec}
-    lm, codec = default_pair(found, *(named(found, kind, name) if name else None for kind, name in asked.items()))
-    device = args.device or pick_device()
-    sys.stderr.write("\n".join(filter(None, (f"Loading {lm.title}{lm.extent} …", lm.licence))) + "\n")
-    model = load_model(lm.path, device=device, dtype=pick_dtype(device))
-    tokenizer = load_codec(codec.path, device=device)
-    with Engine(model, tokenizer, limits, Voices(roots, tokenizer)) as engine:
-        app = create_app(engine, args.name or lm.name, key)
-        sys.stderr.write(f"Serving {args.name or lm.name} at http://{args.host}:{args.port}/v1\n")
-        uvicorn.run(app, host=args.host, port=args.port, log_level="warning", server_header=False,
-                    timeout_graceful_shutdown=GRACE_S, h11_max_incomplete_event_size=65_536, ws="none",
-                    http=partial(Connection, limits=limits))
+    lm, codec = chosen(args)
+    with _listening(args.host, args.port) as door:
+        loading, port = loading_of(args), door.getsockname()[1]
+        tell_what_speaks(lm)
+        sys.stderr.write(f"Loading {lm.title}{lm.extent} …\n")
+        tokenizer = load_codec(codec.path, device=loading["device"])
+        with Engine(load_model(lm.path, **loading), tokenizer, limits, Voices(roots, tokenizer)) as engine:
+            app = create_app(engine, args.name or lm.name, key)
+            sys.stderr.write(f"Serving {args.name or lm.name} at http://{args.host}:{port}/v1\n")
+            server = uvicorn.Server(uvicorn.Config(app, log_level="warning", server_header=False,
+                                    timeout_graceful_shutdown=GRACE_S, h11_max_incomplete_event_size=65_536, ws="none",
+                                    http=partial(Connection, limits=limits)))
+            with suppress(KeyboardInterrupt):  # it raises it again once all is closed
+                server.run(sockets=[door])
     if engine.failure is not None:
         raise engine.failure
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """A socket at this address: before the model is loaded, so that a port that is taken is told at once. It does not
+    listen yet: who asks meanwhile is refused, not kept waiting.
+
+    Raises:
+        SettingError: the address is taken, or not this computer's.
+    """
+    door = None
+    try:
+        family, kind, number, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM,
+                                                              flags=socket.AI_PASSIVE)[0]
+        door = socket.socket(family, kind, number)
+        if os.name == "posix":  # elsewhere it would let two have one port
+            door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        door.bind(address)
+    except OSError as error:
+        if door is not None:
+            door.close()
+        raise SettingError(f"The server cannot listen at {host}, port {port}.", expected="an address of this computer "
+                           "and a free port", got=error.strerror or str(error),
+                           remedy="Name another one with --host or --port, or end what uses it.") from error
+    return door
 
 
 def _check_reach(args: argparse.Namespace, key: str | None) -> None:

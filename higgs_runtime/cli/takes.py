@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+from ..outputs import check_folder
 from .common import NAMING, add_models_dir, named
 
 SHOWN = 10  # digits of a key: enough to find it
@@ -98,6 +99,7 @@ def _export(args: argparse.Namespace) -> None:
     keys = [store.find(key) for key in args.keys] or None
     found = find_checkpoints(model_roots(args.models_dir))
     codec = named(found, "codec", args.codec) if args.codec else default_pair(found)[1]
+    check_folder(args.output)
     for path in export_takes(store, args.output, load_codec(codec.path), keys, suffix=f".{args.format}"):
         sys.stdout.write(f"{path}\n")
 

@@ -9,8 +9,8 @@ import hashlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from functools import cached_property
-from itertools import chain
 
 import torch
 from torch import nn
@@ -146,11 +146,11 @@ class Codec(ABC):
                 remedy="Check the report of the generation: it ended before the first frame was complete.",
             )
         pieces = []
-        windows = self._windows()
-        for done, samples in chain(windows.push(codes.ids.cpu()), windows.finish()):
-            pieces.append(samples)
-            if on_progress is not None:
-                on_progress(done, codes.frames)
+        with closing(self._windows().whole(codes.ids.cpu())) as found:
+            for done, samples in found:
+                pieces.append(samples)
+                if on_progress is not None:
+                    on_progress(done, codes.frames)
         return AudioClip(torch.cat(pieces, dim=1), self.sample_rate)
 
     def decode_stream(self, chunks: Iterable[Codes]) -> Iterator[AudioClip]:

@@ -83,6 +83,11 @@ class DecodeWindows:
             end = min(total, self._done + self._window)
             yield self._emit(end, last=end == total)
 
+    def whole(self, ids: torch.Tensor) -> Iterator[tuple[int, torch.Tensor]]:
+        """All that `push` and `finish` yield of frames that are all there is."""
+        yield from self.push(ids)
+        yield from self.finish()
+
     def _emit(self, end: int, last: bool) -> tuple[int, torch.Tensor]:
         samples = self._decode(self._pending[:, : end + self._context.right - self._start])
         first = (self._done - self._start) * self._hop

@@ -9,6 +9,7 @@ import logging
 import math
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from functools import cached_property
 from typing import NamedTuple
 
@@ -93,12 +94,16 @@ class Mixdown:
         """
         voices = [_Voice(self.tracks[number], self.places[number], self, curve)
                   for number, curve in zip(self._heard(), self._curves, strict=True)]
-        for first in range(0, self.length, _BLOCK):
-            total = torch.zeros(self.channels, min(_BLOCK, self.length - first))
+        try:
+            for first in range(0, self.length, _BLOCK):
+                total = torch.zeros(self.channels, min(_BLOCK, self.length - first))
+                for voice in voices:
+                    voice.add_to(total, first)
+                _check_finite(total, first)
+                yield total
+        finally:
             for voice in voices:
-                voice.add_to(total, first)
-            _check_finite(total, first)
-            yield total
+                voice.close()
 
     def _heard(self) -> list[int]:
         """The tracks that sound."""
@@ -184,13 +189,15 @@ def mix_to_file(
 
     def first_try() -> Iterator:
         nonlocal highest
-        for block in mixdown:
-            highest = max(highest, float(block.abs().max()))
-            yield block.clamp(-1, 1).numpy()
+        with closing(iter(mixdown)) as mixed:
+            for block in mixed:
+                highest = max(highest, float(block.abs().max()))
+                yield block.clamp(-1, 1).numpy()
 
     def turned_down() -> Iterator:
-        for block in mixdown:
-            yield (block * amplitude(gain_db)).clamp(-1, 1).numpy()
+        with closing(iter(mixdown)) as mixed:
+            for block in mixed:
+                yield (block * amplitude(gain_db)).clamp(-1, 1).numpy()
 
     def blocks() -> Iterator[Iterator]:
         nonlocal gain_db
@@ -247,7 +254,13 @@ class _Voice:
         for inside, outside, gain in self._routes:
             total[outside, begin - first : end - first].add_(wave[inside], alpha=gain)
         if end == self._place.end:
-            self._blocks = None
+            self.close()
+
+    def close(self) -> None:
+        """Let go of the file that it reads."""
+        if self._blocks is not None:
+            self._blocks.close()
+        self._blocks = None
 
     def _gains(self, begin: int, count: int) -> Iterator[torch.Tensor | None]:
         track, place, rate = self._track, self._place, self._rate
@@ -278,7 +291,8 @@ def _speech(track: Track, place: Place, rate: int, threshold: float) -> Iterator
     """Where the track speaks, in seconds of the mix."""
     first, last = (sample / track.clip.sample_rate for sample in track.span)
     if track.speech is None:
-        spans = find_speech(read(track.clip, track.span, SPEECH_RATE, mono=True), threshold)
+        with closing(read(track.clip, track.span, SPEECH_RATE, mono=True)) as pieces:
+            spans = find_speech(pieces, threshold)
     else:
         spans = [(max(start, first) - first, min(end, last) - first) for start, end in track.speech]
     for begin in range(place.start, place.end, place.period):

@@ -6,7 +6,8 @@ Letters in shapes: C channels, T samples.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -56,8 +57,12 @@ class AudioFile:
 class Blocks:
     """Pieces [C, n] of any length, taken in the lengths that are asked for."""
 
-    def __init__(self, pieces: Iterator[torch.Tensor]):
+    def __init__(self, pieces: Generator[torch.Tensor, None, None]):
         self._pieces, self._rest = pieces, None
+
+    def close(self) -> None:
+        """Close the file that the pieces come from."""
+        self._pieces.close()
 
     def take(self, count: int) -> torch.Tensor:
         """The next samples [C, count]; perhaps a view of the clip itself, so not to be written to."""
@@ -76,16 +81,17 @@ def resampled_length(length: int, old: int, new: int) -> int:
     return -(-length * new // old)
 
 
-def read(source: AudioClip | AudioFile, span: tuple[int, int], rate: int, mono: bool) -> Iterator[torch.Tensor]:
+def read(
+    source: AudioClip | AudioFile, span: tuple[int, int], rate: int, mono: bool
+) -> Generator[torch.Tensor, None, None]:
     """The samples of the span, as pieces [C, n] at the rate; with `mono` the mean of all channels [1, n]."""
-    pieces = _clip_pieces(source, span) if isinstance(source, AudioClip) else _file_pieces(source, span)
-    if mono:
-        pieces = (to_mono(AudioClip(piece, source.sample_rate)).samples for piece in pieces)
-    if rate == source.sample_rate:
-        return pieces
-    channels = 1 if mono else source.channels
-    return _resampled(pieces, channels, source.sample_rate, rate,
-                      resampled_length(span[1] - span[0], source.sample_rate, rate))
+    with closing(_clip_pieces(source, span) if isinstance(source, AudioClip) else _file_pieces(source, span)) as found:
+        pieces = (to_mono(AudioClip(piece, source.sample_rate)).samples for piece in found) if mono else found
+        if rate != source.sample_rate:
+            channels = 1 if mono else source.channels
+            pieces = _resampled(pieces, channels, source.sample_rate, rate,
+                                resampled_length(span[1] - span[0], source.sample_rate, rate))
+        yield from pieces
 
 
 def _clip_pieces(clip: AudioClip, span: tuple[int, int]) -> Iterator[torch.Tensor]:

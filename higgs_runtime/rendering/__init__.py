@@ -3,7 +3,7 @@ ears: listening · render: takes of all lines · room: the memory that needs · 
 deliver: that as files.
 """
 
-from .assemble import Assembly, assemble
+from .assemble import Assembly, assemble, check_assembly
 from .casting import Cast, cast_voices
 from .choice import parse_choice
 from .deliver import Delivered, check_output, deliver
@@ -14,4 +14,5 @@ from .render import RenderSettings, render_script
 from .room import rendering_bytes
 
 __all__ = ["NARRATOR", "Assembly", "Cast", "Delivered", "Ears", "Line", "Performance", "RenderSettings", "SpokenLine",
-           "assemble", "cast_voices", "check_output", "deliver", "parse_choice", "render_script", "rendering_bytes"]
+           "assemble", "cast_voices", "check_assembly", "check_output", "deliver", "parse_choice", "render_script",
+           "rendering_bytes"]

@@ -13,7 +13,7 @@ from ..errors import AudioError, ScriptError
 from ..mix import AudioFile, Ducking, MixReport, Track, mix_to_file, mix_with_report
 from ..script import Music, Script
 from ..script.cues import resolve_cue
-from ..tempo import change_tempo
+from ..tempo import change_tempo, rubber_band
 from .performance import Performance, SpokenLine
 from .timing import Timed, time_lines
 
@@ -85,6 +85,19 @@ class Assembly:
         return {"lines": lines, "cues": others, "chapters": chapters, "warnings": list(self.warnings)}
 
 
+def check_assembly(script: Script, folders: Iterable[str | Path] = ()) -> list[Path]:
+    """Before the long work: the files of a script's cues.
+
+    Raises:
+        ScriptError: the file of a cue is missing, or outside of the folders.
+        MissingExtraError: a turn has another speed (extra `sound`).
+    """
+    if any(float(turn.settings.get("speed", 1.0)) != 1 for turn in script.turns):
+        rubber_band()
+    folders = list(folders)
+    return [resolve_cue(cue.path, folders) for cue in script.cues]
+
+
 def assemble(
     performance: Performance, codec: Codec, folders: Iterable[str | Path] = (), *, spool: str | Path | None = None,
     on_progress: Callable[[int, int], None] | None = None,
@@ -105,8 +118,8 @@ def assemble(
         ScriptError: the file of a cue is missing, or outside of the folders.
         MissingExtraError: a line has another speed (extra `sound`).
     """
-    script, folders = performance.script, list(folders)
-    cues = [(cue, AudioFile(resolve_cue(cue.path, folders))) for cue in script.cues]  # before the long work
+    script = performance.script
+    cues = [(cue, AudioFile(path)) for cue, path in zip(script.cues, check_assembly(script, folders), strict=True)]
     spoken = [one for one in performance.lines if one.take is not None and one.take.codes.frames]
     if not spoken:
         raise AudioError("There is nothing to assemble.", expected="spoken lines", got="none",

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import secrets
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from ..audio import AudioClip
+from ..encode import pyav
 from ..errors import AudioError, MissingExtraError, SettingError
 from ..export import EXPORT_FORMATS, SYNTHETIC, Provenance, export_audio, parse_chapters
 from ..file_names import file_names
+from ..outputs import check_target
 from ..script import write_subtitles
 from .assemble import Assembly
+from .places import FILES, Places
 
 FORMATS = {suffix: name for name, (suffix, _) in reversed(EXPORT_FORMATS.items())}  # the first format of each suffix
 
@@ -33,66 +36,87 @@ class Delivered(NamedTuple):
     notes: tuple[str, ...]
 
 
-def check_output(path: str | os.PathLike) -> None:
+def check_output(path: str | os.PathLike, inputs: Iterable[str | os.PathLike] = ()) -> None:
     """Before the long work, not after it.
 
+    Args:
+        inputs: what is read for it.
+
     Raises:
-        SettingError: the suffix is of no format, or there is no such folder.
+        SettingError: the suffix is of no format, there is no such folder, nothing can be written there, or the file is
+            an input.
+        MissingExtraError: PyAV (extra `export`) is not installed.
     """
     path = Path(path)
     if path.suffix.lower() not in FORMATS or not path.parent.is_dir() or path.is_dir():
         raise SettingError("The audio cannot be saved there.", expected=f"a name in an existing folder that ends in "
                            f"{', '.join(FORMATS)}", got=str(path), remedy="Name a file such as scene.flac.")
+    check_target(path, inputs)
+    pyav()
 
 
 def deliver(
     assembly: Assembly, path: str | os.PathLike, *, stems: bool = False, tags: Mapping[str, str] | None = None,
-    provenance: Provenance | None = SYNTHETIC,
+    provenance: Provenance | None = SYNTHETIC, inputs: Iterable[str | os.PathLike] = (), replace: bool = True,
 ) -> Delivered:
     """Write the mix, in the format of the suffix, with its chapters; beside it subtitles (.srt) and the time line
-    (.json); with `stems` a folder with each speaker, the sounds and the music. What is there is replaced, each file as
-    a whole.
+    (.json); with `stems` a folder with each speaker, the sounds and the music. Each file appears as a whole.
+
+    What an earlier call made, and nobody changed since, is replaced; the time line says what it made. Other files that
+    have such a name stay, and a note says which name was taken instead.
 
     Args:
         tags, provenance: as in `export_audio`; the title is the file's name where there is none.
+        inputs: files that are read for it; none is written over.
+        replace: the mix takes the place of whatever has its name.
 
     Raises:
-        SettingError: as `check_output`.
+        SettingError, MissingExtraError: as `check_output`.
         AudioError, MissingExtraError: as `export_audio`.
     """
-    path = Path(path)
-    check_output(path)
-    mixed, notes = assembly.mix(), list(assembly.warnings)
-    if mixed.scaled_db:
-        notes.append(f"Turned down by {-mixed.scaled_db:.1f} dB.")
+    path, inputs = Path(path), list(inputs)
+    check_output(path, inputs if replace else ())
+    places = Places(path, inputs)
+    mixed = assembly.mix()
+    notes = [*assembly.warnings, *([f"Turned down by {-mixed.scaled_db:.1f} dB."] if mixed.scaled_db else [])]
     tags = {"title": path.stem, **(tags or {})}
-    files = [path]
-    notes += _export(mixed.clip, path, tags, assembly.chapters_text(), provenance)
-    files.append(_write(path.with_suffix(".json"), json.dumps(assembly.timeline(), indent=1, ensure_ascii=False)))
+    sound = path if replace else places.of(path)
+    notes += _export(mixed.clip, sound, tags, assembly.chapters_text(), provenance)
+    files = [places.written(sound), places.timeline]
     try:
-        write_subtitles(assembly.subtitles(), path.with_suffix(".srt"))
-        files.append(path.with_suffix(".srt"))
+        subtitles = places.of(path.with_suffix(".srt"))
+        write_subtitles(assembly.subtitles(), subtitles)
+        files.append(places.written(subtitles))
     except MissingExtraError as error:  # the sound is there
         notes.append(str(error))
     if stems:
-        folder = path.with_name(f"{path.stem}-stems")
-        try:
-            folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise AudioError(f"Stems cannot be written to '{folder}'.", got=error.strerror or str(error),
-                             remedy="Remove what is in the way, or check permissions.") from error
-        for name in dict.fromkeys(assembly.stems):
-            file = next(file_names(folder, "{name}", {"name": str(name)}, path.suffix))
-            clip = assembly.stem(name)
-            _export(_within(clip, 10 ** (mixed.scaled_db / 20)), file, {**tags, "title": f"{tags['title']}: {name}"},
-                    "", provenance)
-            files.append(file)
-    return Delivered(tuple(files), tuple(notes))
+        files += _stems(assembly, path, places, tags, 10 ** (mixed.scaled_db / 20), provenance)
+    timeline = {**assembly.timeline(), FILES: places.made}
+    _write(places.timeline, json.dumps(timeline, indent=1, ensure_ascii=False))
+    return Delivered(tuple(files), (*notes, *places.notes))
+
+
+def _stems(
+    assembly: Assembly, path: Path, places: Places, tags: Mapping[str, str], factor: float, provenance
+) -> list[Path]:
+    """Each speaker, the sounds and the music, in a folder."""
+    folder, files = path.with_name(f"{path.stem}-stems"), []
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise AudioError(f"Stems cannot be written to '{folder}'.", got=error.strerror or str(error),
+                         remedy="Remove what is in the way, or check permissions.") from error
+    for name in dict.fromkeys(assembly.stems):
+        file = places.of(next(file_names(folder, "{name}", {"name": str(name)}, path.suffix)))
+        _export(_within(assembly.stem(name), factor), file, {**tags, "title": f"{tags['title']}: {name}"}, "",
+                provenance)
+        files.append(places.written(file))
+    return files
 
 
 def _within(clip: AudioClip, factor: float) -> AudioClip:
     """A stem as loud as it is in the mix."""
-    return clip if factor == 1 else replace(clip, samples=clip.samples * factor)
+    return clip if factor == 1 else dataclasses.replace(clip, samples=clip.samples * factor)
 
 
 def _export(clip: AudioClip, path: Path, tags: Mapping[str, str], chapters: str, provenance) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
@@ -14,7 +14,7 @@ from ..model import HiggsModel
 from ..script import Script
 from ..session import DEFAULT_BATCH, Session, ShouldStop
 from ..takes import ModelIdentity, Take, Takes, line_key, take_key
-from ..types import Prompt, Sampling, Voice
+from ..types import Generation, Prompt, Sampling, Voice
 from .choice import check_choice
 from .ears import Ears
 from .lines import Line, alone, check_cast, fits, in_context, lay_out, lines_of, scenes_of
@@ -285,22 +285,25 @@ class _Booth:
                 seconds[index] += frames.shape[1] / self._rate
                 self.on_line(work[index].line, "speaking", seconds[index])
 
-            spoken = self._session.takes(
+            with closing(self._session.takes(
                 [one.prompt for one in work], [one.line.sampling_of(take) for one in work],
                 wanted=wanted, on_frames=on_frames, should_stop=self.should_stop, should_end=silence,
-            )
-            for index, generation in spoken:
-                one, seed = work[index], work[index].line.sampling_of(take).seed
-                key = self._key(one, take)
-                if silence:
-                    codes = replace(generation.codes, ids=silence.cut(generation.codes.ids))
-                    generation = replace(generation, codes=codes)
-                made = Take.of(generation, seed, speaker=one.line.speaker, text=one.line.text)
-                if self.store is not None:
-                    made = self.store.put(key, made)
-                    claims.release(key)
-                self._add(one, key, made, stored=False)
+            )) as spoken:
+                for index, generation in spoken:
+                    if silence:
+                        codes = replace(generation.codes, ids=silence.cut(generation.codes.ids))
+                        generation = replace(generation, codes=codes)
+                    self._keep(work[index], take, generation, claims)
         return [one for one in elsewhere if not self._arrives(one, take)]
+
+    def _keep(self, work: _Work, take: int, generation: Generation, claims: _Claims) -> None:
+        """Put a take into the store, and hear it."""
+        key, seed = self._key(work, take), work.line.sampling_of(take).seed
+        made = Take.of(generation, seed, speaker=work.line.speaker, text=work.line.text)
+        if self.store is not None:
+            made = self.store.put(key, made)
+            claims.release(key)
+        self._add(work, key, made, stored=False)
 
     def _arrives(self, work: _Work, take: int) -> bool:
         """Whether a take that another process was speaking is there, after waiting for it a little."""

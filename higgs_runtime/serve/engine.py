@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from itertools import count
 
 from ..codec import Codec
@@ -16,7 +16,7 @@ from ..model import HiggsModel
 from ..pipeline import check_pair
 from ..prompt import build_prompt
 from ..session import Session
-from ..types import Prompt, Sampling
+from ..types import Codes, Generation, Prompt, Sampling
 from .budget import Budget, BusyError
 from .limits import MAX_WINDOW, Limits
 from .lines import Line
@@ -58,8 +58,8 @@ class Engine:
         self._thread = threading.Thread(target=self._run, name="higgs-engine", daemon=True)
 
     def __enter__(self) -> Engine:
-        for _ in self._serving(iter(())):  # the cache is made, or the error comes now
-            pass
+        with self._serving(iter(())) as found:  # the cache is made, or the error comes now
+            list(found)
         self._thread.start()
         return self
 
@@ -131,16 +131,11 @@ class Engine:
     def _serve(self) -> None:
         """Speaks until nobody speaks and nobody waits."""
         try:
-            for number, codes, take in self._serving(self._arrivals()):
-                line = self._speaking[number]
-                self.metrics.frames.inc(codes.frames)
-                try:
-                    line.hear(codes, take, self.codec)
-                except (HiggsError, RuntimeError) as error:
-                    line.gone = True
-                    line.fail(_explained(error))
-                if take is not None:
-                    self._leave(self._speaking.pop(number))
+            with self._serving(self._arrivals()) as found:
+                for number, codes, take in found:
+                    self._hear(self._speaking[number], codes, take)
+                    if take is not None:
+                        self._leave(self._speaking.pop(number))
         except (NumericError, MemoryShortError) as error:
             with self._news:
                 lost = [*self._speaking.values()] or [*self._waiting]  # no line at all could speak
@@ -150,11 +145,19 @@ class Engine:
             for line in lost:
                 line.fail(error)
 
-    def _serving(self, arrivals: Iterator[tuple[Prompt, Sampling] | None]) -> Iterator:
-        return self._session.serve(
+    def _hear(self, line: Line, codes: Codes, take: Generation | None) -> None:
+        self.metrics.frames.inc(codes.frames)
+        try:
+            line.hear(codes, take, self.codec)
+        except (HiggsError, RuntimeError) as error:
+            line.gone = True
+            line.fail(_explained(error))
+
+    def _serving(self, arrivals: Iterator[tuple[Prompt, Sampling] | None]) -> closing[Iterator]:
+        return closing(self._session.serve(
             arrivals, positions=self.positions, window=MAX_WINDOW, should_stop=lambda: self._closed,
             should_end=lambda number, _frames: self._speaking[number].gone,
-        )
+        ))
 
     def _arrivals(self) -> Iterator[tuple[Prompt, Sampling] | None]:
         """Lines that wait, in order, each prepared when a row is free for it; None where nobody waits."""

@@ -40,6 +40,13 @@ def test_render_gives_a_playable_file(server, tmp_path, capsys):
     assert (server.base / "input" / clip.name).read_bytes() == clip.read_bytes()
 
 
+def test_render_shows_what_nodes_warn_of(server, tmp_path, capsys):
+    settings = ("Higgs ChatML Prompt.text=Good morning, wizard.", "Higgs Generate.max_seconds=0.4")
+    assert render(server, "text_to_speech", *NANO, *settings, output=tmp_path) == 0
+    said = capsys.readouterr()
+    assert "higgs: Higgs Generate (" in said.err and "wizard" in said.err and "wizard" not in said.out
+
+
 def test_render_hands_on_what_a_failing_node_says(server, tmp_path, capsys):
     assert render(server, "clone_voice", "Higgs Voice.transcript=", output=tmp_path / "out") == 1
     said = capsys.readouterr().err
