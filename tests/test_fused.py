@@ -193,6 +193,7 @@ def counted(call, calls):
         calls.append(1)
         return call(*args)
 
+    wrapper.overloads = call.overloads
     return wrapper
 
 

@@ -37,7 +37,7 @@ def test_a_command_is_understood_and_names_what_there_is(command):
 @pytest.mark.parametrize("name, read", [("scene.txt", read_script), ("novel.txt", read_book)])
 def test_the_examples_have_only_words_that_nano_speaks(name, read):
     [nano] = [one for one in find_checkpoints(model_roots()) if one.embedded and one.kind == "lm"]
-    script = read(ROOT / "examples" / name)
+    script = read(ROOT / "docs" / "examples" / name)
     assert script.turns and script.warnings == ()
     assert not [word for turn in script.turns for word in unknown_words(turn.text, nano.vocabulary)]
 

@@ -145,3 +145,9 @@ def test_the_number_of_words_is_told_right():
     count = str(len(domain.words()))
     told = re.findall(r"(\d+)\s+words and\s+the\s+ten\s+digits", "\n".join(texts).replace("@WORDS@", count))
     assert told == 10 * [count]
+
+
+def test_no_other_folder_stands_in_place_of_the_workflows():
+    """ComfyUI takes templates from folders of five names, and serves the first that it finds alone."""
+    names = ("example_workflows", "example", "examples", "workflow", "workflows")
+    assert [name for name in names if (ROOT / name).exists()] == ["workflows"]

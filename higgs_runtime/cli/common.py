@@ -183,7 +183,9 @@ def progress(text: str) -> None:
     if sys.stderr.isatty():
         sys.stderr.write("\r\x1b[K" + text)
         sys.stderr.flush()
-    elif text:
+    elif not text:
+        _last_line = None  # the work is over
+    else:
         now = time.monotonic()
         if _last_line is not None and now - _last_line < LINE_S:
             return
