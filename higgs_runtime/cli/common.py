@@ -145,6 +145,8 @@ def transcript_of(clip: Path) -> str:
 @contextmanager
 def plain_messages():
     """Our warnings and notes as one line each, without the file and line that Python adds."""
+    global _last_line
+    _last_line = None  # of this command
     log, told = logging.getLogger(__package__.rpartition(".")[0]), _Told()
     with warnings.catch_warnings():
         usual = warnings.showwarning
@@ -183,9 +185,7 @@ def progress(text: str) -> None:
     if sys.stderr.isatty():
         sys.stderr.write("\r\x1b[K" + text)
         sys.stderr.flush()
-    elif not text:
-        _last_line = None  # the work is over
-    else:
+    elif text:
         now = time.monotonic()
         if _last_line is not None and now - _last_line < LINE_S:
             return
