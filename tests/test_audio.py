@@ -161,6 +161,15 @@ def test_a_wav_from_a_pipe_has_an_open_size(tmp_path):
     assert AudioClip.load(tmp_path / "a.wav").length == 24_000
 
 
+def test_a_flac_from_a_pipe_has_an_open_length(tmp_path):
+    """A total of 0 samples is not known (RFC 9639, 8.2); see findings/flac_of_open_length.sh."""
+    tone().save(tmp_path / "a.flac")
+    data = bytearray((tmp_path / "a.flac").read_bytes())
+    data[21:26] = bytes([data[21] & 0xF0, 0, 0, 0, 0])
+    (tmp_path / "a.flac").write_bytes(data)
+    assert AudioClip.load(tmp_path / "a.flac").length == 24_000
+
+
 @pytest.mark.parametrize("suffix", [*SOUNDFILE_SUFFIXES, "m4a", "mp4", "raw", "txt", "xyz", ""])
 def test_garbage_is_refused(tmp_path, suffix):
     path = tmp_path / f"a.{suffix}"

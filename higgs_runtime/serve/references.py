@@ -22,6 +22,7 @@ from .limits import Limits
 RATES, CHANNELS = (4_000, 192_000), 8
 FETCH_TIMEOUT_S = 10.0
 _BLOCK = 1 << 16  # bytes, or samples of each channel
+OPEN_LENGTH = 2**62  # frames: libsndfile's word for a header that leaves them open
 
 
 def read_reference(source: str, limits: Limits, rate: int = RATE, most_s: float | None = None) -> AudioClip:
@@ -66,6 +67,9 @@ def clip_of(data: bytes, limits: Limits, rate: int = RATE, most_s: float | None 
                                  expected=f"{RATES[0]} to {RATES[1]} Hz, up to {CHANNELS} channels",
                                  remedy="Convert it to 24 kHz mono.")
             most = round((limits.reference_seconds if most_s is None else most_s) * own)
+            if file.frames >= OPEN_LENGTH:
+                raise AudioError("The reference clip does not tell its length.", got="an open one, as from a pipe",
+                                 expected="a file that says how long it is", remedy="Export it again as wav or flac.")
             if file.frames > most:
                 raise too_long(limits)
             samples = _converted(file, rate, most, limits)
