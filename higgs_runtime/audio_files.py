@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 _MP3_PREROLL = 40 * 1152  # samples: an MP3 frame borrows bits from earlier ones, so decoding starts well before
+OPEN_LENGTH = 2**62  # frames: libsndfile tells as many or more where a header leaves them open
 _SF_MALFORMED = 3  # libsndfile knows the format, and the file breaks its rules
 _AV_PREROLL_S = 0.5  # AAC and its kin need an earlier packet too
 _EXACT_CONTAINERS = {"mp4", "caf", "wav", "w64", "aiff"}  # ffmpeg only estimates the duration of others
@@ -110,7 +111,7 @@ def open_soundfile(path: Path):
         _check_complete(path, file.extra_info)
         if file.format == "OGG":
             _check_last_page(path)
-        if len(file) == 0 or len(file) >= 2**62:  # a stream's header may leave the length open
+        if len(file) == 0 or len(file) >= OPEN_LENGTH:  # a stream's header may leave the length open
             raise Unreadable(f"the header tells {'no samples' if len(file) == 0 else 'no length'}")
     except BaseException:
         file.close()

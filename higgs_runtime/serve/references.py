@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from ..audio import AudioClip, to_mono
+from ..audio_files import OPEN_LENGTH
 from ..errors import AudioError
 from .budget import RATE
 from .limits import Limits
@@ -22,7 +23,6 @@ from .limits import Limits
 RATES, CHANNELS = (4_000, 192_000), 8
 FETCH_TIMEOUT_S = 10.0
 _BLOCK = 1 << 16  # bytes, or samples of each channel
-OPEN_LENGTH = 2**62  # frames: libsndfile's word for a header that leaves them open
 
 
 def read_reference(source: str, limits: Limits, rate: int = RATE, most_s: float | None = None) -> AudioClip:
