@@ -1,9 +1,9 @@
-"""A warm line of Higgs Nano alone and beside busy processes; what it costs to ask the crew how many share a step.
+"""A warm line of Higgs Nano alone and beside busy processes; what it costs to ask how many threads share a step.
 
     python dev.py bench busy -- [--rounds 8] [--busy 2] [--steps 300]
 
 A busy process does nothing but count; there are as many as cores unless told otherwise. Quiet and busy lines take
-turns, each after the threads had time to settle. Steps with a crew and by a team of fixed size take turns without
+turns, each after the threads had time to settle. Steps by a team that may shrink and by one of fixed size take turns without
 company.
 """
 
@@ -22,8 +22,7 @@ from _common import in_turn, load_model, ratios, spread, write, write_json
 
 from higgs_runtime import Sampling, load_codec, speak
 from higgs_runtime.catalog import EMBEDDED
-from higgs_runtime.cores import available
-from higgs_runtime.fused.crew import LONGEST, Crew
+from higgs_runtime.cores import LONGEST, TeamSize, available
 from higgs_runtime.fused.step import FusedStep
 
 LINE = "The old bridge is warm today, and the bread is good."
@@ -47,7 +46,7 @@ def main() -> None:
     write(f"{f'beside {args.busy} busy processes':<40}{spread(beside)} s")
     write(f"{'times as long, by medians':<40}{statistics.median(beside) / statistics.median(alone):.2f}")
     write(f"{'a step, the team fixed':<40}{spread([1e3 * each / args.steps for each in fixed], 3)} ms")
-    write(f"{'a step, a crew asked':<40}{spread([1e3 * each / args.steps for each in asking], 3)} ms")
+    write(f"{'a step, the team may shrink':<40}{spread([1e3 * each / args.steps for each in asking], 3)} ms")
     write(f"{'times as long':<40}{spread(ratios(asking, fixed), 3)}")
     write_json(benchmark="busy", **vars(args), alone=alone, beside=beside, fixed=fixed, asking=asking)
 
@@ -75,13 +74,13 @@ def busy(count: int) -> Iterator[None]:
 
 @torch.no_grad()
 def steps(model, args: argparse.Namespace) -> list[list[float]]:
-    """Seconds of many steps of one row in each round: by all threads, and by as many as a crew says."""
+    """Seconds of many steps of one row in each round: by all threads, and by as many as are kept on their cores."""
     ids = torch.zeros((1, model.config.num_codebooks), dtype=torch.long)
     none, uniform = ids.new_zeros((0, *ids.shape)), torch.rand(2, *ids.shape)
 
-    def steps_with(crew: Crew | None):
+    def steps_with(team_size: TeamSize | None):
         cache = model.new_cache(args.steps + 1)
-        step = FusedStep(model, cache, crew=crew)
+        step = FusedStep(model, cache, team_size=team_size)
         step.speak_as([Sampling(ras_window=0)])
 
         def run(_):
@@ -91,7 +90,7 @@ def steps(model, args: argparse.Namespace) -> list[list[float]]:
 
         return run
 
-    return in_turn(4 * args.rounds, steps_with(None), steps_with(Crew()))
+    return in_turn(4 * args.rounds, steps_with(None), steps_with(TeamSize()))
 
 
 if __name__ == "__main__":

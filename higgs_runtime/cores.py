@@ -1,16 +1,20 @@
-"""The cores that this process may use, and work that is quicker on one of them."""
+"""The cores that this process may use, and how many of them are worth using while others use them too."""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 import torch
 
 GROUPS, OWN_GROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")  # Linux's, version 2
+WINDOW = 0.05  # seconds of steps that are judged together: clocks of a thread may be as coarse as 1/64 s
+LATE = 0.25  # a team whose threads are run for less of the time is no quicker than half of it with half a core each
+REST, LONGEST = 20, 2.0  # how much longer than what was late, and for how many seconds, the halved team stays
 
 
 def available() -> int:
@@ -36,18 +40,50 @@ def _share() -> float:
 
 
 @contextmanager
-def one_thread(wanted: bool) -> Iterator[None]:
-    """Torch's operations of this thread by it alone, if that is wanted.
-
-    Where they are short, threads wait for each other longer than they work, and for as long as the others' slices of
-    time last where a core is shared with another process.
-    """
+def torch_threads(most: int) -> Iterator[None]:
+    """Torch's operations of this thread by so many threads or fewer."""
     threads = torch.get_num_threads()
-    if not wanted or threads == 1:
+    if threads <= most:
         yield
         return
-    torch.set_num_threads(1)
+    torch.set_num_threads(most)
     try:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+class TeamSize:
+    """How many threads go through a step: all that may, and fewer while other processes keep them off their cores.
+
+    Threads meet over a hundred times a step or so, and each time all wait for the last. One that has to wait for a
+    core makes a step last as long as the slices of time that others get, a hundred times longer than it takes. So a
+    team whose threads were hardly run is halved, and grows again by trial. Steps say how they were scheduled; a process
+    has one object of this class.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic):
+        self._clock = clock
+        self._halvings, self._until = 0, 0.0
+        self._wall = self._ran = 0.0
+
+    def size(self, most: int) -> int:
+        """How many of so many threads should go through the next step."""
+        return max(1, most >> self._halvings)
+
+    def note(self, size: int, wall: float, ran: float) -> None:
+        """A step by so many threads took `wall` seconds, of which each was on a core for `ran` or more."""
+        self._wall += wall
+        self._ran += ran
+        if self._wall < WINDOW:
+            return
+        late, now = size > 1 and self._ran < LATE * self._wall, self._clock()
+        if late:
+            self._halvings += 1
+            self._until = now + min(REST * self._wall, LONGEST)
+        elif self._halvings and now >= self._until:
+            self._halvings -= 1
+        self._wall = self._ran = 0.0
+
+
+TEAM_SIZE = TeamSize()

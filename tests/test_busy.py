@@ -11,10 +11,11 @@ from test_fused import PLAIN, filled_cache, random_model, some_ids
 
 from higgs_runtime import Codes, Sampling, cores, load_codec
 from higgs_runtime.catalog import EMBEDDED
-from higgs_runtime.fused import CREW, fused_step
-from higgs_runtime.fused import crew as crew_module
+from higgs_runtime.codec import dac_layers
+from higgs_runtime.codec import interface as codec_interface
+from higgs_runtime.cores import LATE, LONGEST, REST, TEAM_SIZE, WINDOW, TeamSize
+from higgs_runtime.fused import fused_step
 from higgs_runtime.fused import step as step_module
-from higgs_runtime.fused.crew import LATE, REST, WINDOW, Crew
 
 FEW = 64
 
@@ -29,16 +30,16 @@ class Clock:
 
 
 class Watch:
-    """A crew under a clock, whose steps take what a test says."""
+    """A team's size under a clock, whose steps take what a test says."""
 
     def __init__(self, most: int):
         self.clock, self.most = Clock(), most
-        self.crew = Crew(self.clock)
+        self.team = TeamSize(self.clock)
 
     def step(self, took: float, ran: float) -> int:
-        size = self.crew.size(self.most)
+        size = self.team.size(self.most)
         self.clock.now += took
-        self.crew.note(size, took, took * ran)
+        self.team.note(size, took, took * ran)
         return size
 
 
@@ -64,7 +65,7 @@ def test_one_short_step_that_was_late_is_no_reason():
 def test_it_grows_again_by_trial_and_trials_cost_little():
     watch, late, steps = Watch(2), 1.3 * WINDOW, []
     while watch.clock.now < 100:  # always busy
-        size = watch.step(late if watch.crew.size(2) == 2 else 0.002, 0.04 if watch.crew.size(2) == 2 else 0.6)
+        size = watch.step(late if watch.team.size(2) == 2 else 0.002, 0.04 if watch.team.size(2) == 2 else 0.6)
         steps.append(size)
     lost = late * steps.count(2)
     assert 1 < steps.count(2) and lost < 100 / REST * 1.1
@@ -80,7 +81,7 @@ def test_a_halved_team_does_not_stay_so_for_long():
     begun = watch.clock.now
     while watch.step(0.002, 0.9) == 1:
         pass
-    assert watch.clock.now - begun < crew_module.LONGEST + 2 * WINDOW
+    assert watch.clock.now - begun < LONGEST + 2 * WINDOW
 
 
 # ---- steps ---------------------------------------------------------------------------------------------------------
@@ -96,18 +97,18 @@ def logits_of(step, model, rows):
 def test_steps_of_a_team_that_changes_are_the_same_to_the_last_bit():
     model = random_model(PLAIN)
     whole = step_module.FusedStep(model, filled_cache(model, 2), threads=3)
-    changing = step_module.FusedStep(model, filled_cache(model, 2), threads=3, crew=(crew := Crew(Clock())))
+    changing = step_module.FusedStep(model, filled_cache(model, 2), threads=3, team_size=(team := TeamSize(Clock())))
     sizes = []
-    crew.size = lambda most: sizes.append(1 + len(sizes) * 2 % most) or sizes[-1]
+    team.size = lambda most: sizes.append(1 + len(sizes) * 2 % most) or sizes[-1]
     for _ in range(7):
         assert torch.equal(logits_of(changing, model, 2), logits_of(whole, model, 2))
     assert set(sizes) == {1, 2, 3}
 
 
-def test_a_thread_that_has_to_wait_for_its_core_is_told_to_the_crew(monkeypatch):
+def test_a_thread_that_has_to_wait_for_its_core_is_counted(monkeypatch):
     """The second of two comes late and does nothing meanwhile, as if others had its core."""
     model, real = random_model(PLAIN), step_module.kernels.step
-    step = step_module.FusedStep(model, filled_cache(model, 2), threads=2, crew=(crew := Crew(Clock())))
+    step = step_module.FusedStep(model, filled_cache(model, 2), threads=2, team_size=(team := TeamSize(Clock())))
     logits_of(step, model, 2)  # compiled
     taking_part = []
 
@@ -121,14 +122,14 @@ def test_a_thread_that_has_to_wait_for_its_core_is_told_to_the_crew(monkeypatch)
     monkeypatch.setattr(step_module.kernels, "step", late)
     for _ in range(3):
         logits_of(step, model, 2)
-    assert sorted(taking_part) == [1, 1, 2, 2] and crew.size(2) == 1
+    assert sorted(taking_part) == [1, 1, 2, 2] and team.size(2) == 1
 
 
 def test_waiting_for_the_compiler_is_not_waiting_for_a_core(monkeypatch):
     model, real, noted = random_model(PLAIN), step_module.kernels.step, []
-    crew = Crew(Clock())
-    crew.note = lambda *what: noted.append(what)
-    step = step_module.FusedStep(model, filled_cache(model, 2), threads=2, crew=crew)
+    team = TeamSize(Clock())
+    team.note = lambda *what: noted.append(what)
+    step = step_module.FusedStep(model, filled_cache(model, 2), threads=2, team_size=team)
     logits_of(step, model, 2)
 
     def compiling(*args):
@@ -144,9 +145,9 @@ def test_waiting_for_the_compiler_is_not_waiting_for_a_core(monkeypatch):
     assert len(noted) == 2
 
 
-def test_a_run_shares_the_crew_of_the_process():
+def test_a_run_shares_the_team_size_of_the_process():
     model = random_model(PLAIN)
-    assert fused_step(model, filled_cache(model, 1))._crew is CREW
+    assert fused_step(model, filled_cache(model, 1))._team_size is TEAM_SIZE
 
 
 # ---- sound ---------------------------------------------------------------------------------------------------------
@@ -160,25 +161,46 @@ def four_threads():
     torch.set_num_threads(before)
 
 
-def test_a_small_codec_decodes_by_one_thread(four_threads, monkeypatch):
+@pytest.fixture
+def nano():
     codec = load_codec(EMBEDDED / "higgs-nano-codec")
-    ids = torch.randint(codec.codebook_size, (codec.num_codebooks, 20), generator=torch.Generator().manual_seed(0))
-    codes = Codes(ids, codec.frame_rate, codec.codebook_size, codec.identity)
-    seen, real = [], codec._decode_ids
+    ids = torch.randint(codec.codebook_size, (codec.num_codebooks, 80), generator=torch.Generator().manual_seed(0))
+    return codec, Codes(ids, codec.frame_rate, codec.codebook_size, codec.identity)
+
+
+def test_a_small_codec_decodes_by_as_many_threads_as_a_step(four_threads, monkeypatch, nano):
+    codec, codes = nano
+    team, seen, real = TeamSize(clock := Clock()), [], codec._decode_ids
+    monkeypatch.setattr(codec_interface, "TEAM_SIZE", team)
     monkeypatch.setattr(codec, "_decode_ids", lambda ids: seen.append(torch.get_num_threads()) or real(ids))
-    by_four = codec.decode(codes).samples
-    assert set(seen) == {1} and torch.get_num_threads() == 4
-    torch.set_num_threads(1)
-    assert torch.equal(codec.decode(codes).samples, by_four), "the sound depends on the number of cores"
-    torch.set_num_threads(4)
+    whole = codec.decode(codes).samples
+    team.note(4, 2 * WINDOW, 0.0)
+    assert torch.equal(codec.decode(codes).samples, whole)
+    team.note(2, 2 * WINDOW, 0.0)
+    assert torch.equal(codec.decode(codes).samples, whole), "the sound depends on what else the computer does"
+    assert list(dict.fromkeys(seen)) == [4, 2, 1] and torch.get_num_threads() == 4
     monkeypatch.setattr(codec, "_is_small", False)
     seen.clear()
     codec.decode(codes)
-    assert set(seen) == {4}
+    assert set(seen) == {4} and clock.now == 0
+
+
+def test_the_sound_is_that_of_torchs_convolutions(monkeypatch, nano):
+    codec, codes = nano
+    ours = codec.decode(codes).samples
+    for convolution in (dac_layers.Pointwise, dac_layers.Upsampling):
+        monkeypatch.delattr(convolution, "forward")
+    torch.testing.assert_close(ours, codec.decode(codes).samples, rtol=0, atol=1e-5)
+
+
+def test_pointwise_in_a_batch():
+    convolution = dac_layers.Pointwise(6, 4, kernel_size=1)
+    x = torch.randn(3, 6, 50, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(convolution(x), torch.nn.Conv1d.forward(convolution, x))
 
 
 def test_threads_come_back_after_an_error(four_threads):
-    with pytest.raises(KeyError), cores.one_thread(True):
+    with pytest.raises(KeyError), cores.torch_threads(1):
         raise KeyError
     assert torch.get_num_threads() == 4
 

@@ -15,8 +15,11 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from ..cores import torch_threads
+
 SNAKE_EPSILON = 1e-9
 DILATIONS = (1, 3, 9)
+SHORT = 100_000_000  # products in a transposed convolution that two threads take no less time for
 
 
 class Snake(nn.Module):
@@ -31,6 +34,27 @@ class Snake(nn.Module):
         return wave.mul_((self.alpha + SNAKE_EPSILON).reciprocal()).add_(x)
 
 
+class Pointwise(nn.Conv1d):
+    """A convolution by one tap; on a CPU as a product of matrices.
+
+    Torch's convolution is up to three times slower there with two threads, and its last bits follow their number.
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.device.type != "cpu":
+            return super().forward(x)
+        found = [torch.addmm(self.bias[:, None], self.weight[:, :, 0], one) for one in x]
+        return found[0][None] if len(found) == 1 else torch.stack(found)
+
+
+class Upsampling(nn.ConvTranspose1d):
+    """A transposed convolution, whose last bits follow the number of threads: one of them where that is as quick."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with torch_threads(1 if self.weight.numel() * x.shape[-1] < SHORT else torch.get_num_threads()):
+            return super().forward(x)
+
+
 class ResidualUnit(nn.Module):
     """[B, C, T] -> [B, C, T]: a dilated and a pointwise convolution around which the input is added."""
 
@@ -39,7 +63,7 @@ class ResidualUnit(nn.Module):
         self.snake1 = Snake(channels)
         self.conv1 = nn.Conv1d(channels, channels, kernel_size=7, dilation=dilation, padding=3 * dilation)
         self.snake2 = Snake(channels)
-        self.conv2 = nn.Conv1d(channels, channels, kernel_size=1)
+        self.conv2 = Pointwise(channels, channels, kernel_size=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.conv2(self.snake2(self.conv1(self.snake1(x)))).add_(x)
@@ -68,7 +92,7 @@ class DecoderBlock(nn.Module):
         super().__init__()
         half = channels // 2
         self.snake1 = Snake(channels)
-        self.conv_t1 = nn.ConvTranspose1d(
+        self.conv_t1 = Upsampling(
             channels, half, kernel_size=2 * stride, stride=stride,
             padding=(stride + 1) // 2, output_padding=stride % 2,
         )

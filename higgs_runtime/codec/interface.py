@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from ..audio import AudioClip, resample, to_mono
-from ..cores import one_thread
+from ..cores import TEAM_SIZE, torch_threads
 from ..errors import AudioError
 from ..types import Codes
 from .steps import OnProgress, told
@@ -24,7 +24,7 @@ from .windows import DecodeWindows, activation_bytes, decoder_context
 
 DECODE_WINDOW_SECONDS = 3.0  # the fastest on a CPU, whose caches it fits; longer ones take memory in proportion
 FRAME_RATE_TOLERANCE = 0.01  # relative: 86.1 and 86.13 are the same rate
-SMALL_DECODER = 4_000_000  # weights; a smaller decoder is as quick by one thread, and much quicker on a busy machine
+SMALL_DECODER = 4_000_000  # weights; the operations of a smaller decoder are short: threads wait for each other where others have a core
 
 
 class Codec(ABC):
@@ -190,7 +190,8 @@ class Codec(ABC):
         return DecodeWindows(self._decode_window, hop=self.hop, context=self._decode_context, window=window)
 
     def _decode_window(self, ids: torch.Tensor) -> torch.Tensor:
-        with torch.no_grad(), one_thread(self._is_small):
+        threads = torch.get_num_threads()
+        with torch.no_grad(), torch_threads(TEAM_SIZE.size(threads) if self._is_small else threads):
             return self._decode_ids(ids).float().cpu()
 
     def _check_clip(self, clip: AudioClip) -> None:

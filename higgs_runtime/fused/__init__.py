@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from ..cores import TEAM_SIZE
 from ..kv_cache import KVCache
 from ..model import HiggsModel
-from .crew import CREW
 
 if TYPE_CHECKING:
     from .step import FusedStep
@@ -21,7 +21,7 @@ def fused_step(model: HiggsModel, cache: KVCache) -> FusedStep | None:
     """Steps of the rows of a cache, for as long as the weights stay where they are; None where it does not serve."""
     if cache.keys.device.type != "cpu" or cache.keys.dtype != torch.float32 or _compiled() is None:
         return None
-    return _compiled().FusedStep(model, cache, crew=CREW) if _compiled().serves(model, cache) else None
+    return _compiled().FusedStep(model, cache, team_size=TEAM_SIZE) if _compiled().serves(model, cache) else None
 
 
 @cache

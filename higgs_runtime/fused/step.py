@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..cores import available
+from ..cores import TeamSize, available
 from ..kv_cache import KVCache
 from ..linear import Linear
 from ..model import FeedForward, HiggsModel
@@ -22,7 +22,6 @@ from ..quantized import Int4Linear, Int8Linear
 from ..sampling import kept_ids
 from ..types import Sampling
 from . import kernels
-from .crew import Crew
 from .tiles import FOUR, GROUP
 from .vectors import LANES
 
@@ -36,11 +35,13 @@ class FusedStep:
         model: for which `serves` is true.
         cache: its rows' lengths say where they write.
         threads: that share the work; None: as many as torch uses and the process has cores for.
-        crew: says how many of them go through the next step; None: all.
+        team_size: says how many of them go through the next step; None: all.
     """
 
-    def __init__(self, model: HiggsModel, cache: KVCache, threads: int | None = None, crew: Crew | None = None):
-        self.threads, self._crew = threads or min(torch.get_num_threads(), available()), crew
+    def __init__(
+        self, model: HiggsModel, cache: KVCache, threads: int | None = None, team_size: TeamSize | None = None
+    ):
+        self.threads, self._team_size = threads or min(torch.get_num_threads(), available()), team_size
         config = self._config = model.config
         self._cache = cache
         self._begin = None  # what is read where a stream begins, if that is a token
@@ -122,12 +123,12 @@ class FusedStep:
 
     def _team(self, others: list[float]) -> int:
         """How many threads go through the next step; `others` were run for so long in the last one."""
-        if self._crew is None:
+        if self._team_size is None:
             return self.threads
         if self._before is not None:
             team, took, ran = self._before
-            self._crew.note(team, took, min([ran, *others]))
-        return self._crew.size(self.threads)
+            self._team_size.note(team, took, min([ran, *others]))
+        return self._team_size.size(self.threads)
 
     def _buffers(self, count: int) -> tuple:
         if count not in self._made:
