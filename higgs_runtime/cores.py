@@ -14,7 +14,7 @@ import torch
 GROUPS, OWN_GROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")  # Linux's, version 2
 WINDOW = 0.05  # seconds of steps that are judged together: clocks of a thread may be as coarse as 1/64 s
 LATE = 0.25  # a team whose threads are run for less of the time is no quicker than half of it with half a core each
-REST, LONGEST = 20, 2.0  # how much longer than what was late, and for how many seconds, the halved team stays
+REST, LONGEST = 20, 5.0  # how much longer than what was late, and for how many seconds, the halved team stays
 
 
 def available() -> int:
@@ -64,12 +64,16 @@ class TeamSize:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic):
         self._clock = clock
-        self._halvings, self._until = 0, 0.0
+        self._halvings, self._until, self._halved = 0, 0.0, -math.inf
         self._wall = self._ran = 0.0
 
     def size(self, most: int) -> int:
         """How many of so many threads should go through the next step."""
         return max(1, most >> self._halvings)
+
+    def undisturbed(self, seconds: float = 2 * LONGEST) -> bool:
+        """Whether no team had to be halved for so long: what cannot be judged by itself may use all cores."""
+        return self._clock() - self._halved > seconds
 
     def note(self, size: int, wall: float, ran: float) -> None:
         """A step by so many threads took `wall` seconds, of which each was on a core for `ran` or more."""
@@ -80,6 +84,7 @@ class TeamSize:
         late, now = size > 1 and self._ran < LATE * self._wall, self._clock()
         if late:
             self._halvings += 1
+            self._halved = now
             self._until = now + min(REST * self._wall, LONGEST)
         elif self._halvings and now >= self._until:
             self._halvings -= 1

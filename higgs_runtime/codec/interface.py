@@ -190,8 +190,8 @@ class Codec(ABC):
         return DecodeWindows(self._decode_window, hop=self.hop, context=self._decode_context, window=window)
 
     def _decode_window(self, ids: torch.Tensor) -> torch.Tensor:
-        threads = torch.get_num_threads()
-        with torch.no_grad(), torch_threads(TEAM_SIZE.size(threads) if self._is_small else threads):
+        few = self._is_small and not TEAM_SIZE.undisturbed()
+        with torch.no_grad(), torch_threads(1 if few else torch.get_num_threads()):
             return self._decode_ids(ids).float().cpu()
 
     def _check_clip(self, clip: AudioClip) -> None:
