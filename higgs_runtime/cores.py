@@ -92,3 +92,18 @@ class TeamSize:
 
 
 TEAM_SIZE = TeamSize()
+
+
+@contextmanager
+def threads_for(short: bool) -> Iterator[None]:
+    """Torch's operations of this thread: by one thread if they are short and others lately needed the cores."""
+    threads = torch.get_num_threads()
+    if not short or threads == 1:
+        yield
+    elif not TEAM_SIZE.undisturbed():
+        with torch_threads(1):
+            yield
+    else:
+        started, ran = time.perf_counter(), time.process_time()
+        yield
+        TEAM_SIZE.note(threads, time.perf_counter() - started, (time.process_time() - ran) / threads)

@@ -6,12 +6,14 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from .cores import threads_for
 from .devices import prefill_chunk
 from .kv_cache import KVCache
 from .model import HiggsModel, Routing
 from .types import Prompt
 
 ShouldStop = Callable[[], bool]
+SMALL = 10_000_000  # products of a position; the operations of a smaller model are short
 
 
 class Stopped(Exception):
@@ -29,6 +31,7 @@ def prefill(
             raise Stopped
         part = slice(start, start + chunk)
         count = x[:, part].shape[1]
-        hidden = model(x[:, part], Routing.from_mask(mask[:, part]), cache.extend(row, count))[0, -1]
+        with threads_for(short=model.config.products < SMALL):
+            hidden = model(x[:, part], Routing.from_mask(mask[:, part]), cache.extend(row, count))[0, -1]
         cache.add(row, count)
     return hidden

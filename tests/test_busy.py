@@ -9,10 +9,9 @@ import pytest
 import torch
 from test_fused import PLAIN, filled_cache, random_model, some_ids
 
-from higgs_runtime import Codes, Sampling, cores, load_codec
+from higgs_runtime import Codes, Prompt, Sampling, cores, load_codec, prefill
 from higgs_runtime.catalog import EMBEDDED
 from higgs_runtime.codec import dac_layers
-from higgs_runtime.codec import interface as codec_interface
 from higgs_runtime.cores import LATE, LONGEST, REST, TEAM_SIZE, WINDOW, TeamSize
 from higgs_runtime.fused import fused_step
 from higgs_runtime.fused import step as step_module
@@ -150,7 +149,7 @@ def test_a_run_shares_the_team_size_of_the_process():
     assert fused_step(model, filled_cache(model, 1))._team_size is TEAM_SIZE
 
 
-# ---- sound ---------------------------------------------------------------------------------------------------------
+# ---- prompts and sound ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -171,7 +170,7 @@ def nano():
 def test_a_small_codec_decodes_by_one_thread_while_others_need_the_cores(four_threads, monkeypatch, nano):
     codec, codes = nano
     team, seen, real = TeamSize(clock := Clock()), [], codec._decode_ids
-    monkeypatch.setattr(codec_interface, "TEAM_SIZE", team)
+    monkeypatch.setattr(cores, "TEAM_SIZE", team)
     monkeypatch.setattr(codec, "_decode_ids", lambda ids: seen.append(torch.get_num_threads()) or real(ids))
     whole = codec.decode(codes).samples
     team.note(4, 2 * WINDOW, 0.0)
@@ -188,6 +187,24 @@ def test_a_small_codec_decodes_by_one_thread_while_others_need_the_cores(four_th
     assert set(seen) == {4}
 
 
+def test_a_small_model_reads_by_one_thread_while_others_need_the_cores(four_threads, monkeypatch):
+    model, seen = random_model(PLAIN), []
+    monkeypatch.setattr(cores, "TEAM_SIZE", team := TeamSize(Clock()))
+    model.norm.register_forward_hook(lambda *_: seen.append(torch.get_num_threads()))
+    prompt = Prompt(torch.full((5,), 7), torch.zeros((0, model.config.num_codebooks), dtype=torch.long))
+
+    def last_state():
+        with torch.no_grad():
+            return prefill.prefill(model, prompt, model.new_cache(8), 0, lambda: False)
+
+    whole = last_state()
+    team.note(4, 2 * WINDOW, 0.0)
+    assert torch.equal(last_state(), whole)
+    monkeypatch.setattr(prefill, "SMALL", 0)
+    last_state()
+    assert seen == [4, 1, 4] and torch.get_num_threads() == 4
+
+
 def test_the_sound_is_that_of_torchs_convolutions(monkeypatch, nano):
     codec, codes = nano
     ours = codec.decode(codes).samples
@@ -200,6 +217,13 @@ def test_pointwise_in_a_batch():
     convolution = dac_layers.Pointwise(6, 4, kernel_size=1)
     x = torch.randn(3, 6, 50, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(convolution(x), torch.nn.Conv1d.forward(convolution, x))
+
+
+def test_short_operations_that_were_kept_waiting_are_counted(four_threads, monkeypatch):
+    monkeypatch.setattr(cores, "TEAM_SIZE", team := TeamSize(Clock()))
+    with cores.threads_for(short=True):
+        time.sleep(2 * WINDOW)  # as if others had the cores
+    assert not team.undisturbed() and team.size(4) == 2
 
 
 def test_threads_come_back_after_an_error(four_threads):

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from ..audio import AudioClip, resample, to_mono
-from ..cores import TEAM_SIZE, torch_threads
+from ..cores import threads_for
 from ..errors import AudioError
 from ..types import Codes
 from .steps import OnProgress, told
@@ -190,8 +190,7 @@ class Codec(ABC):
         return DecodeWindows(self._decode_window, hop=self.hop, context=self._decode_context, window=window)
 
     def _decode_window(self, ids: torch.Tensor) -> torch.Tensor:
-        few = self._is_small and not TEAM_SIZE.undisturbed()
-        with torch.no_grad(), torch_threads(1 if few else torch.get_num_threads()):
+        with torch.no_grad(), threads_for(short=self._is_small):
             return self._decode_ids(ids).float().cpu()
 
     def _check_clip(self, clip: AudioClip) -> None:
