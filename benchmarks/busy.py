@@ -3,8 +3,8 @@
     python dev.py bench busy -- [--rounds 8] [--busy 2] [--steps 300]
 
 A busy process does nothing but count; there are as many as cores unless told otherwise. Quiet and busy lines take
-turns, each after the threads had time to settle. Steps by a team that may shrink and by one of fixed size take turns without
-company.
+turns, each after the threads had time to settle. Steps by a team that may shrink and by one of fixed size take
+turns without company.
 """
 
 from __future__ import annotations

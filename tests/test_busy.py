@@ -149,7 +149,7 @@ def test_a_run_shares_the_team_size_of_the_process():
     assert fused_step(model, filled_cache(model, 1))._team_size is TEAM_SIZE
 
 
-# ---- prompts and sound ---------------------------------------------------------------------------------------------------------
+# ---- prompts and sound ---------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

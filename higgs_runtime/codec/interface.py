@@ -24,7 +24,7 @@ from .windows import DecodeWindows, activation_bytes, decoder_context
 
 DECODE_WINDOW_SECONDS = 3.0  # the fastest on a CPU, whose caches it fits; longer ones take memory in proportion
 FRAME_RATE_TOLERANCE = 0.01  # relative: 86.1 and 86.13 are the same rate
-SMALL_DECODER = 4_000_000  # weights; the operations of a smaller decoder are short: threads wait for each other where others have a core
+SMALL_DECODER = 4_000_000  # weights; the operations of a smaller decoder are short
 
 
 class Codec(ABC):
