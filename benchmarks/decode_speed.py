@@ -29,8 +29,8 @@ from _common import (
 )
 
 from higgs_runtime import Sampling, generate
-from higgs_runtime.linear import Linear
-from higgs_runtime.quantized import KINDS
+from higgs_runtime.model.linear import Linear
+from higgs_runtime.model.quantization import KINDS
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ from higgs_runtime import (
     render_script,
     speaker_similarity,
 )
-from higgs_runtime.catalog import EMBEDDED
+from higgs_runtime.hub.catalog import EMBEDDED
 from tools.nano.domain import sentences
 
 JOINED = 5  # lines

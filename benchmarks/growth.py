@@ -13,8 +13,8 @@ import torch
 from _common import SIZES, load_model, model_folder, prompts, write, write_json
 
 from higgs_runtime import Sampling, generate
-from higgs_runtime.model import grouped_attention
-from higgs_runtime.model_cache import model_bytes
+from higgs_runtime.hub.cache import model_bytes
+from higgs_runtime.model.transformer import grouped_attention
 
 AT = (100, 1000, 2000)  # frames
 WINDOW = 40  # frames around

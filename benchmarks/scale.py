@@ -207,8 +207,8 @@ def speeds(_: int) -> dict:
 @torch.no_grad()
 def read_seconds(model, prompts) -> float:
     """Of a line's own positions, which follow what all prompts begin with; a part of line_s."""
-    from higgs_runtime.jobs import common_start, position_keys
-    from higgs_runtime.prefill import prefill
+    from higgs_runtime.generation.prefill import prefill
+    from higgs_runtime.generation.request import common_start, position_keys
 
     keys = [position_keys(prompt, model.config) for prompt in prompts]
     start, cache = min(common_start(keys[0], other) for other in keys[1:]), model.new_cache(max(map(len, prompts)))

@@ -5,7 +5,7 @@
 Each part is run alone, as the step runs it, in turn with the whole step: a profiler adds so much to every small
 operation that it would hide the answer. "the rest" is what the parts leave, also divided by its number of tensor
 operations; beside it stands what the smallest operation (adding 1 to a row of the hidden size) costs on this machine.
-"compiled" is the step as one function (`higgs_runtime/fused`), the drawing of the next ids included.
+"compiled" is the step as one function (`higgs_runtime/generation/cpu_kernel`), the drawing of the next ids included.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from higgs_runtime import Sampling
-from higgs_runtime.fused import fused_step
-from higgs_runtime.kv_cache import KVCache
-from higgs_runtime.linear import Linear
-from higgs_runtime.model import HiggsModel, grouped_attention
+from higgs_runtime.generation.cpu_kernel import fused_step
+from higgs_runtime.model.kv_cache import KVCache
+from higgs_runtime.model.linear import Linear
+from higgs_runtime.model.transformer import HiggsModel, grouped_attention
 
 STEPS = 20  # of each part in a round
 

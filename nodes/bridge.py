@@ -23,9 +23,9 @@ from comfy.cli_args import args
 from comfy_execution.graph_utils import ExecutionBlocker
 from comfy_execution.utils import get_executing_context
 
-from ..higgs_runtime.catalog import embedded_clips
 from ..higgs_runtime.errors import AudioError, SettingError
-from ..higgs_runtime.model_cache import ModelKey, file_stats, model_bytes, shared_cache  # noqa: F401 (nodes use it)
+from ..higgs_runtime.hub.cache import ModelKey, file_stats, model_bytes, shared_cache  # noqa: F401 (nodes use it)
+from ..higgs_runtime.hub.catalog import embedded_clips
 from . import warned
 from .as_html import as_html
 from .residency import ComfyResidency

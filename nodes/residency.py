@@ -10,7 +10,7 @@ import comfy.model_management as management
 import comfy.model_patcher
 import torch
 
-from ..higgs_runtime.model_cache import ModelKey, model_bytes
+from ..higgs_runtime.hub.cache import ModelKey, model_bytes
 
 RAM_CLAIM = 10**24  # bytes: more than any node asks ComfyUI for, less than the 1e30 of its "unload all"
 
@@ -100,7 +100,7 @@ class _Patcher(comfy.model_patcher.ModelPatcher):
         weights, before = self.model.weights, self.loaded_size()
         if self.stays_on_cpu or weights is None or (before and (self._placement.streamed == 0 or extra_memory <= 0)):
             return 0
-        from ..higgs_runtime.offload import Placement
+        from ..higgs_runtime.model.offload import Placement
 
         room, former = before + extra_memory, self._placement
         everything = room >= self._total or not self._may_stream

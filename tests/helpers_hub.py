@@ -21,8 +21,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from helpers_http import LocalServer
 
-from higgs_runtime.download import RECORD
-from higgs_runtime.releases import RELEASES
+from higgs_runtime.hub.download import RECORD
+from higgs_runtime.hub.releases import RELEASES
 
 LARGE = 1000
 PIECE = 1 << 14
@@ -193,7 +193,7 @@ def local_hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
             monkeypatch.delenv(name, raising=False)
         hub.fill()
         for name, seconds in (("RETRY_S", 0.01), ("POLL_S", 0.02)):
-            monkeypatch.setattr(sys.modules["higgs_runtime.download"], name, seconds)
+            monkeypatch.setattr(sys.modules["higgs_runtime.hub.download"], name, seconds)
         utils.close_session()
         yield hub
         utils.close_session()

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import torch
 
-from higgs_runtime import AudioClip, AudioError, audio_files, level_peak, resample, to_mono, trim, trim_silence
-from higgs_runtime import audio_writing as writing
+from higgs_runtime import AudioClip, AudioError, level_peak, resample, to_mono, trim, trim_silence
+from higgs_runtime.audio.files import reading, writing
 
 SOUNDFILE_SUFFIXES = ["wav", "flac", "ogg", "opus", "mp3", "aiff", "caf", "w64", "rf64"]
 
@@ -138,7 +138,7 @@ def test_pydub_is_the_last_resort(tmp_path, monkeypatch):
     clip = tone(channels=2)
     clip.save(tmp_path / "b.wav")
     (tmp_path / "b.wav").rename(tmp_path / "b.m4a")
-    wave, rate = audio_files._read_pydub(tmp_path / "b.m4a", 0.0, None)
+    wave, rate = reading._read_pydub(tmp_path / "b.m4a", 0.0, None)
     assert rate == 24_000 and np.abs(wave - clip.samples.numpy()).max() < 1e-4
 
 
@@ -257,7 +257,7 @@ def test_two_hours_are_read_in_part(tmp_path):
         file.truncate(size + 44)
         file.seek(44 + 7000 * 48_000 * 4)
         file.write(struct.pack("<hh", 16384, -8192))
-    script = ("import resource, sys; sys.path.insert(0, '.'); from higgs_runtime.audio import AudioClip\n"
+    script = ("import resource, sys; sys.path.insert(0, '.'); from higgs_runtime.audio.clip import AudioClip\n"
               "import soundfile; before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
               f"clip = AudioClip.load({str(path)!r}, start_s=7000, duration_s=1)\n"
               "print(clip.samples[:, 0].tolist(), clip.length, clip.sample_rate)\n"

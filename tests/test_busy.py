@@ -9,12 +9,13 @@ import pytest
 import torch
 from test_fused import PLAIN, filled_cache, random_model, some_ids
 
-from higgs_runtime import Codes, Prompt, Sampling, cores, load_codec, prefill
-from higgs_runtime.catalog import EMBEDDED
+from higgs_runtime import Codes, Prompt, Sampling, cores, load_codec
 from higgs_runtime.codec import dac_layers
 from higgs_runtime.cores import LATE, LONGEST, REST, TEAM_SIZE, WINDOW, TeamSize
-from higgs_runtime.fused import fused_step
-from higgs_runtime.fused import step as step_module
+from higgs_runtime.generation import prefill
+from higgs_runtime.generation.cpu_kernel import fused_step
+from higgs_runtime.generation.cpu_kernel import step as step_module
+from higgs_runtime.hub.catalog import EMBEDDED
 
 FEW = 64
 

@@ -6,7 +6,7 @@ import json
 
 from helpers_checkpoint import make_folder
 
-from higgs_runtime.catalog import find_checkpoints
+from higgs_runtime.hub.catalog import find_checkpoints
 
 
 def labels(root, kind=None):

@@ -102,7 +102,7 @@ def test_chinese_is_cut_between_words():
 
 
 def test_chinese_without_jieba_is_still_cut_between_characters(monkeypatch):
-    from higgs_runtime import chunking
+    from higgs_runtime.text import chunking
 
     monkeypatch.setattr(chunking, "chinese_word_ends", lambda text: None)
     assert chunk_text("今天天气很好我们去公园", 4, "zh") == ["今天天气", "很好我们", "去公园"]
@@ -118,7 +118,7 @@ def test_a_cache_of_somebody_else_is_not_read(tmp_path, monkeypatch):
     """jieba by itself unmarshals a file from the folder of temporary files."""
     import tempfile
 
-    from higgs_runtime import segmentation
+    from higgs_runtime.text import chinese as segmentation
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     (tmp_path / "jieba.cache").write_bytes(b"hostile")

@@ -23,16 +23,15 @@ from higgs_runtime import (
     Sampling,
     SettingError,
     Voice,
-    comfy_client,
-    fused,
     load_codec,
     load_model,
     speak,
 )
-from higgs_runtime.cli import EPILOG, main
-from higgs_runtime.comfy_client import ComfyClient, RenderError, set_input
+from higgs_runtime.cli import EPILOG, comfy_client, main
+from higgs_runtime.cli.comfy_client import ComfyClient, RenderError, set_input
 from higgs_runtime.devices import pick_dtype
-from higgs_runtime.fused import step
+from higgs_runtime.generation import cpu_kernel as fused
+from higgs_runtime.generation.cpu_kernel import step
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = {"num_hidden_layers": 1}
@@ -188,7 +187,7 @@ def test_what_takes_long_for_the_first_time_is_said(models, tmp_path, monkeypatc
 
 
 def test_say_without_models(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("higgs_runtime.catalog.EMBEDDED", tmp_path / "absent")
+    monkeypatch.setattr("higgs_runtime.hub.catalog.EMBEDDED", tmp_path / "absent")
     assert main(["say", "Hello.", "--models-dir", str(tmp_path)]) == 1
     assert "higgs models" in capsys.readouterr().err
 

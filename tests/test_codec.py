@@ -11,7 +11,7 @@ import pytest
 import torch
 from helpers_codec import RATE, SMALL, make_codec_checkpoint, reference_codes, reference_wave, sound_like
 
-from higgs_runtime.audio import AudioClip, resample, to_mono
+from higgs_runtime.audio.clip import AudioClip, resample, to_mono
 from higgs_runtime.codec import load_codec
 from higgs_runtime.codec.higgs_config import HiggsCodecConfig
 from higgs_runtime.codec.higgs_tokenizer import HiggsCodec

@@ -7,7 +7,7 @@ import builtins
 import pytest
 import torch
 
-from higgs_runtime.audio import AudioClip
+from higgs_runtime.audio.clip import AudioClip
 from higgs_runtime.codec import load_codec
 from higgs_runtime.codec.windows import encode_windows
 from higgs_runtime.errors import AudioError, CheckpointError, MissingExtraError

@@ -11,8 +11,8 @@ from helpers_checkpoint import edit_tensors
 from helpers_codec import make_codec_checkpoint, sound_clip
 from safetensors.torch import save_file
 
-from higgs_runtime.assignment import assign_strict
-from higgs_runtime.checkpoint_files import checkpoint_tensors, read_config
+from higgs_runtime.checkpoint.assign import assign_strict
+from higgs_runtime.checkpoint.files import checkpoint_tensors, read_config
 from higgs_runtime.codec import load_codec
 from higgs_runtime.errors import CheckpointError
 

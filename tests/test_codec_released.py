@@ -6,7 +6,7 @@ import pytest
 import torch
 from helpers_codec import RATE, RELEASED, make_codec_checkpoint, reference_codes, reference_wave, sound_like
 
-from higgs_runtime.audio import AudioClip
+from higgs_runtime.audio.clip import AudioClip
 from higgs_runtime.codec import load_codec
 
 pytestmark = pytest.mark.slow

@@ -6,7 +6,7 @@ import pytest
 from test_audio import noise, write_av
 
 from higgs_runtime import AudioClip, AudioError
-from higgs_runtime.container_length import missing_bytes
+from higgs_runtime.audio.files.container_length import missing_bytes
 
 
 @pytest.mark.parametrize("suffix, codec, options", [

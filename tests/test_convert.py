@@ -29,15 +29,15 @@ from higgs_runtime import (
     generate,
     load_codec,
     load_model,
-    tensor_files,
 )
-from higgs_runtime import convert as convert_module
-from higgs_runtime.catalog import EMBEDDED
+from higgs_runtime.checkpoint import safetensors_file as tensor_files
 from higgs_runtime.cli import main
 from higgs_runtime.codec import bundled
 from higgs_runtime.codec.higgs_config import HiggsCodecConfig
-from higgs_runtime.convert import convert_codec, convert_model
-from higgs_runtime.model_cache import model_bytes
+from higgs_runtime.hub import convert as convert_module
+from higgs_runtime.hub.cache import model_bytes
+from higgs_runtime.hub.catalog import EMBEDDED
+from higgs_runtime.hub.convert import convert_codec, convert_model
 
 ROOT = Path(__file__).resolve().parent.parent
 

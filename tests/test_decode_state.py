@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from higgs_runtime.decode_state import DecodeState, Take
-from higgs_runtime.delay import delayed_rows, undelay
+from higgs_runtime.generation.schedule import DecodeState, Take
+from higgs_runtime.model.delay import delayed_rows, undelay
 
 BOS, EOS, SIZE = 100, 101, 100
 

@@ -17,7 +17,8 @@ import dev_server
 import pytest
 
 import dev
-from higgs_runtime import catalog, comfy_client
+from higgs_runtime.cli import comfy_client
+from higgs_runtime.hub import catalog
 
 try:
     import tomllib

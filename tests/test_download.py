@@ -14,10 +14,10 @@ import pytest
 from helpers_hub import BIG, FETCHED, FILES, HUBERT, LM, NEW, content, fetched_bytes
 
 from higgs_runtime import DownloadError, SettingError, StoppedError, find_checkpoints, release_named
-from higgs_runtime.download import RECORD, download, plan_download
-from higgs_runtime.releases import RELEASES
+from higgs_runtime.hub.download import RECORD, download, plan_download
+from higgs_runtime.hub.releases import RELEASES
 
-module = sys.modules["higgs_runtime.download"]
+module = sys.modules["higgs_runtime.hub.download"]
 
 def left_hidden(tmp_path):
     return sorted(path.name for path in tmp_path.iterdir() if path.name.endswith(".partial"))

@@ -14,7 +14,7 @@ from helpers_hub import FETCHED, FILES, HUBERT, LM, content, fetched_bytes
 
 from higgs_runtime import find_checkpoints
 from higgs_runtime.cli import main
-from higgs_runtime.releases import RELEASES
+from higgs_runtime.hub.releases import RELEASES
 
 
 def test_without_a_name_it_lists_what_there_is(capsys):

@@ -33,7 +33,7 @@ def test_cancel_does_not_wait_for_a_hub_that_is_silent(node, hub, monkeypatch):
     import comfy.model_management as management
 
     asked, go_on = threading.Event(), threading.Event()
-    runtime = sys.modules[f"{PACK}.higgs_runtime.download"]
+    runtime = sys.modules[f"{PACK}.higgs_runtime.hub.download"]
 
     def silent(*_):
         asked.set()
@@ -52,7 +52,7 @@ def test_cancel_does_not_wait_for_a_hub_that_is_silent(node, hub, monkeypatch):
 
 
 def test_a_full_disk_is_seen_before_and_told_in_the_plan(node, hub, monkeypatch):
-    runtime = sys.modules[f"{PACK}.higgs_runtime.download"]
+    runtime = sys.modules[f"{PACK}.higgs_runtime.hub.download"]
     usage = runtime.shutil.disk_usage("/")
     monkeypatch.setattr(runtime.shutil, "disk_usage", lambda _: usage._replace(free=200_000))
     assert "; 0.0 GB are free" in node(False)

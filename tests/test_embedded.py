@@ -16,7 +16,6 @@ from higgs_runtime import (
     CheckpointError,
     Sampling,
     SettingError,
-    catalog,
     cli,
     default_pair,
     embedded_voices,
@@ -25,7 +24,8 @@ from higgs_runtime import (
     model_roots,
     speak,
 )
-from higgs_runtime.releases import how_to_install
+from higgs_runtime.hub import catalog
+from higgs_runtime.hub.releases import how_to_install
 
 CODEC_TYPE = "higgs_audio_v2_tokenizer"
 NOTICE = f"Speaking with Higgs Nano, a tiny demonstration model (2 words). For real speech:\n{how_to_install()}\n"
@@ -193,7 +193,7 @@ def heard(monkeypatch):
         calls.append((voice, options["transcript"]))
         return AudioClip(torch.zeros(1, 100), 24_000)
 
-    monkeypatch.setattr("higgs_runtime.pipeline.speak", spoken)
+    monkeypatch.setattr("higgs_runtime.speech.speak", spoken)
     return calls
 
 

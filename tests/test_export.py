@@ -31,9 +31,9 @@ from higgs_runtime import (
     parse_chapters,
     parse_tags,
 )
-from higgs_runtime import encode as encoding
-from higgs_runtime.encode import CODINGS
-from higgs_runtime.file_names import file_names
+from higgs_runtime.audio.files import codecs as encoding
+from higgs_runtime.audio.files.codecs import CODINGS
+from higgs_runtime.audio.files.filenames import file_names
 
 TAGS = {"title": "The Tower", "artist": "Röse", "album": "Night & sea", "project": "p/1"}
 WORKFLOW = {"prompt": '{"1": {"class_type": "Ü"}}', "workflow": '{"nodes": []}'}
@@ -284,7 +284,7 @@ def test_a_full_disk_while_a_wav_gets_its_tags(tmp_path, monkeypatch):
     def full(*_):
         raise FULL_DISK
 
-    monkeypatch.setattr(sys.modules["higgs_runtime.export"], "append_id3", full)
+    monkeypatch.setattr(sys.modules["higgs_runtime.audio.files.export"], "append_id3", full)
     with pytest.raises(AudioError, match="No space left"):
         export_audio(flat(0.1), tmp_path, format="wav 24-bit")
     assert os.listdir(tmp_path) == []

@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,13 +15,14 @@ from helpers_session import lines, same, settings, some_model
 from torch import nn
 
 from higgs_runtime import Sampling, Session, SettingError, build_prompt, conversation, load_model
-from higgs_runtime import fused as fused_module
-from higgs_runtime.config import ModelConfig
-from higgs_runtime.fused import fused_step
-from higgs_runtime.fused import step as step_module
-from higgs_runtime.fused.draws import draw as compiled_draw
-from higgs_runtime.model import HiggsModel
-from higgs_runtime.sampling import Settings, sample
+from higgs_runtime.generation import cpu_kernel as fused_module
+from higgs_runtime.generation.cpu_kernel import fused_step
+from higgs_runtime.generation.cpu_kernel import step as step_module
+from higgs_runtime.generation.cpu_kernel.draws import draw as compiled_draw
+from higgs_runtime.generation.sampling import Settings, sample
+from higgs_runtime.hub.catalog import EMBEDDED
+from higgs_runtime.model.config import ModelConfig
+from higgs_runtime.model.transformer import HiggsModel
 
 PLAIN = ModelConfig(
     vocab_size=32, hidden_size=48, intermediate_size=72, num_layers=3, num_heads=6, num_kv_heads=2, head_dim=16,
@@ -198,7 +198,7 @@ def counted(call, calls):
 
 
 def test_nano_says_the_same_with_both():
-    nano = load_model(Path(fused_module.__file__).parents[1] / "nano" / "higgs-nano")
+    nano = load_model(EMBEDDED / "higgs-nano")
     prompts = [build_prompt(conversation(text), nano.tokenizer) for text in ("The old bridge.", "A quiet night.")]
     chosen = [Sampling(seed=5, max_frames=60), Sampling(seed=6, max_frames=60, temperature=1.0)]
     both = [Session(nano, fused=fused).generate(prompts, chosen) for fused in (True, False)]
@@ -237,7 +237,7 @@ def test_it_leaves_alone_what_it_does_not_serve(monkeypatch):
 
 
 def test_without_numba_it_warns_once_and_speaks(model, monkeypatch, caplog):
-    monkeypatch.setitem(sys.modules, "higgs_runtime.fused.step", None)
+    monkeypatch.setitem(sys.modules, "higgs_runtime.generation.cpu_kernel.step", None)
     monkeypatch.delattr(fused_module, "step", raising=False)
     fused_module._compiled.cache_clear()
     try:

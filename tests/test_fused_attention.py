@@ -10,9 +10,9 @@ import torch
 from numba import njit
 from torch.nn.functional import scaled_dot_product_attention
 
-from higgs_runtime.fused.attention import _attend
-from higgs_runtime.fused.vectors import FAST
-from higgs_runtime.fused.weighing import powers_of_two
+from higgs_runtime.generation.cpu_kernel.attention import _attend
+from higgs_runtime.generation.cpu_kernel.vectors import FAST
+from higgs_runtime.generation.cpu_kernel.weighing import powers_of_two
 
 FILLED = (1, 2, 3, 4, 5, 31, 32, 33, 64, 101, 700)
 

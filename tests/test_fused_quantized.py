@@ -13,12 +13,12 @@ from helpers_session import lines, same, settings
 from test_fused import PLAIN, filled_cache, fused_logits, plain_logits, random_model, some_ids
 
 from higgs_runtime import Session, load_model
-from higgs_runtime import quantized as quantized_module
-from higgs_runtime.fused import fused_step
-from higgs_runtime.fused.tiles import FOLDED, GROUP, ready, slim, wide
-from higgs_runtime.linear import Linear
-from higgs_runtime.quantized import KINDS, Int4Linear, Int8Linear
-from higgs_runtime.weights import quantize_layers
+from higgs_runtime.generation.cpu_kernel import fused_step
+from higgs_runtime.generation.cpu_kernel.tiles import FOLDED, GROUP, ready, slim, wide
+from higgs_runtime.model import quantization as quantized_module
+from higgs_runtime.model.linear import Linear
+from higgs_runtime.model.loading import quantize_layers
+from higgs_runtime.model.quantization import KINDS, Int4Linear, Int8Linear
 
 WIDE = replace(PLAIN, hidden_size=128, intermediate_size=192, num_heads=8)
 BITS = {"int8": 8, "int4": 4}

@@ -18,8 +18,8 @@ from higgs_runtime import (
     load_model,
 )
 from higgs_runtime.devices import prefill_chunk
-from higgs_runtime.model import HiggsModel, Routing
-from higgs_runtime.session import prefill
+from higgs_runtime.generation.session import prefill
+from higgs_runtime.model.transformer import HiggsModel, Routing
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from helpers_checkpoint import make_folder, make_lm_checkpoint
 from safetensors.torch import save_file
 
 from higgs_runtime import convert_model, describe_checkpoint, find_checkpoints
-from higgs_runtime.catalog import EMBEDDED
 from higgs_runtime.cli import main
+from higgs_runtime.hub.catalog import EMBEDDED
 
 V2 = "Boson Higgs Audio 2 Community License"
 

@@ -28,7 +28,7 @@ def test_lines_of_then_are_not_spoken_again(tmp_path, monkeypatch):
     def speak(*_, **__):
         raise AssertionError("the key of a take has changed")
 
-    monkeypatch.setattr("higgs_runtime.session.Session._run", speak)
+    monkeypatch.setattr("higgs_runtime.generation.session.Session._run", speak)
     shutil.copytree(KEPT / "takes", tmp_path / "takes")
     assert main(["render-script", str(KEPT / "scene.txt"), "--voice", "Anna=keeper", "--voice", "Ben=ross",
                  "--models-dir", str(KEPT / "models"), "--takes-dir", str(tmp_path / "takes"), "--takes", "2",

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from higgs_runtime import AudioClip, SettingError, limit
-from higgs_runtime.levels import decibels, peak
-from higgs_runtime.limiter import true_peak
+from higgs_runtime.audio.loudness.decibels import decibels, peak
+from higgs_runtime.audio.loudness.limiter import true_peak
 
 
 def noise(length: int, level=1.0, channels=1, rate=48_000, seed=0) -> AudioClip:
@@ -68,7 +68,7 @@ def test_true_peak_lies_between_the_samples():
 def test_blocks_equal_the_whole(monkeypatch):
     clip = noise(20_000, 3.0, 2)
     whole, limited = true_peak(clip), limit(clip, -1)
-    monkeypatch.setattr(sys.modules["higgs_runtime.limiter"], "_BLOCK", 3331)
+    monkeypatch.setattr(sys.modules["higgs_runtime.audio.loudness.limiter"], "_BLOCK", 3331)
     assert true_peak(clip) == whole
     out = limit(clip, -1)
     assert torch.allclose(out.clip.samples, limited.clip.samples, atol=1e-6)

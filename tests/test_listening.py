@@ -26,8 +26,8 @@ from higgs_runtime import (
     trim,
     verify_take,
 )
-from higgs_runtime.listening import speaker
-from higgs_runtime.listening.recognizer import PACKAGED
+from higgs_runtime.verification import speaker
+from higgs_runtime.verification.recognizer import PACKAGED
 
 # --- words ----------------------------------------------------------------------------------------------------------
 

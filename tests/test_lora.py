@@ -15,7 +15,7 @@ from helpers_workflow import PACK, node_classes
 from safetensors.torch import load_file, save_file
 
 from higgs_runtime import CheckpointError, Message, Sampling, build_prompt, generate, load_model
-from higgs_runtime.lora import adapted, load_adapter
+from higgs_runtime.model.lora import adapted, load_adapter
 
 pytestmark = pytest.mark.slow
 

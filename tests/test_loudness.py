@@ -24,9 +24,9 @@ from higgs_runtime import (
     measure_loudness,
     normalize_loudness,
 )
-from higgs_runtime.catalog import embedded_clips
-from higgs_runtime.levels import decibels, peak
-from higgs_runtime.loudness import k_weighting
+from higgs_runtime.audio.loudness.decibels import decibels, peak
+from higgs_runtime.audio.loudness.measure import k_weighting
+from higgs_runtime.hub.catalog import embedded_clips
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -140,7 +140,7 @@ def test_against_ffmpegs_normalizer():
 def test_loudness_in_blocks_equals_the_whole(monkeypatch):
     clip = AudioClip(torch.rand(2, 50_000, generator=torch.Generator().manual_seed(1)) - 0.5, 11_025)
     whole = measure_loudness(clip)
-    monkeypatch.setattr(sys.modules["higgs_runtime.loudness"], "_BLOCK_STEPS", 7)
+    monkeypatch.setattr(sys.modules["higgs_runtime.audio.loudness.measure"], "_BLOCK_STEPS", 7)
     assert measure_loudness(clip) == pytest.approx(whole, abs=1e-9)
 
 

@@ -12,14 +12,15 @@ from helpers_checkpoint import ROOT
 from helpers_v3 import AUDIO, TEXT
 from random_codec import RELEASED
 
-from higgs_runtime import quantized, weights_bytes
+from higgs_runtime import weights_bytes
 from higgs_runtime.codec.higgs_config import HiggsCodecConfig
 from higgs_runtime.codec.higgs_tokenizer import HiggsTokenizer
-from higgs_runtime.config import parse_native_v2, parse_v3
-from higgs_runtime.kv_cache import KVCache
-from higgs_runtime.model import HiggsModel
-from higgs_runtime.model_cache import model_bytes
-from higgs_runtime.weights import quantize_layers
+from higgs_runtime.hub.cache import model_bytes
+from higgs_runtime.model import quantization as quantized
+from higgs_runtime.model.config import parse_native_v2, parse_v3
+from higgs_runtime.model.kv_cache import KVCache
+from higgs_runtime.model.loading import quantize_layers
+from higgs_runtime.model.transformer import HiggsModel
 
 V2 = parse_native_v2({
     "vocab_size": 128256, "hidden_size": 3072, "intermediate_size": 8192, "num_hidden_layers": 28,

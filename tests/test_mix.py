@@ -10,7 +10,7 @@ import torch
 from helpers_audio import RATE, flat
 
 from higgs_runtime import AudioClip, AudioError, SettingError, Track, mix
-from higgs_runtime.mix import mix_with_report
+from higgs_runtime.audio.mix import mix_with_report
 
 
 def test_a_single_track_comes_through_unchanged():

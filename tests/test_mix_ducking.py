@@ -10,20 +10,10 @@ import pytest
 import torch
 from helpers_audio import RATE, flat, music, sine, synthetic_speech
 
-from higgs_runtime import (
-    AudioClip,
-    Ducking,
-    MissingExtraError,
-    SettingError,
-    Track,
-    duck,
-    mix,
-    resample,
-    speech_activity,
-    speech_spans,
-)
-from higgs_runtime.catalog import embedded_clips
-from higgs_runtime.mix.gains import DuckCurve
+from higgs_runtime import AudioClip, Ducking, MissingExtraError, SettingError, Track, duck, mix, resample, speech_spans
+from higgs_runtime.audio import vad as speech_activity
+from higgs_runtime.audio.mix.gains import DuckCurve
+from higgs_runtime.hub.catalog import embedded_clips
 
 VOICES = Path(__file__).resolve().parents[2] / "shared" / "voices"  # of one workplace; elsewhere the pack's own clips
 SPANS = [(1.0, 3.0), (5.0, 8.0)]

@@ -23,7 +23,7 @@ from higgs_runtime import (
     mix_to_file,
     resample,
 )
-from higgs_runtime.mix import mixer, plan, sources
+from higgs_runtime.audio.mix import mixer, plan, sources
 
 
 def noise(length: int, channels=1, rate=RATE, seed=0) -> AudioClip:

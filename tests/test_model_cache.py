@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from higgs_runtime.errors import CheckpointError
-from higgs_runtime.model_cache import ModelCache, ModelKey, file_stats, model_bytes
+from higgs_runtime.hub.cache import ModelCache, ModelKey, file_stats, model_bytes
 
 KIB = 1024
 

@@ -7,9 +7,9 @@ import torch
 from helpers_checkpoint import make_lm_checkpoint, random_codes
 
 from higgs_runtime import HiggsModel, Message, Sampling, build_prompt, generate, load_model
-from higgs_runtime.assignment import assign_strict
-from higgs_runtime.config import ModelConfig
-from higgs_runtime.model import ALL_TEXT
+from higgs_runtime.checkpoint.assign import assign_strict
+from higgs_runtime.model.config import ModelConfig
+from higgs_runtime.model.transformer import ALL_TEXT
 
 CONFIGS = {
     "base": {},

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from higgs_runtime import AudioClip, Sampling, Voice, build_prompt, generate, load_codec, load_model, mix
-from higgs_runtime.catalog import EMBEDDED, embedded_clips, embedded_voices
-from higgs_runtime.mix import Track
-from higgs_runtime.prompt import conversation
+from higgs_runtime.audio.mix import Track
+from higgs_runtime.hub.catalog import EMBEDDED, embedded_clips, embedded_voices
+from higgs_runtime.prompt.builder import conversation
 
 ROOT = Path(__file__).resolve().parent.parent
 VOICES = ("alan", "bear", "rose", "ross")

@@ -34,7 +34,7 @@ def models(runtime, monkeypatch, tmp_path):
     pack = tmp_path / "pack"
     add_to_config(make_folder(pack / "higgs-nano"), display_name="Higgs Nano", vocabulary=["hello", "words"])
     make_folder(pack / "higgs-nano-codec", CODEC_TYPE, ["model.safetensors"])
-    monkeypatch.setattr(sys.modules[f"{PACK}.higgs_runtime.catalog"], "EMBEDDED", pack)
+    monkeypatch.setattr(sys.modules[f"{PACK}.higgs_runtime.hub.catalog"], "EMBEDDED", pack)
     (tmp_path / "models").mkdir()
     monkeypatch.setitem(folder_paths.folder_names_and_paths, "higgs_audio", ([str(tmp_path / "models")], set()))
     return tmp_path / "models"
@@ -129,7 +129,7 @@ def test_auto_and_names_pass_when_they_are_queued(models, kind):
 
 
 def test_auto_with_nothing_at_all_says_what_to_do(models, monkeypatch):
-    monkeypatch.setattr(sys.modules[f"{PACK}.higgs_runtime.catalog"], "EMBEDDED", models / "absent")
+    monkeypatch.setattr(sys.modules[f"{PACK}.higgs_runtime.hub.catalog"], "EMBEDDED", models / "absent")
     assert checkpoints().checkpoint_notes("lm") == {"auto": "There is nothing to speak with."}
     said = node_classes()["HiggsLoadModel"].validate_inputs("auto")
     assert "There is nothing to speak with." in said and "Put the folders of both" in said

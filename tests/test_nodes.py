@@ -265,7 +265,7 @@ def test_gpu_model_in_use_survives_a_deleted_patcher(gpu, bridge, opened):
 
 
 def test_gpu_too_small_for_the_weights_leaves_nothing_behind(gpu, bridge, opened, monkeypatch):
-    offload = sys.modules[f"{PACK}.higgs_runtime.offload"]
+    offload = sys.modules[f"{PACK}.higgs_runtime.model.offload"]
     moved = []
 
     def full(original, new):

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from higgs_runtime import AudioClip, AudioError, SettingError, check_norms, measure_loudness, normalize_to
-from higgs_runtime.norms import NORMS
+from higgs_runtime.audio.loudness.targets import NORMS
 
 
 def audiobook(rms_db=-20.0, floor_db=-70.0, peak_db=-6.0, rate=16_000) -> AudioClip:

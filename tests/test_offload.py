@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from higgs_runtime import offload
-from higgs_runtime.offload import Placement
+from higgs_runtime.model import offload
+from higgs_runtime.model.offload import Placement
 
 LAYER_BYTES = (8 * 8 + 8) * 4
 

@@ -34,14 +34,14 @@ from higgs_runtime import (
     speak,
     take_key,
 )
-from higgs_runtime import languages as language_module
 from higgs_runtime.cli import main
-from higgs_runtime.languages import LANGUAGES, languages_of
-from higgs_runtime.preparation import RULES
+from higgs_runtime.model.tokenizer import CONTROL
 from higgs_runtime.rendering.lines import lines_of
 from higgs_runtime.script.grammar import SOUND_WORDS
-from higgs_runtime.sound_words import V2, V3
-from higgs_runtime.tokenizer import CONTROL
+from higgs_runtime.text import languages as language_module
+from higgs_runtime.text.languages import LANGUAGES, languages_of
+from higgs_runtime.text.normalize import RULES
+from higgs_runtime.text.sound_tags import V2, V3
 
 # Boson AI's example: what its normalize_chinese_punctuation maps to what.
 FULL_WIDTH = {"。": ".", "：": ":", "；": ";", "？": "?", "！": "!", "【": "[", "】": "]", "《": "<", "》": ">",
@@ -302,7 +302,7 @@ def test_say_prepares_if_asked(monkeypatch, tmp_path):
         asked.append((text, settings["prepare"]))
         return AudioClip(torch.zeros(1, 9), 24_000)
 
-    monkeypatch.setattr("higgs_runtime.pipeline.speak", spoken)
+    monkeypatch.setattr("higgs_runtime.speech.speak", spoken)
     for more in ([], ["--prepare"]):
         assert main(["say", "[laugh] Hi", "-o", str(tmp_path / "a.wav"), *more]) == 0
     assert asked == [("[laugh] Hi", False), ("[laugh] Hi", True)]

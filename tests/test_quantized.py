@@ -7,9 +7,9 @@ import torch
 from helpers_checkpoint import make_lm_checkpoint, random_codes
 
 from higgs_runtime import Message, Sampling, build_prompt, generate, load_model
-from higgs_runtime import quantized as quantized_module
-from higgs_runtime.model_cache import model_bytes
-from higgs_runtime.quantized import KINDS, Int4Linear, Int8Linear
+from higgs_runtime.hub.cache import model_bytes
+from higgs_runtime.model import quantization as quantized_module
+from higgs_runtime.model.quantization import KINDS, Int4Linear, Int8Linear
 
 WORST = {"int8": 0.008, "int4": 0.12}  # root mean square of the error, relative to that of the result
 

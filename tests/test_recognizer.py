@@ -18,8 +18,8 @@ from higgs_runtime import (
     find_recognizers,
     load_recognizer,
 )
-from higgs_runtime.listening import recognizer as module
-from higgs_runtime.listening.recognizer import PACKAGED, RATE, pieces
+from higgs_runtime.verification import recognizer as module
+from higgs_runtime.verification.recognizer import PACKAGED, RATE, pieces
 
 
 @pytest.fixture(scope="module")

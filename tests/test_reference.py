@@ -23,7 +23,7 @@ from higgs_runtime import (
     to_mono,
     trim,
 )
-from higgs_runtime.catalog import EMBEDDED
+from higgs_runtime.hub.catalog import EMBEDDED
 
 RATE = 8000
 NAMES = "ant bee cow doe elk fox gnu hen ibis jay kite lynx mole newt owl pig quail rat seal toad".split()

@@ -27,9 +27,9 @@ from higgs_runtime import (
     SettingError,
     Voice,
     conversation,
-    remote,
 )
-from higgs_runtime.remote_servers import request_body
+from higgs_runtime.remote import client as remote
+from higgs_runtime.remote.servers import request_body
 
 TEXT = "Good morning to you."
 SAMPLING = Sampling(seed=7, temperature=0.8, top_k=40, top_p=0.9, ras_window=3, max_frames=100)

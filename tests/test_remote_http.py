@@ -9,8 +9,9 @@ from http.server import BaseHTTPRequestHandler
 import pytest
 from helpers_http import LocalServer
 
-from higgs_runtime import SERVERS, AudioError, Remote, RemoteError, Sampling, conversation, remote
+from higgs_runtime import SERVERS, AudioError, Remote, RemoteError, Sampling, conversation
 from higgs_runtime.errors import LONGEST_SENTENCE, one_sentence
+from higgs_runtime.remote import client as remote
 
 KEY = "key-of-a-person"
 BLOCK = b"x" * 65536

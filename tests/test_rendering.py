@@ -31,7 +31,7 @@ from higgs_runtime import (
     parse_script,
     render_script,
 )
-from higgs_runtime.listening import Verdict, silence_stop
+from higgs_runtime.verification import Verdict, silence_stop
 
 SCRIPT = """# Scene: a quiet room
 
@@ -261,7 +261,7 @@ def test_a_store_needs_an_identity(model, voices, store):
 def context():
     """Of processes that have everything imported when they start."""
     found = multiprocessing.get_context("forkserver")
-    found.set_forkserver_preload(["higgs_runtime.pipeline", "helpers_rendering_processes"])
+    found.set_forkserver_preload(["higgs_runtime.speech", "helpers_rendering_processes"])
     return found
 
 

@@ -26,7 +26,7 @@ from higgs_runtime import (
     save_voice,
     voice_path,
 )
-from higgs_runtime.catalog import EMBEDDED
+from higgs_runtime.hub.catalog import EMBEDDED
 from higgs_runtime.rendering.lines import lines_of, scenes_of
 
 

@@ -17,10 +17,10 @@ from random_codec import SMALL
 from safetensors.torch import load_file, save_file
 
 from higgs_runtime import CheckpointError, find_adapters, find_checkpoints
-from higgs_runtime.checkpoint_files import checkpoint_tensors, pickled_tensors, read_config
+from higgs_runtime.checkpoint.files import checkpoint_tensors, pickled_tensors, read_config
+from higgs_runtime.checkpoint.safetensors_file import read_header, write_tensors
 from higgs_runtime.codec.higgs_config import HiggsCodecConfig
-from higgs_runtime.config import parse_native_v2
-from higgs_runtime.tensor_files import read_header, write_tensors
+from higgs_runtime.model.config import parse_native_v2
 
 SOURCES = [file for folder in ("higgs_runtime", "nodes") for file in sorted((ROOT / folder).rglob("*.py"))]
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from higgs_runtime import Sampling, SettingError
-from higgs_runtime.sampling import Settings, draw, probabilities, sample
+from higgs_runtime.generation.sampling import Settings, draw, probabilities, sample
 
 K, V, ENTRIES = 8, 1026, 1024
 FILTERS = [

@@ -20,8 +20,8 @@ from helpers_codec import sound_clip
 from helpers_serve import SMALL, load_pair, serving, spoken_alone
 
 from higgs_runtime import AudioClip, MemoryShortError, NumericError, Voice, VoiceCard, save_voice, voice_path
+from higgs_runtime.generation.session import Session
 from higgs_runtime.serve.answers import BrokenStream, Stream
-from higgs_runtime.session import Session
 
 TEXT = "Good morning to you."
 

@@ -18,9 +18,9 @@ from higgs_runtime import (
     load_model,
     stream,
 )
-from higgs_runtime import session as session_module
-from higgs_runtime.capture import Recordings
-from higgs_runtime.rows import Rows
+from higgs_runtime.generation import session as session_module
+from higgs_runtime.generation.batch import Rows
+from higgs_runtime.generation.cuda_graphs import Recordings
 
 
 @pytest.fixture(scope="module")
@@ -276,8 +276,8 @@ def test_the_step_that_is_recorded_is_the_plain_one(model, monkeypatch):
         call(), call()
         return call
 
-    monkeypatch.setattr("higgs_runtime.capture.Recorder.record", record)
-    monkeypatch.setattr("higgs_runtime.rows.Recordings", Noted)
+    monkeypatch.setattr("higgs_runtime.generation.cuda_graphs.Recorder.record", record)
+    monkeypatch.setattr("higgs_runtime.generation.batch.Recordings", Noted)
     alone = Session(model, batch=1, fused=False).generate(lines(model), settings())
     assert not spans
     session = Session(model, capture=True)

@@ -16,8 +16,8 @@ from higgs_runtime import (
     load_model,
     stream,
 )
-from higgs_runtime import memory as memory_module
-from higgs_runtime import session as session_module
+from higgs_runtime.generation import session as session_module
+from higgs_runtime.model import memory as memory_module
 
 
 @pytest.fixture(scope="module")

@@ -14,12 +14,12 @@ import torch
 from test_memory_table import table
 
 from higgs_runtime import RELEASES, cli, load_model
-from higgs_runtime import tempo as tempo_module
+from higgs_runtime.audio import stretch as tempo_module
 from higgs_runtime.choices import DEVICES, DTYPES, QUANTIZATIONS
 from higgs_runtime.cli import common, serve
 from higgs_runtime.devices import pick_device
-from higgs_runtime.quantized import KINDS
-from higgs_runtime.releases import FIRST, how_to_install
+from higgs_runtime.hub.releases import FIRST, how_to_install
+from higgs_runtime.model.quantization import KINDS
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -63,8 +63,8 @@ def no_speaking(monkeypatch):
     def load(*_args, **_more):
         raise AssertionError("a model is loaded")
 
-    monkeypatch.setattr("higgs_runtime.weights.load_model", load)
-    monkeypatch.setattr("higgs_runtime.pipeline.load_model", load)
+    monkeypatch.setattr("higgs_runtime.model.loading.load_model", load)
+    monkeypatch.setattr("higgs_runtime.speech.load_model", load)
     monkeypatch.setattr("higgs_runtime.codec.load_codec", load)
 
 
@@ -134,8 +134,8 @@ def loaded(monkeypatch):
         found.append((how, load_model(path, **how)))
         return found[-1][1]
 
-    monkeypatch.setattr("higgs_runtime.weights.load_model", load)
-    monkeypatch.setattr("higgs_runtime.pipeline.load_model", load)
+    monkeypatch.setattr("higgs_runtime.model.loading.load_model", load)
+    monkeypatch.setattr("higgs_runtime.speech.load_model", load)
     return found
 
 

@@ -7,8 +7,8 @@ import torch
 from helpers_speech import speech
 
 from higgs_runtime import AudioClip, SettingError, SilenceStop, load_codec, resample
-from higgs_runtime.catalog import EMBEDDED
-from higgs_runtime.listening import silence_stop
+from higgs_runtime.hub.catalog import EMBEDDED
+from higgs_runtime.verification import silence_stop
 
 
 @pytest.fixture(scope="module")

@@ -16,10 +16,12 @@ from higgs_runtime import (
     generate,
     load_codec,
     load_model,
-    pipeline,
     speak_stream,
 )
-from higgs_runtime.rows import Rows
+from higgs_runtime import (
+    speech as pipeline,
+)
+from higgs_runtime.generation.batch import Rows
 
 LINE = Sampling(temperature=1.0, top_k=0, top_p=1.0, max_frames=90, seed=3)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from higgs_runtime import AudioError, MissingExtraError
-from higgs_runtime.stream_encode import MEDIA_TYPES, StreamEncoder, file_bytes
+from higgs_runtime.audio.files.streaming import MEDIA_TYPES, StreamEncoder, file_bytes
 
 RATE = 24_000
 FORMATS = sorted(MEDIA_TYPES)

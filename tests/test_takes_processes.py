@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="S
 def start():
     """Starts a function in a process that has everything imported; what still runs is killed in the end."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["higgs_runtime.pipeline", "higgs_runtime.takes", "helpers_takes_processes"])
+    context.set_forkserver_preload(["higgs_runtime.speech", "higgs_runtime.takes", "helpers_takes_processes"])
     running = []
 
     def begin(function, *args):

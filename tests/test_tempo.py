@@ -18,7 +18,7 @@ from higgs_runtime import (
     resample,
     speech_spans,
 )
-from higgs_runtime.catalog import embedded_clips
+from higgs_runtime.hub.catalog import embedded_clips
 
 
 def hertz(clip: AudioClip) -> float:

@@ -31,8 +31,8 @@ from higgs_runtime import (
     load_model,
 )
 from higgs_runtime.codec import bundled
-from higgs_runtime.config import ModelConfig
-from higgs_runtime.model_cache import model_bytes
+from higgs_runtime.hub.cache import model_bytes
+from higgs_runtime.model.config import ModelConfig
 
 ONE, TWO = random_codes(12, seed=1), random_codes(5, seed=2)
 

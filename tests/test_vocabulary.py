@@ -24,7 +24,7 @@ from higgs_runtime import (
     unknown_words,
 )
 from higgs_runtime.cli import main
-from higgs_runtime.vocabulary import extent_of, words_of
+from higgs_runtime.text.vocabulary import extent_of, words_of
 
 KNOWN = ["hello", "keeper", "o'clock", "the"]
 LISTED = "it knows 4 words, listed by `higgs models higgs-nano --words`."
@@ -211,6 +211,6 @@ def test_words_are_listed_in_columns_for_a_person(models, monkeypatch):
     ("unheard-of", "'unheard-of', where there are"),
 ])
 def test_words_that_cannot_be_listed(models, capsys, monkeypatch, tmp_path, name, says):
-    monkeypatch.setattr("higgs_runtime.catalog.EMBEDDED", tmp_path)
+    monkeypatch.setattr("higgs_runtime.hub.catalog.EMBEDDED", tmp_path)
     status, out, err = words_listed(capsys, name, "--models-dir", str(models))
     assert (status, out) == (1, "") and says in err

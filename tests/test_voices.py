@@ -35,9 +35,9 @@ from higgs_runtime import (
     save_voice,
     trim,
     voice_path,
-    voices,
 )
-from higgs_runtime.catalog import EMBEDDED
+from higgs_runtime.hub.catalog import EMBEDDED
+from higgs_runtime.voices import library as voices
 
 MINE, OTHER = "0123456789abcdef", "fedcba9876543210"
 PACK_CODEC = EMBEDDED / "higgs-nano-codec"

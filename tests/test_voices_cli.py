@@ -13,14 +13,18 @@ from higgs_runtime import (
     Word,
     cli,
     find_voices,
-    listening,
     load_voice,
-    pipeline,
     save_voice,
     trim,
     voice_path,
 )
-from higgs_runtime.audio import AudioClip
+from higgs_runtime import (
+    speech as pipeline,
+)
+from higgs_runtime import (
+    verification as listening,
+)
+from higgs_runtime.audio.clip import AudioClip
 
 
 @pytest.fixture

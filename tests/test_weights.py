@@ -15,7 +15,7 @@ from helpers_codec import make_codec_checkpoint
 from safetensors.torch import load_file, save_file
 
 from higgs_runtime import CheckpointError, MemoryShortError, SettingError, load_model, weights_bytes
-from higgs_runtime import memory as memory_module
+from higgs_runtime.model import memory as memory_module
 
 
 @pytest.fixture(scope="module")
@@ -189,12 +189,12 @@ def test_loading_takes_little_more_than_the_model(tmp_path, stored, dtype, quant
                                 num_attention_heads=12, num_key_value_heads=4, head_dim=64, dtype=stored)
     program = (
         "import sys, torch\n"
-        "from higgs_runtime.memory import weights_bytes\n"
-        "from higgs_runtime.weights import load_model\n"
-        "from higgs_runtime.config import parse_native_v2\n"
-        "from higgs_runtime.checkpoint_files import read_config\n"
-        "from higgs_runtime.model_cache import model_bytes\n"
-        "from higgs_runtime.model import HiggsModel\n"
+        "from higgs_runtime.model.memory import weights_bytes\n"
+        "from higgs_runtime.model.loading import load_model\n"
+        "from higgs_runtime.model.config import parse_native_v2\n"
+        "from higgs_runtime.checkpoint.files import read_config\n"
+        "from higgs_runtime.hub.cache import model_bytes\n"
+        "from higgs_runtime.model.transformer import HiggsModel\n"
         "import transformers, tokenizers, safetensors.torch\n"
         "folder, dtype, quantization = sys.argv[1], getattr(torch, sys.argv[2]), sys.argv[3] or None\n"
         "config = parse_native_v2(read_config(folder))\n"

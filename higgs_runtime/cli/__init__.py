@@ -6,9 +6,9 @@ import argparse
 import sys
 
 from .. import __version__
-from ..comfy_client import EXAMPLE
 from ..errors import HiggsError
 from . import download, master, models, render, render_script, say, script, serve, takes, voices
+from .comfy_client import EXAMPLE
 from .common import plain_messages
 
 EPILOG = f"""examples:

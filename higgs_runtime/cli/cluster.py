@@ -84,6 +84,6 @@ def _everywhere(checkpoint) -> str:
 
 
 def _first_recognizer(args: argparse.Namespace) -> str | None:
-    from ..listening import find_recognizers
+    from ..verification import find_recognizers
 
     return next(iter(find_recognizers(args.models_dir)), None)

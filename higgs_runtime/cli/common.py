@@ -44,7 +44,7 @@ def add_models_dir(parser: argparse.ArgumentParser) -> None:
 
 def named(found: list, kind: str, name: str):
     """The checkpoint at this path, of this name, or with this in its name as the only one."""
-    from ..catalog import checkpoint_at
+    from ..hub.catalog import checkpoint_at
 
     if name and (there := checkpoint_at(name)):
         return there
@@ -92,7 +92,7 @@ def add_checkpoints(parser: argparse.ArgumentParser) -> None:
 
 def chosen(args: argparse.Namespace) -> tuple:
     """The checkpoints of the language model and of the codec: those that were named, the others by default."""
-    from ..catalog import default_pair, find_checkpoints, model_roots
+    from ..hub.catalog import default_pair, find_checkpoints, model_roots
 
     found = find_checkpoints(model_roots(args.models_dir))
     asked = {"lm": args.model, "codec": args.codec}
@@ -117,7 +117,7 @@ def loading_of(args: argparse.Namespace) -> dict:
 
 def tell_what_speaks(lm) -> None:
     """What a person should know of the model that was chosen."""
-    from ..releases import how_to_install
+    from ..hub.releases import how_to_install
 
     if lm.embedded:
         sys.stderr.write(f"Speaking with {lm.title}, a tiny demonstration model{lm.extent}. For real speech:\n"

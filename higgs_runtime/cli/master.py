@@ -35,17 +35,17 @@ def add(commands) -> None:
 
 
 def _loudness(args: argparse.Namespace) -> None:
-    from ..audio import AudioClip
-    from ..norms import report_loudness
+    from ..audio.clip import AudioClip
+    from ..audio.loudness.targets import report_loudness
 
     for path in args.files:
         sys.stdout.write(f"{path}\n{report_loudness(AudioClip.load(path))}\n")
 
 
 def _master(args: argparse.Namespace) -> None:
-    from ..audio import AudioClip
-    from ..export import Provenance, export_audio, parse_chapters, parse_tags
-    from ..norms import normalize_to
+    from ..audio.clip import AudioClip
+    from ..audio.files.export import Provenance, export_audio, parse_chapters, parse_tags
+    from ..audio.loudness.targets import normalize_to
 
     check_folder(args.output)
     clip, tags = AudioClip.load(args.file), {"title": args.file.stem, **parse_tags("\n".join(args.tag))}

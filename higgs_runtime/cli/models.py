@@ -33,8 +33,8 @@ def add(commands) -> None:
 
 
 def _models(args: argparse.Namespace) -> None:
-    from ..catalog import find_checkpoints, model_roots
-    from ..inspection import describe_checkpoint
+    from ..hub.catalog import find_checkpoints, model_roots
+    from ..hub.describe import describe_checkpoint
 
     roots = model_roots(args.models_dir)
     found = find_checkpoints(roots)
@@ -71,9 +71,9 @@ def _list_words(checkpoint) -> None:
 def _convert(args: argparse.Namespace) -> None:
     import torch
 
-    from ..catalog import checkpoint_at, find_checkpoints, model_roots
-    from ..convert import convert_codec, convert_model
-    from ..inspection import describe_checkpoint
+    from ..hub.catalog import checkpoint_at, find_checkpoints, model_roots
+    from ..hub.convert import convert_codec, convert_model
+    from ..hub.describe import describe_checkpoint
 
     if args.codec and args.quantization:
         raise SettingError("A codec is not quantized.", expected="--codec or --quantization", got="both",

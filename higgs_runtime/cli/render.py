@@ -24,7 +24,7 @@ def add(commands) -> None:
 
 
 def _render(args: argparse.Namespace) -> None:
-    from ..comfy_client import ComfyClient, RenderError, set_input
+    from .comfy_client import ComfyClient, RenderError, set_input
 
     try:
         workflow = json.loads(args.workflow.read_text(encoding="utf-8"))

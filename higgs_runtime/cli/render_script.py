@@ -79,8 +79,8 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
 
 def _render(args: argparse.Namespace) -> int:
     check_requirements()
-    from ..catalog import embedded_clips
-    from ..export import Provenance
+    from ..audio.files.export import Provenance
+    from ..hub.catalog import embedded_clips
     from ..rendering import assemble, check_output, deliver
 
     output, script = args.output or args.file.with_suffix(".flac"), _script(args)
@@ -137,9 +137,9 @@ def _script(args: argparse.Namespace):
 def _perform(args: argparse.Namespace, script, lm, codec_at, stop) -> tuple:
     """The codec, the cast and the performance."""
     from ..codec import load_codec
+    from ..model.loading import load_model
     from ..rendering import Ears, RenderSettings, parse_choice, render_script
     from ..takes import TakeStore, model_identity
-    from ..weights import load_model
 
     settings = RenderSettings(
         args.mode, args.context_turns, args.max_chars, args.takes, max(args.takes, args.max_takes), args.batch,
@@ -156,7 +156,7 @@ def _perform(args: argparse.Namespace, script, lm, codec_at, stop) -> tuple:
                                                store, stop)
     ears = None
     if args.listen is not None:
-        from ..listening import find_recognizers, load_recognizer
+        from ..verification import find_recognizers, load_recognizer
 
         name = args.listen or next(iter(find_recognizers(args.models_dir)), None)
         ears = Ears(codec, load_recognizer(name, folders=args.models_dir), str(name), cast.voices,
@@ -185,7 +185,7 @@ class _Progress:
 
 
 def _cast(args: argparse.Namespace, script, codec):
-    from ..catalog import model_roots
+    from ..hub.catalog import model_roots
     from ..rendering import cast_voices
 
     roots, named, unnamed = model_roots(args.models_dir), {}, {}
@@ -200,10 +200,10 @@ def _cast(args: argparse.Namespace, script, codec):
 
 def _voice(name: str, roots: list[Path], codec):
     """A voice of an audio file, of the library, or of the pack."""
-    from ..audio import AudioClip
-    from ..catalog import embedded_voices
+    from ..audio.clip import AudioClip
+    from ..hub.catalog import embedded_voices
     from ..types import Voice
-    from ..voices import find_voices, load_voice
+    from ..voices.library import find_voices, load_voice
 
     library, pack = find_voices(roots), embedded_voices()
     if name in library and not Path(name).is_file():

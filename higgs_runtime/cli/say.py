@@ -51,7 +51,7 @@ def add(commands) -> None:
 
 def _say(args: argparse.Namespace) -> None:
     check_requirements()
-    from ..pipeline import speak
+    from ..speech import speak
 
     text = sys.stdin.read() if args.text == "-" else args.text
     sampling = sampling_of(args)
@@ -102,8 +102,8 @@ def _rescued(clip, error: Exception) -> AudioError:
 
 def _check_output(path: Path, inputs: list[Path]) -> None:
     """Before the rendering, not after it."""
-    from ..audio_writing import FFMPEG_FORMATS, SOUNDFILE_FORMATS
-    from ..encode import pyav
+    from ..audio.files.codecs import pyav
+    from ..audio.files.writing import FFMPEG_FORMATS, SOUNDFILE_FORMATS
 
     known = path.suffix.lower() in {**SOUNDFILE_FORMATS, **FFMPEG_FORMATS}
     if not path.parent.is_dir() or path.is_dir() or not known:
@@ -116,8 +116,8 @@ def _check_output(path: Path, inputs: list[Path]) -> None:
 
 def _reference(args: argparse.Namespace) -> tuple:
     """The voice of the library or the audio file to sound like, if one is asked for, and what is said in it."""
-    from ..catalog import embedded_voices, model_roots
-    from ..voices import find_voices, load_voice
+    from ..hub.catalog import embedded_voices, model_roots
+    from ..voices.library import find_voices, load_voice
 
     if args.voice is None:
         return None, args.transcript or ""

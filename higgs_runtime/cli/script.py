@@ -47,7 +47,7 @@ def _check(args: argparse.Namespace) -> int:
 
 def _show_prepared(script, layout: str) -> None:
     """Each turn as the model reads it; a line below says what was changed."""
-    from ..preparation import prepare_text
+    from ..text.normalize import prepare_text
 
     for number, turn in enumerate(script.turns, start=1):
         prepared = prepare_text(turn.text, layout)

@@ -64,12 +64,12 @@ def _serve(args: argparse.Namespace) -> None:
         from ..serve.connections import Connection
     except ImportError as error:
         raise MissingExtraError("The server", "serve", error.name or "fastapi") from error
-    from ..catalog import model_roots
     from ..codec import load_codec
+    from ..hub.catalog import model_roots
+    from ..model.loading import load_model
     from ..serve.engine import Engine
     from ..serve.limits import Limits
     from ..serve.voices import Voices
-    from ..weights import load_model
 
     key, roots = os.environ.get(KEY) or None, model_roots(args.models_dir)
     _check_reach(args, key)

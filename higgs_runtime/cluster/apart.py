@@ -18,11 +18,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ..errors import ClusterError, TakeError
+from ..generation.session import ShouldStop
 from ..rendering import Performance, RenderSettings, SpokenLine
 from ..rendering.lines import Line
 from ..rendering.render import OnLine, OnTake
 from ..script import Script
-from ..session import ShouldStop
 from ..takes import Takes
 from ..types import Sampling, Voice
 from .crew import CrewStatus

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import ClusterError, MissingExtraError, SettingError
-from ..session import ShouldStop
+from ..generation.session import ShouldStop
 
 LOCAL = "local"
 CONNECT_S = 10.0

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ..errors import ClusterError, HiggsError
-from ..session import ShouldStop
+from ..generation.session import ShouldStop
 from .connect import room
 from .parts import Part, Parts
 from .worker import News, Ready

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from .. import errors
 from ..errors import HiggsError, MissingExtraError
-from ..listening import Limits, Verdict
 from ..rendering import RenderSettings, SpokenLine
 from ..rendering.lines import Line
 from ..script import Script, Turn
 from ..types import Sampling, Voice
-from ..voices import load_voice, save_voice
+from ..verification import Limits, Verdict
+from ..voices.library import load_voice, save_voice
 from .render import ClusterSettings
 from .worker import Engine, Listening
 

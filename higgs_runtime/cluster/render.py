@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from ..errors import TakeError, check_range
+from ..generation.session import ShouldStop
 from ..rendering import Performance, RenderSettings, SpokenLine
 from ..rendering.choice import check_choice
 from ..rendering.lines import Line, check_cast, lines_of
 from ..rendering.render import OnLine, OnTake
 from ..script import Script
-from ..session import ShouldStop
 from ..takes import Takes
 from ..types import Sampling, Voice
 from .connect import connected

@@ -13,13 +13,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..catalog import checkpoint_at, find_checkpoints, model_roots
 from ..errors import CheckpointError, HiggsError, SettingError
-from ..listening import Limits
+from ..hub.catalog import checkpoint_at, find_checkpoints, model_roots
 from ..rendering import Ears, RenderSettings, SpokenLine, render_script
 from ..script import Script
 from ..takes import ModelIdentity, Takes, model_identity
 from ..types import Sampling, Voice
+from ..verification import Limits
 
 NEWS_S = 0.25  # between two reports of a worker
 
@@ -116,9 +116,9 @@ class Worker:
 
         from ..codec import load_codec
         from ..devices import pick_device, pick_dtype
-        from ..lora import adapted, load_adapter
-        from ..pipeline import check_pair
-        from ..weights import load_model
+        from ..model.loading import load_model
+        from ..model.lora import adapted, load_adapter
+        from ..speech import check_pair
 
         engine, folder = self._engine, _folder(self._engine.model)
         device = engine.device or pick_device()
@@ -182,7 +182,7 @@ class Worker:
     def _listen(self, listening: Listening | None) -> Ears | None:
         if listening is None:
             return None
-        from ..listening import load_recognizer
+        from ..verification import load_recognizer
 
         if self._codec is None:
             raise SettingError("Who listens needs the codec.", expected="Engine.codec with listening", got="none",

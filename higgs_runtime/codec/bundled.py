@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from ..checkpoint_files import V3_CODEC, checkpoint_tensors
+from ..checkpoint.files import V3_CODEC, checkpoint_tensors
 from ..errors import CheckpointError
 from .higgs_config import HiggsCodecConfig
 

@@ -14,8 +14,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ..assignment import assign_strict
-from ..checkpoint_files import read_pickle
+from ..checkpoint.assign import assign_strict
+from ..checkpoint.files import read_pickle
 from ..errors import CheckpointError, MissingExtraError
 from .interface import Codec, check_finite
 from .windows import activation_bytes, encode_windows, encoder_context

@@ -14,8 +14,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ..assignment import assign_strict
-from ..checkpoint_files import ORIGINAL_CODEC, V3, check_model_type, checkpoint_tensors, model_type_of, read_config
+from ..checkpoint.assign import assign_strict
+from ..checkpoint.files import ORIGINAL_CODEC, V3, check_model_type, checkpoint_tensors, model_type_of, read_config
 from .bundled import read_bundled
 from .dac_layers import AcousticDecoder, AcousticEncoder
 from .higgs_config import MODEL_TYPE, HiggsCodecConfig

@@ -15,7 +15,7 @@ from functools import cached_property
 import torch
 from torch import nn
 
-from ..audio import AudioClip, resample, to_mono
+from ..audio.clip import AudioClip, resample, to_mono
 from ..cores import threads_for
 from ..errors import AudioError
 from ..types import Codes

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from ..checkpoint_files import CONFIG_FILE, PICKLE, checkpoint_tensors, pickled_tensors, read_config
+from ..checkpoint.files import CONFIG_FILE, PICKLE, checkpoint_tensors, pickled_tensors, read_config
 from ..errors import CheckpointError
 from .higgs_config import HiggsCodecConfig
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..audio import AudioClip, trim_silence
+from ..audio.clip import AudioClip, trim_silence
+from ..audio.mix import AudioFile, Ducking, MixReport, Track, mix_to_file, mix_with_report
+from ..audio.stretch import change_tempo, rubber_band
 from ..codec import Codec
 from ..errors import AudioError, ScriptError
-from ..mix import AudioFile, Ducking, MixReport, Track, mix_to_file, mix_with_report
 from ..script import Music, Script
 from ..script.cues import resolve_cue
-from ..tempo import change_tempo, rubber_band
 from .performance import Performance, SpokenLine
 from .timing import Timed, time_lines
 

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..audio import AudioClip
-from ..catalog import embedded_voices
+from ..audio.clip import AudioClip
 from ..codec import Codec
+from ..hub.catalog import embedded_voices
 from ..script import Script
 from ..types import Voice
-from ..voices import find_voices, load_voice
+from ..voices.library import find_voices, load_voice
 from .lines import NARRATOR, check_cast
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from ..audio import AudioClip
-from ..encode import pyav
+from ..audio.clip import AudioClip
+from ..audio.files.codecs import pyav
+from ..audio.files.export import EXPORT_FORMATS, SYNTHETIC, Provenance, export_audio, parse_chapters
+from ..audio.files.filenames import file_names
 from ..errors import AudioError, MissingExtraError, SettingError
-from ..export import EXPORT_FORMATS, SYNTHETIC, Provenance, export_audio, parse_chapters
-from ..file_names import file_names
 from ..outputs import check_target
 from ..script import write_subtitles
 from .assemble import Assembly

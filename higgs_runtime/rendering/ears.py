@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from ..codec import Codec
-from ..listening import Limits, Recognizer, Verdict, verify_take
 from ..types import Codes, Voice
+from ..verification import Limits, Recognizer, Verdict, verify_take
 from .lines import Line
 
 

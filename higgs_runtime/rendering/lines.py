@@ -6,16 +6,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
-from ..chunking import chunk_text
-from ..config import ModelConfig
 from ..errors import PromptError, ScriptError
-from ..jobs import check_length
-from ..listening import length_bounds
-from ..preparation import prepare_text
-from ..prompt import Message, build_prompt, conversation
+from ..generation.request import check_length
+from ..model.config import ModelConfig
+from ..model.tokenizer import ChatTokenizer
+from ..prompt.builder import Message, build_prompt, conversation
 from ..script import Script, Turn
-from ..tokenizer import ChatTokenizer
+from ..text.chunking import chunk_text
+from ..text.normalize import prepare_text
 from ..types import Codes, Prompt, Sampling, Voice
+from ..verification import length_bounds
 
 NARRATOR = "Narrator"  # the voice of turns without a speaker
 _SAMPLED = frozenset(field.name for field in fields(Sampling))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..listening import Verdict
 from ..script import Script
 from ..takes import Take
+from ..verification import Verdict
 from .lines import Line
 
 HEARD_CHARS = 40  # of what was heard, in the table

@@ -9,12 +9,12 @@ from typing import Literal
 
 from ..codec import Codec
 from ..errors import SettingError, check_range
-from ..listening import SilenceStop, Verdict, best_take
-from ..model import HiggsModel
+from ..generation.session import DEFAULT_BATCH, Session, ShouldStop
+from ..model.transformer import HiggsModel
 from ..script import Script
-from ..session import DEFAULT_BATCH, Session, ShouldStop
 from ..takes import ModelIdentity, Take, Takes, line_key, take_key
 from ..types import Generation, Prompt, Sampling, Voice
+from ..verification import SilenceStop, Verdict, best_take
 from .choice import check_choice
 from .ears import Ears
 from .lines import Line, alone, check_cast, fits, in_context, lay_out, lines_of, scenes_of

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import torch
 
-from ..config import ModelConfig
-from ..memory import working_bytes
+from ..model.config import ModelConfig
+from ..model.memory import working_bytes
 from ..types import Sampling, Voice
 from .render import RenderSettings
 

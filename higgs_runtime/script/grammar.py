@@ -7,8 +7,8 @@ import re
 from typing import NamedTuple
 
 from ..errors import ScriptError
-from ..sound_words import FIRST_WORDS
-from ..speaker_names import fits_colon, fits_tag
+from ..text.sound_tags import FIRST_WORDS
+from ..text.speakers import fits_colon, fits_tag
 
 LONGEST_S = 600.0  # of a pause, and of what is spoken over another
 RANGES = {"gain": (-60.0, 24.0), "fade": (0.0, 60.0)}  # dB, seconds

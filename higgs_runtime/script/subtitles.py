@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import MissingExtraError, ScriptError
-from ..speaker_names import fits_tag
+from ..text.speakers import fits_tag
 from .grammar import colon_speaker, lines_of
 from .parse import parse_script
 from .types import Script, ScriptWarning, Turn

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ..speaker_names import fits_tag
+from ..text.speakers import fits_tag
 from .grammar import (
     LONGEST_S,
     RANGES,

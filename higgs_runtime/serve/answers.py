@@ -12,9 +12,9 @@ import torch
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from ..audio import AudioClip, level_peak
-from ..stream_encode import MEDIA_TYPES, StreamEncoder, file_bytes
-from ..tempo import change_tempo
+from ..audio.clip import AudioClip, level_peak
+from ..audio.files.streaming import MEDIA_TYPES, StreamEncoder, file_bytes
+from ..audio.stretch import change_tempo
 from ..types import Codes
 from .fields import SpeechRequest
 from .lines import Done, Event, Failed, Line

@@ -16,10 +16,10 @@ from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from ..audio import AudioClip
+from ..audio.clip import AudioClip
+from ..audio.files.streaming import MEDIA_TYPES
 from ..errors import AudioError, HiggsError, MissingExtraError, SettingError, StoppedError, VoiceError
-from ..prompt import DEFAULT_SYSTEM
-from ..stream_encode import MEDIA_TYPES
+from ..prompt.builder import DEFAULT_SYSTEM
 from ..types import Codes, Sampling
 from .answers import (
     CLIENT_LEFT,

@@ -11,11 +11,11 @@ from itertools import count
 
 from ..codec import Codec
 from ..errors import HiggsError, MemoryShortError, NumericError, SettingError, StoppedError
-from ..jobs import check_length, positions_of
-from ..model import HiggsModel
-from ..pipeline import check_pair
-from ..prompt import build_prompt
-from ..session import Session
+from ..generation.request import check_length, positions_of
+from ..generation.session import Session
+from ..model.transformer import HiggsModel
+from ..prompt.builder import build_prompt
+from ..speech import check_pair
 from ..types import Codes, Generation, Prompt, Sampling
 from .budget import Budget, BusyError
 from .limits import MAX_WINDOW, Limits

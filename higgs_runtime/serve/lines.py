@@ -9,12 +9,12 @@ from itertools import chain, repeat
 from pathlib import Path
 from typing import NamedTuple
 
-from ..audio import AudioClip
+from ..audio.clip import AudioClip
 from ..codec import Codec
 from ..codec.interface import StreamDecoder
 from ..errors import HiggsError
-from ..pipeline import FIRST_FRAMES, LATER_FRAMES, joined, silence
-from ..prompt import DEFAULT_SYSTEM
+from ..prompt.builder import DEFAULT_SYSTEM
+from ..speech import FIRST_FRAMES, LATER_FRAMES, joined, silence
 from ..types import Codes, Generation, Sampling
 
 WHOLE_FRAMES = 125  # decoded at once where nobody waits for a first sound; the others wait so long

@@ -14,8 +14,8 @@ from urllib.parse import unquote
 import numpy as np
 import torch
 
-from ..audio import AudioClip, to_mono
-from ..audio_files import OPEN_LENGTH
+from ..audio.clip import AudioClip, to_mono
+from ..audio.files.reading import OPEN_LENGTH
 from ..errors import AudioError
 from .budget import RATE
 from .limits import Limits

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from ..audio import AudioClip
-from ..catalog import embedded_voices
+from ..audio.clip import AudioClip
 from ..codec import Codec
 from ..errors import VoiceError
-from ..prompt import Message, conversation
+from ..hub.catalog import embedded_voices
+from ..prompt.builder import Message, conversation
 from ..types import Codes, Voice
-from ..voices import SUFFIX, find_voices, load_voice
+from ..voices.library import SUFFIX, find_voices, load_voice
 from .lines import Asked
 
 KEPT = 64  # voices and clips whose codes are remembered

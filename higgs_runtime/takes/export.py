@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from itertools import count
 from pathlib import Path
 
-from ..audio import level_peak
+from ..audio.clip import level_peak
 from ..codec import Codec
 from ..errors import TakeError
 from .by_key import Takes

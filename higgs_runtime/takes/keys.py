@@ -14,12 +14,12 @@ from pathlib import Path
 
 import torch
 
-from ..checkpoint_files import check_model_type, read_config, weight_files
+from ..checkpoint.files import check_model_type, read_config, weight_files
 from ..errors import CheckpointError, SettingError
-from ..lora import CONFIG, WEIGHTS
-from ..tokenizer import TOKENIZER_FILE
+from ..model.loading import LAYOUTS, converted_to
+from ..model.lora import CONFIG, WEIGHTS
+from ..model.tokenizer import TOKENIZER_FILE
 from ..types import Prompt, Sampling
-from ..weights import LAYOUTS, converted_to
 
 ENGINE = 1  # one more whenever the same prompt, settings and weights come to give other codes, or files another form
 READ_BYTES = 1 << 22

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from helpers_render_graph import render_graph
 
-from higgs_runtime.comfy_client import ComfyClient, RenderError
+from higgs_runtime.cli.comfy_client import ComfyClient, RenderError
 
 AWAY = "http://203.0.113.5:8000/v1"  # of a network for documentation
 

@@ -12,7 +12,7 @@ from helpers_server import PACK_FOLDER
 from helpers_takes import line_of
 
 from higgs_runtime import AudioClip, Take, TakeStore, load_codec
-from higgs_runtime.catalog import EMBEDDED
+from higgs_runtime.hub.catalog import EMBEDDED
 
 pytestmark = pytest.mark.web
 

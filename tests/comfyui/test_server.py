@@ -14,8 +14,8 @@ from helpers_server import PACK_FOLDER, Refused
 from helpers_workflow import read_workflow
 
 from higgs_runtime import AudioClip, load_model
-from higgs_runtime.catalog import embedded_clips
-from higgs_runtime.model_cache import model_bytes
+from higgs_runtime.hub.cache import model_bytes
+from higgs_runtime.hub.catalog import embedded_clips
 
 SECONDS = 1.0
 WORKFLOWS = ["clone_voice", "codec_round_trip", "text_to_speech", "two_voice_dialogue"]

@@ -8,7 +8,7 @@ import soundfile
 from helpers_workflow import read_workflow
 
 from higgs_runtime import AudioClip, measure_loudness
-from higgs_runtime.catalog import embedded_clips
+from higgs_runtime.hub.catalog import embedded_clips
 
 
 def graph(**nodes: tuple[str, dict]) -> dict:

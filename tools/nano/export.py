@@ -11,8 +11,8 @@ import soundfile
 import torch
 
 from higgs_runtime.codec.higgs_tokenizer import HiggsCodec
-from higgs_runtime.linear import PackedLinear
-from higgs_runtime.weights import LAYOUTS
+from higgs_runtime.model.linear import PackedLinear
+from higgs_runtime.model.loading import LAYOUTS
 
 from .codec_model import CONFIG, new_codec
 from .domain import words

@@ -1,0 +1,1 @@
+"""Sound as samples: the clip, its files, its loudness, effects and the mix."""

@@ -1,0 +1,190 @@
+"""Clips and the pure edits: mono, resample, trim, level.
+
+Letters in shapes: C channels, T samples.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ..errors import AudioError
+from .files.reading import check_span, read_file, span
+from .files.writing import write_file
+
+MAX_SAMPLE_RATE = 768_000
+
+
+@dataclass(frozen=True, eq=False)
+class AudioClip:
+    """A waveform and its rate.
+
+    Attributes:
+        samples: FloatTensor [C, T], float32, full scale is ±1 (more is allowed, e.g. inside a mix); T may be 0.
+        sample_rate: samples per second, 1 to 768000.
+
+    Raises:
+        AudioError: wrong shape, dtype or rate, or a sample that is NaN or infinite.
+    """
+
+    samples: torch.Tensor
+    sample_rate: int
+
+    def __post_init__(self):
+        samples, rate = self.samples, self.sample_rate
+        if not isinstance(samples, torch.Tensor) or samples.dtype != torch.float32:
+            got = samples.dtype if isinstance(samples, torch.Tensor) else type(samples).__name__
+            raise AudioError("These are not audio samples.", expected="a float32 tensor [channels, samples]",
+                             got=str(got), remedy="Convert with tensor.float(), full scale being ±1.")
+        if samples.ndim != 2 or samples.shape[0] == 0:
+            raise AudioError("The samples have the wrong shape.", expected="[channels, samples], one channel or more",
+                             got=str(list(samples.shape)), remedy="Add or select the channel axis.")
+        if isinstance(rate, bool) or not isinstance(rate, int) or not 1 <= rate <= MAX_SAMPLE_RATE:
+            raise AudioError("The sample rate is not usable.", expected=f"a whole number from 1 to {MAX_SAMPLE_RATE}",
+                             got=repr(rate), remedy="Give the rate in samples per second.")
+        _check_finite(samples)
+
+    @property
+    def channels(self) -> int:
+        return self.samples.shape[0]
+
+    @property
+    def length(self) -> int:
+        """Samples in each channel."""
+        return self.samples.shape[1]
+
+    @property
+    def seconds(self) -> float:
+        return self.length / self.sample_rate
+
+    @classmethod
+    def load(cls, path: str | os.PathLike, *, start_s: float = 0.0, duration_s: float | None = None) -> AudioClip:
+        """Reads an audio file, or the first audio track of a video, at its own rate and channel count.
+
+        Only the asked part is read. Its place is exact to the sample, in Matroska and WebM to a millisecond.
+        Tries soundfile, then PyAV, then pydub with the ffmpeg program.
+
+        Args:
+            path: the file.
+            start_s: seconds to skip.
+            duration_s: seconds to read at most; None reads to the end.
+
+        Raises:
+            AudioError: no such file, not audio, damaged or cut off, empty, nothing at start_s, NaN or infinity in it.
+        """
+        wave, rate = read_file(Path(path), start_s, duration_s)
+        try:
+            return cls(torch.from_numpy(wave), rate)
+        except AudioError as error:
+            raise AudioError(f"'{path}': {error.what}", expected=error.expected, got=error.got,
+                             remedy=error.remedy) from error
+
+    def save(self, path: str | os.PathLike, *, subtype: str | None = None) -> None:
+        """Writes the clip; the suffix names the format. On failure the old file stays and nothing partial is left.
+
+        wav, flac, ogg, opus, mp3, aiff, caf, w64 and rf64 need nothing else; m4a, m4b, mp4, aac, wma, ac3, mka and
+        webm need PyAV, which ComfyUI brings; their rate changes where the format lacks it. For tags, chapters, bit
+        rates and names see `export_audio`.
+
+        Args:
+            path: the target, in a folder that exists.
+            subtype: libsndfile's name of the sample encoding: "PCM_16" (default for wav and flac), "PCM_24",
+                "FLOAT" (wav: keeps samples beyond full scale), …
+
+        Raises:
+            AudioError: unknown suffix, a subtype, rate or channel count that the format lacks, no samples,
+                samples beyond full scale in another encoding than float, or a failed write (disk full, no permission).
+        """
+        write_file(path, _numpy(self), self.sample_rate, subtype)
+
+
+def to_mono(clip: AudioClip) -> AudioClip:
+    """The mean of all channels, whatever their number."""
+    return clip if clip.channels == 1 else AudioClip(clip.samples.mean(0, keepdim=True), clip.sample_rate)
+
+
+def resample(clip: AudioClip, sample_rate: int) -> AudioClip:
+    """Changes the rate (soxr, high quality), channel by channel; T becomes exactly ceil(T · new / old).
+
+    Raises:
+        AudioError: a rate out of range.
+    """
+    empty = AudioClip(clip.samples[:, :0], sample_rate)  # checks the rate
+    if sample_rate == clip.sample_rate:
+        return clip
+    if clip.length == 0:
+        return empty
+    import soxr  # librosa's default resampler, called directly: librosa takes seconds to import
+
+    length = -(-clip.length * sample_rate // clip.sample_rate)
+    wave = torch.from_numpy(soxr.resample(_numpy(clip).T, clip.sample_rate, sample_rate, quality="HQ")).T[:, :length]
+    wave = torch.nn.functional.pad(wave, (0, length - wave.shape[1]))
+    return AudioClip(wave.contiguous().to(clip.samples.device), sample_rate)
+
+
+def trim(clip: AudioClip, start_s: float = 0.0, duration_s: float | None = None) -> AudioClip:
+    """The part from start_s, at most duration_s long (None: to the end), both in seconds.
+
+    Raises:
+        AudioError: negative start, duration not above zero, or a start at or beyond the clip's end.
+    """
+    check_span(start_s, duration_s)
+    first, count = span(clip.length, clip.sample_rate, start_s, duration_s, "the clip")
+    return AudioClip(clip.samples[:, first : first + count].clone(), clip.sample_rate)
+
+
+def trim_silence(clip: AudioClip, top_db: float = 40.0) -> AudioClip:
+    """Cuts both ends where they are quieter than the loudest moment by more than top_db.
+
+    Level is the RMS of 40 ms windows every 10 ms, in the loudest channel; the cuts fall on window centres, so
+    about 20 ms stay around the sound.
+
+    Raises:
+        AudioError: top_db not above zero, or a clip that is silent or has no samples.
+    """
+    if not math.isfinite(top_db) or top_db <= 0:
+        raise AudioError("The silence threshold is not usable.", expected="decibels above 0", got=str(top_db),
+                         remedy="40 dB suits speech.")
+    _need_sound(clip, "trim the silence of")
+    hop = max(1, clip.sample_rate // 100)
+    power = torch.nn.functional.avg_pool1d(clip.samples.square().amax(0)[None], 4 * hop, hop, padding=2 * hop)[0]
+    loud = (power > power.max() * 10 ** (-top_db / 10)).nonzero()[:, 0]
+    start, end = max(0, int(loud[0]) * hop), min(clip.length, (int(loud[-1]) + 1) * hop)
+    return AudioClip(clip.samples[:, start:end].clone(), clip.sample_rate)
+
+
+def level_peak(clip: AudioClip, peak_dbfs: float = -1.0) -> AudioClip:
+    """Scales all channels alike so that the highest sample lies at peak_dbfs (dB relative to full scale).
+
+    Raises:
+        AudioError: a peak above 0 dBFS, or a clip that is silent or has no samples.
+    """
+    if not math.isfinite(peak_dbfs) or peak_dbfs > 0:
+        raise AudioError("The peak level is not usable.", expected="0 dBFS or below", got=f"{peak_dbfs} dBFS",
+                         remedy="-1 dBFS leaves room for lossy formats.")
+    _need_sound(clip, "level")
+    return AudioClip(clip.samples / clip.samples.abs().max() * 10 ** (peak_dbfs / 20), clip.sample_rate)
+
+
+def _check_finite(samples: torch.Tensor) -> None:
+    if samples.numel() == 0 or all(bool(torch.isfinite(edge)) for edge in samples.aminmax()):
+        return  # minimum and maximum pass NaN on, without a mask as large as the clip
+    channel, position = (~torch.isfinite(samples)).nonzero()[0].tolist()
+    raise AudioError("The audio holds a value that is not a number.", expected="finite samples",
+                     got=f"{float(samples[channel, position])} in channel {channel} at sample {position}",
+                     remedy="Make the clip again, or replace such samples first.")
+
+
+def _need_sound(clip: AudioClip, action: str) -> None:
+    if not bool(clip.samples.any()):
+        got = f"{clip.seconds:g} s of digital silence" if clip.length else "0 samples"
+        raise AudioError(f"There is no sound to {action}.", expected="a clip that is not silent", got=got,
+                         remedy="Check the step that made the clip.")
+
+
+def _numpy(clip: AudioClip):
+    return clip.samples.detach().cpu().numpy()

@@ -1,0 +1,249 @@
+"""A clip as a deliverable: format, name, tags, chapters, cover, and a note of where the speech comes from.
+
+Letters in shapes: C channels, T samples; H rows and W columns of pixels.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from ...choices import EXPORT_FORMATS
+from ...errors import AudioError, MissingExtraError, ScriptError, SettingError, check_range
+from ..clip import AudioClip
+from .codecs import CODINGS, Chapter, Cover, append_id3, encode
+from .filenames import file_names
+from .writing import check_full_scale, write_file
+
+_CLOCK = re.compile(r"\s*(?:(\d+):)?(\d+):(\d{1,2}(?:\.\d+)?)\s+(?:-\s+)?(\S.*?)\s*")
+_MAX_COVER = 1400  # pixels of its longer side
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}  # a file system without them
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where synthetic speech comes from. As text: one line for the file's comment.
+
+    Attributes:
+        model: that spoke.
+        voices: whose they are.
+        consent: who agreed to the use of the voices, and where that is written down.
+    """
+
+    model: str = ""
+    voices: str = ""
+    consent: str = ""
+
+    def __str__(self) -> str:
+        parts = [("Model", self.model), ("Voices", self.voices), ("Consent", self.consent)]
+        told = [(name, " ".join(text.split()).rstrip(".")) for name, text in parts]
+        return " ".join(["Synthetic speech.", *(f"{name}: {text}." for name, text in told if text)])
+
+
+SYNTHETIC = Provenance()
+
+
+class Exported(NamedTuple):
+    """A file that was written.
+
+    Attributes:
+        path: of the new file.
+        notes: what is not as asked for, one sentence each.
+    """
+
+    path: Path
+    notes: tuple[str, ...]
+
+
+def parse_tags(text: str) -> dict[str, str]:
+    """Lines of `name: value` as tags; names in lower case. Empty lines are passed over.
+
+    Raises:
+        ScriptError: a line without a colon, or a name twice.
+    """
+    tags: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        name, colon, value = (part.strip() for part in line.partition(":"))
+        if not line.strip():
+            continue
+        if not colon or not re.fullmatch(r"\w+", name) or name.lower() in tags:
+            raise ScriptError(f"Line {number} of the tags is not usable.", expected="name: value, each name once",
+                              got=f"'{line.strip()}'", remedy="Write, for example, title: The old lighthouse")
+        tags[name.lower()] = value
+    return tags
+
+
+def parse_chapters(text: str, seconds: float) -> tuple[Chapter, ...]:
+    """Lines of `m:ss Title` or `h:mm:ss.mmm Title` as chapters of a clip so long. Empty lines are passed over.
+
+    Raises:
+        ScriptError: a line without time or title, times that do not rise, or one at or after the end.
+    """
+    starts, titles = [], []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        found = _CLOCK.fullmatch(line)
+        start = int(found[1] or 0) * 3600 + int(found[2]) * 60 + float(found[3]) if found else -1.0
+        if not (starts[-1] if starts else -1) < start < seconds:
+            wanted = f"a time after the line before and before the end at {seconds:g} s, then a title"
+            raise ScriptError(f"Line {number} of the chapters is not usable.", expected=wanted,
+                              got=f"'{line.strip()}'", remedy="Write, for example, 12:30 The storm")
+        starts.append(start)
+        titles.append(found[4])
+    return tuple(map(Chapter, starts, [*starts[1:], seconds], titles))
+
+
+def export_audio(
+    clip: AudioClip, folder: str | os.PathLike, template: str = "{title}_{n:03}", format: str = "flac 16-bit", *,
+    kbps: int | None = None, tags: Mapping[str, str] | None = None, chapters: Sequence[Chapter] = (),
+    cover: torch.Tensor | None = None, provenance: Provenance | None = SYNTHETIC,
+    metadata: Mapping[str, str] | None = None,
+) -> Exported:
+    """Writes a clip below a folder, under the first name that is free: nothing is ever overwritten.
+
+    The file appears whole or not at all. Rates that a format lacks are changed to the next that it has.
+
+    Args:
+        folder: an existing one; the template may make folders in it.
+        template: see `file_names`; its fields are the tags, `title` (else "audio"), `date`, `time` and `n`.
+        format: a key of EXPORT_FORMATS.
+        kbps: bit rate in kbit/s, 8 to 512, of mp3, opus and AAC; None takes 192, 96 and 128.
+        tags: title, artist, album, date, genre, comment, …; names in lower case.
+        chapters: in order; see `parse_chapters`.
+        cover: a picture, float [H, W, 3], 0 to 1.
+        provenance: is added to the comment; None leaves it out.
+        metadata: further entries that are no fields of the template, as ComfyUI's `prompt` and `workflow`. AAC files
+            hold them with the extra `tags` only; without it a note says so.
+
+    Raises:
+        SettingError: an unknown format, a bit rate out of its range, a template that cannot be filled.
+        AudioError: no samples, samples beyond full scale in another format than float, too many channels, no such
+            folder, a failed write (disk full, no permission).
+        MissingExtraError: PyAV (extra `export`) is not installed.
+    """
+    suffix, coding = _chosen(clip, folder, format, kbps)
+    tags = {name: value for name, value in (tags or {}).items() if value}
+    fields = {"title": "audio", "date": time.strftime("%Y-%m-%d"), "time": time.strftime("%H-%M-%S"), **tags}
+    names = file_names(folder, template, fields, suffix)
+    first, told = next(names), dict(tags)  # a template that cannot be filled ends here
+    if provenance is not None:
+        told["comment"] = "\n".join(filter(None, [tags.get("comment", ""), str(provenance)]))
+    further, picture = dict(metadata or {}), None if cover is None else _cover(cover)
+    part = first.parent / f".higgs-{secrets.token_hex(8)}{suffix}"
+    try:
+        first.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            notes = _write(part, clip, coding, kbps, told, further, chapters, picture)
+            return Exported(_claim(part, chain([first], names)), notes)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise AudioError(f"'{first}' could not be written: {error.strerror or error}.",
+                         remedy="Check free disk space and permissions, then export again.") from error
+
+
+def _chosen(clip: AudioClip, folder: str | os.PathLike, format: str, kbps: int | None) -> tuple[str, str]:
+    """The row of the table, once all that can be refused beforehand is."""
+    if format not in EXPORT_FORMATS:
+        raise SettingError("This format is not known.", expected="one of " + ", ".join(EXPORT_FORMATS),
+                           got=f"'{format}'", remedy="Choose one of them.")
+    if kbps is not None:
+        check_range("kbps", kbps, 8, 512, "192 suits mp3, 96 Opus.")
+    if clip.length == 0:
+        raise AudioError("There is nothing to export.", expected="a clip with samples", got="0 samples",
+                         remedy="Check the step that made the clip.")
+    if not Path(folder).is_dir():
+        raise AudioError(f"There is no folder '{folder}'.", expected="a folder that exists", got="none",
+                         remedy="Make it first.")
+    return EXPORT_FORMATS[format]
+
+
+def _write(
+    part: Path, clip: AudioClip, coding: str, kbps: int | None, told: Mapping[str, str], further: Mapping[str, str],
+    chapters: Sequence[Chapter], cover: Cover | None,
+) -> tuple[str, ...]:
+    """Writes the whole file; what is to be noted about it."""
+    wave, rate, notes = clip.samples.detach().cpu().numpy(), clip.sample_rate, []
+    if part.suffix == ".wav":
+        write_file(part, wave, rate, coding)
+        with open(part, "r+b") as file:
+            append_id3(file, {**told, **further}, chapters, cover)
+        return ()
+    check_full_scale(wave)
+    with open(part, "xb") as file:
+        encode(file, wave, rate, CODINGS[coding], kbps, {**told, **further}, chapters, cover)
+        file.flush()
+        os.fsync(file.fileno())
+    if (coded := CODINGS[coding].rate_for(rate)) != rate:
+        notes.append(f"Resampled from {rate} to {coded} Hz for {part.suffix[1:]}.")
+    if further and CODINGS[coding].muxer == "mp4" and not _add_freeform(part, further):
+        notes.append(f"{part.suffix[1:]} holds no {', '.join(further)} without the extra 'tags': pip install mutagen.")
+    return tuple(notes)
+
+
+def _add_freeform(part: Path, entries: Mapping[str, str]) -> bool:
+    """Adds entries of any name to an MP4 file, as iTunes keeps its own; False without mutagen."""
+    try:
+        from mutagen import MutagenError
+        from mutagen.mp4 import MP4
+    except ImportError:
+        return False
+    try:
+        file = MP4(part)
+        for name, value in entries.items():
+            file[f"----:com.apple.iTunes:{name}"] = value.encode()
+        file.save()
+    except MutagenError as error:
+        if isinstance(error.__cause__ or error.__context__, OSError):
+            raise (error.__cause__ or error.__context__) from error
+        raise AudioError("The entries of the file could not be written.", got=str(error),
+                         remedy="Choose another format.") from error
+    return True
+
+
+def _claim(part: Path, names: Iterable[Path]) -> Path:
+    """Gives the finished file the first name that is free, also when others take names at the same time."""
+    for path in names:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(part, path)
+            return path
+        except FileExistsError:
+            continue
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+        try:
+            path.open("xb").close()
+        except FileExistsError:
+            continue
+        os.replace(part, path)
+        return path
+    raise AssertionError("names never end")
+
+
+def _cover(picture: torch.Tensor) -> Cover:
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise MissingExtraError("A cover", "export", "Pillow") from error
+    if picture.ndim != 3 or picture.shape[2] != 3 or not picture.numel():
+        raise SettingError("This is not a picture for a cover.", expected="[rows, columns, 3]",
+                           got=str(list(picture.shape)), remedy="Give one picture in colour.")
+    image = Image.fromarray((picture.detach().cpu().float().nan_to_num().clamp(0, 1) * 255).round().byte().numpy())
+    image.thumbnail((_MAX_COVER, _MAX_COVER))
+    data = io.BytesIO()
+    image.save(data, "JPEG", quality=90)
+    return Cover(data.getvalue(), *image.size)

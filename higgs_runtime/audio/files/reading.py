@@ -1,0 +1,258 @@
+"""Sound files as arrays: which library reads what, and which damage is noticed.
+
+`AudioClip.load` is the public side. Shapes: C channels, T samples; arrays are NumPy float32 [C, T].
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import shutil
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...errors import AudioError
+from .container_length import missing_bytes
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_MP3_PREROLL = 40 * 1152  # samples: an MP3 frame borrows bits from earlier ones, so decoding starts well before
+OPEN_LENGTH = 2**62  # frames: libsndfile tells as many or more where a header leaves them open
+_SF_MALFORMED = 3  # libsndfile knows the format, and the file breaks its rules
+_AV_PREROLL_S = 0.5  # AAC and its kin need an earlier packet too
+_EXACT_CONTAINERS = {"mp4", "caf", "wav", "w64", "aiff"}  # ffmpeg only estimates the duration of others
+
+# How libsndfile's log tells that a file ends before its header says: (declared, found).
+_SIZE_MISMATCH = re.compile(r"^ *(?:data|SSND|riff|Data Size) *: (\d+) \(should be (\d+)\)", re.M)
+_RF64_MISMATCH = re.compile(r"frame count (?P<found>\d+) does not match value from 'ds64' chunk of (?P<declared>\d+)")
+
+
+def check_span(start_s: float, duration_s: float | None) -> None:
+    """Raises AudioError unless start_s ≥ 0 and duration_s > 0 (or None), both finite, in seconds."""
+    if not math.isfinite(start_s) or start_s < 0:
+        raise AudioError("The start time is not usable.", expected="0 seconds or more", got=f"{start_s} s",
+                         remedy="Count the start from the beginning of the clip.")
+    if duration_s is not None and (not math.isfinite(duration_s) or duration_s <= 0):
+        raise AudioError("The duration is not usable.", expected="more than 0 seconds", got=f"{duration_s} s",
+                         remedy="Leave the duration out to take everything up to the end.")
+
+
+def span(total: int, rate: int, start_s: float, duration_s: float | None, name: str) -> tuple[int, int]:
+    """First sample and sample count of the asked part of `total` samples; AudioError when nothing is left."""
+    first = round(start_s * rate)
+    if total == 0:
+        raise AudioError(f"There is no audio in {name}.", expected="samples", got="0 samples",
+                         remedy="Check the step that made it.")
+    if first >= total:
+        raise AudioError(f"Nothing is left of {name} at the start time.", expected=f"a start before {total / rate:g} s",
+                         got=f"{start_s:g} s", remedy="Choose an earlier start.")
+    left = total - first
+    return first, left if duration_s is None else min(left, max(1, round(duration_s * rate)))
+
+
+# --- reading --------------------------------------------------------------------------------------------------------
+
+
+class Unreadable(Exception):
+    """This reader cannot open the file; another one might."""
+
+
+def read_file(path: Path, start_s: float, duration_s: float | None) -> tuple[np.ndarray, int]:
+    """Decodes the asked part of a file: float32 [C, T] and the rate.
+
+    Raises:
+        AudioError: see `AudioClip.load`.
+    """
+    check_span(start_s, duration_s)
+    if not path.is_file():
+        raise AudioError(f"There is no audio file at '{path}'.", expected="a file",
+                         got="a folder" if path.is_dir() else "nothing" if not path.exists() else "a special file",
+                         remedy="Check the path.")
+    tried = []
+    for name, read in (("soundfile", _read_soundfile), ("PyAV", _read_av), ("pydub", _read_pydub)):
+        try:
+            if path.stat().st_size == 0:
+                raise AudioError(f"The file '{path}' is empty.", expected="audio data", got="0 bytes",
+                                 remedy="Copy or export the file again.")
+            return read(path, start_s, duration_s)
+        except Unreadable as error:
+            tried.append(f"{name} ({error})")
+        except MemoryError as error:
+            raise AudioError(f"'{path}' does not fit in memory.", expected="a shorter part",
+                             remedy="Set a start and a duration.") from error
+        except OSError as error:
+            raise AudioError(f"'{path}' could not be opened: {error.strerror or error}.",
+                             remedy="Check the permissions.") from error
+    raise AudioError(f"'{path}' could not be read as audio.", expected="a sound or video file that is intact",
+                     got="these refusals: " + "; ".join(tried),
+                     remedy="Convert the file to wav or flac, or export it again.")
+
+
+def open_soundfile(path: Path):
+    """libsndfile's reader of a file that is whole and tells its length.
+
+    Raises:
+        Unreadable: libsndfile is missing, does not know the format, or finds no length.
+        AudioError: the file is cut off or damaged.
+    """
+    try:
+        import soundfile
+    except (ImportError, OSError) as error:  # OSError: the wheel without its library
+        raise Unreadable("not installed") from error
+    try:
+        file = soundfile.SoundFile(path)
+    except (soundfile.SoundFileError, TypeError) as error:  # TypeError: a .raw file has no header
+        if getattr(error, "code", None) == _SF_MALFORMED:
+            raise _cut_off(path, "an intact file", str(error).rpartition(": ")[2]) from error
+        raise Unreadable(str(error).rpartition(": ")[2]) from error
+    try:
+        _check_complete(path, file.extra_info)
+        if file.format == "OGG":
+            _check_last_page(path)
+        if len(file) == 0 or len(file) >= OPEN_LENGTH:  # a stream's header may leave the length open
+            raise Unreadable(f"the header tells {'no samples' if len(file) == 0 else 'no length'}")
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def read_at(path: Path, file, first: int, count: int) -> np.ndarray:
+    """Samples [count, C] of libsndfile's file from `first` on.
+
+    Raises:
+        AudioError: the file ends or breaks before.
+    """
+    import soundfile
+
+    skip = min(first, _MP3_PREROLL) if file.format == "MP3" else 0
+    try:
+        file.seek(first - skip)
+        wave = file.read(skip + count, dtype="float32", always_2d=True)[skip:]
+    except soundfile.SoundFileError as error:
+        raise _cut_off(path, "an intact file", str(error)) from error
+    if len(wave) < count:
+        raise _cut_off(path, f"{count} samples from {first / file.samplerate:g} s", str(len(wave)))
+    return wave
+
+
+def _read_soundfile(path: Path, start_s: float, duration_s: float | None):
+    import numpy as np
+
+    with open_soundfile(path) as file:
+        first, count = span(len(file), file.samplerate, start_s, duration_s, f"'{path}'")
+        return np.ascontiguousarray(read_at(path, file, first, count).T), file.samplerate
+
+
+def _check_complete(path: Path, log: str) -> None:
+    """Refuses a file that ends early; libsndfile would hand out the rest without an error."""
+    if match := _SIZE_MISMATCH.search(log):
+        declared, found = int(match[1]), int(match[2])
+    elif match := _RF64_MISMATCH.search(log):
+        declared, found = int(match["declared"]), int(match["found"])
+    else:
+        return
+    placeholder = 0x7FFF0000 <= declared < 2**32 or declared >= 2**62  # what programs write into a pipe
+    if declared > found and not placeholder:
+        raise _cut_off(path, f"a size of {declared}", str(found))
+
+
+def _check_last_page(path: Path) -> None:
+    """Refuses an Ogg file (RFC 3533) that ends inside a page; libsndfile passes over such a page."""
+    with open(path, "rb") as file:
+        file.seek(max(0, path.stat().st_size - 70_000))  # a page has at most 65307 bytes
+        tail = file.read()
+    page = tail[max(0, tail.rfind(b"OggS")) :]
+    lengths = page[27 : 27 + page[26]] if len(page) > 26 else b""
+    if len(page) < 27 or len(lengths) < page[26] or len(page) < 27 + len(lengths) + sum(lengths):
+        raise _cut_off(path, "a whole last page", f"{len(page)} bytes of it")
+
+
+def _cut_off(path: Path, expected: str, got: str) -> AudioError:
+    return AudioError(f"'{path}' is cut off or damaged.", expected=expected, got=got,
+                      remedy="Copy, download or export the file again.")
+
+
+def _read_av(path: Path, start_s: float, duration_s: float | None):
+    try:
+        import av
+    except ImportError as error:
+        raise Unreadable("not installed") from error
+    if missing := missing_bytes(path):  # FFmpeg hands out what there is; how it ends depends on its version
+        raise _cut_off(path, f"{missing} bytes more", f"{path.stat().st_size} bytes")
+    try:
+        with av.open(f"file:{path.absolute()}", options={"protocol_whitelist": "file"}) as container:
+            if not container.streams.audio:
+                raise AudioError(f"'{path}' holds no audio.", expected="an audio track", got=container.format.name,
+                                 remedy="Choose a file with sound.")
+            return _decode_av(container, container.streams.audio[0], path, start_s, duration_s)
+    except AudioError:
+        raise
+    except (av.error.FFmpegError, ValueError) as error:  # before OSError in read_file: some are both
+        raise Unreadable(str(error).split(": 'file:")[0]) from error
+
+
+def _decode_av(container, stream, path: Path, start_s: float, duration_s: float | None):
+    import av
+    import numpy as np
+
+    if not (stream.codec_context and stream.codec_context.sample_rate):
+        raise Unreadable("the audio track has no known encoding")
+    rate = stream.codec_context.sample_rate
+    tick, origin = stream.time_base, stream.start_time or 0
+    first = round(start_s * rate)
+    end = math.inf if duration_s is None else first + max(1, round(duration_s * rate))
+    if start_s > _AV_PREROLL_S:
+        container.seek(origin + int((start_s - _AV_PREROLL_S) / tick), stream=stream)
+    to_float = av.AudioResampler(format="fltp")
+    parts, position = [], None
+    for frame in container.decode(stream):
+        for block in to_float.resample(frame):
+            if position is None:  # later time stamps jitter in some containers, the sample count does not
+                position = 0 if block.pts is None else round((block.pts * block.time_base - origin * tick) * rate)
+            wave = block.to_ndarray()
+            low, high = max(0, first - position), min(wave.shape[1], end - position)
+            if low < high:
+                parts.append(wave[:, low:high])
+            position += wave.shape[1]
+        if position is not None and position >= end:
+            break
+    found = position or 0
+    if stream.duration and _EXACT_CONTAINERS.intersection(container.format.name.split(",")):
+        length_s = float(stream.duration * tick)
+        if found < min(end, (length_s - 0.25) * rate):
+            raise _cut_off(path, f"{length_s:g} s", f"{found / rate:g} s")
+    if not parts:
+        span(found, rate, start_s, duration_s, f"'{path}'")
+        raise Unreadable("nothing could be decoded at the start time")
+    return np.concatenate(parts, axis=1), rate
+
+
+def _read_pydub(path: Path, start_s: float, duration_s: float | None):
+    import numpy as np
+
+    pydub = _pydub()
+    try:
+        part = pydub.AudioSegment.from_file(path, start_second=start_s, duration=duration_s)
+    except (pydub.exceptions.PydubException, OSError, IndexError, KeyError, ValueError) as error:
+        raise Unreadable((str(error).split("\n\n")[0].strip() or type(error).__name__)) from error
+    wave = np.array(part.get_array_of_samples(), dtype=np.float32).reshape(-1, part.channels)
+    if len(wave) == 0:
+        raise Unreadable(f"no samples from {start_s:g} s")
+    return np.ascontiguousarray(wave.T) / np.float32(2 ** (8 * part.sample_width - 1)), part.frame_rate
+
+
+def _pydub():
+    """The pydub package, or `Unreadable` where it or the ffmpeg program is missing."""
+    if not (shutil.which("ffmpeg") or shutil.which("avconv")):
+        raise Unreadable("the ffmpeg program was not found")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import pydub
+            import pydub.exceptions
+    except ImportError as error:  # pydub itself, or audioop on Python 3.13
+        raise Unreadable(f"not installed: {error}") from error
+    return pydub

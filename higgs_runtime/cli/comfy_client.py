@@ -1,0 +1,209 @@
+"""A running ComfyUI over HTTP: queue a workflow in API format, wait for it, fetch its files.
+
+Routes: ComfyUI's server.py (`/prompt`, `/history`, `/queue`, `/view`, `/upload/image`, `/interrupt`).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
+
+from ..errors import HiggsError, one_sentence
+
+POLL_S = 0.25
+TIMEOUT_S = 30.0
+RETRY_S = 10.0  # a render is not given up for one look that fails
+FILE_INPUTS = ("audio", "image", "video", "file")
+EXAMPLE = '--set "Load Audio (Higgs).audio=@clip.wav" --set "Higgs Voice.transcript=What the clip says."'
+
+
+class RenderError(HiggsError):
+    """The server refused the workflow, or a node failed."""
+
+
+class ComfyClient:
+    """Talks to one ComfyUI server.
+
+    Args:
+        url: such as "http://127.0.0.1:8188".
+
+    Raises (all methods):
+        RenderError: the server cannot be reached, refuses, or a node fails; the message is the node's own.
+    """
+
+    def __init__(self, url: str):
+        self.url = url.rstrip("/")
+
+    def queue(self, workflow: dict[str, Any]) -> str:
+        """Queue a workflow (API format); returns the prompt id."""
+        body = json.dumps({"prompt": workflow, "client_id": uuid.uuid4().hex}).encode()
+        return json.loads(self._request("/prompt", body, "application/json"))["prompt_id"]
+
+    def wait(self, prompt_id: str, on_wait: Callable[[float], None] | None = None) -> list[dict[str, str]]:
+        """Wait until the prompt is done; returns the files it saved (its previews if it saved none) for `fetch`.
+
+        Args:
+            on_wait: called with the seconds so far at each look.
+        """
+        started, gone = time.monotonic(), 0
+        while True:
+            entry = self._look(f"/history/{prompt_id}").get(prompt_id)
+            if entry is not None and entry.get("status", {}).get("status_str"):
+                break
+            # It may end between the look at the history and the one at the queue: only the second miss counts.
+            gone = 0 if entry is not None or self._is_queued(prompt_id) else gone + 1
+            if gone == 2:
+                raise RenderError("ComfyUI no longer knows the rendering.", got="no such prompt in queue or history",
+                                  remedy="It was restarted, or the prompt was removed from its queue: render again.")
+            if on_wait:
+                on_wait(time.monotonic() - started)
+            time.sleep(POLL_S)
+        if entry["status"]["status_str"] != "success":
+            raise _failure(entry["status"].get("messages", []))
+        found = [item for output in entry["outputs"].values() for items in output.values() for item in items]
+        files = [item for item in found if isinstance(item, dict) and "filename" in item]
+        return [file for file in files if file.get("type") == "output"] or files
+
+    def warnings(self, prompt_id: str) -> dict[str, str]:
+        """What this pack's nodes warned of in a prompt, by their ids; none where the server's pack does not tell."""
+        try:
+            return json.loads(self._request(f"/higgs/warnings?{urlencode({'prompt': prompt_id})}"))
+        except (RenderError, ValueError):  # an older pack, or none: the render is there all the same
+            return {}
+
+    def fetch(self, file: dict[str, str], folder: Path) -> Path:
+        """Copy a file from the server into a folder; an existing name gets a number."""
+        query = {key: file.get(key, "") for key in ("filename", "subfolder", "type")}
+        data = self._request(f"/view?{urlencode(query)}")
+        folder.mkdir(parents=True, exist_ok=True)
+        target = folder / Path(file["filename"]).name
+        number = 1
+        while True:
+            try:
+                with open(target, "xb") as out:
+                    out.write(data)
+                return target
+            except FileExistsError:
+                number += 1
+                name = Path(file["filename"])
+                target = folder / f"{name.stem}-{number}{name.suffix}"
+
+    def upload(self, path: Path) -> str:
+        """Put a file into the server's input folder; returns the name that a node takes."""
+        if not path.is_file():
+            raise RenderError("There is no such file to upload.", got=str(path), remedy="Correct the path after '@'.")
+        boundary = uuid.uuid4().hex
+        name = path.name.translate({ord(sign): f"%{ord(sign):02X}" for sign in '"\r\n'})  # as browsers do
+        head = (
+            f"--{boundary}\r\nContent-Disposition: form-data; name=\"image\"; filename=\"{name}\"\r\n"
+            "Content-Type: application/octet-stream\r\n\r\n"
+        )
+        body = head.encode() + path.read_bytes() + f"\r\n--{boundary}--\r\n".encode()
+        answer = json.loads(self._request("/upload/image", body, f"multipart/form-data; boundary={boundary}"))
+        return f"{answer['subfolder']}/{answer['name']}" if answer.get("subfolder") else answer["name"]
+
+    def interrupt(self, prompt_id: str) -> None:
+        """Stop the prompt, or take it out of the queue."""
+        self._request("/queue", json.dumps({"delete": [prompt_id]}).encode(), "application/json")
+        self._request("/interrupt", json.dumps({"prompt_id": prompt_id}).encode(), "application/json")
+
+    def _is_queued(self, prompt_id: str) -> bool:
+        queue = self._look("/queue")
+        return any(item[1] == prompt_id for item in queue["queue_running"] + queue["queue_pending"])
+
+    def _look(self, path: str) -> Any:
+        """A JSON answer; where none comes, the question is asked again for RETRY_S."""
+        until = time.monotonic() + RETRY_S
+        while True:
+            try:
+                return json.loads(self._request(path))
+            except RenderError:
+                if time.monotonic() >= until:
+                    raise
+                time.sleep(POLL_S)
+
+    def _request(self, path: str, body: bytes | None = None, content_type: str = "") -> bytes:
+        request = Request(self.url + path, data=body, headers={"Content-Type": content_type} if body else {})
+        try:
+            with urlopen(request, timeout=TIMEOUT_S) as answer:
+                return answer.read()
+        except HTTPError as error:
+            raise _refusal(error) from error
+        except (URLError, OSError) as error:
+            raise RenderError(
+                f"No ComfyUI answers at {self.url}.", expected="a running server", got=str(error),
+                remedy="Start ComfyUI, or name another server with --server.",
+            ) from error
+
+
+def set_input(workflow: dict[str, Any], assignment: str, upload: Callable[[Path], str] | None = None) -> None:
+    """Apply "node.input=value" to a workflow in API format.
+
+    `node` is an id or a title. Where the input holds text, the value is text, as it stands; elsewhere it is read as
+    JSON if it can be. For the inputs in FILE_INPUTS "@path" uploads the file and sets its name there, and "@@" stands
+    for an "@" of the name itself.
+
+    Raises:
+        RenderError: the form is wrong, there is no such node or input, or the title is not unique.
+    """
+    target, equals, text = assignment.partition("=")
+    name, dot, key = target.rpartition(".")
+    if not equals or not dot:
+        raise RenderError("A --set is not of the form node.input=value.", got=repr(assignment),
+                          remedy=f'For example: --set "6.text=Hello" {EXAMPLE}')
+    nodes = [node for id, node in workflow.items() if name in (id, node.get("_meta", {}).get("title"))]
+    if len(nodes) != 1 or key not in nodes[0].get("inputs", {}):
+        known = sorted(
+            f"{id}.{key}" for id, node in workflow.items() for key, value in node.get("inputs", {}).items()
+            if not isinstance(value, list)
+        )
+        raise RenderError(
+            f"The workflow has no single input '{target}'.", expected=", ".join(known), got=f"{len(nodes)} such nodes",
+            remedy="Use the id of the node.",
+        )
+    inputs = nodes[0]["inputs"]
+    inputs[key] = _value(key, text, inputs[key], upload)
+
+
+def _value(key: str, text: str, present: Any, upload: Callable[[Path], str] | None) -> Any:
+    if key in FILE_INPUTS and text.startswith("@@"):
+        return text[1:]
+    if key in FILE_INPUTS and text.startswith("@") and upload is not None:
+        return upload(Path(text[1:]))
+    if isinstance(present, str):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _refusal(error: HTTPError) -> RenderError:
+    """What ComfyUI says about a workflow that it does not take."""
+    raw = error.read()
+    try:
+        answer = json.loads(raw)
+        parts = [answer["error"]["message"]]
+        for id, node in answer.get("node_errors", {}).items():
+            parts += [f"{node['class_type']} ({id}): {item['message']}: {item['details']}" for item in node["errors"]]
+    except (ValueError, KeyError, TypeError):
+        parts = [one_sentence(raw.decode(errors="replace"))]
+    return RenderError(f"ComfyUI refused the request (HTTP {error.code}).", got="; ".join(parts),
+                       remedy="Mend the workflow or the --set values.")
+
+
+def _failure(messages: list) -> RenderError:
+    """The error of the node that failed, from a prompt's history."""
+    for kind, data in messages:
+        if kind == "execution_error":
+            return RenderError(f"{data['node_type']} ({data['node_id']}) failed: {data['exception_message'].strip()}")
+        if kind == "execution_interrupted":
+            return RenderError("The rendering was cancelled.")
+    return RenderError("The rendering failed.", remedy="The server's log says why.")

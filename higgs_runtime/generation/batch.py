@@ -1,0 +1,134 @@
+"""The rows that speak side by side, on the device: one step of all of them, without waiting for the device.
+
+Letters in shapes: B rows, n of them speaking, K codebooks, V ids, W rows of history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ..model.kv_cache import KVCache
+from ..model.transformer import HiggsModel
+from ..types import Sampling
+from .cuda_graphs import Recordings
+from .sampling import Settings, sample
+from .schedule import DecodeState
+
+if TYPE_CHECKING:
+    from .cpu_kernel.step import FusedStep
+
+SPAN = 256  # a recorded step looks at a multiple of so many keys
+
+
+class Rows:
+    """State of B rows; the first n of them speak.
+
+    Args:
+        cache: holds what the rows have read.
+        steps: steps between two calls of `prepare`, at most.
+        window: longest window for repetitions among the takes to come.
+        capture: record the step for each n and each multiple of SPAN keys, and play it again as a whole.
+
+    Attributes:
+        fused: the step as a compiled function, for as long as it is set.
+    """
+
+    fused: FusedStep | None = None
+
+    def __init__(self, model: HiggsModel, cache: KVCache, steps: int, window: int, capture: bool):
+        config, device, batch = model.config, model.device, cache.batch
+        self.model, self.cache, self.steps = model, cache, steps
+        self.state = DecodeState(batch, config.num_codebooks, config.stream_bos_id, config.stream_eos_id,
+                                 config.ending, device)
+        self.positions = torch.zeros(batch, dtype=torch.long, device=device)
+        self.last = torch.zeros((batch, config.num_codebooks), dtype=torch.long, device=device)
+        self.history = self.last.new_zeros((window, *self.last.shape))
+        self.broken = torch.zeros(batch, device=device)  # NaN once the logits of a row were not finite
+        self._log = self.last.new_zeros((steps, *self.last.shape))
+        self._uniform = torch.zeros((steps, 2, *self.last.shape), device=device)
+        self._by_count: dict[int, Settings] = {}
+        self._settings: Settings | None = None
+        self._recordings = Recordings(self._own_tensors, device) if capture else None
+        self.done = 0
+
+    def serves(self, cache: KVCache, window: int, capture: bool) -> bool:
+        """Whether takes with such a window can go on in these rows, and in the recordings that belong to them."""
+        return cache is self.cache and window <= len(self.history) and capture == (self._recordings is not None)
+
+    def start(self, row: int) -> None:
+        """A row whose prompt is read takes its first step: the stream-begin column."""
+        self.state.start(row)
+        self.positions[row] = self.cache.lengths[row]
+        self.last[row] = self.model.config.stream_bos_id
+        self.history[:, row] = self.model.config.stream_eos_id  # stream ids never count as repetitions
+        self.broken[row] = 0.0
+
+    def swap(self, a: int, b: int) -> None:
+        """Two rows change places."""
+        self.cache.swap(a, b)
+        for tensor in (self.positions, self.last, self.broken, self.state.step, self.state.end_step):
+            tensor[[a, b]] = tensor[[b, a]]
+        self.history[:, [a, b]] = self.history[:, [b, a]]
+
+    def speak_as(self, sampling: Sequence[Sampling]) -> None:
+        """How the first n rows sample from now on."""
+        config = self.model.config
+        settings = Settings.of(sampling, config.codebook_rows, len(self.history), self.model.device)
+        known = self._by_count.get(len(sampling))
+        if known is None or not known.become(settings):  # recordings live as long as their tensors
+            self._by_count[len(sampling)] = settings
+            if self._recordings is not None:
+                self._recordings.clear()
+        self._settings = self._by_count[len(sampling)]
+        if self.fused is not None:
+            self.fused.speak_as(sampling)
+
+    def prepare(self, random: Sequence[torch.Generator], steps: int) -> None:
+        """Draw the random numbers of the next steps, each row's from its own generator: the same in any company."""
+        numbers = [torch.rand((steps, 2, self.last.shape[1]), generator=one) for one in random]
+        self._uniform[:steps, :, : len(numbers)] = torch.stack(numbers, dim=2).to(self._uniform.device)
+        self.done = 0
+
+    def step(self) -> None:
+        """Each speaking row reads its last ids and draws the next ones."""
+        count = len(self._settings)
+        span = max(self.cache.lengths[:count]) + 1
+        uniform = self._uniform[self.done, :, :count]
+        if self._recordings is None:
+            self._step(count, uniform, None if count == 1 else span)
+        else:
+            span = min(-(-span // SPAN) * SPAN, self.cache.capacity)
+            self._recordings.play((count, span), lambda numbers: self._step(count, numbers, span), uniform)
+        for row in range(count):
+            self.cache.add(row)
+        self._log[self.done, :count] = self.last[:count]
+        self.done += 1
+
+    def _step(self, count: int, uniform: Tensor, span: int | None) -> None:
+        """The step as the device sees it; span None: of one row, whose position is known here."""
+        history = self.history[:, :count]
+        if self.fused is not None:
+            ids, broken = self.fused.draw(self.last[:count], history, uniform)
+        else:
+            place = self.cache.extend(0, 1) if span is None else self.cache.next(self.positions[:count], span)
+            logits = self.model.step(self.last[:count], place)
+            broken = logits.sum(dim=(1, 2)) * 0.0
+            ids = sample(logits, history, self._settings, uniform, self.model.config.codebook_size)
+        self.broken[:count] += broken
+        ids = self.state.hold(ids)
+        if len(history):
+            history.copy_(torch.cat((history[1:], ids[None])))
+        self.last[:count] = ids
+        self.positions[:count] += 1
+
+    def drawn(self) -> tuple[Tensor, Tensor]:
+        """Ids [steps since `prepare`, n, K] and bool [n], whether a row's logits were not finite; on the CPU."""
+        count = len(self._settings)
+        return self._log[: self.done, :count].to("cpu", copy=True), self.broken[:count].isnan().cpu()
+
+    def _own_tensors(self) -> list[Tensor]:
+        return [self.positions, self.last, self.history, self.broken, self.state.step, self.state.end_step]

@@ -1,0 +1,218 @@
+"""A model's steps through the compiled function: buffers, addresses, and the threads that run it together.
+
+Letters in shapes: B rows, P rows with those that fill up the last four, K codebooks, W rows of history, H hidden.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ...cores import TeamSize, available
+from ...model.kv_cache import KVCache
+from ...model.linear import Linear
+from ...model.quantization import Int4Linear, Int8Linear
+from ...model.transformer import FeedForward, HiggsModel
+from ...types import Sampling
+from ..sampling import kept_ids
+from . import kernels
+from .tiles import FOUR, GROUP
+from .vectors import LANES
+
+FAR = 2**62  # no step comes to so many meetings
+
+
+class FusedStep:
+    """Steps of the first rows of a cache. It holds addresses: it must not outlive a run, in which weights stay.
+
+    Args:
+        model: for which `serves` is true.
+        cache: its rows' lengths say where they write.
+        threads: that share the work; None: as many as torch uses and the process has cores for.
+        team_size: says how many of them go through the next step; None: all.
+    """
+
+    def __init__(
+        self, model: HiggsModel, cache: KVCache, threads: int | None = None, team_size: TeamSize | None = None
+    ):
+        self.threads, self._team_size = threads or min(torch.get_num_threads(), available()), team_size
+        config = self._config = model.config
+        self._cache = cache
+        self._begin = None  # what is read where a stream begins, if that is a token
+        if config.begin_is_token:
+            self._begin = model.text_embedding.weight[config.audio_bos_token_id].detach().numpy()
+        self._codes = model.audio_embedding.weight.detach().numpy()
+        self._offsets = model.codebook_offsets.numpy()
+        self._bits = _bits(model.layers[0].attention.qkv)
+        self._layers = np.array([_addresses(layer) for layer in model.layers], np.int64)
+        self._ends = _table(model.norm.weight, model.audio_head.weight)
+        self._stores = _table(cache.keys, cache.values)
+        self._rope = cache.rope.numpy()
+        self._ids = config.codebook_rows
+        self._meetings = kernels.MEETINGS_A_LAYER * config.num_layers + kernels.MEETINGS_AT_THE_END
+        self._counter, self._met = np.zeros(1, np.int64), 0  # how often threads have met, and should have
+        self._others = ThreadPoolExecutor(max(1, self.threads - 1), "higgs-step")
+        self._running: list[Future[float]] = []
+        self._before = None  # the last step: its threads, how long it took, and how long this thread was run for
+        self._settings: tuple[np.ndarray, ...] = ()
+        self._made: dict[int, tuple] = {}
+
+    def speak_as(self, sampling: Sequence[Sampling]) -> None:
+        """How the rows sample from now on."""
+        self._settings = columns_of(sampling, self._ids)
+
+    def draw(self, last: Tensor, history: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
+        """Each row reads its last ids and draws the next ones.
+
+        Args:
+            last: LongTensor [B, K].
+            history: LongTensor [W, B, K].
+            uniform: float32 [2, B, K].
+
+        Returns:
+            LongTensor [B, K], and float32 [B] that is NaN where logits were not finite. The next call overwrites them.
+
+        Raises:
+            SettingError: a row is full.
+        """
+        count = len(last)
+        self._cache.check(max(self._cache.lengths[:count]) + 1)
+        x, logits, between, found = self._buffers(count)
+        self._embed(last.numpy(), x)
+        draws = (*self._settings, self._config.codebook_size, np.ascontiguousarray(history.numpy()),
+                 np.ascontiguousarray(uniform.numpy()))
+        positions = np.array(self._cache.lengths[:count], np.int64)
+        self._run(self._config.norm_eps, self._bits, self._layers, self._ends, self._stores,
+                  tuple(self._cache.keys.shape), self._rope, x, positions, logits, between, draws, found)
+        return torch.from_numpy(found[0]), torch.from_numpy(found[1]).sum(dim=1)
+
+    def logits(self, count: int) -> Tensor:
+        """Those of the last step, float32 [B, K, V]."""
+        return torch.from_numpy(self._made[count][1][:count]).unflatten(1, (-1, self._ids))
+
+    def _embed(self, ids: np.ndarray, x: np.ndarray) -> None:
+        self._codes[ids + self._offsets].sum(axis=1, out=x[: len(ids)])
+        if self._begin is not None:
+            x[: len(ids)][(ids == self._config.stream_bos_id).all(axis=1)] = self._begin
+        x[len(ids) :] = 0
+
+    def _run(self, *what) -> None:
+        """The step by a team of threads: this one is the first of them."""
+        others, self._running = self._running, []
+        try:
+            # they have met us at the end of their step, and need not be waited for until now
+            team = self._team([other.result() for other in others])
+            compiled, started = len(kernels.step.overloads), time.perf_counter()
+            for thread in range(1, team):
+                self._running.append(self._others.submit(_part, *what, self._counter, self._met, thread, team))
+            ran = _part(*what, self._counter, self._met, 0, team)
+        except BaseException:
+            self._counter[0] = FAR  # nobody waits for one that does not come
+            wait(self._running)
+            self._counter[0], self._met, self._running, self._before = 0, 0, [], None
+            raise
+        self._met += team * self._meetings
+        waited = len(kernels.step.overloads) != compiled  # for the compiler
+        self._before = None if waited else (team, time.perf_counter() - started, ran)
+
+    def _team(self, others: list[float]) -> int:
+        """How many threads go through the next step; `others` were run for so long in the last one."""
+        if self._team_size is None:
+            return self.threads
+        if self._before is not None:
+            team, took, ran = self._before
+            self._team_size.note(team, took, min([ran, *others]))
+        return self._team_size.size(self.threads)
+
+    def _buffers(self, count: int) -> tuple:
+        if count not in self._made:
+            c, filled = self._config, 1 if count == 1 else -(-count // FOUR) * FOUR
+
+            def area(width: int, rows: int = filled) -> np.ndarray:
+                return np.zeros((rows, width), np.float32)
+
+            between = (area((c.num_heads + 2 * c.num_kv_heads) * c.head_dim), area(c.num_heads * c.head_dim),
+                       area(c.intermediate_size))
+            found = np.zeros((count, c.num_codebooks), np.int64), area(c.num_codebooks, count)
+            self._made[count] = area(c.hidden_size), area(c.num_codebooks * c.codebook_rows), between, found
+        return self._made[count]
+
+
+def _part(*what) -> float:
+    """One thread's part of a step. Returns for how many seconds it was run."""
+    started = time.thread_time()
+    kernels.step(*what)
+    return time.thread_time() - started
+
+
+def columns_of(sampling: Sequence[Sampling], ids: int) -> tuple[np.ndarray, ...]:
+    """The settings of B rows for V = `ids` ids, in the order of `draw`."""
+    return (
+        np.array([one.temperature for one in sampling], np.float32),
+        np.array([one.top_p for one in sampling], np.float32),
+        np.array([kept_ids(one, ids) for one in sampling], np.int64),
+        np.array([one.ras_window for one in sampling], np.int64),
+        np.array([one.ras_max_repeats for one in sampling], np.int64),
+    )
+
+
+def serves(model: HiggsModel, cache: KVCache) -> bool:
+    """Whether the compiled step can run a model: float32 on a CPU, matrices of the layers perhaps in 8 or 4 bits, sizes
+    that are multiples of 8 (64 in 8 and 4 bits), no biases, and nobody who waits for a module to be called."""
+    config = model.config
+    bits = {_bits(part) for layer in model.layers for part in _matrices(layer)}
+    sizes = (config.hidden_size, config.intermediate_size, config.num_codebooks * config.codebook_rows, config.head_dim)
+    return (
+        len(bits) == 1 and 0 not in bits and _bits(model.audio_head) == 32
+        and all(size % LANES == 0 for size in sizes)
+        and cache.keys.dtype == torch.float32 and cache.keys.device.type == "cpu"
+        and model.audio_embedding.weight.dtype == torch.float32
+        and not any(part._forward_hooks or part._forward_pre_hooks for part in model.modules())
+    )
+
+
+def is_kept() -> bool:
+    """Whether this step was compiled before, here."""
+    return any(Path(kernels.step.stats.cache_path).glob(f"*{kernels.step.py_func.__qualname__}*.nbi"))
+
+
+def _bits(part: nn.Module) -> int:
+    """Of a weight of a matrix that the compiled step can read; 0: it cannot."""
+    kinds = {Int8Linear: 8, Int4Linear: 4}
+    bits = kinds.get(type(part), 32 if isinstance(part, Linear) else 0)
+    if not bits or part.bias is not None or part.weight.device.type != "cpu" or not part.weight.is_contiguous():
+        return 0
+    if bits == 32:
+        return bits if part.weight.dtype == torch.float32 else 0
+    features = part.weight.shape[1] * 8 // bits
+    fits = features % GROUP == 0 and part.scale.shape[1:] in ((), (features // GROUP,))
+    return bits if fits and part.scale.dtype == torch.float32 and part.scale.is_contiguous() else 0
+
+
+def _audio(layer: nn.Module) -> nn.Module:
+    return layer.audio or layer.text
+
+
+def _matrices(layer: nn.Module) -> list[nn.Module]:
+    feed: FeedForward = _audio(layer).ffn
+    return [layer.attention.qkv, layer.attention.o, feed.gate_up, feed.down]
+
+
+def _addresses(layer: nn.Module) -> list[int]:
+    """In the order of `kernels.step`."""
+    path, heads = _audio(layer), layer.attention
+    norms = (path.attention_norm, path.ffn_norm, heads.q_norm, heads.k_norm)
+    found = [norm.weight.data_ptr() if norm is not None else 0 for norm in norms]
+    for part in _matrices(layer):
+        found += part.weight.data_ptr(), part.scale.data_ptr() if hasattr(part, "scale") else 0
+    return found
+
+
+def _table(*tensors: Tensor) -> np.ndarray:
+    return np.array([tensor.data_ptr() for tensor in tensors], np.int64)

@@ -1,0 +1,37 @@
+"""Reading a prompt into a row of the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from ..cores import threads_for
+from ..devices import prefill_chunk
+from ..model.kv_cache import KVCache
+from ..model.transformer import HiggsModel, Routing
+from ..types import Prompt
+
+ShouldStop = Callable[[], bool]
+SMALL = 10_000_000  # products of a position; the operations of a smaller model are short
+
+
+class Stopped(Exception):
+    """should_stop said so."""
+
+
+def prefill(
+    model: HiggsModel, prompt: Prompt, cache: KVCache, row: int, should_stop: ShouldStop, chunk: int | None = None
+) -> Tensor | None:
+    """Read what a row of the cache does not hold of a prompt yet, in chunks; returns the last hidden state [H]."""
+    x, mask = model.embed(prompt)
+    chunk, hidden = chunk or prefill_chunk(model.device, model.config.products), None
+    for start in range(cache.lengths[row], len(prompt), chunk):
+        if should_stop():
+            raise Stopped
+        part = slice(start, start + chunk)
+        count = x[:, part].shape[1]
+        with threads_for(short=model.config.products < SMALL):
+            hidden = model(x[:, part], Routing.from_mask(mask[:, part]), cache.extend(row, count))[0, -1]
+        cache.add(row, count)
+    return hidden

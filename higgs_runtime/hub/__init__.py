@@ -1,0 +1,2 @@
+"""Releases, downloads and what lies on the disk: which checkpoints there are, what they hold, how they are
+converted."""

@@ -1,0 +1,252 @@
+"""Which checkpoints there are, what each is, what it still lacks, and which ones are used by default.
+
+The pack brings a tiny pair of its own, which stands behind all model folders. Reads no weights.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..checkpoint.files import (
+    CONFIG_FILE,
+    INDEX_FILE,
+    MAX_JSON_BYTES,
+    ORIGINAL_CODEC,
+    PICKLE,
+    V3,
+    WEIGHTS_FILE,
+    model_type_of,
+    shards_of,
+)
+from ..errors import CheckpointError
+from ..model.config import parse_additions
+from ..model.tokenizer import TOKENIZER_FILE
+from ..text.vocabulary import extent_of
+from .releases import V3_LICENCE
+
+LM, CODEC = "lm", "codec"
+KINDS = {
+    "higgs_audio_v2": LM,
+    "higgs_audio": LM,
+    "higgs_audio_v2_tokenizer": CODEC,
+    ORIGINAL_CODEC: CODEC,
+    V3: LM,
+}
+WEIGHT_SUFFIXES = {".safetensors", ".pth", ".bin", ".pt"}
+DAC_SUFFIXES = {".pth"}  # weights of descript-audio-codec are one file
+ADAPTER_FILE = "adapter_config.json"
+VOICES, RECOGNIZERS = "voices", "recognizers"  # folders in a models folder that hold no checkpoints
+MAX_DEPTH = 3  # models/higgs_audio/<owner>/<name>/<revision>
+EMBEDDED = Path(__file__).parent.parent / "nano"  # the pack's own pair, with clips
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model folder, or a codec in one file.
+
+    Attributes:
+        name: path below the model folder, with forward slashes.
+        kind: "lm", "codec", or "" where no config.json tells.
+        missing: names of the files that are needed and not there.
+        model_type: of its config.json (see `model_type_of`); empty where there is none.
+        display_name, vocabulary: as in ModelConfig.
+    """
+
+    name: str
+    path: Path
+    kind: str
+    missing: tuple[str, ...] = ()
+    model_type: str = ""
+    display_name: str = ""
+    vocabulary: frozenset[str] | None = None
+
+    @property
+    def label(self) -> str:
+        """The name, followed by what is missing."""
+        return f"{self.name} (missing: {', '.join(self.missing)})" if self.missing else self.name
+
+    @property
+    def title(self) -> str:
+        """What a person calls it."""
+        return self.display_name or self.name
+
+    @property
+    def extent(self) -> str:
+        """What it speaks, as " (353 words and the ten digits)"; empty for one that speaks any text."""
+        return "" if self.vocabulary is None else f" ({extent_of(self.vocabulary)})"
+
+    @property
+    def licence(self) -> str:
+        """What has to be said before it is used; empty for one whose licence is its own affair."""
+        return V3_LICENCE if self.model_type == V3 else ""
+
+    def is_codec(self, kind: str | None = CODEC) -> bool:
+        """Whether it holds a codec, if that is asked for: v3 brings its own."""
+        return kind == CODEC and (self.kind == CODEC or self.model_type == V3)
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the pack brought it."""
+        return EMBEDDED.resolve() in self.path.resolve().parents
+
+
+def model_roots(folders: Iterable[str | Path] | None = None) -> list[Path]:
+    """Where checkpoints are looked for: in these folders, and last among what the pack brings.
+
+    Args:
+        folders: None: $HIGGS_MODELS, and models/higgs_audio here and in $COMFYUI_PATH.
+    """
+    if folders is None:
+        usual = Path("models", "higgs_audio")
+        own, comfyui = (os.environ.get(name) for name in ("HIGGS_MODELS", "COMFYUI_PATH"))
+        folders = [*([own] if own else []), usual, *([Path(comfyui, usual)] if comfyui else [])]
+    return [*map(Path, folders), EMBEDDED]
+
+
+def find_checkpoints(roots: Iterable[str | Path], kind: str | None = None) -> list[Checkpoint]:
+    """All checkpoints below the roots, by name; of two with one name the first root's counts.
+
+    Args:
+        kind: "lm" or "codec" leaves out the other kind; folders of unknown kind stay in both lists.
+    """
+    found: dict[str, Checkpoint] = {}
+    for root in map(Path, roots):
+        if root.is_dir():
+            for checkpoint in _walk(root, root, 0):
+                found.setdefault(checkpoint.name, checkpoint)
+    wanted = [item for item in found.values() if kind in (None, item.kind) or not item.kind or item.is_codec(kind)]
+    return sorted(wanted, key=lambda item: item.name.lower())
+
+
+def checkpoint_at(path: str | Path) -> Checkpoint | None:
+    """The folder with a config.json, or the weights file, at a path; whether it is one of ours, loading tells."""
+    path = Path(path).absolute()
+    if (path / CONFIG_FILE).is_file():
+        return _inspect(path.parent, path) or Checkpoint(path.name, path, "")
+    weights = path.suffix.lower() in WEIGHT_SUFFIXES and path.is_file()
+    return Checkpoint(path.name, path, "") if weights else None
+
+
+def default_pair(
+    checkpoints: Iterable[Checkpoint], lm: Checkpoint | None = None, codec: Checkpoint | None = None
+) -> tuple[Checkpoint, Checkpoint]:
+    """The language model and the codec to use where nobody chooses.
+
+    The first complete ones in the list that are not the pack's own; where either is missing, the pack's pair. The
+    pack's codec goes with the pack's model and with no other.
+
+    Args:
+        lm, codec: what has been chosen already.
+
+    Raises:
+        CheckpointError: there is no such pair.
+    """
+    chosen, checkpoints = {LM: lm, CODEC: codec}, list(checkpoints)
+    if lm and codec:
+        return lm, codec
+    for embedded in (False, True):
+        there = find_checkpoints([EMBEDDED]) if embedded else [item for item in checkpoints if not item.embedded]
+        pair = [_first(there, kind) if one is None else one for kind, one in chosen.items()]
+        if all(item is not None and item.embedded == embedded for item in pair):
+            return pair[0], pair[1]
+    beside = "".join(f" that goes with '{one.name}'" for one in chosen.values() if one)
+    raise CheckpointError(
+        "There is nothing to speak with.", expected=f"a complete pair of language model and codec{beside}",
+        got=", ".join(item.label for item in checkpoints) or "no model",
+        remedy="Put the folders of both into a models folder (`higgs models` lists what each lacks), or name them.",
+    )
+
+
+def _first(checkpoints: Iterable[Checkpoint], kind: str) -> Checkpoint | None:
+    known = [item for item in checkpoints if item.model_type and not item.missing]
+    own = (item for item in known if item.kind == kind)
+    return next(own, None) or next((item for item in known if item.is_codec(kind)), None)
+
+
+def find_adapters(roots: Iterable[str | Path]) -> dict[str, Path]:
+    """LoRA adapters below the roots: name → folder; of two with one name the first root's counts."""
+    found: dict[str, Path] = {}
+    for root in map(Path, roots):
+        for file in root.glob(f"**/{ADAPTER_FILE}") if root.is_dir() else ():
+            name = file.parent.relative_to(root)
+            if not any(part.startswith(".") for part in name.parts):
+                found.setdefault(name.as_posix(), file.parent)
+    return found
+
+
+def embedded_clips() -> dict[str, Path]:
+    """The clips that the pack brings: name -> audio file."""
+    return {file.stem: file for file in sorted((EMBEDDED / "clips").glob("*.flac"))}
+
+
+def embedded_voices() -> dict[str, Path]:
+    """Those of the clips that are reference voices: beside each lies its transcript, a .txt file."""
+    return {name: file for name, file in embedded_clips().items() if file.with_suffix(".txt").is_file()}
+
+
+def _walk(root: Path, folder: Path, depth: int) -> Iterable[Checkpoint]:
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError:  # one folder that may not be read must not hide the others
+        return
+    if depth:
+        checkpoint = _inspect(root, folder)
+        if checkpoint is not None:
+            yield checkpoint
+            return
+    for entry in entries:
+        if entry.name.startswith(".") or (depth == 0 and entry.name in (VOICES, RECOGNIZERS)):
+            continue
+        if entry.is_dir() and depth < MAX_DEPTH:
+            yield from _walk(root, entry, depth + 1)
+        elif entry.is_file() and entry.suffix.lower() in DAC_SUFFIXES:
+            yield Checkpoint(entry.relative_to(root).as_posix(), entry, CODEC)
+
+
+def _inspect(root: Path, folder: Path) -> Checkpoint | None:
+    """The checkpoint that the folder is, or None if it is none of ours."""
+    name = folder.relative_to(root).as_posix()
+    files = {entry.name for entry in folder.iterdir() if entry.is_file()}
+    if CONFIG_FILE not in files:
+        looks_like_one = TOKENIZER_FILE in files or WEIGHTS_FILE in files or INDEX_FILE in files
+        return Checkpoint(name, folder, "", (CONFIG_FILE,)) if looks_like_one else None
+    config = _read(folder / CONFIG_FILE)
+    model_type = model_type_of(config)
+    kind = KINDS.get(model_type) if isinstance(model_type, str) else ""
+    if kind is None:
+        return None  # another project's model
+    missing = _missing_weights(folder, files, PICKLE if model_type == ORIGINAL_CODEC else WEIGHTS_FILE)
+    if kind == LM and TOKENIZER_FILE not in files:
+        missing.append(TOKENIZER_FILE)
+    return Checkpoint(name, folder, kind, tuple(missing), model_type if kind else "", **_names(config))
+
+
+def _names(config: dict) -> dict:
+    """display_name and vocabulary; none for a broken config.json, which stays in the list: loading it says why."""
+    try:
+        found = parse_additions(config)
+    except CheckpointError:
+        return {}
+    return {key: found[key] for key in ("display_name", "vocabulary") if key in found}
+
+
+def _missing_weights(folder: Path, files: set[str], wanted: str) -> list[str]:
+    if WEIGHTS_FILE in files or (INDEX_FILE not in files and any(Path(f).suffix in WEIGHT_SUFFIXES for f in files)):
+        return []
+    if INDEX_FILE not in files:
+        return [wanted]
+    shards = shards_of(_read(folder / INDEX_FILE))
+    return sorted(set(shards or ()) - files)  # of what is no index loading says so
+
+
+def _read(file: Path) -> dict:
+    """The JSON object in a file; empty for a broken file, which stays in the list: loading it says what is wrong."""
+    try:
+        value = json.loads(file.read_text(encoding="utf-8")) if file.stat().st_size <= MAX_JSON_BYTES else {}
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,1 @@
+"""The language model: plain torch, read from any supported checkpoint, in any supported number format."""

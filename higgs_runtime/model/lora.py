@@ -1,0 +1,171 @@
+"""Low-rank adapters (LoRA, Hu et al. 2021) in PEFT's format, beside the matrices of the layers: W x + s · B A x.
+
+Nothing is merged: the weights stay as they are, quantized or mapped from a file, and what an adapter takes is gone
+when it is taken off.
+
+Letters in shapes: I features in, O features out, r rank.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..checkpoint.files import CheckpointTensors, read_config
+from ..errors import CheckpointError
+from .linear import PackedLinear
+from .loading import LAYOUTS
+from .transformer import HiggsModel
+
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+KEY = re.compile(r"^(?:base_model\.model\.)?(.+)\.lora_([AB])\.weight$")
+UNSUPPORTED = {"use_dora": False, "bias": "none", "modules_to_save": None, "lora_bias": False}
+
+
+@dataclass(frozen=True, eq=False)
+class Adapter:
+    """One adapter as its files hold it.
+
+    Attributes:
+        matrices: name in the checkpoint's layout → (A [r, I], B [O, r], scale).
+    """
+
+    name: str
+    matrices: Mapping[str, tuple[Tensor, Tensor, float]]
+
+
+def load_adapter(folder: str | Path) -> Adapter:
+    """Read a PEFT folder: adapter_config.json and adapter_model.safetensors.
+
+    Raises:
+        CheckpointError: files are missing or broken, or it is no plain LoRA.
+    """
+    folder = Path(folder)
+    config = read_config(folder, CONFIG)
+    other = [f"{name} {config[name]!r}" for name, plain in UNSUPPORTED.items() if config.get(name) not in (None, plain)]
+    if config.get("peft_type") != "LORA" or other:
+        raise CheckpointError(
+            f"'{folder.name}' is no plain LoRA adapter.", expected="peft_type LORA, and nothing beside it",
+            got=", ".join([f"peft_type {config.get('peft_type')}", *other]),
+            remedy="Merge it with PEFT, or train a plain LoRA.",
+        )
+    tensors, found = CheckpointTensors(folder, [folder / WEIGHTS]), {}
+    for key in tensors:
+        match = KEY.match(key)
+        if match is None or tensors[key].ndim != 2:
+            raise CheckpointError(f"'{folder.name}' holds what is no LoRA matrix.", expected="….lora_A.weight or B",
+                                  got=key, remedy="Use an adapter of linear layers alone.")
+        found.setdefault(match[1], {})[match[2]] = tensors[key]
+    try:
+        matrices = {name: (pair["A"], pair["B"], _scale(config, name, len(pair["A"]))) for name, pair in found.items()}
+    except KeyError as error:
+        raise CheckpointError(f"'{folder.name}' is not complete.", got=f"no {error}", remedy="Download it again.",
+                              expected="an A and a B for each matrix, and lora_alpha") from error
+    except (TypeError, ValueError, AttributeError, ZeroDivisionError, re.error) as error:
+        raise CheckpointError(f"'{folder.name}' cannot be used.", got=str(error), remedy="Download it again.",
+                              expected="numbers in its config, and matrices of at least one row") from error
+    return Adapter(folder.name, matrices)
+
+
+def _scale(config: Mapping[str, Any], name: str, rank: int) -> float:
+    """alpha / r, or alpha / √r, with what the config says of single matrices."""
+    alpha = next((value for pattern, value in (config.get("alpha_pattern") or {}).items()
+                  if re.search(rf"(^|\.){pattern}$", name)), config["lora_alpha"])
+    return alpha / (rank**0.5 if config.get("use_rslora") else rank)
+
+
+@contextmanager
+def adapted(model: HiggsModel, adapters: Sequence[tuple[Adapter, float]]) -> Iterator[None]:
+    """The model with adapters, each with a strength (0 none, 1 as it was trained), as long as the with-block runs.
+
+    Raises:
+        CheckpointError: an adapter is of another model.
+    """
+    added: dict[str, list[tuple[Tensor, Tensor]]] = {}
+    for adapter, strength in adapters:
+        for name, pair in _placed(model, adapter, strength):
+            added.setdefault(name, []).append(pair)
+    before: list[tuple[nn.Module, str, nn.Module]] = []
+    try:
+        for name, pairs in added.items():
+            parent, _, leaf = name.rpartition(".")
+            owner = model.get_submodule(parent)
+            before.append((owner, leaf, getattr(owner, leaf)))
+            down, up = torch.cat([a for a, _ in pairs]), torch.cat([b for _, b in pairs], dim=1)
+            setattr(owner, leaf, Adapted(before[-1][2], down.to(model.device), up.to(model.device)))
+        yield
+    finally:
+        for owner, leaf, module in before:
+            setattr(owner, leaf, module)
+
+
+class Adapted(nn.Module):
+    """A matrix and what is added to it: inner(x) + up (down x), down [r, I], up [O, r]."""
+
+    def __init__(self, inner: nn.Module, down: Tensor, up: Tensor):
+        super().__init__()
+        self.inner = inner
+        self.register_buffer("down", down)
+        self.register_buffer("up", up)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(x) + (x @ self.down.t()) @ self.up.t()
+
+    def add_to(self, residual: Tensor, x: Tensor) -> Tensor:
+        """residual + self(x)."""
+        return self.inner.add_to(residual, x) + (x @ self.down.t()) @ self.up.t()
+
+
+def _placed(model: HiggsModel, adapter: Adapter, strength: float) -> Iterator[tuple[str, tuple[Tensor, Tensor]]]:
+    """(module, (down [r, I], up [O, r])) of each matrix; of one that is part of a packed matrix, up has its rows."""
+    rename = _renaming(adapter)
+    parts = _parts(model)
+    for name, (down, up, scale) in adapter.matrices.items():
+        module, first, rows, features = parts.get(rename(f"{name}.weight").removesuffix(".weight"), (None, 0, 0, 0))
+        if module is None or down.shape[1] != features or up.shape[0] != rows or up.shape[1] != down.shape[0]:
+            raise CheckpointError(
+                f"The adapter '{adapter.name}' is of another model.",
+                expected=f"a matrix [{rows}, {features}] for it" if module else "matrices of the layers of this model",
+                got=f"{name} [{up.shape[0]}, {down.shape[1]}]", remedy="Use an adapter that was trained on this model.",
+            )
+        whole = up.new_zeros(_out_features(model.get_submodule(module)), up.shape[1], dtype=model.dtype)
+        whole[first : first + rows] = up.to(model.dtype) * (scale * strength)
+        yield module, (down.to(model.dtype), whole)
+
+
+def _renaming(adapter: Adapter) -> Callable[[str], str]:
+    """From the names of the layout that the adapter was trained in to those of the model."""
+    prefixes = {"higgs_audio_v2": "model.layers.", "higgs_audio": "layers.", "higgs_multimodal_qwen3": "body.layers."}
+    for layout, prefix in prefixes.items():
+        if all(name.startswith(prefix) for name in adapter.matrices):
+            return LAYOUTS[layout].rename
+    return lambda name: name
+
+
+def _parts(model: HiggsModel) -> dict[str, tuple[str, int, int, int]]:
+    """Matrix → (module that holds it, its first row there, its rows, features in), also of a quantized model."""
+    with torch.device("meta"):
+        plain = HiggsModel(model.config)
+    found = {}
+    for name, module in plain.layers.named_modules(prefix="layers"):
+        if isinstance(module, PackedLinear):
+            beside, first = name.rpartition(".")[0], 0
+            for part, rows in module.parts.items():
+                found[f"{beside}.{part}"] = (name, first, rows, module.in_features)
+                first += rows
+        elif isinstance(module, nn.Linear):
+            found[name] = (name, 0, module.out_features, module.in_features)
+    return found
+
+
+def _out_features(module: nn.Module) -> int:
+    while isinstance(module, Adapted):
+        module = module.inner
+    return len(module.weight)

@@ -1,0 +1,170 @@
+"""Matrices in 8 or 4 bits with a scale each row or group: weight-only quantization, round to nearest.
+
+Activations stay in floating point. Only the matrices of the layers are quantized; embeddings, norms and audio heads
+are not.
+
+Letters in shapes: N positions, I features in, O features out, G features that share a scale.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import cache
+from itertools import product as product_of
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..errors import SettingError
+
+GROUP = 64  # features in that share a scale, of 4-bit weights
+AT_ONCE = 2**20  # weights that are packed or unpacked
+CHECKED = ((4, 33, 96), (32, 72, 192), (1, 5), (0, 8, 64))  # features out and in, positions, bytes before the weights
+
+
+class _PackedMatrix(nn.Module):
+    """x W^T with W packed; a subclass says how some rows of W are unpacked.
+
+    Buffers: weight, scale, and bias, which may be None.
+    """
+
+    def __init__(self, pack: Callable[[Tensor], tuple[Tensor, Tensor]], weight, bias: Tensor | None):
+        super().__init__()
+        packed, scale = _by_rows(pack, weight)
+        self.register_buffer("weight", packed)
+        self.register_buffer("scale", scale)
+        self.register_buffer("bias", bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self._product(x)
+        return out if self.bias is None else out + self.bias
+
+    def add_to(self, residual: Tensor, x: Tensor) -> Tensor:
+        """residual + self(x)."""
+        return residual + self(x)
+
+    def _product(self, x: Tensor) -> Tensor:
+        step = max(1, AT_ONCE // x.shape[-1]) if x.device.type == "cpu" else len(self.weight)
+        parts = [F.linear(x, self._unpacked(slice(start, start + step), x.dtype))
+                 for start in range(0, len(self.weight), step)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
+
+    def _unpacked(self, rows: slice, dtype: torch.dtype) -> Tensor:
+        """[some of O, I]."""
+        raise NotImplementedError
+
+
+class Int8Linear(_PackedMatrix):
+    """x W^T with W = weight * scale, weight int8 [O, I], scale [O]."""
+
+    def __init__(self, weight, bias: Tensor | None):
+        super().__init__(_pack_int8, weight, bias)
+
+    def _product(self, x: Tensor) -> Tensor:
+        if not _has_int8_kernel(x.device.type):
+            return super()._product(x)
+        return _kernel_product(x.reshape(-1, x.shape[-1]), self.weight, self.scale).view(*x.shape[:-1], -1)
+
+    def _unpacked(self, rows: slice, dtype: torch.dtype) -> Tensor:
+        return self.weight[rows].to(dtype).mul_(self.scale[rows, None].to(dtype))
+
+
+class Int4Linear(_PackedMatrix):
+    """x W^T with W = (nibble - 8) * scale, weight uint8 [O, I / 2] of two nibbles each, scale [O, I / G]."""
+
+    def __init__(self, weight, bias: Tensor | None):
+        super().__init__(_pack_int4, weight, bias)
+
+    def _unpacked(self, rows: slice, dtype: torch.dtype) -> Tensor:
+        packed, scale = self.weight[rows], self.scale[rows].to(dtype)
+        weight = scale.new_empty((*packed.shape, 2))
+        weight[..., 0], weight[..., 1] = packed & 15, packed >> 4
+        return weight.view(*scale.shape, -1).sub_(8).mul_(scale[:, :, None]).flatten(1)
+
+
+def _pack_int8(weight: Tensor) -> tuple[Tensor, Tensor]:
+    scale = weight.abs().amax(dim=1).float().clamp_(min=1e-12) / 127
+    steps = torch.div(weight, scale[:, None]).round_().clamp_(-127, 127)  # in float32
+    return steps.to(torch.int8), scale.to(weight.dtype)
+
+
+def _pack_int4(weight: Tensor) -> tuple[Tensor, Tensor]:
+    groups = weight.float().unflatten(1, (-1, _group(weight.shape[1])))
+    furthest = groups.gather(2, groups.abs().argmax(dim=2, keepdim=True))  # it becomes -8, the longest reach
+    scale = (furthest / -8).where(furthest != 0, torch.ones_like(furthest))
+    nibbles = ((groups / scale).round_().clamp_(-8, 7) + 8).to(torch.uint8).flatten(1)
+    return nibbles[:, ::2] | nibbles[:, 1::2] << 4, scale.squeeze(2).to(weight.dtype)
+
+
+def _by_rows(pack: Callable[[Tensor], tuple[Tensor, Tensor]], weight) -> tuple[Tensor, Tensor]:
+    """Packed some rows at a time, which is all that is there of the matrix in floating point.
+
+    Args:
+        weight: [O, I], a tensor or what is read when it is sliced.
+    """
+    step = max(1, AT_ONCE // weight.shape[1])
+    packed, scale = (one.new_empty((len(weight), *one.shape[1:])) for one in pack(weight[:1]))
+    for start in range(0, len(weight), step):
+        packed[start : start + step], scale[start : start + step] = pack(weight[start : start + step])
+    return packed, scale
+
+
+KINDS = {"int8": Int8Linear, "int4": Int4Linear}
+
+
+def check_quantization(name: str | None) -> None:
+    """Raises:
+        SettingError: there is no such quantization.
+    """
+    if name is not None and name not in KINDS:
+        raise SettingError("There is no such quantization.", expected=" or ".join(map(repr, KINDS)) + ", or None",
+                           got=repr(name), remedy="Choose one of these; int8 loses least.")
+
+
+def bytes_per_weight(name: str | None, dtype: torch.dtype) -> float:
+    """Bytes of a matrix's element; of 4-bit weights also its share of the scale."""
+    return {None: dtype.itemsize, "int8": 1.0, "int4": 0.5 + dtype.itemsize / GROUP}[name]
+
+
+def _group(features: int) -> int:
+    return next(size for size in range(min(GROUP, features), 0, -1) if features % size == 0)
+
+
+@cache
+def _has_int8_kernel(device: str) -> bool:
+    """Whether torch multiplies by int8 weights there without unpacking them first, and rightly.
+
+    Never on a CPU: on processors with bfloat16 of their own torch 2.14 gives numbers beyond all bounds for features
+    that are no multiple of 32, and ends the process where weights do not lie at a multiple of 64 bytes.
+    """
+    return device != "cpu" and agrees_with_plain(_kernel_product, device)
+
+
+def _kernel_product(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
+    """By torch's private function, of bfloat16 activations; the weights are coarser than these."""
+    return torch._weight_int8pack_mm(x.bfloat16(), weight, scale.bfloat16()).to(x.dtype)
+
+
+def agrees_with_plain(product: Callable[[Tensor, Tensor, Tensor], Tensor], device: str) -> bool:
+    """Whether a private product of x [N, I], int8 weights [O, I] and scales [O] is the plain one, over shapes and
+    places in memory; a note in the log where it is there and differs."""
+    draw = torch.Generator().manual_seed(0)
+    for rows, features, positions, shift in product_of(*CHECKED):
+        x = torch.randn((positions, features), generator=draw)
+        weight = torch.randint(-127, 128, (rows * features + shift,), generator=draw, dtype=torch.int8)
+        scale = torch.rand(rows, generator=draw) / 127
+        placed = weight.to(device)[shift:].view(rows, features)
+        placed[0] = 0
+        wanted = F.linear(x, placed.cpu() * scale[:, None])
+        try:
+            found = product(x.to(device), placed, scale.to(device)).cpu()
+        except (AttributeError, NotImplementedError, RuntimeError, TypeError):
+            return False
+        if not torch.allclose(found, wanted, rtol=0.05, atol=0.02 * features**0.5):
+            logging.getLogger(__name__).warning(
+                "torch's product by 8-bit weights is wrong on this device (%s, %d x %d): the plain one is used, which "
+                "is slower.", device, rows, features)
+            return False
+    return True

@@ -1,0 +1,1 @@
+"""Conversations become prompts: ChatML tokens and the audio between them."""

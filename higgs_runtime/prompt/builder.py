@@ -1,0 +1,248 @@
+"""From a conversation to what the language model reads: ChatML token ids and delayed audio rows.
+
+The layout is that of the transformers-native Higgs Audio v2 checkpoint (its chat_template.jinja):
+
+    <|begin_of_text|> header(system) text [scene] <|eot_id|>
+    header(user) text <|eot_id|>
+    header(assistant) <|audio_out_bos|> frames <|audio_eos|> <|eot_id|>
+    …
+    header(assistant) <|audio_out_bos|>                     ← the model goes on from here
+
+The original checkpoint (Boson AI's own code) differs in what stands for frames: all their rows by one token, and in a
+scene, where they are heard and not spoken, <|audio_bos|> frames <|audio_eos|> by another one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ..audio.clip import AudioClip
+from ..errors import PromptError
+from ..model.tokenizer import AUDIO_BEGIN, BEGIN, CONTROL, END_OF_TURN, SCENE_END, SCENE_START, ChatTokenizer
+from ..text.vocabulary import extent_of, unknown_words
+from ..types import Codes, Prompt, Voice
+from .chatml import Encode, Layout
+from .v3 import lay_out_v3
+
+DEFAULT_SYSTEM = "Generate audio following instruction."
+ROLES = ("system", "scene", "user", "assistant")
+WORDS_IN_WARNING = 20
+
+Content = str | Codes | AudioClip
+
+
+@dataclass(frozen=True, eq=False)
+class Message:
+    """One part of a conversation.
+
+    Attributes:
+        role: "system" (first), "scene" (second, optional), then "user" and "assistant" turns.
+        content: text, codes or clips. Users write, the assistant speaks: its content is one piece of audio.
+        reference: a turn that was not spoken before, but shows a voice. v2 makes no difference.
+    """
+
+    role: Literal["system", "scene", "user", "assistant"]
+    content: Sequence[Content]
+    reference: bool = False
+
+    def __post_init__(self):
+        if self.role not in ROLES:
+            raise PromptError("A message has an unknown role.", expected=", ".join(ROLES), got=repr(self.role),
+                              remedy="Use one of these roles.")
+        if isinstance(self.content, (str, Codes, AudioClip)):
+            object.__setattr__(self, "content", [self.content])
+
+
+def build_prompt(
+    messages: Sequence[Message],
+    tokenizer: ChatTokenizer,
+    *,
+    encode: Encode | None = None,
+    add_generation_prefix: bool = True,
+    layout: Literal["native", "original", "v3"] | None = None,
+) -> Prompt:
+    """Lay a conversation out as ids and rows.
+
+    Args:
+        encode: turns the AudioClips among the contents into Codes (`codec.encode`); not needed without clips.
+        add_generation_prefix: end with the opening of the assistant's turn, from which the model speaks.
+        layout: None: that of the checkpoint.
+
+    Returns:
+        Prompt(token_ids [S], audio_rows [R, K], warnings): it warns of words in user messages that a model with a
+        closed vocabulary does not know.
+
+    Raises:
+        PromptError: roles out of order, an empty user text, audio where none can stand, codes of another codec.
+        SettingError: there is no such layout.
+    """
+    messages = list(messages)
+    _check_order(messages)
+    kind = layout or tokenizer.config.prompt_layout
+    laid = Layout(tokenizer, encode, kind)
+    if kind == "v3":
+        lay_out_v3(laid, tokenizer, _v3_turns(messages))
+        return laid.finish(_left_out(messages) + _vocabulary_warnings(messages[1:], tokenizer))
+    laid.special(BEGIN)
+    laid.header("system")
+    laid.text(_instruction(messages[0]))
+    rest = messages[1:]
+    if rest and rest[0].role == "scene":
+        laid.text("\n\n").special(SCENE_START).text("\n")
+        _lay_scene(laid, rest.pop(0).content)
+        laid.text("\n").special(SCENE_END)
+    laid.special(END_OF_TURN)
+    for message in rest:
+        laid.header(message.role)
+        if message.role == "assistant":
+            laid.audio(_spoken(message))
+        else:
+            laid.text(_written(message))
+        laid.special(END_OF_TURN)
+    if add_generation_prefix:
+        laid.header("assistant").special(AUDIO_BEGIN)
+    return laid.finish(_tag_warnings(rest) + _vocabulary_warnings(rest, tokenizer))
+
+
+def conversation(
+    text: str, voices: Sequence[Voice] = (), *, system: str = DEFAULT_SYSTEM, scene: str = ""
+) -> list[Message]:
+    """The usual conversation for one text: system, scene, one example turn per reference clip, the text.
+
+    With several voices, voice n is SPEAKERn in the text ("[SPEAKER0] Hello. [SPEAKER1] Hi!"); descriptions join the
+    scene as "SPEAKERn: …", as in Boson AI's examples.
+
+    Raises:
+        PromptError: the text is empty, or calls a SPEAKERn that has no voice.
+    """
+    if not text.strip():
+        raise PromptError("There is nothing to say.", expected="a text", got="an empty one",
+                          remedy="Write what shall be spoken.")
+    called = {int(number) for number in re.findall(r"\[SPEAKER(\d+)\]", text)}
+    if voices and called and max(called) >= len(voices):
+        raise PromptError(
+            f"The text calls [SPEAKER{max(called)}].", expected=f"SPEAKER0 to SPEAKER{len(voices) - 1}",
+            got=f"{len(voices)} voice(s)", remedy="Connect another voice or correct the tag.",
+        )
+    described = [" ".join(voice.description.split()) for voice in voices]  # each on one line
+    lines = [f"SPEAKER{n}: {words}" for n, words in enumerate(described) if words]
+    scene_parts = [part for part in (scene.strip(), "\n".join(lines)) if part]
+    messages = [Message("system", [system])]
+    if scene_parts:
+        messages.append(Message("scene", ["\n\n".join(scene_parts)]))
+    for n, voice in enumerate(voices):
+        tag = f"[SPEAKER{n}] " if len(voices) > 1 else ""
+        for codes, transcript in voice.references:
+            messages += [Message("user", [tag + transcript.strip()], reference=True),
+                         Message("assistant", [codes], reference=True)]
+    return [*messages, Message("user", [text])]
+
+
+def _v3_turns(messages: Sequence[Message]) -> list[tuple[str, Codes | AudioClip | None, bool]]:
+    """(text, audio, whether it is a reference) of each turn; the last one may be without audio."""
+    turns, rest = [], [message for message in messages if message.role in ("user", "assistant")]
+    while rest:
+        asked, *rest = rest
+        if asked.role != "user" or (rest and rest[0].role != "assistant"):
+            raise PromptError("The turns do not take turns.", expected="user and assistant, one after the other",
+                              got=", ".join(message.role for message in messages),
+                              remedy="Join the texts of one turn into one message.")
+        spoken, rest = (rest[0], rest[1:]) if rest else (None, [])
+        turns.append((_written(asked), _spoken(spoken) if spoken else None, asked.reference and spoken is not None))
+    return turns
+
+
+def _left_out(messages: Sequence[Message]) -> tuple[str, ...]:
+    """What v3 has no place for."""
+    scene = [line for message in messages if message.role == "scene" for item in message.content
+             if isinstance(item, str) for line in item.splitlines() if line.strip()]
+    described = sum(bool(re.match(r"SPEAKER\d+: ", line)) for line in scene)
+    told = _instruction(messages[0]) not in ("", DEFAULT_SYSTEM)
+    lost = {"instruction": told, "scene": len(scene) > described, "description of a voice": described}
+    names = " and ".join(name for name, there in lost.items() if there)
+    return (f"Higgs Audio v3 reads no {names}; left out.",) if names else ()
+
+
+def _lay_scene(layout: Layout, content: Sequence[Content]) -> None:
+    last = len(content) - 1
+    for index, item in enumerate(content):
+        if isinstance(item, str):
+            layout.text(item.strip())
+            if index == 0 and last > 0:
+                layout.text("\n\n")
+            elif 0 < index < last and isinstance(content[index + 1], str):
+                layout.text("\n")
+        else:
+            layout.text(" ").audio(item, heard=True)
+            if index < last:
+                layout.text("\n")
+
+
+def _check_order(messages: list[Message]) -> None:
+    roles = [message.role for message in messages]
+    remedy = "Order the messages: system, scene (optional), then user and assistant turns."
+    if not roles or roles[0] != "system":
+        raise PromptError("The conversation does not begin with a system message.", expected="system",
+                          got=roles[0] if roles else "no message", remedy=remedy)
+    if "system" in roles[1:] or "scene" in roles[2:]:
+        raise PromptError("A system or scene message stands in the middle.", got=", ".join(roles), remedy=remedy)
+
+
+def _texts(message: Message) -> list[str]:
+    if not all(isinstance(item, str) for item in message.content):
+        raise PromptError(
+            f"A {message.role} message holds audio.", expected="text", got="audio",
+            remedy="Put reference audio into an assistant message, after the user message with its transcript.",
+        )
+    return list(message.content)
+
+
+def _instruction(message: Message) -> str:
+    texts = _texts(message)
+    if len(texts) > 1:
+        raise PromptError("A system message has several texts.", expected="one", got=str(len(texts)),
+                          remedy="Join them into one text.")
+    return texts[0].strip() if texts else ""
+
+
+def _written(message: Message) -> str:
+    text = "".join(item.strip() for item in _texts(message))
+    if not text:
+        raise PromptError("A user message is empty.", expected="a text", got="an empty one",
+                          remedy="Write what shall be spoken, or the transcript of the reference clip.")
+    return text
+
+
+def _tag_warnings(turns: Sequence[Message]) -> tuple[str, ...]:
+    """v2 would say tags aloud."""
+    found = [tag for turn in turns if turn.role == "user" for tag in CONTROL.findall(_written(turn))]
+    return (f"Only Higgs Audio v3 acts on tags; this model will try to say {found[0]}.",) if found else ()
+
+
+def _vocabulary_warnings(turns: Sequence[Message], tokenizer: ChatTokenizer) -> tuple[str, ...]:
+    """One sentence for each user turn with words that the model does not know. The last turn will be spoken."""
+    vocabulary = tokenizer.config.vocabulary
+    if vocabulary is None:
+        return ()
+    name, found = tokenizer.config.display_name or tokenizer.checkpoint, []
+    for n, turn in enumerate((turn for turn in turns if turn.role == "user"), start=1):
+        words = unknown_words(_written(turn), vocabulary)
+        if words:
+            head = "" if turn is turns[-1] else f"The transcript of reference {n} has words that "
+            rest = f" and {len(words) - WORDS_IN_WARNING} more" if len(words) > WORDS_IN_WARNING else ""
+            found.append(
+                f"{head}{name} does not know: {', '.join(words[:WORDS_IN_WARNING])}{rest}; it knows "
+                f"{extent_of(vocabulary)}, listed by `higgs models {tokenizer.checkpoint} --words`."
+            )
+    return tuple(found)
+
+
+def _spoken(message: Message) -> Codes | AudioClip:
+    if len(message.content) != 1 or isinstance(message.content[0], str):
+        raise PromptError("An assistant message is not one piece of audio.", expected="one Codes or AudioClip",
+                          got=f"{len(message.content)} item(s), some text or none",
+                          remedy="Give the assistant's turn as codes.")
+    return message.content[0]

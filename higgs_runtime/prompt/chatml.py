@@ -1,0 +1,116 @@
+"""What prompts are made of, one piece after the other: text, special tokens and audio."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from ..audio.clip import AudioClip
+from ..errors import PromptError, SettingError
+from ..model.delay import delayed_rows
+from ..model.tokenizer import AUDIO_BEGIN, AUDIO_END, AUDIO_IN_BEGIN, HEADER_END, HEADER_START, ChatTokenizer
+from ..types import Codes, Prompt
+
+LAYOUTS = ("native", "original", "v3")
+Encode = Callable[[AudioClip], Codes]
+
+
+class Layout:
+    """Collects text, special tokens and audio. Neighbouring texts are tokenized as one, as in the written prompt.
+
+    Args:
+        encode: for clips among the audio.
+        layout: one of LAYOUTS.
+
+    Raises:
+        SettingError: there is no such layout.
+    """
+
+    def __init__(self, tokenizer: ChatTokenizer, encode: Encode | None, layout: str):
+        own = tokenizer.config.prompt_layout
+        fitting = [name for name in LAYOUTS if (name == "v3") == (own == "v3")]
+        if layout not in fitting:
+            raise SettingError("There is no such prompt layout for this checkpoint.", expected=" or ".join(fitting),
+                               got=repr(layout), remedy="Leave it out: the checkpoint knows its own.")
+        self._tokenizer, self._encode, self._native = tokenizer, encode, layout == "native"
+        self._ids: list[int] = []
+        self._rows: list[torch.Tensor] = []
+        self._text = ""
+
+    def text(self, text: str) -> Layout:
+        self._text += text
+        return self
+
+    def special(self, token: str) -> Layout:
+        id = self._tokenizer.special(token)
+        if id is None:
+            return self.text(token)
+        self._flush()
+        self._ids.append(id)
+        return self
+
+    def header(self, role: str) -> Layout:
+        return self.special(HEADER_START).text(role).special(HEADER_END).text("\n\n")
+
+    def rows(self, audio: Codes | AudioClip, *, begin: bool) -> Layout:
+        """Frames as v3 has them: without a column of ends, and a column of begins only where the model spoke."""
+        config = self._tokenizer.config
+        rows = self._delayed(audio)[0 if begin else 1 : -1]
+        self._flush()
+        self._ids += [config.audio_token_id] * len(rows)
+        self._rows.append(rows)
+        return self
+
+    def audio(self, audio: Codes | AudioClip, heard: bool = False) -> Layout:
+        """A clip with what stands around it in v2; `heard`: not spoken by the assistant."""
+        config = self._tokenizer.config
+        rows = self._delayed(audio)
+        apart = heard and not self._native
+        delayed = config.num_codebooks - 1 if self._native else 0
+        id = config.audio_in_token_id if apart and config.audio_in_token_id is not None else config.audio_token_id
+        self.special(AUDIO_IN_BEGIN if apart else AUDIO_BEGIN)
+        self._flush()
+        self._ids += [id] * (len(rows) - delayed) + [config.audio_delay_token_id] * delayed
+        self._rows.append(rows)
+        return self.special(AUDIO_END)
+
+    def finish(self, warnings: tuple[str, ...]) -> Prompt:
+        self._flush()
+        rows = torch.cat(self._rows) if self._rows else torch.empty((0, self._tokenizer.config.num_codebooks))
+        return Prompt(torch.tensor(self._ids, dtype=torch.long), rows.long(), warnings)
+
+    def _delayed(self, audio: Codes | AudioClip) -> torch.Tensor:
+        config = self._tokenizer.config
+        return delayed_rows(self._codes(audio).ids.cpu(), config.stream_bos_id, config.stream_eos_id)
+
+    def _flush(self) -> None:
+        if self._text:
+            self._ids += self._tokenizer.encode(self._text)
+            self._text = ""
+
+    def _codes(self, audio: Codes | AudioClip) -> Codes:
+        if isinstance(audio, AudioClip):
+            if self._encode is None:
+                raise PromptError("The conversation holds a clip, not codes.", expected="codes, or a codec's encode",
+                                  got="an AudioClip alone", remedy="Pass encode=codec.encode.")
+            audio = self._encode(audio)
+        self._check_origin(audio)
+        if audio.frames == 0:
+            raise PromptError("A reference clip is empty.", expected="at least one frame", got="0 frames",
+                              remedy="Use a clip of 3 to 15 seconds.")
+        return audio
+
+    def _check_origin(self, codes: Codes) -> None:
+        config = self._tokenizer.config
+        if (codes.num_codebooks, codes.codebook_size) != (config.num_codebooks, config.codebook_size):
+            expected = f"{config.num_codebooks} codebooks of {config.codebook_size}"
+            got = f"{codes.num_codebooks} of {codes.codebook_size}"
+        elif not codes.may_be_of(config.codec_identity):
+            expected, got = f"codes of codec {config.codec_identity}", f"codes of codec {codes.codec}"
+        else:
+            return
+        raise PromptError(
+            "These codes come from another codec than the model was trained with.", expected=expected, got=got,
+            remedy="Encode the clip with the Higgs codec of this checkpoint.",
+        )

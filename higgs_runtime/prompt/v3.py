@@ -1,0 +1,62 @@
+"""The prompt of Higgs Audio v3: no chat, but a row of marks.
+
+    <|tts|>
+    <|ref_text|> text <|ref_audio|> frames        a voice; any number
+    <|text|> text <|audio|> frames                what was said before; any number
+    <|text|> text <|audio|>                       ← the model goes on from here
+
+Where frames that the model spoke begin, <|audio|> is their column of stream-begin ids (`begin_is_token`). At the end
+that column is the model's own first row. A text may hold control tags, as <|emotion:anger|>.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator
+
+from ..errors import PromptError
+from ..model.tokenizer import V3_BEGIN, V3_REFERENCE_AUDIO, V3_REFERENCE_TEXT, V3_TEXT, ChatTokenizer
+from ..types import Codes
+from .chatml import Layout
+
+TAG = re.compile(r"(<\|[^<>|\s]+\|>)")
+
+
+def lay_out_v3(layout: Layout, tokenizer: ChatTokenizer, turns: list[tuple[str, Codes | None, bool]]) -> None:
+    """Lay out turns of (text, audio, whether it is a reference); one without audio is to be spoken.
+
+    Raises:
+        PromptError: a text holds a tag that the checkpoint does not know.
+    """
+    layout.special(V3_BEGIN)
+    for text, audio, reference in turns:
+        layout.special(V3_REFERENCE_TEXT if reference else V3_TEXT)
+        for piece, is_tag in pieces(text, tokenizer):
+            layout.special(piece) if is_tag else layout.text(piece)
+        if reference:
+            layout.special(V3_REFERENCE_AUDIO)
+        if audio is not None:
+            layout.rows(audio, begin=not reference)
+
+
+def pieces(text: str, tokenizer: ChatTokenizer) -> Iterator[tuple[str, bool]]:
+    """(piece, whether it is a control tag) of a text.
+
+    Raises:
+        PromptError: there is no such tag.
+    """
+    known = tokenizer.controls
+    for piece in TAG.split(text):
+        if not TAG.fullmatch(piece):
+            if piece:
+                yield piece, False
+            continue
+        if piece not in known:
+            near = difflib.get_close_matches(piece, known, n=1, cutoff=0.0)
+            raise PromptError(
+                f"The text holds {piece}, which is no tag of this model.", got=piece,
+                expected=f"a known one, as {near[0]}" if near else "no tag: this checkpoint has none",
+                remedy="Correct the tag, or write the text without it.",
+            )
+        yield piece, True

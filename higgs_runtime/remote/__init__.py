@@ -1,0 +1,1 @@
+"""Models on other people's servers, and to which addresses a key may go."""

@@ -1,0 +1,56 @@
+"""Whether two clips are of one speaker, by the speaker encoder of resemblyzer (Wan et al. 2018, GE2E loss)."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from ..audio.clip import AudioClip, resample, to_mono
+from ..errors import MissingExtraError
+
+RATE = 16_000  # samples per second that the encoder reads
+LEAST_S, MOST_S = 1.6, 60.0  # seconds of speech: one window of the encoder, and what is enough
+
+
+def speaker_similarity(clip: AudioClip, reference: AudioClip) -> float | None:
+    """Cosine of the two voices' embeddings, -1 to 1: about 0.8 and more for one speaker, 0.5 to 0.7 for two.
+
+    The first MOST_S seconds of speech of each count.
+
+    Returns:
+        None where a clip has less than LEAST_S seconds of speech: there is no saying.
+
+    Raises:
+        MissingExtraError: resemblyzer (extra `similarity`) is not installed.
+    """
+    one, other = _embedding(clip), _embedding_of_reference(reference)
+    return None if one is None or other is None else float(one @ other)
+
+
+def _embedding(clip: AudioClip) -> Tensor | None:
+    """Unit vector [256] of a voice."""
+    encoder, preprocess = _encoder()
+    wave = resample(to_mono(clip), RATE).samples[0].cpu().clamp(-1, 1)
+    if len(wave) < LEAST_S * RATE or not bool(wave.any()):
+        return None
+    speech = preprocess(wave.numpy())  # level, and long pauses taken out
+    if len(speech) < LEAST_S * RATE:
+        return None
+    return torch.from_numpy(encoder.embed_utterance(speech[: int(MOST_S * RATE)]))
+
+
+@lru_cache(maxsize=8)
+def _embedding_of_reference(clip: AudioClip) -> Tensor | None:
+    """Many takes are held against the same clip."""
+    return _embedding(clip)
+
+
+@lru_cache(maxsize=1)
+def _encoder():
+    try:
+        from resemblyzer import VoiceEncoder, preprocess_wav
+    except ImportError as error:
+        raise MissingExtraError("Comparing voices", "similarity", error.name or "resemblyzer") from error
+    return VoiceEncoder("cpu", verbose=False), preprocess_wav

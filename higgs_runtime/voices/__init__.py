@@ -1,0 +1,1 @@
+"""Voices: the library of saved ones, and how a recording becomes a reference."""
