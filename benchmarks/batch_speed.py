@@ -27,7 +27,7 @@ from _common import (
 )
 
 from higgs_runtime import Sampling, Session, generate
-from higgs_runtime.generation.request import position_keys
+from higgs_runtime.generation.prefix_cache import position_keys
 
 LINES = 24
 WORDS = "the old king walks home before night and sings of boats birds bread and the warm wind from the sea".split()

@@ -15,18 +15,10 @@ from itertools import islice
 import torch
 from _common import load_model, write, write_json
 
-from higgs_runtime import (
-    AudioClip,
-    RenderSettings,
-    Sampling,
-    cast_voices,
-    embedded_voices,
-    load_codec,
-    parse_script,
-    render_script,
-    speaker_similarity,
-)
+from higgs_runtime import AudioClip, RenderSettings, Sampling, embedded_voices, load_codec, parse_script, render_script
 from higgs_runtime.hub.catalog import EMBEDDED
+from higgs_runtime.rendering import cast_voices
+from higgs_runtime.verification import speaker_similarity
 from tools.nano.domain import sentences
 
 JOINED = 5  # lines

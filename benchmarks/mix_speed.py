@@ -21,7 +21,8 @@ from pathlib import Path
 from _common import write, write_json
 from memory import peak
 
-from higgs_runtime import AudioFile, Track, mix_to_file
+from higgs_runtime import Track
+from higgs_runtime.audio.mix import AudioFile, mix_to_file
 
 RATE = 48_000
 

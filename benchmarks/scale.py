@@ -163,7 +163,8 @@ def voices() -> dict:
 
 def store_seconds(takes: int = 200) -> float:
     """Of storing a take of 4 s on this disk, synced."""
-    from higgs_runtime import Take, TakeStore
+    from higgs_runtime import TakeStore
+    from higgs_runtime.takes import Take
 
     with tempfile.TemporaryDirectory() as folder:
         store, times = TakeStore(folder), []
@@ -208,7 +209,7 @@ def speeds(_: int) -> dict:
 def read_seconds(model, prompts) -> float:
     """Of a line's own positions, which follow what all prompts begin with; a part of line_s."""
     from higgs_runtime.generation.prefill import prefill
-    from higgs_runtime.generation.request import common_start, position_keys
+    from higgs_runtime.generation.prefix_cache import common_start, position_keys
 
     keys = [position_keys(prompt, model.config) for prompt in prompts]
     start, cache = min(common_start(keys[0], other) for other in keys[1:]), model.new_cache(max(map(len, prompts)))
@@ -221,7 +222,8 @@ def read_seconds(model, prompts) -> float:
 
 def beside_steps(model, step_s: dict[int, float], store_s: float) -> dict:
     """Seconds of a line and of a part without steps and store: two renders of takes of one frame, a part each."""
-    from higgs_runtime import RenderSettings, Sampling, TakeStore, model_identity, render_script
+    from higgs_runtime import RenderSettings, Sampling, TakeStore, render_script
+    from higgs_runtime.takes import model_identity
 
     identity = model_identity(NANO, device="cpu", dtype=torch.float32)
     few, many = 8, 40
@@ -275,7 +277,8 @@ def check(args, measured: dict) -> None:
 def real_render(workers: int, count: int):
     """(seconds from the first worker that is ready to the last take, (characters, frames) of the lines, when each
     worker was ready after the first, seconds of the driver's processor in that time)."""
-    from higgs_runtime import ClusterSettings, Engine, RenderSettings, Sampling, TakeStore, render_on_cluster
+    from higgs_runtime import RenderSettings, Sampling, TakeStore
+    from higgs_runtime.cluster import ClusterSettings, Engine, render_on_cluster
 
     ready: list[float] = []
     used: list[float] = []

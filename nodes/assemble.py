@@ -44,7 +44,7 @@ class HiggsAssemble(io.ComfyNode):
 
     @classmethod
     def execute(cls, performance, codec, subtitles, stems) -> io.NodeOutput:
-        from ..higgs_runtime import assemble
+        from ..higgs_runtime.rendering import assemble
 
         progress, total = bridge.Progress(1), len(performance.lines)
 
@@ -70,7 +70,8 @@ class HiggsAssemble(io.ComfyNode):
 
 def subtitles_of(made, kind: str):
     """The subtitles as text; where they cannot be had, what is connected to them says why."""
-    from ..higgs_runtime import MissingExtraError, subtitles_text
+    from ..higgs_runtime import MissingExtraError
+    from ..higgs_runtime.script import subtitles_text
 
     if kind == OFF:
         return bridge.left_out("Choose a format for the subtitles in Assemble.")

@@ -39,11 +39,11 @@ class HiggsAudioPicture(io.ComfyNode):
 
     @classmethod
     def execute(cls, audio, kind, width, height) -> io.NodeOutput:
-        from .. import higgs_runtime as higgs
+        from ..higgs_runtime.audio import plots
 
         pictures = []
         for clip in clips_from_audio(audio):
             bridge.raise_if_cancelled()
-            pictures.append(getattr(higgs, KINDS[kind])(clip, width, height))
+            pictures.append(getattr(plots, KINDS[kind])(clip, width, height))
         images = torch.stack(pictures)
         return io.NodeOutput(images, ui=ui.PreviewImage(images, cls=cls))

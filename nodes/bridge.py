@@ -273,7 +273,7 @@ def open_speaker(handle: ModelHandle, work_bytes: Callable[[Any], int]) -> Itera
 
 def identity_of(handle: ModelHandle):
     """The ModelIdentity of a language model as it is loaded here. Reads every byte the first time."""
-    from ..higgs_runtime import model_identity
+    from ..higgs_runtime.takes import model_identity
 
     check_here(handle)
     device = pick_device(handle.device)

@@ -25,7 +25,7 @@ class HiggsCombineVoices(io.ComfyNode):
 
     @classmethod
     def execute(cls, **voices) -> io.NodeOutput:
-        from ..higgs_runtime import combine_voices
+        from ..higgs_runtime.types import combine_voices
 
         return io.NodeOutput(combine_voices(without_gaps(voices, "voice_")))
 

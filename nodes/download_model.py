@@ -18,7 +18,7 @@ TOLD_EVERY_S = 1.0
 class HiggsDownloadModel(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..higgs_runtime import RELEASES
+        from ..higgs_runtime.hub.releases import RELEASES
 
         return io.Schema(
             node_id="HiggsDownloadModel",
@@ -44,7 +44,8 @@ class HiggsDownloadModel(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, release) -> bool | str:
-        from ..higgs_runtime import SettingError, release_named
+        from ..higgs_runtime import SettingError
+        from ..higgs_runtime.hub.releases import release_named
 
         try:
             release_named(release)
@@ -58,7 +59,9 @@ class HiggsDownloadModel(io.ComfyNode):
 
     @classmethod
     def execute(cls, release, licence_accepted) -> io.NodeOutput:
-        from ..higgs_runtime import describe_plan, download, plan_download, release_named
+        from ..higgs_runtime import download
+        from ..higgs_runtime.hub.download import describe_plan, plan_download
+        from ..higgs_runtime.hub.releases import release_named
 
         wanted, folder, stop = release_named(release), bridge.model_folders()[0], bridge.raise_if_cancelled
         plan = plan_download(wanted, folder, should_stop=stop)
@@ -77,7 +80,7 @@ class HiggsDownloadModel(io.ComfyNode):
 
 def release_notes() -> dict[str, str]:
     """Beside each release: size and licence, and whether it is there."""
-    from ..higgs_runtime import RELEASES
+    from ..higgs_runtime.hub.releases import RELEASES
 
     there = {name for name in RELEASES if Path(bridge.model_folders()[0], name).is_dir()}
     return {name: " · ".join((f"about {release.gigabytes} GB", release.licence, *(["there"] if name in there else [])))

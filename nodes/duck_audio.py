@@ -31,7 +31,7 @@ class HiggsDuckAudio(io.ComfyNode):
 
     @classmethod
     def execute(cls, bed, speech, depth, **values) -> io.NodeOutput:
-        from ..higgs_runtime import duck
+        from ..higgs_runtime.audio.mix import duck
 
         how = ducking(depth, values)
         return io.NodeOutput(each(lambda bed, speech: duck(bed, speech, how), bed=bed, speech=speech))

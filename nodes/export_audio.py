@@ -12,7 +12,7 @@ from .origin import origin
 class HiggsExportAudio(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..higgs_runtime import EXPORT_FORMATS
+        from ..higgs_runtime.choices import EXPORT_FORMATS
 
         return io.Schema(
             node_id="HiggsExportAudio",
@@ -59,7 +59,8 @@ class HiggsExportAudio(io.ComfyNode):
 
     @classmethod
     def execute(cls, audio, file_name, format, kbps, tags, chapters, note, consent, cover=None) -> io.NodeOutput:
-        from ..higgs_runtime import Provenance, export_audio, parse_chapters, parse_tags
+        from ..higgs_runtime import export_audio
+        from ..higgs_runtime.audio.files.export import Provenance, parse_chapters, parse_tags
 
         told = Provenance(*origin(cls.hidden.prompt, cls.hidden.unique_id), consent.strip()) if note else None
         made, folder = [], bridge.output_folder()

@@ -46,7 +46,8 @@ class HiggsGenerate(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, prompt, seed, max_seconds, codec=None, live=True, **sampling) -> io.NodeOutput:
-        from ..higgs_runtime import Sampling, build_prompt, generate, working_bytes
+        from ..higgs_runtime import Sampling, build_prompt, generate
+        from ..higgs_runtime.model.memory import working_bytes
 
         if model.kind == bridge.REMOTE:
             settings = Sampling(seed=seed, max_frames=math.ceil(max_seconds * remote_model.FRAME_RATE), **sampling)

@@ -42,16 +42,18 @@ class HiggsJoinAudio(io.ComfyNode):
 
     @classmethod
     def execute(cls, crossfade, gap, trim_silence, **audios) -> io.NodeOutput:
-        from .. import higgs_runtime as higgs
+        from ..higgs_runtime import SettingError
+        from ..higgs_runtime.audio.clip import trim_silence as cut_silence
+        from ..higgs_runtime.audio.mix import join
 
         connected = without_gaps(audios, "audio_")
         if not connected:
-            raise higgs.SettingError("There is nothing to join.", expected="at least one clip", got="none",
-                                     remedy="Connect an audio output to audio_0.")
+            raise SettingError("There is nothing to join.", expected="at least one clip", got="none",
+                               remedy="Connect an audio output to audio_0.")
 
         def joined(**clips):
             whole = clips.values()
-            return higgs.join([higgs.trim_silence(clip, trim_silence) for clip in whole] if trim_silence
-                              else list(whole), crossfade, gap)
+            whole = [cut_silence(clip, trim_silence) for clip in whole] if trim_silence else list(whole)
+            return join(whole, crossfade, gap)
 
         return io.NodeOutput(each(joined, **{f"audio_{n}": audio for n, audio in enumerate(connected)}))

@@ -80,7 +80,7 @@ def heard_lines(codec, model, hidden: Any) -> Iterator[Callable[[Any], None]]:
 
 @contextmanager
 def _sound(codec, model, most_s: float | None, hidden: Any) -> Iterator[Sound]:
-    from ..higgs_runtime import check_pair
+    from ..higgs_runtime.speech import check_pair
 
     if model is not None:
         check_pair(model, codec)

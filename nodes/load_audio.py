@@ -67,17 +67,19 @@ class HiggsLoadAudio(io.ComfyNode):
 
     @classmethod
     def execute(cls, audio, start, duration, trim_silence, mono, sample_rate, level, level_target) -> io.NodeOutput:
-        from .. import higgs_runtime as higgs
+        from ..higgs_runtime import AudioClip
+        from ..higgs_runtime.audio.clip import level_peak, resample, to_mono, trim_silence as cut_silence
+        from ..higgs_runtime.audio.loudness.measure import level_loudness
 
-        clip = higgs.AudioClip.load(bridge.input_path(audio), start_s=start, duration_s=duration or None)
+        clip = AudioClip.load(bridge.input_path(audio), start_s=start, duration_s=duration or None)
         if trim_silence:
-            clip = higgs.trim_silence(clip, trim_silence)
+            clip = cut_silence(clip, trim_silence)
         if mono:
-            clip = higgs.to_mono(clip)
+            clip = to_mono(clip)
         if sample_rate:
-            clip = higgs.resample(clip, sample_rate)
+            clip = resample(clip, sample_rate)
         if level == "peak":
-            clip = higgs.level_peak(clip, level_target)
+            clip = level_peak(clip, level_target)
         elif level == "loudness":
-            clip = higgs.level_loudness(clip, level_target)
+            clip = level_loudness(clip, level_target)
         return io.NodeOutput(bridge.audio_from_clip(clip))

@@ -48,7 +48,8 @@ class HiggsLoadVoice(io.ComfyNode):
 
     @classmethod
     def execute(cls, voice) -> io.NodeOutput:
-        from ..higgs_runtime import describe_voice, load_voice
+        from ..higgs_runtime import load_voice
+        from ..higgs_runtime.voices.library import describe_voice
 
         loaded, card = load_voice(voice_file(voice))
         return io.NodeOutput(loaded, describe_voice(loaded, card))

@@ -31,7 +31,7 @@ class HiggsLoudness(io.ComfyNode):
 
     @classmethod
     def execute(cls, audio) -> io.NodeOutput:
-        from ..higgs_runtime import report_loudness
+        from ..higgs_runtime.audio.loudness.targets import report_loudness
 
         reports = []
         for clip in clips_from_audio(audio):

@@ -57,7 +57,9 @@ class HiggsMixAudio(io.ComfyNode):
 
     @classmethod
     def execute(cls, allow_clipping, sample_rate, **values) -> io.NodeOutput:
-        from ..higgs_runtime import SettingError, mix_with_report, timeline_picture
+        from ..higgs_runtime import SettingError
+        from ..higgs_runtime.audio.mix import mix_with_report
+        from ..higgs_runtime.audio.plots import timeline_picture
 
         numbers = [number for number in range(MAX_TRACKS) if values.get(f"track_{number}") is not None]
         if not numbers:
@@ -169,19 +171,20 @@ def later_inputs(n: int) -> list[io.Input]:
 
 def track(clip, values: dict, n: int, numbers: list[int]):
     """The Track of number n from the node's inputs; `numbers` are those of all connected tracks, in order."""
-    from .. import higgs_runtime as higgs
+    from ..higgs_runtime import SettingError, Track
+    from ..higgs_runtime.audio.clip import trim_silence as cut_silence
 
     def setting(name: str, default=0.0):
         return values.get(f"{name}_{n}", default)
 
     after, loop, depth = setting("after", -1), setting("loop"), setting("duck")
     if after != -1 and after not in numbers:
-        raise higgs.SettingError(f"Track {n} comes after a track that is not connected.",
+        raise SettingError(f"Track {n} comes after a track that is not connected.",
                                  expected=" or ".join(f"{one}" for one in numbers if one != n) or "-1", got=str(after),
                                  remedy=f"Set after_{n} to one of these, or to -1.")
     if values.get("trim_silence"):
-        clip = higgs.trim_silence(clip, values["trim_silence"])
-    return higgs.Track(
+        clip = cut_silence(clip, values["trim_silence"])
+    return Track(
         clip, start_s=setting("start") / (values.get("frame_rate") or 1), gain_db=setting("gain"), pan=setting("pan"),
         fade_in_s=setting("fade_in"), fade_out_s=setting("fade_out"), fade_shape=setting("fade_shape", FADES[0]),
         trim_start_s=setting("trim_start"), trim_end_s=setting("trim_end"),

@@ -14,7 +14,7 @@ CUSTOM = "custom"
 class HiggsNormalizeLoudness(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..higgs_runtime import NORMS
+        from ..higgs_runtime.choices import NORMS
 
         rows = "; ".join(f"{key}: {norm.title}" for key, norm in NORMS.items())
         return io.Schema(
@@ -40,7 +40,8 @@ class HiggsNormalizeLoudness(io.ComfyNode):
 
     @classmethod
     def execute(cls, audio, preset, target, ceiling) -> io.NodeOutput:
-        from ..higgs_runtime import normalize_loudness, normalize_to, report_loudness
+        from ..higgs_runtime import normalize_loudness
+        from ..higgs_runtime.audio.loudness.targets import normalize_to, report_loudness
 
         reports = []
 

@@ -16,19 +16,21 @@ def perform(address: str, script, voices, model, codec, sampling, settings, *, s
     Raises:
         SettingError: a workflow may not connect there, takes are not to be stored, or the model is on a server.
     """
-    from .. import higgs_runtime as higgs
+    from ..higgs_runtime import SettingError
+    from ..higgs_runtime.cluster import ClusterSettings, Engine, render_apart
+    from ..higgs_runtime.remote.allowed import check_cluster
 
-    higgs.check_cluster(address)
+    check_cluster(address)
     bridge.check_here(model)
     if store is None:
-        raise higgs.SettingError("A cluster works through the store.", expected="store switched on", got="off",
+        raise SettingError("A cluster works through the store.", expected="store switched on", got="off",
                                  remedy="Switch store on, or leave cluster empty.")
-    engine = higgs.Engine(
+    engine = Engine(
         _everywhere(model.path), CPU if model.device == CPU else None, _named(model.dtype), model.quantization,
         model.adapters, _everywhere(codec.path), listening, _named(codec.dtype),
     )
-    cluster = higgs.ClusterSettings(address, gpus={CPU: 0.0, GPU: 1.0}.get(model.device))
-    return higgs.render_apart(
+    cluster = ClusterSettings(address, gpus={CPU: 0.0, GPU: 1.0}.get(model.device))
+    return render_apart(
         script, voices, engine, sampling, settings, store=store, cluster=cluster, on_line=on_line, on_take=on_take,
         on_crew=lambda crew: bridge.show_text(f"Cluster: {crew}", None), should_stop=bridge.cancelled,
     )
@@ -36,7 +38,8 @@ def perform(address: str, script, voices, model, codec, sampling, settings, *, s
 
 def listening_of(listener, compare_voices: bool, limits):
     """How workers listen as this node would; None where nobody does."""
-    from ..higgs_runtime import Listening, find_recognizers
+    from ..higgs_runtime.cluster import Listening
+    from ..higgs_runtime.verification import find_recognizers
 
     if listener is None:
         return None
@@ -47,7 +50,7 @@ def listening_of(listener, compare_voices: bool, limits):
 
 def _everywhere(path: str) -> str:
     """How all nodes call a checkpoint: the pack's own by its name, others by their path."""
-    from ..higgs_runtime import find_checkpoints, model_roots
+    from ..higgs_runtime.hub.catalog import find_checkpoints, model_roots
 
     return {str(item.path): item.name for item in find_checkpoints(model_roots([]))}.get(path, path)
 

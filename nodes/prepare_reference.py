@@ -12,7 +12,7 @@ AUTO, NONE = "auto", "none"
 class HiggsPrepareReference(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..higgs_runtime import find_recognizers
+        from ..higgs_runtime.verification import find_recognizers
 
         return io.Schema(
             node_id="HiggsPrepareReference",
@@ -49,7 +49,8 @@ class HiggsPrepareReference(io.ComfyNode):
 
     @classmethod
     def execute(cls, audio, recognizer, language, min_seconds, max_seconds) -> io.NodeOutput:
-        from ..higgs_runtime import find_recognizers, prepare_reference
+        from ..higgs_runtime import prepare_reference
+        from ..higgs_runtime.verification import find_recognizers
 
         progress = bridge.Progress(1)
         if recognizer == AUTO:

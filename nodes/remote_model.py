@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from comfy_api.latest import io
 
-from ..higgs_runtime import SERVERS, remote_key
+from ..higgs_runtime.remote.allowed import remote_key
+from ..higgs_runtime.remote.servers import SERVERS
 from . import bridge, sockets
 
 FRAME_RATE = 25  # frames a second of every Higgs model
@@ -110,7 +111,8 @@ def speak(handle: RemoteHandle, messages: list, sampling, on_seconds) -> tuple:
         SettingError: see `remote_key`, or sound comes and there is no codec to make codes of it.
         RemoteError, AudioError, PromptError: see `Remote.speak`.
     """
-    from ..higgs_runtime import AudioError, Remote, SettingError
+    from ..higgs_runtime import AudioError, SettingError
+    from ..higgs_runtime.remote.client import Remote
 
     server = SERVERS[handle.server]
     if server.returns == "sound" and handle.codec is None:

@@ -67,14 +67,16 @@ class HiggsRenderScript(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, **_) -> str:
         """Changes with what a run looks at beside its inputs: the library, locked takes, a result cut short."""
-        from ..higgs_runtime import TakeStore, default_takes_folder, find_voices
+        from ..higgs_runtime import TakeStore, find_voices
+        from ..higgs_runtime.takes import default_takes_folder
 
         voices = [bridge.fingerprint(file) for file in find_voices(bridge.model_folders()).values()]
         return repr((_partial, TakeStore(default_takes_folder()).locks_changed(), voices))
 
     @classmethod
     def validate_inputs(cls, cluster=None) -> bool | str:
-        from ..higgs_runtime import SettingError, check_cluster
+        from ..higgs_runtime import SettingError
+        from ..higgs_runtime.remote.allowed import check_cluster
 
         try:
             check_cluster((cluster or "").strip())  # None: it comes from another node
@@ -84,7 +86,8 @@ class HiggsRenderScript(io.ComfyNode):
 
     @classmethod
     def execute(cls, script, model, codec, seed, max_seconds, when_cancelled=STOP, **values) -> io.NodeOutput:
-        from .. import higgs_runtime as higgs
+        from ..higgs_runtime import Sampling, render_script
+        from ..higgs_runtime.rendering import Ears, cast_voices, rendering_bytes
 
         settings, language = settings_of(values), values.get("language", "").strip()
         listener = hearing.find_listener(values.get("recognizer", hearing.AUTO), language)
@@ -93,11 +96,11 @@ class HiggsRenderScript(io.ComfyNode):
 
         def chosen(frame_rate):
             named = {name: values[name] for name in ("temperature", "top_k", "top_p", "ras_window", "ras_max_repeats")}
-            return higgs.Sampling(seed=seed, max_frames=math.ceil(max_seconds * frame_rate), **named)
+            return Sampling(seed=seed, max_frames=math.ceil(max_seconds * frame_rate), **named)
 
         with bridge.open_model(codec) as tokenizer:
             named, unnamed = voices_of(values)
-            cast = higgs.cast_voices(script, named, unnamed, roots=bridge.model_folders(), codec=tokenizer)
+            cast = cast_voices(script, named, unnamed, roots=bridge.model_folders(), codec=tokenizer)
             player = tokenizer if values.get("live", True) else None
             if cluster:
                 listening = on_cluster.listening_of(listener, compare, limits)
@@ -106,17 +109,17 @@ class HiggsRenderScript(io.ComfyNode):
                         cluster, script, cast.voices, model, codec, chosen(tokenizer.frame_rate), settings,
                         store=store, listening=listening, on_line=states.on_line, on_take=states.and_then(hear))
             else:
-                ears = None if listener is None else higgs.Ears(
+                ears = None if listener is None else Ears(
                     tokenizer, listener.recognizer, listener.name, cast.voices, language=language or None,
                     compare_voices=compare, limits=limits)
                 identity = bridge.identity_of(model) if store else None
 
                 def work_bytes(lm):
-                    return higgs.rendering_bytes(lm.config, lm.dtype, cast.voices, chosen(lm.config.frame_rate),
+                    return rendering_bytes(lm.config, lm.dtype, cast.voices, chosen(lm.config.frame_rate),
                                                  settings)
 
                 with (bridge.open_speaker(model, work_bytes) as lm, heard_lines(player, lm, cls.hidden) as hear):
-                    made = higgs.render_script(
+                    made = render_script(
                         script, cast.voices, lm, chosen(lm.config.frame_rate), settings, store=store,
                         identity=identity, ears=ears, codec=tokenizer, on_line=states.on_line,
                         on_take=states.and_then(hear), should_stop=bridge.cancelled)
@@ -222,7 +225,8 @@ def cut_short(made, stored: bool, when_cancelled: str) -> None:
 
 def settings_of(values: dict):
     """The RenderSettings of the node's inputs."""
-    from ..higgs_runtime import RenderSettings, parse_choice
+    from ..higgs_runtime import RenderSettings
+    from ..higgs_runtime.rendering import parse_choice
 
     same = {name: values[name] for name in ("mode", "context_turns", "batch", "takes", "max_chars", "read_scenes")}
     return RenderSettings(**same, max_takes=max(values["takes"], values["max_takes"]),
@@ -255,7 +259,8 @@ def voices_of(values: dict) -> tuple[dict, dict]:
 
 
 def store_of(values: dict):
-    from ..higgs_runtime import TakeStore, default_takes_folder
+    from ..higgs_runtime import TakeStore
+    from ..higgs_runtime.takes import default_takes_folder
 
     if not values.get("store", True):
         return None
@@ -263,6 +268,6 @@ def store_of(values: dict):
 
 
 def limits_of(values: dict):
-    from ..higgs_runtime import Limits
+    from ..higgs_runtime.verification import Limits
 
     return Limits(**{name: values[name] for name in ("max_wer", "max_cer", "min_similarity") if name in values})

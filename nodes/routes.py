@@ -88,7 +88,7 @@ async def voice(request):
 
 
 async def peaks(request) -> dict:
-    from ..higgs_runtime import waveform_peaks
+    from ..higgs_runtime.audio.waveform import waveform_peaks
 
     query = request.query
     points = query.get("points", "512")
@@ -116,7 +116,9 @@ async def quality(request) -> dict:
 
 
 def _quality(kind: str, name: str, start: float, duration: float):
-    from ..higgs_runtime import AudioClip, inspect_reference, trim
+    from ..higgs_runtime import AudioClip
+    from ..higgs_runtime.audio.clip import trim
+    from ..higgs_runtime.voices.reference import inspect_reference
 
     sound = sound_named(kind, name)
     if isinstance(sound, bytes):
@@ -223,7 +225,8 @@ async def unlock(request) -> dict:
 
 
 def _store():
-    from ..higgs_runtime import TakeStore, default_takes_folder
+    from ..higgs_runtime import TakeStore
+    from ..higgs_runtime.takes import default_takes_folder
 
     return TakeStore(default_takes_folder())
 

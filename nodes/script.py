@@ -50,7 +50,7 @@ def script_outputs() -> list[io.Output]:
 
 def output_of(script) -> io.NodeOutput:
     """A Script and its report; the warnings stand on the node."""
-    from ..higgs_runtime import describe_script
+    from ..higgs_runtime.script import describe_script
 
     bridge.show_warnings(map(str, script.warnings))
     return io.NodeOutput(script, describe_script(script))

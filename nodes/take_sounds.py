@@ -30,7 +30,7 @@ class TakeSound(NamedTuple):
 @lru_cache(maxsize=1)
 def _cache():
     """Apart from the cache of what renders: another thread must not move models while a prompt runs."""
-    from ..higgs_runtime import ModelCache
+    from ..higgs_runtime.hub.cache import ModelCache
 
     return ModelCache(budget_bytes=0)
 
@@ -45,7 +45,9 @@ def take_sound(folder: str, key: str) -> TakeSound:
     """
     import soundfile
 
-    from ..higgs_runtime import TakeError, TakeStore, level_peak, measure_loudness
+    from ..higgs_runtime import TakeStore, measure_loudness
+    from ..higgs_runtime.audio.clip import level_peak
+    from ..higgs_runtime.errors import TakeError
 
     take = TakeStore(folder).peek(key)
     if take is None or take.codes.frames == 0:
@@ -61,7 +63,8 @@ def take_sound(folder: str, key: str) -> TakeSound:
 
 def _decode(codes):
     """The clip, by the codec whose codes they are."""
-    from ..higgs_runtime import CheckpointError, ModelKey, load_codec
+    from ..higgs_runtime import CheckpointError, load_codec
+    from ..higgs_runtime.hub.cache import ModelKey
 
     refusals = []
     for path in _codecs():
@@ -83,7 +86,7 @@ def _decode(codes):
 
 def _codecs() -> Iterator[str]:
     """Complete codecs: that which `auto` means first."""
-    from ..higgs_runtime import default_pair, find_checkpoints, model_roots
+    from ..higgs_runtime.hub.catalog import default_pair, find_checkpoints, model_roots
 
     found = find_checkpoints(model_roots(bridge.model_folders()))
     first = default_pair(found)[1]

@@ -37,7 +37,7 @@ class HiggsTempoPitch(io.ComfyNode):
 
     @classmethod
     def execute(cls, audio, tempo, semitones, keep_formants) -> io.NodeOutput:
-        from ..higgs_runtime import change_pitch, change_tempo
+        from ..higgs_runtime.audio.stretch import change_pitch, change_tempo
 
         return io.NodeOutput(
             each(lambda audio: change_pitch(change_tempo(audio, tempo), semitones, keep_formants), audio=audio))

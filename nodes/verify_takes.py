@@ -41,20 +41,21 @@ class HiggsVerifyTakes(io.ComfyNode):
 
     @classmethod
     def execute(cls, audio, text, recognizer, language, reference=None, **limits) -> io.NodeOutput:
-        from .. import higgs_runtime as higgs
+        from ..higgs_runtime import load_recognizer, verify_take
+        from ..higgs_runtime.verification import Limits, describe_verdict
 
         clips, code = clips_from_audio(audio), language.strip()
         lines = lines_for(text, len(clips))
         listener = hearing.find_listener(recognizer, code)
-        ears = listener.recognizer if listener else higgs.load_recognizer(folders=bridge.model_folders())
+        ears = listener.recognizer if listener else load_recognizer(folders=bridge.model_folders())
         known = None if reference is None else bridge.clip_from_audio(reference)
         progress, verdicts = bridge.Progress(len(clips)), []
         for clip, line in zip(clips, lines, strict=True):
             bridge.raise_if_cancelled()
-            verdicts.append(higgs.verify_take(clip, line, recognizer=ears, language=code or None,
-                                              reference=known, limits=higgs.Limits(**limits)))
+            verdicts.append(verify_take(clip, line, recognizer=ears, language=code or None,
+                                              reference=known, limits=Limits(**limits)))
             progress.update(len(verdicts))
-        report = numbered([higgs.describe_verdict(verdict) for verdict in verdicts])
+        report = numbered([describe_verdict(verdict) for verdict in verdicts])
         bridge.show_text(report)
         return io.NodeOutput(all(verdict.passed for verdict in verdicts), report,
                              "\n".join(" ".join(verdict.heard.split()) for verdict in verdicts))

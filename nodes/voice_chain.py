@@ -31,29 +31,30 @@ class HiggsVoiceChain(io.ComfyNode):
 
 def processed(clip, impulse, high_pass, gate, de_ess, compress, ratio, makeup, eq, character, room, room_seconds):
     """The clip after all that is on."""
-    from .. import higgs_runtime as higgs
+    from ..higgs_runtime.audio import effects
+    from ..higgs_runtime.audio.clip import to_mono
 
     if high_pass:
-        clip = higgs.high_pass(clip, high_pass)
+        clip = effects.high_pass(clip, high_pass)
     if gate:
-        clip = higgs.gate(clip, gate)
+        clip = effects.gate(clip, gate)
     if de_ess:
-        clip = higgs.de_ess(clip, de_ess)
+        clip = effects.de_ess(clip, de_ess)
     if compress:
-        clip = higgs.compress(clip, compress, ratio, makeup_db=makeup)
+        clip = effects.compress(clip, compress, ratio, makeup_db=makeup)
     if eq != OFF:
-        clip = higgs.equalize(clip, higgs.EQ_PRESETS[eq])
+        clip = effects.equalize(clip, effects.EQ_PRESETS[eq])
     if character != OFF:
-        clip = higgs.character(clip, character)
+        clip = effects.character(clip, character)
     if room:
-        echo = impulse or higgs.synthetic_room(room_seconds, clip.sample_rate, min(clip.channels, 2))
-        clip = higgs.room(clip, echo if echo.channels in (1, clip.channels) or clip.channels == 1
-                          else higgs.to_mono(echo), room)
+        echo = impulse or effects.synthetic_room(room_seconds, clip.sample_rate, min(clip.channels, 2))
+        fits = echo.channels in (1, clip.channels) or clip.channels == 1
+        clip = effects.room(clip, echo if fits else to_mono(echo), room)
     return clip
 
 
 def settings() -> list[io.Input]:
-    from ..higgs_runtime import CHARACTERS, EQ_PRESETS
+    from ..higgs_runtime.audio.effects import CHARACTERS, EQ_PRESETS
 
     def threshold(name: str, tooltip: str) -> io.Input:
         return io.Float.Input(name, default=0.0, min=-100.0, max=0.0, step=0.5, tooltip=tooltip)

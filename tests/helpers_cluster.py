@@ -17,16 +17,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tools")]
 
 from helpers_checkpoint import random_codes  # noqa: E402
 
-from higgs_runtime import (  # noqa: E402
-    ClusterSettings,
-    Engine,
-    RenderSettings,
-    Sampling,
-    TakeStore,
-    Voice,
-    parse_script,
-    render_on_cluster,
-)
+from higgs_runtime import RenderSettings, Sampling, TakeStore, Voice, parse_script  # noqa: E402
+from higgs_runtime.cluster import ClusterSettings, Engine, render_on_cluster  # noqa: E402
 
 LINES = 200
 VOICES = {"Anna": Voice(random_codes(9, seed=1), "Says Anna."), "Ben": Voice(random_codes(10, seed=2), "Says Ben.")}

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 
-from higgs_runtime import AudioClip, to_mono
+from higgs_runtime import AudioClip
+from higgs_runtime.audio.clip import to_mono
 from tools.nano.judge import Recognizer, word_errors
 
 

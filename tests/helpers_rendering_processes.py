@@ -8,16 +8,8 @@ import warnings
 import torch
 from helpers_checkpoint import random_codes
 
-from higgs_runtime import (
-    RenderSettings,
-    Sampling,
-    TakeStore,
-    Voice,
-    load_model,
-    model_identity,
-    parse_script,
-    render_script,
-)
+from higgs_runtime import RenderSettings, Sampling, TakeStore, Voice, load_model, parse_script, render_script
+from higgs_runtime.takes import model_identity
 
 LINES = "\n".join(f"[{('Anna', 'Ben')[n % 2]}] This is line {n} of many." for n in range(40))
 QUICK = Sampling(temperature=1.0, seed=5, max_frames=8)

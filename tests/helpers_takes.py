@@ -9,7 +9,8 @@ import pytest
 import torch
 from helpers_checkpoint import random_codes
 
-from higgs_runtime import HiggsWarning, Take
+from higgs_runtime import HiggsWarning
+from higgs_runtime.takes import Take
 
 LINE = "0123456789abcdef" * 4
 

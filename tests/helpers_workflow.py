@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import importlib.util
 import json
 import os
@@ -38,6 +39,12 @@ def load_pack():
     module = sys.modules[PACK] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def pack_module(name: str):
+    """A module of the runtime as the pack has it."""
+    load_pack()
+    return importlib.import_module(f"{PACK}.higgs_runtime.{name}")
 
 
 @lru_cache

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from higgs_runtime import SERVERS, Remote, SettingError, check_cluster, remote_key
+from higgs_runtime import SettingError
+from higgs_runtime.remote.allowed import check_cluster, remote_key
+from higgs_runtime.remote.client import Remote
+from higgs_runtime.remote.servers import SERVERS
 
 BOSON, SERVE, VLLM = SERVERS["Boson AI"], SERVERS["higgs serve"], SERVERS["vLLM-Omni"]
 LAN = "http://192.168.0.9:8000/v1"

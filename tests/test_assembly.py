@@ -13,18 +13,17 @@ from higgs_runtime import (
     AudioClip,
     AudioError,
     Codes,
-    Performance,
     Sampling,
     ScriptError,
-    Take,
-    assemble,
     parse_script,
     read_subtitles,
     write_subtitles,
 )
+from higgs_runtime.rendering import Performance, assemble
 from higgs_runtime.rendering.lines import lines_of
 from higgs_runtime.rendering.performance import SpokenLine
 from higgs_runtime.rendering.timing import ANSWER_S, SCENE_S, SENTENCE_S, gap_after, time_lines
+from higgs_runtime.takes import Take
 
 RATE = 24_000
 

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 import torch
 
-from higgs_runtime import AudioClip, AudioError, level_peak, resample, to_mono, trim, trim_silence
+from higgs_runtime import AudioClip, AudioError
+from higgs_runtime.audio.clip import level_peak, resample, to_mono, trim, trim_silence
 from higgs_runtime.audio.files import reading, writing
 
 SOUNDFILE_SUFFIXES = ["wav", "flac", "ogg", "opus", "mp3", "aiff", "caf", "w64", "rf64"]
@@ -229,7 +230,6 @@ def test_nan_in_a_file_names_file_and_place(tmp_path):
 
 def test_a_file_without_samples(tmp_path):
     import soundfile
-
     soundfile.write(tmp_path / "a.wav", np.zeros((0, 2), "f"), 8000)
     with pytest.raises(AudioError, match="no audio in.*got 0 samples"):
         AudioClip.load(tmp_path / "a.wav")

@@ -11,20 +11,12 @@ import torch
 from helpers_checkpoint import make_lm_checkpoint, random_codes
 from helpers_codec import make_codec_checkpoint
 
-from higgs_runtime import (
-    AudioFile,
-    RenderSettings,
-    Sampling,
-    TakeStore,
-    Voice,
-    assemble,
-    book_script,
-    load_codec,
-    load_model,
-    model_identity,
-    parse_chapters,
-    render_script,
-)
+from higgs_runtime import RenderSettings, Sampling, TakeStore, Voice, load_codec, load_model, render_script
+from higgs_runtime.audio.files.export import parse_chapters
+from higgs_runtime.audio.mix import AudioFile
+from higgs_runtime.rendering import assemble
+from higgs_runtime.script import book_script
+from higgs_runtime.takes import model_identity
 
 CHAPTERS, PARAGRAPHS, LINE_S = 8, 10, 15.0
 MINUTES = 20

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 from helpers_examples import examples
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from higgs_runtime import chunk_text
 

@@ -15,37 +15,32 @@ from helpers_takes import key_of, same, some_take
 
 from higgs_runtime import (
     CheckpointError,
-    ClusterError,
-    ClusterSettings,
-    CrewStatus,
-    Engine,
     HiggsError,
     MissingExtraError,
-    ObjectStore,
     RenderSettings,
     Sampling,
     Script,
     ScriptError,
     SettingError,
-    SpokenLine,
-    TakeError,
     TakeStore,
     Turn,
     Voice,
     cli,
+    errors as all_errors,
     parse_script,
-    render_on_cluster,
     render_script,
 )
-from higgs_runtime import errors as all_errors
 from higgs_runtime.cli.cluster import ClusterView
-from higgs_runtime.cluster import connect
+from higgs_runtime.cluster import ClusterSettings, CrewStatus, Engine, connect, render_on_cluster
 from higgs_runtime.cluster.connect import connected, room
 from higgs_runtime.cluster.keeper import KeptStore
 from higgs_runtime.cluster.parts import Part, Parts
 from higgs_runtime.cluster.render import _Desk
 from higgs_runtime.cluster.worker import News, Ready, Worker, _sees, condensed
+from higgs_runtime.errors import ClusterError, TakeError
+from higgs_runtime.rendering import SpokenLine
 from higgs_runtime.rendering.lines import lines_of
+from higgs_runtime.takes import ObjectStore
 
 NO_ONE = {"Narrator": Voice(description="A woman.")}
 

@@ -23,33 +23,26 @@ from helpers_takes import key_of, same, some_take
 
 from higgs_runtime import (
     CheckpointError,
-    ClusterError,
-    ClusterSettings,
-    CrewStatus,
-    Engine,
-    Limits,
-    Listening,
     MissingExtraError,
     RenderSettings,
     Sampling,
     Script,
     ScriptError,
-    TakeError,
     TakeStore,
     Turn,
-    Verdict,
     Voice,
+    errors as all_errors,
     load_model,
-    model_identity,
     parse_script,
-    render_apart,
     render_script,
 )
-from higgs_runtime import errors as all_errors
-from higgs_runtime.cluster import apart
+from higgs_runtime.cluster import ClusterSettings, CrewStatus, Engine, Listening, apart, render_apart
 from higgs_runtime.cluster.job import Job, error_of, error_told, line_told, read_job, remove_job, spoken_told, write_job
+from higgs_runtime.errors import ClusterError, TakeError
 from higgs_runtime.rendering.lines import lines_of
 from higgs_runtime.rendering.performance import SpokenLine
+from higgs_runtime.takes import model_identity
+from higgs_runtime.verification import Limits, Verdict
 
 LOCAL = ClusterSettings("local", cpus=1)
 SCRIPT = parse_script("[Anna] One.\n[Ben] Two.\n[Anna] Three.")

@@ -6,10 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from higgs_runtime import ClusterError, ModelIdentity, PromptError, Script, Turn
+from higgs_runtime import PromptError, Script, Turn
 from higgs_runtime.cluster.crew import Crew
 from higgs_runtime.cluster.parts import Parts
 from higgs_runtime.cluster.worker import News, Ready
+from higgs_runtime.errors import ClusterError
+from higgs_runtime.takes import ModelIdentity
 
 
 class Died(Exception):

@@ -17,20 +17,10 @@ import torch
 from helpers_checkpoint import make_lm_checkpoint
 from helpers_cluster import LINES, SAMPLING, SETTINGS, VOICES, children, engine, script_of
 
-from higgs_runtime import (
-    CheckpointError,
-    ClusterError,
-    ClusterSettings,
-    ObjectStore,
-    PromptError,
-    TakeStore,
-    cli,
-    load_model,
-    model_identity,
-    parse_script,
-    render_on_cluster,
-    render_script,
-)
+from higgs_runtime import CheckpointError, PromptError, TakeStore, cli, load_model, parse_script, render_script
+from higgs_runtime.cluster import ClusterSettings, render_on_cluster
+from higgs_runtime.errors import ClusterError
+from higgs_runtime.takes import ObjectStore, model_identity
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")]
 PATIENCE_S = 120  # for what takes a second or two

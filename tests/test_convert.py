@@ -25,7 +25,6 @@ from higgs_runtime import (
     SettingError,
     build_prompt,
     conversation,
-    find_checkpoints,
     generate,
     load_codec,
     load_model,
@@ -36,7 +35,7 @@ from higgs_runtime.codec import bundled
 from higgs_runtime.codec.higgs_config import HiggsCodecConfig
 from higgs_runtime.hub import convert as convert_module
 from higgs_runtime.hub.cache import model_bytes
-from higgs_runtime.hub.catalog import EMBEDDED
+from higgs_runtime.hub.catalog import EMBEDDED, find_checkpoints
 from higgs_runtime.hub.convert import convert_codec, convert_model
 
 ROOT = Path(__file__).resolve().parent.parent

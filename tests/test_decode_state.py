@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from higgs_runtime.generation.schedule import DecodeState, Take
+from higgs_runtime.generation.schedule import DecodeState, WrittenRows
 from higgs_runtime.model.delay import delayed_rows, undelay
 
 BOS, EOS, SIZE = 100, 101, 100
@@ -37,7 +37,7 @@ class Row:
 
     def __init__(self, num_codebooks, max_frames=50, block=1, ending="native"):
         self.state = DecodeState(1, num_codebooks, BOS, EOS, ending)
-        self.take = Take(num_codebooks, BOS, EOS, SIZE, max_frames, ending)
+        self.take = WrittenRows(num_codebooks, BOS, EOS, SIZE, max_frames, ending)
         self.state.start(0)
         self.block = block
 

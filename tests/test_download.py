@@ -13,9 +13,11 @@ from dataclasses import replace
 import pytest
 from helpers_hub import BIG, FETCHED, FILES, HUBERT, LM, NEW, content, fetched_bytes
 
-from higgs_runtime import DownloadError, SettingError, StoppedError, find_checkpoints, release_named
+from higgs_runtime import SettingError
+from higgs_runtime.errors import DownloadError, StoppedError
+from higgs_runtime.hub.catalog import find_checkpoints
 from higgs_runtime.hub.download import RECORD, download, plan_download
-from higgs_runtime.hub.releases import RELEASES
+from higgs_runtime.hub.releases import RELEASES, release_named
 
 module = sys.modules["higgs_runtime.hub.download"]
 

@@ -12,8 +12,8 @@ import pytest
 from helpers_environments import ROOT, python_of
 from helpers_hub import FETCHED, FILES, HUBERT, LM, content, fetched_bytes
 
-from higgs_runtime import find_checkpoints
 from higgs_runtime.cli import main
+from higgs_runtime.hub.catalog import find_checkpoints
 from higgs_runtime.hub.releases import RELEASES
 
 

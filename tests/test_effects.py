@@ -10,17 +10,13 @@ import pytest
 import torch
 from helpers_audio import RATE, flat, sine, synthetic_speech
 from helpers_examples import examples
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from higgs_runtime import (
+from higgs_runtime import AudioClip, AudioError, MissingExtraError, SettingError
+from higgs_runtime.audio.effects import (
     CHARACTERS,
     EQ_PRESETS,
-    AudioClip,
-    AudioError,
     Band,
-    MissingExtraError,
-    SettingError,
     character,
     compress,
     de_ess,

@@ -11,20 +11,9 @@ import torch
 from helpers_checkpoint import add_to_config, make_folder, make_lm_checkpoint
 from helpers_codec import make_codec_checkpoint, sound_like
 
-from higgs_runtime import (
-    AudioClip,
-    CheckpointError,
-    Sampling,
-    SettingError,
-    cli,
-    default_pair,
-    embedded_voices,
-    find_checkpoints,
-    load_codec,
-    model_roots,
-    speak,
-)
+from higgs_runtime import AudioClip, CheckpointError, Sampling, SettingError, cli, embedded_voices, load_codec, speak
 from higgs_runtime.hub import catalog
+from higgs_runtime.hub.catalog import default_pair, find_checkpoints, model_roots
 from higgs_runtime.hub.releases import how_to_install
 
 CODEC_TYPE = "higgs_audio_v2_tokenizer"

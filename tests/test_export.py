@@ -16,24 +16,14 @@ import pytest
 import torch
 from helpers_audio import flat, sine
 from helpers_examples import examples
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from higgs_runtime import (
-    EXPORT_FORMATS,
-    AudioClip,
-    AudioError,
-    MissingExtraError,
-    Provenance,
-    ScriptError,
-    SettingError,
-    export_audio,
-    parse_chapters,
-    parse_tags,
-)
+from higgs_runtime import AudioClip, AudioError, MissingExtraError, ScriptError, SettingError, export_audio
 from higgs_runtime.audio.files import codecs as encoding
 from higgs_runtime.audio.files.codecs import CODINGS
+from higgs_runtime.audio.files.export import Provenance, parse_chapters, parse_tags
 from higgs_runtime.audio.files.filenames import file_names
+from higgs_runtime.choices import EXPORT_FORMATS
 
 TAGS = {"title": "The Tower", "artist": "Röse", "album": "Night & sea", "project": "p/1"}
 WORKFLOW = {"prompt": '{"1": {"class_type": "Ü"}}', "workflow": '{"nodes": []}'}

@@ -16,8 +16,7 @@ from torch import nn
 
 from higgs_runtime import Sampling, Session, SettingError, build_prompt, conversation, load_model
 from higgs_runtime.generation import cpu_kernel as fused_module
-from higgs_runtime.generation.cpu_kernel import fused_step
-from higgs_runtime.generation.cpu_kernel import step as step_module
+from higgs_runtime.generation.cpu_kernel import fused_step, step as step_module
 from higgs_runtime.generation.cpu_kernel.draws import draw as compiled_draw
 from higgs_runtime.generation.sampling import Settings, sample
 from higgs_runtime.hub.catalog import EMBEDDED

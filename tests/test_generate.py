@@ -18,7 +18,7 @@ from higgs_runtime import (
     load_model,
 )
 from higgs_runtime.devices import prefill_chunk
-from higgs_runtime.generation.session import prefill
+from higgs_runtime.generation.prefill import prefill
 from higgs_runtime.model.transformer import HiggsModel, Routing
 
 

@@ -7,17 +7,8 @@ import torch
 from helpers_checkpoint import make_lm_checkpoint, random_codes
 from helpers_codec import make_codec_checkpoint, sound_clip
 
-from higgs_runtime import (
-    Message,
-    ModelCache,
-    ModelKey,
-    Sampling,
-    Session,
-    build_prompt,
-    generate,
-    load_codec,
-    load_model,
-)
+from higgs_runtime import Message, Sampling, Session, build_prompt, generate, load_codec, load_model
+from higgs_runtime.hub.cache import ModelCache, ModelKey
 
 pytestmark = pytest.mark.gpu
 

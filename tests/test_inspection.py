@@ -10,9 +10,10 @@ import torch
 from helpers_checkpoint import make_folder, make_lm_checkpoint
 from safetensors.torch import save_file
 
-from higgs_runtime import convert_model, describe_checkpoint, find_checkpoints
+from higgs_runtime import convert_model
 from higgs_runtime.cli import main
-from higgs_runtime.hub.catalog import EMBEDDED
+from higgs_runtime.hub.catalog import EMBEDDED, find_checkpoints
+from higgs_runtime.hub.describe import describe_checkpoint
 
 V2 = "Boson Higgs Audio 2 Community License"
 

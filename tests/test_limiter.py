@@ -10,12 +10,11 @@ import pytest
 import torch
 from helpers_audio import RATE, flat, sine
 from helpers_examples import examples
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from higgs_runtime import AudioClip, SettingError, limit
+from higgs_runtime import AudioClip, SettingError
 from higgs_runtime.audio.loudness.decibels import decibels, peak
-from higgs_runtime.audio.loudness.limiter import true_peak
+from higgs_runtime.audio.loudness.limiter import limit, true_peak
 
 
 def noise(length: int, level=1.0, channels=1, rate=48_000, seed=0) -> AudioClip:

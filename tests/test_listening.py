@@ -10,23 +10,19 @@ import torch
 from helpers_audio import flat, sine
 from helpers_speech import speech
 
-from higgs_runtime import (
-    AudioClip,
+from higgs_runtime import AudioClip, MissingExtraError, SettingError, load_recognizer, verify_take
+from higgs_runtime.audio.clip import trim
+from higgs_runtime.verification import (
     Limits,
-    MissingExtraError,
-    SettingError,
     Transcript,
     Verdict,
     best_take,
     compare_words,
     length_bounds,
-    load_recognizer,
     measure_silence,
+    speaker,
     speaker_similarity,
-    trim,
-    verify_take,
 )
-from higgs_runtime.verification import speaker
 from higgs_runtime.verification.recognizer import PACKAGED
 
 # --- words ----------------------------------------------------------------------------------------------------------

@@ -12,20 +12,11 @@ import torch
 from helpers_audio import RATE, flat, sine
 from helpers_examples import examples
 from helpers_loudness import ebur128, loudnorm
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from higgs_runtime import (
-    AudioClip,
-    AudioError,
-    SettingError,
-    level_loudness,
-    loudness_over_time,
-    measure_loudness,
-    normalize_loudness,
-)
+from higgs_runtime import AudioClip, AudioError, SettingError, measure_loudness, normalize_loudness
 from higgs_runtime.audio.loudness.decibels import decibels, peak
-from higgs_runtime.audio.loudness.measure import k_weighting
+from higgs_runtime.audio.loudness.measure import k_weighting, level_loudness, loudness_over_time
 from higgs_runtime.hub.catalog import embedded_clips
 
 ROOT = Path(__file__).resolve().parent.parent

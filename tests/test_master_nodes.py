@@ -10,7 +10,7 @@ import av
 import pytest
 import torch
 from helpers_audio import sine
-from helpers_workflow import PACK, ROOT, load_pack, node_classes, node_inputs
+from helpers_workflow import PACK, ROOT, load_pack, node_classes, node_inputs, pack_module
 
 TONES = torch.stack([sine(997, 2, level, 2, 48_000).samples for level in (-23, -33)])
 
@@ -67,7 +67,8 @@ def test_normalizing_by_preset_and_by_figures(runtime):
     assert figures == pytest.approx([-23, -23], abs=0.1) and out["waveform"].shape == TONES.shape
     assert "Clip 1. Gain +10.0 dB, limiter at most 0.0 dB." in report
     out, report = run("HiggsNormalizeLoudness", audio=audio(TONES[:1]), preset="custom", target=-12.0, ceiling=-6).args
-    assert runtime.report_loudness(runtime.AudioClip(out["waveform"][0], 48_000)).loudness.true_peak_dbtp <= -6
+    report_loudness = pack_module("audio.loudness.targets").report_loudness
+    assert report_loudness(runtime.AudioClip(out["waveform"][0], 48_000)).loudness.true_peak_dbtp <= -6
     assert report.startswith("Gain +11.0 dB") and "Streaming, -14 LUFS: fails: loudness -12.0 LUFS" in report
     with pytest.raises(runtime.AudioError, match="no measurable loudness"):
         run("HiggsNormalizeLoudness", audio=audio(torch.zeros(1, 1, 48_000)))
@@ -76,7 +77,7 @@ def test_normalizing_by_preset_and_by_figures(runtime):
 def test_help_pages_say_what_the_norms_are(runtime):
     measured, reached = ((ROOT / "web" / "docs" / f"Higgs{name}.md").read_text(encoding="utf-8")
                          for name in ("Loudness", "NormalizeLoudness"))
-    for key, norm in runtime.NORMS.items():
+    for key, norm in pack_module("choices").NORMS.items():
         low, high = norm.rms_db or norm.integrated_lufs
         assert f"| {key} | {'RMS ' if norm.rms_db else ''}{low:g} to {high:g} " in measured
         unit = "dB RMS" if norm.rms_db else "LUFS"
@@ -149,7 +150,8 @@ def test_a_file_tells_where_it_comes_from(folders, saver, runtime):
     assert made.ui.as_dict()["audio"] == [
         {"filename": f"Sea_00{number}.flac", "subfolder": "audio", "type": "output"} for number in (1, 2)]
     told = entries(folders / "audio" / "Sea_001.flac")
-    model = runtime.default_pair(runtime.find_checkpoints(runtime.model_roots([])))[0].title
+    catalog = pack_module("hub.catalog")
+    model = catalog.default_pair(catalog.find_checkpoints(catalog.model_roots([])))[0].title
     assert told["comment"] == (f"Synthetic speech. Model: {model}. Voices: rose (from the pack), keeper. "
                                "Consent: Rose R., 2026.")
     assert json.loads(told["prompt"]) == PROMPT and json.loads(told["workflow"]) == {"nodes": ["ü"]}

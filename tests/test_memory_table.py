@@ -12,7 +12,6 @@ from helpers_checkpoint import ROOT
 from helpers_v3 import AUDIO, TEXT
 from random_codec import RELEASED
 
-from higgs_runtime import weights_bytes
 from higgs_runtime.codec.higgs_config import HiggsCodecConfig
 from higgs_runtime.codec.higgs_tokenizer import HiggsTokenizer
 from higgs_runtime.hub.cache import model_bytes
@@ -20,6 +19,7 @@ from higgs_runtime.model import quantization as quantized
 from higgs_runtime.model.config import parse_native_v2, parse_v3
 from higgs_runtime.model.kv_cache import KVCache
 from higgs_runtime.model.loading import quantize_layers
+from higgs_runtime.model.memory import weights_bytes
 from higgs_runtime.model.transformer import HiggsModel
 
 V2 = parse_native_v2({

@@ -10,9 +10,12 @@ import pytest
 import torch
 from helpers_audio import RATE, flat, music, sine, synthetic_speech
 
-from higgs_runtime import AudioClip, Ducking, MissingExtraError, SettingError, Track, duck, mix, resample, speech_spans
+from higgs_runtime import AudioClip, MissingExtraError, SettingError, Track, mix
 from higgs_runtime.audio import vad as speech_activity
+from higgs_runtime.audio.clip import resample
+from higgs_runtime.audio.mix import Ducking, duck
 from higgs_runtime.audio.mix.gains import DuckCurve
+from higgs_runtime.audio.vad import speech_spans
 from higgs_runtime.hub.catalog import embedded_clips
 
 VOICES = Path(__file__).resolve().parents[2] / "shared" / "voices"  # of one workplace; elsewhere the pack's own clips

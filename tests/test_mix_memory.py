@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from helpers_audio import sine
 
-from higgs_runtime import AudioFile
+from higgs_runtime.audio.mix import AudioFile
 
 ROOT = Path(__file__).resolve().parent.parent
 HOUR_S, TRACKS, LIMIT_MB = 3600, 20, 100  # the mix itself is 346 MB as float32

@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 from helpers_audio import sine, synthetic_speech
-from helpers_workflow import PACK, ROOT, load_pack, node_classes, node_inputs, widget_names
+from helpers_workflow import PACK, ROOT, load_pack, node_classes, node_inputs, pack_module, widget_names
 
 FIRST_WIDGETS = ["allow_clipping", "sample_rate", *(f"{name}_{number}" for number in range(8) for name in (
     "start", "gain", "pan", "fade_in", "fade_out"))]
@@ -173,7 +173,7 @@ def test_nothing_connected(runtime):
 
 def test_help_page_says_what_the_presets_do(runtime):
     text = (ROOT / "web" / "docs" / "HiggsVoiceChain.md").read_text(encoding="utf-8")
-    for name, bands in runtime.EQ_PRESETS.items():
+    for name, bands in pack_module("audio.effects").EQ_PRESETS.items():
         assert f"| {name} | {', '.join(str(band) for band in bands)} |" in text
-    for name, device in runtime.CHARACTERS.items():
+    for name, device in pack_module("audio.effects").CHARACTERS.items():
         assert f"| {name} | {device.low_hz:g} to {device.high_hz:g} Hz" in text

@@ -8,22 +8,11 @@ import pytest
 import torch
 from helpers_audio import RATE, flat, sine
 from helpers_examples import examples
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from higgs_runtime import (
-    AudioClip,
-    AudioError,
-    AudioFile,
-    Mixdown,
-    SettingError,
-    Track,
-    join,
-    mix,
-    mix_to_file,
-    resample,
-)
-from higgs_runtime.audio.mix import mixer, plan, sources
+from higgs_runtime import AudioClip, AudioError, SettingError, Track, mix
+from higgs_runtime.audio.clip import resample
+from higgs_runtime.audio.mix import AudioFile, Mixdown, join, mix_to_file, mixer, plan, sources
 
 
 def noise(length: int, channels=1, rate=RATE, seed=0) -> AudioClip:

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from higgs_runtime import load_codec, load_model, unknown_words
+from higgs_runtime import load_codec, load_model
 from higgs_runtime.checkpoint.files import checkpoint_tensors
 from higgs_runtime.model.delay import delayed_rows
 from higgs_runtime.model.linear import PackedLinear
 from higgs_runtime.model.tokenizer import ChatTokenizer
+from higgs_runtime.text.vocabulary import unknown_words
 from tools.nano import corpus, decoder_stage, domain, encoder_stage, judge, lm_stage, speech, state, train
 from tools.nano.codec_model import CONFIG, new_codec, semantic_latents
 from tools.nano.codes import Heard, WordCodes

@@ -9,11 +9,10 @@ import pytest
 import torch
 from helpers_audio import RATE, flat, sine
 from helpers_examples import examples
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from higgs_runtime import AudioClip, AudioError, SettingError, check_norms, measure_loudness, normalize_to
-from higgs_runtime.audio.loudness.targets import NORMS
+from higgs_runtime import AudioClip, AudioError, SettingError, measure_loudness
+from higgs_runtime.audio.loudness.targets import NORMS, check_norms, normalize_to
 
 
 def audiobook(rms_db=-20.0, floor_db=-70.0, peak_db=-6.0, rate=16_000) -> AudioClip:

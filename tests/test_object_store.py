@@ -20,20 +20,18 @@ from helpers_takes import LINE, is_missing_until_put_again, key_of, line_of, sam
 from higgs_runtime import (
     HiggsWarning,
     MissingExtraError,
-    ObjectStore,
     RenderSettings,
     Sampling,
     SettingError,
-    Take,
-    TakeError,
     TakeStore,
     Voice,
     load_model,
-    model_identity,
     open_takes,
     parse_script,
     render_script,
 )
+from higgs_runtime.errors import TakeError
+from higgs_runtime.takes import ObjectStore, Take, model_identity
 from higgs_runtime.takes.take_files import packed_take
 
 

@@ -14,7 +14,8 @@ import pytest
 from helpers_checkpoint import random_codes
 from helpers_takes import key_of, same, some_take
 
-from higgs_runtime import ObjectStore, Take, cli
+from higgs_runtime import cli
+from higgs_runtime.takes import ObjectStore, Take
 
 ROOT = Path(__file__).resolve().parent.parent
 PUTS = """

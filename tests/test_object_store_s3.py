@@ -11,7 +11,9 @@ import pytest
 from helpers_checkpoint import random_codes
 from helpers_takes import is_missing_until_put_again, key_of, line_of, same, some_take
 
-from higgs_runtime import ObjectStore, Take, TakeError, cli
+from higgs_runtime import cli
+from higgs_runtime.errors import TakeError
+from higgs_runtime.takes import ObjectStore, Take
 
 pytest.importorskip("s3fs")
 moto = pytest.importorskip("moto.server")

@@ -11,8 +11,9 @@ from helpers_codec import RATE, SMALL, make_codec_checkpoint, sound_like
 from safetensors.torch import load_file
 from test_original_v2 import ask
 
-from higgs_runtime import AudioClip, CheckpointError, Codes, convert_codec, load_codec
+from higgs_runtime import AudioClip, CheckpointError, Codes, load_codec
 from higgs_runtime.codec.original import HUBERT_FOLDER
+from higgs_runtime.hub.convert import convert_codec
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 

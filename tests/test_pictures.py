@@ -9,20 +9,10 @@ import pytest
 import torch
 from helpers_audio import RATE, flat, sine
 from helpers_examples import examples
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from higgs_runtime import (
-    AudioClip,
-    AudioError,
-    MissingExtraError,
-    SettingError,
-    Track,
-    loudness_picture,
-    spectrogram_picture,
-    timeline_picture,
-    waveform_picture,
-)
+from higgs_runtime import AudioClip, AudioError, MissingExtraError, SettingError, Track
+from higgs_runtime.audio.plots import loudness_picture, spectrogram_picture, timeline_picture, waveform_picture
 
 PICTURES = {"waveform": waveform_picture, "spectrogram": spectrogram_picture, "loudness": loudness_picture,
             "timeline": lambda clip, *size: timeline_picture([Track(clip)], (), *size)}

@@ -9,15 +9,12 @@ import torch
 from helpers_checkpoint import make_lm_checkpoint
 from helpers_examples import examples
 from helpers_workflow import node_classes
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from higgs_runtime import (
     AudioClip,
-    Change,
     HiggsWarning,
     MissingExtraError,
-    ModelIdentity,
     RenderSettings,
     Sampling,
     SettingError,
@@ -25,22 +22,21 @@ from higgs_runtime import (
     Voice,
     build_prompt,
     conversation,
-    detect_language,
     generate,
     load_model,
     parse_script,
     prepare_text,
     render_script,
     speak,
-    take_key,
 )
 from higgs_runtime.cli import main
 from higgs_runtime.model.tokenizer import CONTROL
 from higgs_runtime.rendering.lines import lines_of
 from higgs_runtime.script.grammar import SOUND_WORDS
+from higgs_runtime.takes import ModelIdentity, take_key
 from higgs_runtime.text import languages as language_module
-from higgs_runtime.text.languages import LANGUAGES, languages_of
-from higgs_runtime.text.normalize import RULES
+from higgs_runtime.text.languages import LANGUAGES, detect_language, languages_of
+from higgs_runtime.text.normalize import RULES, Change
 from higgs_runtime.text.sound_tags import V2, V3
 
 # Boson AI's example: what its normalize_chinese_punctuation maps to what.

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from higgs_runtime import AudioClip, cli, find_checkpoints, model_roots, read_book, read_script, unknown_words
+from higgs_runtime import AudioClip, cli, read_script
+from higgs_runtime.hub.catalog import find_checkpoints, model_roots
+from higgs_runtime.script import read_book
+from higgs_runtime.text.vocabulary import unknown_words
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

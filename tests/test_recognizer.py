@@ -9,16 +9,9 @@ import torch
 from helpers_audio import sine
 from helpers_speech import speech
 
-from higgs_runtime import (
-    AudioClip,
-    CheckpointError,
-    MissingExtraError,
-    SettingError,
-    find_checkpoints,
-    find_recognizers,
-    load_recognizer,
-)
-from higgs_runtime.verification import recognizer as module
+from higgs_runtime import AudioClip, CheckpointError, MissingExtraError, SettingError, load_recognizer
+from higgs_runtime.hub.catalog import find_checkpoints
+from higgs_runtime.verification import find_recognizers, recognizer as module
 from higgs_runtime.verification.recognizer import PACKAGED, RATE, pieces
 
 

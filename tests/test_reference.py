@@ -11,19 +11,10 @@ import torch
 from helpers_audio import sine
 from helpers_speech import speech
 
-from higgs_runtime import (
-    AudioClip,
-    AudioError,
-    SettingError,
-    Transcript,
-    Word,
-    load_recognizer,
-    prepare_reference,
-    resample,
-    to_mono,
-    trim,
-)
+from higgs_runtime import AudioClip, AudioError, SettingError, load_recognizer, prepare_reference
+from higgs_runtime.audio.clip import resample, to_mono, trim
 from higgs_runtime.hub.catalog import EMBEDDED
+from higgs_runtime.verification import Transcript, Word
 
 RATE = 8000
 NAMES = "ant bee cow doe elk fox gnu hen ibis jay kite lynx mole newt owl pig quail rat seal toad".split()

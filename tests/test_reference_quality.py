@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from higgs_runtime import AudioClip, AudioError, inspect_reference, prepare_reference
+from higgs_runtime import AudioClip, AudioError, prepare_reference
+from higgs_runtime.voices.reference import inspect_reference
 
 RATE = 24_000
 

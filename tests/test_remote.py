@@ -16,20 +16,19 @@ from helpers_remote import FORMS, KEY, Stub
 from helpers_serve import load_pair, serving, spoken_alone
 
 from higgs_runtime import (
-    SERVERS,
     AudioError,
     Message,
     MissingExtraError,
     PromptError,
-    Remote,
-    RemoteError,
     Sampling,
     SettingError,
     Voice,
     conversation,
 )
+from higgs_runtime.errors import RemoteError
 from higgs_runtime.remote import client as remote
-from higgs_runtime.remote.servers import request_body
+from higgs_runtime.remote.client import Remote
+from higgs_runtime.remote.servers import SERVERS, request_body
 
 TEXT = "Good morning to you."
 SAMPLING = Sampling(seed=7, temperature=0.8, top_k=40, top_p=0.9, ras_window=3, max_frames=100)

@@ -9,9 +9,11 @@ from http.server import BaseHTTPRequestHandler
 import pytest
 from helpers_http import LocalServer
 
-from higgs_runtime import SERVERS, AudioError, Remote, RemoteError, Sampling, conversation
-from higgs_runtime.errors import LONGEST_SENTENCE, one_sentence
+from higgs_runtime import AudioError, Sampling, conversation
+from higgs_runtime.errors import LONGEST_SENTENCE, RemoteError, one_sentence
 from higgs_runtime.remote import client as remote
+from higgs_runtime.remote.client import Remote
+from higgs_runtime.remote.servers import SERVERS
 
 KEY = "key-of-a-person"
 BLOCK = b"x" * 65536

@@ -8,7 +8,7 @@ import warnings
 
 import pytest
 import torch
-from helpers_workflow import PACK, load_pack, node_classes, node_inputs
+from helpers_workflow import PACK, load_pack, node_classes, node_inputs, pack_module
 
 SCRIPT = "[Anna] Hello, my name is Anna.\n[Ben] Good morning, Anna.\n[Anna] It is a quiet morning."
 
@@ -43,7 +43,7 @@ def events(bridge, monkeypatch):
 @pytest.fixture
 def render(pack, bridge, events):
     """Runs the node as ComfyUI would, with its defaults."""
-    embedded = pack.model_roots([])[-1]
+    embedded = pack_module("hub.catalog").model_roots([])[-1]
 
     def run(text=SCRIPT, **changes):
         defaults = {name: options["default"] for name, (_, options) in node_inputs("HiggsRenderScript").items()
@@ -163,7 +163,7 @@ CUED = """# Scene: kitchen
 
 
 def assemble(bridge, pack, performance, **changes):
-    embedded = pack.model_roots([])[-1]
+    embedded = pack_module("hub.catalog").model_roots([])[-1]
     values = {"subtitles": "srt", "stems": False, **changes}
     return node_classes()["HiggsAssemble"].execute(
         performance=performance, codec=bridge.ModelHandle("codec", str(embedded / "higgs-nano-codec")), **values).args
@@ -176,7 +176,8 @@ def test_assemble_gives_the_mix_and_all_that_belongs_to_it(render, pack, bridge)
     assert torch.allclose(sum(stem["waveform"] for stem in stems), audio["waveform"], atol=1e-5)
     assert audio["sample_rate"] == 24_000 and float(audio["waveform"].abs().max()) > 0.01
     seconds = audio["waveform"].shape[-1] / 24_000
-    assert [chapter.title for chapter in pack.parse_chapters(chapters, seconds)] == ["kitchen", "garden"]
+    marks = pack_module("audio.files.export").parse_chapters(chapters, seconds)
+    assert [chapter.title for chapter in marks] == ["kitchen", "garden"]
     assert srt.count("-->") == 3 and "Anna: Hello." in srt
     told = json.loads(timeline)
     assert [line["take"] for line in told["lines"]] == [spoken.key for spoken in made.lines]
@@ -215,7 +216,7 @@ def test_assemble_can_be_cancelled(render, pack, bridge):
 @pytest.fixture
 def verify(pack, bridge):
     pytest.importorskip("faster_whisper")
-    embedded = pack.model_roots([])[-1]
+    embedded = pack_module("hub.catalog").model_roots([])[-1]
 
     def run(text, *clips, **changes):
         files = [pack.AudioClip.load(embedded / "clips" / f"{name}.flac") for name in clips]
@@ -260,23 +261,24 @@ def test_render_listens_and_says_so(render, pack):
 def test_what_a_cluster_is_given(render, pack, bridge, events, monkeypatch):
     """The node does not load the model, and hands over how this computer would speak."""
     given, opened, voice = [], [], pack.Voice(description="Calm.")
+    embedded = pack_module("hub.catalog").EMBEDDED
     monkeypatch.setattr(bridge, "open_speaker", lambda *_: opened.append(True))
 
     def apart(script, voices, engine, sampling, settings, *, store, cluster, on_line, on_take, on_crew, should_stop):
         given.append((voices, engine, sampling, settings, cluster))
-        here = pack.render_script(script, voices, pack.load_model(pack.model_roots([])[-1] / "higgs-nano"), sampling,
-                                  settings, codec=pack.load_codec(pack.model_roots([])[-1] / "higgs-nano-codec"),
+        here = pack.render_script(script, voices, pack.load_model(embedded / "higgs-nano"), sampling,
+                                  settings, codec=pack.load_codec(embedded / "higgs-nano-codec"),
                                   on_line=on_line, on_take=on_take, should_stop=should_stop)
-        on_crew(pack.CrewStatus(0, 0, 1, 0, 0, 1))
+        on_crew(pack_module("cluster").CrewStatus(0, 0, 1, 0, 0, 1))
         return here
 
-    monkeypatch.setattr(pack, "render_apart", apart)
+    monkeypatch.setattr(pack_module("cluster"), "render_apart", apart)
     monkeypatch.setenv("HIGGS_CLUSTER_ADDRESSES", "10.0.0.1:6379")
     made, report = render("[Anna] Hello.", cluster=" 10.0.0.1:6379 ", seed=4, voice_0=voice, takes=2)
     [(voices, engine, sampling, settings, cluster)] = given
     assert voices == {"Anna": voice} and (sampling.seed, sampling.max_frames, settings.takes) == (4, 25, 2)
-    assert cluster == pack.ClusterSettings("10.0.0.1:6379")
-    assert engine == pack.Engine("higgs-nano", codec="higgs-nano-codec"), "the pack's own by name, the rest is auto"
+    assert cluster == pack_module("cluster").ClusterSettings("10.0.0.1:6379")
+    assert engine == pack_module("cluster").Engine("higgs-nano", codec="higgs-nano-codec"), "by name"
     assert made.complete and "1 of 1 lines" in report and not opened
     last = {line["line"]: line["state"] for _, lines in events for line in lines}
     assert last == {1: "spoken"}
@@ -286,7 +288,7 @@ def test_a_cluster_that_may_not_be_is_refused_before_it_is_asked(render, pack, m
     node = node_classes()["HiggsRenderScript"]
     assert node.validate_inputs() is node.validate_inputs(None) is node.validate_inputs(" auto ") is True
     assert "HIGGS_CLUSTER_ADDRESSES" in node.validate_inputs("10.0.0.1:6379")
-    monkeypatch.setattr(pack, "render_apart", None)
+    monkeypatch.setattr(pack_module("cluster"), "render_apart", None)
     with pytest.raises(pack.SettingError, match="may not connect to this cluster.*HIGGS_CLUSTER_ADDRESSES"):
         render("[Anna] Hello.", cluster="10.0.0.1:6379")
 
@@ -304,15 +306,16 @@ def test_a_line_whose_end_nobody_told_is_spoken_in_the_end(render, pack, events,
 
 def test_how_a_handle_becomes_an_engine(pack, bridge, monkeypatch, tmp_path):
     on_cluster, given = sys.modules[f"{PACK}.nodes.on_cluster"], []
-    monkeypatch.setattr(pack, "render_apart", lambda *args, cluster, **_: given.append((args[2], cluster)))
+    monkeypatch.setattr(pack_module("cluster"), "render_apart",
+                        lambda *args, cluster, **_: given.append((args[2], cluster)))
     codec = bridge.ModelHandle("codec", "codec", dtype="float16")
     for device, gpus in (("cpu", 0.0), ("gpu", 1.0), ("auto", None)):
         model = bridge.ModelHandle("lm", "folder", device, "bfloat16", "int8", (("lora", 0.5),))
         on_cluster.perform("local", None, {}, model, codec, None, None, store=pack.TakeStore(tmp_path), listening=None,
                            on_line=None, on_take=None)
         engine, cluster = given.pop()
-        assert cluster == pack.ClusterSettings("local", gpus=gpus)
-        assert engine == pack.Engine("folder", "cpu" if device == "cpu" else None, "bfloat16", "int8",
+        assert cluster == pack_module("cluster").ClusterSettings("local", gpus=gpus)
+        assert engine == pack_module("cluster").Engine("folder", "cpu" if device == "cpu" else None, "bfloat16", "int8",
                                      (("lora", 0.5),), "codec", None, "float16")
 
 
@@ -324,9 +327,10 @@ def test_workers_listen_as_the_node_would(pack, bridge, monkeypatch, tmp_path):
     folder.mkdir(parents=True)
     (folder / "model.bin").touch()
     monkeypatch.setattr(bridge, "model_folders", lambda: [str(tmp_path)])
-    limits, brought = pack.Limits(max_wer=0.3), list(pack.find_recognizers([]))
+    verification = pack_module("verification")
+    limits, brought = verification.Limits(max_wer=0.3), list(verification.find_recognizers([]))
     own = on_cluster.listening_of(SimpleNamespace(name="small"), True, limits)
-    assert own == pack.Listening(str(folder), True, limits, "small")
+    assert own == pack_module("cluster").Listening(str(folder), True, limits, "small")
     for name in brought:
         assert on_cluster.listening_of(SimpleNamespace(name=name), False, limits).recognizer == name
     assert on_cluster.listening_of(None, True, limits) is None

@@ -27,10 +27,10 @@ from higgs_runtime import (
     conversation,
     generate,
     load_model,
-    model_identity,
     parse_script,
     render_script,
 )
+from higgs_runtime.takes import model_identity
 from higgs_runtime.verification import Verdict, silence_stop
 
 SCRIPT = """# Scene: a quiet room

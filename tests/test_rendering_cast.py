@@ -15,19 +15,16 @@ from higgs_runtime import (
     SettingError,
     TakeStore,
     Voice,
-    VoiceCard,
-    cast_voices,
     load_model,
-    model_identity,
-    parse_choice,
     parse_script,
     render_script,
-    rendering_bytes,
     save_voice,
-    voice_path,
 )
 from higgs_runtime.hub.catalog import EMBEDDED
+from higgs_runtime.rendering import cast_voices, parse_choice, rendering_bytes
 from higgs_runtime.rendering.lines import lines_of, scenes_of
+from higgs_runtime.takes import model_identity
+from higgs_runtime.voices.library import VoiceCard, voice_path
 
 
 def voice(words: str) -> Voice:

@@ -17,8 +17,9 @@ import torch
 from helpers_takes import key_of, line_of, some_take
 from helpers_workflow import PACK, node_classes
 
-from higgs_runtime import AudioClip, Take, TakeStore, load_codec
+from higgs_runtime import AudioClip, TakeStore, load_codec
 from higgs_runtime.hub.catalog import EMBEDDED
+from higgs_runtime.takes import Take
 
 HOSTILE = ["../secret.wav", "..", "/etc/passwd", "C:\\x.wav", "..\\secret.wav", "<script>alert(1)</script>",
            "\u202egpj.wav", "a\0.wav", "%2e%2e%2fsecret.wav", "x" * 5000, "link.wav", "sub/../../secret.wav",

@@ -16,10 +16,11 @@ from helpers_workflow import PACK, node_classes
 from random_codec import SMALL
 from safetensors.torch import load_file, save_file
 
-from higgs_runtime import CheckpointError, find_adapters, find_checkpoints
+from higgs_runtime import CheckpointError
 from higgs_runtime.checkpoint.files import checkpoint_tensors, pickled_tensors, read_config
 from higgs_runtime.checkpoint.safetensors_file import read_header, write_tensors
 from higgs_runtime.codec.higgs_config import HiggsCodecConfig
+from higgs_runtime.hub.catalog import find_adapters, find_checkpoints
 from higgs_runtime.model.config import parse_native_v2
 
 SOURCES = [file for folder in ("higgs_runtime", "nodes") for file in sorted((ROOT / folder).rglob("*.py"))]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from higgs_runtime import ScriptError, book_script, parse_script, read_book
+from higgs_runtime import ScriptError, parse_script
+from higgs_runtime.script import book_script, read_book
 from higgs_runtime.script.book import BREAK_S, CHAPTER_S, HEADING_S, PARAGRAPH_S
 
 BOOK = """The old bridge

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from higgs_runtime import Comment, Music, Script, ScriptError, Sound, Turn, parse_script, resolve_cue
+from higgs_runtime import Script, ScriptError, Turn, parse_script
 from higgs_runtime.errors import SettingError
+from higgs_runtime.script import Comment, Music, Sound, resolve_cue
 from higgs_runtime.script.grammar import SETTINGS
 from higgs_runtime.types import Sampling
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from helpers_workflow import PACK, node_classes
 
-from higgs_runtime import Script, Turn, describe_script, parse_script
+from higgs_runtime import Script, Turn, parse_script
 from higgs_runtime.cli import main
+from higgs_runtime.script import describe_script
 from higgs_runtime.script.grammar import SETTINGS
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -9,10 +9,10 @@ from dataclasses import replace
 
 import pytest
 from helpers_examples import examples
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from higgs_runtime import Comment, Music, Script, ScriptError, Sound, Turn, parse_script
+from higgs_runtime import Script, ScriptError, Turn, parse_script
+from higgs_runtime.script import Comment, Music, Sound
 from higgs_runtime.script.grammar import SETTINGS, to_micro
 
 PIECES = [

@@ -9,18 +9,10 @@ from pathlib import Path
 
 import pytest
 from helpers_examples import examples
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from higgs_runtime import (
-    MissingExtraError,
-    ScriptError,
-    SettingError,
-    parse_script,
-    plan_fit,
-    read_subtitles,
-    write_subtitles,
-)
+from higgs_runtime import MissingExtraError, ScriptError, SettingError, parse_script, read_subtitles, write_subtitles
+from higgs_runtime.script import plan_fit
 
 pytest.importorskip("pysubs2")
 

@@ -19,9 +19,11 @@ import torch
 from helpers_codec import sound_clip
 from helpers_serve import SMALL, load_pair, serving, spoken_alone
 
-from higgs_runtime import AudioClip, MemoryShortError, NumericError, Voice, VoiceCard, save_voice, voice_path
+from higgs_runtime import AudioClip, MemoryShortError, NumericError, Voice, save_voice
+from higgs_runtime.generation.run import Run
 from higgs_runtime.generation.session import Session
 from higgs_runtime.serve.answers import BrokenStream, Stream
+from higgs_runtime.voices.library import VoiceCard, voice_path
 
 TEXT = "Good morning to you."
 
@@ -270,15 +272,14 @@ def test_too_many_are_told_when_to_come_again(pair):
 
 
 def test_numbers_out_of_range_end_the_lines_that_speak_and_no_others(pair, monkeypatch):
-    step = Session._speak
-    broken = []
+    step, broken = Run.step, []
 
-    def speak(self, rows, should_stop):
+    def speak(self):
         if broken:
             raise broken.pop()
-        return step(self, rows, should_stop)
+        return step(self)
 
-    monkeypatch.setattr(Session, "_speak", speak)
+    monkeypatch.setattr(Run, "step", speak)
     with serving(pair) as server:
         broken.append(NumericError("NaN in layer 3."))
         answer = server.post({"input": TEXT, "max_new_tokens": 5})
@@ -287,14 +288,14 @@ def test_numbers_out_of_range_end_the_lines_that_speak_and_no_others(pair, monke
 
 
 def test_no_memory_for_a_line_is_no_end_of_the_server(pair, monkeypatch):
-    make, short = Session._make_rows, []
+    make, short = Session._fit, []
 
-    def rows(self, *room):
+    def fit(self, room):
         if short:
             raise short.pop()
-        return make(self, *room)
+        return make(self, room)
 
-    monkeypatch.setattr(Session, "_make_rows", rows)
+    monkeypatch.setattr(Session, "_fit", fit)
     with serving(pair) as server:
         short.append(MemoryShortError("There is no memory for so long a take."))
         answer = server.post({"input": TEXT, "max_new_tokens": 5})

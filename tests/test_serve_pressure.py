@@ -17,7 +17,8 @@ import soundfile
 import torch
 from helpers_serve import SMALL, load_pair, serving
 
-from higgs_runtime import AudioClip, AudioError, SettingError, resample, to_mono
+from higgs_runtime import AudioClip, AudioError, SettingError
+from higgs_runtime.audio.clip import resample, to_mono
 from higgs_runtime.serve.budget import Budget, BusyError
 from higgs_runtime.serve.limits import Limits
 from higgs_runtime.serve.references import clip_of, read_reference

@@ -22,7 +22,8 @@ import soundfile
 from helpers_codec import sound_clip
 from helpers_serve import NAME, SMALL, make_pair, serve_process, serving, spoken_alone
 
-from higgs_runtime import AudioClip, AudioError, SettingError, level_peak, load_codec, load_model
+from higgs_runtime import AudioClip, AudioError, SettingError, load_codec, load_model
+from higgs_runtime.audio.clip import level_peak
 from higgs_runtime.cli import main
 from higgs_runtime.serve.limits import Limits
 from higgs_runtime.serve.references import read_reference

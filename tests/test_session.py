@@ -18,9 +18,9 @@ from higgs_runtime import (
     load_model,
     stream,
 )
-from higgs_runtime.generation import session as session_module
-from higgs_runtime.generation.batch import Rows
-from higgs_runtime.generation.cuda_graphs import Recordings
+from higgs_runtime.generation import prefix_cache
+from higgs_runtime.generation.batch import DecodeBatch
+from higgs_runtime.generation.cuda_graphs import StepGraphs
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +57,8 @@ def test_greedy_and_drawn_rows_side_by_side(model):
 def test_a_row_that_ends_goes_to_the_next_prompt(model, monkeypatch):
     """Never more rows than asked for, and no step with a free row while a prompt waits."""
     widths = []
-    step = Rows.step
-    monkeypatch.setattr(Rows, "step", lambda self: (widths.append(len(self._settings)), step(self)))
+    step = DecodeBatch.step
+    monkeypatch.setattr(DecodeBatch, "step", lambda self: (widths.append(len(self._settings)), step(self)))
     prompts = lines(model) * 2
     chosen = [Sampling(temperature=0, max_frames=4 + n) for n in range(16)]
     takes = generate(model, prompts, chosen, batch=3)
@@ -99,8 +99,8 @@ def test_few_codebooks_and_one_frame(tmp_path, codebooks):
 def test_what_prompts_have_in_common_is_read_once(model):
     voice = [prompt_of(model, "Reference.", random_codes(40), text) for text in TEXTS]
     takes = generate(model, voice, Sampling(temperature=1, max_frames=12), batch=4)
-    keys = [session_module.position_keys(prompt, model.config) for prompt in voice]
-    common = min(session_module.common_start(keys[0], other) for other in keys[1:])
+    keys = [prefix_cache.position_keys(prompt, model.config) for prompt in voice]
+    common = min(prefix_cache.common_start(keys[0], other) for other in keys[1:])
     assert common > 40 and takes[0].reused_positions == 0
     assert all(take.reused_positions >= common for take in takes[1:])
     for take, prompt in zip(takes, voice, strict=True):
@@ -158,7 +158,7 @@ def test_a_cache_in_half_precision(model):
     """Asked for, not by default; a line is the same in any company there too."""
     session = Session(model, cache_dtype=torch.bfloat16)
     takes = session.generate(lines(model)[:2], Sampling(temperature=0, max_frames=8))
-    assert session._rows.cache.keys.dtype == torch.bfloat16 and [take.frames for take in takes] == [8, 8]
+    assert session._prefixes.cache.keys.dtype == torch.bfloat16 and [take.frames for take in takes] == [8, 8]
     assert all(same(take, one) for take, one in zip(
         takes, [Session(model, cache_dtype=torch.bfloat16).generate([p], Sampling(temperature=0, max_frames=8))[0]
                 for p in lines(model)[:2]], strict=True))
@@ -255,7 +255,7 @@ def test_a_stream_gives_the_same_frames_and_may_be_left(model, alone):
 
 def test_a_stream_that_nobody_reads_computes_nothing(model, monkeypatch):
     steps = []
-    monkeypatch.setattr(Rows, "step", lambda self: steps.append(1))
+    monkeypatch.setattr(DecodeBatch, "step", lambda self: steps.append(1))
     stream(model, lines(model)[0], settings()[0])
     assert steps == []
 
@@ -267,7 +267,7 @@ def test_the_step_that_is_recorded_is_the_plain_one(model, monkeypatch):
     """Positions from the device, spans rounded up, settings and random numbers in their buffers."""
     spans = []
 
-    class Noted(Recordings):
+    class Noted(StepGraphs):
         def play(self, key, call, given):
             spans.append(key[1])
             super().play(key, call, given)
@@ -277,14 +277,14 @@ def test_the_step_that_is_recorded_is_the_plain_one(model, monkeypatch):
         return call
 
     monkeypatch.setattr("higgs_runtime.generation.cuda_graphs.Recorder.record", record)
-    monkeypatch.setattr("higgs_runtime.generation.batch.Recordings", Noted)
+    monkeypatch.setattr("higgs_runtime.generation.batch.StepGraphs", Noted)
     alone = Session(model, batch=1, fused=False).generate(lines(model), settings())
     assert not spans
     session = Session(model, capture=True)
     takes = session.generate(lines(model), settings())
     assert all(same(a, b) for a, b in zip(takes, alone, strict=True))
     assert all(same(a, b) for a, b in zip(session.generate(lines(model)[:1], settings()[:1]), alone[:1], strict=True))
-    assert {span % 256 for span in spans} <= {0, session._rows.cache.capacity % 256}
+    assert {span % 256 for span in spans} <= {0, session._prefixes.cache.capacity % 256}
 
 
 def test_takes_come_as_they_end_and_prompts_nobody_wants_are_left_out(tmp_path):
@@ -365,8 +365,8 @@ def test_a_line_that_is_cancelled_changes_no_other(model, alone):
 
 def test_rows_are_never_idle_while_lines_are_there(model, monkeypatch):
     widths = []
-    step = Rows.step
-    monkeypatch.setattr(Rows, "step", lambda self: (widths.append(len(self._settings)), step(self)))
+    step = DecodeBatch.step
+    monkeypatch.setattr(DecodeBatch, "step", lambda self: (widths.append(len(self._settings)), step(self)))
     chosen = [Sampling(temperature=0, max_frames=4 + n) for n in range(8)]
     found = served(Session(model, batch=3), arriving(lines(model), chosen, [0] * 8), until_asked=1)
     assert len(found) == 8 and max(widths) == 3 and widths == sorted(widths, reverse=True)
@@ -375,9 +375,9 @@ def test_rows_are_never_idle_while_lines_are_there(model, monkeypatch):
 def test_nobody_there_ends_at_once_and_the_cache_stays(model):
     session = Session(model, batch=2)
     assert list(session.serve(iter([None]), positions=400, window=7)) == []
-    cache = session._rows.cache
+    cache = session._prefixes.cache
     served(session, arriving(lines(model)[:2], settings(2), [0, 40]))
-    assert session._rows.cache is cache and (cache.capacity, cache.batch) == (400, 2)
+    assert session._prefixes.cache is cache and (cache.capacity, cache.batch) == (400, 2)
 
 
 @pytest.mark.parametrize("positions, window, words", [(20, 7, "positions"), (400, 3, "ras_window")])

@@ -39,7 +39,7 @@ def test_fewer_rows_where_memory_is_short(model, alone, monkeypatch):
     monkeypatch.setattr(session_module, "positions_of", lambda *_: 8192)
     session = Session(model)
     assert all(same(a, b) for a, b in zip(session.generate(lines(model), settings()), alone, strict=True))
-    assert session._rows.cache.batch == 2
+    assert session._prefixes.cache.batch == 2
 
 
 def test_no_room_for_one_row_is_an_error_before_it_is_taken(model, monkeypatch):
@@ -115,7 +115,7 @@ def test_memory_that_becomes_shorter_costs_what_was_known_and_no_more(model, alo
     room[0] = 1.3 * 300 * each
     longer = [Sampling(temperature=1.0, max_frames=150, seed=n) for n in range(2)]
     takes = session.generate(lines(model)[:2], longer)
-    assert session._rows.cache.batch == 1 and [take.reused_positions for take in takes][0] == 0
+    assert session._prefixes.cache.batch == 1 and [take.reused_positions for take in takes][0] == 0
     for take, prompt, one in zip(takes, lines(model), longer, strict=False):
         assert same(take, generate(model, [prompt], one)[0])
 

@@ -13,12 +13,12 @@ import tomllib
 import torch
 from test_memory_table import table
 
-from higgs_runtime import RELEASES, cli, load_model
+from higgs_runtime import cli, load_model
 from higgs_runtime.audio import stretch as tempo_module
 from higgs_runtime.choices import DEVICES, DTYPES, QUANTIZATIONS
 from higgs_runtime.cli import common, serve
 from higgs_runtime.devices import pick_device
-from higgs_runtime.hub.releases import FIRST, how_to_install
+from higgs_runtime.hub.releases import FIRST, RELEASES, how_to_install
 from higgs_runtime.model.quantization import KINDS
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -6,9 +6,10 @@ import pytest
 import torch
 from helpers_speech import speech
 
-from higgs_runtime import AudioClip, SettingError, SilenceStop, load_codec, resample
+from higgs_runtime import AudioClip, SettingError, load_codec
+from higgs_runtime.audio.clip import resample
 from higgs_runtime.hub.catalog import EMBEDDED
-from higgs_runtime.verification import silence_stop
+from higgs_runtime.verification import SilenceStop, silence_stop
 
 
 @pytest.fixture(scope="module")

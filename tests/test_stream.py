@@ -17,11 +17,9 @@ from higgs_runtime import (
     load_codec,
     load_model,
     speak_stream,
-)
-from higgs_runtime import (
     speech as pipeline,
 )
-from higgs_runtime.generation.batch import Rows
+from higgs_runtime.generation.batch import DecodeBatch
 
 LINE = Sampling(temperature=1.0, top_k=0, top_p=1.0, max_frames=90, seed=3)
 
@@ -55,8 +53,8 @@ def test_all_pieces_in_a_row_are_the_whole(pair, voice, whole):
 def test_the_first_sound_comes_after_few_steps(pair, voice, monkeypatch):
     """Ramp-in, what the codec looks ahead, and a little sound: under a second of frames."""
     steps = []
-    step = Rows.step
-    monkeypatch.setattr(Rows, "step", lambda self: (steps.append(1), step(self)))
+    step = DecodeBatch.step
+    monkeypatch.setattr(DecodeBatch, "step", lambda self: (steps.append(1), step(self)))
     clips = speak_stream("Hello there.", voice, sampling=LINE, **pair)
     assert steps == []
     first = next(clips)

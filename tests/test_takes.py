@@ -13,12 +13,11 @@ import torch
 from helpers_checkpoint import random_codes
 from helpers_examples import examples
 from helpers_takes import LINE, age, files_in, key_of, path_of, same, some_take
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from higgs_runtime import Codes, Generation, HiggsWarning, SettingError, Take, TakeError, TakeStore
-from higgs_runtime.takes import store as store_module
-from higgs_runtime.takes import take_files
+from higgs_runtime import Codes, Generation, HiggsWarning, SettingError, TakeStore
+from higgs_runtime.errors import TakeError
+from higgs_runtime.takes import Take, store as store_module, take_files
 
 
 @pytest.fixture

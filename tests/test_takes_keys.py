@@ -14,20 +14,8 @@ from helpers_checkpoint import add_to_config, edit_tensors, make_lm_checkpoint, 
 from helpers_session import prompt_of
 from safetensors.torch import save_file
 
-from higgs_runtime import (
-    CheckpointError,
-    ModelIdentity,
-    Prompt,
-    Sampling,
-    SettingError,
-    convert_model,
-    generate,
-    line_key,
-    load_model,
-    model_identity,
-    take_key,
-)
-from higgs_runtime.takes import keys
+from higgs_runtime import CheckpointError, Prompt, Sampling, SettingError, convert_model, generate, load_model
+from higgs_runtime.takes import ModelIdentity, keys, line_key, model_identity, take_key
 
 PROMPT = Prompt(torch.arange(9), torch.arange(16).view(2, 8))
 MODEL = ModelIdentity("ab" * 32, "cpu", "float32", "float32", None, (("cd" * 32, 1.0),), 7)

@@ -10,8 +10,9 @@ import pytest
 import torch
 from helpers_takes import age, files_in, key_of, line_of, path_of, same, some_take
 
-from higgs_runtime import AudioClip, HiggsWarning, TakeError, TakeStore, default_takes_folder, export_takes
-from higgs_runtime.takes import store as store_module
+from higgs_runtime import AudioClip, HiggsWarning, TakeStore
+from higgs_runtime.errors import TakeError
+from higgs_runtime.takes import default_takes_folder, export_takes, store as store_module
 from higgs_runtime.takes.export import file_name
 
 

@@ -8,16 +8,10 @@ import pytest
 import torch
 from helpers_audio import flat, sine
 
-from higgs_runtime import (
-    AudioClip,
-    AudioError,
-    MissingExtraError,
-    SettingError,
-    change_pitch,
-    change_tempo,
-    resample,
-    speech_spans,
-)
+from higgs_runtime import AudioClip, AudioError, MissingExtraError, SettingError
+from higgs_runtime.audio.clip import resample
+from higgs_runtime.audio.stretch import change_pitch, change_tempo
+from higgs_runtime.audio.vad import speech_spans
 from higgs_runtime.hub.catalog import embedded_clips
 
 

@@ -24,14 +24,13 @@ from higgs_runtime import (
     Voice,
     build_prompt,
     conversation,
-    default_pair,
-    find_checkpoints,
     generate,
     load_codec,
     load_model,
 )
 from higgs_runtime.codec import bundled
 from higgs_runtime.hub.cache import model_bytes
+from higgs_runtime.hub.catalog import default_pair, find_checkpoints
 from higgs_runtime.model.config import ModelConfig
 
 ONE, TWO = random_codes(12, seed=1), random_codes(5, seed=2)

@@ -21,10 +21,9 @@ from higgs_runtime import (
     conversation,
     load_model,
     speak,
-    unknown_words,
 )
 from higgs_runtime.cli import main
-from higgs_runtime.text.vocabulary import extent_of, words_of
+from higgs_runtime.text.vocabulary import extent_of, unknown_words, words_of
 
 KNOWN = ["hello", "keeper", "o'clock", "the"]
 LISTED = "it knows 4 words, listed by `higgs models higgs-nano --words`."

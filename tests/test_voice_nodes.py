@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 from helpers_speech import speech
-from helpers_workflow import PACK, load_pack, node_classes, node_inputs
+from helpers_workflow import PACK, load_pack, node_classes, node_inputs, pack_module
 
 NAME = "Old keeper 老"
 
@@ -89,12 +89,14 @@ def test_a_reference_is_prepared_without_a_recognizer(folder):
 
 
 def test_the_first_recognizer_is_taken(folder, runtime, monkeypatch):
+    heard = pack_module("verification")
+
     class Ears:
         def transcribe(self, clip, language):
-            return runtime.Transcript(f"So {language}", (runtime.Word("So", 0.3, clip.seconds - 0.3, 0.9),), "de")
+            return heard.Transcript(f"So {language}", (heard.Word("So", 0.3, clip.seconds - 0.3, 0.9),), "de")
 
     asked = []
-    monkeypatch.setattr(runtime, "find_recognizers", lambda folders: {"big": folders[0], "small": folders[0]})
+    monkeypatch.setattr(heard, "find_recognizers", lambda folders: {"big": folders[0], "small": folders[0]})
     monkeypatch.setattr(runtime, "load_recognizer", lambda name, folders: asked.append(name) or Ears())
     settings = {**SETTINGS, "language": " de "}
     _, transcript, report = run("HiggsPrepareReference", audio=audio(), recognizer="auto", **settings)

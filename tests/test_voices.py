@@ -22,22 +22,20 @@ from higgs_runtime import (
     Codes,
     PromptError,
     Voice,
-    VoiceCard,
     VoiceError,
     build_prompt,
-    combine_voices,
     conversation,
-    find_checkpoints,
     find_voices,
     load_codec,
     load_model,
     load_voice,
     save_voice,
-    trim,
-    voice_path,
 )
-from higgs_runtime.hub.catalog import EMBEDDED
+from higgs_runtime.audio.clip import trim
+from higgs_runtime.hub.catalog import EMBEDDED, find_checkpoints
+from higgs_runtime.types import combine_voices
 from higgs_runtime.voices import library as voices
+from higgs_runtime.voices.library import VoiceCard, voice_path
 
 MINE, OTHER = "0123456789abcdef", "fedcba9876543210"
 PACK_CODEC = EMBEDDED / "higgs-nano-codec"

@@ -7,24 +7,17 @@ import torch
 from helpers_speech import speech
 
 from higgs_runtime import (
-    Transcript,
     Voice,
-    VoiceCard,
-    Word,
     cli,
     find_voices,
     load_voice,
     save_voice,
-    trim,
-    voice_path,
-)
-from higgs_runtime import (
     speech as pipeline,
-)
-from higgs_runtime import (
     verification as listening,
 )
-from higgs_runtime.audio.clip import AudioClip
+from higgs_runtime.audio.clip import AudioClip, trim
+from higgs_runtime.verification import Transcript, Word
+from higgs_runtime.voices.library import VoiceCard, voice_path
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ from helpers_checkpoint import edit_tensors, make_lm_checkpoint
 from helpers_codec import make_codec_checkpoint
 from safetensors.torch import load_file, save_file
 
-from higgs_runtime import CheckpointError, MemoryShortError, SettingError, load_model, weights_bytes
+from higgs_runtime import CheckpointError, MemoryShortError, SettingError, load_model
 from higgs_runtime.model import memory as memory_module
+from higgs_runtime.model.memory import weights_bytes
 
 
 @pytest.fixture(scope="module")

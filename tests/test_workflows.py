@@ -19,8 +19,9 @@ from helpers_workflow import (
     widget_names,
 )
 
-from higgs_runtime import parse_script, unknown_words
+from higgs_runtime import parse_script
 from higgs_runtime.hub import catalog
+from higgs_runtime.text.vocabulary import unknown_words
 from tools.nano import domain
 
 WITH_NANO = ["audiobook", "clone_voice", "codec_round_trip", "five_voice_scene", "retake_line", "srt_dubbing",

@@ -1,4 +1,4 @@
-"""The rows that speak side by side, on the device: one step of all of them, without waiting for the device.
+"""The decode batch: requests that speak side by side, on the device, without waiting for it.
 
 Letters in shapes: B rows, n of them speaking, K codebooks, V ids, W rows of history.
 """
@@ -14,7 +14,7 @@ from torch import Tensor
 from ..model.kv_cache import KVCache
 from ..model.transformer import HiggsModel
 from ..types import Sampling
-from .cuda_graphs import Recordings
+from .cuda_graphs import StepGraphs
 from .sampling import Settings, sample
 from .schedule import DecodeState
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 SPAN = 256  # a recorded step looks at a multiple of so many keys
 
 
-class Rows:
-    """State of B rows; the first n of them speak.
+class DecodeBatch:
+    """State of B slots; the first n of them speak.
 
     Args:
         cache: holds what the rows have read.
@@ -52,12 +52,12 @@ class Rows:
         self._uniform = torch.zeros((steps, 2, *self.last.shape), device=device)
         self._by_count: dict[int, Settings] = {}
         self._settings: Settings | None = None
-        self._recordings = Recordings(self._own_tensors, device) if capture else None
+        self._graphs = StepGraphs(self._own_tensors, device) if capture else None
         self.done = 0
 
     def serves(self, cache: KVCache, window: int, capture: bool) -> bool:
         """Whether takes with such a window can go on in these rows, and in the recordings that belong to them."""
-        return cache is self.cache and window <= len(self.history) and capture == (self._recordings is not None)
+        return cache is self.cache and window <= len(self.history) and capture == (self._graphs is not None)
 
     def start(self, row: int) -> None:
         """A row whose prompt is read takes its first step: the stream-begin column."""
@@ -68,8 +68,7 @@ class Rows:
         self.broken[row] = 0.0
 
     def swap(self, a: int, b: int) -> None:
-        """Two rows change places."""
-        self.cache.swap(a, b)
+        """Two slots change places, but for what the cache holds."""
         for tensor in (self.positions, self.last, self.broken, self.state.step, self.state.end_step):
             tensor[[a, b]] = tensor[[b, a]]
         self.history[:, [a, b]] = self.history[:, [b, a]]
@@ -81,8 +80,8 @@ class Rows:
         known = self._by_count.get(len(sampling))
         if known is None or not known.become(settings):  # recordings live as long as their tensors
             self._by_count[len(sampling)] = settings
-            if self._recordings is not None:
-                self._recordings.clear()
+            if self._graphs is not None:
+                self._graphs.clear()
         self._settings = self._by_count[len(sampling)]
         if self.fused is not None:
             self.fused.speak_as(sampling)
@@ -98,11 +97,11 @@ class Rows:
         count = len(self._settings)
         span = max(self.cache.lengths[:count]) + 1
         uniform = self._uniform[self.done, :, :count]
-        if self._recordings is None:
+        if self._graphs is None:
             self._step(count, uniform, None if count == 1 else span)
         else:
             span = min(-(-span // SPAN) * SPAN, self.cache.capacity)
-            self._recordings.play((count, span), lambda numbers: self._step(count, numbers, span), uniform)
+            self._graphs.play((count, span), lambda numbers: self._step(count, numbers, span), uniform)
         for row in range(count):
             self.cache.add(row)
         self._log[self.done, :count] = self.last[:count]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..devices import Recorder, can_capture
 
 
-class Recordings:
+class StepGraphs:
     """Recordings of one callable by key.
 
     Args:

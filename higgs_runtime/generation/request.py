@@ -1,4 +1,4 @@
-"""One prompt on its way through a session, and what tells its positions apart.
+"""One prompt on its way through a session.
 
 Letters in shapes: K codebooks, S positions.
 """
@@ -14,26 +14,27 @@ from torch import Tensor
 from ..errors import PromptError
 from ..model.config import ModelConfig
 from ..types import Prompt, Sampling
-from .schedule import Take
+from .schedule import WrittenRows
 
 ShouldEnd = Callable[[int, Tensor], bool]
 
 
 @dataclass(eq=False)
-class Job:
+class GenerationRequest:
     """One prompt on its way.
 
     Attributes:
         keys: LongTensor [S, 1 + K] that tells positions apart: a token id, or -1 and a row of ids.
         frames: [K, n] each, in order.
-        row: of the cache, while it speaks.
+        reused: positions of the prompt that were not read again; None before it is admitted.
+        speaks: its prompt was read.
     """
 
     index: int
     prompt: Prompt
     sampling: Sampling
     keys: Tensor
-    take: Take
+    written: WrittenRows
     random: torch.Generator
     should_end: ShouldEnd | None
     frames: list[Tensor] = field(default_factory=list)
@@ -41,32 +42,6 @@ class Job:
     seconds: float = 0.0
     reused: int | None = None
     speaks: bool = False
-
-
-def position_keys(prompt: Prompt, config: ModelConfig) -> Tensor:
-    """What tells the positions of a prompt apart [S, 1 + K]: a token id, or -1 and a row of ids."""
-    ids, rows = prompt.token_ids, prompt.audio_rows
-    audio = config.is_audio(ids)
-    keys = torch.full((len(ids), 1 + config.num_codebooks), -1)
-    keys[:, 0] = torch.where(audio, -1, ids)
-    keys[audio, 1:] = rows
-    return keys
-
-
-def common_start(a: Tensor, b: Tensor) -> int:
-    """How many rows two tables [*, n] share from the top."""
-    length = min(len(a), len(b))
-    different = (a[:length] != b[:length]).any(dim=1)
-    return int(different.int().argmax()) if bool(different.any()) else length
-
-
-def continued(known: Tensor, keys: Tensor) -> tuple[int, int]:
-    """(gap, count): behind how many rows a table [*, n] goes on like another one, and how long; the longest."""
-    if not len(keys):
-        return 0, 0
-    places = (known == keys[0]).all(dim=1).nonzero().flatten().tolist()
-    found = [(gap, common_start(known[gap:], keys)) for gap in places]
-    return max(found, default=(0, 0), key=lambda one: one[1])
 
 
 def positions_of(prompt: Prompt, sampling: Sampling, config: ModelConfig) -> int:

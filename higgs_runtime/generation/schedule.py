@@ -61,7 +61,7 @@ class DecodeState:
         return ids
 
 
-class Take:
+class WrittenRows:
     """What one row has written so far, on the CPU. It begins with the stream-begin column.
 
     Args:

@@ -1,42 +1,47 @@
-"""Prompts in, takes out: who speaks in which row, and what the rows still know of earlier prompts.
+"""The engine: prompts in, codes out.
 
-All speaking rows take a step together, which reads the weights once; a row that ends goes to the next prompt. What a
-row has read stays in the cache until the room is needed: a prompt that begins like an earlier one is read from where
-they part. Letters in shapes: K codebooks, S positions.
+Requests speak side by side in the slots of one decode batch, whose step reads the weights once; a slot whose take is
+over goes to the next request. What a slot has read stays in the cache until the room is needed: a prompt that begins
+like an earlier one is read from where they part. Letters in shapes: K codebooks, S positions.
 """
 
 from __future__ import annotations
 
-import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import count
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..devices import is_out_of_memory, poll_steps
 from ..errors import MemoryShortError, NumericError, SettingError, check_range
-from ..model.kv_cache import KVCache
 from ..model.memory import new_cache
 from ..model.transformer import HiggsModel
 from ..suspended import Closing
 from ..types import Codes, Generation, Prompt, Sampling
-from .batch import Rows
+from .batch import DecodeBatch
 from .cpu_kernel import fused_step
 from .cuda_graphs import can_record
-from .numerics import out_of_range
-from .prefill import ShouldStop, Stopped, prefill
-from .request import Job, ShouldEnd, check_length, common_start, continued, position_keys, positions_of
-from .schedule import Take
+from .prefill import ShouldStop, Stopped
+from .prefix_cache import PrefixCache, position_keys
+from .request import GenerationRequest, ShouldEnd, check_length, positions_of
+from .run import Run, Wanted
+from .schedule import WrittenRows
 
 DEFAULT_BATCH = 8
-LEAST_ROLLED = 32  # positions that are worth moving up
 
 OnFrames = Callable[[int, Tensor], None]
-Wanted = Callable[[int], bool]
-Room = tuple[int, int, int]  # positions of a row, rows, repetitions looked back at
+Frames = Iterator[tuple[GenerationRequest, Tensor]]
+
+
+class Room(NamedTuple):
+    """What the requests of a run need."""
+
+    positions: int  # of a slot
+    slots: int
+    window: int  # repetitions looked back at, at most
 
 
 class Session:
@@ -45,7 +50,7 @@ class Session:
     Not for several threads at once. The weights must stay where they are while it runs.
 
     Args:
-        batch: rows that speak side by side, at most.
+        batch: requests that speak side by side, at most.
         cache_dtype: of keys and values; bfloat16 halves their memory. None: that of the model.
         capture: record a step and play it again as a whole; None: where the device can.
         fused: run steps as one compiled function where that serves (float32 on a CPU, no quantization, no adapters).
@@ -65,13 +70,9 @@ class Session:
         check_range("batch", batch, 1, 10_000)
         self.model, self.batch, self.cache_dtype = model, batch, cache_dtype or model.dtype
         self._capture, self._fused, self._rolling = capture, fused, rolling
-        self._rows: Rows | None = None
-        self._asked = 0  # rows, when the cache was made; it may have got fewer
-        self._known: list[Tensor] = []  # keys of what each row of the cache holds
-        self._speaking: list[Job] = []  # by row
-        self._running: Iterator | None = None
-        self._wanted: Wanted = lambda index: True
-        self._arrivals: Iterator[Job | None] = iter(())
+        self._prefixes: PrefixCache | None = None
+        self._batch: DecodeBatch | None = None
+        self._running: Frames | None = None
 
     @torch.no_grad()
     def generate(
@@ -84,12 +85,12 @@ class Session:
         should_end: ShouldEnd | None = None,
     ) -> list[Generation]:
         """As `higgs_runtime.generation.generate`; positions that an earlier call has read are not read again."""
-        jobs = self._jobs(prompts, sampling, should_end)
-        with self._run(jobs, should_stop) as found:
-            for job, frames in found:
+        requests = self._requests(prompts, sampling, should_end)
+        with self._run(requests, should_stop) as found:
+            for request, frames in found:
                 if on_frames is not None:
-                    on_frames(job.index, frames)
-        return [self._finished(job) for job in jobs]
+                    on_frames(request.index, frames)
+        return [self._finished(request) for request in requests]
 
     @torch.no_grad()
     def takes(
@@ -107,17 +108,17 @@ class Session:
         Args:
             wanted: asked with the index when a row is free for a prompt; False leaves the prompt out.
         """
-        with self._run(self._jobs(prompts, sampling, should_end), should_stop, wanted) as found:
-            for job, frames in found:
+        with self._run(self._requests(prompts, sampling, should_end), should_stop, wanted) as found:
+            for request, frames in found:
                 if on_frames is not None:
-                    on_frames(job.index, frames)
-                if not job.take.steps_left:
-                    yield job.index, self._finished(job)
+                    on_frames(request.index, frames)
+                if not request.written.steps_left:
+                    yield request.index, self._finished(request)
 
     @torch.no_grad()
     def stream(self, prompt: Prompt, sampling: Sampling, *, should_stop: ShouldStop | None = None) -> Iterator[Codes]:
         """Speak one prompt; yields its frames every few steps. Whoever stops reading, or a next call, ends it."""
-        with self._run(self._jobs([prompt], sampling), should_stop) as found:
+        with self._run(self._requests([prompt], sampling), should_stop) as found:
             for _, frames in found:
                 if frames.shape[1]:
                     yield self._codes(frames)
@@ -149,251 +150,164 @@ class Session:
             As `generate`. Whatever is raised ends all lines that speak.
         """
         arrivals = self._arriving(lines, positions, window, should_end)
-        with self._run([], should_stop, arrivals=arrivals, room=(positions, self.batch, window)) as found:
-            for job, frames in found:
-                yield job.index, self._codes(frames), None if job.take.steps_left else self._finished(job)
+        with self._run([], should_stop, arrivals=arrivals, room=Room(positions, self.batch, window)) as found:
+            for request, frames in found:
+                take = None if request.written.steps_left else self._finished(request)
+                yield request.index, self._codes(frames), take
+
+    # --- from prompts to requests, and from requests to takes --------------------------------------------------------
 
     def _arriving(
-        self, lines: Iterator[tuple[Prompt, Sampling] | None], positions: int, window: int, should_end
-    ) -> Iterator[Job | None]:
+        self, lines: Iterator[tuple[Prompt, Sampling] | None], positions: int, window: int,
+        should_end: ShouldEnd | None,
+    ) -> Iterator[GenerationRequest | None]:
         numbers = count()
         for line in lines:
-            job = line and self._job(next(numbers), *line, should_end)
-            if job:
-                check_range("ras_window", job.sampling.ras_window, 0, window)
-                check_range("positions", positions_of(job.prompt, job.sampling, self.model.config), 0, positions,
+            request = line and self._request(next(numbers), *line, should_end)
+            if request:
+                check_range("ras_window", request.sampling.ras_window, 0, window)
+                needed = positions_of(request.prompt, request.sampling, self.model.config)
+                check_range("positions", needed, 0, positions,
                             "Use a shorter text, shorter references or a smaller maximum length.")
-            yield job
+            yield request
 
-    # --- from prompts to jobs and from jobs to takes ----------------------------------------------------------------
-
-    def _jobs(
+    def _requests(
         self, prompts: Sequence[Prompt], sampling: Sampling | Sequence[Sampling], should_end: ShouldEnd | None = None
-    ) -> list[Job]:
+    ) -> list[GenerationRequest]:
         settings = [sampling] * len(prompts) if isinstance(sampling, Sampling) else list(sampling)
         if len(settings) != len(prompts):
             raise SettingError("Each prompt needs its settings.", expected=f"{len(prompts)}, or one for all",
                                got=str(len(settings)), remedy="Give a Sampling for every prompt.")
-        return [self._job(index, prompt, one, should_end)
+        return [self._request(index, prompt, one, should_end)
                 for index, (prompt, one) in enumerate(zip(prompts, settings, strict=True))]
 
-    def _job(self, index: int, prompt: Prompt, sampling: Sampling, should_end: ShouldEnd | None) -> Job:
+    def _request(
+        self, index: int, prompt: Prompt, sampling: Sampling, should_end: ShouldEnd | None
+    ) -> GenerationRequest:
         config = self.model.config
         self.model.check(prompt)
         if sampling.ras_window < 0:
             sampling = replace(sampling, ras_window=config.ras_window)
         check_length(prompt, sampling, config)
-        take = Take(config.num_codebooks, config.stream_bos_id, config.stream_eos_id, config.codebook_size,
-                    sampling.max_frames, config.ending)
+        written = WrittenRows(config.num_codebooks, config.stream_bos_id, config.stream_eos_id, config.codebook_size,
+                              sampling.max_frames, config.ending)
         random = torch.Generator().manual_seed(sampling.seed)
-        return Job(index, prompt, sampling, position_keys(prompt, config), take, random, should_end)
+        return GenerationRequest(index, prompt, sampling, position_keys(prompt, config), written, random, should_end)
 
-    def _finished(self, job: Job) -> Generation:
-        rows = job.take.rows if job.speaks else job.take.rows[:0]
-        frames = torch.cat(job.frames, dim=1) if job.frames else rows[:0].T
-        return Generation(self._codes(frames), rows, job.take.reason, job.seconds, len(job.prompt), job.reused or 0)
+    def _finished(self, request: GenerationRequest) -> Generation:
+        rows = request.written.rows if request.speaks else request.written.rows[:0]
+        frames = torch.cat(request.frames, dim=1) if request.frames else rows[:0].T
+        return Generation(self._codes(frames), rows, request.written.reason, request.seconds, len(request.prompt),
+                          request.reused or 0)
 
     def _codes(self, frames: Tensor) -> Codes:
         config = self.model.config
         return Codes(frames, config.frame_rate, config.codebook_size, config.codec_identity)
 
+    def _takes_of(self, requests: list[GenerationRequest]) -> dict[int, Generation]:
+        """Takes that are over, by the index of their prompt."""
+        return {one.index: self._finished(one) for one in requests if not one.written.steps_left}
+
     # --- the loop ---------------------------------------------------------------------------------------------------
 
     def _run(
-        self, jobs: list[Job], should_stop: ShouldStop | None, wanted: Wanted | None = None,
-        arrivals: Iterator[Job | None] | None = None, room: Room | None = None,
-    ) -> Closing[Iterator[tuple[Job, Tensor]]]:
-        """(job, frames that became complete) every few steps, until all jobs are done or it is told to stop.
+        self, requests: list[GenerationRequest], should_stop: ShouldStop | None, wanted: Wanted | None = None,
+        arrivals: Iterator[GenerationRequest | None] | None = None, room: Room | None = None,
+    ) -> Closing[Frames]:
+        """(request, frames that became complete) every few steps, until all are over or it is told to stop.
 
         Args:
-            arrivals: jobs beside these; see `serve`.
+            arrivals: requests beside these; see `serve`.
             room: that all of them need; None: that of these.
         """
         if self._running is not None:
             self._running.close()  # a stream that nobody reads on
-        self._wanted, self._arrivals = wanted or (lambda index: True), arrivals or iter(())
-        self._running = self._loop(jobs, room or self._room_for(jobs), should_stop or (lambda: False))
+        self._running = self._steps(requests, room or self._room_for(requests), wanted or (lambda index: True),
+                                    arrivals or iter(()), should_stop or (lambda: False))
         return Closing(self._running)
 
-    def _loop(self, jobs: list[Job], room: Room | None, should_stop: ShouldStop) -> Iterator[tuple[Job, Tensor]]:
-        waiting = deque(jobs)
+    def _steps(
+        self, requests: list[GenerationRequest], room: Room | None, wanted: Wanted,
+        arrivals: Iterator[GenerationRequest | None], should_stop: ShouldStop,
+    ) -> Frames:
         if room is None:
             return
+        run = None
         try:
-            rows = self._rows = self._make_rows(*room)
-            rows.fused = fused_step(self.model, rows.cache) if self._fused and not self._capture else None
-            self._fill(rows, waiting, should_stop)
-            while self._speaking:
-                yield from self._speak(rows, should_stop)
-                self._fill(rows, waiting, should_stop)
+            # 1. A cache and a decode batch that serve these requests, with what is held of earlier prompts.
+            batch, prefixes = self._fit(room)
+            run = Run(self.model, batch, prefixes, min(self.batch, prefixes.cache.batch), requests=requests,
+                      arrivals=arrivals, wanted=wanted, should_stop=should_stop)
+            # 2. Free slots take requests; of a prompt is read what the prefix cache does not hold.
+            run.admit()
+            while run.speaking:
+                # 3. A few decode steps of all slots at once.
+                ids, broken = run.step()
+                # 4. Each request collects the frames that became complete.
+                yield from run.collect(ids, broken)
+                if run.stopped:
+                    return
+                # 5. Slots whose take is over go to the next requests.
+                run.admit()
         except Stopped:
             return
         except NumericError as error:
-            self._forget()  # NaN stays NaN, also for rows that only pass it by
-            error.takes = self._done(jobs)
+            self._forget()  # NaN stays NaN, also for slots that only pass it by
+            error.takes = self._takes_of(requests)
             raise
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error) or isinstance(error, MemoryShortError):
                 raise
             self._forget()
-            takes = self._done(jobs)
-            short = MemoryShortError(
-                "There is no memory to go on.", expected=f"room on {self.model.device} for {len(jobs)} prompts",
-                got=f"{len(takes)} of them spoken ({error})", remedy="Use shorter references or a smaller maximum "
-                "length, load the model in a smaller dtype, or close what else uses the device.",
-            )
-            short.takes = takes
-            raise short from error
+            raise self._no_memory(error, requests) from error
         finally:
-            if self._rows:
-                self._rows.fused = None  # weights may move between two runs
-            for row, job in enumerate(self._speaking):
-                if job.take.steps_left and self._known:
-                    self._remember(row, job)
-            self._speaking.clear()
+            if run is not None:
+                run.batch.fused = None  # weights may move between two runs
+                run.end()
 
-    def _done(self, jobs: list[Job]) -> dict[int, Generation]:
-        """Takes that are over, by the index of their prompt."""
-        return {job.index: self._finished(job) for job in jobs if not job.take.steps_left}
+    def _no_memory(self, error: Exception, requests: list[GenerationRequest]) -> MemoryShortError:
+        takes = self._takes_of(requests)
+        short = MemoryShortError(
+            "There is no memory to go on.", expected=f"room on {self.model.device} for {len(requests)} prompts",
+            got=f"{len(takes)} of them spoken ({error})", remedy="Use shorter references or a smaller maximum "
+            "length, load the model in a smaller dtype, or close what else uses the device.",
+        )
+        short.takes = takes
+        return short
 
-    def _fill(self, rows: Rows, waiting: deque[Job], should_stop: ShouldStop) -> None:
-        """Rows whose take is over, and free ones, go to the next prompts."""
-        before = list(self._speaking)
-        for row in reversed(range(len(self._speaking))):
-            if self._speaking[row].take.steps_left:
-                continue
-            free = len(self._speaking) <= self._limit
-            if free and self._next(waiting) and self._admit(rows, row, waiting[0], should_stop):
-                self._speaking[row] = waiting.popleft()
-            else:  # close the gap
-                last = len(self._speaking) - 1
-                if row != last:
-                    rows.swap(row, last)
-                    self._known[row], self._known[last] = self._known[last], self._known[row]
-                    self._speaking[row] = self._speaking[last]
-                self._speaking.pop()
-        while len(self._speaking) < self._limit and self._next(waiting):
-            if self._admit(rows, len(self._speaking), waiting[0], should_stop):
-                self._speaking.append(waiting.popleft())
-        if self._speaking and self._speaking != before:  # most of the time nobody came and nobody left
-            rows.speak_as([job.sampling for job in self._speaking])
+    # --- what lives from run to run ---------------------------------------------------------------------------------
 
-    def _next(self, waiting: deque[Job]) -> bool:
-        """Whether a prompt that is wanted waits, or has arrived; it stands in front then."""
-        while waiting and not self._wanted(waiting[0].index):
-            waiting.popleft()
-        if not waiting and (arrived := next(self._arrivals, None)):
-            waiting.append(arrived)
-        return bool(waiting)
-
-    def _admit(self, rows: Rows, row: int, job: Job, should_stop: ShouldStop) -> bool:
-        """Read the job's prompt into a row. False if there is no memory for it while the others speak."""
-        job.started = time.perf_counter()
-        cache = rows.cache
-        try:
-            job.reused = cache.lengths[row] = self._recall(cache, row, job.keys)
-            prefill(self.model, job.prompt, cache, row, should_stop)
-        except (RuntimeError, MemoryError) as error:
-            self._known = [job.keys[:0]] * cache.batch  # perhaps in the middle of a copy
-            others = [one for one in self._speaking if one.take.steps_left]
-            if not is_out_of_memory(error) or not others:
-                raise
-            self._limit = len(others)
-            return False
-        finally:
-            self._known[row] = job.keys[: cache.lengths[row]] if job.reused is not None else job.keys[:0]
-        rows.start(row)
-        job.speaks = True
-        return True
-
-    def _speak(self, rows: Rows, should_stop: ShouldStop) -> Iterator[tuple[Job, Tensor]]:
-        """A few steps of all speaking rows."""
-        steps = min(rows.steps, *(job.take.steps_left for job in self._speaking))
-        rows.prepare([job.random for job in self._speaking], steps)
-        while rows.done < steps and not (stopped := should_stop()):
-            rows.step()
-        ids, broken = rows.drawn()
-        found = []
-        for row, job in enumerate(self._speaking):
-            if bool(broken[row]):
-                raise out_of_range(self.model, job.prompt, torch.cat((job.take.rows, ids[:, row])))
-            found.append((job, job.take.push(ids[:, row])))
-            job.frames.append(found[-1][1])
-            job.seconds = time.perf_counter() - job.started
-            if job.should_end and job.take.steps_left and job.should_end(job.index, found[-1][1]):
-                job.take.cut()
-            if not job.take.steps_left:
-                self._remember(row, job)
-        yield from found
-        if stopped:
-            raise Stopped
-
-    # --- what rows remember -----------------------------------------------------------------------------------------
-
-    def _room_for(self, jobs: list[Job]) -> Room | None:
-        if not jobs:
+    def _room_for(self, requests: list[GenerationRequest]) -> Room | None:
+        if not requests:
             return None
-        return (max(positions_of(job.prompt, job.sampling, self.model.config) for job in jobs),
-                min(self.batch, len(jobs)), max(job.sampling.ras_window for job in jobs))
+        return Room(max(positions_of(one.prompt, one.sampling, self.model.config) for one in requests),
+                    min(self.batch, len(requests)), max(one.sampling.ras_window for one in requests))
 
-    def _make_rows(self, capacity: int, batch: int, window: int) -> Rows:
-        """The rows that there are if they serve, else others; a larger cache takes over what the former one knows."""
-        model, known = self.model, self._rows and self._rows.cache
-        if known is not None and known.keys.device != model.device:
-            known = self._forget()
-        if known is None or known.capacity < capacity or self._asked < batch:
-            if known is not None:
-                capacity, batch = max(capacity, known.capacity), max(batch, known.batch)
-            known, self._asked = self._larger(known, capacity, batch), batch
-        self._limit = min(self.batch, known.batch)
+    def _fit(self, room: Room) -> tuple[DecodeBatch, PrefixCache]:
+        """The batch and the cache of before if they serve, else others; a larger cache holds what the former did."""
+        model = self.model
+        if self._prefixes is not None and self._prefixes.cache.keys.device != model.device:
+            self._forget()
+        if self._prefixes is None or not self._prefixes.has_room(room.positions, room.slots):
+            self._prefixes = self._larger(room)
+        cache = self._prefixes.cache
         capture = can_record(model, model.device) if self._capture is None else self._capture
-        if self._rows is not None and self._rows.serves(known, window, capture):
-            return self._rows
-        return Rows(model, known, poll_steps(model.device), window, capture)
+        if self._batch is None or not self._batch.serves(cache, room.window, capture):
+            self._batch = DecodeBatch(model, cache, poll_steps(model.device), room.window, capture)
+        self._batch.fused = fused_step(model, cache) if self._fused and not self._capture else None
+        return self._batch, self._prefixes
 
-    def _larger(self, known: KVCache | None, capacity: int, batch: int) -> KVCache:
-        """A cache of another size, with what a former one knows if there is room for both."""
-        if known is not None:
-            try:
-                cache = new_cache(self.model, capacity, batch, self.cache_dtype)
-            except MemoryShortError:  # there is no room for both
-                cache = None
-            if cache is not None and cache.batch >= known.batch:
-                cache.take_over(known)
-                self._known += [self._known[0][:0]] * (cache.batch - known.batch)
-                return cache
-        cache = known = self._forget()
-        cache = new_cache(self.model, capacity, batch, self.cache_dtype)
-        self._known = [torch.empty((0, 1 + self.model.config.num_codebooks), dtype=torch.long)] * cache.batch
-        return cache
+    def _larger(self, room: Room) -> PrefixCache:
+        former, capacity, slots = self._prefixes, room.positions, room.slots
+        if former is not None:
+            capacity, slots = max(capacity, former.cache.capacity), max(slots, former.cache.batch)
+            larger = former.grown(self.model, capacity, slots)
+            if larger is not None:
+                return larger
+            former = self._forget()  # there is no memory for both
+        cache = new_cache(self.model, capacity, slots, self.cache_dtype)
+        return PrefixCache(cache, self.model.config.num_codebooks, self._rolling, slots)
 
     def _forget(self) -> None:
         """Let go of all that was read."""
-        self._rows, self._known, self._asked = None, [], 0
-
-    def _remember(self, row: int, job: Job) -> None:
-        """The row holds the prompt and all rows that were read; the last one that was drawn is not read yet."""
-        read = job.take.rows[:-1]
-        self._known[row] = torch.cat((job.keys, torch.cat((torch.full((len(read), 1), -1), read), dim=1)))
-
-    def _recall(self, cache: KVCache, row: int, keys: Tensor) -> int:
-        """Have a row know as much of a prompt's beginning as any row does: how many positions."""
-        shared = [common_start(known, keys) for known in self._known]
-        best = max(range(len(shared)), key=lambda one: (shared[one], one == row))
-        if best != row and any(job.take.steps_left for job in self._speaking[best : best + 1]):
-            cache.copy(best, row, shared[row], shared[best])
-            return shared[best]
-        if best != row:  # nobody needs it there, and what this row knows may serve another prompt
-            cache.swap(best, row)
-            self._known[best], self._known[row] = self._known[row], self._known[best]
-        return self._roll(cache, row, keys, shared[best]) if self._rolling else shared[best]
-
-    def _roll(self, cache: KVCache, row: int, keys: Tensor, start: int) -> int:
-        """Move up what the row knows of a prompt after a gap; how many positions it knows then."""
-        known, end, source = self._known[row], start, start
-        while True:
-            gap, count = continued(known[source:], keys[end:])
-            if count < LEAST_ROLLED:
-                return end
-            cache.move_up(row, source + gap, end, count)
-            source, end = source + gap + count, end + count
+        self._prefixes = self._batch = None

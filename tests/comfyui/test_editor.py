@@ -14,7 +14,9 @@ from helpers_checkpoint import make_folder
 from helpers_server import PACK_FOLDER
 from helpers_workflow import read_workflow
 
-from higgs_runtime import AudioClip, Chapter, Voice, VoiceCard, export_audio, save_voice, voice_path
+from higgs_runtime import AudioClip, Voice, export_audio, save_voice
+from higgs_runtime.audio.files.codecs import Chapter
+from higgs_runtime.voices.library import VoiceCard, voice_path
 
 pytestmark = pytest.mark.web
 

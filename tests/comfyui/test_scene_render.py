@@ -11,8 +11,9 @@ from helpers_scene import middle, open_editor, run, show
 from helpers_server import PACK_FOLDER
 from helpers_takes import line_of
 
-from higgs_runtime import AudioClip, Take, TakeStore, load_codec
+from higgs_runtime import AudioClip, TakeStore, load_codec
 from higgs_runtime.hub.catalog import EMBEDDED
+from higgs_runtime.takes import Take
 
 pytestmark = pytest.mark.web
 

@@ -19,8 +19,7 @@ from higgs_runtime.prompt.builder import conversation
 
 from .corpus import held_out_sentences
 from .dialogues import LINE_GAP
-from .domain import split_text
-from .domain import words as all_words
+from .domain import split_text, words as all_words
 from .judge import Recognizer, Voices, interval, same_words, share, word_errors
 from .speech import HOP, RATE, Word, sentence, silence
 from .state import with_progress

@@ -19,8 +19,7 @@ from ...errors import AudioError, SettingError
 from ..clip import AudioClip
 from ..files.writing import write_blocks
 from ..loudness.decibels import amplitude, decibels
-from ..vad import RATE as SPEECH_RATE
-from ..vad import find_speech, speech_spans
+from ..vad import RATE as SPEECH_RATE, find_speech, speech_spans
 from .gains import DuckCurve, Ducking, fade
 from .plan import Place, plan
 from .sources import AudioFile, Blocks, read
