@@ -63,8 +63,8 @@ def no_speaking(monkeypatch):
     def load(*_args, **_more):
         raise AssertionError("a model is loaded")
 
+    monkeypatch.setattr("higgs_runtime.pipeline.load_model", load)  # first: it keeps the function that it finds
     monkeypatch.setattr("higgs_runtime.weights.load_model", load)
-    monkeypatch.setattr("higgs_runtime.pipeline.load_model", load)
     monkeypatch.setattr("higgs_runtime.codec.load_codec", load)
 
 
@@ -114,6 +114,19 @@ def test_missing_extras_are_named(folder, monkeypatch, capsys, command, package,
     monkeypatch.setitem(sys.modules, package, None)
     assert cli.main(command) == 1
     assert f"needs the optional package '{package}'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["say", "Hello."], ["render-script", "scene.txt", "--voice", "rose"]])
+@pytest.mark.parametrize("output, says", [
+    ("nowhere/a.wav", "there is no folder 'nowhere'. Expected a file name in an existing folder, got nowhere/a.wav."),
+    (".", "'.' is a folder. Expected the name of a file"),
+    ("a.xyz", "the ending of the name says the format. Expected a name that ends in ."),
+    ("a", "got a. Name a file such as "),
+])
+def test_an_output_that_cannot_be_is_told_by_its_fault(capsys, no_speaking, command, output, says):
+    assert cli.main([*command, "-o", output]) == 1
+    said = capsys.readouterr().err
+    assert "higgs: The audio cannot be saved there: " in said and says in said
 
 
 def test_stretching_needs_its_package(monkeypatch):
@@ -174,6 +187,19 @@ def test_who_hears_nano_is_told_what_to_install(capsys):
     assert cli.main(["say", "Good morning.", "--max-seconds", "0.2"]) == 0
     assert how_to_install() in capsys.readouterr().err
     assert all(f"higgs download {name}" in how_to_install() for name in FIRST)
+
+
+def test_a_text_without_a_name_replaces_no_earlier_one(folder, capsys):
+    say = ["say", "Good morning.", "--max-seconds", "0.2"]
+    (folder / "higgs.wav").write_text("mine")
+    assert cli.main(say) == 0
+    said = capsys.readouterr()
+    assert (folder / "higgs.wav").read_text() == "mine" and said.out.startswith("higgs_2.wav: ")
+    assert "'higgs.wav' is there" in said.err and "'higgs_2.wav' is written instead" in said.err
+    assert cli.main([*say, "-o", "higgs.wav"]) == 0, "who names a file means it"
+    said = capsys.readouterr()
+    assert said.out.startswith("higgs.wav: ") and "instead" not in said.err
+    assert (folder / "higgs.wav").read_bytes() == (folder / "higgs_2.wav").read_bytes()
 
 
 def test_the_memory_that_is_told_is_that_of_the_readme():
