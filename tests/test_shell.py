@@ -13,13 +13,14 @@ import tomllib
 import torch
 from test_memory_table import table
 
-from higgs_runtime import RELEASES, cli, load_model
+from higgs_runtime import RELEASES, MissingExtraError, cli, load_model
 from higgs_runtime import tempo as tempo_module
 from higgs_runtime.choices import DEVICES, DTYPES, QUANTIZATIONS
 from higgs_runtime.cli import common, serve
 from higgs_runtime.devices import pick_device
 from higgs_runtime.quantized import KINDS
 from higgs_runtime.releases import FIRST, how_to_install
+from higgs_runtime.rendering import Ears
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -108,9 +109,12 @@ def test_the_requirements_are_those_of_the_project():
     (["render-script", "scene.txt", "--voice", "rose"], "av"),
     (["say", "Hello.", "-o", "a.m4a"], "av"),
     (["render-script", "quick.txt", "--voice", "rose"], "pedalboard"),
+    (["render-script", "film.srt", "--voice", "rose"], "pedalboard"),
+    (["render-script", "scene.txt", "--voice", "rose", "--listen", "--compare-voices"], "resemblyzer"),
 ])
 def test_missing_extras_are_named(folder, monkeypatch, capsys, command, package, no_speaking):
     (folder / "quick.txt").write_text("[Anna] {speed=1.2} Good morning.\n", encoding="utf-8")
+    (folder / "film.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\nGood morning.\n", encoding="utf-8")
     monkeypatch.setitem(sys.modules, package, None)
     assert cli.main(command) == 1
     assert f"needs the optional package '{package}'" in capsys.readouterr().err
@@ -127,6 +131,24 @@ def test_an_output_that_cannot_be_is_told_by_its_fault(capsys, no_speaking, comm
     assert cli.main([*command, "-o", output]) == 1
     said = capsys.readouterr().err
     assert "higgs: The audio cannot be saved there: " in said and says in said
+
+
+def test_a_node_learns_it_before_it_speaks_too(monkeypatch):
+    """Render Script makes the ears first."""
+    monkeypatch.setitem(sys.modules, "resemblyzer", None)
+    with pytest.raises(MissingExtraError, match="Comparing voices"):
+        Ears(None, None, "whisper", {}, compare_voices=True)
+
+
+def test_voices_are_compared_only_by_who_listens(capsys, no_speaking):
+    assert cli.main(["render-script", "scene.txt", "--voice", "rose", "--compare-voices"]) == 1
+    assert "Add --listen" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("file", [".", "nothing.txt"])
+def test_no_file_to_render(capsys, no_speaking, file):
+    assert cli.main(["render-script", file, "--voice", "rose"]) == 1
+    assert f"higgs: '{file}' could not be read" in capsys.readouterr().err
 
 
 def test_stretching_needs_its_package(monkeypatch):

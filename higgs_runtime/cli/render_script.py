@@ -83,7 +83,9 @@ def _render(args: argparse.Namespace) -> int:
     from ..export import Provenance
     from ..rendering import assemble, check_output, deliver
 
-    output, script = args.output or args.file.with_suffix(".flac"), _script(args)
+    _check_listening(args)
+    script = _script(args)
+    output = args.output or args.file.with_suffix(".flac")
     folders = [*(args.sounds or [args.file.parent]), next(iter(embedded_clips().values())).parent]
     inputs = _inputs(args, script, folders)
     check_output(output, inputs if args.output else ())
@@ -113,6 +115,19 @@ def _render(args: argparse.Namespace) -> int:
     kept = "nothing was kept, because of --no-store" if args.no_store else "run the same command again to go on"
     sys.stderr.write(f"higgs: interrupted; not all lines are spoken: {kept}\n")
     return INTERRUPTED
+
+
+def _check_listening(args: argparse.Namespace) -> None:
+    """Before anything is loaded: that voices can be compared, if they are to be."""
+    from ..listening import voice_comparer
+
+    if not args.compare_voices:
+        return
+    if args.listen is None:
+        raise SettingError("Voices are compared while takes are heard.", expected="--listen with --compare-voices",
+                           got="--compare-voices alone", remedy="Add --listen, or leave --compare-voices out.")
+    if not args.cluster:  # there the workers compare
+        voice_comparer()
 
 
 def _inputs(args: argparse.Namespace, script, folders: list[Path]) -> list[Path]:
