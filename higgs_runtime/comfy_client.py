@@ -20,6 +20,7 @@ from .errors import HiggsError, one_sentence
 POLL_S = 0.25
 TIMEOUT_S = 30.0
 RETRY_S = 10.0  # a render is not given up for one look that fails
+LOADER = "HiggsLoadModel"  # the node that names a language model
 FILE_INPUTS = ("audio", "image", "video", "file")
 EXAMPLE = '--set "Load Audio (Higgs).audio=@clip.wav" --set "Higgs Voice.transcript=What the clip says."'
 
@@ -77,6 +78,19 @@ class ComfyClient:
             return json.loads(self._request(f"/higgs/warnings?{urlencode({'prompt': prompt_id})}"))
         except (RenderError, ValueError):  # an older pack, or none: the render is there all the same
             return {}
+
+    def notices(self, workflow: dict[str, Any]) -> list[str]:
+        """What is to be known of the language models that a workflow speaks with there: what their server means by
+        them; none where its pack does not tell."""
+        chosen = [node.get("inputs", {}).get("checkpoint") for node in workflow.values()
+                  if node["class_type"] == LOADER]
+        found = []
+        for choice in dict.fromkeys(one for one in chosen if isinstance(one, str)):
+            try:
+                found.append(json.loads(self._request(f"/higgs/notice?{urlencode({'checkpoint': choice})}"))["notice"])
+            except (RenderError, ValueError, KeyError, TypeError):  # as in `warnings`
+                continue
+        return list(dict.fromkeys(notice for notice in found if notice))
 
     def fetch(self, file: dict[str, str], folder: Path) -> Path:
         """Copy a file from the server into a folder; an existing name gets a number."""

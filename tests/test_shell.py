@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import tomllib
 import torch
 from test_memory_table import table
 
-from higgs_runtime import RELEASES, MissingExtraError, cli, load_model
+from higgs_runtime import RELEASES, MissingExtraError, cli, comfy_client, load_model
 from higgs_runtime import tempo as tempo_module
 from higgs_runtime.choices import DEVICES, DTYPES, QUANTIZATIONS
 from higgs_runtime.cli import common, serve
@@ -209,6 +210,25 @@ def test_who_hears_nano_is_told_what_to_install(capsys):
     assert cli.main(["say", "Good morning.", "--max-seconds", "0.2"]) == 0
     assert how_to_install() in capsys.readouterr().err
     assert all(f"higgs download {name}" in how_to_install() for name in FIRST)
+    assert "5.8 GB with --quantization int8, 3.5 GB with int4;" in how_to_install()
+
+
+@pytest.mark.parametrize("told, said", [({"notice": "Speaking with X.\n"}, "Speaking with X.\n"), ({}, ""), (None, "")])
+def test_who_renders_is_told_what_speaks_on_the_server(folder, monkeypatch, capsys, told, said):
+    """Whose choice it is what `auto` means; an older pack there has no such route."""
+    def request(self, path, body=None, content_type=""):
+        asked.append(path)
+        if path.startswith("/higgs/notice") and told is None:
+            raise comfy_client.RenderError("HTTP 404")
+        entry = {"one": {"status": {"status_str": "success"}, "outputs": {}}}
+        return json.dumps(told if path.startswith("/higgs/notice") else {"prompt_id": "one"} if body else
+                          entry if path.startswith("/history") else {}).encode()
+
+    asked = []
+    monkeypatch.setattr(comfy_client.ComfyClient, "_request", request)
+    assert cli.main(["render", str(ROOT / "workflows" / "api" / "two_voice_dialogue.json")]) == 0
+    assert capsys.readouterr().err == said
+    assert [path for path in asked if "notice" in path] == ["/higgs/notice?checkpoint=auto"]
 
 
 def test_a_text_without_a_name_replaces_no_earlier_one(folder, capsys):

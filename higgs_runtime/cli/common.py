@@ -117,13 +117,9 @@ def loading_of(args: argparse.Namespace) -> dict:
 
 def tell_what_speaks(lm) -> None:
     """What a person should know of the model that was chosen."""
-    from ..releases import how_to_install
+    from ..releases import notice_of
 
-    if lm.embedded:
-        sys.stderr.write(f"Speaking with {lm.title}, a tiny demonstration model{lm.extent}. For real speech:\n"
-                         f"{how_to_install()}\n")
-    if lm.licence:
-        sys.stderr.write(lm.licence + "\n")
+    sys.stderr.write(notice_of(lm))
 
 
 def transcript_of(clip: Path) -> str:
