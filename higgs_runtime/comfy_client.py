@@ -9,6 +9,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -33,14 +34,14 @@ class ComfyClient:
     """Talks to one ComfyUI server.
 
     Args:
-        url: such as "http://127.0.0.1:8188".
+        url: such as "http://127.0.0.1:8188"; "http://" may be left out.
 
     Raises (all methods):
         RenderError: the server cannot be reached, refuses, or a node fails; the message is the node's own.
     """
 
     def __init__(self, url: str):
-        self.url = url.rstrip("/")
+        self.url = (url if "://" in url else f"http://{url}").rstrip("/")
 
     def queue(self, workflow: dict[str, Any]) -> str:
         """Queue a workflow (API format); returns the prompt id."""
@@ -144,15 +145,16 @@ class ComfyClient:
                 time.sleep(POLL_S)
 
     def _request(self, path: str, body: bytes | None = None, content_type: str = "") -> bytes:
-        request = Request(self.url + path, data=body, headers={"Content-Type": content_type} if body else {})
         try:
+            request = Request(self.url + path, data=body, headers={"Content-Type": content_type} if body else {})
             with urlopen(request, timeout=TIMEOUT_S) as answer:
                 return answer.read()
         except HTTPError as error:
             raise _refusal(error) from error
-        except (URLError, OSError) as error:
+        except (URLError, OSError, HTTPException, ValueError) as error:  # the last two also of a URL that is none
             raise RenderError(
-                f"No ComfyUI answers at {self.url}.", expected="a running server", got=str(error),
+                f"No ComfyUI answers at {self.url}.", expected="a running server",
+                got=str(getattr(error, "reason", "") or error),
                 remedy="Start ComfyUI, or name another server with --server.",
             ) from error
 

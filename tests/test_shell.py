@@ -14,7 +14,7 @@ import tomllib
 import torch
 from test_memory_table import table
 
-from higgs_runtime import RELEASES, MissingExtraError, cli, comfy_client, load_model
+from higgs_runtime import RELEASES, AudioClip, MissingExtraError, cli, comfy_client, load_model
 from higgs_runtime import tempo as tempo_module
 from higgs_runtime.choices import DEVICES, DTYPES, QUANTIZATIONS
 from higgs_runtime.cli import common, serve
@@ -139,6 +139,37 @@ def test_a_node_learns_it_before_it_speaks_too(monkeypatch):
     monkeypatch.setitem(sys.modules, "resemblyzer", None)
     with pytest.raises(MissingExtraError, match="Comparing voices"):
         Ears(None, None, "whisper", {}, compare_voices=True)
+
+
+def test_a_text_without_quotes(capsys, no_speaking):
+    for more, hint in ((["morning."], True), (["--louder"], False)):
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["say", "Good", *more])
+        said = capsys.readouterr().err
+        assert ended.value.code == 2 and f"unrecognized arguments: {more[0]}" in said
+        assert ('what holds spaces stands in "quotes"' in said) == hint
+
+
+def test_a_clip_without_words_is_told_how_to_give_them(folder, capsys, no_speaking):
+    AudioClip(torch.zeros(1, 24_000), 24_000).save(folder / "me.wav")
+    for more in ([], ["--transcript", " "]):
+        assert cli.main(["say", "Hello.", "--voice", "me.wav", *more]) == 1
+        assert "Give them with --transcript, or write them into me.txt." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["say", "Hello.", "--voice", "Rose"],
+                                     ["render-script", "scene.txt", "--voice", "Rose"]])
+def test_a_voice_that_there_is_not(capsys, command):
+    assert cli.main(command) == 1
+    assert "one of alan, bear, rose, ross, got no such file. Name one of these, or" in capsys.readouterr().err
+
+
+def test_what_lists_are_of_a_newcomer(capsys):
+    """Who has no voices and no takes yet."""
+    assert cli.main(["voices", "ls"]) == 0
+    assert "Of the pack: alan, bear, rose, ross\n" in capsys.readouterr().out
+    assert cli.main(["takes", "export"]) == 0
+    assert "higgs: there are no takes in " in capsys.readouterr().err
 
 
 def test_voices_are_compared_only_by_who_listens(capsys, no_speaking):

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..choices import DEVICES, DTYPES, QUANTIZATIONS
-from ..errors import HiggsWarning, SettingError
+from ..errors import HiggsWarning, SettingError, check_range
 
 REQUIRED = ("torch", "transformers", "safetensors", "filelock", "numpy", "librosa", "pydub")  # as pyproject.toml
 FRAME_RATE = 25  # frames a second of every released Higgs model
@@ -69,12 +69,17 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
 
 
 def sampling_of(args: argparse.Namespace):
-    """The Sampling that was asked for."""
+    """The Sampling that was asked for.
+
+    Raises:
+        SettingError: a value out of its range.
+    """
     from ..types import Sampling
 
+    check_range("max-seconds", args.max_seconds, 1 / FRAME_RATE, 400_000.0)
     return Sampling(
         temperature=args.temperature, top_k=args.top_k, top_p=args.top_p, seed=args.seed,
-        max_frames=math.ceil(args.max_seconds * FRAME_RATE) if math.isfinite(args.max_seconds) else 0,
+        max_frames=math.ceil(args.max_seconds * FRAME_RATE),
     )
 
 

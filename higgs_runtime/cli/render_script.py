@@ -227,7 +227,8 @@ def _voice(name: str, roots: list[Path], codec):
     if clip is None:
         raise SettingError(
             f"There is no voice '{name}'.", expected=f"an audio file or one of {', '.join([*library, *pack])}",
-            got="no such file", remedy="Name an audio file that is there, with its words in a .txt beside it.",
+            got="no such file",
+            remedy="Name one of these, or an audio file that is there, with its words in a .txt beside it.",
         )
     words = transcript_of(clip)
     if not words:

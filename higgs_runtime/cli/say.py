@@ -131,7 +131,12 @@ def _reference(args: argparse.Namespace) -> tuple:
     voice = args.voice if args.voice.is_file() else voices.get(str(args.voice))
     if voice is None:
         raise SettingError(
-            f"There is no voice '{args.voice}'.", got="no such file", remedy="Name an audio file that is there.",
+            f"There is no voice '{args.voice}'.", got="no such file",
+            remedy="Name one of these, or an audio file that is there.",
             expected=f"an audio file or one of {', '.join([*library, *voices])}",
         )
-    return voice, transcript_of(voice) if args.transcript is None else args.transcript
+    words = transcript_of(voice) if args.transcript is None else args.transcript.strip()
+    if not words:
+        raise SettingError(f"The words of '{voice}' are not known.", expected="what is said in the clip", got="none",
+                           remedy=f"Give them with --transcript, or write them into {voice.with_suffix('.txt')}.")
+    return voice, words
