@@ -68,7 +68,7 @@ _HOMES = {
     ),
     "voices": ("VoiceCard", "describe_voice", "find_voices", "load_voice", "save_voice", "voice_path"),
     "reference": ("PreparedReference", "ReferenceReport", "inspect_reference", "prepare_reference"),
-    "releases": ("RELEASES", "Release", "release_named"),
+    "releases": ("RELEASES", "Release", "notice_of", "release_named"),
     "download": ("describe_plan", "download", "plan_download"),
     "model_cache": ("ModelCache", "ModelKey", "shared_cache"),
     "rendering": (

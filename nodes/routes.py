@@ -79,7 +79,7 @@ async def warnings(request) -> dict:
 
 
 async def notice(request) -> dict:
-    from ..higgs_runtime.releases import notice_of
+    from ..higgs_runtime import notice_of
 
     choice = request.query.get("checkpoint", checkpoints.AUTO)
     return {"notice": notice_of(await asyncio.to_thread(checkpoints.find_checkpoint, "lm", choice))}

@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from ..errors import SettingError
+from ..errors import ScriptError, SettingError
 from ..outputs import check_folder, partial_name
 from .cluster import add_cluster, perform_on_cluster
 from .common import (
@@ -210,7 +210,11 @@ def _cast(args: argparse.Namespace, script, codec):
             named[speaker.strip()] = _voice(name.strip(), roots, codec)
         else:
             unnamed[number] = _voice(given, roots, codec)
-    return cast_voices(script, named, unnamed, roots=roots, codec=codec)
+    try:
+        return cast_voices(script, named, unnamed, roots=roots, codec=codec)
+    except ScriptError as error:
+        raise ScriptError(error.what, expected=error.expected, got=error.got, remedy="Give each one, as in --voice "
+                          "NAME=rose (or an audio file); turns without a speaker are the Narrator's.") from error
 
 
 def _voice(name: str, roots: list[Path], codec):
