@@ -11,19 +11,30 @@ from pathlib import Path
 from .errors import SettingError
 
 
-def check_target(path: str | os.PathLike, inputs: Iterable[str | os.PathLike] = ()) -> None:
+def check_target(
+    path: str | os.PathLike, inputs: Iterable[str | os.PathLike], suffixes: Iterable[str], example: str
+) -> None:
     """Before the long work, not after it.
 
     Args:
         inputs: what is read; under whatever name, the result must not be written over it.
+        suffixes: of the formats that there are, in small letters; the example is a name that has one.
 
     Raises:
-        SettingError: there is no such folder, nothing can be written into it, or the file is an input.
+        SettingError: there is no such folder, nothing can be written into it, the suffix is of no format, or the file
+            is an input.
     """
     path = Path(path)
-    if path.is_dir() or not path.parent.is_dir():
-        raise SettingError("It cannot be saved there.", expected="a file name in an existing folder", got=str(path),
-                           remedy="Make the folder, or name another file.")
+    if path.is_dir():
+        raise SettingError(f"The audio cannot be saved there: '{path}' is a folder.", expected="the name of a file",
+                           got="a folder", remedy=f"Add a name to it, such as {path / example}.")
+    if not path.parent.is_dir():
+        raise SettingError(f"The audio cannot be saved there: there is no folder '{path.parent}'.", got=str(path),
+                           expected="a file name in an existing folder", remedy="Make the folder, or name another one.")
+    if path.suffix.lower() not in (known := list(suffixes)):
+        raise SettingError("The audio cannot be saved there: the ending of the name says the format.",
+                           expected=f"a name that ends in {', '.join(known)}", got=path.name,
+                           remedy=f"Name a file such as {example}.")
     check_folder(path.parent)
     if is_one_of(path, inputs):
         raise SettingError(f"'{path}' is read for this, and must not be written over.", expected="a new file",

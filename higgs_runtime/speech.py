@@ -147,6 +147,9 @@ def _prepared(
     device = device or pick_device()
     dtype = dtype or pick_dtype(device)
     model, codec = _chosen(model, codec)
+    conversation(text, [])  # what cannot be spoken, or heard, is said before minutes of loading
+    if isinstance(voice, (str, Path)):
+        voice = AudioClip.load(voice)
     with ExitStack() as stack:
         lm = stack.enter_context(_loaded("lm", model, load_model, device, dtype, quantization=quantization))
         tokenizer = stack.enter_context(_loaded("codec", codec, load_codec, device, torch.float32))

@@ -6,6 +6,7 @@
     GET  /higgs/takes?line=<key of a line>            what is known of its takes
     GET  /higgs/takes/<key>                           a take as FLAC; the header X-Loudness-LUFS says how loud it is
     GET  /higgs/warnings?prompt=<id>                  what the nodes of a prompt warned of, by their ids
+    GET  /higgs/notice?checkpoint=<choice>            what is to be known of who speaks: the demonstration, a licence
     POST /higgs/takes/<key>/lock, …/unlock
     POST /higgs/script/check                          turns, errors and warnings of a script (text)
     POST /higgs/script/lines                          what became of its lines in its last render
@@ -24,7 +25,7 @@ from functools import wraps
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from . import bridge, line_states, load_voice, take_sounds, warned
+from . import bridge, checkpoints, line_states, load_voice, take_sounds, warned
 
 MOST_BYTES = 1 << 20  # of a script
 LONGEST_NAME = 1000
@@ -75,6 +76,13 @@ def _answering(handler: Callable):
 
 async def warnings(request) -> dict:
     return warned.warnings_of(request.query.get("prompt", ""))
+
+
+async def notice(request) -> dict:
+    from ..higgs_runtime import notice_of
+
+    choice = request.query.get("checkpoint", checkpoints.AUTO)
+    return {"notice": notice_of(await asyncio.to_thread(checkpoints.find_checkpoint, "lm", choice))}
 
 
 async def clip(request):
@@ -300,6 +308,7 @@ GET = {
     "/higgs/takes": takes,
     "/higgs/takes/{key}": take,
     "/higgs/warnings": warnings,
+    "/higgs/notice": notice,
 }
 POST = {
     "/higgs/takes/{key}/lock": lock,

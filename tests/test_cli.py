@@ -19,6 +19,7 @@ from helpers_codec import make_codec_checkpoint
 from higgs_runtime import (
     AudioClip,
     AudioError,
+    HiggsError,
     PromptError,
     Sampling,
     SettingError,
@@ -80,6 +81,12 @@ def test_speak_says_what_is_wrong(models, clip):
         speak("Hello.", should_stop=lambda: True, **folders)
 
 
+@pytest.mark.parametrize("text, voice, says", [(" ", None, "nothing to say"), ("Hi.", "nobody.wav", "no audio file")])
+def test_what_cannot_be_spoken_is_said_before_a_model_is_loaded(tmp_path, text, voice, says):
+    with pytest.raises(HiggsError, match=says):  # and not that there is no model
+        speak(text, voice, transcript="Words.", model=tmp_path / "lm", codec=tmp_path / "codec", device="cpu")
+
+
 class Amplified:
     """A codec whose decoder overshoots."""
 
@@ -128,7 +135,8 @@ def test_say(models, clip, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("extra, says", [
-    (["--max-seconds", "nan"], "max_frames"),
+    (["--max-seconds", "nan"], "The setting 'max-seconds' is out of range."),
+    (["--max-seconds", "0"], "The setting 'max-seconds' is out of range."),
     (["--temperature", "-1"], "temperature"),
     (["--voice", "/nowhere/clip.wav", "--transcript", "x"], "clip.wav"),
     (["-o", "/nowhere/out.wav"], "existing folder"),
@@ -363,6 +371,10 @@ def test_render_without_a_server(tmp_path, capsys):
     file.write_text(json.dumps(WORKFLOW))
     assert main(["render", str(file), "--server", "http://127.0.0.1:9"]) == 1
     assert "No ComfyUI answers" in capsys.readouterr().err
+    for given in ("nowhere.invalid", "127.0.0.1:9", "http://127.0.0.1:port", "://", "ftp:/x"):
+        assert main(["render", str(file), "--server", given]) == 1
+        said = capsys.readouterr().err
+        assert "No ComfyUI answers at " in said and "urlopen" not in said and "--server" in said
     file.write_text('{"nodes": []}')
     assert main(["render", str(file)]) == 1
     assert "Export (API)" in capsys.readouterr().err

@@ -219,7 +219,8 @@ def test_an_error_of_who_is_told_ends_it(fake):
 def test_it_ends_when_its_parent_is_killed(tmp_path):
     child = f"import os, sys; os.write(1, b'{{}}\\n'); sys.stdin.read(); open({str(tmp_path / 'gone')!r}, 'w')"
     parent = f"""import sys; sys.path[:0] = {sys.path!r}
-from higgs_runtime import Engine, TakeStore, Voice, parse_script, render_apart
+from higgs_runtime.cluster import Engine, render_apart
+from higgs_runtime import TakeStore, Voice, parse_script
 from higgs_runtime.cluster import apart
 apart.PROGRAM = {child!r}
 render_apart(parse_script("Hi."), {{"Narrator": Voice(description="Calm.")}}, Engine("x"),

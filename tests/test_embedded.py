@@ -198,14 +198,16 @@ def test_a_voice_of_the_pack_is_spoken_with(real, capsys):
     assert capsys.readouterr().err == NOTICE and AudioClip.load("out.wav").seconds == pytest.approx(0.2)
 
 
-def test_a_file_comes_before_a_voice_of_its_name_and_its_words_lie_beside_it(real, heard):
+def test_a_file_comes_before_a_voice_of_its_name_and_its_words_lie_beside_it(real, heard, capsys):
     for name in ("rose", "clip.wav"):
         Path(name).write_bytes(b"sound")
     Path("clip.txt").write_text(" What it says.\n", encoding="utf-8")
-    for name in ("rose", "clip.wav"):
-        assert say("--voice", name) == 0
-    assert say("--voice", "clip.wav", "--transcript", "") == 0
-    assert heard == [(Path("rose"), ""), (Path("clip.wav"), "What it says."), (Path("clip.wav"), "")]
+    assert say("--voice", "clip.wav") == 0
+    for more in (["rose"], ["clip.wav", "--transcript", ""]):  # without words none is spoken with
+        assert say("--voice", *more) == 1
+        assert f"The words of '{more[0]}' are not known" in capsys.readouterr().err
+    assert say("--voice", "rose", "--transcript", "Mine.") == 0
+    assert heard == [(Path("clip.wav"), "What it says."), (Path("rose"), "Mine.")]
 
 
 def test_a_voice_that_is_not_there(real, heard, capsys):

@@ -16,7 +16,8 @@ HOUR_S, TRACKS, LIMIT_MB = 3600, 20, 100  # the mix itself is 346 MB as float32
 PROGRAM = """
 import sys
 from pathlib import Path
-from higgs_runtime import AudioFile, Ducking, Track, mix_to_file
+from higgs_runtime.audio.mix import AudioFile, Ducking, mix_to_file
+from higgs_runtime import Track
 
 def peak():  # not getrusage, which also counts what the parent held
     [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line]

@@ -23,7 +23,7 @@ import sys, time
 sys.path[:0] = [sys.argv[1], sys.argv[1] + "/tests", sys.argv[1] + "/tools"]
 import warnings; warnings.simplefilter("ignore")
 from helpers_takes import key_of, same, some_take
-from higgs_runtime import ObjectStore
+from higgs_runtime.takes import ObjectStore
 store, turn = ObjectStore(sys.argv[2]), int(sys.argv[3])
 for n in range(40):
     number = (n + 20 * turn) % 40

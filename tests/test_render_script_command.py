@@ -113,6 +113,12 @@ def test_what_cannot_be_done_is_said_and_nothing_is_written(folder, capsys, more
     assert words in capsys.readouterr().err and names(folder) == {"scene.txt"}
 
 
+def test_a_speaker_without_a_voice_is_told_how_to_get_one(folder, capsys):
+    assert cli.main(["render-script", "scene.txt", "--voice", "Anna=rose", "--voice", "Then=ross"]) == 1
+    said = capsys.readouterr().err
+    assert "got none for Jack, Narrator" in said and "as in --voice NAME=rose (or an audio file)" in said
+
+
 # ---- what is there already ------------------------------------------------------------------------------------------
 
 SUBTITLES = "1\n00:00:00,000 --> 00:00:02,000\nGood morning.\n"

@@ -19,6 +19,7 @@ from helpers_workflow import PACK, node_classes
 
 from higgs_runtime import AudioClip, TakeStore, load_codec
 from higgs_runtime.hub.catalog import EMBEDDED
+from higgs_runtime.hub.releases import how_to_install
 from higgs_runtime.takes import Take
 
 HOSTILE = ["../secret.wav", "..", "/etc/passwd", "C:\\x.wav", "..\\secret.wav", "<script>alert(1)</script>",
@@ -265,3 +266,20 @@ def test_subtitles_become_a_script(site):
     found = post(site, "subtitles", srt.encode()).json()
     assert found["text"] == "[Anna] [slot 1s-2.5s] Hi there!\n\n[slot 3s-4s] Rain.\n"
     assert "[slot 1s-2s] Hi" in post(site, "subtitles", b"WEBVTT\n\n00:01.000 --> 00:02.000\nHi\n").json()["text"]
+
+
+# --- who speaks -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("choice", ["auto", "higgs-nano"])
+def test_what_is_to_be_known_of_who_speaks(site, choice, monkeypatch):
+    monkeypatch.setattr(site.routes.bridge, "model_folders", list)
+    found = requests.get(site.url + "/higgs/notice", {"checkpoint": choice}, timeout=30).json()["notice"]
+    assert found.startswith("Speaking with Higgs Nano, a tiny demonstration model (353 words")
+    assert how_to_install() in found
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_notice_of_what_there_is_not(site, name, monkeypatch):
+    monkeypatch.setattr(site.routes.bridge, "model_folders", list)
+    assert "language model" in refused(requests.get(site.url + "/higgs/notice", {"checkpoint": name}, timeout=30), 400)

@@ -64,8 +64,11 @@ def _stretch(clip: AudioClip, factor: float, semitones: float, keep_formants: bo
     return AudioClip(torch.nn.functional.pad(wave, (0, length - wave.shape[1])), clip.sample_rate)
 
 
-def rubber_band():
+def rubber_band(feature: str = "Changing tempo or pitch"):
     """The package that stretches; asked for before the long work, too.
+
+    Args:
+        feature: what needs it, for the error.
 
     Raises:
         MissingExtraError: it (extra `sound`) is not installed.
@@ -73,5 +76,5 @@ def rubber_band():
     try:
         import pedalboard
     except ImportError as error:
-        raise MissingExtraError("Changing tempo or pitch", "sound", "pedalboard") from error
+        raise MissingExtraError(feature, "sound", "pedalboard") from error
     return pedalboard

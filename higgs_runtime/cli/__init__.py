@@ -29,7 +29,7 @@ EPILOG = f"""examples:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit status: 0 done, 1 an error that was explained, 130 interrupted."""
-    args = _parser().parse_args(argv)
+    args = _arguments(argv)
     try:
         with plain_messages():
             return args.run(args) or 0
@@ -39,6 +39,16 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("\nhiggs: interrupted\n")
         return 130
+
+
+def _arguments(argv: list[str] | None) -> argparse.Namespace:
+    """What was asked for; to words that are left over it is said what a shell does to a text without quotes."""
+    parser = _parser()
+    args, left = parser.parse_known_args(argv)
+    if left:
+        quotes = "" if any(word.startswith("-") for word in left) else '; what holds spaces stands in "quotes"'
+        parser.error(f"unrecognized arguments: {' '.join(left)}{quotes}")
+    return args
 
 
 def _parser() -> argparse.ArgumentParser:

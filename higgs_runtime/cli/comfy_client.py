@@ -9,6 +9,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -20,6 +21,7 @@ from ..errors import HiggsError, one_sentence
 POLL_S = 0.25
 TIMEOUT_S = 30.0
 RETRY_S = 10.0  # a render is not given up for one look that fails
+LOADER = "HiggsLoadModel"  # the node that names a language model
 FILE_INPUTS = ("audio", "image", "video", "file")
 EXAMPLE = '--set "Load Audio (Higgs).audio=@clip.wav" --set "Higgs Voice.transcript=What the clip says."'
 
@@ -32,14 +34,14 @@ class ComfyClient:
     """Talks to one ComfyUI server.
 
     Args:
-        url: such as "http://127.0.0.1:8188".
+        url: such as "http://127.0.0.1:8188"; "http://" may be left out.
 
     Raises (all methods):
         RenderError: the server cannot be reached, refuses, or a node fails; the message is the node's own.
     """
 
     def __init__(self, url: str):
-        self.url = url.rstrip("/")
+        self.url = (url if "://" in url else f"http://{url}").rstrip("/")
 
     def queue(self, workflow: dict[str, Any]) -> str:
         """Queue a workflow (API format); returns the prompt id."""
@@ -77,6 +79,19 @@ class ComfyClient:
             return json.loads(self._request(f"/higgs/warnings?{urlencode({'prompt': prompt_id})}"))
         except (RenderError, ValueError):  # an older pack, or none: the render is there all the same
             return {}
+
+    def notices(self, workflow: dict[str, Any]) -> list[str]:
+        """What is to be known of the language models that a workflow speaks with there: what their server means by
+        them; none where its pack does not tell."""
+        chosen = [node.get("inputs", {}).get("checkpoint") for node in workflow.values()
+                  if node["class_type"] == LOADER]
+        found = []
+        for choice in dict.fromkeys(one for one in chosen if isinstance(one, str)):
+            try:
+                found.append(json.loads(self._request(f"/higgs/notice?{urlencode({'checkpoint': choice})}"))["notice"])
+            except (RenderError, ValueError, KeyError, TypeError):  # as in `warnings`
+                continue
+        return list(dict.fromkeys(notice for notice in found if notice))
 
     def fetch(self, file: dict[str, str], folder: Path) -> Path:
         """Copy a file from the server into a folder; an existing name gets a number."""
@@ -130,15 +145,16 @@ class ComfyClient:
                 time.sleep(POLL_S)
 
     def _request(self, path: str, body: bytes | None = None, content_type: str = "") -> bytes:
-        request = Request(self.url + path, data=body, headers={"Content-Type": content_type} if body else {})
         try:
+            request = Request(self.url + path, data=body, headers={"Content-Type": content_type} if body else {})
             with urlopen(request, timeout=TIMEOUT_S) as answer:
                 return answer.read()
         except HTTPError as error:
             raise _refusal(error) from error
-        except (URLError, OSError) as error:
+        except (URLError, OSError, HTTPException, ValueError) as error:  # the last two also of a URL that is none
             raise RenderError(
-                f"No ComfyUI answers at {self.url}.", expected="a running server", got=str(error),
+                f"No ComfyUI answers at {self.url}.", expected="a running server",
+                got=str(getattr(error, "reason", "") or error),
                 remedy="Start ComfyUI, or name another server with --server.",
             ) from error
 

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..choices import DEVICES, DTYPES, QUANTIZATIONS
-from ..errors import HiggsWarning, SettingError
+from ..errors import HiggsWarning, SettingError, check_range
 
 REQUIRED = ("torch", "transformers", "safetensors", "filelock", "numpy", "librosa", "pydub")  # as pyproject.toml
 FRAME_RATE = 25  # frames a second of every released Higgs model
@@ -69,12 +69,17 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
 
 
 def sampling_of(args: argparse.Namespace):
-    """The Sampling that was asked for."""
+    """The Sampling that was asked for.
+
+    Raises:
+        SettingError: a value out of its range.
+    """
     from ..types import Sampling
 
+    check_range("max-seconds", args.max_seconds, 1 / FRAME_RATE, 400_000.0)
     return Sampling(
         temperature=args.temperature, top_k=args.top_k, top_p=args.top_p, seed=args.seed,
-        max_frames=math.ceil(args.max_seconds * FRAME_RATE) if math.isfinite(args.max_seconds) else 0,
+        max_frames=math.ceil(args.max_seconds * FRAME_RATE),
     )
 
 
@@ -117,13 +122,9 @@ def loading_of(args: argparse.Namespace) -> dict:
 
 def tell_what_speaks(lm) -> None:
     """What a person should know of the model that was chosen."""
-    from ..hub.releases import how_to_install
+    from ..hub.releases import notice_of
 
-    if lm.embedded:
-        sys.stderr.write(f"Speaking with {lm.title}, a tiny demonstration model{lm.extent}. For real speech:\n"
-                         f"{how_to_install()}\n")
-    if lm.licence:
-        sys.stderr.write(lm.licence + "\n")
+    sys.stderr.write(notice_of(lm))
 
 
 def transcript_of(clip: Path) -> str:

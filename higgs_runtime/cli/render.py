@@ -39,6 +39,7 @@ def _render(args: argparse.Namespace) -> None:
         set_input(workflow, assignment, client.upload)
     prompt_id = client.queue(workflow)
     try:
+        sys.stderr.write("".join(client.notices(workflow)))
         files = client.wait(prompt_id, lambda seconds: progress(f"rendering, {seconds:.0f} s"))
     except KeyboardInterrupt:
         client.interrupt(prompt_id)

@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from ..errors import SettingError
+from ..errors import ScriptError, SettingError
 from ..outputs import check_folder, partial_name
 from .cluster import add_cluster, perform_on_cluster
 from .common import (
@@ -83,7 +83,9 @@ def _render(args: argparse.Namespace) -> int:
     from ..hub.catalog import embedded_clips
     from ..rendering import assemble, check_output, deliver
 
-    output, script = args.output or args.file.with_suffix(".flac"), _script(args)
+    _check_listening(args)
+    script = _script(args)
+    output = args.output or args.file.with_suffix(".flac")
     folders = [*(args.sounds or [args.file.parent]), next(iter(embedded_clips().values())).parent]
     inputs = _inputs(args, script, folders)
     check_output(output, inputs if args.output else ())
@@ -113,6 +115,19 @@ def _render(args: argparse.Namespace) -> int:
     kept = "nothing was kept, because of --no-store" if args.no_store else "run the same command again to go on"
     sys.stderr.write(f"higgs: interrupted; not all lines are spoken: {kept}\n")
     return INTERRUPTED
+
+
+def _check_listening(args: argparse.Namespace) -> None:
+    """Before anything is loaded: that voices can be compared, if they are to be."""
+    from ..verification import voice_comparer
+
+    if not args.compare_voices:
+        return
+    if args.listen is None:
+        raise SettingError("Voices are compared while takes are heard.", expected="--listen with --compare-voices",
+                           got="--compare-voices alone", remedy="Add --listen, or leave --compare-voices out.")
+    if not args.cluster:  # there the workers compare
+        voice_comparer()
 
 
 def _inputs(args: argparse.Namespace, script, folders: list[Path]) -> list[Path]:
@@ -195,7 +210,11 @@ def _cast(args: argparse.Namespace, script, codec):
             named[speaker.strip()] = _voice(name.strip(), roots, codec)
         else:
             unnamed[number] = _voice(given, roots, codec)
-    return cast_voices(script, named, unnamed, roots=roots, codec=codec)
+    try:
+        return cast_voices(script, named, unnamed, roots=roots, codec=codec)
+    except ScriptError as error:
+        raise ScriptError(error.what, expected=error.expected, got=error.got, remedy="Give each one, as in --voice "
+                          "NAME=rose (or an audio file); turns without a speaker are the Narrator's.") from error
 
 
 def _voice(name: str, roots: list[Path], codec):
@@ -212,7 +231,8 @@ def _voice(name: str, roots: list[Path], codec):
     if clip is None:
         raise SettingError(
             f"There is no voice '{name}'.", expected=f"an audio file or one of {', '.join([*library, *pack])}",
-            got="no such file", remedy="Name an audio file that is there, with its words in a .txt beside it.",
+            got="no such file",
+            remedy="Name one of these, or an audio file that is there, with its words in a .txt beside it.",
         )
     words = transcript_of(clip)
     if not words:

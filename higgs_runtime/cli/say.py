@@ -25,12 +25,15 @@ from .common import (
     transcript_of,
 )
 
+UNNAMED = Path("higgs.wav")  # where no name is given
+
 
 def add(commands) -> None:
     say = commands.add_parser("say", help="speak a text into an audio file")
     say.add_argument("text", help='what to say; "-" reads it from standard input')
     say.add_argument(
-        "-o", "--output", type=Path, default=Path("higgs.wav"), help="wav, flac, mp3, ogg (default: %(default)s)"
+        "-o", "--output", type=Path, help="wav, flac, mp3, ogg; a file of this name is replaced (default: "
+        f"{UNNAMED}, or the next name that is free: nothing is replaced)"
     )
     say.add_argument(
         "--voice", type=Path,
@@ -57,7 +60,7 @@ def _say(args: argparse.Namespace) -> None:
     sampling = sampling_of(args)
     lm, codec = chosen(args)
     voice, transcript = _reference(args)
-    _check_output(args.output, [voice] if isinstance(voice, Path) else [])
+    _check_output(args.output or free_name(UNNAMED), [voice] if isinstance(voice, Path) else [])
     tell_what_speaks(lm)
     started, frames = time.perf_counter(), 0
 
@@ -78,7 +81,12 @@ def _say(args: argparse.Namespace) -> None:
                 raise KeyboardInterrupt from error
             raise
     progress("")
-    output = free_name(partial_name(args.output)) if stop.asked else args.output
+    output = args.output or UNNAMED
+    if stop.asked:
+        output = free_name(partial_name(output))
+    elif not args.output and (free := free_name(output)) != output:  # asked now: another may have taken one meanwhile
+        sys.stderr.write(f"higgs: '{output}' is there: it is left as it is, and '{free}' is written instead.\n")
+        output = free
     try:
         clip.save(output)
     except Exception as error:
@@ -105,11 +113,7 @@ def _check_output(path: Path, inputs: list[Path]) -> None:
     from ..audio.files.codecs import pyav
     from ..audio.files.writing import FFMPEG_FORMATS, SOUNDFILE_FORMATS
 
-    known = path.suffix.lower() in {**SOUNDFILE_FORMATS, **FFMPEG_FORMATS}
-    if not path.parent.is_dir() or path.is_dir() or not known:
-        raise SettingError("The audio cannot be saved there.", expected="a file name in an existing folder",
-                           got=str(path), remedy="Name a file such as voice.wav or voice.flac.")
-    check_target(path, inputs)
+    check_target(path, inputs, {**SOUNDFILE_FORMATS, **FFMPEG_FORMATS}, "voice.wav")
     if path.suffix.lower() in FFMPEG_FORMATS:
         pyav()
 
@@ -127,7 +131,12 @@ def _reference(args: argparse.Namespace) -> tuple:
     voice = args.voice if args.voice.is_file() else voices.get(str(args.voice))
     if voice is None:
         raise SettingError(
-            f"There is no voice '{args.voice}'.", got="no such file", remedy="Name an audio file that is there.",
+            f"There is no voice '{args.voice}'.", got="no such file",
+            remedy="Name one of these, or an audio file that is there.",
             expected=f"an audio file or one of {', '.join([*library, *voices])}",
         )
-    return voice, transcript_of(voice) if args.transcript is None else args.transcript
+    words = transcript_of(voice) if args.transcript is None else args.transcript.strip()
+    if not words:
+        raise SettingError(f"The words of '{voice}' are not known.", expected="what is said in the clip", got="none",
+                           remedy=f"Give them with --transcript, or write them into {voice.with_suffix('.txt')}.")
+    return voice, words

@@ -100,6 +100,8 @@ def _export(args: argparse.Namespace) -> None:
     found = find_checkpoints(model_roots(args.models_dir))
     codec = named(found, "codec", args.codec) if args.codec else default_pair(found)[1]
     check_folder(args.output)
+    if keys is None and not store.list():
+        sys.stderr.write(f"higgs: there are no takes in {store.where}\n")
     for path in export_takes(store, args.output, load_codec(codec.path), keys, suffix=f".{args.format}"):
         sys.stdout.write(f"{path}\n")
 

@@ -15,7 +15,7 @@ def add(commands) -> None:
     voices = commands.add_parser("voices", help="list, add and remove voices of the library")
     actions = voices.add_subparsers(required=True, metavar="ACTION")
 
-    listed = actions.add_parser("ls", help="list the voices that are there")
+    listed = actions.add_parser("ls", help="list the voices that are there, and the names of the pack's")
     listed.set_defaults(run=_ls)
 
     added = actions.add_parser("add", help="make a voice of an audio file")
@@ -38,7 +38,7 @@ def add(commands) -> None:
 
 
 def _ls(args: argparse.Namespace) -> None:
-    from ..hub.catalog import model_roots
+    from ..hub.catalog import embedded_voices, model_roots
     from ..voices.library import find_voices, load_voice
 
     roots = model_roots(args.models_dir)
@@ -54,6 +54,8 @@ def _ls(args: argparse.Namespace) -> None:
         sys.stdout.write(f"{name}: {len(voice.references)} reference(s), {seconds:.1f} s. {about}".rstrip() + "\n")
     if not found:
         sys.stdout.write(f"No voices in {', '.join(str(root / 'voices') for root in roots[:-1])}\n")
+    if pack := ", ".join(name for name in embedded_voices() if name not in found):
+        sys.stdout.write(f"Of the pack: {pack}\n")
 
 
 def _add(args: argparse.Namespace) -> None:

@@ -117,5 +117,14 @@ def how_to_install() -> str:
     commands = "".join(f"  higgs download {one.name}    ({one.gigabytes} GB)\n" for one in (model, codec))
     memory = model.memory_gb
     return (f"{commands}In memory its weights take {memory['bfloat16']} GB on a GPU, {memory['float32']} GB on a CPU, "
-            f"{memory['int8']} GB with --quantization int8 {memory['int4']} GB with int4; those of the codec "
+            f"{memory['int8']} GB with --quantization int8, {memory['int4']} GB with int4; those of the codec "
             f"{codec.memory_gb['float32']} GB.")
+
+
+def notice_of(lm) -> str:
+    """What a person should know of the checkpoint that speaks, in whole lines; "" of one that needs no words."""
+    notice = ""
+    if lm.embedded:
+        notice = (f"Speaking with {lm.title}, a tiny demonstration model{lm.extent}. For real speech:\n"
+                  f"{how_to_install()}\n")
+    return notice + (f"{lm.licence}\n" if lm.licence else "")

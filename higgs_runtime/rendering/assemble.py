@@ -90,8 +90,15 @@ def check_assembly(script: Script, folders: Iterable[str | Path] = ()) -> list[P
 
     Raises:
         ScriptError: the file of a cue is missing, or outside of the folders.
-        MissingExtraError: a turn has another speed (extra `sound`).
+        MissingExtraError: a turn has another speed, or a slot that its line may have to be fitted to (extra `sound`).
     """
+    if any(turn.slot for turn in script.turns):  # how long its line is, is known only once it is spoken
+        rubber_band("Fitting lines into the times of subtitles")
+    return _cue_files(script, folders)
+
+
+def _cue_files(script: Script, folders: Iterable[str | Path]) -> list[Path]:
+    """The files of a script's cues; in passing, that what is sure to be stretched can be."""
     if any(float(turn.settings.get("speed", 1.0)) != 1 for turn in script.turns):
         rubber_band()
     folders = list(folders)
@@ -119,7 +126,7 @@ def assemble(
         MissingExtraError: a line has another speed (extra `sound`).
     """
     script = performance.script
-    cues = [(cue, AudioFile(path)) for cue, path in zip(script.cues, check_assembly(script, folders), strict=True)]
+    cues = [(cue, AudioFile(path)) for cue, path in zip(script.cues, _cue_files(script, folders), strict=True)]
     spoken = [one for one in performance.lines if one.take is not None and one.take.codes.frames]
     if not spoken:
         raise AudioError("There is nothing to assemble.", expected="spoken lines", got="none",

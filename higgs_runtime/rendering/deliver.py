@@ -15,7 +15,7 @@ from ..audio.clip import AudioClip
 from ..audio.files.codecs import pyav
 from ..audio.files.export import EXPORT_FORMATS, SYNTHETIC, Provenance, export_audio, parse_chapters
 from ..audio.files.filenames import file_names
-from ..errors import AudioError, MissingExtraError, SettingError
+from ..errors import AudioError, MissingExtraError
 from ..outputs import check_target
 from ..script import write_subtitles
 from .assemble import Assembly
@@ -47,11 +47,7 @@ def check_output(path: str | os.PathLike, inputs: Iterable[str | os.PathLike] = 
             an input.
         MissingExtraError: PyAV (extra `export`) is not installed.
     """
-    path = Path(path)
-    if path.suffix.lower() not in FORMATS or not path.parent.is_dir() or path.is_dir():
-        raise SettingError("The audio cannot be saved there.", expected=f"a name in an existing folder that ends in "
-                           f"{', '.join(FORMATS)}", got=str(path), remedy="Name a file such as scene.flac.")
-    check_target(path, inputs)
+    check_target(path, inputs, FORMATS, "scene.flac")
     pyav()
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from ..codec import Codec
 from ..types import Codes, Voice
-from ..verification import Limits, Recognizer, Verdict, verify_take
+from ..verification import Limits, Recognizer, Verdict, verify_take, voice_comparer
 from .lines import Line
 
 
@@ -21,12 +21,17 @@ class Ears:
 
     Attributes:
         judge: names recognizer and limits: verdicts of one judge hold for the same codes.
+
+    Raises:
+        MissingExtraError: voices are to be compared, and the extra is not installed.
     """
 
     def __init__(
         self, codec: Codec, recognizer: Recognizer, name: str, voices: Mapping[str, Voice], *,
         limits: Limits | None = None, language: str | None = None, compare_voices: bool = False,
     ):
+        if compare_voices:
+            voice_comparer()  # before anything is spoken
         self._codec, self._recognizer, self._voices = codec, recognizer, voices
         self._limits, self._language, self._compare = limits or Limits(), language, compare_voices
         self._references: dict[str, object] = {}

@@ -189,6 +189,9 @@ def _add_error_handlers(app: FastAPI, engine: Engine) -> None:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"] if part != "body")
         counted.labels("400").inc()
+        if not place or first["type"] == "json_invalid":  # its place is a character
+            return error_answer(400, "The body has to be a JSON object, sent with Content-Type: application/json.",
+                                code=first["type"])
         message = f"{place}: {first['msg']}" if place else first["msg"]
         return error_answer(400, message, param=place or None, code=first["type"])
 

@@ -3,12 +3,12 @@
 from .recognizer import Recognizer, Transcript, Word, find_recognizers, load_recognizer
 from .shape import Silence, length_bounds, measure_silence
 from .silence_stop import SilenceStop
-from .speaker import speaker_similarity
+from .speaker import speaker_similarity, voice_comparer
 from .verify import Limits, Verdict, best_take, describe_verdict, verify_take
 from .words import WordErrors, compare_words
 
 __all__ = [
     "Limits", "Recognizer", "Silence", "SilenceStop", "Transcript", "Verdict", "Word", "WordErrors", "best_take",
     "compare_words", "describe_verdict", "find_recognizers", "length_bounds", "load_recognizer", "measure_silence",
-    "speaker_similarity", "verify_take",
+    "speaker_similarity", "verify_take", "voice_comparer",
 ]

@@ -47,10 +47,20 @@ def _embedding_of_reference(clip: AudioClip) -> Tensor | None:
     return _embedding(clip)
 
 
-@lru_cache(maxsize=1)
-def _encoder():
+def voice_comparer():
+    """The package that compares; asked for before the long work, too.
+
+    Raises:
+        MissingExtraError: it (extra `similarity`) is not installed.
+    """
     try:
-        from resemblyzer import VoiceEncoder, preprocess_wav
+        import resemblyzer
     except ImportError as error:
         raise MissingExtraError("Comparing voices", "similarity", error.name or "resemblyzer") from error
-    return VoiceEncoder("cpu", verbose=False), preprocess_wav
+    return resemblyzer
+
+
+@lru_cache(maxsize=1)
+def _encoder():
+    package = voice_comparer()
+    return package.VoiceEncoder("cpu", verbose=False), package.preprocess_wav

@@ -11,6 +11,7 @@ from helpers_workflow import WORKFLOWS, read_workflow
 
 import dev
 from higgs_runtime import AudioClip, cli
+from higgs_runtime.hub.releases import how_to_install
 
 LONG_S = 240  # of audio: minutes of work
 RUNS_BY_THEN_S = 1.5
@@ -45,6 +46,7 @@ def test_render_shows_what_nodes_warn_of(server, tmp_path, capsys):
     assert render(server, "text_to_speech", *NANO, *settings, output=tmp_path) == 0
     said = capsys.readouterr()
     assert "higgs: Higgs Generate (" in said.err and "wizard" in said.err and "wizard" not in said.out
+    assert said.err.count("Speaking with Higgs Nano") == 1 and how_to_install() in said.err
 
 
 def test_render_hands_on_what_a_failing_node_says(server, tmp_path, capsys):
