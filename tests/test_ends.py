@@ -67,3 +67,31 @@ def test_a_process_that_breaks_off_ends_with_its_own_status(tmp_path, code, args
 def test_a_folder_of_takes_that_cannot_be_written_is_said_before_speaking(tmp_path):
     ended = end_of(tmp_path, MAIN, *RENDER, "--takes-dir", "scene.txt/takes")
     assert ended.returncode == 1 and "Nothing can be written" in ended.stderr and "spoken" not in ended.stdout
+
+
+@pytest.mark.parametrize("output, encoding, status", [("/dev/full", "utf-8", 1), ("closed", "utf-8", 141),
+                                                      ("read", "ascii", 0)])
+def test_an_output_that_takes_nothing_or_only_some_letters(tmp_path, output, encoding, status):
+    """A full disk, a reader that has gone, and a terminal of another time end without a traceback."""
+    (tmp_path / "scene.txt").write_text(SCENE, encoding="utf-8")
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "0", "PYTHONIOENCODING": encoding}
+    args = [sys.executable, "-c", MAIN, "script", "check", "--turns", "scene.txt"]
+    reads, writes = os.pipe()
+    if output == "closed":
+        os.close(reads)
+    with open(output, "wb") if output.startswith("/") else os.fdopen(writes, "wb") as out:
+        ended = subprocess.run(args, cwd=tmp_path, env=env, stdout=out, stderr=subprocess.PIPE, text=True, timeout=100)
+    assert ended.returncode == status and "Traceback" not in ended.stderr and "Exception" not in ended.stderr
+    assert ("No space left" in ended.stderr) == (status == 1)
+    if output == "read":
+        assert b"3 turns \\xb7 1 speaker" in os.read(reads, 10_000)
+
+
+@pytest.mark.parametrize("utf8, words", [("1", "half a character"), ("0", "is no text")])
+def test_a_text_that_is_none_is_said(tmp_path, utf8, words):
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": utf8, "LC_ALL": "C.UTF-8"}
+    env |= {"PYTHONIOENCODING": "utf-8:strict"} if utf8 == "0" else {}
+    ended = subprocess.run([sys.executable, "-c", MAIN, "say", "-"], cwd=tmp_path, env=env, input=b"\xff\xfe",
+                           capture_output=True, timeout=100)
+    assert ended.returncode == 1 and words in ended.stderr.decode() and "Traceback" not in ended.stderr.decode()
+    assert not list(tmp_path.iterdir())
