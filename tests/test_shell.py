@@ -63,8 +63,8 @@ def no_speaking(monkeypatch):
     def load(*_args, **_more):
         raise AssertionError("a model is loaded")
 
+    monkeypatch.setattr("higgs_runtime.pipeline.load_model", load)  # first: its import takes the name from weights
     monkeypatch.setattr("higgs_runtime.weights.load_model", load)
-    monkeypatch.setattr("higgs_runtime.pipeline.load_model", load)
     monkeypatch.setattr("higgs_runtime.codec.load_codec", load)
 
 
@@ -134,8 +134,8 @@ def loaded(monkeypatch):
         found.append((how, load_model(path, **how)))
         return found[-1][1]
 
+    monkeypatch.setattr("higgs_runtime.pipeline.load_model", load)  # first: its import takes the name from weights
     monkeypatch.setattr("higgs_runtime.weights.load_model", load)
-    monkeypatch.setattr("higgs_runtime.pipeline.load_model", load)
     return found
 
 
