@@ -141,6 +141,21 @@ def test_no_file_of_a_person_is_written_over(folder, capsys):
     assert (folder / "film_2.srt").read_text(encoding="utf-8") == "mended by hand" and (folder / "film_3.srt").exists()
 
 
+def test_a_time_line_that_was_changed_by_hand_stays(folder):
+    (folder / "one.txt").write_text("Good morning.", encoding="utf-8")
+    timeline = folder / "one.json"
+    for _ in range(2):
+        assert speak("one.txt") == 0
+        assert names(folder) == {"scene.txt", "one.txt", "one.flac", "one.srt", "one.json"}
+    mine = json.dumps({**json.loads(timeline.read_text(encoding="utf-8")), "note": "of mine"})
+    timeline.write_text(mine, encoding="utf-8")
+    (folder / "one.txt").write_text("Good morning, my friend.", encoding="utf-8")
+    for _ in range(2):
+        assert speak("one.txt") == 0
+        assert timeline.read_text(encoding="utf-8") == mine
+        assert names(folder) == {"scene.txt", "one.txt", "one.flac", "one.srt", "one.json", "one_2.json"}
+
+
 def test_what_is_read_is_refused_as_the_output(folder, capsys):
     clip = folder / "me.wav"
     AudioClip(torch.rand(1, 48_000) - 0.5, 24_000).save(clip)
