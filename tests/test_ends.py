@@ -35,6 +35,19 @@ def pressed(text):
 
 say.progress = pressed
 """
+IMPORT_INTERRUPTED = """
+import signal
+from higgs_runtime.cli import say
+
+def loading():
+    try:
+        signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt as error:
+        raise ImportError("cannot load module more than once per process") from error
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+say.check_requirements = loading
+"""
 MAIN = "import sys\nfrom higgs_runtime.cli import main\nsys.exit(main(sys.argv[1:]))\n"
 LEFT = """
 from higgs_runtime import Sampling, speak_stream
@@ -55,6 +68,7 @@ def end_of(folder: Path, code: str, *args: str) -> subprocess.CompletedProcess:
 @pytest.mark.parametrize("code, args, status, words", [
     pytest.param(FULL_DISK + MAIN, RENDER, 1, "No space left", id="the disk is full after the first take"),
     pytest.param(TWICE_INTERRUPTED + MAIN, ["say", "Good morning.", "-o", "a.wav"], 130, "interrupted", id="Ctrl-C"),
+    pytest.param(IMPORT_INTERRUPTED + MAIN, ["say", "Good morning."], 130, "interrupted", id="Ctrl-C in an import"),
     pytest.param(LEFT, [], 0, "", id="a stream that nobody reads on"),
 ])
 def test_a_process_that_breaks_off_ends_with_its_own_status(tmp_path, code, args, status, words):

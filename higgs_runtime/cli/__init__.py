@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import signal
 import sys
-from contextlib import suppress
+import threading
+from contextlib import contextmanager, suppress
 
 from .. import __version__
 from ..comfy_client import EXAMPLE
@@ -39,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     _write_whatever_there_is()
     try:
-        with plain_messages():
+        with plain_messages(), _interrupts_as_such():
             status = args.run(args) or 0
             sys.stdout.flush()  # a full disk is told here, not when Python ends
             return status
@@ -56,6 +58,30 @@ def main(argv: list[str] | None = None) -> int:
         _drop_output()
         sys.stderr.write(f"higgs: {_explained(error)}\n")
         return 1
+
+
+@contextmanager
+def _interrupts_as_such():
+    """Ctrl-C while a package is imported may end in the package's own error: it is no fault of an installation."""
+    pressed, before = False, signal.getsignal(signal.SIGINT)
+
+    def press(*_):
+        nonlocal pressed
+        pressed = True
+        raise KeyboardInterrupt
+
+    ours = before is signal.default_int_handler and threading.current_thread() is threading.main_thread()
+    try:
+        if ours:
+            signal.signal(signal.SIGINT, press)
+        yield
+    except ImportError as error:
+        if pressed:
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, before)
 
 
 def _write_whatever_there_is() -> None:
