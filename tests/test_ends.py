@@ -109,3 +109,14 @@ def test_a_text_that_is_none_is_said(tmp_path, utf8, words):
                            capture_output=True, timeout=100)
     assert ended.returncode == 1 and words in ended.stderr.decode() and "Traceback" not in ended.stderr.decode()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_is_full_by_a_few_bytes(tmp_path):
+    """What is buffered meets the limit where libsndfile seeks: it would print a traceback and go on."""
+    code = "import resource, signal, sys, torch\nfrom higgs_runtime import AudioClip, AudioError\n" \
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\nresource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))\n" \
+        "for length in range(4440, 4540):\n    try:\n" \
+        "        AudioClip(torch.zeros(1, length), 24_000).save(sys.argv[1])\n" \
+        "    except AudioError as error:\n        print(error)\n"
+    ended = end_of(tmp_path, code, str(tmp_path / "a.wav"))
+    assert ended.stderr == "" and "could not be written" in ended.stdout
