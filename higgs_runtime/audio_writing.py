@@ -37,7 +37,7 @@ class _Sink:
 
     def __init__(self, file: BinaryIO):
         self.file, self.error = file, None
-        self.read, self.tell = file.read, file.tell
+        self.read, self.tell, self._seek = file.read, file.tell, file.seek
 
     def write(self, data: bytes) -> int:
         self._kept(self.file.write, data)
@@ -45,7 +45,7 @@ class _Sink:
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """Writes what is buffered, so that the disk may be full here too."""
-        found = self._kept(self.file.seek, offset, whence)
+        found = self._kept(self._seek, offset, whence)
         return 0 if found is None else found
 
     def _kept(self, act, *args):
