@@ -79,7 +79,7 @@ async def warnings(request) -> dict:
 
 
 async def notice(request) -> dict:
-    from ..higgs_runtime import notice_of
+    from ..higgs_runtime.hub.releases import notice_of
 
     choice = request.query.get("checkpoint", checkpoints.AUTO)
     return {"notice": notice_of(await asyncio.to_thread(checkpoints.find_checkpoint, "lm", choice))}
@@ -145,10 +145,15 @@ def _decoded(flac: bytes):
     import soundfile
     import torch
 
-    from ..higgs_runtime import AudioClip
+    from ..higgs_runtime import AudioClip, VoiceError
 
-    samples, rate = soundfile.read(io.BytesIO(flac), dtype="float32", always_2d=True)
-    return AudioClip(torch.from_numpy(samples.T.copy()), rate)
+    try:  # a voice may come from anybody: what it calls a sound may be none, or a small file of many hours
+        with soundfile.SoundFile(io.BytesIO(flac)) as file:
+            samples = file.read(round(MOST_SECONDS * file.samplerate), dtype="float32", always_2d=True)
+            return AudioClip(torch.from_numpy(samples.T.copy()), file.samplerate)
+    except (soundfile.SoundFileError, ValueError) as error:
+        raise VoiceError("The clip that the voice file keeps cannot be read.", expected="a FLAC file", got=str(error),
+                         remedy="Save the voice anew.") from error
 
 
 def sound_named(kind: str, name: str) -> Path | bytes:

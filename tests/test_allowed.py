@@ -28,6 +28,14 @@ def test_a_key_goes_to_the_host_that_it_belongs_to(url):
     assert remote_key(BOSON, url) == remote_key(BOSON, url, "BOSON_API_KEY") == "value of BOSON_API_KEY"
 
 
+def test_a_key_is_one_line(environment):
+    environment("BOSON_API_KEY", "a key\r\n")
+    assert remote_key(BOSON, "") == "a key"
+    environment("BOSON_API_KEY", "\r\n")
+    with pytest.raises(SettingError, match="BOSON_API_KEY is not set"):
+        remote_key(BOSON, "", "BOSON_API_KEY")
+
+
 @pytest.mark.parametrize("url", [
     "http://api.boson.ai/v1", "https://api.boson.ai:8443/v1", "https://api.boson.ai.example.org/v1",
     "https://example.org/api.boson.ai/v1", LAN, "http://10.0.0.1/v1", "http://0.0.0.0:8000/v1", "http://127.1:8000/v1",

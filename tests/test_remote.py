@@ -327,6 +327,13 @@ def test_the_key_is_sent_and_never_shown(capfd):
         assert KEY not in str(refused.value) + repr(Remote(SERVERS["Boson AI"], key=KEY)) + "".join(capfd.readouterr())
 
 
+@pytest.mark.parametrize("key", ["a\nb", "key\r", "\udcff"])
+def test_a_key_that_no_header_can_hold(key):
+    with pytest.raises(SettingError, match="key cannot be sent") as refused:
+        Remote(SERVERS["Boson AI"], key=key)
+    assert key not in str(refused.value)
+
+
 @pytest.mark.parametrize("url", ["localhost:8000", "ftp://host/v1", "file:///etc", "http://", "http://me:secret@host/v1",
                                  "https://host/v1?key=secret", "javascript:alert(1)"])
 def test_what_is_no_address(url):

@@ -140,3 +140,11 @@ def test_lines_without_sound_end():
         while sent < 200_000:
             answer.take(block)
             sent += len(block)
+
+
+@pytest.mark.parametrize("body", [b"Bearer " + KEY.encode(), b"x" * 50 + KEY.encode(),
+                                  LINE.replace(b"25.0", b'"%s"' % KEY.encode())])
+def test_an_answer_that_repeats_the_key_is_not_shown(body):
+    with Elsewhere(200, body + b"\n") as server:
+        told = refusal(server, "higgs serve", model="m")
+    assert "…" in told and KEY[:6] not in told

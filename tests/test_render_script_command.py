@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 
 import pytest
 import torch
 
 from higgs_runtime import AudioClip, TakeStore, cli
+from higgs_runtime.hub.catalog import embedded_voices
 
 SCENE = "# Scene: kitchen\n[Anna] Good morning.\n[Jack] Hello, Anna.\n\nThen she smiled.\n"
 VOICES = ("--voice", "Anna=rose", "--voice", "jack=ross", "--voice", "bear")
@@ -145,6 +147,21 @@ def test_no_file_of_a_person_is_written_over(folder, capsys):
     assert (folder / "film_2.srt").read_text(encoding="utf-8") == "mended by hand" and (folder / "film_3.srt").exists()
 
 
+def test_a_time_line_that_was_changed_by_hand_stays(folder):
+    (folder / "one.txt").write_text("Good morning.", encoding="utf-8")
+    timeline = folder / "one.json"
+    for _ in range(2):
+        assert speak("one.txt") == 0
+        assert names(folder) == {"scene.txt", "one.txt", "one.flac", "one.srt", "one.json"}
+    mine = json.dumps({**json.loads(timeline.read_text(encoding="utf-8")), "note": "of mine"})
+    timeline.write_text(mine, encoding="utf-8")
+    (folder / "one.txt").write_text("Good morning, my friend.", encoding="utf-8")
+    for _ in range(2):
+        assert speak("one.txt") == 0
+        assert timeline.read_text(encoding="utf-8") == mine
+        assert names(folder) == {"scene.txt", "one.txt", "one.flac", "one.srt", "one.json", "one_2.json"}
+
+
 def test_what_is_read_is_refused_as_the_output(folder, capsys):
     clip = folder / "me.wav"
     AudioClip(torch.rand(1, 48_000) - 0.5, 24_000).save(clip)
@@ -163,6 +180,17 @@ def test_what_is_read_is_refused_as_the_output(folder, capsys):
     assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def test_clips_of_the_pack_are_read_too(folder, capsys, monkeypatch):
+    """Also where a speaker's name chooses them."""
+    rose = folder / "rose.flac"
+    shutil.copyfile(embedded_voices()["rose"], rose)
+    shutil.copyfile(embedded_voices()["rose"].with_suffix(".txt"), folder / "rose.txt")
+    monkeypatch.setattr("higgs_runtime.hub.catalog.embedded_voices", lambda: {"rose": rose})
+    before = rose.read_bytes()
+    assert cli.main(["render-script", "scene.txt", "--voice", "rose", "-o", "rose.flac"]) == 1
+    assert "is read for this" in capsys.readouterr().err and rose.read_bytes() == before
+
+
 def test_own_subtitles_that_are_read_are_not_written_over(folder):
     (folder / "one.txt").write_text("Good morning.", encoding="utf-8")
     assert speak("one.txt") == 0
@@ -174,6 +202,8 @@ def test_own_subtitles_that_are_read_are_not_written_over(folder):
 @pytest.mark.parametrize("command", [
     ["render-script", "scene.txt", "-o", "/proc/scene.flac"], ["takes", "export", "-o", "scene.txt/takes"],
     ["master", "clip.wav", "-o", "scene.txt/out"], ["render", "scene.json", "-o", "scene.txt/out"],
+    ["convert", "nano", "/proc/small"], ["convert", "nano-codec", "/proc/small", "--codec"],
+    ["voices", "add", "Me", "none.wav", "--listen", "--models-dir", "/proc"],
 ])
 def test_a_folder_that_takes_nothing_is_said_before_the_work(folder, capsys, command):
     (folder / "scene.json").write_text("{}", encoding="utf-8")

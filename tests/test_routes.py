@@ -97,6 +97,19 @@ def test_peaks_of_an_input_file(site, inputs):
     assert -1 <= found["low"][-1] < -0.9 and 0.9 < found["high"][-1] <= 1 and abs(found["high"][0]) < 0.05
 
 
+def test_the_clip_of_a_voice_file_may_be_anything(site, inputs, monkeypatch):
+    file = io.BytesIO()
+    soundfile.write(file, torch.sin(torch.arange(8000 * 100) / 9).numpy() / 2, 8000, format="FLAC")
+    for kept, seconds in ((file.getvalue(), 60.0), (b"<html>", None), (file.getvalue()[:60], None)):
+        monkeypatch.setattr(site.routes.load_voice, "preview", lambda name, kept=kept: kept)
+        for route in ("peaks", "quality"):
+            answer = requests.get(f"{site.url}/higgs/{route}", {"kind": "voice", "name": "v"}, timeout=60)
+            if seconds:
+                assert answer.json()["seconds"] == seconds
+            else:
+                assert refused(answer)
+
+
 def test_peaks_of_a_clip_of_the_pack(site, inputs):
     query = {"kind": "clip", "name": "rose (from the pack)", "points": 9}
     assert len(requests.get(site.url + "/higgs/peaks", query, timeout=30).json()["high"]) == 9

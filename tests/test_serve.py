@@ -211,13 +211,13 @@ def test_a_row_is_free_within_a_second(pair, stream):
 
 def test_a_client_that_leaves_while_it_waits_takes_no_row(pair):
     with serving(pair, replace(SMALL, rows=1)) as server:
-        with server.post(long_line(stream=True, max_new_tokens=150), stream=True) as first:
+        with server.post(long_line(stream=True, max_new_tokens=1000), stream=True) as first:
             server.wait_for(lambda health: health["speaking"] == 1)
             with pytest.raises(requests.RequestException):
                 requests.post(server.url + "/v1/audio/speech", json=long_line(), timeout=0.2)
-            assert len(first.content) == 150 * 960 * 2
+            assert len(first.content) == 1000 * 960 * 2
         server.wait_for(lambda health: health["speaking"] == health["waiting"] == 0)
-        assert server.frames() == 150
+        assert server.frames() == 1000
 
 
 def test_a_slow_reader_holds_nobody_up_and_gets_everything(pair):

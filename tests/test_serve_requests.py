@@ -175,6 +175,7 @@ BAD = [
     {"input": TEXT, "reference_codes": [[1] * 3], "reference_text": "Three books."},
     {"input": TEXT, "reference_codes": [[-1] * 8], "reference_text": "Below."},
     {"input": TEXT, "references": [{"codes": [[]], "text": "Nothing."}]},
+    {"input": TEXT, "a field" * 10_000: 1},
 ]
 
 
@@ -206,6 +207,7 @@ def test_bodies_that_are_no_request(process, data, headers):
 @pytest.mark.parametrize("source", [
     "file:///etc/passwd", "/etc/passwd", "../lm/config.json", "file://localhost/etc/passwd", "C:\\clip.wav", "clip.wav",
     "ftp://127.0.0.1/clip.wav", "gopher://127.0.0.1:70/x", "concat:clip.wav|clip.wav", "HTTP://127.0.0.1/",
+    "file:///a%00.wav",
 ])
 def test_nothing_is_read_for_a_client(process, source):
     answer = process.post({**GOOD, "ref_audio": source, "ref_text": "Words."})
@@ -290,12 +292,13 @@ def test_clips_in_a_folder_that_is_allowed(tmp_path):
     sound_clip(0.5).save(allowed / "my clip.wav")
     sound_clip(0.5).save(tmp_path / "secret.wav")
     (allowed / "link.wav").symlink_to(tmp_path / "secret.wav")
+    (allowed / "circle.wav").symlink_to(allowed / "circle.wav")
     limits = Limits(folders=(allowed,))
     for source in (str(allowed / "my clip.wav"), f"file://{allowed}/my%20clip.wav", f"file:{allowed}/my clip.wav"):
         assert read_reference(source, limits).seconds == 0.5
     for source in (str(tmp_path / "secret.wav"), f"{allowed}/../secret.wav", f"file://{allowed}/%2e%2e/secret.wav",
                    f"{allowed}/link.wav", f"{allowed}/none.wav", f"{allowed}", f"file://{allowed}", "file:",
-                   f"file://{allowed}/a\0.wav"):
+                   f"file://{allowed}/a\0.wav", f"file://{allowed}/a%00.wav", f"{allowed}/circle.wav"):
         with pytest.raises(AudioError):
             read_reference(source, limits)
 
@@ -306,6 +309,9 @@ class _Files(BaseHTTPRequestHandler):
             self.send_response(302)
             self.send_header("Location", "/secret.wav")
             self.end_headers()
+            return
+        if self.path == "/clips/no_http.wav":
+            self.wfile.write(b"SSH-2.0-some\r\n")
             return
         self.send_response(200 if self.path.endswith(".wav") else 404)
         self.end_headers()
@@ -325,7 +331,7 @@ def test_clips_at_an_address_that_is_allowed(tmp_path):
         limits = Limits(addresses=(base + "/clips/",), body_bytes=500_000)
         assert isinstance(read_reference(base + "/clips/clip.wav", limits), AudioClip)
         for path in ("/secret.wav", "/clips/../secret.wav", "/clips/%2e%2e/secret.wav", "/clips/moved.wav",
-                     "/clips/none", "/clips/large.wav"):
+                     "/clips/none", "/clips/large.wav", "/clips/no_http.wav", "/clips/a\n.wav"):
             with pytest.raises(AudioError):
                 read_reference(base + path, limits)
         files.shutdown()

@@ -201,7 +201,7 @@ def loaded(monkeypatch):
         found.append((how, load_model(path, **how)))
         return found[-1][1]
 
-    monkeypatch.setattr("higgs_runtime.model.transformer.transformer.transformer.loading.load_model", load)
+    monkeypatch.setattr("higgs_runtime.model.loading.load_model", load)
     monkeypatch.setattr("higgs_runtime.speech.load_model", load)
     return found
 

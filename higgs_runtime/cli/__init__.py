@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import io
+import os
+import signal
 import sys
+import threading
+from contextlib import contextmanager, suppress
 
 from .. import __version__
-from ..errors import HiggsError
+from ..errors import HiggsError, SettingError
 from . import download, master, models, render, render_script, say, script, serve, takes, voices
 from .comfy_client import EXAMPLE
 from .common import plain_messages
@@ -27,18 +32,78 @@ EPILOG = f"""examples:
 """
 
 
+CLOSED = 141  # as a shell tells of SIGPIPE
+
+
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns the exit status: 0 done, 1 an error that was explained, 130 interrupted."""
+    """Run the command; returns the exit status: 0 done, 1 an error that was explained, 130 interrupted, 141 nobody
+    reads what it writes any more."""
     args = _arguments(argv)
+    _write_whatever_there_is()
     try:
-        with plain_messages():
-            return args.run(args) or 0
+        with plain_messages(), _interrupts_as_such():
+            status = args.run(args) or 0
+            sys.stdout.flush()  # a full disk is told here, not when Python ends
+            return status
     except HiggsError as error:
         sys.stderr.write(f"higgs: {error}\n")
         return 1
     except KeyboardInterrupt:
         sys.stderr.write("\nhiggs: interrupted\n")
         return 130
+    except BrokenPipeError:  # as of `higgs takes ls | head`
+        _drop_output()
+        return CLOSED
+    except OSError as error:  # of the system, wherever it comes from; no fault of the program
+        _drop_output()
+        sys.stderr.write(f"higgs: {_explained(error)}\n")
+        return 1
+
+
+@contextmanager
+def _interrupts_as_such():
+    """Ctrl-C while a package is imported may end in the package's own error: it is no fault of an installation."""
+    pressed, before = False, signal.getsignal(signal.SIGINT)
+
+    def press(*_):
+        nonlocal pressed
+        pressed = True
+        raise KeyboardInterrupt
+
+    ours = before is signal.default_int_handler and threading.current_thread() is threading.main_thread()
+    try:
+        if ours:
+            signal.signal(signal.SIGINT, press)
+        yield
+    except ImportError as error:
+        if pressed:
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, before)
+
+
+def _write_whatever_there_is() -> None:
+    """Names of files need not be text, and a pipe may take only some letters: what it does not take is escaped."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _drop_output() -> None:
+    """What could not be written is not tried again when Python ends."""
+    with suppress(OSError):
+        sys.stdout.flush()
+        return
+    with suppress(OSError), open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+
+
+def _explained(error: OSError) -> HiggsError:
+    where = f" with '{error.filename}'" if error.filename is not None else ""
+    return SettingError(f"The system refused to go on{where}.", expected="files, folders and a terminal that may be "
+                        "read and written", got=error.strerror or str(error) or repr(error),
+                        remedy="Check permissions and free disk space, then give the command again.")
 
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:

@@ -5,14 +5,15 @@ Routes: ComfyUI's server.py (`/prompt`, `/history`, `/queue`, `/view`, `/upload/
 
 from __future__ import annotations
 
+import http.client
 import json
 import time
 import uuid
-from collections.abc import Callable
-from http.client import HTTPException
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
@@ -46,7 +47,10 @@ class ComfyClient:
     def queue(self, workflow: dict[str, Any]) -> str:
         """Queue a workflow (API format); returns the prompt id."""
         body = json.dumps({"prompt": workflow, "client_id": uuid.uuid4().hex}).encode()
-        return json.loads(self._request("/prompt", body, "application/json"))["prompt_id"]
+        try:
+            return str(json.loads(self._request("/prompt", body, "application/json"))["prompt_id"])
+        except (ValueError, LookupError, TypeError) as error:  # a page, or another list
+            raise self._odd("no id of the rendering") from error
 
     def wait(self, prompt_id: str, on_wait: Callable[[float], None] | None = None) -> list[dict[str, str]]:
         """Wait until the prompt is done; returns the files it saved (its previews if it saved none) for `fetch`.
@@ -76,7 +80,8 @@ class ComfyClient:
     def warnings(self, prompt_id: str) -> dict[str, str]:
         """What this pack's nodes warned of in a prompt, by their ids; none where the server's pack does not tell."""
         try:
-            return json.loads(self._request(f"/higgs/warnings?{urlencode({'prompt': prompt_id})}"))
+            told = json.loads(self._request(f"/higgs/warnings?{urlencode({'prompt': prompt_id})}"))
+            return told if isinstance(told, dict) else {}
         except (RenderError, ValueError):  # an older pack, or none: the render is there all the same
             return {}
 
@@ -97,30 +102,40 @@ class ComfyClient:
         """Copy a file from the server into a folder; an existing name gets a number."""
         query = {key: file.get(key, "") for key in ("filename", "subfolder", "type")}
         data = self._request(f"/view?{urlencode(query)}")
-        folder.mkdir(parents=True, exist_ok=True)
-        target = folder / Path(file["filename"]).name
-        number = 1
-        while True:
-            try:
-                with open(target, "xb") as out:
-                    out.write(data)
-                return target
-            except FileExistsError:
-                number += 1
-                name = Path(file["filename"])
-                target = folder / f"{name.stem}-{number}{name.suffix}"
+        name, number = Path(Path(file["filename"]).name or "render"), 1
+        target = folder / name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            while True:
+                try:
+                    out = open(target, "xb")
+                    with _whole(target), out:
+                        out.write(data)
+                    return target
+                except FileExistsError:
+                    number += 1
+                    target = folder / f"{name.stem}-{number}{name.suffix}"
+        except OSError as error:
+            raise RenderError(f"'{target}' could not be written.", expected="a folder with room that may be written "
+                              "to", got=error.strerror or str(error), remedy="The file is still on the server: make "
+                              "room, or name a folder elsewhere with -o, and render again.") from error
 
     def upload(self, path: Path) -> str:
         """Put a file into the server's input folder; returns the name that a node takes."""
         if not path.is_file():
             raise RenderError("There is no such file to upload.", got=str(path), remedy="Correct the path after '@'.")
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise RenderError(f"'{path}' cannot be read.", expected="a file to upload",
+                              got=error.strerror or str(error), remedy="Check its permissions.") from error
         boundary = uuid.uuid4().hex
         name = path.name.translate({ord(sign): f"%{ord(sign):02X}" for sign in '"\r\n'})  # as browsers do
         head = (
             f"--{boundary}\r\nContent-Disposition: form-data; name=\"image\"; filename=\"{name}\"\r\n"
             "Content-Type: application/octet-stream\r\n\r\n"
         )
-        body = head.encode() + path.read_bytes() + f"\r\n--{boundary}--\r\n".encode()
+        body = head.encode() + data + f"\r\n--{boundary}--\r\n".encode()
         answer = json.loads(self._request("/upload/image", body, f"multipart/form-data; boundary={boundary}"))
         return f"{answer['subfolder']}/{answer['name']}" if answer.get("subfolder") else answer["name"]
 
@@ -139,6 +154,8 @@ class ComfyClient:
         while True:
             try:
                 return json.loads(self._request(path))
+            except ValueError as error:
+                raise self._odd("an answer that is no JSON") from error
             except RenderError:
                 if time.monotonic() >= until:
                     raise
@@ -151,12 +168,26 @@ class ComfyClient:
                 return answer.read()
         except HTTPError as error:
             raise _refusal(error) from error
-        except (URLError, OSError, HTTPException, ValueError) as error:  # the last two also of a URL that is none
+        except (OSError, ValueError, http.client.HTTPException) as error:  # the last two also of a URL that is none
             raise RenderError(
-                f"No ComfyUI answers at {self.url}.", expected="a running server",
-                got=str(getattr(error, "reason", "") or error),
+                f"No ComfyUI answers at {self.url}.", expected="a running server at a URL such as "
+                "http://127.0.0.1:8188", got=str(getattr(error, "reason", "") or error) or repr(error),
                 remedy="Start ComfyUI, or name another server with --server.",
             ) from error
+
+    def _odd(self, got: str) -> RenderError:
+        return RenderError(f"What answers at {self.url} is no ComfyUI.", expected="ComfyUI's answers", got=got,
+                           remedy="Name its address with --server.")
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    """A file that was begun and breaks off, also by Ctrl-C, is gone."""
+    try:
+        yield
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def set_input(workflow: dict[str, Any], assignment: str, upload: Callable[[Path], str] | None = None) -> None:

@@ -132,10 +132,12 @@ def _check_listening(args: argparse.Namespace) -> None:
 
 def _inputs(args: argparse.Namespace, script, folders: list[Path]) -> list[Path]:
     """Every file that is read, and so must not be written over."""
+    from ..hub.catalog import embedded_voices
     from ..rendering import check_assembly
 
-    clips = [path for given in args.voices for path in (Path(given), Path(given.partition("=")[2].strip()))
+    named = [path for given in args.voices for path in (Path(given), Path(given.partition("=")[2].strip()))
              if path.is_file()]
+    clips = [*named, *embedded_voices().values()]  # the cast takes of the pack's what the script's speakers are called
     return [args.file, *clips, *(clip.with_suffix(".txt") for clip in clips),
             *check_assembly(script, folders)]
 

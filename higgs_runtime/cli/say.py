@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from ..errors import AudioError, SettingError
+from ..errors import AudioError, PromptError, SettingError
 from ..outputs import check_target, free_name, partial_name
 from .common import (
     FRAME_RATE,
@@ -56,7 +56,7 @@ def _say(args: argparse.Namespace) -> None:
     check_requirements()
     from ..speech import speak
 
-    text = sys.stdin.read() if args.text == "-" else args.text
+    text = _piped() if args.text == "-" else args.text
     sampling = sampling_of(args)
     lm, codec = chosen(args)
     voice, transcript = _reference(args)
@@ -92,6 +92,19 @@ def _say(args: argparse.Namespace) -> None:
     except Exception as error:
         raise _rescued(clip, error) from error
     sys.stdout.write(f"{output}: {clip.seconds:.2f} s\n")
+
+
+def _piped() -> str:
+    """The text that standard input brings.
+
+    Raises:
+        PromptError: it is no text.
+    """
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError as error:
+        raise PromptError("What comes from standard input is no text.", expected=f"text in {sys.stdin.encoding}",
+                          got=str(error), remedy="Save it in this encoding, or set PYTHONUTF8=1 for UTF-8.") from error
 
 
 def _rescued(clip, error: Exception) -> AudioError:

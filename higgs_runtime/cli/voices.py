@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import PromptError, SettingError, VoiceError
+from ..outputs import check_folder
 from .common import NAMING, add_models_dir, named, progress
 
 
@@ -70,6 +71,7 @@ def _add(args: argparse.Namespace) -> None:
     if path.exists() and not args.overwrite:
         raise VoiceError(f"There is a voice '{args.name}' already.", expected="a name that is free", got=str(path),
                          remedy="Choose another name, or say --overwrite.")
+    check_folder(path.parent)
     found = find_checkpoints(roots)
     codec = named(found, "codec", args.codec) if args.codec else default_pair(found)[1]
     clip = AudioClip.load(args.clip)

@@ -20,6 +20,7 @@ from ..codec import load_codec
 from ..errors import CheckpointError, NumericError, SettingError
 from ..model.loading import CONVERTED, load_model
 from ..model.tokenizer import TOKENIZER_FILE
+from ..outputs import check_folder
 
 BESIDE = 0.02  # of the tensors: room for headers, tokenizer and what the disk itself takes
 CODEC_DTYPE = torch.float16
@@ -53,7 +54,7 @@ def convert_model(
 
     Raises:
         CheckpointError: the source cannot be loaded, the target exists, or the disk is too full.
-        SettingError: there is no such quantization, or the source is quantized already.
+        SettingError: there is no such quantization, the source is quantized already, or nothing can be written there.
         NumericError: weights beyond the range of the dtype.
     """
     source, target = Path(source), Path(target)
@@ -97,7 +98,7 @@ def convert_codec(
 
     Raises:
         CheckpointError: the source cannot be loaded, the target exists, or the disk is too full.
-        SettingError: the source is a DAC model.
+        SettingError: the source is a DAC model, or nothing can be written there.
         NumericError: weights beyond the range of the dtype.
     """
     source, target = Path(source), Path(target)
@@ -123,9 +124,11 @@ def _part(on_progress: OnProgress | None, first: float, last: float) -> OnProgre
 
 
 def _check_new(target: Path) -> None:
+    """Before the long work, not after it."""
     if target.exists() or target.is_symlink():
         raise CheckpointError(f"'{target}' exists.", expected="a folder that is not there yet", got="one that is",
                               remedy="Name another folder, or delete that one.")
+    check_folder(target.parent)
 
 
 @contextmanager

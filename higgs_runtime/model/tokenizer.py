@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, PromptError
 from .config import ModelConfig
 
 TOKENIZER_FILE = "tokenizer.json"
@@ -24,6 +24,7 @@ V3_BEGIN, V3_TEXT, V3_AUDIO = "<|tts|>", "<|text|>", "<|audio|>"
 V3_REFERENCE_TEXT, V3_REFERENCE_AUDIO = "<|ref_text|>", "<|ref_audio|>"
 _V3_REQUIRED = (V3_BEGIN, V3_TEXT, V3_AUDIO, V3_REFERENCE_TEXT, V3_REFERENCE_AUDIO)
 CONTROL = re.compile(r"<\|(?:emotion|style|prosody|sfx):[^|]+\|>")
+_HALF = re.compile(r"[\ud800-\udfff]")  # of JSON's escapes, and of bytes that are no text
 
 
 class ChatTokenizer:
@@ -69,7 +70,15 @@ class ChatTokenizer:
         self._plain.pre_tokenizer = full.pre_tokenizer
 
     def encode(self, text: str) -> list[int]:
-        """Ids of plain text."""
+        """Ids of plain text.
+
+        Raises:
+            PromptError: it holds halves of characters, as what was read in a wrong encoding does.
+        """
+        if broken := _HALF.search(text):
+            raise PromptError("The text holds half a character.", expected="text in Unicode",
+                              got=f"U+{ord(broken[0]):04X} at character {broken.start() + 1}",
+                              remedy="Save the text as UTF-8, or write this place anew.")
         return self._plain.encode(text, add_special_tokens=False).ids
 
     def special(self, token: str) -> int | None:

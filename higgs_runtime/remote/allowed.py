@@ -65,10 +65,10 @@ def remote_key(server: RemoteServer, url: str, variable: str = "") -> str:
             got=_shown(place), remedy=f"If you trust this server: {_how(URLS, _shown(place))}. Or leave the variable "
             "empty: no key is sent then.",
         )
-    if variable and not os.environ.get(name):
+    if variable and not os.environ.get(name, "").strip():
         raise SettingError(f"The environment variable {name} is not set.", expected="the server's key", got="nothing",
                            remedy="Set it where ComfyUI is started, then start ComfyUI again.")
-    return os.environ.get(name, "")
+    return os.environ.get(name, "").strip()  # of a file with Windows' line ends
 
 
 def check_cluster(address: str) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from ..audio.clip import AudioClip
-from ..errors import AudioError, MissingExtraError, RemoteError, check_range, one_sentence
+from ..errors import AudioError, MissingExtraError, RemoteError, SettingError, check_range, one_sentence
 from ..generation.prefill import ShouldStop
 from ..prompt.builder import Message
 from ..types import Codes, FinishReason, Sampling
@@ -74,7 +74,8 @@ class Remote:
         retries: after a failure of the connection, and after status 429 and 5xx, with growing pauses.
 
     Raises:
-        SettingError: no such URL, or one with a name or password in it; a setting out of range.
+        SettingError: no such URL, or one with a name or password in it; a setting out of range; a key that no header
+            can hold.
     """
 
     server: RemoteServer
@@ -89,9 +90,17 @@ class Remote:
         check_range("timeout_s", self.timeout_s, 0.1, 3600.0)
         check_range("retries", self.retries, 0, 20)
         place_of(self.base_url)
+        if not self.key.isprintable():
+            raise SettingError("The server's key cannot be sent.", expected="one line without control characters",
+                               got=f"a key of {len(self.key)} characters with others among them",
+                               remedy="Set its environment variable anew, as from a file with one plain line.")
 
     def __repr__(self) -> str:
         return f"Remote({self.server.title} at {self.base_url})"
+
+    def without_key(self, said: str) -> str:
+        """What a server says, which may be what it was sent."""
+        return said.replace(self.key, "…") if self.key else said
 
     @property
     def base_url(self) -> str:
@@ -121,7 +130,7 @@ class Remote:
                 if event is None:
                     stopped = True
                 elif isinstance(event, _Start):
-                    answer = _Answer(self.server.returns == "codes", event.rate, event.number)
+                    answer = _Answer(self.server.returns == "codes", event.rate, event.number, self.without_key)
                 elif answer.take(event) and on_seconds is not None:
                     on_seconds(answer.seconds)
         codes, clip, reason = answer.finished(stopped)
@@ -226,7 +235,7 @@ class _Call:
     def _refused(self, error, tries: int) -> RemoteError:
         body = error.body
         said = body.get("message") or body.get("detail") if isinstance(body, dict) else body
-        said = one_sentence(str(said or "no reason").replace(self._remote.key or "\0", "…"))
+        said = one_sentence(self._remote.without_key(str(said or "no reason")))
         usual = "Change what it names, or see the server's log."
         if 300 <= error.status_code < 400:
             usual = "It sends requests on to another address, and they are not followed: write that address."
@@ -251,8 +260,10 @@ class _Call:
 class _Answer:
     """Collects what one try brings."""
 
-    def __init__(self, codes: bool, rate: int = USUAL_RATE, tries: int = 1):
-        self._codes, self._rate, self.tries = codes, rate, tries
+    def __init__(
+        self, codes: bool, rate: int = USUAL_RATE, tries: int = 1, without_key: Callable[[str], str] = str
+    ):
+        self._codes, self._rate, self.tries, self._without_key = codes, rate, tries, without_key
         self._data, self._came, self._codes_s = bytearray(), 0, 0.0
         self._frames: list[Codes] = []
         self._end: dict[str, Any] | None = None
@@ -310,7 +321,8 @@ class _Answer:
                     raise ValueError("no reason to end")
                 self._end = fields
         except (ValueError, TypeError, KeyError, RuntimeError, OverflowError) as error:
-            raise _odd(f"{line[:60]!r} ({error})") from error
+            said = self._without_key(line.decode("utf-8", "replace"))[:60]
+            raise _odd(f"{said!r} ({self._without_key(str(error))})") from error
 
 
 def _odd(got: str) -> AudioError:

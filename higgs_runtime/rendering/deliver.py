@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import secrets
 from collections.abc import Iterable, Mapping
@@ -19,7 +18,7 @@ from ..errors import AudioError, MissingExtraError
 from ..outputs import check_target
 from ..script import write_subtitles
 from .assemble import Assembly
-from .places import FILES, Places
+from .places import Places
 
 FORMATS = {suffix: name for name, (suffix, _) in reversed(EXPORT_FORMATS.items())}  # the first format of each suffix
 
@@ -87,8 +86,7 @@ def deliver(
         notes.append(str(error))
     if stems:
         files += _stems(assembly, path, places, tags, 10 ** (mixed.scaled_db / 20), provenance)
-    timeline = {**assembly.timeline(), FILES: places.made}
-    _write(places.timeline, json.dumps(timeline, indent=1, ensure_ascii=False))
+    _write(places.timeline, places.sealed(assembly.timeline()))
     return Delivered(tuple(files), (*notes, *places.notes))
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from ..outputs import is_one_of, numbered
 
 FILES = "files"  # in the time line: each file of the run, and its SHA-256
+SEAL = "sha256"  # in the time line: of all the rest of it
 READ_BYTES = 1 << 20
 
 
@@ -46,16 +47,23 @@ class Places:
             self.notes.append(f"'{wanted}' is there and was not made by this: it is left as it is, and '{path.name}' "
                               "is written instead.")
 
+    def sealed(self, timeline: dict) -> str:
+        """The time line as JSON, from which the next run knows what this one made, the time line included."""
+        whole = {**timeline, FILES: self.made}
+        return json.dumps({**whole, SEAL: _seal(whole)}, indent=1, ensure_ascii=False)
+
     def _is_timeline(self, path: Path) -> bool:
-        """Whether an earlier run wrote this time line; what it made is known then."""
+        """Whether an earlier run wrote this time line and nobody changed it; what it made is known then, and also
+        where somebody did."""
         try:
-            made = json.loads(path.read_text(encoding="utf-8"))[FILES]
-        except (OSError, ValueError, KeyError, TypeError):
+            found = json.loads(path.read_text(encoding="utf-8"))
+            made, seal = found[FILES], found.pop(SEAL, None)
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             return False
         if not isinstance(made, dict) or is_one_of(path, self._inputs):
             return False
-        self._before = made
-        return True
+        self._before |= made
+        return seal == _seal(found)
 
     def _is_ours(self, path: Path) -> bool:
         known = self._before.get(self._name(path))
@@ -65,6 +73,10 @@ class Places:
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self._folder).as_posix()
+
+
+def _seal(timeline: dict) -> str:
+    return hashlib.sha256(json.dumps(timeline, sort_keys=True).encode()).hexdigest()
 
 
 def _digest(path: Path) -> str:

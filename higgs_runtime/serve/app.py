@@ -39,6 +39,7 @@ from .guard import Guard
 from .lines import Asked, Done, Event, Failed, Line
 from .references import read_reference, too_long
 
+MAX_PLACE = 200  # characters of a field's name, which may be as long as a body
 _ERROR = {"application/json": {"schema": {"type": "object", "required": ["error"], "properties": {"error": {
     "type": "object", "required": ["message", "type", "param", "code"],
     "properties": {"message": {"type": "string"}, "type": {"type": "string"}}}}}}}
@@ -187,7 +188,7 @@ def _add_error_handlers(app: FastAPI, engine: Engine) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(_request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"] if part != "body")
+        place = ".".join(str(part) for part in first["loc"] if part != "body")[:MAX_PLACE]
         counted.labels("400").inc()
         if not place or first["type"] == "json_invalid":  # its place is a character
             return error_answer(400, "The body has to be a JSON object, sent with Content-Type: application/json.",

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import http.client
 import io
-import urllib.error
 import urllib.request
 from pathlib import Path
 from urllib.parse import unquote
@@ -123,16 +123,16 @@ def _file(source: str, limits: Limits) -> bytes:
     refused = AudioError("This server does not read that path for clients.", got=source[:200],
                          expected="a sound file below a folder that it allows" if limits.folders else "the file itself",
                          remedy="Send the file as a data URL, or start the server with --allow-folder.")
-    if "\0" in source:
+    place = unquote(source.removeprefix("file:").removeprefix("//")) if source.startswith("file:") else source
+    if "\0" in place:
         raise refused
-    path = Path(unquote(source.removeprefix("file:").removeprefix("//")) if source.startswith("file:") else source)
     try:
-        path = path.resolve()
+        path = Path(place).resolve()
         inside = any(path.is_relative_to(folder.resolve()) for folder in limits.folders)
         if not inside or not path.is_file() or path.stat().st_size > limits.body_bytes:
             raise refused
         return path.read_bytes()
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, before Python 3.13
         raise refused from error
 
 
@@ -158,7 +158,7 @@ def _fetched(source: str, limits: Limits) -> bytes:
                     raise AudioError("The reference at this URL is too large.", got="more",
                                      expected=f"at most {limits.body_bytes} bytes", remedy="Use a shorter clip.")
             return bytes(data)
-    except (urllib.error.URLError, OSError, ValueError) as error:
+    except (http.client.HTTPException, OSError, ValueError) as error:  # the first: what answers speaks no HTTP
         if isinstance(error, AudioError):
             raise
         raise AudioError("The reference could not be fetched.", expected="a sound file at the URL", got=str(error),

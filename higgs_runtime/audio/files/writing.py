@@ -37,15 +37,22 @@ class _Sink:
 
     def __init__(self, file: BinaryIO):
         self.file, self.error = file, None
-        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+        self.read, self.tell, self._seek = file.read, file.tell, file.seek
 
     def write(self, data: bytes) -> int:
+        self._kept(self.file.write, data)
+        return len(data)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Writes what is buffered, so that the disk may be full here too."""
+        found = self._kept(self._seek, offset, whence)
+        return 0 if found is None else found
+
+    def _kept(self, act, *args):
         try:
-            if self.error is None:
-                self.file.write(data)
+            return act(*args) if self.error is None else None
         except OSError as error:
             self.error = error
-        return len(data)
 
 
 def write_file(path: str | os.PathLike, wave: np.ndarray, rate: int, subtype: str | None) -> None:
