@@ -173,8 +173,8 @@ def test_a_file_that_cannot_be_written_is_said_and_leaves_nothing(monkeypatch, t
     assert client.fetch({"filename": "a.wav"}, tmp_path).name == "a-2.wav"
     with pytest.raises(RenderError, match="could not be written.*-o"):
         client.fetch({"filename": "a.wav"}, tmp_path / "a.wav")
-    script = "import resource, signal, sys\nfrom pathlib import Path\nfrom higgs_runtime.cli import comfy_client as one\n" \
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\nresource.setrlimit(resource.RLIMIT_FSIZE, (9999, 9999))\n" \
+    script = "import resource, signal, sys\nfrom pathlib import Path\n" \
+        "from higgs_runtime.cli import comfy_client as one\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\nresource.setrlimit(resource.RLIMIT_FSIZE, (9999, 9999))\n" \
         "one.ComfyClient._request = lambda *_: b'x' * 100_000\ntry:\n" \
         "    one.ComfyClient('http://nowhere').fetch({'filename': 'b.wav'}, Path(sys.argv[1]))\n" \
         "except one.RenderError as error:\n    print(error)\n"

@@ -67,11 +67,10 @@ def random_weight(rows=96, features=192, seed=0):
 def test_the_product_is_near(name, shape):
     weight, bias = random_weight(), torch.randn(96)
     x = torch.randn((*shape, 192), generator=torch.Generator().manual_seed(1))
-    layer, residual = KINDS[name](weight, bias), torch.ones(*shape, 96)
+    layer = KINDS[name](weight, bias)
     exact = torch.nn.functional.linear(x, weight, bias)
     error = (layer(x) - exact).square().mean().sqrt() / exact.square().mean().sqrt()
     assert layer(x).shape == exact.shape and error < WORST[name]
-    assert torch.allclose(layer.add_to(residual, x), layer(x) + 1, atol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])

@@ -1,4 +1,4 @@
-"""Matrices of the language model: plain, or packed from several of a checkpoint; each can add to a residual.
+"""Matrices of the language model: plain, or packed from several of a checkpoint.
 
 Letters in shapes: N positions, I features in, O features out.
 """
@@ -14,19 +14,13 @@ FEW = 16  # positions: as many as a step has
 
 
 class Linear(nn.Linear):
-    """nn.Linear that is fast for few positions on a CPU, and can add its result to something."""
+    """nn.Linear that is fast for few positions on a CPU."""
 
     def forward(self, x: Tensor) -> Tensor:
         if x.shape[:-1].numel() <= FEW and _shared_out(self.weight) > 1:
             out = few_rows(x.reshape(-1, x.shape[-1]), self.weight).view(*x.shape[:-1], -1)
             return out if self.bias is None else out + self.bias
         return super().forward(x)
-
-    def add_to(self, residual: Tensor, x: Tensor) -> Tensor:
-        """residual + self(x), both [N, features]."""
-        if self.bias is None and (len(x) > FEW or _shared_out(self.weight) == 1):
-            return torch.addmm(residual, x, self.weight.t())
-        return residual + self(x)
 
 
 class PackedLinear(Linear):

@@ -118,10 +118,6 @@ class Adapted(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.inner(x) + (x @ self.down.t()) @ self.up.t()
 
-    def add_to(self, residual: Tensor, x: Tensor) -> Tensor:
-        """residual + self(x)."""
-        return self.inner.add_to(residual, x) + (x @ self.down.t()) @ self.up.t()
-
 
 def _placed(model: HiggsModel, adapter: Adapter, strength: float) -> Iterator[tuple[str, tuple[Tensor, Tensor]]]:
     """(module, (down [r, I], up [O, r])) of each matrix; of one that is part of a packed matrix, up has its rows."""

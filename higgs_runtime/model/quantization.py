@@ -41,10 +41,6 @@ class _PackedMatrix(nn.Module):
         out = self._product(x)
         return out if self.bias is None else out + self.bias
 
-    def add_to(self, residual: Tensor, x: Tensor) -> Tensor:
-        """residual + self(x)."""
-        return residual + self(x)
-
     def _product(self, x: Tensor) -> Tensor:
         step = max(1, AT_ONCE // x.shape[-1]) if x.device.type == "cpu" else len(self.weight)
         parts = [F.linear(x, self._unpacked(slice(start, start + step), x.dtype))

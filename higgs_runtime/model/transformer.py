@@ -22,7 +22,7 @@ from ..errors import PromptError
 from ..types import Prompt
 from .config import ModelConfig
 from .kv_cache import KVCache, Place
-from .linear import FEW, Linear, PackedLinear
+from .linear import Linear, PackedLinear
 from .rope import inverse_frequencies, rope_table, rotate
 
 
@@ -54,15 +54,11 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.device.type != "cpu" or x.shape[:-1].numel() > FEW:
-            return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
-        # The mean of (x, -x) is 0 and its variance the mean square of x: one kernel where the CPU has seven.
-        both = F.layer_norm(torch.cat((x, -x), dim=-1), (2 * x.shape[-1],), eps=self.eps)
-        return both[..., : x.shape[-1]] * self.weight
+        return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
 
 
 class FeedForward(nn.Module):
-    """SwiGLU (Shazeer 2020), added to a residual: [N, H] → [N, H]."""
+    """SwiGLU (Shazeer 2020): [N, H] → [N, H]."""
 
     def __init__(self, config: ModelConfig):
         super().__init__()
@@ -70,13 +66,13 @@ class FeedForward(nn.Module):
         self.gate_up = PackedLinear(config.hidden_size, {"gate": inner, "up": inner}, bias=bias)
         self.down = Linear(inner, config.hidden_size, bias=bias)
 
-    def forward(self, x: Tensor, residual: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         gate, up = self.gate_up(x).chunk(2, dim=-1)
-        return self.down.add_to(residual, F.silu(gate) * up)
+        return self.down(F.silu(gate) * up)
 
 
 class Attention(nn.Module):
-    """Causal self-attention with grouped key/value heads (Ainslie et al. 2023), onto a residual: [N, H] → [N, H]."""
+    """Causal self-attention with grouped key/value heads (Ainslie et al. 2023): [N, H] → [N, H]."""
 
     def __init__(self, config: ModelConfig, layer: int):
         super().__init__()
@@ -89,7 +85,7 @@ class Attention(nn.Module):
         self.q_norm = RMSNorm(self.head_dim, config.norm_eps) if config.qk_norm else None
         self.k_norm = RMSNorm(self.head_dim, config.norm_eps) if config.qk_norm else None
 
-    def forward(self, x: Tensor, residual: Tensor, place: Place) -> Tensor:
+    def forward(self, x: Tensor, place: Place) -> Tensor:
         heads = self.qkv(x).view(*place.shape, self.heads + 2 * self.kv_heads, self.head_dim)
         turned, v = heads.split((self.heads + self.kv_heads, self.kv_heads), dim=2)
         if self.q_norm is not None:
@@ -98,7 +94,7 @@ class Attention(nn.Module):
         q, k = rotate(turned, place.cos, place.sin).split((self.heads, self.kv_heads), dim=2)
         k, v = place.write(self.layer, k.transpose(1, 2), v.transpose(1, 2))
         out = grouped_attention(q.transpose(1, 2), k, v, place.mask)
-        return self.o.add_to(residual, out.transpose(1, 2).reshape(len(x), -1))
+        return self.o(out.transpose(1, 2).reshape(len(x), -1))
 
 
 class Path(nn.Module):
@@ -110,8 +106,8 @@ class Path(nn.Module):
         self.ffn_norm = RMSNorm(config.hidden_size, config.norm_eps)
         self.ffn = FeedForward(config)
 
-    def feed(self, x: Tensor) -> Tensor:
-        return self.ffn(self.ffn_norm(x), x)
+    def feed_forward(self, x: Tensor) -> Tensor:
+        return self.ffn(self.ffn_norm(x))
 
 
 class Layer(nn.Module):
@@ -126,8 +122,8 @@ class Layer(nn.Module):
     def forward(self, x: Tensor, routing: Routing, place: Place) -> Tensor:
         text, audio = self.text, self.audio or self.text
         routing = routing if self.audio else ALL_TEXT
-        x = self.attention(routed(x, routing, text.attention_norm, audio.attention_norm), x, place)
-        return routed(x, routing, text.feed, audio.feed)
+        x = x + self.attention(routed(x, routing, text.attention_norm, audio.attention_norm), place)
+        return x + routed(x, routing, text.feed_forward, audio.feed_forward)
 
 
 class HiggsModel(nn.Module):
