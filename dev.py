@@ -47,8 +47,9 @@ AUDIO_SUFFIXES = {".flac", ".wav", ".mp3", ".opus", ".ogg"}
 FAST_TESTS = "not slow and not comfyui and not gpu and not web"
 SERVER_TESTS = "comfyui or web"  # they share one server, so one process runs them
 SIDE_BY_SIDE = ("-n", "2")
-NUMERIC_TESTS = [f"tests/test_{name}.py" for name in ("quantized", "fused", "fused_attention", "fused_quantized",
-                                                      "fused_threads", "model_parity", "sampling", "codec")]
+NUMERIC_TESTS = [f"tests/{name}.py" for name in (
+    "component/test_quantized", "component/test_fused", "unit/test_fused_attention", "component/test_fused_quantized",
+    "component/test_fused_threads", "conformance/test_model_parity", "unit/test_sampling", "conformance/test_codec")]
 NUMERIC_COMMAND = ["-m", "pytest", "-q", "-m", FAST_TESTS, *NUMERIC_TESTS]
 # What a processor can do is what torch and Numba are told.
 OTHER_PROCESSORS = {
