@@ -25,6 +25,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT / "tools"))
 
+import dev_rules  # noqa: E402
 from dev_env import (  # noqa: E402
     PACK_NAME,
     StepFailed,
@@ -216,9 +217,10 @@ def comfy(options: argparse.Namespace) -> int:
 
 
 def lint(options: argparse.Namespace) -> int:
+    """Ruff, and the repository's own rules (tools/dev_rules.py)."""
     tree = ensure_env()
     command = [str(venv_python()), "-m", "ruff", "check", *(options.rest or ["."])]
-    return subprocess.run(command, cwd=ROOT, env=child_env(tree), check=False).returncode
+    return subprocess.run(command, cwd=ROOT, env=child_env(tree), check=False).returncode | dev_rules.main()
 
 
 def bench(options: argparse.Namespace) -> int:
@@ -276,7 +278,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add.add_argument("--port", type=int, default=8188)
     add.add_argument("--no-browser", action="store_true")
     add.set_defaults(run=comfy)
-    commands.add_parser("lint", help="ruff check (its own options after --)").set_defaults(run=lint)
+    add = commands.add_parser("lint", help="ruff check (its own options after --) and the repository's own rules")
+    add.set_defaults(run=lint)
     add = commands.add_parser("bench", help="run a benchmark; without a name, list them")
     add.add_argument("name", nargs="?")
     add.set_defaults(run=bench)
