@@ -263,8 +263,10 @@ def test_what_is_written_begins_at_a_multiple_of_64(tmp_path, length):
     assert start % 64 == 0 and load_file(file)["a"].tolist() == [1] * 4
 
 
+@pytest.mark.parametrize("spaces", [pytest.param(range(64), marks=pytest.mark.slow, id="all"),
+                                    pytest.param([0, 1, 2, 4, 7, 8, 24, 33, 63], id="some")])
 @pytest.mark.parametrize("quantization", ["int8", "int4"])
-def test_weights_lie_well_whatever_the_header_is(sources, tmp_path, quantization):
+def test_weights_lie_well_whatever_the_header_is(sources, tmp_path, quantization, spaces):
     """A file that another program wrote, or an earlier version of this one."""
     made = convert_model(sources["v2"], tmp_path / "small", quantization, dtype=torch.float32)
     file = made / "model.safetensors"
@@ -273,7 +275,7 @@ def test_weights_lie_well_whatever_the_header_is(sources, tmp_path, quantization
     header, rest = data[8 : 8 + size].rstrip(), data[8 + size :]
     wanted = load_model(made).state_dict()
     places = set()
-    for more in range(64):
+    for more in spaces:
         file.unlink()  # the mapped one stays as it is
         file.write_bytes((len(header) + more).to_bytes(8, "little") + header + b" " * more + rest)
         found = load_model(made).state_dict()
@@ -282,7 +284,7 @@ def test_weights_lie_well_whatever_the_header_is(sources, tmp_path, quantization
         assert packed and all(tensor.data_ptr() % 64 == 0 for tensor in packed)
         assert all(tensor.data_ptr() % tensor.element_size() == 0 for tensor in found.values())
         places.add((8 + len(header) + more) % 64)
-    assert len(places) == 64
+    assert len(places) == len(spaces)
 
 
 @pytest.mark.slow

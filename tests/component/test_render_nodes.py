@@ -337,7 +337,8 @@ def test_workers_listen_as_the_node_would(pack, bridge, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("changes, words", [
-    ({"store": False}, "Switch store on"), ({"cluster": "ray://a:1"}, "Ray client")])
+    ({"store": False}, "Switch store on"),
+    pytest.param({"cluster": "ray://a:1"}, "Ray client", marks=pytest.mark.slow)])
 def test_a_cluster_that_cannot_be_used(render, pack, changes, words, monkeypatch):
     monkeypatch.setenv("HIGGS_CLUSTER_ADDRESSES", "ray://a:1")
     with pytest.raises(pack.SettingError, match=words):

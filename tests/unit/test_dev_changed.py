@@ -69,6 +69,7 @@ def test_nothing_changed_touches_nothing(root):
     assert touched_tests([], Repository(root)) == []
 
 
+@pytest.mark.slow
 def test_the_whole_pack_is_behind_a_test_of_this_repository():
     """Not only in the sample: a file deep in the runtime is found behind tests that use it."""
     touched = touched_tests(["higgs_runtime/audio/loudness/limiter.py"], Repository())
