@@ -25,6 +25,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT / "tools"))
 
+import dev_changed  # noqa: E402
+import dev_rules  # noqa: E402
 from dev_env import (  # noqa: E402
     PACK_NAME,
     StepFailed,
@@ -45,10 +47,12 @@ WORKFLOW = ROOT / "workflows" / "api" / "clone_voice.json"
 DEMO_RENDER_S = 3600  # a released model on a CPU takes its time
 AUDIO_SUFFIXES = {".flac", ".wav", ".mp3", ".opus", ".ogg"}
 FAST_TESTS = "not slow and not comfyui and not gpu and not web"
-SERVER_TESTS = "comfyui or web"  # they share one server, so one process runs them
+FAST_TIERS = ("tests/unit", "tests/component")
+SERVER_TESTS = "comfyui or web"  # each process has a server of its own for them
 SIDE_BY_SIDE = ("-n", "2")
-NUMERIC_TESTS = [f"tests/test_{name}.py" for name in ("quantized", "fused", "fused_attention", "fused_quantized",
-                                                      "fused_threads", "model_parity", "sampling", "codec")]
+NUMERIC_TESTS = [f"tests/{name}.py" for name in (
+    "component/test_quantized", "component/test_fused", "unit/test_fused_attention", "component/test_fused_quantized",
+    "component/test_fused_threads", "conformance/test_model_parity", "unit/test_sampling", "conformance/test_codec")]
 NUMERIC_COMMAND = ["-m", "pytest", "-q", "-m", FAST_TESTS, *NUMERIC_TESTS]
 # What a processor can do is what torch and Numba are told.
 OTHER_PROCESSORS = {
@@ -57,6 +61,7 @@ OTHER_PROCESSORS = {
     "AVX-512": {"ATEN_CPU_CAPABILITY": "avx512"},
     "one core": {"HIGGS_TEST_CORES": "1"},
 }
+NOTHING_SELECTED = 5  # pytest's status where all tests of the files are left out
 BY_FILE = ("--dist", "loadscope")  # what a file's tests share is made once
 
 
@@ -159,16 +164,39 @@ def test(options: argparse.Namespace) -> int:
 
 
 def run_tests(options: argparse.Namespace, env: dict[str, str]) -> int:
-    """Without a selection all tests, two at a time but for those that share the server; numeric ones as on other
-    processors too."""
-    if options.fast:
-        return pytest(env, "-m", FAST_TESTS, *SIDE_BY_SIDE, *BY_FILE, *options.rest)
+    """Without a selection all tests, two at a time, those of the server last: file by file, so that what follows one
+    another in a file stays with one server. Numeric ones as on other processors too."""
+    fast = ["-m", FAST_TESTS, *SIDE_BY_SIDE, *BY_FILE]
+    if options.changed:
+        files = tests_of_changes(options.changed)
+        if files is not None:
+            status = pytest(env, *fast, *files, *options.rest) if files else 0
+            return 0 if status == NOTHING_SELECTED else status
+    if options.fast or options.changed:
+        chosen = any(word.startswith("tests") for word in options.rest)
+        return pytest(env, *fast, *(() if chosen else FAST_TIERS), *options.rest)
     ensure_more_envs()
     ensure_browser()
     if options.rest:
         return pytest(env, *options.rest)
-    status = pytest(env, "-m", f"not ({SERVER_TESTS})", *SIDE_BY_SIDE) | pytest(env, "-m", SERVER_TESTS)
+    status = pytest(env, "-m", f"not ({SERVER_TESTS})", *SIDE_BY_SIDE)
+    status |= pytest(env, "-m", SERVER_TESTS, *SIDE_BY_SIDE, *BY_FILE)
     return status | on_other_processors(env)
+
+
+def tests_of_changes(base: str) -> list[str] | None:
+    """The test files that the changes since a commit can touch; None for all that are fast."""
+    try:
+        changed = dev_changed.changed_files(base)
+    except dev_changed.NoRepository as error:
+        raise StepFailed(f"Git does not say what changed since {base}: {error}",
+                         "Give a commit or branch of this repository after --changed, or run test --fast.") from error
+    files = dev_changed.touched_tests(changed, dev_rules.Repository())
+    if files is None:
+        say(f"[dev] {len(changed)} changed files, some of which any test may read: all fast tests")
+    else:
+        say(f"[dev] {len(changed)} changed files can touch {len(files)} files of tests")
+    return files
 
 
 def on_other_processors(env: dict[str, str]) -> int:
@@ -215,9 +243,10 @@ def comfy(options: argparse.Namespace) -> int:
 
 
 def lint(options: argparse.Namespace) -> int:
+    """Ruff, and the repository's own rules (tools/dev_rules.py)."""
     tree = ensure_env()
     command = [str(venv_python()), "-m", "ruff", "check", *(options.rest or ["."])]
-    return subprocess.run(command, cwd=ROOT, env=child_env(tree), check=False).returncode
+    return subprocess.run(command, cwd=ROOT, env=child_env(tree), check=False).returncode | dev_rules.main()
 
 
 def bench(options: argparse.Namespace) -> int:
@@ -268,14 +297,18 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add.add_argument("--text", help="what to speak (default: what the workflow says)")
     add.set_defaults(run=demo)
     add = commands.add_parser("test", help="run the tests (pytest's own options after --)")
-    add.add_argument("--fast", action="store_true", help="leave out what is slow or needs a server, browser or GPU")
+    which = add.add_mutually_exclusive_group()
+    which.add_argument("--fast", action="store_true", help="the quick ones of tests/unit and tests/component")
+    which.add_argument("--changed", nargs="?", const="HEAD", metavar="COMMIT",
+                       help="the quick ones that the changes since a commit or branch can touch (default: HEAD)")
     add.add_argument("--newest", action="store_true", help="with today's newest packages in place of the locked ones")
     add.set_defaults(run=test)
     add = commands.add_parser("comfy", help="serve ComfyUI with the pack and open the editor")
     add.add_argument("--port", type=int, default=8188)
     add.add_argument("--no-browser", action="store_true")
     add.set_defaults(run=comfy)
-    commands.add_parser("lint", help="ruff check (its own options after --)").set_defaults(run=lint)
+    add = commands.add_parser("lint", help="ruff check (its own options after --) and the repository's own rules")
+    add.set_defaults(run=lint)
     add = commands.add_parser("bench", help="run a benchmark; without a name, list them")
     add.add_argument("name", nargs="?")
     add.set_defaults(run=bench)

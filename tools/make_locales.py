@@ -165,7 +165,7 @@ def escaped(texts: Any) -> Any:
 
 
 def main() -> int:
-    sys.path.insert(0, str(ROOT / "tests"))
+    sys.path.insert(0, str(ROOT / "tests" / "helpers"))
     from helpers_workflow import pack_nodes
 
     schemas = schema_texts(pack_nodes())

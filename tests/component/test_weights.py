@@ -1,0 +1,214 @@
+"""Loading a language model: strictly, without copies, and with errors that name what is wrong."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from helpers_checkpoint import edit_tensors, make_lm_checkpoint
+from helpers_codec import make_codec_checkpoint
+from safetensors.torch import load_file, save_file
+
+from higgs_runtime import CheckpointError, MemoryShortError, SettingError, load_model
+from higgs_runtime.model import memory as memory_module
+from higgs_runtime.model.memory import weights_bytes
+
+
+@pytest.fixture(scope="module")
+def lm_folder(tmp_path_factory):
+    return make_lm_checkpoint(tmp_path_factory.mktemp("lm"), num_hidden_layers=1)
+
+
+@pytest.fixture
+def copy(lm_folder, tmp_path):
+    return shutil.copytree(lm_folder, tmp_path / "model")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_weights_that_fit_are_mapped_not_copied(lm_folder):
+    """They lie in the file: another dtype makes a copy, and so does packing several matrices into one."""
+    model = load_model(lm_folder)
+    file = str(lm_folder / "model.safetensors")
+    ranges = []
+    with open("/proc/self/maps") as maps:
+        for line in maps:
+            if line.rstrip().endswith(file):
+                ranges.append(tuple(int(part, 16) for part in line.split()[0].split("-")))
+    assert ranges
+    mapped = {name for name, parameter in model.named_parameters()
+              if any(low <= parameter.data_ptr() < high for low, high in ranges)}
+    assert {name for name, _ in model.named_parameters()} - mapped == {
+        name for name, _ in model.named_parameters() if "qkv" in name or "gate_up" in name
+    }
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_dtype(lm_folder, dtype):
+    model = load_model(lm_folder, dtype=dtype)
+    assert {p.dtype for p in model.parameters()} == {dtype}
+    assert model.inverse_frequencies.dtype == torch.float32
+    assert not any(p.is_meta for p in [*model.parameters(), *model.buffers()])
+
+
+def test_unknown_missing_and_misshapen_tensors_are_named(copy):
+    edit_tensors(copy, lambda t: t.update({"model.extra.weight": torch.zeros(2)}))
+    with pytest.raises(CheckpointError, match=r"model\.extra\.weight"):
+        load_model(copy)
+    edit_tensors(copy, lambda t: (t.pop("model.extra.weight"), t.pop("model.layers.0.audio_mlp.up_proj.weight")))
+    with pytest.raises(CheckpointError, match=r"audio.*up"):
+        load_model(copy)
+
+
+def test_misshapen_tensor_is_named(copy):
+    edit_tensors(copy, lambda t: t.update({"model.norm.weight": torch.zeros(63)}))
+    with pytest.raises(CheckpointError, match=r"norm\.weight.*63"):
+        load_model(copy)
+
+
+def test_a_text_head_is_ignored(copy):
+    edit_tensors(copy, lambda t: t.update({"text_lm_head.weight": torch.zeros(4, 64)}))
+    load_model(copy)
+
+
+def test_shards(copy):
+    single = dict(load_model(copy).named_parameters())
+    tensors = load_file(copy / "model.safetensors")
+    names = sorted(tensors)
+    halves = {"a.safetensors": names[::2], "b.safetensors": names[1::2]}
+    for file, part in halves.items():
+        save_file({name: tensors[name].clone() for name in part}, copy / file, metadata={"format": "pt"})
+    weight_map = {name: file for file, part in halves.items() for name in part}
+    (copy / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    (copy / "model.safetensors").unlink()
+    whole = dict(load_model(copy).named_parameters())
+    assert whole.keys() == single.keys() and all(torch.equal(whole[name], single[name]) for name in single)
+    (copy / "b.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="b.safetensors"):
+        load_model(copy)
+
+
+def test_truncated_file(copy):
+    file = copy / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(CheckpointError, match="cut short"):
+        load_model(copy)
+
+
+def test_not_a_checkpoint(copy, tmp_path):
+    with pytest.raises(CheckpointError, match="no such"):
+        load_model(tmp_path / "nothing")
+    (copy / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="model.safetensors"):
+        load_model(copy)
+    (copy / "config.json").write_text("[]")
+    with pytest.raises(CheckpointError, match="JSON object"):
+        load_model(copy)
+    (copy / "config.json").unlink()
+    with pytest.raises(CheckpointError, match="no config.json"):
+        load_model(copy)
+
+
+def test_a_codec_is_not_a_language_model(tmp_path):
+    with pytest.raises(CheckpointError, match="higgs_audio_v2_tokenizer"):
+        load_model(make_codec_checkpoint(tmp_path / "codec"))
+
+
+@pytest.mark.parametrize("change, says", [
+    ({"hidden_size": None}, "hidden_size"),
+    ({"hidden_act": "gelu"}, "gelu"),
+    ({"num_key_value_heads": 3}, "3 key/value heads"),
+    ({"codebook_size": 1024}, "no room"),
+    ({"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4}}, "yarn"),
+    ({"model_type": "llama"}, "llama"),
+])
+def test_contradictory_config(copy, change, says):
+    config = json.loads((copy / "config.json").read_text())
+    config.update(change)
+    config = {key: value for key, value in config.items() if value is not None}
+    (copy / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match=says):
+        load_model(copy)
+
+
+def test_older_rope_fields_mean_the_same(copy):
+    """transformers 4.x wrote rope_theta and rope_scaling."""
+    new = load_model(copy).config
+    config = json.loads((copy / "config.json").read_text())
+    rope = config.pop("rope_parameters")
+    config["rope_theta"] = rope.pop("rope_theta")
+    config["rope_scaling"] = rope
+    (copy / "config.json").write_text(json.dumps(config))
+    assert load_model(copy).config == new
+
+
+def test_an_unknown_quantization_is_refused(copy):
+    with pytest.raises(SettingError, match="'int8' or 'int4'"):
+        load_model(copy, quantization="int3")
+
+
+def test_packed_matrices_are_those_of_the_file_below_each_other(lm_folder):
+    tensors, model = load_file(lm_folder / "model.safetensors"), load_model(lm_folder)
+    prefix = "model.layers.0."
+    wanted = [tensors[f"{prefix}self_attn.{part}_proj.weight"] for part in "qkv"]
+    assert torch.equal(model.layers[0].attention.qkv.weight, torch.cat(wanted))
+    wanted = [tensors[f"{prefix}audio_mlp.{part}_proj.weight"] for part in ("gate", "up")]
+    assert torch.equal(model.layers[0].audio.ffn.gate_up.weight, torch.cat(wanted))
+
+
+def test_a_missing_part_of_a_packed_matrix_is_named(copy):
+    edit_tensors(copy, lambda t: t.pop("model.layers.0.self_attn.k_proj.weight"))
+    with pytest.raises(CheckpointError, match=r"layers\.0\.attention\.k\.weight"):
+        load_model(copy)
+
+
+def test_a_model_that_does_not_fit_is_refused_before_it_is_read(copy, monkeypatch):
+    needed = weights_bytes(load_model(copy).config, torch.float32)
+    monkeypatch.setattr(memory_module, "free_bytes", lambda device: needed - 1)
+    (copy / "tokenizer.json").unlink()  # the next file that would be read
+    with pytest.raises(MemoryShortError, match="no memory for this model.*smaller dtype"):
+        load_model(copy)
+    with pytest.raises(CheckpointError, match="tokenizer"):  # half the size: it goes on
+        load_model(copy, dtype=torch.bfloat16)
+    with pytest.raises(CheckpointError, match="tokenizer"):
+        load_model(copy, quantization="int8")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("stored, dtype, quantization", [
+    ("bfloat16", "float32", None), ("bfloat16", "bfloat16", None), ("bfloat16", "bfloat16", "int8"),
+    ("float32", "bfloat16", None), ("float32", "bfloat16", "int4"),
+])
+def test_loading_takes_little_more_than_the_model(tmp_path, stored, dtype, quantization):
+    """The peak of a process that loads, above what it had before; file pages that stay mapped count."""
+    folder = make_lm_checkpoint(tmp_path, hidden_size=768, intermediate_size=3072, num_hidden_layers=6,
+                                num_attention_heads=12, num_key_value_heads=4, head_dim=64, dtype=stored)
+    program = (
+        "import sys, torch\n"
+        "from higgs_runtime.model.memory import weights_bytes\n"
+        "from higgs_runtime.model.loading import load_model\n"
+        "from higgs_runtime.model.config import parse_native_v2\n"
+        "from higgs_runtime.checkpoint.files import read_config\n"
+        "from higgs_runtime.hub.cache import model_bytes\n"
+        "from higgs_runtime.model.transformer import HiggsModel\n"
+        "import transformers, tokenizers, safetensors.torch\n"
+        "folder, dtype, quantization = sys.argv[1], getattr(torch, sys.argv[2]), sys.argv[3] or None\n"
+        "config = parse_native_v2(read_config(folder))\n"
+        "load_model(sys.argv[4])\n"  # tokenizer and libraries, whose own peaks are not meant
+        "peak = lambda: int(open('/proc/self/status').read().split('VmHWM:')[1].split()[0]) * 1024\n"
+        "before = peak()\n"
+        "model = load_model(folder, dtype=dtype, quantization=quantization)\n"
+        "model.audio_head.weight.sum(), model.text_embedding.weight.sum()\n"
+        "print(peak() - before, model_bytes(model), weights_bytes(config, dtype, quantization))\n"
+    )
+    twin = make_lm_checkpoint(tmp_path / "twin", num_hidden_layers=1)
+    command = [sys.executable, "-W", "ignore", "-c", program, str(folder), dtype, quantization or "", str(twin)]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
+    rise, size, estimate = map(int, done.stdout.split())
+    assert abs(estimate / size - 1) < 0.01
+    assert rise < 1.15 * size + 30e6, "tokenizer and libraries are loaded a second time: some MB"

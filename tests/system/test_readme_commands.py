@@ -1,0 +1,54 @@
+"""The README's shell commands run as they are written, in this repository's folder, with what is in it."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from higgs_runtime import AudioClip, cli, read_script
+from higgs_runtime.hub.catalog import find_checkpoints, model_roots
+from higgs_runtime.script import read_book
+from higgs_runtime.text.vocabulary import unknown_words
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = [shlex.split(line)[1:] for line in README.splitlines() if line.startswith("higgs ")]
+SPOKEN = [command for command in COMMANDS if command[0] in ("say", "render-script")]
+
+
+@pytest.fixture(autouse=True)
+def folder(monkeypatch, tmp_path):
+    for name in ("HIGGS_MODELS", "COMFYUI_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HIGGS_TAKES", str(tmp_path / "takes"))
+    monkeypatch.chdir(ROOT)
+
+
+def test_there_are_commands_of_each_kind():
+    assert {"say", "render-script", "render", "takes", "serve", "models"} <= {command[0] for command in COMMANDS}
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_command_is_understood_and_names_what_there_is(command):
+    args = cli._parser().parse_args(command)
+    for path in (getattr(args, "file", None), getattr(args, "workflow", None)):
+        assert path is None or path.is_file()
+
+
+@pytest.mark.parametrize("name, read", [("scene.txt", read_script), ("novel.txt", read_book)])
+def test_the_examples_have_only_words_that_nano_speaks(name, read):
+    [nano] = [one for one in find_checkpoints(model_roots()) if one.embedded and one.kind == "lm"]
+    script = read(ROOT / "docs" / "examples" / name)
+    assert script.turns and script.warnings == ()
+    assert not [word for turn in script.turns for word in unknown_words(turn.text, nano.vocabulary)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", SPOKEN, ids=" ".join)
+def test_a_command_that_speaks_runs(command, tmp_path, capsys):
+    at = command.index("-o") + 1
+    output = tmp_path / command[at]
+    assert cli.main([*command[:at], str(output), *command[at + 1 :]]) == 0, capsys.readouterr().err
+    assert "does not" not in capsys.readouterr().err and AudioClip.load(output).seconds > 1
