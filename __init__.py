@@ -4,10 +4,11 @@ WEB_DIRECTORY = "./web"
 
 
 async def comfy_entrypoint():
-    from .nodes import HiggsExtension, bridge, choice_notes, live_routes, routes
+    from .nodes import HiggsExtension, choice_notes, live_routes, routes
+    from .nodes.host import messages
 
     for part in (routes, choice_notes, live_routes):
-        part.serve(bridge.http_routes())
+        part.serve(messages.http_routes())
     return HiggsExtension()
 
 

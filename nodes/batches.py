@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from . import bridge
+from .host.audio import clip_from_audio
+from .host.progress import raise_if_cancelled
 
 
 def clips_from_audio(audio: dict[str, Any]) -> list:
@@ -24,7 +25,7 @@ def clips_from_audio(audio: dict[str, Any]) -> list:
             "This is not a batch of clips.", expected="a waveform [batch, channels, samples]",
             got=f"shape {list(waveform.shape)}", remedy="Check the node before.",
         )
-    return [bridge.clip_from_audio({**audio, "waveform": one[None]}) for one in waveform]
+    return [clip_from_audio({**audio, "waveform": one[None]}) for one in waveform]
 
 
 def audio_from_clips(clips: list) -> dict[str, Any]:
@@ -64,7 +65,7 @@ def each(function: Callable[..., Any], **audios: dict[str, Any] | None) -> dict[
             )
     made = []
     for place in range(size):
-        bridge.raise_if_cancelled()
+        raise_if_cancelled()
         made.append(function(**{name: clips[place % len(clips)] for name, clips in batches.items()}))
     return audio_from_clips(made)
 

@@ -8,7 +8,7 @@ from comfy_api.latest import io
 
 from ..higgs_runtime import CheckpointError
 from ..higgs_runtime.hub.catalog import Checkpoint, default_pair, find_adapters, find_checkpoints, model_roots
-from . import bridge
+from .host import files, handles, messages
 
 AUTO = "auto"
 KIND_NAMES = {"lm": "language model", "codec": "codec"}
@@ -19,16 +19,16 @@ def checkpoint_inputs(kind: str, note: str, dtype_tooltip: str) -> list[io.Input
     return [
         io.Combo.Input(
             "checkpoint", options=checkpoint_choices(kind), default=AUTO,
-            tooltip=f"A {KIND_NAMES[kind]} in models/{bridge.MODEL_FOLDER} or in a folder of extra_model_paths.yaml. "
+            tooltip=f"A {KIND_NAMES[kind]} in models/{files.MODEL_FOLDER} or in a folder of extra_model_paths.yaml. "
             "A folder that lacks files says which; press R after adding files. auto: the first complete one of these, "
             f"if model and codec are there both; else the tiny pair that comes with the pack. {note}",
         ),
         io.Combo.Input(
-            "device", options=bridge.DEVICES, default="auto",
+            "device", options=handles.DEVICES, default="auto",
             tooltip="Where it runs. auto: the device ComfyUI uses. gpu: fails if there is none. cpu: leaves the GPU to "
             "other nodes.",
         ),
-        io.Combo.Input("dtype", options=list(bridge.DTYPES), default="auto", tooltip=dtype_tooltip),
+        io.Combo.Input("dtype", options=list(handles.DTYPES), default="auto", tooltip=dtype_tooltip),
     ]
 
 
@@ -63,7 +63,7 @@ def find_checkpoint(kind: str, choice: str) -> Checkpoint:
     if checkpoint is None:
         raise CheckpointError(
             f"There is no Higgs {KIND_NAMES[kind]} '{choice}'.",
-            expected=f"a model folder in {' or '.join(bridge.model_folders())}",
+            expected=f"a model folder in {' or '.join(files.model_folders())}",
             got=", ".join(sorted(found)) or "no model folder there",
             remedy="Put the complete folder of the checkpoint there (Download Higgs Model fetches the released ones), "
             "press R and choose it.",
@@ -89,28 +89,28 @@ def explain_choice(kind: str, choice: str) -> bool | str:
 def choice_fingerprint(kind: str, choice: str) -> str:
     """Changes when the choice comes to mean another checkpoint, or one of its files is replaced."""
     path = find_checkpoint(kind, choice).path
-    return f"{path} {bridge.fingerprint(path)}"
+    return f"{path} {files.fingerprint(path)}"
 
 
 def choose_model(
     kind: str, choice: str, device: str, dtype: str, quantization: str | None = None
-) -> bridge.ModelHandle:
+) -> handles.ModelHandle:
     """The handle of a chosen checkpoint, after a look whether it can run here. Shows what is not plain from the choice.
 
     Raises:
-        CheckpointError, SettingError: as find_checkpoint and bridge.pick_device.
+        CheckpointError, SettingError: as find_checkpoint and handles.pick_device.
     """
-    bridge.pick_device(device)
+    handles.pick_device(device)
     checkpoint = find_checkpoint(kind, choice)
     limits = f"{checkpoint.title}{checkpoint.extent}; it speaks only these." if checkpoint.extent else ""
     chosen = f"auto: {limits or checkpoint.title}" if choice == AUTO else limits
-    bridge.show_text("\n".join(line for line in (chosen, checkpoint.licence) if line))
-    return bridge.ModelHandle(kind, str(checkpoint.path), device, dtype, quantization)
+    messages.show_text("\n".join(line for line in (chosen, checkpoint.licence) if line))
+    return handles.ModelHandle(kind, str(checkpoint.path), device, dtype, quantization)
 
 
 def adapter_choices() -> list[str]:
     """Names of the LoRA adapters below the model folders."""
-    return sorted(find_adapters(bridge.model_folders()))
+    return sorted(find_adapters(files.model_folders()))
 
 
 def find_adapter(choice: str) -> Path:
@@ -119,11 +119,11 @@ def find_adapter(choice: str) -> Path:
     Raises:
         CheckpointError: there is none of this name.
     """
-    found = find_adapters(bridge.model_folders())
+    found = find_adapters(files.model_folders())
     if choice not in found:
         raise CheckpointError(
             f"There is no LoRA '{choice}'.", got=", ".join(sorted(found)) or "no adapter there",
-            expected=f"a folder with adapter_config.json in {' or '.join(bridge.model_folders())}",
+            expected=f"a folder with adapter_config.json in {' or '.join(files.model_folders())}",
             remedy="Put the adapter's folder there, reload the page (R) and choose it.",
         )
     return found[choice]
@@ -139,4 +139,4 @@ def explain_adapter(choice: str) -> bool | str:
 
 
 def _roots() -> list:
-    return model_roots(bridge.model_folders())
+    return model_roots(files.model_folders())

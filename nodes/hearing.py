@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from comfy_api.latest import io
 
-from . import bridge
+from .host import files
 
 AUTO, NONE = "auto", "none"
 NEEDED = ("faster_whisper", "rapidfuzz")  # modules of the extra 'asr'
@@ -25,7 +25,7 @@ def recognizer_input(auto: str, *, needed: bool = False) -> io.Input:
     from ..higgs_runtime.verification import find_recognizers
 
     return io.Combo.Input(
-        "recognizer", options=[AUTO, *([] if needed else [NONE]), *find_recognizers(bridge.model_folders())],
+        "recognizer", options=[AUTO, *([] if needed else [NONE]), *find_recognizers(files.model_folders())],
         default=AUTO, tooltip=f"Listens to every take (extra 'asr'). auto: {auto}."
         f"{'' if needed else ' none: nobody listens.'}",
     )
@@ -60,7 +60,7 @@ def find_listener(choice: str, language: str) -> Listener | None:
 
     if choice == NONE or choice == AUTO and not all(map(find_spec, NEEDED)):
         return None
-    for name in find_recognizers(bridge.model_folders()) if choice == AUTO else [choice]:
+    for name in find_recognizers(files.model_folders()) if choice == AUTO else [choice]:
         recognizer = load_named(name)
         code = language.replace("_", "-").partition("-")[0].lower()
         if not code or code in recognizer.languages:
@@ -82,7 +82,7 @@ def load_named(name: str):
     from ..higgs_runtime import CheckpointError, load_recognizer
     from ..higgs_runtime.verification import find_recognizers
 
-    folders = bridge.model_folders()
+    folders = files.model_folders()
     found = find_recognizers(folders)
     if name not in found:
         raise CheckpointError(

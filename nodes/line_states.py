@@ -7,7 +7,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-from . import bridge
+from .host import messages
+from .host.progress import Progress
 
 EVENT = "higgs.lines"
 INTERVAL_S = 0.1  # between two messages
@@ -27,11 +28,11 @@ class LineStates:
     """
 
     def __init__(self, text: str):
-        self.prompt_id = bridge.running_node()[0]
+        self.prompt_id = messages.running_node()[0]
         self._lines: dict[int, dict] = {}
         self._changed: set[int] = set()
         self._spoken: set[int] = set()
-        self._bar: bridge.Progress | None = None
+        self._bar: Progress | None = None
         self._told_at = 0.0
         _renders.pop(text, None)
         _renders[text] = self
@@ -50,7 +51,7 @@ class LineStates:
             self._changed.add(line.number)
             return
         if self._bar is None:
-            self._bar = bridge.Progress(len(self._lines))
+            self._bar = Progress(len(self._lines))
             self._tell()
         self._note(line.number, state=state, seconds=round(seconds, 2))
         if state in ("spoken", "stored"):
@@ -89,7 +90,7 @@ class LineStates:
 
     def _tell(self) -> None:
         if self._changed:
-            bridge.send_event(EVENT, lines=[dict(self._lines[number]) for number in sorted(self._changed)])
+            messages.send_event(EVENT, lines=[dict(self._lines[number]) for number in sorted(self._changed)])
         self._changed.clear()
         self._told_at = time.monotonic()
 

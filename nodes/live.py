@@ -20,7 +20,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from . import bridge
+from .host import files, messages
+from .host.progress import Cancelled
 
 EVENT = "higgs.live"
 FOLDER = "higgs_live"  # in ComfyUI's temp folder
@@ -81,7 +82,7 @@ class Sound:
         """No more is coming. The first word counts."""
         with self._lock:
             self._end(state, why)
-        bridge.tell(EVENT, self.about())
+        messages.tell(EVENT, self.about())
 
     def replace(self, clip) -> None:
         """Puts the finished audio in place of what was heard while it was made."""
@@ -96,7 +97,7 @@ class Sound:
             former, self._path = self._path, path
             self.samples, self.exact = clip.samples.shape[1], True
         _delete(former)
-        bridge.tell(EVENT, self.about())
+        messages.tell(EVENT, self.about())
 
     def read(self, after: int, most_bytes: int) -> bytes:
         """Samples after the first `after` ones; a piece of at most so many bytes, empty if there are none yet."""
@@ -157,7 +158,7 @@ def channel(sample_rate: int, *, frame_rate: float = 25.0, most_s: float | None 
         most_s: seconds of sound that it can become at most.
         workflow: `workflow_id`; tells pages that were opened later which graph the node stands in.
     """
-    key, folder = bridge.running_node(), bridge.shown_folder("temp") / FOLDER
+    key, folder = messages.running_node(), files.shown_folder("temp") / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     sound = Sound(key, next(_numbers), folder, sample_rate, frame_rate, most_s, workflow)
     with _sounds_lock:
@@ -166,10 +167,10 @@ def channel(sample_rate: int, *, frame_rate: float = 25.0, most_s: float | None 
     if former is not None:
         former.forget()
     _make_room(0, but=sound)
-    bridge.tell(EVENT, sound.about())
+    messages.tell(EVENT, sound.about())
     try:
         yield sound
-    except bridge.Cancelled:
+    except Cancelled:
         sound.end("cancelled")
         raise
     except BaseException as error:

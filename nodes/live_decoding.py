@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from . import bridge
+from .host.progress import cancelled
 from .live import Sound, channel, workflow_id
 
 FIRST_FRAMES = (12, 12, 25, 25)  # of the first pieces, for an early sound: the codec looks 10 frames ahead
@@ -115,7 +115,7 @@ def _decoding(sound: Sound, decode: Callable[..., Iterator[Any]]) -> Iterator[Ca
             yield waiting.put
             waiting.put(None)
             while not wait([done], LOOK_S).done:
-                if bridge.cancelled():
+                if cancelled():
                     sound.end("cancelled")
                     break
         finally:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from . import bridge
+from .host import files, handles, messages
+from .host.progress import cancelled
 
 CPU, GPU = "cpu", "gpu"  # choices of a loader's device
 
@@ -21,7 +22,7 @@ def perform(address: str, script, voices, model, codec, sampling, settings, *, s
     from ..higgs_runtime.remote.allowed import check_cluster
 
     check_cluster(address)
-    bridge.check_here(model)
+    handles.check_here(model)
     if store is None:
         raise SettingError("A cluster works through the store.", expected="store switched on", got="off",
                                  remedy="Switch store on, or leave cluster empty.")
@@ -32,7 +33,7 @@ def perform(address: str, script, voices, model, codec, sampling, settings, *, s
     cluster = ClusterSettings(address, gpus={CPU: 0.0, GPU: 1.0}.get(model.device))
     return render_apart(
         script, voices, engine, sampling, settings, store=store, cluster=cluster, on_line=on_line, on_take=on_take,
-        on_crew=lambda crew: bridge.show_text(f"Cluster: {crew}", None), should_stop=bridge.cancelled,
+        on_crew=lambda crew: messages.show_text(f"Cluster: {crew}", None), should_stop=cancelled,
     )
 
 
@@ -44,7 +45,7 @@ def listening_of(listener, compare_voices: bool, limits):
     if listener is None:
         return None
     brought = find_recognizers([])  # by a package, which lies elsewhere on each node
-    found = listener.name if listener.name in brought else find_recognizers(bridge.model_folders())[listener.name]
+    found = listener.name if listener.name in brought else find_recognizers(files.model_folders())[listener.name]
     return Listening(str(found), compare_voices, limits, listener.name)
 
 

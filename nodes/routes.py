@@ -25,7 +25,8 @@ from functools import wraps
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from . import bridge, checkpoints, line_states, load_voice, take_sounds, warned
+from . import checkpoints, line_states, load_voice, take_sounds
+from .host import files, messages
 
 MOST_BYTES = 1 << 20  # of a script
 LONGEST_NAME = 1000
@@ -75,7 +76,7 @@ def _answering(handler: Callable):
 
 
 async def warnings(request) -> dict:
-    return warned.warnings_of(request.query.get("prompt", ""))
+    return messages.warnings_of(request.query.get("prompt", ""))
 
 
 async def notice(request) -> dict:
@@ -168,13 +169,13 @@ def sound_named(kind: str, name: str) -> Path | bytes:
     if not 0 < len(name) <= LONGEST_NAME:
         raise Refused(404, "The name of a sound has 1 to 1000 characters.")
     if kind == "clip":
-        found = bridge.pack_clip(name)
+        found = files.pack_clip(name)
     elif kind == "voice":
         try:
             found = load_voice.preview(name)
         except VoiceError as error:
             raise Refused(404, str(error)) from error
-    elif (folder := bridge.shown_folder(kind)) is not None:
+    elif (folder := files.shown_folder(kind)) is not None:
         found = file_below(folder, name)
     else:
         raise Refused(400, "There is no such kind of sound: input, output, temp, clip or voice.")

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import torch
 
-from . import bridge
+from .host import files
 
 CPU = torch.device("cpu")
 IDLE_S = 60.0  # so long the codec stays when nobody listens
@@ -81,14 +81,14 @@ def _decode(codes):
     raise CheckpointError(
         "The take cannot be decoded.", expected=f"a codec with the identity {codes.codec or 'of any Higgs codec'}",
         got="; ".join(refusals) or "others", remedy="Put the codec that it was rendered with into models/"
-        f"{bridge.MODEL_FOLDER}.")
+        f"{files.MODEL_FOLDER}.")
 
 
 def _codecs() -> Iterator[str]:
     """Complete codecs: that which `auto` means first."""
     from ..higgs_runtime.hub.catalog import default_pair, find_checkpoints, model_roots
 
-    found = find_checkpoints(model_roots(bridge.model_folders()))
+    found = find_checkpoints(model_roots(files.model_folders()))
     first = default_pair(found)[1]
     yield str(first.path)
     for one in found:

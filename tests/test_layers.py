@@ -11,8 +11,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNTIME = ROOT / "higgs_runtime"
-BRIDGE = ("bridge.py", "residency.py")  # the files that know ComfyUI
 NODES = ROOT / "nodes"
+HOST = NODES / "host"  # the files that know ComfyUI
 
 # The packages of the runtime: each may import those before it. A module that stands by itself is of the core.
 ORDER = (
@@ -182,8 +182,8 @@ def test_nodes_use_no_name_with_an_underscore(path):
             assert not any(part.startswith("_") for part in [*module.split("."), *names])
 
 
-@pytest.mark.parametrize("path", **named([path for path in sources(NODES) if path.name not in BRIDGE]))
-def test_only_the_bridge_knows_comfyui(path):
+@pytest.mark.parametrize("path", **named([path for path in sources(NODES) if HOST not in path.parents]))
+def test_only_the_host_knows_comfyui(path):
     tops = {module.split(".")[0] for level, module, _ in imports(path) if level == 0}
     assert tops & (COMFYUI - {"comfy_api"}) == set(), "only comfy_api, for the schema"
 

@@ -3,7 +3,7 @@ import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { ClipPicker } from "./common/clip_picker.js";
 
-const FROM_PACK = " (from the pack)"; // as nodes/bridge.py ends their names
+const FROM_PACK = " (from the pack)"; // as nodes/host/files.py ends their names
 
 app.registerExtension({
   name: "Higgs.LoadAudio",

@@ -1,4 +1,4 @@
-"""How models stand in ComfyUI's memory manager; for bridge.py alone."""
+"""How models stand in ComfyUI's memory manager; for handles.py alone."""
 
 from __future__ import annotations
 
@@ -10,9 +10,20 @@ import comfy.model_management as management
 import comfy.model_patcher
 import torch
 
-from ..higgs_runtime.hub.cache import ModelKey, model_bytes
+from ...higgs_runtime.hub.cache import ModelKey, model_bytes, shared_cache
 
+CACHE_SHARE = 0.8  # of each device's memory
 RAM_CLAIM = 10**24  # bytes: more than any node asks ComfyUI for, less than the 1e30 of its "unload all"
+
+
+def model_cache():
+    """The process's model cache, under ComfyUI's memory manager from the first use on."""
+    cache = shared_cache()
+    if cache.residency is None:
+        cache.residency = ComfyResidency(cache)
+        devices = (torch.device("cpu"), management.get_torch_device())
+        cache.budget_bytes = {str(one): int(CACHE_SHARE * management.get_total_memory(one)) for one in devices}
+    return cache
 
 
 class ComfyResidency:
@@ -100,7 +111,7 @@ class _Patcher(comfy.model_patcher.ModelPatcher):
         weights, before = self.model.weights, self.loaded_size()
         if self.stays_on_cpu or weights is None or (before and (self._placement.streamed == 0 or extra_memory <= 0)):
             return 0
-        from ..higgs_runtime.model.offload import Placement
+        from ...higgs_runtime.model.offload import Placement
 
         room, former = before + extra_memory, self._placement
         everything = room >= self._total or not self._may_stream
