@@ -100,7 +100,7 @@ def test_the_clip_of_a_voice_file_may_be_anything(site, inputs, monkeypatch):
     file = io.BytesIO()
     soundfile.write(file, torch.sin(torch.arange(8000 * 100) / 9).numpy() / 2, 8000, format="FLAC")
     for kept, seconds in ((file.getvalue(), 60.0), (b"<html>", None), (file.getvalue()[:60], None)):
-        monkeypatch.setattr(site.routes.load_voice, "preview", lambda name, kept=kept: kept)
+        monkeypatch.setattr(node_module("load_voice"), "preview", lambda name, kept=kept: kept)
         for route in ("peaks", "quality"):
             answer = requests.get(f"{site.url}/higgs/{route}", {"kind": "voice", "name": "v"}, timeout=60)
             if seconds:
