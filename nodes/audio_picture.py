@@ -6,8 +6,8 @@ import torch
 from comfy_api.latest import io, ui
 
 from . import sockets
-from .batches import clips_from_audio
 from .host.progress import raise_if_cancelled
+from .shared.batches import clips_from_audio
 
 KINDS = {"waveform": "waveform_picture", "mel spectrogram": "spectrogram_picture", "loudness": "loudness_picture"}
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from . import live, sockets
+from . import sockets
 from .host import handles
 from .host.audio import audio_from_clip
 from .host.progress import Progress
+from .shared import live
 
 
 class HiggsDecodeCodes(io.ComfyNode):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from comfy_api.latest import io, ui
 
 from . import sockets
-from .batches import clips_from_audio
 from .host import files, messages
 from .host.progress import raise_if_cancelled
-from .origin import origin
+from .shared.batches import clips_from_audio
+from .shared.origin import origin
 
 
 class HiggsExportAudio(io.ComfyNode):

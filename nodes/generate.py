@@ -11,7 +11,7 @@ from ..higgs_runtime.hub.cache import model_bytes
 from . import remote_model, sockets
 from .host import handles, messages
 from .host.progress import Progress, cancelled, raise_if_cancelled
-from .live_decoding import heard
+from .shared.live_decoding import heard
 
 
 class HiggsGenerate(io.ComfyNode):

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from comfy_api.latest import io
 
-from . import checkpoints, sockets
+from . import sockets
 from .host import files, handles
+from .shared import checkpoints
 
 
 class HiggsLoadLoRA(io.ComfyNode):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from . import sockets
-from .batches import clips_from_audio
 from .host import messages
 from .host.progress import raise_if_cancelled
+from .shared.batches import clips_from_audio
 
 
 class HiggsLoudness(io.ComfyNode):

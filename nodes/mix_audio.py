@@ -7,11 +7,11 @@ import math
 from comfy_api.latest import io, ui
 
 from . import sockets
-from .batches import each
-from .ducking import ducking, ducking_inputs
-from .growing import growing
 from .host import messages
-from .mix_view import mix_view
+from .shared.batches import each
+from .shared.ducking import ducking, ducking_inputs
+from .shared.growing import growing
+from .shared.mix_view import mix_view
 
 MAX_TRACKS = 8
 FADES = ["linear", "equal_power", "s_curve"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from . import sockets
-from .batches import each
 from .host import messages
 from .loudness import numbered
+from .shared.batches import each
 
 CUSTOM = "custom"
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from . import hearing, sockets
+from . import sockets
 from .host import files, messages
 from .host.audio import audio_from_clip, clip_from_audio
 from .host.progress import Progress
+from .shared import hearing
 
 AUTO, NONE = "auto", "none"
 

@@ -6,13 +6,14 @@ import math
 
 from comfy_api.latest import io
 
-from . import hearing, on_cluster, sockets
+from . import sockets
 from .generate import sampling_inputs
-from .growing import growing
 from .host import files, handles, messages
 from .host.progress import cancelled, go_on_anyway, raise_if_cancelled
-from .line_states import LineStates
-from .live_decoding import heard_lines
+from .shared import hearing, on_cluster
+from .shared.growing import growing
+from .shared.line_states import LineStates
+from .shared.live_decoding import heard_lines
 
 MAX_VOICES = 8
 STOP, HAND_ON = "stop", "hand on what is spoken"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from . import hearing, sockets
-from .batches import clips_from_audio
+from . import sockets
 from .host import files, messages
 from .host.audio import clip_from_audio
 from .host.progress import Progress, raise_if_cancelled
 from .loudness import numbered
+from .shared import hearing
+from .shared.batches import clips_from_audio
 
 
 class HiggsVerifyTakes(io.ComfyNode):

@@ -29,7 +29,7 @@ def live(tmp_path, monkeypatch):
     node_classes()
     import folder_paths
 
-    module = node_module("live")
+    module = node_module("shared.live")
     monkeypatch.setattr(folder_paths, "temp_directory", str(tmp_path))
     yield module
     module._sounds.clear()
@@ -135,7 +135,7 @@ def test_a_node_that_fails_or_is_cancelled_ends_its_sound(live):
 @pytest.mark.slow
 def test_a_script_is_heard_in_its_order_however_its_lines_are_spoken(live, runtime, models, tmp_path, monkeypatch):
     model, codec = models
-    decoding = node_module("live_decoding")
+    decoding = node_module("shared.live_decoding")
     monkeypatch.setattr(node_module("host.messages"), "show_text", lambda text: None)
     inputs = {name: options["default"] for name, (_, options) in node_inputs("HiggsRenderScript").items()
               if "default" in options}

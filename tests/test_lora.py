@@ -119,7 +119,7 @@ def test_on_the_canvas(made, tmp_path, monkeypatch):
     handles, runtime = node_module("host.handles"), __import__(f"{PACK}.higgs_runtime", fromlist=["x"])
     shutil.copytree(root / "all", tmp_path / "models" / "voices" / "all")
     monkeypatch.setitem(folder_paths.folder_names_and_paths, "higgs_audio", ([str(tmp_path / "models")], set()))
-    assert node_module("checkpoints").adapter_choices() == ["voices/all"]
+    assert node_module("shared.checkpoints").adapter_choices() == ["voices/all"]
     assert nodes["HiggsLoadLoRA"].validate_inputs("voices/all") is True
     assert "There is no LoRA '../all'" in nodes["HiggsLoadLoRA"].validate_inputs("../all")
     handle = handles.ModelHandle("lm", str(root / "lm"))

@@ -188,7 +188,7 @@ def test_bad_inputs_write_nothing(folders, saver, runtime, inputs, words):
 def test_the_origin_of_odd_workflows(runtime):
     load_pack()
     node_classes()
-    origin = node_module("origin").origin
+    origin = node_module("shared.origin").origin
     assert origin(None, "1") == ("", "") == origin({}, "1")
     loop = {"1": {"class_type": "A", "inputs": {"x": ["2", 0]}}, "2": {"class_type": "B", "inputs": {"x": ["1", 0]}}}
     assert origin(loop, "1") == ("", "")

@@ -68,7 +68,7 @@ def load(kind: str, choice: str = "auto") -> str:
 
 
 def checkpoints():
-    return node_module("checkpoints")
+    return node_module("shared.checkpoints")
 
 
 # --- auto -----------------------------------------------------------------------------------------------------------

@@ -99,7 +99,7 @@ def recognizer_elsewhere(monkeypatch, tmp_path):
 
 
 def test_a_recognizer_is_one_of_the_choices_and_no_other_folder(recognizer_elsewhere):
-    hearing = node_module("hearing")
+    hearing = node_module("shared.hearing")
     with pytest.raises(Exception, match="no speech recognizer '.*' to choose"):
         hearing.find_listener(recognizer_elsewhere, "en")
     with pytest.raises(Exception, match="no speech recognizer '.*' to choose"):

@@ -153,7 +153,7 @@ def test_nodes_that_need_a_model_here_say_so(handles, runtime, tmp_path):
 
 def test_the_origin_of_a_sound_names_the_server():
     node_classes()
-    origin = node_module("origin").origin
+    origin = node_module("shared.origin").origin
     prompt = {"1": {"class_type": "HiggsRemoteModel", "inputs": {**INPUTS, "server": "Boson AI"}},
               "2": {"class_type": "HiggsGenerate", "inputs": {"model": ["1", 0]}}}
     assert origin(json.loads(json.dumps(prompt)), "2") == ("Boson AI", "")

@@ -102,7 +102,7 @@ def cancel_after(monkeypatch, lines):
     """The person presses cancel once so many lines are spoken."""
     import comfy.model_management as management
 
-    states = node_module("line_states").LineStates
+    states = node_module("shared.line_states").LineStates
     on_take, done = states.on_take, []
 
     def told(self, spoken):
@@ -296,7 +296,7 @@ def test_a_cluster_that_may_not_be_is_refused_before_it_is_asked(render, pack, m
 
 def test_a_line_whose_end_nobody_told_is_spoken_in_the_end(render, pack, events, monkeypatch):
     """As after a cancel: its take is in the performance, and the row does not go on speaking."""
-    states = node_module("line_states").LineStates
+    states = node_module("shared.line_states").LineStates
     on_line = states.on_line
     monkeypatch.setattr(states, "on_line", lambda self, line, state, seconds: on_line(
         self, line, "speaking" if state == "spoken" else state, seconds))
@@ -306,7 +306,7 @@ def test_a_line_whose_end_nobody_told_is_spoken_in_the_end(render, pack, events,
 
 
 def test_how_a_handle_becomes_an_engine(pack, handles, monkeypatch, tmp_path):
-    on_cluster, given = node_module("on_cluster"), []
+    on_cluster, given = node_module("shared.on_cluster"), []
     monkeypatch.setattr(pack_module("cluster"), "render_apart",
                         lambda *args, cluster, **_: given.append((args[2], cluster)))
     codec = handles.ModelHandle("codec", "codec", dtype="float16")
@@ -323,7 +323,7 @@ def test_how_a_handle_becomes_an_engine(pack, handles, monkeypatch, tmp_path):
 def test_workers_listen_as_the_node_would(pack, monkeypatch, tmp_path):
     from types import SimpleNamespace
 
-    on_cluster = node_module("on_cluster")
+    on_cluster = node_module("shared.on_cluster")
     folder = tmp_path / "recognizers" / "small"
     folder.mkdir(parents=True)
     (folder / "model.bin").touch()

@@ -259,7 +259,7 @@ def test_bodies_have_an_end(site, route):
 
 
 def test_the_last_render_of_a_script_is_known(site):
-    states = node_module("line_states")
+    states = node_module("shared.line_states")
     line = SimpleNamespace(number=0, turn=0, speaker="Anna")
     for seconds in (1.0, 2.5):
         render = states.LineStates("[Anna] Hi.\r\n")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from .. import checkpoints, download_model
+from .. import download_model
+from ..shared import checkpoints
 from .answers import Refused
 
 LISTS = {  # each may read the headers of many files

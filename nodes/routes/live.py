@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 
-from .. import live
 from ..host import messages
+from ..shared import live
 from .answers import Refused
 
 PIECE_BYTES = 2**20  # of one answer

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from .. import line_states
+from ..shared import line_states
 from .answers import Refused
 
 MOST_BYTES = 1 << 20  # of a script

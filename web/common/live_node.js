@@ -2,7 +2,7 @@
 import { chain, hide } from "./growing.js";
 import { LivePlayer } from "./live_player.js";
 
-const EVENT = "higgs.live"; // as in nodes/live.py
+const EVENT = "higgs.live"; // as in nodes/shared/live.py
 const HEIGHT = 124;
 
 /**

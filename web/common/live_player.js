@@ -50,7 +50,7 @@ export class LivePlayer {
 
   /**
    * The server has a sound for this player, or news of the one that is here.
-   * @param {object} about `Sound.about` in nodes/live.py
+   * @param {object} about `Sound.about` in nodes/shared/live.py
    * @param {boolean} aloud play it while it is rendered
    */
   show(about, aloud) {

@@ -5,7 +5,7 @@ const BIN = 512; // samples of one bar of the waveform, at its finest
 const RETRY_MS = [200, 1000, 2000, 5000]; // after an answer that did not come
 
 export class LiveSound {
-  /** @param {object} about what the server says of it (`Sound.about` in nodes/live.py) */
+  /** @param {object} about what the server says of it (`Sound.about` in nodes/shared/live.py) */
   constructor(about) {
     this.about = about;
     this.closed = false;

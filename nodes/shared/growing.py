@@ -23,7 +23,7 @@ def without_gaps(values: dict[str, Any], prefix: str) -> list[Any]:
     Raises:
         SettingError: an item is missing between two others.
     """
-    from ..higgs_runtime import SettingError
+    from ...higgs_runtime import SettingError
 
     used = sorted(int(name.removeprefix(prefix)) for name, value in values.items() if value is not None)
     gaps = sorted(set(range(len(used))) - set(used))

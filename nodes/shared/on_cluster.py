@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .host import files, handles, messages
-from .host.progress import cancelled
+from ..host import files, handles, messages
+from ..host.progress import cancelled
 
 CPU, GPU = "cpu", "gpu"  # choices of a loader's device
 
@@ -17,9 +17,9 @@ def perform(address: str, script, voices, model, codec, sampling, settings, *, s
     Raises:
         SettingError: a workflow may not connect there, takes are not to be stored, or the model is on a server.
     """
-    from ..higgs_runtime import SettingError
-    from ..higgs_runtime.cluster import ClusterSettings, Engine, render_apart
-    from ..higgs_runtime.remote.allowed import check_cluster
+    from ...higgs_runtime import SettingError
+    from ...higgs_runtime.cluster import ClusterSettings, Engine, render_apart
+    from ...higgs_runtime.remote.allowed import check_cluster
 
     check_cluster(address)
     handles.check_here(model)
@@ -39,8 +39,8 @@ def perform(address: str, script, voices, model, codec, sampling, settings, *, s
 
 def listening_of(listener, compare_voices: bool, limits):
     """How workers listen as this node would; None where nobody does."""
-    from ..higgs_runtime.cluster import Listening
-    from ..higgs_runtime.verification import find_recognizers
+    from ...higgs_runtime.cluster import Listening
+    from ...higgs_runtime.verification import find_recognizers
 
     if listener is None:
         return None
@@ -51,7 +51,7 @@ def listening_of(listener, compare_voices: bool, limits):
 
 def _everywhere(path: str) -> str:
     """How all nodes call a checkpoint: the pack's own by its name, others by their path."""
-    from ..higgs_runtime.hub.catalog import find_checkpoints, model_roots
+    from ...higgs_runtime.hub.catalog import find_checkpoints, model_roots
 
     return {str(item.path): item.name for item in find_checkpoints(model_roots([]))}.get(path, path)
 

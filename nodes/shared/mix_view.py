@@ -38,7 +38,7 @@ def shape(clip: Any, columns: int = COLUMNS) -> dict[str, list[int]]:
 
 def loudness(clip: Any) -> dict[str, float | None] | None:
     """LUFS, LU and dBTP of the mix; None for each that is not defined, and for all where it cannot be measured."""
-    from ..higgs_runtime import AudioError, measure_loudness
+    from ...higgs_runtime import AudioError, measure_loudness
 
     if clip.seconds > METERED_S:
         return None

@@ -29,7 +29,7 @@ def ducking_inputs(prefix: str = "", optional: bool = False) -> list[io.Input]:
 
 def ducking(depth: float, values: dict, prefix: str = ""):
     """The Ducking that these inputs mean."""
-    from ..higgs_runtime.audio.mix import Ducking
+    from ...higgs_runtime.audio.mix import Ducking
 
     one = {name: values.get(prefix + name, default) for name, default in DEFAULTS.items()}
     return Ducking(depth_db=depth, attack_s=one["attack"], hold_s=one["hold"], release_s=one["release"],

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from .host.progress import cancelled
+from ..host.progress import cancelled
 from .live import Sound, channel, workflow_id
 
 FIRST_FRAMES = (12, 12, 25, 25)  # of the first pieces, for an early sound: the codec looks 10 frames ahead
@@ -37,7 +37,7 @@ def heard(codec, model, most_s: float, hidden: Any) -> Iterator[tuple[Sound | No
     if codec is None:
         yield None, lambda frames: None
         return
-    from ..higgs_runtime import Codes
+    from ...higgs_runtime import Codes
 
     config = model.config
     with _sound(codec, model, most_s, hidden) as sound, _decoding(sound, _as_one(codec)) as take:
@@ -80,7 +80,7 @@ def heard_lines(codec, model, hidden: Any) -> Iterator[Callable[[Any], None]]:
 
 @contextmanager
 def _sound(codec, model, most_s: float | None, hidden: Any) -> Iterator[Sound]:
-    from ..higgs_runtime.speech import check_pair
+    from ...higgs_runtime.speech import check_pair
 
     if model is not None:
         check_pair(model, codec)
@@ -97,7 +97,7 @@ def _decoding(sound: Sound, decode: Callable[..., Iterator[Any]]) -> Iterator[Ca
     Args:
         decode: clips from a queue of codes, which ends with None, until an event is set.
     """
-    from ..higgs_runtime import HiggsError
+    from ...higgs_runtime import HiggsError
 
     waiting: SimpleQueue = SimpleQueue()  # of codes: a few bytes a frame, no more than the node makes anyway
     stopped = threading.Event()
@@ -136,7 +136,7 @@ def _one_by_one(codec) -> Callable[..., Iterator[Any]]:
     """Each codes alone, with a pause after it."""
 
     def decode(waiting: SimpleQueue, stopped: threading.Event) -> Iterator[Any]:
-        from ..higgs_runtime import AudioClip
+        from ...higgs_runtime import AudioClip
 
         pause = AudioClip(torch.zeros(1, round(PAUSE_S * codec.sample_rate)), codec.sample_rate)
         while (codes := waiting.get()) is not None and not stopped.is_set():

@@ -7,8 +7,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-from .host import messages
-from .host.progress import Progress
+from ..host import messages
+from ..host.progress import Progress
 
 EVENT = "higgs.lines"
 INTERVAL_S = 0.1  # between two messages

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from comfy_api.latest import io
 
-from .host import files
+from ..host import files
 
 AUTO, NONE = "auto", "none"
 NEEDED = ("faster_whisper", "rapidfuzz")  # modules of the extra 'asr'
@@ -22,7 +22,7 @@ class Listener(NamedTuple):
 
 def recognizer_input(auto: str, *, needed: bool = False) -> io.Input:
     """The choice of a recognizer; `auto` says what that means in this node."""
-    from ..higgs_runtime.verification import find_recognizers
+    from ...higgs_runtime.verification import find_recognizers
 
     return io.Combo.Input(
         "recognizer", options=[AUTO, *([] if needed else [NONE]), *find_recognizers(files.model_folders())],
@@ -55,8 +55,8 @@ def find_listener(choice: str, language: str) -> Listener | None:
     Raises:
         CheckpointError, MissingExtraError, SettingError: one that was chosen cannot be loaded, or not in this language.
     """
-    from ..higgs_runtime import SettingError
-    from ..higgs_runtime.verification import find_recognizers
+    from ...higgs_runtime import SettingError
+    from ...higgs_runtime.verification import find_recognizers
 
     if choice == NONE or choice == AUTO and not all(map(find_spec, NEEDED)):
         return None
@@ -79,8 +79,8 @@ def load_named(name: str):
         CheckpointError: there is no such choice, or as `load_recognizer`.
         MissingExtraError: as `load_recognizer`.
     """
-    from ..higgs_runtime import CheckpointError, load_recognizer
-    from ..higgs_runtime.verification import find_recognizers
+    from ...higgs_runtime import CheckpointError, load_recognizer
+    from ...higgs_runtime.verification import find_recognizers
 
     folders = files.model_folders()
     found = find_recognizers(folders)

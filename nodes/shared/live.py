@@ -20,8 +20,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from .host import files, messages
-from .host.progress import Cancelled
+from ..host import files, messages
+from ..host.progress import Cancelled
 
 EVENT = "higgs.live"
 FOLDER = "higgs_live"  # in ComfyUI's temp folder
@@ -131,7 +131,7 @@ class Sound:
             self.state, self.why, self._seconds = state, why, time.monotonic() - self._started
 
     def _bytes_of(self, clip) -> bytes:
-        from ..higgs_runtime import AudioError
+        from ...higgs_runtime import AudioError
 
         if clip.samples.shape[0] != 1 or clip.sample_rate != self.sample_rate:
             raise AudioError(

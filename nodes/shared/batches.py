@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from .host.audio import clip_from_audio
-from .host.progress import raise_if_cancelled
+from ..host.audio import clip_from_audio
+from ..host.progress import raise_if_cancelled
 
 
 def clips_from_audio(audio: dict[str, Any]) -> list:
@@ -19,7 +19,7 @@ def clips_from_audio(audio: dict[str, Any]) -> list:
     """
     waveform = audio["waveform"]
     if waveform.ndim != 3 or len(waveform) == 0:
-        from ..higgs_runtime import AudioError
+        from ...higgs_runtime import AudioError
 
         raise AudioError(
             "This is not a batch of clips.", expected="a waveform [batch, channels, samples]",
@@ -34,7 +34,7 @@ def audio_from_clips(clips: list) -> dict[str, Any]:
     Raises:
         AudioError: a clip differs from the first in rate, channels or length.
     """
-    from ..higgs_runtime import AudioError
+    from ...higgs_runtime import AudioError
 
     for number, clip in enumerate(clips):
         if _kind(clip) != _kind(clips[0]):
@@ -57,7 +57,7 @@ def each(function: Callable[..., Any], **audios: dict[str, Any] | None) -> dict[
     size = max(len(clips) for clips in batches.values())
     for name, clips in batches.items():
         if len(clips) not in (1, size):
-            from ..higgs_runtime import AudioError
+            from ...higgs_runtime import AudioError
 
             raise AudioError(
                 "The batches do not fit each other.", expected=f"1 or {size} clips in {name}", got=str(len(clips)),
