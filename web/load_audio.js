@@ -1,7 +1,7 @@
 // Load Audio: the player and the upload button of ComfyUI's own Load Audio, and the picker of the part to use.
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
-import { ClipPicker } from "./common/clip_picker.js";
+import { ClipPicker } from "./common/reference/clip_picker.js";
 
 const FROM_PACK = " (from the pack)"; // as nodes/host/files.py ends their names
 

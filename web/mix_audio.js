@@ -2,7 +2,7 @@
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { chain, connectedItems, growList, hide } from "./common/growing.js";
-import { makeLanes } from "./common/lanes.js";
+import { makeLanes } from "./common/mixer/lanes.js";
 
 const SETTINGS = ["start_", "gain_", "pan_", "fade_in_", "fade_out_"];
 const MORE = {

@@ -1,9 +1,9 @@
 // Script: the text as a scene, with what the server says of it and what becomes of its lines while they are rendered.
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
-import { SceneEditor } from "./common/scene_editor.js";
-import { scriptsAbove } from "./common/scene_links.js";
-import { compareTakes } from "./common/take_compare.js";
+import { SceneEditor } from "./common/scene/editor.js";
+import { scriptsAbove } from "./common/scene/links.js";
+import { compareTakes } from "./common/takes/compare.js";
 
 const SIZE = [640, 460]; // of a new node
 

@@ -1,6 +1,6 @@
 // The keys of the scene editor.
 
-import * as edits from "./scene_edits.js";
+import * as edits from "./edits.js";
 
 /** Acts on a key that is pressed in the editor; what it does not know goes on to the browser and to ComfyUI. */
 export function handleKey(editor, event) {

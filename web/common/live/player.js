@@ -1,5 +1,5 @@
 // The live player: waveform, position, play, volume, cancel and figures of a sound that may still be growing.
-import { LiveSound } from "./live_sound.js";
+import { LiveSound } from "./sound.js";
 import { Playback } from "./playback.js";
 
 const REMEMBERED = "Higgs.live"; // {volume, muted} in the browser's storage

@@ -22,7 +22,7 @@ function contextOf(rate) {
 
 export class Playback {
   /**
-   * @param {import("./live_sound.js").LiveSound} sound
+   * @param {import("./sound.js").LiveSound} sound
    * @param {() => void} onChange state or position are others
    */
   constructor(sound, onChange) {

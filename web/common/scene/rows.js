@@ -1,6 +1,6 @@
 // A script as rows, without loss: the sources of all rows and what stands between them are the text again.
 
-import { indentOf, piecesOf, readTime, sceneHead, speakerOf, strip } from "./scene_grammar.js";
+import { indentOf, piecesOf, readTime, sceneHead, speakerOf, strip } from "./grammar.js";
 
 /**
  * @typedef {object} Row

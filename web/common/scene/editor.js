@@ -1,13 +1,13 @@
 // The scene editor: a script as rows. Its text is the only truth: each edit makes a text, which is split into rows.
 
-import * as edits from "./scene_edits.js";
-import { readTime } from "./scene_grammar.js";
-import { splitScript } from "./scene_rows.js";
-import { addSceneStyle, huesOf } from "./scene_style.js";
-import { dragRows } from "./scene_drag.js";
-import { SceneFindings } from "./scene_findings.js";
-import { handleKey } from "./scene_keys.js";
-import { button, drawRow, grow, make } from "./scene_view.js";
+import * as edits from "./edits.js";
+import { readTime } from "./grammar.js";
+import { splitScript } from "./rows.js";
+import { addSceneStyle, huesOf } from "./style.js";
+import { dragRows } from "./drag.js";
+import { SceneFindings } from "./findings.js";
+import { handleKey } from "./keys.js";
+import { button, drawRow, grow, make } from "./view.js";
 
 const MOST_LINES = 5000; // beyond, the text alone is shown
 const TOGETHER_MS = 1000; // typing that is undone at once

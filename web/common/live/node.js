@@ -1,6 +1,6 @@
 // A node with a live player: it shows once a codec is connected, and finds the sounds that are this node's.
-import { chain, hide } from "./growing.js";
-import { LivePlayer } from "./live_player.js";
+import { chain, hide } from "../growing.js";
+import { LivePlayer } from "./player.js";
 
 const EVENT = "higgs.live"; // as in nodes/shared/live.py
 const HEIGHT = 124;

@@ -1,8 +1,8 @@
 // The takes of a line beside each other: to hear one in place of another in mid-word, and to lock the better one.
 
-import { button, make } from "./scene_view.js";
-import { addSceneStyle } from "./scene_style.js";
-import { levelGains, TakePlayer } from "./take_player.js";
+import { button, make } from "../scene/view.js";
+import { addSceneStyle } from "../scene/style.js";
+import { levelGains, TakePlayer } from "./player.js";
 
 /**
  * Opens the panel.

@@ -1,8 +1,8 @@
 // A mixer: the tracks of a mix as lanes on a time line, to be moved, faded, levelled, panned, muted and heard alone.
 // It keeps no values of its own: it draws what `model` says, and hands changes back to it.
 
-import { clock, endOf, fadePath, placeTracks, rulerMarks, UNKNOWN_S, wavePath, waveScale } from "./lanes_plan.js";
-import { addStyle, dye } from "./lanes_style.js";
+import { clock, endOf, fadePath, placeTracks, rulerMarks, UNKNOWN_S, wavePath, waveScale } from "./plan.js";
+import { addStyle, dye } from "./style.js";
 
 const ROW = 48, HEAD = 54; // pixels
 const SVG = "http://www.w3.org/2000/svg";

@@ -1,7 +1,7 @@
 // Edits of a script: each takes rows and gives {text, caret}, where the caret then stands in the text.
 
-import { fitsColon, speakerOf, strip } from "./scene_grammar.js";
-import { joinRows, splitScript, withTake } from "./scene_rows.js";
+import { fitsColon, speakerOf, strip } from "./grammar.js";
+import { joinRows, splitScript, withTake } from "./rows.js";
 
 const NARRATOR = "Narrator"; // whose turns need no tag, but a row without words does
 

@@ -1,6 +1,6 @@
 // Rows of the scene editor by mouse, pen or finger to another place.
 
-import { moveRow } from "./scene_edits.js";
+import { moveRow } from "./edits.js";
 
 const EDGE = 28, STEP = 12; // pixels: near an edge the list scrolls, so far each time
 

@@ -1,6 +1,6 @@
 // What the server says of a script, at its rows: errors, warnings, and what becomes of the lines in a render.
 
-import { drawState } from "./scene_view.js";
+import { drawState } from "./view.js";
 
 const CHECK_AFTER_MS = 250;
 
