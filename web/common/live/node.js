@@ -1,5 +1,5 @@
 // A node with a live player: it shows once a codec is connected, and finds the sounds that are this node's.
-import { chain, hide } from "../growing.js";
+import { after, hide } from "../node.js";
 import { LivePlayer } from "./player.js";
 
 const EVENT = "higgs.live"; // as in nodes/shared/live.py
@@ -50,8 +50,8 @@ function addPlayer(node, server) {
     player.setHint(connected ? "Plays here while it is rendered." : "Connect a codec to hear it while it is rendered.");
     showIf(live, connected);
     showIf(widget, connected && live.value);
-    const after = node.computeSize()[1];
-    node.setSize([node.size[0], Math.max(after, node.size[1] + (keepSize ? 0 : after - before))]);
+    const needed = node.computeSize()[1];
+    node.setSize([node.size[0], Math.max(needed, node.size[1] + (keepSize ? 0 : needed - before))]);
     node.setDirtyCanvas(true, true);
   };
   let waiting = false;
@@ -64,13 +64,13 @@ function addPlayer(node, server) {
       waiting = restored = false;
     });
   };
-  chain(node, "onConfigure", () => {
+  after(node, "onConfigure", () => {
     restored = true;
     later();
   });
-  chain(node, "onConnectionsChange", later);
-  chain(live, "callback", later);
-  chain(node, "onRemoved", () => player.clear());
+  after(node, "onConnectionsChange", later);
+  after(live, "callback", later);
+  after(node, "onRemoved", () => player.clear());
   arrange(false);
 }
 

@@ -1,4 +1,5 @@
 // The live player: waveform, position, play, volume, cancel and figures of a sound that may still be growing.
+import { addStyle, make } from "../dom.js";
 import { LiveSound } from "./sound.js";
 import { Playback } from "./playback.js";
 
@@ -94,15 +95,15 @@ export class LivePlayer {
   }
 
   #build() {
-    style();
-    const root = make("div", { className: "higgs-live", role: "group", ariaLabel: "Live player" });
-    this.canvas = make("canvas", { tabIndex: 0, role: "slider", ariaLabel: "Position", ariaValueMin: "0" });
-    this.playButton = button("play", "Play", () => this.toggle());
+    addStyle("higgs-live-style", STYLE);
+    const root = make("div", { className: "higgs-live", role: "group", "aria-label": "Live player" });
+    this.canvas = make("canvas", { tabIndex: 0, role: "slider", "aria-label": "Position", "aria-valuemin": "0" });
+    this.playButton = iconButton("play", "Play", () => this.toggle());
     this.time = make("span", { className: "higgs-live-time" });
-    this.muteButton = button("loud", "Mute", () => this.#setVolume(this.volume, !this.muted));
-    this.slider = make("input", { type: "range", min: 0, max: 1, step: 0.05, ariaLabel: "Volume" });
+    this.muteButton = iconButton("loud", "Mute", () => this.#setVolume(this.volume, !this.muted));
+    this.slider = make("input", { type: "range", min: 0, max: 1, step: 0.05, "aria-label": "Volume" });
     this.slider.addEventListener("input", () => this.#setVolume(Number(this.slider.value), false));
-    this.cancelButton = button("cancel", "Cancel the render", () => this.server.cancel(this.sound.about.prompt_id));
+    this.cancelButton = iconButton("cancel", "Cancel the render", () => this.server.cancel(this.sound.about.prompt_id));
     this.figures = make("div", { className: "higgs-live-figures" });
     const row = make("div", { className: "higgs-live-row" });
     row.append(this.playButton, this.time, this.muteButton, this.slider, this.cancelButton);
@@ -239,11 +240,7 @@ function clock(seconds) {
   return `${Math.floor(tenths / 600)}:${((tenths % 600) / 10).toFixed(1).padStart(4, "0")}`;
 }
 
-function make(tag, properties) {
-  return Object.assign(document.createElement(tag), properties);
-}
-
-function button(name, label, press) {
+function iconButton(name, label, press) {
   const made = make("button", { type: "button" });
   icon(made, name, label);
   made.addEventListener("click", press);
@@ -261,9 +258,4 @@ function icon(owner, name, label) {
   path.setAttribute("d", ICONS[name]);
   svg.append(path);
   owner.replaceChildren(svg);
-}
-
-function style() {
-  if (document.getElementById("higgs-live-style")) return;
-  document.head.append(make("style", { id: "higgs-live-style", textContent: STYLE }));
 }

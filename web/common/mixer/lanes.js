@@ -1,8 +1,9 @@
 // A mixer: the tracks of a mix as lanes on a time line, to be moved, faded, levelled, panned, muted and heard alone.
 // It keeps no values of its own: it draws what `model` says, and hands changes back to it.
 
+import { make } from "../dom.js";
 import { clock, endOf, fadePath, placeTracks, rulerMarks, UNKNOWN_S, wavePath, waveScale } from "./plan.js";
-import { addStyle, dye } from "./style.js";
+import { addLanesStyle, dye } from "./style.js";
 
 const ROW = 48, HEAD = 54; // pixels
 const SVG = "http://www.w3.org/2000/svg";
@@ -19,13 +20,13 @@ const QUIETEST_LUFS = -60;
  * @returns {{element: HTMLElement, update: () => void, height: (rows: number) => number}}
  */
 export function makeLanes(model) {
-  addStyle();
-  const element = make("div", "higgs-lanes", { role: "group", "aria-label": "Mixer" });
-  const head = make("div", "hl-head"), bar = make("i");
-  const meter = make("div", "hl-meter", {
-    role: "meter", "aria-label": "Loudness of the mix", "aria-valuemin": QUIETEST_LUFS, "aria-valuemax": 0 });
-  const figures = make("span", "hl-figures", { role: "status" });
-  const ruler = make("div", "hl-ruler", { "aria-hidden": "true" });
+  addLanesStyle();
+  const element = make("div", { className: "higgs-lanes", role: "group", "aria-label": "Mixer" });
+  const head = make("div", { className: "hl-head" }), bar = make("i");
+  const meter = make("div", { className: "hl-meter", role: "meter", "aria-label": "Loudness of the mix",
+    "aria-valuemin": QUIETEST_LUFS, "aria-valuemax": 0 });
+  const figures = make("span", { className: "hl-figures", role: "status" });
+  const ruler = make("div", { className: "hl-ruler", "aria-hidden": "true" });
   meter.append(bar);
   head.append(meter, figures);
   element.append(head, ruler);
@@ -67,7 +68,7 @@ export function makeLanes(model) {
 function drawRuler(ruler, span) {
   const room = Math.max(2, Math.floor((ruler.offsetWidth || 300) / 55));
   ruler.replaceChildren(...rulerMarks(span, room).map(({ at, text }) => {
-    const mark = make("span", "");
+    const mark = make("span");
     mark.style.left = `${(100 * at) / span}%`;
     mark.textContent = text;
     return mark;
@@ -93,8 +94,8 @@ function drawResult(element, { meter, bar, figures }, result) {
 
 /** One track: its strip of controls and its lane. */
 function makeRow(number, mixer) {
-  const element = make("div", "hl-row", { role: "group" }), strip = make("div", "hl-strip");
-  const name = make("span", "hl-name"), lane = make("div", "hl-lane");
+  const element = make("div", { className: "hl-row", role: "group" }), strip = make("div", { className: "hl-strip" });
+  const name = make("span", { className: "hl-name" }), lane = make("div", { className: "hl-lane" });
   const switches = { mute: makeSwitch("mute", number, mixer), solo: makeSwitch("solo", number, mixer) };
   const sliders = {
     gain: makeSlider("gain", number, mixer, { min: -60, max: 24, step: 0.5 }, (value) => `${signed(value)} dB`),
@@ -123,7 +124,7 @@ function makeRow(number, mixer) {
 }
 
 function makeSwitch(setting, number, { model, update }) {
-  const button = make("button", `hl-${setting}`, { type: "button", title: setting });
+  const button = make("button", { className: `hl-${setting}`, type: "button", title: setting });
   button.textContent = setting[0].toUpperCase();
   button.addEventListener("click", () => {
     model.set(number, setting, button.getAttribute("aria-pressed") !== "true");
@@ -134,8 +135,8 @@ function makeSwitch(setting, number, { model, update }) {
 }
 
 function makeSlider(setting, number, { model, update }, range, say) {
-  const element = make("label", "hl-slide", { title: `${setting} (double-click: 0)` });
-  const input = make("input", "", { type: "range", ...range }), output = make("output", "");
+  const element = make("label", { className: "hl-slide", title: `${setting} (double-click: 0)` });
+  const input = make("input", { type: "range", ...range }), output = make("output");
   element.append(input, output);
   const change = (value) => {
     model.set(number, setting, value);
@@ -162,8 +163,8 @@ function makeSlider(setting, number, { model, update }, range, say) {
 
 /** The clip in its lane: drag it, or its two fade handles; the same by arrow keys. */
 function makeClip(number, mixer, lane) {
-  const element = make("div", "hl-clip", { role: "slider", tabindex: 0, "aria-valuemin": 0 });
-  const svg = document.createElementNS(SVG, "svg"), tip = make("span", "hl-tip");
+  const element = make("div", { className: "hl-clip", role: "slider", tabindex: 0, "aria-valuemin": 0 });
+  const svg = document.createElementNS(SVG, "svg"), tip = make("span", { className: "hl-tip" });
   const [wave, fades] = ["wave", "fades"].map((kind) => {
     const path = document.createElementNS(SVG, "path");
     path.setAttribute("class", kind);
@@ -189,7 +190,7 @@ function makeClip(number, mixer, lane) {
   };
   const handles = {};
   for (const name of ["fade_in", "fade_out"]) {
-    handles[name] = make("div", "hl-fade", { role: "slider", tabindex: 0, "aria-valuemin": 0 });
+    handles[name] = make("div", { className: "hl-fade", role: "slider", tabindex: 0, "aria-valuemin": 0 });
     element.append(handles[name]);
     attach(handles[name], name);
   }
@@ -277,11 +278,4 @@ function keysStayHere(target, keys) {
 
 function signed(value) {
   return `${value > 0 ? "+" : value < 0 ? "−" : ""}${Math.abs(value)}`;
-}
-
-function make(tag, className, attributes = {}) {
-  const element = document.createElement(tag);
-  if (className) element.className = className;
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  return element;
 }

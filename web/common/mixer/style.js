@@ -1,6 +1,6 @@
 // How the mixer's lanes look. All colours come from the editor's theme.
+import { addStyle } from "../dom.js";
 
-const ID = "higgs-lanes-style";
 const COLOURS = ["#2f9fd8", "#e8932c", "#4fa854", "#e0457b", "#a552bd", "#b99a1c", "#2f9a90", "#8f7266"];
 
 const CSS = `
@@ -53,12 +53,8 @@ const CSS = `
   color: var(--descrip-text, #999); pointer-events: none; white-space: nowrap; }
 `;
 
-export function addStyle() {
-  if (document.getElementById(ID)) return;
-  const style = document.createElement("style");
-  style.id = ID;
-  style.textContent = CSS;
-  document.head.append(style);
+export function addLanesStyle() {
+  addStyle("higgs-lanes-style", CSS);
 }
 
 /** The colours of a track: --hl for areas, --hl-ink for lines and text, nearer to the theme's text. */

@@ -3,7 +3,7 @@
 import { Recorder } from "./recorder.js";
 import { Trimmer } from "./trimmer.js";
 
-const FROM_PACK = " (from the pack)"; // as nodes/host/files.py ends their names
+export const FROM_PACK = " (from the pack)"; // as nodes/host/files.py ends their names
 const KINDS = /^(.*) \[(input|output|temp)\]$/; // ComfyUI's annotated names
 const POINTS = 1024, HEIGHT = 172, REST_MS = 400; // before the quality of a new choice is asked for
 

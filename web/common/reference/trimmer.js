@@ -1,5 +1,6 @@
 // A waveform with two handles that choose a part of it. By pointer: drag a handle, or the part between them. By keyboard:
 // each handle is a slider: arrows 0.1 s (Shift: 1 s), Page up and down 1 s, Home and End.
+import { addStyle, make } from "../dom.js";
 import { drawWaveform } from "./waveform.js";
 
 const STEP_S = 0.1, LEAP_S = 1, SHORTEST_S = 0.05, GRID = 100; // of a second
@@ -31,21 +32,18 @@ const STYLE = `
  */
 export class Trimmer {
   constructor(events) {
-    addStyle();
+    addStyle("higgs-trim-style", STYLE);
     this.events = events;
     this.peaks = { low: [], high: [] };
     this.seconds = this.startS = this.endS = 0;
     this.positionS = -1;
-    this.element = tag("div", { className: "higgs-trim" });
-    this.wave = tag("div", { className: "higgs-trim-wave" }, this.element);
-    this.canvas = tag("canvas", {}, this.wave);
-    this.canvas.setAttribute("role", "img");
-    this.canvas.setAttribute("aria-label", "Waveform of the clip");
+    this.canvas = make("canvas", { role: "img", "aria-label": "Waveform of the clip" });
+    this.wave = make("div", { className: "higgs-trim-wave" }, this.canvas);
     this.handles = ["start", "end"].map((edge) => this.makeHandle(edge));
-    this.bar = tag("div", { className: "higgs-trim-bar" }, this.element);
-    this.times = tag("span", { className: "higgs-trim-times" }, this.bar);
-    this.said = tag("p", { className: "higgs-trim-said" }, this.element);
-    this.said.setAttribute("role", "status"); // read out when it changes
+    this.times = make("span", { className: "higgs-trim-times" });
+    this.bar = make("div", { className: "higgs-trim-bar" }, this.times);
+    this.said = make("p", { className: "higgs-trim-said", role: "status" }); // read out when it changes
+    this.element = make("div", { className: "higgs-trim" }, this.wave, this.bar, this.said);
     this.onDrag(this.canvas, "both");
     this.resized = new ResizeObserver(() => this.draw());
     this.resized.observe(this.wave);
@@ -64,7 +62,7 @@ export class Trimmer {
 
   /** A button in the bar, before the times. */
   addButton(label, title, onClick) {
-    const button = tag("button", { type: "button", textContent: label, title });
+    const button = make("button", { type: "button", textContent: label, title });
     button.addEventListener("click", onClick);
     this.bar.insertBefore(button, this.times);
     return button;
@@ -125,9 +123,9 @@ export class Trimmer {
   }
 
   makeHandle(edge) {
-    const handle = tag("button", { type: "button", className: "higgs-trim-handle" }, this.wave);
-    handle.setAttribute("role", "slider");
-    handle.setAttribute("aria-label", edge === "start" ? "Start of the part to use" : "End of the part to use");
+    const handle = make("button", { type: "button", className: "higgs-trim-handle", role: "slider",
+      "aria-label": edge === "start" ? "Start of the part to use" : "End of the part to use" });
+    this.wave.append(handle);
     handle.addEventListener("keydown", (event) => this.onKey(event, edge));
     this.onDrag(handle, edge);
     return handle;
@@ -182,15 +180,4 @@ export class Trimmer {
     this.choose(startS + shift, Math.min(this.seconds, endS + shift));
     this.events.onChoose(this.startS, this.endS, done);
   }
-}
-
-function tag(name, properties = {}, parent = null) {
-  const made = Object.assign(document.createElement(name), properties);
-  parent?.append(made);
-  return made;
-}
-
-function addStyle() {
-  if (document.getElementById("higgs-trim-style")) return;
-  tag("style", { id: "higgs-trim-style", textContent: STYLE }, document.head);
 }

@@ -1,5 +1,6 @@
 // The scene editor: a script as rows. Its text is the only truth: each edit makes a text, which is split into rows.
 
+import { button, make } from "../dom.js";
 import * as edits from "./edits.js";
 import { readTime } from "./grammar.js";
 import { splitScript } from "./rows.js";
@@ -7,7 +8,7 @@ import { addSceneStyle, huesOf } from "./style.js";
 import { dragRows } from "./drag.js";
 import { SceneFindings } from "./findings.js";
 import { handleKey } from "./keys.js";
-import { button, drawRow, grow, make } from "./view.js";
+import { drawRow, grow } from "./view.js";
 
 const MOST_LINES = 5000; // beyond, the text alone is shown
 const TOGETHER_MS = 1000; // typing that is undone at once

@@ -1,14 +1,8 @@
 // The looks of the scene editor: colours from the editor's theme, so that light and dark both suit.
+import { addStyle } from "../dom.js";
 
-const ID = "higgs-scene-style";
-
-/** Adds the style sheet to the page, once. */
 export function addSceneStyle() {
-  if (document.getElementById(ID)) return;
-  const style = document.createElement("style");
-  style.id = ID;
-  style.textContent = CSS;
-  document.head.append(style);
+  addStyle("higgs-scene-style", CSS);
 }
 
 /** A hue for each name: by the name, and moved on where another has it already. */

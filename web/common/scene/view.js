@@ -1,22 +1,7 @@
 // One row of the scene editor as elements. Only the row that is edited has fields; the others are plain and cheap.
-// Buttons are <input type="button">: the editor's own undo keeps its hands off keys that are pressed in an <input>.
+import { button, make } from "../dom.js";
 
 const KINDS = { scene: "Scene", comment: "# note", cue: "♪ cue" };
-
-/** An element; what is not an attribute of the element is set as one of its properties. */
-export function make(tag, properties = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (name in element && !name.startsWith("aria")) element[name] = value;
-    else element.setAttribute(name, value);
-  }
-  element.append(...children);
-  return element;
-}
-
-export function button(label, title, onclick, more = {}) {
-  return make("input", { type: "button", value: label, title, "aria-label": title, onclick, ...more });
-}
 
 /**
  * Draws a row into its element.

@@ -1,6 +1,6 @@
 // The takes of a line beside each other: to hear one in place of another in mid-word, and to lock the better one.
 
-import { button, make } from "../scene/view.js";
+import { button, make } from "../dom.js";
 import { addSceneStyle } from "../scene/style.js";
 import { levelGains, TakePlayer } from "./player.js";
 
