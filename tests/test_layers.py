@@ -188,6 +188,24 @@ def test_only_the_host_knows_comfyui(path):
     assert tops & (COMFYUI - {"comfy_api"}) == set(), "only comfy_api, for the schema"
 
 
+NODE_FOLDERS = ("host", "shared", "", "routes")  # each may import itself and those before it; "": the nodes themselves
+
+
+@pytest.mark.parametrize("path", **named([path for path in sources(NODES) if path != NODES / "__init__.py"]))
+def test_folders_of_nodes_stand_in_an_order(path):
+    package = path.relative_to(NODES).parts[:-1]
+    rank, wrong = NODE_FOLDERS.index("".join(package)), []
+    for level, base, names in imports(path):
+        if not 0 < level <= len(package) + 1:
+            continue
+        target = [*package[: len(package) + 1 - level], *([base] if base else [])]
+        for name in names:
+            folder = ".".join([*target, name]).split(".")[0]
+            if NODE_FOLDERS.index(folder if folder in NODE_FOLDERS else "") > rank:
+                wrong.append(folder)
+    assert wrong == []
+
+
 def test_no_public_name_is_that_of_a_module():
     """Importing the module would bind it to the package, over the public name."""
     import higgs_runtime
