@@ -4,10 +4,10 @@ WEB_DIRECTORY = "./web"
 
 
 async def comfy_entrypoint():
-    from .nodes import HiggsExtension, bridge, choice_notes, live_routes, routes
+    from .nodes import HiggsExtension, routes
+    from .nodes.host import messages
 
-    for part in (routes, choice_notes, live_routes):
-        part.serve(bridge.http_routes())
+    routes.serve(messages.http_routes())
     return HiggsExtension()
 
 

@@ -6,7 +6,10 @@ import json
 
 from comfy_api.latest import io
 
-from . import bridge, sockets
+from . import sockets
+from .host import files, handles, messages
+from .host.audio import audio_from_clip
+from .host.progress import Progress, raise_if_cancelled
 
 OFF = "off"
 KINDS = ["srt", "vtt", "ass"]
@@ -46,23 +49,23 @@ class HiggsAssemble(io.ComfyNode):
     def execute(cls, performance, codec, subtitles, stems) -> io.NodeOutput:
         from ..higgs_runtime.rendering import assemble
 
-        progress, total = bridge.Progress(1), len(performance.lines)
+        progress, total = Progress(1), len(performance.lines)
 
         def told(done, _lines):
-            bridge.raise_if_cancelled()
+            raise_if_cancelled()
             progress.update(done, total)
 
-        with bridge.scratch_folder() as scratch, bridge.open_model(codec) as tokenizer:
-            made = assemble(performance, tokenizer, bridge.sound_folders(), spool=scratch, on_progress=told)
+        with files.scratch_folder() as scratch, handles.open_model(codec) as tokenizer:
+            made = assemble(performance, tokenizer, files.sound_folders(), spool=scratch, on_progress=told)
             mixed = made.mix()
             names = list(dict.fromkeys(made.stems)) if stems else []
-            alone = [bridge.audio_from_clip(made.stem(name)) for name in names]
+            alone = [audio_from_clip(made.stem(name)) for name in names]
         progress.finish()
         notes = [*made.warnings, *([f"Turned down by {-mixed.scaled_db:.1f} dB."] if mixed.scaled_db else [])]
-        bridge.show_warnings(notes)
-        without = bridge.left_out("Switch stems on in Assemble.")
+        messages.show_warnings(notes)
+        without = messages.left_out("Switch stems on in Assemble.")
         return io.NodeOutput(
-            bridge.audio_from_clip(mixed.clip), alone or without, [str(name) for name in names] or without,
+            audio_from_clip(mixed.clip), alone or without, [str(name) for name in names] or without,
             subtitles_of(made, subtitles), made.chapters_text(),
             json.dumps({**made.timeline(), "warnings": notes}, indent=1, ensure_ascii=False),
         )
@@ -74,8 +77,8 @@ def subtitles_of(made, kind: str):
     from ..higgs_runtime.script import subtitles_text
 
     if kind == OFF:
-        return bridge.left_out("Choose a format for the subtitles in Assemble.")
+        return messages.left_out("Choose a format for the subtitles in Assemble.")
     try:
         return subtitles_text(made.subtitles(), kind)
     except MissingExtraError as error:  # the sound does not need them
-        return bridge.left_out(str(error))
+        return messages.left_out(str(error))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from comfy_api.latest import io, ui
 
-from . import bridge, sockets
-from .batches import clips_from_audio
+from . import sockets
+from .host.progress import raise_if_cancelled
+from .shared.batches import clips_from_audio
 
 KINDS = {"waveform": "waveform_picture", "mel spectrogram": "spectrogram_picture", "loudness": "loudness_picture"}
 
@@ -43,7 +44,7 @@ class HiggsAudioPicture(io.ComfyNode):
 
         pictures = []
         for clip in clips_from_audio(audio):
-            bridge.raise_if_cancelled()
+            raise_if_cancelled()
             pictures.append(getattr(plots, KINDS[kind])(clip, width, height))
         images = torch.stack(pictures)
         return io.NodeOutput(images, ui=ui.PreviewImage(images, cls=cls))

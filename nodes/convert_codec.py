@@ -6,8 +6,10 @@ from pathlib import Path
 
 from comfy_api.latest import io
 
-from . import bridge, sockets
+from . import sockets
 from .convert_model import explain_name, new_folder, report
+from .host import handles, messages
+from .host.progress import Progress, raise_if_cancelled
 
 
 class HiggsConvertCodec(io.ComfyNode):
@@ -46,8 +48,8 @@ class HiggsConvertCodec(io.ComfyNode):
 
         source = Path(codec.path)
         target = new_folder(name, source, dtype)
-        bridge.raise_if_cancelled()
-        bridge.show_text(f"writing {target.name} …")
-        progress = bridge.Progress(1)
-        made = convert_codec(source, target, dtype=bridge.DTYPES[dtype], on_progress=progress.update)
+        raise_if_cancelled()
+        messages.show_text(f"writing {target.name} …")
+        progress = Progress(1)
+        made = convert_codec(source, target, dtype=handles.DTYPES[dtype], on_progress=progress.update)
         return io.NodeOutput(report(source, made))

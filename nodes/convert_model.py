@@ -7,7 +7,9 @@ from pathlib import Path
 
 from comfy_api.latest import io
 
-from . import bridge, sockets
+from . import sockets
+from .host import files, handles, messages
+from .host.progress import Progress, raise_if_cancelled
 
 
 class HiggsConvertModel(io.ComfyNode):
@@ -49,17 +51,17 @@ class HiggsConvertModel(io.ComfyNode):
     def execute(cls, model, quantization, dtype, name) -> io.NodeOutput:
         from ..higgs_runtime import SettingError, convert_model
 
-        bridge.check_here(model)
+        handles.check_here(model)
         if model.adapters:
             raise SettingError("A LoRA cannot be converted.", expected="a model from Load Higgs Model",
                                got=f"one with {len(model.adapters)} LoRA", remedy="Connect the loader itself; adapters "
                                "work on the converted model, too.")
         source = Path(model.path)
         target = new_folder(name, source, quantization)
-        bridge.raise_if_cancelled()
-        bridge.show_text(f"writing {target.name} …")
-        progress = bridge.Progress(1)
-        made = convert_model(source, target, quantization, dtype=bridge.DTYPES[dtype], on_progress=progress.update)
+        raise_if_cancelled()
+        messages.show_text(f"writing {target.name} …")
+        progress = Progress(1)
+        made = convert_model(source, target, quantization, dtype=handles.DTYPES[dtype], on_progress=progress.update)
         return io.NodeOutput(report(source, made))
 
 
@@ -80,7 +82,7 @@ def new_folder(name: str, source: Path, ending: str) -> Path:
     if explain_name(name) is not True:
         raise SettingError("The new folder cannot be called that.", expected="letters, digits, dots, dashes or "
                            "underscores", got=f"'{name}'", remedy="Choose another name, or leave it empty.")
-    return Path(bridge.model_folders()[0], name or f"{source.name}-{ending}")
+    return Path(files.model_folders()[0], name or f"{source.name}-{ending}")
 
 
 def report(source: Path, made: Path) -> str:
@@ -88,5 +90,5 @@ def report(source: Path, made: Path) -> str:
     before, after = (sum(file.stat().st_size for pattern in ("*.safetensors", "*.pth") for file in folder.glob(pattern))
                      for folder in (source, made))
     text = f"{made.name}: {after / 1e9:.2f} GB instead of {before / 1e9:.2f} GB. Press R to see it in the loader."
-    bridge.show_text(text)
+    messages.show_text(text)
     return text

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from . import bridge, live, sockets
+from . import sockets
+from .host import handles
+from .host.audio import audio_from_clip
+from .host.progress import Progress
+from .shared import live
 
 
 class HiggsDecodeCodes(io.ComfyNode):
@@ -24,9 +28,9 @@ class HiggsDecodeCodes(io.ComfyNode):
 
     @classmethod
     def execute(cls, codec, codes) -> io.NodeOutput:
-        progress = bridge.Progress(codes.frames)
-        with bridge.open_model(codec, lambda model: model.decode_bytes(codes.seconds)) as model:
+        progress = Progress(codes.frames)
+        with handles.open_model(codec, lambda model: model.decode_bytes(codes.seconds)) as model:
             clip = model.decode(codes, on_progress=progress.update)
         live.settle(codes, clip)
         progress.finish()
-        return io.NodeOutput(bridge.audio_from_clip(clip))
+        return io.NodeOutput(audio_from_clip(clip))

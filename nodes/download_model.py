@@ -8,7 +8,9 @@ from pathlib import Path
 
 from comfy_api.latest import io
 
-from . import bridge, sockets
+from . import sockets
+from .host import files, messages
+from .host.progress import Progress, raise_if_cancelled
 
 NOT_ACCEPTED = "Nothing is downloaded yet. Read the licence, switch on licence_accepted and run this node again."
 DONE = "All files were compared with the checksums of the hub. Press R to see it in the loaders."
@@ -63,18 +65,18 @@ class HiggsDownloadModel(io.ComfyNode):
         from ..higgs_runtime.hub.download import describe_plan, plan_download
         from ..higgs_runtime.hub.releases import release_named
 
-        wanted, folder, stop = release_named(release), bridge.model_folders()[0], bridge.raise_if_cancelled
+        wanted, folder, stop = release_named(release), files.model_folders()[0], raise_if_cancelled
         plan = plan_download(wanted, folder, should_stop=stop)
         report = describe_plan(plan)
         if not plan.complete and not licence_accepted:
             report = f"{report}\n{NOT_ACCEPTED}"
         elif not plan.complete:
-            bridge.show_text(report)
+            messages.show_text(report)
             told = _Told(report, plan)
             plan = download(wanted, folder, revision=plan.revision, on_progress=told, should_stop=stop)
             told.bar.finish()
             report = f"{describe_plan(replace(plan, complete=True))}\n{DONE}"
-        bridge.show_text(report)
+        messages.show_text(report)
         return io.NodeOutput(report)
 
 
@@ -82,7 +84,7 @@ def release_notes() -> dict[str, str]:
     """Beside each release: size and licence, and whether it is there."""
     from ..higgs_runtime.hub.releases import RELEASES
 
-    there = {name for name in RELEASES if Path(bridge.model_folders()[0], name).is_dir()}
+    there = {name for name in RELEASES if Path(files.model_folders()[0], name).is_dir()}
     return {name: " · ".join((f"about {release.gigabytes} GB", release.licence, *(["there"] if name in there else [])))
             for name, release in RELEASES.items()}
 
@@ -91,7 +93,7 @@ class _Told:
     """Progress of a download on the node: a bar, and once a second what is there and how long the rest takes."""
 
     def __init__(self, heading: str, plan):
-        self.bar = bridge.Progress(plan.total_bytes)
+        self.bar = Progress(plan.total_bytes)
         self._heading, self._before = heading, plan.present_bytes
         self._began = self._told = time.monotonic()
 
@@ -103,4 +105,4 @@ class _Told:
             speed = (done - self._before) / (now - self._began)  # bytes a second
             left = "what is there is checked" if speed <= 0 else (
                 f"{speed / 1e6:.1f} MB/s, about {(total - done) / speed / 60:.0f} min left; cancel keeps what is there")
-            bridge.show_text(f"{self._heading}\n{done / 1e9:.2f} of {total / 1e9:.2f} GB, {left}", level=None)
+            messages.show_text(f"{self._heading}\n{done / 1e9:.2f} of {total / 1e9:.2f} GB, {left}", level=None)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from . import sockets
-from .batches import each
-from .ducking import ducking, ducking_inputs
+from .shared.batches import each
+from .shared.ducking import ducking, ducking_inputs
 
 
 class HiggsDuckAudio(io.ComfyNode):

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from . import bridge, sockets
+from . import sockets
+from .host import handles
+from .host.audio import clip_from_audio
+from .host.progress import Progress
 
 
 class HiggsEncodeAudio(io.ComfyNode):
@@ -28,9 +31,9 @@ class HiggsEncodeAudio(io.ComfyNode):
 
     @classmethod
     def execute(cls, codec, audio) -> io.NodeOutput:
-        clip = bridge.clip_from_audio(audio)
-        progress = bridge.Progress(1)
-        with bridge.open_model(codec, lambda model: model.encode_bytes(clip.seconds)) as model:
+        clip = clip_from_audio(audio)
+        progress = Progress(1)
+        with handles.open_model(codec, lambda model: model.encode_bytes(clip.seconds)) as model:
             codes = model.encode(clip, on_progress=progress.update)
         progress.finish()
         return io.NodeOutput(codes)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from comfy_api.latest import io, ui
 
-from . import bridge, sockets
-from .batches import clips_from_audio
-from .origin import origin
+from . import sockets
+from .host import files, messages
+from .host.progress import raise_if_cancelled
+from .shared.batches import clips_from_audio
+from .shared.origin import origin
 
 
 class HiggsExportAudio(io.ComfyNode):
@@ -63,16 +65,16 @@ class HiggsExportAudio(io.ComfyNode):
         from ..higgs_runtime.audio.files.export import Provenance, parse_chapters, parse_tags
 
         told = Provenance(*origin(cls.hidden.prompt, cls.hidden.unique_id), consent.strip()) if note else None
-        made, folder = [], bridge.output_folder()
+        made, folder = [], files.output_folder()
         for clip in clips_from_audio(audio):
-            bridge.raise_if_cancelled()
+            raise_if_cancelled()
             made.append(export_audio(
                 clip, folder, file_name, format, kbps=kbps or None, tags=parse_tags(tags),
                 chapters=parse_chapters(chapters, clip.seconds), cover=None if cover is None else cover[0],
-                provenance=told, metadata=bridge.workflow_entries(cls.hidden),
+                provenance=told, metadata=files.workflow_entries(cls.hidden),
             ))
         report = "\n".join(str(line) for one in made for line in (one.path.relative_to(folder), *one.notes))
-        bridge.show_text(report)
-        files = [ui.SavedResult(one.path.name, one.path.parent.relative_to(folder).as_posix(), io.FolderType.output)
+        messages.show_text(report)
+        saved = [ui.SavedResult(one.path.name, one.path.parent.relative_to(folder).as_posix(), io.FolderType.output)
                  for one in made]
-        return io.NodeOutput(report, ui=ui.SavedAudios(files))
+        return io.NodeOutput(report, ui=ui.SavedAudios(saved))

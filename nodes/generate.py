@@ -7,8 +7,11 @@ from contextlib import ExitStack
 
 from comfy_api.latest import io
 
-from . import bridge, remote_model, sockets
-from .live_decoding import heard
+from ..higgs_runtime.hub.cache import model_bytes
+from . import remote_model, sockets
+from .host import handles, messages
+from .host.progress import Progress, cancelled, raise_if_cancelled
+from .shared.live_decoding import heard
 
 
 class HiggsGenerate(io.ComfyNode):
@@ -49,7 +52,7 @@ class HiggsGenerate(io.ComfyNode):
         from ..higgs_runtime import Sampling, build_prompt, generate
         from ..higgs_runtime.model.memory import working_bytes
 
-        if model.kind == bridge.REMOTE:
+        if model.kind == handles.REMOTE:
             settings = Sampling(seed=seed, max_frames=math.ceil(max_seconds * remote_model.FRAME_RATE), **sampling)
             return elsewhere(model, prompt, settings)
 
@@ -60,15 +63,15 @@ class HiggsGenerate(io.ComfyNode):
         with ExitStack() as opened:
             decoder = None
             if codec is not None and live:
-                decoder = opened.enter_context(bridge.open_model(codec, lambda one: one.decode_bytes(max_seconds)))
-            lm = opened.enter_context(bridge.open_speaker(model, cache_bytes))
-            memory = bridge.model_bytes(lm), cache_bytes(lm)
+                decoder = opened.enter_context(handles.open_model(codec, lambda one: one.decode_bytes(max_seconds)))
+            lm = opened.enter_context(handles.open_speaker(model, cache_bytes))
+            memory = model_bytes(lm), cache_bytes(lm)
             max_frames = math.ceil(max_seconds * lm.config.frame_rate)
             settings = Sampling(seed=seed, max_frames=max_frames, **sampling)
-            progress, done = bridge.Progress(max_frames), 0
+            progress, done = Progress(max_frames), 0
             laid_out = build_prompt(prompt, lm.tokenizer)
-            notes = (*laid_out.warnings, *bridge.offload_notes(lm))
-            bridge.show_warnings(notes)
+            notes = (*laid_out.warnings, *handles.offload_notes(lm))
+            messages.show_warnings(notes)
             sound, hear = opened.enter_context(heard(decoder, lm, max_seconds, cls.hidden))
 
             def on_frames(_index, frames):
@@ -77,11 +80,11 @@ class HiggsGenerate(io.ComfyNode):
                 progress.update(done)
                 hear(frames)
 
-            [spoken] = generate(lm, [laid_out], settings, on_frames=on_frames, should_stop=bridge.cancelled)
-            bridge.raise_if_cancelled()
+            [spoken] = generate(lm, [laid_out], settings, on_frames=on_frames, should_stop=cancelled)
+            raise_if_cancelled()
             if sound is not None:
                 sound.codes = spoken.codes
-        bridge.raise_if_cancelled()
+        raise_if_cancelled()
         progress.finish()
         return io.NodeOutput(spoken.codes, report(spoken, notes, *memory))
 
@@ -89,7 +92,7 @@ class HiggsGenerate(io.ComfyNode):
 def elsewhere(model, prompt, settings) -> io.NodeOutput:
     """As `execute`, with a model on a server."""
     rate = remote_model.FRAME_RATE
-    progress = bridge.Progress(settings.max_frames)
+    progress = Progress(settings.max_frames)
     codes, said = remote_model.speak(model, prompt, settings, lambda seconds: progress.update(round(seconds * rate)))
     progress.finish()
     return io.NodeOutput(codes, said)

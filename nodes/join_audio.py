@@ -5,8 +5,8 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from . import sockets
-from .batches import each
-from .growing import growing, without_gaps
+from .shared.batches import each
+from .shared.growing import growing, without_gaps
 
 MAX_CLIPS = 16
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from . import bridge, sockets
+from . import sockets
+from .host import files
+from .host.audio import audio_from_clip
 
 LEVELS = ["off", "peak", "loudness"]
 
@@ -20,7 +22,7 @@ class HiggsLoadAudio(io.ComfyNode):
             "resamples and levels it, in this order.",
             inputs=[
                 io.Combo.Input(
-                    "audio", options=bridge.input_audio_choices(),
+                    "audio", options=files.input_audio_choices(),
                     tooltip="The file. Upload one with the button below; the pack brings some clips to try.",
                 ),
                 io.Float.Input(
@@ -59,11 +61,11 @@ class HiggsLoadAudio(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, audio, **_) -> str:
-        return bridge.fingerprint(bridge.input_path(audio))
+        return files.fingerprint(files.input_path(audio))
 
     @classmethod
     def validate_inputs(cls, audio) -> bool | str:
-        return bridge.explain_input(audio)
+        return files.explain_input(audio)
 
     @classmethod
     def execute(cls, audio, start, duration, trim_silence, mono, sample_rate, level, level_target) -> io.NodeOutput:
@@ -71,7 +73,7 @@ class HiggsLoadAudio(io.ComfyNode):
         from ..higgs_runtime.audio.clip import level_peak, resample, to_mono, trim_silence as cut_silence
         from ..higgs_runtime.audio.loudness.measure import level_loudness
 
-        clip = AudioClip.load(bridge.input_path(audio), start_s=start, duration_s=duration or None)
+        clip = AudioClip.load(files.input_path(audio), start_s=start, duration_s=duration or None)
         if trim_silence:
             clip = cut_silence(clip, trim_silence)
         if mono:
@@ -82,4 +84,4 @@ class HiggsLoadAudio(io.ComfyNode):
             clip = level_peak(clip, level_target)
         elif level == "loudness":
             clip = level_loudness(clip, level_target)
-        return io.NodeOutput(bridge.audio_from_clip(clip))
+        return io.NodeOutput(audio_from_clip(clip))

@@ -6,7 +6,9 @@ from dataclasses import replace
 
 from comfy_api.latest import io
 
-from . import bridge, checkpoints, sockets
+from . import sockets
+from .host import files, handles
+from .shared import checkpoints
 
 
 class HiggsLoadLoRA(io.ComfyNode):
@@ -39,10 +41,10 @@ class HiggsLoadLoRA(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, lora, **_) -> str:
-        return bridge.fingerprint(checkpoints.find_adapter(lora))
+        return files.fingerprint(checkpoints.find_adapter(lora))
 
     @classmethod
     def execute(cls, model, lora, strength) -> io.NodeOutput:
-        bridge.check_here(model)
+        handles.check_here(model)
         path = checkpoints.find_adapter(lora)
         return io.NodeOutput(replace(model, adapters=(*model.adapters, (str(path), strength))))

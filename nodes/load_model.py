@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from . import checkpoints, sockets
+from . import sockets
+from .shared import checkpoints
 
 
 class HiggsLoadModel(io.ComfyNode):

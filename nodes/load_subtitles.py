@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from . import bridge, sockets
+from . import sockets
+from .host import files
 from .script import output_of, script_outputs
 
 
@@ -19,7 +20,7 @@ class HiggsLoadSubtitles(io.ComfyNode):
             "in time.",
             inputs=[
                 io.Combo.Input(
-                    "file", options=bridge.input_choices(".srt", ".vtt", ".ass", ".ssa"),
+                    "file", options=files.input_choices(".srt", ".vtt", ".ass", ".ssa"),
                     tooltip="SRT, WebVTT, ASS or SSA in UTF-8. Put it into ComfyUI's input folder and press R.",
                 ),
             ],
@@ -28,14 +29,14 @@ class HiggsLoadSubtitles(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, file) -> str:
-        return bridge.fingerprint(bridge.input_path(file))
+        return files.fingerprint(files.input_path(file))
 
     @classmethod
     def validate_inputs(cls, file) -> bool | str:
-        return bridge.explain_input(file)
+        return files.explain_input(file)
 
     @classmethod
     def execute(cls, file) -> io.NodeOutput:
         from ..higgs_runtime import read_subtitles
 
-        return output_of(read_subtitles(bridge.input_path(file)))
+        return output_of(read_subtitles(files.input_path(file)))

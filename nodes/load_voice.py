@@ -6,7 +6,8 @@ from pathlib import Path
 
 from comfy_api.latest import io
 
-from . import bridge, sockets
+from . import sockets
+from .host import files
 
 
 class HiggsLoadVoice(io.ComfyNode):
@@ -22,7 +23,7 @@ class HiggsLoadVoice(io.ComfyNode):
             "It goes with the codec that it was made with.",
             inputs=[
                 io.Combo.Input(
-                    "voice", options=list(find_voices(bridge.model_folders())),
+                    "voice", options=list(find_voices(files.model_folders())),
                     tooltip="A voice that was kept by Save Higgs Voice, or a file put there; press R after adding one.",
                 ),
             ],
@@ -44,7 +45,7 @@ class HiggsLoadVoice(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, voice) -> str:
-        return bridge.fingerprint(voice_file(voice))
+        return files.fingerprint(voice_file(voice))
 
     @classmethod
     def execute(cls, voice) -> io.NodeOutput:
@@ -63,9 +64,9 @@ def voice_file(name: str) -> Path:
     """
     from ..higgs_runtime import VoiceError, find_voices
 
-    found = find_voices(bridge.model_folders())
+    found = find_voices(files.model_folders())
     if name not in found:
-        raise VoiceError(f"There is no voice '{name}'.", expected=f"a file in {bridge.model_folders()[0]}/voices",
+        raise VoiceError(f"There is no voice '{name}'.", expected=f"a file in {files.model_folders()[0]}/voices",
                          got=", ".join(found) or "none", remedy="Save one with Save Higgs Voice, and press R.")
     return found[name]
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from . import bridge, sockets
-from .batches import clips_from_audio
+from . import sockets
+from .host import messages
+from .host.progress import raise_if_cancelled
+from .shared.batches import clips_from_audio
 
 
 class HiggsLoudness(io.ComfyNode):
@@ -35,10 +37,10 @@ class HiggsLoudness(io.ComfyNode):
 
         reports = []
         for clip in clips_from_audio(audio):
-            bridge.raise_if_cancelled()
+            raise_if_cancelled()
             reports.append(report_loudness(clip))
         text = numbered(map(str, reports))
-        bridge.show_text(text)
+        messages.show_text(text)
         return io.NodeOutput(text, *(list(one) for one in zip(*(report.loudness[:3] for report in reports),
                                                               strict=True)))
 

@@ -6,11 +6,12 @@ import math
 
 from comfy_api.latest import io, ui
 
-from . import bridge, sockets
-from .batches import each
-from .ducking import ducking, ducking_inputs
-from .growing import growing
-from .mix_view import mix_view
+from . import sockets
+from .host import messages
+from .shared.batches import each
+from .shared.ducking import ducking, ducking_inputs
+from .shared.growing import growing
+from .shared.mix_view import mix_view
 
 MAX_TRACKS = 8
 FADES = ["linear", "equal_power", "s_curve"]
@@ -79,7 +80,7 @@ class HiggsMixAudio(io.ComfyNode):
         [(tracks, report)] = first
         shown = {"higgs_mix": [mix_view(tracks, numbers, report)]}
         if not values.get("show_timeline"):
-            return io.NodeOutput(audio, bridge.left_out("Switch show_timeline on in Mix Audio."), ui=shown)
+            return io.NodeOutput(audio, messages.left_out("Switch show_timeline on in Mix Audio."), ui=shown)
         picture = timeline_picture(tracks, [f"track {number}" for number in numbers])[None]
         return io.NodeOutput(audio, picture, ui={**ui.PreviewImage(picture, cls=cls).as_dict(), **shown})
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from . import bridge, sockets
-from .batches import each
+from . import sockets
+from .host import messages
 from .loudness import numbered
+from .shared.batches import each
 
 CUSTOM = "custom"
 
@@ -53,5 +54,5 @@ class HiggsNormalizeLoudness(io.ComfyNode):
 
         made = each(normalized, audio=audio)
         text = numbered(reports)
-        bridge.show_text(text)
+        messages.show_text(text)
         return io.NodeOutput(made, text)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from . import bridge, hearing, sockets
+from . import sockets
+from .host import files, messages
+from .host.audio import audio_from_clip, clip_from_audio
+from .host.progress import Progress
+from .shared import hearing
 
 AUTO, NONE = "auto", "none"
 
@@ -23,7 +27,7 @@ class HiggsPrepareReference(io.ComfyNode):
             inputs=[
                 io.Audio.Input("audio", tooltip="A recording of one speaker; may be hours long."),
                 io.Combo.Input(
-                    "recognizer", options=[AUTO, NONE, *find_recognizers(bridge.model_folders())], default=AUTO,
+                    "recognizer", options=[AUTO, NONE, *find_recognizers(files.model_folders())], default=AUTO,
                     tooltip="Hears the words and their times (extra 'asr'). auto: the first one that there is. none: "
                     "cuts at pauses, and you type the transcript.",
                 ),
@@ -52,14 +56,14 @@ class HiggsPrepareReference(io.ComfyNode):
         from ..higgs_runtime import prepare_reference
         from ..higgs_runtime.verification import find_recognizers
 
-        progress = bridge.Progress(1)
+        progress = Progress(1)
         if recognizer == AUTO:
-            recognizer = next(iter(find_recognizers(bridge.model_folders())), NONE)
+            recognizer = next(iter(find_recognizers(files.model_folders())), NONE)
         ears = None if recognizer == NONE else hearing.load_named(recognizer)
         made = prepare_reference(
-            bridge.clip_from_audio(audio), recognizer=ears, language=language.strip() or None,
+            clip_from_audio(audio), recognizer=ears, language=language.strip() or None,
             min_s=min_seconds, max_s=max_seconds, on_progress=progress.update,
         )
         progress.finish()
-        bridge.show_text(str(made.report))
-        return io.NodeOutput(bridge.audio_from_clip(made.clip), made.transcript, str(made.report))
+        messages.show_text(str(made.report))
+        return io.NodeOutput(audio_from_clip(made.clip), made.transcript, str(made.report))

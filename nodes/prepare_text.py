@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from . import bridge, sockets
+from . import sockets
+from .host import messages
 
 LAYOUTS = {"Higgs Audio v2": "native", "Higgs Audio v3": "v3"}
 
@@ -54,5 +55,5 @@ class HiggsPrepareText(io.ComfyNode):
         prepared = prepare_text(text, LAYOUTS[model], language.strip() or None, spell_numbers=spell_numbers,
                                 detect=True)
         report = prepared.report(max_chars)
-        bridge.show_text(report)
+        messages.show_text(report)
         return io.NodeOutput(prepared.text, report)

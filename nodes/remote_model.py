@@ -8,13 +8,16 @@ from comfy_api.latest import io
 
 from ..higgs_runtime.remote.allowed import remote_key
 from ..higgs_runtime.remote.servers import SERVERS
-from . import bridge, sockets
+from . import sockets
+from .host import handles
+from .host.messages import show_warnings
+from .host.progress import cancelled, raise_if_cancelled
 
 FRAME_RATE = 25  # frames a second of every Higgs model
 
 
 @dataclass(frozen=True)
-class RemoteHandle(bridge.ModelHandle):
+class RemoteHandle(handles.ModelHandle):
     """What travels in place of a ModelHandle: whom to ask, and how. The key is read when it is needed."""
 
     model: str = ""
@@ -23,7 +26,7 @@ class RemoteHandle(bridge.ModelHandle):
     timeout_s: float = 120.0
     retries: int = 4
     server: str = ""
-    codec: bridge.ModelHandle | None = None
+    codec: handles.ModelHandle | None = None
 
 
 class HiggsRemoteModel(io.ComfyNode):
@@ -99,7 +102,7 @@ class HiggsRemoteModel(io.ComfyNode):
     ) -> io.NodeOutput:
         remote_key(SERVERS[server], url, key_variable.strip())  # refuses where it may not go
         return io.NodeOutput(RemoteHandle(
-            bridge.REMOTE, url.strip(), model=model.strip(), voice=voice.strip(), key_variable=key_variable.strip(),
+            handles.REMOTE, url.strip(), model=model.strip(), voice=voice.strip(), key_variable=key_variable.strip(),
             timeout_s=timeout_s, retries=retries, server=server, codec=codec,
         ))
 
@@ -124,20 +127,20 @@ def speak(handle: RemoteHandle, messages: list, sampling, on_seconds) -> tuple:
     remote = Remote(server, handle.path, handle.model, handle.voice, key, handle.timeout_s, handle.retries)
 
     def sound_of(codes):
-        with bridge.open_model(handle.codec, lambda codec: codec.decode_bytes(codes.seconds)) as codec:
+        with handles.open_model(handle.codec, lambda codec: codec.decode_bytes(codes.seconds)) as codec:
             return codec.decode(codes)
 
     try:
         take = remote.speak(messages, sampling, sound_of=sound_of if handle.codec else None, on_seconds=on_seconds,
-                            should_stop=bridge.cancelled)
+                            should_stop=cancelled)
     except AudioError:
-        bridge.raise_if_cancelled()  # before there was a sound
+        raise_if_cancelled()  # before there was a sound
         raise
-    bridge.raise_if_cancelled()
-    bridge.show_warnings(take.notes)
+    raise_if_cancelled()
+    show_warnings(take.notes)
     codes = take.codes
     if codes is None:
-        with bridge.open_model(handle.codec, lambda codec: codec.encode_bytes(take.clip.seconds)) as codec:
+        with handles.open_model(handle.codec, lambda codec: codec.encode_bytes(take.clip.seconds)) as codec:
             codes = codec.encode(take.clip)
     return codes, report(take, remote)
 

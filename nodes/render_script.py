@@ -6,11 +6,14 @@ import math
 
 from comfy_api.latest import io
 
-from . import bridge, hearing, on_cluster, sockets
+from . import sockets
 from .generate import sampling_inputs
-from .growing import growing
-from .line_states import LineStates
-from .live_decoding import heard_lines
+from .host import files, handles, messages
+from .host.progress import cancelled, go_on_anyway, raise_if_cancelled
+from .shared import hearing, on_cluster
+from .shared.growing import growing
+from .shared.line_states import LineStates
+from .shared.live_decoding import heard_lines
 
 MAX_VOICES = 8
 STOP, HAND_ON = "stop", "hand on what is spoken"
@@ -70,7 +73,7 @@ class HiggsRenderScript(io.ComfyNode):
         from ..higgs_runtime import TakeStore, find_voices
         from ..higgs_runtime.takes import default_takes_folder
 
-        voices = [bridge.fingerprint(file) for file in find_voices(bridge.model_folders()).values()]
+        voices = [files.fingerprint(file) for file in find_voices(files.model_folders()).values()]
         return repr((_partial, TakeStore(default_takes_folder()).locks_changed(), voices))
 
     @classmethod
@@ -98,9 +101,9 @@ class HiggsRenderScript(io.ComfyNode):
             named = {name: values[name] for name in ("temperature", "top_k", "top_p", "ras_window", "ras_max_repeats")}
             return Sampling(seed=seed, max_frames=math.ceil(max_seconds * frame_rate), **named)
 
-        with bridge.open_model(codec) as tokenizer:
+        with handles.open_model(codec) as tokenizer:
             named, unnamed = voices_of(values)
-            cast = cast_voices(script, named, unnamed, roots=bridge.model_folders(), codec=tokenizer)
+            cast = cast_voices(script, named, unnamed, roots=files.model_folders(), codec=tokenizer)
             player = tokenizer if values.get("live", True) else None
             if cluster:
                 listening = on_cluster.listening_of(listener, compare, limits)
@@ -112,22 +115,22 @@ class HiggsRenderScript(io.ComfyNode):
                 ears = None if listener is None else Ears(
                     tokenizer, listener.recognizer, listener.name, cast.voices, language=language or None,
                     compare_voices=compare, limits=limits)
-                identity = bridge.identity_of(model) if store else None
+                identity = handles.identity_of(model) if store else None
 
                 def work_bytes(lm):
                     return rendering_bytes(lm.config, lm.dtype, cast.voices, chosen(lm.config.frame_rate),
                                                  settings)
 
-                with (bridge.open_speaker(model, work_bytes) as lm, heard_lines(player, lm, cls.hidden) as hear):
+                with (handles.open_speaker(model, work_bytes) as lm, heard_lines(player, lm, cls.hidden) as hear):
                     made = render_script(
                         script, cast.voices, lm, chosen(lm.config.frame_rate), settings, store=store,
                         identity=identity, ears=ears, codec=tokenizer, on_line=states.on_line,
-                        on_take=states.and_then(hear), should_stop=bridge.cancelled)
+                        on_take=states.and_then(hear), should_stop=cancelled)
         states.finish(made)
         if not made.complete:
             cut_short(made, store is not None, when_cancelled)
         report = "\n\n".join([made.summary(), "\n".join([str(cast), *cast.warnings]), made.table()])
-        bridge.show_text(made.summary())
+        messages.show_text(made.summary())
         return io.NodeOutput(made, report)
 
 
@@ -218,9 +221,9 @@ def cut_short(made, stored: bool, when_cancelled: str) -> None:
     done = sum(spoken.take is not None for spoken in made.lines)
     kept = "are kept in the store: queue again to go on" if stored else "are lost, for store is off"
     if when_cancelled == STOP:
-        bridge.show_text(f"Cancelled. {done} of {len(made.lines)} lines are spoken and {kept}.")
-        bridge.raise_if_cancelled()
-    bridge.go_on_anyway()
+        messages.show_text(f"Cancelled. {done} of {len(made.lines)} lines are spoken and {kept}.")
+        raise_if_cancelled()
+    go_on_anyway()
 
 
 def settings_of(values: dict):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from . import bridge, sockets
+from . import sockets
+from .host import files, messages
+from .host.audio import clip_from_audio
 
 
 class HiggsSaveVoice(io.ComfyNode):
@@ -56,9 +58,9 @@ class HiggsSaveVoice(io.ComfyNode):
         from ..higgs_runtime import save_voice
         from ..higgs_runtime.voices.library import VoiceCard, voice_path
 
-        card = VoiceCard(note) if audio is None else VoiceCard.of(bridge.clip_from_audio(audio), note)
-        path = voice_path(bridge.model_folders()[0], name)
+        card = VoiceCard(note) if audio is None else VoiceCard.of(clip_from_audio(audio), note)
+        path = voice_path(files.model_folders()[0], name)
         save_voice(path, voice, card, overwrite=overwrite)
         report = f"{path.name}: {path.stat().st_size / 1e3:.0f} kB. Press R to see it in Load Higgs Voice."
-        bridge.show_text(report)
+        messages.show_text(report)
         return io.NodeOutput(report)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from . import bridge, sockets
+from . import sockets
+from .host import messages
 
 EXAMPLE = """\
 # Scene: a quiet kitchen at night
@@ -52,5 +53,5 @@ def output_of(script) -> io.NodeOutput:
     """A Script and its report; the warnings stand on the node."""
     from ..higgs_runtime.script import describe_script
 
-    bridge.show_warnings(map(str, script.warnings))
+    messages.show_warnings(map(str, script.warnings))
     return io.NodeOutput(script, describe_script(script))

@@ -6,8 +6,8 @@ from comfy_api.latest import io
 
 CATEGORY = "Higgs Audio"
 
-Model = io.Custom("HIGGS_MODEL")  # bridge.ModelHandle
-Codec = io.Custom("HIGGS_CODEC")  # bridge.ModelHandle
+Model = io.Custom("HIGGS_MODEL")  # host.handles.ModelHandle
+Codec = io.Custom("HIGGS_CODEC")  # host.handles.ModelHandle
 Voice = io.Custom("HIGGS_VOICE")  # higgs_runtime.Voice
 Prompt = io.Custom("HIGGS_PROMPT")  # list of higgs_runtime.Message
 Script = io.Custom("HIGGS_SCRIPT")  # higgs_runtime.Script

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from . import bridge, hearing, sockets
-from .batches import clips_from_audio
+from . import sockets
+from .host import files, messages
+from .host.audio import clip_from_audio
+from .host.progress import Progress, raise_if_cancelled
 from .loudness import numbered
+from .shared import hearing
+from .shared.batches import clips_from_audio
 
 
 class HiggsVerifyTakes(io.ComfyNode):
@@ -47,16 +51,16 @@ class HiggsVerifyTakes(io.ComfyNode):
         clips, code = clips_from_audio(audio), language.strip()
         lines = lines_for(text, len(clips))
         listener = hearing.find_listener(recognizer, code)
-        ears = listener.recognizer if listener else load_recognizer(folders=bridge.model_folders())
-        known = None if reference is None else bridge.clip_from_audio(reference)
-        progress, verdicts = bridge.Progress(len(clips)), []
+        ears = listener.recognizer if listener else load_recognizer(folders=files.model_folders())
+        known = None if reference is None else clip_from_audio(reference)
+        progress, verdicts = Progress(len(clips)), []
         for clip, line in zip(clips, lines, strict=True):
-            bridge.raise_if_cancelled()
+            raise_if_cancelled()
             verdicts.append(verify_take(clip, line, recognizer=ears, language=code or None,
                                               reference=known, limits=Limits(**limits)))
             progress.update(len(verdicts))
         report = numbered([describe_verdict(verdict) for verdict in verdicts])
-        bridge.show_text(report)
+        messages.show_text(report)
         return io.NodeOutput(all(verdict.passed for verdict in verdicts), report,
                              "\n".join(" ".join(verdict.heard.split()) for verdict in verdicts))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from . import sockets
-from .batches import each
+from .shared.batches import each
 
 OFF = "off"
 

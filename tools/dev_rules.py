@@ -23,7 +23,8 @@ CORE = {"types", "errors", "devices", "choices", "cores", "outputs", "suspended"
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names.split()}
 COMFYUI = {"comfy", "comfy_api", "comfy_api_nodes", "comfy_config", "comfy_execution", "comfy_extras", "execution",
            "folder_paths", "nodes", "server"}
-BRIDGE = {"bridge.py", "residency.py"}  # the files (or folders) of nodes/ that know ComfyUI
+HOST = "nodes/host/"  # what knows ComfyUI
+NODE_FOLDERS = ("host", "shared", "", "routes")  # each may import itself and those before it; "": the nodes themselves
 # What a part must not reach, not even through others.
 FORBIDDEN = {"generation": {"codec", "audio", "script"}, "codec": {"model"}}
 DEVICE_FILES = {"devices.py", "choices.py"}
@@ -236,8 +237,23 @@ def comfyui_in_runtime(repository: Repository) -> Offenders:
 
 def comfyui_in_nodes(repository: Repository) -> Offenders:
     for source in repository.below("nodes"):
-        if not BRIDGE & set(source.name.split("/")):
+        if not source.name.startswith(HOST):
             yield from source.absolute(COMFYUI - {"comfy_api", "nodes"})  # comfy_api, for the schema
+
+
+def folders_of_nodes(repository: Repository) -> Offenders:
+    for source in repository.below("nodes"):
+        package = list(Path(source.name).parts[1:-1])
+        if source.name == "nodes/__init__.py" or "".join(package) not in NODE_FOLDERS:
+            continue
+        rank = NODE_FOLDERS.index("".join(package))
+        for level, base, names, line in source.imports:
+            if not 0 < level <= len(package) + 1:
+                continue
+            target = [*package[: len(package) + 1 - level], *([base] if base else [])]
+            for folder in {".".join([*target, name]).split(".")[0] for name in names}:
+                if NODE_FOLDERS.index(folder if folder in NODE_FOLDERS else "") > rank:
+                    yield Offender(source.name, line, f"imports {folder}, which does not stand before it")
 
 
 def absolute_imports(repository: Repository) -> Offenders:
@@ -334,10 +350,12 @@ RULES = {rule.check.__name__: rule for rule in (
     Rule("Imports point to packages before.", "Move the code down, or hand the thing in from above.", order),
     Rule("No import circles.", "Move what both need into a module of its own.", circles),
     Rule("Some parts never meet.", "See FORBIDDEN in tools/dev_rules.py; hand the thing in from above.", strangers),
-    Rule("The runtime does not know ComfyUI.", "Ask ComfyUI in the bridge of nodes/, and hand the answer in.",
+    Rule("The runtime does not know ComfyUI.", "Ask ComfyUI in nodes/host/, and hand the answer in.",
          comfyui_in_runtime),
-    Rule("Of the nodes only the bridge knows ComfyUI.",
-         "Put a function into the bridge; a node imports only comfy_api, for its schema.", comfyui_in_nodes),
+    Rule("Of the nodes only nodes/host/ knows ComfyUI.",
+         "Put a function there; a node imports only comfy_api, for its schema.", comfyui_in_nodes),
+    Rule("The folders of nodes/ stand in an order.", "See NODE_FOLDERS in tools/dev_rules.py; move the code down.",
+         folders_of_nodes),
     Rule("The pack imports itself relatively: ComfyUI loads it under another name.", "Write from .module import name.",
          absolute_imports),
     Rule("Nodes use no private name of the runtime.", "Give it a public name in the runtime.", underscores),

@@ -1,9 +1,8 @@
 // Load Audio: the player and the upload button of ComfyUI's own Load Audio, and the picker of the part to use.
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
-import { ClipPicker } from "./common/clip_picker.js";
-
-const FROM_PACK = " (from the pack)"; // as nodes/bridge.py ends their names
+import { after, rememberStep } from "./common/node.js";
+import { ClipPicker, FROM_PACK } from "./common/reference/clip_picker.js";
 
 app.registerExtension({
   name: "Higgs.LoadAudio",
@@ -36,14 +35,5 @@ function setWidget(node, widget, value, done) {
   widget.value = value;
   widget.callback?.(value);
   node.setDirtyCanvas(true, true);
-  if (done) app.extensionManager?.workflow?.activeWorkflow?.changeTracker?.checkState?.();
-}
-
-function after(owner, event, then) {
-  const before = owner[event];
-  owner[event] = function (...args) {
-    const result = before?.apply(this, args);
-    then();
-    return result;
-  };
+  if (done) rememberStep(app);
 }

@@ -1,6 +1,6 @@
 // Load Higgs Codec: layout, size, number format and licence beside each checkpoint.
 import { app } from "../../scripts/app.js";
-import { noteChoices } from "./common/notes.js";
+import { noteChoices } from "./common/choices.js";
 
 app.registerExtension({
   name: "Higgs.LoadCodec",

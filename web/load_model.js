@@ -1,6 +1,6 @@
 // Load Higgs Model: layout, size, number format and licence beside each checkpoint.
 import { app } from "../../scripts/app.js";
-import { noteChoices } from "./common/notes.js";
+import { noteChoices } from "./common/choices.js";
 
 app.registerExtension({
   name: "Higgs.LoadModel",

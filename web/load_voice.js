@@ -1,6 +1,7 @@
 // Load Higgs Voice: a player for the clip that the voice file keeps.
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
+import { after } from "./common/node.js";
 
 app.registerExtension({
   name: "Higgs.LoadVoice",
@@ -19,12 +20,3 @@ app.registerExtension({
     show();
   },
 });
-
-function after(owner, event, then) {
-  const before = owner[event];
-  owner[event] = function (...args) {
-    const result = before?.apply(this, args);
-    then();
-    return result;
-  };
-}

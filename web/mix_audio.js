@@ -1,8 +1,9 @@
 // Mix Audio: a list of tracks that grows, each with its settings, and a mixer that shows and changes these.
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
-import { chain, connectedItems, growList, hide } from "./common/growing.js";
-import { makeLanes } from "./common/lanes.js";
+import { connectedItems, growList } from "./common/growing.js";
+import { makeLanes } from "./common/mixer/lanes.js";
+import { after, hide, rememberStep } from "./common/node.js";
 
 const SETTINGS = ["start_", "gain_", "pan_", "fade_in_", "fade_out_"];
 const MORE = {
@@ -57,7 +58,7 @@ function addMixer(node) {
       target.callback?.(target.value, app.canvas, node);
       node.setDirtyCanvas(true, true);
     },
-    done: () => app.extensionManager?.workflow?.activeWorkflow?.changeTracker?.checkState(), // for undo
+    done: () => rememberStep(app),
   });
   passToCanvas(lanes.element);
 
@@ -67,10 +68,10 @@ function addMixer(node) {
   });
   mixer.serialize = false;
   const later = () => setTimeout(lanes.update);
-  for (const one of node.widgets) if (one !== mixer) chain(one, "callback", later);
-  chain(node, "onConfigure", later);
-  chain(node, "onResize", later);
-  chain(node, "onDrawForeground", () => { // undo, scripts and other nodes' titles change without a word
+  for (const one of node.widgets) if (one !== mixer) after(one, "callback", later);
+  after(node, "onConfigure", later);
+  after(node, "onResize", later);
+  after(node, "onDrawForeground", () => { // undo, scripts and other nodes' titles change without a word
     const now = state() + items().map((number) => nameOf(node, number));
     if (now !== drawn) later();
     drawn = now;
@@ -80,12 +81,12 @@ function addMixer(node) {
     if (view) ran = { view, state: state(), sources: sources() };
     later();
   };
-  chain(node, "onExecuted", take);
+  after(node, "onExecuted", take);
   const ended = async ({ detail }) => {
     if (!ran && rows) take(await toldBefore(node, detail.prompt_id));
   };
   api.addEventListener("execution_success", ended);
-  chain(node, "onRemoved", () => api.removeEventListener("execution_success", ended));
+  after(node, "onRemoved", () => api.removeEventListener("execution_success", ended));
   return {
     show(connected) {
       rows = connected.length;

@@ -1,6 +1,6 @@
 // All nodes of the pack: names of files, voices and checkpoints in lists are shown as they are written.
 import { app } from "../../scripts/app.js";
-import { plainChoices } from "./common/plain.js";
+import { plainChoices } from "./common/choices.js";
 
 app.registerExtension({
   name: "Higgs.PlainChoices",

@@ -2,7 +2,7 @@
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { growList } from "./common/growing.js";
-import { liveExtension } from "./common/live_node.js";
+import { liveExtension } from "./common/live/node.js";
 
 app.registerExtension(liveExtension(app, api, "HiggsRenderScript"));
 

@@ -1,9 +1,10 @@
 // Script: the text as a scene, with what the server says of it and what becomes of its lines while they are rendered.
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
-import { SceneEditor } from "./common/scene_editor.js";
-import { scriptsAbove } from "./common/scene_links.js";
-import { compareTakes } from "./common/take_compare.js";
+import { after, rememberStep } from "./common/node.js";
+import { SceneEditor } from "./common/scene/editor.js";
+import { scriptsAbove } from "./common/scene/links.js";
+import { compareTakes } from "./common/takes/compare.js";
 
 const SIZE = [640, 460]; // of a new node
 
@@ -29,19 +30,20 @@ function addScene(node) {
     subtitles: (value) => ask("/higgs/script/subtitles", value),
     compare: (lines) => compareTakes(lines, api),
     // who works with keys only also has a step that the graph's own undo can go back to
-    left: () => app.extensionManager?.workflow?.activeWorkflow?.changeTracker?.checkState?.(),
+    left: () => rememberStep(app),
   });
   node.higgsScene = editor;
   text.hidden = true;
-  text.options = { ...text.options, hidden: true, setValue: after(text.options.setValue, () => editor.load()) };
+  text.options = { ...text.options, hidden: true };
+  after(text.options, "setValue", () => editor.load());
   text.computeSize = () => [0, -4];
   text.computeLayoutSize = () => ({ minHeight: 0, maxHeight: 0, minWidth: 0 });
   const follow = () => {
     const slot = node.inputs.findIndex((one) => one.name === "text" && one.link != null);
     editor.linkTo(slot < 0 ? null : node.getInputNode(slot)?.title ?? "another node");
   };
-  node.onConnectionsChange = after(node.onConnectionsChange, follow);
-  node.onAfterGraphConfigured = after(node.onAfterGraphConfigured, follow);
+  after(node, "onConnectionsChange", follow);
+  after(node, "onAfterGraphConfigured", follow);
   const scene = node.addDOMWidget("scene", "higgs_scene", editor.root, {
     serialize: false, hideOnZoom: false, getMinHeight: () => 220,
   });
@@ -58,14 +60,6 @@ async function ask(route, text) {
   } catch (error) {
     return { error: `The server does not answer: ${error.message}` };
   }
-}
-
-function after(call, then) {
-  return function (...args) {
-    const result = call?.apply(this, args);
-    then();
-    return result;
-  };
 }
 
 /** The canvas zooms and pans over the editor too. Else, what is dragged there moves no node: those of Vue would go. */

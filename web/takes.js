@@ -1,7 +1,7 @@
 // Render Script: a button that opens the takes of the lines that it has rendered, to compare them.
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
-import { compareTakes } from "./common/take_compare.js";
+import { compareTakes } from "./common/takes/compare.js";
 
 const rendered = new Map(); // node id -> Map of its lines, by number
 

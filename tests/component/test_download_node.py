@@ -8,14 +8,14 @@ import time
 
 import pytest
 from helpers_hub import LM
-from helpers_workflow import PACK, node_classes
+from helpers_workflow import PACK, node_classes, node_module
 
 
 @pytest.fixture
 def node(hub, monkeypatch, tmp_path):
     """Runs the node with this models folder."""
     execute = node_classes()["HiggsDownloadModel"].execute
-    monkeypatch.setattr(sys.modules[f"{PACK}.nodes.bridge"], "model_folders", lambda: [str(tmp_path / "models")])
+    monkeypatch.setattr(node_module("host.files"), "model_folders", lambda: [str(tmp_path / "models")])
     return lambda accepted=True, release=LM.name: execute(release, accepted).args[0]
 
 

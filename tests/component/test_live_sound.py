@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 import torch
-from helpers_workflow import PACK, ROOT, load_pack, node_classes, node_inputs
+from helpers_workflow import PACK, ROOT, load_pack, node_classes, node_inputs, node_module
 
 RATE = 24_000
 NANO = ROOT / "higgs_runtime" / "nano"
@@ -30,7 +29,7 @@ def live(tmp_path, monkeypatch):
     node_classes()
     import folder_paths
 
-    module = sys.modules[f"{PACK}.nodes.live"]
+    module = node_module("shared.live")
     monkeypatch.setattr(folder_paths, "temp_directory", str(tmp_path))
     yield module
     module._sounds.clear()
@@ -40,10 +39,10 @@ def live(tmp_path, monkeypatch):
 def models():
     """Handles of Higgs Nano and its codec."""
     node_classes()
-    bridge = sys.modules[f"{PACK}.nodes.bridge"]
-    yield (bridge.ModelHandle("lm", str(NANO / "higgs-nano")),
-           bridge.ModelHandle("codec", str(NANO / "higgs-nano-codec")))
-    bridge._cache().clear()
+    handles = node_module("host.handles")
+    yield (handles.ModelHandle("lm", str(NANO / "higgs-nano")),
+           handles.ModelHandle("codec", str(NANO / "higgs-nano-codec")))
+    node_module("host.residency").model_cache().clear()
 
 
 def running(node: str = "7", prompt: str = "p"):
@@ -136,8 +135,8 @@ def test_a_node_that_fails_or_is_cancelled_ends_its_sound(live):
 @pytest.mark.slow
 def test_a_script_is_heard_in_its_order_however_its_lines_are_spoken(live, runtime, models, tmp_path, monkeypatch):
     model, codec = models
-    decoding = sys.modules[f"{PACK}.nodes.live_decoding"]
-    monkeypatch.setattr(decoding.bridge, "show_text", lambda text: None)
+    decoding = node_module("shared.live_decoding")
+    monkeypatch.setattr(node_module("host.messages"), "show_text", lambda text: None)
     inputs = {name: options["default"] for name, (_, options) in node_inputs("HiggsRenderScript").items()
               if "default" in options}
     script = runtime.parse_script("[Rose] Good morning, everyone. The story is ready.\n[Ross] Hello.\n[Rose] Welcome.")
@@ -146,7 +145,7 @@ def test_a_script_is_heard_in_its_order_however_its_lines_are_spoken(live, runti
         made, _ = node_classes()["HiggsRenderScript"].execute(script=script, model=model, codec=codec, **inputs).args
     first = {line.line.number: line.take.codes for line in made.lines}
     sound, pause = live.find("p", "7"), torch.zeros(1, int(RATE * decoding.PAUSE_S))
-    with decoding.bridge.open_model(codec) as decoder:
+    with node_module("host.handles").open_model(codec) as decoder:
         pieces = [piece for number in range(3) for piece in (decoder.decode(first[number]).samples, pause)]
     assert len({piece.shape[1] for piece in pieces[::2]}) > 1  # they end at other times than they begin
     heard = samples_of(sound)

@@ -13,7 +13,7 @@ import pytest
 import torch
 from helpers_checkpoint import add_to_config, make_folder, make_lm_checkpoint
 from helpers_codec import make_codec_checkpoint
-from helpers_workflow import PACK, load_pack, node_classes, node_inputs
+from helpers_workflow import PACK, load_pack, node_classes, node_inputs, node_module
 
 CODEC_TYPE = "higgs_audio_v2_tokenizer"
 LOADERS = {"lm": "HiggsLoadModel", "codec": "HiggsLoadCodec"}
@@ -50,7 +50,7 @@ def shown(monkeypatch):
     server = SimpleNamespace(send_progress_text=lambda text, node: sent.append((
         node, html.unescape(text).replace("  \n", "\n"))))
     monkeypatch.setitem(sys.modules, "server", SimpleNamespace(PromptServer=SimpleNamespace(instance=server)))
-    monkeypatch.setattr(sys.modules[f"{PACK}.nodes.bridge"], "_showing", set())
+    monkeypatch.setattr(node_module("host.messages"), "_showing", set())
     with CurrentNodeContext("prompt", "7"):
         yield sent
 
@@ -68,7 +68,7 @@ def load(kind: str, choice: str = "auto") -> str:
 
 
 def checkpoints():
-    return sys.modules[f"{PACK}.nodes.checkpoints"]
+    return node_module("shared.checkpoints")
 
 
 # --- auto -----------------------------------------------------------------------------------------------------------
@@ -160,14 +160,14 @@ def test_a_checkpoint_of_equal_files_is_another_one(models, tmp_path):
 
 def test_the_quantization_that_is_chosen_is_that_of_the_model(runtime, tmp_path):
     folder = make_lm_checkpoint(tmp_path / "models" / "small", num_hidden_layers=1)
-    bridge, chosen = sys.modules[f"{PACK}.nodes.bridge"], {}
+    handles, chosen = node_module("host.handles"), {}
     try:
         for quantization in (None, "int8", "int4"):
-            handle = bridge.ModelHandle("lm", str(folder), quantization=quantization)
-            with bridge.open_model(handle) as model:
+            handle = handles.ModelHandle("lm", str(folder), quantization=quantization)
+            with handles.open_model(handle) as model:
                 chosen[quantization] = model.layers[0].attention.o.weight.dtype
     finally:
-        bridge._cache().clear()
+        node_module("host.residency").model_cache().clear()
     assert chosen == {None: torch.float32, "int8": torch.int8, "int4": torch.uint8}
 
 
@@ -181,7 +181,7 @@ def test_the_loader_names_the_quantization(models, choice, meant):
 def test_a_model_is_converted_into_the_models_folder(runtime, models, shown, tmp_path):
     node = node_classes()["HiggsConvertModel"]
     folder = make_lm_checkpoint(tmp_path / "source" / "small", num_hidden_layers=1)
-    handle = sys.modules[f"{PACK}.nodes.bridge"].ModelHandle("lm", str(folder))
+    handle = node_module("host.handles").ModelHandle("lm", str(folder))
     [report] = node.execute(handle, "int8", "bfloat16", "").args
     assert report.startswith("small-int8: 0.0") and shown[-1][1] == report
     assert runtime.load_model(models / "small-int8").layers[0].attention.o.weight.dtype == torch.int8
@@ -195,7 +195,7 @@ def test_a_model_is_converted_into_the_models_folder(runtime, models, shown, tmp
 
 def test_a_codec_is_converted_into_the_models_folder(runtime, models, shown, tmp_path):
     node, folder = node_classes()["HiggsConvertCodec"], make_codec_checkpoint(tmp_path / "source" / "codec")
-    handle = sys.modules[f"{PACK}.nodes.bridge"].ModelHandle("codec", str(folder))
+    handle = node_module("host.handles").ModelHandle("codec", str(folder))
     [report] = node.execute(handle, "float16", "").args
     assert report.startswith("codec-float16: 0.00 GB") and shown[-1][1] == report
     assert "codec-float16" in checkpoints().checkpoint_choices("codec")
@@ -208,7 +208,7 @@ def test_a_codec_is_converted_into_the_models_folder(runtime, models, shown, tmp
     ("HiggsConvertModel", "lm", ("int8", "bfloat16")), ("HiggsConvertCodec", "codec", ("float16",)),
 ])
 def test_a_name_that_another_node_gives_is_checked_when_it_comes(models, tmp_path, node_id, kind, values):
-    node, handle = node_classes()[node_id], sys.modules[f"{PACK}.nodes.bridge"].ModelHandle(kind, str(tmp_path / "x"))
+    node, handle = node_classes()[node_id], node_module("host.handles").ModelHandle(kind, str(tmp_path / "x"))
     assert node.validate_inputs(None) is True  # so ComfyUI asks for a linked one
     for name in ("../up", "a/b", ".hidden", str(tmp_path / "there")):
         with pytest.raises(Exception, match="cannot be called that"):
@@ -220,7 +220,7 @@ def test_cancel_ends_a_conversion_and_leaves_nothing(models, tmp_path):
     import comfy.model_management as management
 
     folder = make_lm_checkpoint(tmp_path / "source" / "small", num_hidden_layers=1)
-    handle = sys.modules[f"{PACK}.nodes.bridge"].ModelHandle("lm", str(folder))
+    handle = node_module("host.handles").ModelHandle("lm", str(folder))
     values, hook = [], comfy_hook()
 
     def bar(value, total, *_, **__):
@@ -277,7 +277,7 @@ def test_the_licence_of_v3_is_said_where_it_is_chosen(models, shown):
 def test_generate_shows_and_reports_what_has_to_be_noted(runtime, shown, tmp_path, caplog, monkeypatch):
     folder = make_lm_checkpoint(tmp_path / "higgs-nano", num_hidden_layers=1, stream_end=0)
     add_to_config(folder, display_name="Higgs Nano", vocabulary=["hello", "words"])
-    handle = sys.modules[f"{PACK}.nodes.bridge"].ModelHandle("lm", str(folder))
+    handle = node_module("host.handles").ModelHandle("lm", str(folder))
 
     def report(text):
         settings = {"temperature": 0.3, "top_k": 50, "top_p": 0.95, "ras_window": 7, "ras_max_repeats": 2}
@@ -292,8 +292,8 @@ def test_generate_shows_and_reports_what_has_to_be_noted(runtime, shown, tmp_pat
         assert [(one.levelno, one.message) for one in caplog.records] == [(logging.WARNING, f"Higgs Audio: {warning}")]
         assert "know" not in report("Hello.")
         assert shown[1:] == [("7", " ")]
-        [patcher] = sys.modules[f"{PACK}.nodes.bridge"]._cache().residency._patchers.values()
+        [patcher] = node_module("host.residency").model_cache().residency._patchers.values()
         monkeypatch.setattr(type(patcher), "streamed", 1)  # as on a GPU that is too small
         assert "Note: 1 of 1 layers have no room on the GPU" in report("Hello.")
     finally:
-        sys.modules[f"{PACK}.nodes.bridge"]._cache().clear()
+        node_module("host.residency").model_cache().clear()

@@ -1,4 +1,4 @@
-"""The nodes' schemas, and the bridge to ComfyUI, inside this process with ComfyUI's own modules."""
+"""The nodes' schemas, and what knows ComfyUI (nodes/host), inside this process with ComfyUI's own modules."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from helpers_workflow import PACK, ROOT, comfyui_tree, load_pack, node_classes, node_inputs, widget_names
+from helpers_workflow import PACK, ROOT, comfyui_tree, load_pack, node_classes, node_inputs, node_module, widget_names
 
 NODE_IDS = ["HiggsLoadModel", "HiggsLoadCodec", "HiggsLoadAudio", "HiggsEncodeAudio", "HiggsVoice",
             "HiggsChatMLPrompt", "HiggsGenerate", "HiggsDecodeCodes", "HiggsMixAudio",
@@ -23,9 +23,9 @@ NODE_IDS = ["HiggsLoadModel", "HiggsLoadCodec", "HiggsLoadAudio", "HiggsEncodeAu
 
 
 @pytest.fixture
-def bridge():
+def handles():
     node_classes()
-    return sys.modules[f"{PACK}.nodes.bridge"]
+    return node_module("host.handles")
 
 
 @pytest.fixture
@@ -99,21 +99,22 @@ def test_importing_the_pack_loads_nothing_heavy():
 # --- audio ----------------------------------------------------------------------------------------------------------
 
 
-def test_audio_goes_to_a_clip_and_back(bridge):
+def test_audio_goes_to_a_clip_and_back():
     audio = {"waveform": torch.randn(1, 2, 100, dtype=torch.float64), "sample_rate": 8000}
-    clip = bridge.clip_from_audio(audio)
+    host = node_module("host.audio")
+    clip = host.clip_from_audio(audio)
     assert (clip.samples.shape, clip.samples.dtype, clip.sample_rate) == ((2, 100), torch.float32, 8000)
-    assert torch.equal(bridge.audio_from_clip(clip)["waveform"][0], clip.samples)
+    assert torch.equal(host.audio_from_clip(clip)["waveform"][0], clip.samples)
 
 
 @pytest.mark.parametrize("shape, words", [((2, 1, 10), "one clip"), ((1, 1, 0), "empty"), ((1, 10), "one clip")])
-def test_audio_that_is_not_one_clip_is_refused(bridge, runtime, shape, words):
+def test_audio_that_is_not_one_clip_is_refused(runtime, shape, words):
     with pytest.raises(runtime.AudioError, match=words):
-        bridge.clip_from_audio({"waveform": torch.zeros(shape), "sample_rate": 8000})
+        node_module("host.audio").clip_from_audio({"waveform": torch.zeros(shape), "sample_rate": 8000})
 
 
 def test_gap_in_a_growing_list_is_refused(runtime):
-    growing = sys.modules[f"{PACK}.nodes.growing"]
+    growing = node_module("shared.growing")
     assert growing.without_gaps({"voice_0": "a", "voice_1": "b", "voice_2": None}, "voice_") == ["a", "b"]
     with pytest.raises(runtime.SettingError, match="voice_1"):
         growing.without_gaps({"voice_0": "a", "voice_2": "c"}, "voice_")
@@ -122,16 +123,16 @@ def test_gap_in_a_growing_list_is_refused(runtime):
 # --- devices and memory ---------------------------------------------------------------------------------------------
 
 
-def test_gpu_is_refused_where_there_is_none(bridge, runtime):
-    assert bridge.pick_device("auto") == bridge.pick_device("cpu") == torch.device("cpu")
+def test_gpu_is_refused_where_there_is_none(handles, runtime):
+    assert handles.pick_device("auto") == handles.pick_device("cpu") == torch.device("cpu")
     with pytest.raises(runtime.SettingError, match="no GPU"):
-        bridge.pick_device("gpu")
+        handles.pick_device("gpu")
 
 
-def test_dtype_on_the_cpu(bridge):
+def test_dtype_on_the_cpu(handles):
     cpu = torch.device("cpu")
-    assert bridge.pick_dtype("auto", "lm", cpu) is torch.float32
-    assert bridge.pick_dtype("bfloat16", "lm", cpu) is torch.bfloat16
+    assert handles.pick_dtype("auto", "lm", cpu) is torch.float32
+    assert handles.pick_dtype("bfloat16", "lm", cpu) is torch.bfloat16
 
 
 class Model(torch.nn.Module):
@@ -144,8 +145,8 @@ LAYER_BYTES = 16 * 16 * 4
 
 
 @pytest.fixture
-def opened(bridge, monkeypatch, tmp_path):
-    """Opens a stand-in model through the bridge; its loads are counted, and where its weights are is looked at."""
+def opened(handles, monkeypatch, tmp_path):
+    """Opens a stand-in model through its handle; its loads are counted, and where its weights are is looked at."""
     (tmp_path / "model.safetensors").write_bytes(b"")
     loads = []
 
@@ -153,17 +154,17 @@ def opened(bridge, monkeypatch, tmp_path):
         loads.append(handle)
         return Model()
 
-    monkeypatch.setattr(bridge, "_load", load)
-    handle = bridge.ModelHandle("lm", str(tmp_path))
+    monkeypatch.setattr(handles, "_load", load)
+    handle = handles.ModelHandle("lm", str(tmp_path))
 
     def open_once(device="auto", work_bytes=None):
-        with bridge.open_model(replace(handle, device=device), work_bytes) as model:
+        with handles.open_model(replace(handle, device=device), work_bytes) as model:
             open_once.places = {parameter.device.type for parameter in model.parameters()}
             return weakref.ref(model)
 
     open_once.loads = loads
     yield open_once
-    bridge._cache().clear()
+    node_module("host.residency").model_cache().clear()
 
 
 def test_model_is_shared_and_known_to_comfyui(opened):
@@ -189,10 +190,10 @@ def test_unload_models_frees_the_weights_at_once(opened):
     assert opened()() is not None and len(opened.loads) == 2
 
 
-def test_unload_models_waits_for_a_model_in_use(bridge, opened, tmp_path):
+def test_unload_models_waits_for_a_model_in_use(handles, opened, tmp_path):
     import comfy.model_management as management
 
-    with bridge.open_model(bridge.ModelHandle("lm", str(tmp_path))) as model:
+    with handles.open_model(handles.ModelHandle("lm", str(tmp_path))) as model:
         management.unload_all_models()
         assert model.layers[0].weight.sum().isfinite()
         seen = weakref.ref(model)
@@ -201,18 +202,18 @@ def test_unload_models_waits_for_a_model_in_use(bridge, opened, tmp_path):
     assert seen() is None
 
 
-def test_dropping_from_our_cache_leaves_nothing_with_comfyui(bridge, opened):
+def test_dropping_from_our_cache_leaves_nothing_with_comfyui(opened):
     import comfy.model_management as management
 
     opened()
-    bridge._cache().clear()
+    node_module("host.residency").model_cache().clear()
     management.cleanup_models()
     assert all(patcher is None or patcher.model_size() == 0 for patcher in management.loaded_models())
     assert opened()() is not None
 
 
 @pytest.fixture
-def gpu(bridge, monkeypatch):
+def gpu(handles, monkeypatch):
     """A ComfyUI on a GPU of 24 GB, the meta device in its place; yields its free bytes, to be changed."""
     import comfy.model_management as management
 
@@ -223,7 +224,7 @@ def gpu(bridge, monkeypatch):
     monkeypatch.setattr(management, "get_free_memory", lambda device=None, torch_free_too=False: (
         (free[0], free[0]) if torch_free_too else free[0]))
     yield free
-    bridge._cache().clear()
+    node_module("host.residency").model_cache().clear()
 
 
 def registered():
@@ -256,15 +257,15 @@ def test_gpu_gives_the_model_up_when_comfyui_wants_the_memory(gpu, opened, monke
     assert len(opened.loads) == 2
 
 
-def test_gpu_model_in_use_survives_a_deleted_patcher(gpu, bridge, opened):
+def test_gpu_model_in_use_survives_a_deleted_patcher(gpu, opened):
     opened()
-    [patcher] = bridge._cache().residency._patchers.values()
+    [patcher] = node_module("host.residency").model_cache().residency._patchers.values()
     patcher.__del__()
     opened()
     assert len(opened.loads) == 1
 
 
-def test_gpu_too_small_for_the_weights_leaves_nothing_behind(gpu, bridge, opened, monkeypatch):
+def test_gpu_too_small_for_the_weights_leaves_nothing_behind(gpu, opened, monkeypatch):
     offload = sys.modules[f"{PACK}.higgs_runtime.model.offload"]
     moved = []
 
@@ -278,7 +279,8 @@ def test_gpu_too_small_for_the_weights_leaves_nothing_behind(gpu, bridge, opened
     monkeypatch.setattr(offload, "_like", full)
     with pytest.raises(torch.OutOfMemoryError):
         opened()
-    assert bridge._cache().stats().models == () and not bridge._cache().residency._patchers
+    cache = node_module("host.residency").model_cache()
+    assert cache.stats().models == () and not cache.residency._patchers
     assert registered() == []
     opened()  # there is room now
     assert len(opened.loads) == 2 and opened.places == {"meta"}
@@ -312,13 +314,14 @@ def test_model_in_ordinary_memory_stays_when_another_node_wants_the_gpu(gpu, ope
     assert len(opened.loads) == 3
 
 
-def test_budget_is_a_share_of_each_devices_memory(gpu, bridge, monkeypatch):
+def test_budget_is_a_share_of_each_devices_memory(gpu, monkeypatch):
+    residency = node_module("host.residency")
     for name in ("residency", "budget_bytes"):
-        monkeypatch.setattr(bridge.shared_cache(), name, None)  # as before the first use
-    assert bridge._cache().budget_bytes == {"meta": int(0.8 * 24e9), "cpu": int(0.8 * 64e9)}
+        monkeypatch.setattr(residency.shared_cache(), name, None)  # as before the first use
+    assert residency.model_cache().budget_bytes == {"meta": int(0.8 * 24e9), "cpu": int(0.8 * 64e9)}
 
 
-def test_cancel_acts_before_a_model_is_loaded_and_after(bridge, opened, monkeypatch):
+def test_cancel_acts_before_a_model_is_loaded_and_after(handles, opened, monkeypatch):
     import comfy.model_management as management
 
     management.interrupt_current_processing()
@@ -330,18 +333,18 @@ def test_cancel_acts_before_a_model_is_loaded_and_after(bridge, opened, monkeypa
         management.interrupt_current_processing()
         return Model()
 
-    monkeypatch.setattr(bridge, "_load", load)
+    monkeypatch.setattr(handles, "_load", load)
     with pytest.raises(management.InterruptProcessingException):
         opened()
     assert opened() is not None, "the model is loaded, and free to be used"
 
 
 @pytest.fixture
-def gpu_patcher(bridge):
+def gpu_patcher(handles):
     """A patcher for a GPU, the meta device in its place."""
-    key = bridge.ModelKey("lm", "model", (), "meta", "torch.float32")
+    key = handles.ModelKey("lm", "model", (), "meta", "torch.float32")
     model, dropped = Model(), []
-    patcher = sys.modules[f"{PACK}.nodes.residency"]._Patcher(key, model, lambda: dropped.append(key))
+    patcher = node_module("host.residency")._Patcher(key, model, lambda: dropped.append(key))
     patcher.dropped = dropped
     yield patcher, model
     patcher.let_go()
@@ -363,15 +366,15 @@ def test_small_gpu_takes_some_layers_and_later_more(gpu_patcher):
     assert [bool(layer._forward_pre_hooks) for layer in model.layers] == [False, False, False, True]
 
 
-def test_layers_that_do_not_fit_are_noted(bridge, gpu_patcher, monkeypatch):
+def test_layers_that_do_not_fit_are_noted(handles, gpu_patcher, monkeypatch):
     patcher, model = gpu_patcher
-    monkeypatch.setitem(bridge._cache().residency._patchers, "this one", patcher)
-    assert bridge.offload_notes(model) == (), "it is not there yet"
+    monkeypatch.setitem(node_module("host.residency").model_cache().residency._patchers, "this one", patcher)
+    assert handles.offload_notes(model) == (), "it is not there yet"
     patcher.partially_load(torch.device("meta"), 1.5 * LAYER_BYTES)
-    [note] = bridge.offload_notes(model)
+    [note] = handles.offload_notes(model)
     assert note.startswith("3 of 4 layers have no room on the GPU") and "slower" in note
     patcher.partially_load(torch.device("meta"), 1e32)
-    assert bridge.offload_notes(model) == () == bridge.offload_notes(Model())
+    assert handles.offload_notes(model) == () == handles.offload_notes(Model())
 
 
 def test_comfyui_taking_the_memory_back_drops_the_model(gpu_patcher):

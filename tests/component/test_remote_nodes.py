@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
 
 import pytest
@@ -11,7 +10,7 @@ import torch
 from helpers_codec import sound_clip
 from helpers_remote import KEY, Stub
 from helpers_serve import load_pair, make_pair, serving, spoken_alone
-from helpers_workflow import PACK, load_pack, node_classes, pack_module
+from helpers_workflow import PACK, load_pack, node_classes, node_module, pack_module
 
 TEXT = "Good morning to you."
 SETTINGS = {"seed": 5, "max_seconds": 0.8, "temperature": 1.0, "top_k": 50, "top_p": 0.95, "ras_window": -1,
@@ -27,9 +26,9 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def bridge():
+def handles():
     node_classes()
-    return sys.modules[f"{PACK}.nodes.bridge"]
+    return node_module("host.handles")
 
 
 @pytest.fixture
@@ -57,10 +56,10 @@ def test_generate_gives_the_same_codes_from_higgs_serve(folder, runtime):
     assert "0.80 s of audio from higgs serve at http://127.0.0.1" in report and "finish reason: length" in report
 
 
-def test_sound_from_a_server_is_encoded_here(folder, bridge, runtime):
+def test_sound_from_a_server_is_encoded_here(folder, handles, runtime):
     """Also a reference, which comes as codes and leaves as sound."""
     codec = runtime.load_codec(folder / "codec")
-    handle = bridge.ModelHandle("codec", str(folder / "codec"))
+    handle = handles.ModelHandle("codec", str(folder / "codec"))
     voice = runtime.Voice(codec.encode(runtime.AudioClip(sound_clip(1.0).samples, 24_000)), "Words.")
     with Stub("SGLang-Omni") as stub:
         asked = remote(server="SGLang-Omni", url=stub.url, codec=handle)
@@ -76,8 +75,8 @@ def test_without_a_codec_it_says_why_not(runtime):
     assert stub.bodies == []
 
 
-def test_the_key_comes_from_the_environment_and_goes_where_the_environment_says(folder, bridge, runtime, monkeypatch):
-    codec = bridge.ModelHandle("codec", str(folder / "codec"))
+def test_the_key_comes_from_the_environment_and_goes_where_the_environment_says(folder, handles, runtime, monkeypatch):
+    codec = handles.ModelHandle("codec", str(folder / "codec"))
     for name, value in (("BOSON_API_KEY", KEY), ("OTHER_KEY", "another")):
         monkeypatch.setenv(name, value)
 
@@ -120,30 +119,32 @@ def test_an_address_that_may_not_be_is_refused_before_it_runs(runtime, monkeypat
         generate(replace(handle, path=away), runtime.conversation(TEXT))
 
 
-def test_cancel_leaves_the_server(folder, bridge, runtime, monkeypatch):
+def test_cancel_leaves_the_server(folder, handles, runtime, monkeypatch):
     class Interrupted(BaseException):
         pass
 
+    import comfy.model_management as management
+
     def interrupt():
-        if bridge.cancelled():
+        if management.processing_interrupted():
             raise Interrupted
 
     with Stub("SGLang-Omni") as stub:
         stub.pieces, stub.pause_s = 100, 0.05
-        monkeypatch.setattr(bridge, "cancelled", lambda: len(stub.bodies) > 0)
-        monkeypatch.setattr(bridge, "raise_if_cancelled", interrupt)
-        codec = bridge.ModelHandle("codec", str(folder / "codec"))
+        monkeypatch.setattr(management, "processing_interrupted", lambda: len(stub.bodies) > 0)
+        monkeypatch.setattr(management, "throw_exception_if_processing_interrupted", interrupt)
+        codec = handles.ModelHandle("codec", str(folder / "codec"))
         with pytest.raises(Interrupted):
             generate(remote(server="SGLang-Omni", url=stub.url, codec=codec), runtime.conversation(TEXT))
         assert stub.left.wait(20)
 
 
-def test_nodes_that_need_a_model_here_say_so(bridge, runtime, tmp_path):
+def test_nodes_that_need_a_model_here_say_so(handles, runtime, tmp_path):
     handle = remote()
-    with pytest.raises(runtime.SettingError, match="model on this computer"), bridge.open_model(handle):
+    with pytest.raises(runtime.SettingError, match="model on this computer"), handles.open_model(handle):
         pass
     with pytest.raises(runtime.SettingError, match="model on this computer"):
-        bridge.identity_of(handle)  # Render Script asks first for it
+        handles.identity_of(handle)  # Render Script asks first for it
     with pytest.raises(runtime.SettingError, match="model on this computer"):
         node_classes()["HiggsConvertModel"].execute(handle, "int8", "bfloat16", "")
     with pytest.raises(runtime.SettingError, match="model on this computer"):
@@ -152,7 +153,7 @@ def test_nodes_that_need_a_model_here_say_so(bridge, runtime, tmp_path):
 
 def test_the_origin_of_a_sound_names_the_server():
     node_classes()
-    origin = sys.modules[f"{PACK}.nodes.origin"].origin
+    origin = node_module("shared.origin").origin
     prompt = {"1": {"class_type": "HiggsRemoteModel", "inputs": {**INPUTS, "server": "Boson AI"}},
               "2": {"class_type": "HiggsGenerate", "inputs": {"model": ["1", 0]}}}
     assert origin(json.loads(json.dumps(prompt)), "2") == ("Boson AI", "")

@@ -8,7 +8,7 @@ import warnings
 
 import pytest
 import torch
-from helpers_workflow import PACK, load_pack, node_classes, node_inputs, pack_module
+from helpers_workflow import PACK, load_pack, node_classes, node_inputs, node_module, pack_module
 
 SCRIPT = "[Anna] Hello, my name is Anna.\n[Ben] Good morning, Anna.\n[Anna] It is a quiet morning."
 
@@ -25,23 +25,24 @@ def pack(tmp_path, monkeypatch):
 def models_stay_loaded():
     """From test to test; the next file finds none."""
     yield
-    sys.modules[f"{PACK}.nodes.bridge"]._cache().clear()
+    node_module("host.residency").model_cache().clear()
 
 
 @pytest.fixture
-def bridge(pack):
-    return sys.modules[f"{PACK}.nodes.bridge"]
+def handles(pack):
+    return node_module("host.handles")
 
 
 @pytest.fixture
-def events(bridge, monkeypatch):
+def events(pack, monkeypatch):
     found = []
-    monkeypatch.setattr(bridge, "send_event", lambda name, **data: found.append((name, data["lines"])))
+    monkeypatch.setattr(node_module("host.messages"), "send_event",
+                        lambda name, **data: found.append((name, data["lines"])))
     return found
 
 
 @pytest.fixture
-def render(pack, bridge, events):
+def render(pack, handles, events):
     """Runs the node as ComfyUI would, with its defaults."""
     embedded = pack_module("hub.catalog").model_roots([])[-1]
 
@@ -53,8 +54,8 @@ def render(pack, bridge, events):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return node_classes()["HiggsRenderScript"].execute(
-                script=pack.parse_script(text), model=bridge.ModelHandle("lm", str(embedded / "higgs-nano")),
-                codec=bridge.ModelHandle("codec", str(embedded / "higgs-nano-codec")), **values).args
+                script=pack.parse_script(text), model=handles.ModelHandle("lm", str(embedded / "higgs-nano")),
+                codec=handles.ModelHandle("codec", str(embedded / "higgs-nano-codec")), **values).args
 
     return run
 
@@ -97,11 +98,11 @@ def test_without_a_store_nothing_is_kept(render, tmp_path):
     assert made.complete and not (tmp_path / "takes").exists()
 
 
-def cancel_after(bridge, monkeypatch, lines):
+def cancel_after(monkeypatch, lines):
     """The person presses cancel once so many lines are spoken."""
     import comfy.model_management as management
 
-    states = sys.modules[f"{PACK}.nodes.line_states"].LineStates
+    states = node_module("shared.line_states").LineStates
     on_take, done = states.on_take, []
 
     def told(self, spoken):
@@ -114,10 +115,10 @@ def cancel_after(bridge, monkeypatch, lines):
     return management
 
 
-def test_cancel_ends_the_prompt_and_loses_nothing(render, bridge, pack, monkeypatch, tmp_path):
+def test_cancel_ends_the_prompt_and_loses_nothing(render, pack, monkeypatch, tmp_path):
     shown = []
-    monkeypatch.setattr(bridge, "show_text", lambda text, *_: shown.append(text))
-    management = cancel_after(bridge, monkeypatch, 1)
+    monkeypatch.setattr(node_module("host.messages"), "show_text", lambda text, *_: shown.append(text))
+    management = cancel_after(monkeypatch, 1)
     with pytest.raises(management.InterruptProcessingException):
         render(batch=1)
     assert "1 of 3 lines are spoken and are kept in the store" in shown[-1]
@@ -127,10 +128,10 @@ def test_cancel_ends_the_prompt_and_loses_nothing(render, bridge, pack, monkeypa
     assert "1 from the store, 2 spoken now" in render(batch=1)[1]
 
 
-def test_cancel_may_hand_on_what_is_spoken(render, bridge, monkeypatch):
+def test_cancel_may_hand_on_what_is_spoken(render, monkeypatch):
     fingerprint = node_classes()["HiggsRenderScript"].fingerprint_inputs
     before = fingerprint()
-    management = cancel_after(bridge, monkeypatch, 2)
+    management = cancel_after(monkeypatch, 2)
     made, report = render(batch=1, when_cancelled="hand on what is spoken")
     assert [spoken.take is not None for spoken in made.lines] == [True, True, False] and "2 of 3 lines" in report
     assert not management.processing_interrupted(), "the nodes that follow run"
@@ -162,16 +163,16 @@ CUED = """# Scene: kitchen
 """
 
 
-def assemble(bridge, pack, performance, **changes):
+def assemble(handles, pack, performance, **changes):
     embedded = pack_module("hub.catalog").model_roots([])[-1]
     values = {"subtitles": "srt", "stems": False, **changes}
     return node_classes()["HiggsAssemble"].execute(
-        performance=performance, codec=bridge.ModelHandle("codec", str(embedded / "higgs-nano-codec")), **values).args
+        performance=performance, codec=handles.ModelHandle("codec", str(embedded / "higgs-nano-codec")), **values).args
 
 
-def test_assemble_gives_the_mix_and_all_that_belongs_to_it(render, pack, bridge):
+def test_assemble_gives_the_mix_and_all_that_belongs_to_it(render, pack, handles):
     made, _ = render(CUED)
-    audio, stems, names, srt, chapters, timeline = assemble(bridge, pack, made, stems=True)
+    audio, stems, names, srt, chapters, timeline = assemble(handles, pack, made, stems=True)
     assert names == ["Anna", "Ben", "music", "sounds"]
     assert torch.allclose(sum(stem["waveform"] for stem in stems), audio["waveform"], atol=1e-5)
     assert audio["sample_rate"] == 24_000 and float(audio["waveform"].abs().max()) > 0.01
@@ -184,37 +185,37 @@ def test_assemble_gives_the_mix_and_all_that_belongs_to_it(render, pack, bridge)
     assert [cue["kind"] for cue in told["cues"]] == ["music", "sounds"]
 
 
-def test_what_is_not_asked_for_is_not_made(render, pack, bridge):
+def test_what_is_not_asked_for_is_not_made(render, pack, handles):
     made, _ = render("[Anna] Hello.")
-    _, stems, names, srt, chapters, _ = assemble(bridge, pack, made, subtitles="off")
+    _, stems, names, srt, chapters, _ = assemble(handles, pack, made, subtitles="off")
     assert chapters == "" and all(type(one).__name__ == "ExecutionBlocker" for one in (stems, names, srt))
     assert "Switch stems on" in stems.message
 
 
-def test_assemble_needs_no_subtitle_library_for_the_sound(render, pack, bridge, monkeypatch):
+def test_assemble_needs_no_subtitle_library_for_the_sound(render, pack, handles, monkeypatch):
     monkeypatch.setitem(sys.modules, "pysubs2", None)
     made, _ = render("[Anna] Hello.")
-    audio, _, _, srt, _, _ = assemble(bridge, pack, made)
+    audio, _, _, srt, _, _ = assemble(handles, pack, made)
     assert audio["waveform"].shape[-1] and "pip install pysubs2" in srt.message
 
 
-def test_assemble_names_the_sound_that_is_missing_before_the_work(render, pack, bridge):
+def test_assemble_names_the_sound_that_is_missing_before_the_work(render, pack, handles):
     made, _ = render("[sfx: nothing.wav]\n[Anna] Hello.")
     with pytest.raises(pack.ScriptError, match=r"nothing\.wav"):
-        assemble(bridge, pack, made)
+        assemble(handles, pack, made)
 
 
-def test_assemble_can_be_cancelled(render, pack, bridge):
+def test_assemble_can_be_cancelled(render, pack, handles):
     import comfy.model_management as management
 
     made, _ = render("[Anna] Hello.")
     management.interrupt_current_processing()
     with pytest.raises(management.InterruptProcessingException):
-        assemble(bridge, pack, made)
+        assemble(handles, pack, made)
 
 
 @pytest.fixture
-def verify(pack, bridge):
+def verify(pack):
     pytest.importorskip("faster_whisper")
     embedded = pack_module("hub.catalog").model_roots([])[-1]
 
@@ -258,11 +259,11 @@ def test_render_listens_and_says_so(render, pack):
 # ---- on a cluster (with a real one: tests/system/comfyui/test_cluster_node.py) --------------------------------------
 
 
-def test_what_a_cluster_is_given(render, pack, bridge, events, monkeypatch):
+def test_what_a_cluster_is_given(render, pack, handles, events, monkeypatch):
     """The node does not load the model, and hands over how this computer would speak."""
     given, opened, voice = [], [], pack.Voice(description="Calm.")
     embedded = pack_module("hub.catalog").EMBEDDED
-    monkeypatch.setattr(bridge, "open_speaker", lambda *_: opened.append(True))
+    monkeypatch.setattr(handles, "open_speaker", lambda *_: opened.append(True))
 
     def apart(script, voices, engine, sampling, settings, *, store, cluster, on_line, on_take, on_crew, should_stop):
         given.append((voices, engine, sampling, settings, cluster))
@@ -295,7 +296,7 @@ def test_a_cluster_that_may_not_be_is_refused_before_it_is_asked(render, pack, m
 
 def test_a_line_whose_end_nobody_told_is_spoken_in_the_end(render, pack, events, monkeypatch):
     """As after a cancel: its take is in the performance, and the row does not go on speaking."""
-    states = sys.modules[f"{PACK}.nodes.line_states"].LineStates
+    states = node_module("shared.line_states").LineStates
     on_line = states.on_line
     monkeypatch.setattr(states, "on_line", lambda self, line, state, seconds: on_line(
         self, line, "speaking" if state == "spoken" else state, seconds))
@@ -304,13 +305,13 @@ def test_a_line_whose_end_nobody_told_is_spoken_in_the_end(render, pack, events,
     assert last[1]["state"] == "spoken" and last[1]["take"] == made.lines[0].key
 
 
-def test_how_a_handle_becomes_an_engine(pack, bridge, monkeypatch, tmp_path):
-    on_cluster, given = sys.modules[f"{PACK}.nodes.on_cluster"], []
+def test_how_a_handle_becomes_an_engine(pack, handles, monkeypatch, tmp_path):
+    on_cluster, given = node_module("shared.on_cluster"), []
     monkeypatch.setattr(pack_module("cluster"), "render_apart",
                         lambda *args, cluster, **_: given.append((args[2], cluster)))
-    codec = bridge.ModelHandle("codec", "codec", dtype="float16")
+    codec = handles.ModelHandle("codec", "codec", dtype="float16")
     for device, gpus in (("cpu", 0.0), ("gpu", 1.0), ("auto", None)):
-        model = bridge.ModelHandle("lm", "folder", device, "bfloat16", "int8", (("lora", 0.5),))
+        model = handles.ModelHandle("lm", "folder", device, "bfloat16", "int8", (("lora", 0.5),))
         on_cluster.perform("local", None, {}, model, codec, None, None, store=pack.TakeStore(tmp_path), listening=None,
                            on_line=None, on_take=None)
         engine, cluster = given.pop()
@@ -319,14 +320,14 @@ def test_how_a_handle_becomes_an_engine(pack, bridge, monkeypatch, tmp_path):
                                      (("lora", 0.5),), "codec", None, "float16")
 
 
-def test_workers_listen_as_the_node_would(pack, bridge, monkeypatch, tmp_path):
+def test_workers_listen_as_the_node_would(pack, monkeypatch, tmp_path):
     from types import SimpleNamespace
 
-    on_cluster = sys.modules[f"{PACK}.nodes.on_cluster"]
+    on_cluster = node_module("shared.on_cluster")
     folder = tmp_path / "recognizers" / "small"
     folder.mkdir(parents=True)
     (folder / "model.bin").touch()
-    monkeypatch.setattr(bridge, "model_folders", lambda: [str(tmp_path)])
+    monkeypatch.setattr(node_module("host.files"), "model_folders", lambda: [str(tmp_path)])
     verification = pack_module("verification")
     limits, brought = verification.Limits(max_wer=0.3), list(verification.find_recognizers([]))
     own = on_cluster.listening_of(SimpleNamespace(name="small"), True, limits)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import sys
 import threading
 from types import SimpleNamespace
 from urllib.parse import quote
@@ -15,7 +14,7 @@ import requests
 import soundfile
 import torch
 from helpers_takes import key_of, line_of, some_take
-from helpers_workflow import PACK, node_classes
+from helpers_workflow import node_classes, node_module
 
 from higgs_runtime import AudioClip, TakeStore, load_codec
 from higgs_runtime.hub.catalog import EMBEDDED
@@ -33,7 +32,7 @@ def site():
     from aiohttp import web
 
     node_classes()
-    routes = sys.modules[f"{PACK}.nodes.routes"]
+    routes = node_module("routes")
     table = web.RouteTableDef()
     routes.serve(table)
     loop, ready, found = asyncio.new_event_loop(), threading.Event(), SimpleNamespace(routes=routes)
@@ -70,7 +69,7 @@ def inputs(site, tmp_path, monkeypatch):
     AudioClip(wave, 24_000).save(tmp_path / "secret.wav")
     (folder / "notes.txt").write_text("no sound")
     (folder / "link.wav").symlink_to(tmp_path / "secret.wav")
-    monkeypatch.setattr(site.routes.bridge, "shown_folder", lambda kind: folder if kind == "input" else None)
+    monkeypatch.setattr(node_module("host.files"), "shown_folder", lambda kind: folder if kind == "input" else None)
     return folder
 
 
@@ -101,7 +100,7 @@ def test_the_clip_of_a_voice_file_may_be_anything(site, inputs, monkeypatch):
     file = io.BytesIO()
     soundfile.write(file, torch.sin(torch.arange(8000 * 100) / 9).numpy() / 2, 8000, format="FLAC")
     for kept, seconds in ((file.getvalue(), 60.0), (b"<html>", None), (file.getvalue()[:60], None)):
-        monkeypatch.setattr(site.routes.load_voice, "preview", lambda name, kept=kept: kept)
+        monkeypatch.setattr(node_module("load_voice"), "preview", lambda name, kept=kept: kept)
         for route in ("peaks", "quality"):
             answer = requests.get(f"{site.url}/higgs/{route}", {"kind": "voice", "name": "v"}, timeout=60)
             if seconds:
@@ -260,7 +259,7 @@ def test_bodies_have_an_end(site, route):
 
 
 def test_the_last_render_of_a_script_is_known(site):
-    states = sys.modules[f"{PACK}.nodes.line_states"]
+    states = node_module("shared.line_states")
     line = SimpleNamespace(number=0, turn=0, speaker="Anna")
     for seconds in (1.0, 2.5):
         render = states.LineStates("[Anna] Hi.\r\n")
@@ -286,7 +285,7 @@ def test_subtitles_become_a_script(site):
 
 @pytest.mark.parametrize("choice", ["auto", "higgs-nano"])
 def test_what_is_to_be_known_of_who_speaks(site, choice, monkeypatch):
-    monkeypatch.setattr(site.routes.bridge, "model_folders", list)
+    monkeypatch.setattr(node_module("host.files"), "model_folders", list)
     found = requests.get(site.url + "/higgs/notice", {"checkpoint": choice}, timeout=30).json()["notice"]
     assert found.startswith("Speaking with Higgs Nano, a tiny demonstration model (353 words")
     assert how_to_install() in found
@@ -294,5 +293,5 @@ def test_what_is_to_be_known_of_who_speaks(site, choice, monkeypatch):
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_notice_of_what_there_is_not(site, name, monkeypatch):
-    monkeypatch.setattr(site.routes.bridge, "model_folders", list)
+    monkeypatch.setattr(node_module("host.files"), "model_folders", list)
     assert "language model" in refused(requests.get(site.url + "/higgs/notice", {"checkpoint": name}, timeout=30), 400)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 import torch
 from helpers_speech import speech
-from helpers_workflow import PACK, load_pack, node_classes, node_inputs, pack_module
+from helpers_workflow import PACK, load_pack, node_classes, node_inputs, node_module, pack_module
 
 NAME = "Old keeper 老"
 
@@ -22,7 +20,7 @@ def runtime():
 def folder(monkeypatch, tmp_path):
     """The only models folder, empty."""
     node_classes()
-    monkeypatch.setattr(sys.modules[f"{PACK}.nodes.bridge"], "model_folders", lambda: [str(tmp_path)])
+    monkeypatch.setattr(node_module("host.files"), "model_folders", lambda: [str(tmp_path)])
     return tmp_path
 
 
@@ -49,7 +47,7 @@ def test_a_voice_is_saved_found_and_loaded(folder, runtime):
     assert node.validate_inputs(voice=NAME) is True and "no voice" in node.validate_inputs(voice="../../x")
     loaded, about = run("HiggsLoadVoice", voice=NAME)
     assert torch.equal(loaded.codes.ids, voice.codes.ids) and "CC0" in about and "0123456789abcdef" in about
-    assert sys.modules[f"{PACK}.nodes.load_voice"].preview(NAME)[:4] == b"fLaC"
+    assert node_module("load_voice").preview(NAME)[:4] == b"fLaC"
 
 
 def test_a_taken_name_is_refused_and_the_node_may_run_again(folder, runtime):

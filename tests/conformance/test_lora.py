@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 
 import pytest
 import torch
 from helpers_checkpoint import ROOT, make_lm_checkpoint, random_codes
 from helpers_environments import python_of
-from helpers_workflow import PACK, node_classes
+from helpers_workflow import PACK, node_classes, node_module
 from safetensors.torch import load_file, save_file
 
 from higgs_runtime import CheckpointError, Message, Sampling, build_prompt, generate, load_model
@@ -117,13 +116,13 @@ def test_on_the_canvas(made, tmp_path, monkeypatch):
     root, nodes = made[2], node_classes()
     import folder_paths
 
-    bridge, runtime = (__import__(f"{PACK}.{name}", fromlist=["x"]) for name in ("nodes.bridge", "higgs_runtime"))
+    handles, runtime = node_module("host.handles"), __import__(f"{PACK}.higgs_runtime", fromlist=["x"])
     shutil.copytree(root / "all", tmp_path / "models" / "voices" / "all")
     monkeypatch.setitem(folder_paths.folder_names_and_paths, "higgs_audio", ([str(tmp_path / "models")], set()))
-    assert sys.modules[f"{PACK}.nodes.checkpoints"].adapter_choices() == ["voices/all"]
+    assert node_module("shared.checkpoints").adapter_choices() == ["voices/all"]
     assert nodes["HiggsLoadLoRA"].validate_inputs("voices/all") is True
     assert "There is no LoRA '../all'" in nodes["HiggsLoadLoRA"].validate_inputs("../all")
-    handle = bridge.ModelHandle("lm", str(root / "lm"))
+    handle = handles.ModelHandle("lm", str(root / "lm"))
     [adapted_handle] = nodes["HiggsLoadLoRA"].execute(handle, "voices/all", 1.0).args
     assert handle.adapters == () and len(adapted_handle.adapters) == 1
     settings = {"seed": 3, "max_seconds": 0.4, "temperature": 1.0, "top_k": 50, "top_p": 0.95, "ras_window": -1,
@@ -132,7 +131,7 @@ def test_on_the_canvas(made, tmp_path, monkeypatch):
         takes = [nodes["HiggsGenerate"].execute(one, runtime.conversation("Hello."), **settings).args[0]
                  for one in (handle, adapted_handle, handle)]
     finally:
-        bridge._cache().clear()
+        node_module("host.residency").model_cache().clear()
     plain, other, again = (take.ids for take in takes)
     assert torch.equal(plain, again) and not torch.equal(plain, other)
     with pytest.raises(runtime.SettingError, match="cannot be converted"):

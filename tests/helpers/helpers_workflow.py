@@ -47,6 +47,12 @@ def pack_module(name: str):
     return importlib.import_module(f"{PACK}.higgs_runtime.{name}")
 
 
+def node_module(name: str):
+    """A module of nodes/ as the pack has it."""
+    load_pack()
+    return importlib.import_module(f"{PACK}.nodes.{name}")
+
+
 @lru_cache
 def pack_nodes() -> dict[str, type]:
     """The pack's nodes, by id."""

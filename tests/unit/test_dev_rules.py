@@ -18,6 +18,8 @@ BROKEN = [
     ("strangers", "higgs_runtime/prompt/through.py", "from ..audio import sound\n", None),
     ("comfyui_in_runtime", "higgs_runtime/text/known.py", "import json\nimport comfy.utils\n", [2]),
     ("comfyui_in_nodes", "nodes/one.py", "from comfy_api.latest import io\nimport folder_paths\n", [2]),
+    ("folders_of_nodes", "nodes/shared/four.py", "from ..routes import sounds\n", [1]),
+    ("folders_of_nodes", "nodes/host/four.py", "from . import files\nfrom .. import voice\n", [2]),
     ("absolute_imports", "nodes/two.py", "from higgs_runtime import mix\n", [1]),
     ("absolute_imports", "higgs_runtime/text/two.py", "import higgs_runtime\n", [1]),
     ("underscores", "nodes/three.py", "from ..higgs_runtime.text import _cut, cut\n", [1]),
@@ -36,7 +38,8 @@ FINE = {
     "tools/raises.py": BROAD.format("Exception as error", "raise ValueError from error")
     + BROAD.format("Exception", "raise") + BROAD.format("OSError", "pass"),
     "tools/just.py": FUNCTION.removesuffix("    print()\n"),
-    "nodes/bridge.py": "import folder_paths\n",
+    "nodes/host/files.py": "import folder_paths\n",
+    "nodes/voice.py": "from .host import files\n",
     "higgs_runtime/devices.py": "KIND = 'mps'\n",
     "higgs_runtime/text/typed.py": "if TYPE_CHECKING:\n    from .cut import Cut\n",
     "higgs_runtime/text/cut.py": "from .typed import cut\n",

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from types import SimpleNamespace
 
 import av
 import pytest
 import torch
 from helpers_audio import sine
-from helpers_workflow import PACK, ROOT, load_pack, node_classes, node_inputs, pack_module
+from helpers_workflow import PACK, ROOT, load_pack, node_classes, node_inputs, node_module, pack_module
 
 TONES = torch.stack([sine(997, 2, level, 2, 48_000).samples for level in (-23, -33)])
 
@@ -189,7 +188,7 @@ def test_bad_inputs_write_nothing(folders, saver, runtime, inputs, words):
 def test_the_origin_of_odd_workflows(runtime):
     load_pack()
     node_classes()
-    origin = sys.modules[f"{PACK}.nodes.origin"].origin
+    origin = node_module("shared.origin").origin
     assert origin(None, "1") == ("", "") == origin({}, "1")
     loop = {"1": {"class_type": "A", "inputs": {"x": ["2", 0]}}, "2": {"class_type": "B", "inputs": {"x": ["1", 0]}}}
     assert origin(loop, "1") == ("", "")

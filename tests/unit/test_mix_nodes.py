@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import pytest
 import torch
 from helpers_audio import sine, synthetic_speech
-from helpers_workflow import PACK, ROOT, load_pack, node_classes, node_inputs, pack_module, widget_names
+from helpers_workflow import PACK, ROOT, load_pack, node_classes, node_inputs, node_module, pack_module, widget_names
 
 FIRST_WIDGETS = ["allow_clipping", "sample_rate", *(f"{name}_{number}" for number in range(8) for name in (
     "start", "gain", "pan", "fade_in", "fade_out"))]
@@ -109,7 +108,7 @@ def test_any_rate_and_channel_count(node_id, inputs, rate, channels):
 def test_batches_that_do_not_fit(runtime):
     with pytest.raises(runtime.AudioError, match="1 or 3 clips in track_1, got 2"):
         run("HiggsMixAudio", track_0=audio(*NOISE), track_1=audio(*NOISE[:2]))
-    batches = sys.modules[f"{PACK}.nodes.batches"]
+    batches = node_module("shared.batches")
     clips = [runtime.AudioClip(NOISE[0], 16_000), runtime.AudioClip(NOISE[1, :, :10], 16_000)]
     with pytest.raises(runtime.AudioError, match="Clip 1 .*8000 samples at 16000 Hz.*10 samples at 16000 Hz"):
         batches.audio_from_clips(clips)

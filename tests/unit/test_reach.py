@@ -7,10 +7,9 @@ or it is named here.
 from __future__ import annotations
 
 import re
-import sys
 
 import pytest
-from helpers_workflow import PACK, ROOT, load_pack, pack_nodes
+from helpers_workflow import ROOT, load_pack, node_module, pack_nodes
 
 NUMBERS = {"INT", "FLOAT", "BOOLEAN"}  # the page may name them too
 SOCKETS = {"AUDIO", "IMAGE", "HIGGS_MODEL", "HIGGS_CODEC", "HIGGS_CODES", "HIGGS_PROMPT", "HIGGS_VOICE", "HIGGS_SCRIPT",
@@ -92,8 +91,7 @@ def test_a_converted_folder_has_a_plain_name(node_id, name):
 def recognizer_elsewhere(monkeypatch, tmp_path):
     """A folder that looks like a recognizer, outside of all models folders."""
     pack_nodes()
-    bridge = sys.modules[f"{PACK}.nodes.bridge"]
-    monkeypatch.setattr(bridge, "model_folders", lambda: [str(tmp_path / "models")])
+    monkeypatch.setattr(node_module("host.files"), "model_folders", lambda: [str(tmp_path / "models")])
     for name in ("model.bin", "config.json", "tokenizer.json"):
         (tmp_path / "elsewhere").mkdir(exist_ok=True)
         (tmp_path / "elsewhere" / name).write_bytes(b"{}")
@@ -101,7 +99,7 @@ def recognizer_elsewhere(monkeypatch, tmp_path):
 
 
 def test_a_recognizer_is_one_of_the_choices_and_no_other_folder(recognizer_elsewhere):
-    hearing = sys.modules[f"{PACK}.nodes.hearing"]
+    hearing = node_module("shared.hearing")
     with pytest.raises(Exception, match="no speech recognizer '.*' to choose"):
         hearing.find_listener(recognizer_elsewhere, "en")
     with pytest.raises(Exception, match="no speech recognizer '.*' to choose"):

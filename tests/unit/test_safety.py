@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from helpers_checkpoint import ROOT, make_folder
-from helpers_workflow import PACK, node_classes
+from helpers_workflow import node_classes, node_module
 from random_codec import SMALL
 from safetensors.torch import load_file, save_file
 
@@ -250,7 +250,7 @@ def astray(name: str, root: Path) -> list[str]:
                                            ("HiggsLoadLoRA", "lora")])
 def test_a_workflow_names_what_is_in_the_models_folders_and_nothing_else(models, node_id, name):
     node, more = node_classes()[node_id], {"HiggsLoadLoRA": (1.0,)}.get(node_id, ("auto", "auto"))
-    handle = sys.modules[f"{PACK}.nodes.bridge"].ModelHandle("lm", "x")
+    handle = node_module("host.handles").ModelHandle("lm", "x")
     first = (handle,) if node_id == "HiggsLoadLoRA" else ()
     assert node.validate_inputs(name) is True
     node.execute(*first, name, *more)
@@ -263,30 +263,30 @@ def test_a_workflow_names_what_is_in_the_models_folders_and_nothing_else(models,
 def test_links_that_a_person_made_are_followed_for_reading_alone(models, tmp_path):
     (models / "linked").symlink_to(tmp_path / "outside" / "lm")
     assert node_classes()["HiggsLoadModel"].validate_inputs("linked") is True
-    bridge = sys.modules[f"{PACK}.nodes.bridge"]
+    handles = node_module("host.handles")
     before = sorted((tmp_path / "outside").rglob("*"))
     (models / "new").symlink_to(tmp_path / "outside" / "nothing")
     for target in ("linked", "new"):
         with pytest.raises(Exception, match="exists"):
-            node_classes()["HiggsConvertModel"].execute(bridge.ModelHandle("lm", "x"), "int8", "bfloat16", target)
+            node_classes()["HiggsConvertModel"].execute(handles.ModelHandle("lm", "x"), "int8", "bfloat16", target)
     assert sorted((tmp_path / "outside").rglob("*")) == before
 
 
 def test_input_files_lie_in_comfyuis_own_folders(models, tmp_path, monkeypatch):
     import folder_paths
 
-    bridge = sys.modules[f"{PACK}.nodes.bridge"]
+    input_path = node_module("host.files").input_path
     for place in ("input", "output"):
         (tmp_path / place / "sub").mkdir(parents=True)
         (tmp_path / place / "sub" / "a.wav").write_bytes(b"x")
         monkeypatch.setattr(folder_paths, f"get_{place}_directory", lambda place=place: str(tmp_path / place))
     (tmp_path / "secret.wav").write_bytes(b"x")
-    assert bridge.input_path("sub/a.wav") == tmp_path / "input" / "sub" / "a.wav"
-    assert bridge.input_path("sub/a.wav [output]") == tmp_path / "output" / "sub" / "a.wav"
+    assert input_path("sub/a.wav") == tmp_path / "input" / "sub" / "a.wav"
+    assert input_path("sub/a.wav [output]") == tmp_path / "output" / "sub" / "a.wav"
     for wrong in ("../secret.wav", str(tmp_path / "secret.wav"), "sub/../../secret.wav", "../secret.wav [output]",
                   "sub"):
         with pytest.raises(Exception, match="There is no file"):
-            bridge.input_path(wrong)
+            input_path(wrong)
 
 
 def test_what_is_hidden_is_no_lora(tmp_path):

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 from helpers_server import ROOT
-from helpers_workflow import PACK, node_classes
+from helpers_workflow import node_classes, node_module
 
 TEXTS = [
     '<b id="x">x</b>', "<img alt=harmless>", "a < b > c", "&amp; & &lt; &#60; &nbsp", "\"double\" 'single'",
@@ -24,23 +24,23 @@ SETS_HTML = re.compile(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|
 
 
 @pytest.fixture
-def bridge(monkeypatch):
+def messages(monkeypatch):
     node_classes()
-    found = sys.modules[f"{PACK}.nodes.bridge"]
+    found = node_module("host.messages")
     monkeypatch.setattr(found, "_showing", set())
     return found
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_what_is_sent_is_html_of_the_text(bridge, monkeypatch, text):
+def test_what_is_sent_is_html_of_the_text(messages, monkeypatch, text):
     from comfy_execution.utils import CurrentNodeContext
 
     sent = []
     server = SimpleNamespace(send_progress_text=lambda text, node: sent.append(text))
     monkeypatch.setitem(sys.modules, "server", SimpleNamespace(PromptServer=SimpleNamespace(instance=server)))
     with CurrentNodeContext("prompt", "7"):
-        bridge.show_text("before")
-        bridge.show_text(text)
+        messages.show_text("before")
+        messages.show_text(text)
     assert html.unescape(sent[1]).replace("  \n", "\n") == (text or " "), "it is shown as it was written"
     bare = re.sub(r"&#\d+;", "", sent[1])
     assert not set(bare) & set(string.punctuation), "HTML and Markdown are made of these"
@@ -48,11 +48,12 @@ def test_what_is_sent_is_html_of_the_text(bridge, monkeypatch, text):
 
 
 def test_nothing_else_of_the_pack_sends_texts_to_nodes():
-    senders = {path.name for path in (ROOT / "nodes").glob("*.py") if "send_progress_text" in path.read_text("utf-8")}
-    assert senders == {"bridge.py"}
-    assert (ROOT / "nodes" / "bridge.py").read_text("utf-8").count("send_progress_text") == 1
+    senders = {path.name for path in (ROOT / "nodes").rglob("*.py") if "send_progress_text" in path.read_text("utf-8")}
+    assert senders == {"messages.py"}
+    assert (ROOT / "nodes" / "host" / "messages.py").read_text("utf-8").count("send_progress_text") == 1
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "web").rglob("*.js")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((ROOT / "web").rglob("*.js")),
+                         ids=lambda path: path.relative_to(ROOT / "web").as_posix())
 def test_scripts_set_no_html(path):
     assert not SETS_HTML.search(path.read_text("utf-8"))

@@ -1,4 +1,5 @@
 // Lists that grow: of `count` numbered inputs a node shows those up to the last connected one, and one more.
+import { after, hide } from "./node.js";
 
 const HOLLOW_CIRCLE = 7; // litegraph's shape of an optional input
 
@@ -21,13 +22,13 @@ export function growList(node, list) {
       waiting = restored = false;
     });
   };
-  chain(node, "onConnectionsChange", later);
-  chain(node, "onConfigure", () => {
+  after(node, "onConnectionsChange", later);
+  after(node, "onConfigure", () => {
     restored = true;
     later();
   });
   const toggle = node.widgets?.find((widget) => widget.name === list.more?.toggle);
-  if (toggle) chain(toggle, "callback", later);
+  if (toggle) after(toggle, "callback", later);
   arrange(node, list);
 }
 
@@ -70,27 +71,4 @@ export function connectedItems(node, prefix) {
 function itemNumber(name, prefix) {
   const rest = name.startsWith(prefix) ? name.slice(prefix.length) : "";
   return /^\d+$/.test(rest) ? Number(rest) : -1;
-}
-
-/** Hides a widget, or shows it again; the node keeps its size. */
-export function hide(widget, hidden) {
-  widget.hidden = hidden;
-  widget.options = { ...widget.options, hidden }; // what the Vue nodes look at
-  if (hidden) widget.computeSize = noSpace; // litegraph leaves room for hidden widgets too
-  else if (widget.computeSize === noSpace) delete widget.computeSize;
-}
-
-/** Takes back the 4 pixels that litegraph adds between widgets. */
-function noSpace() {
-  return [0, -4];
-}
-
-/** Calls `then` with the event's arguments after what the node does at the event itself. */
-export function chain(node, event, then) {
-  const before = node[event];
-  node[event] = function (...args) {
-    const result = before?.apply(this, args);
-    then(...args);
-    return result;
-  };
 }

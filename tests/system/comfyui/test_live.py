@@ -136,8 +136,8 @@ def test_a_take_is_heard_while_it_is_spoken_and_is_then_that_of_decode_codes(bro
 def test_every_sample_reaches_the_speakers_once_and_in_order(browser):
     """Through an audio worklet behind the player, while the sound grows, with a jump in the middle."""
     played, sounds = in_page(browser, f"""
-        const {{ LiveSound }} = await import("/extensions/{PACK_FOLDER}/common/live_sound.js");
-        const {{ Playback }} = await import("/extensions/{PACK_FOLDER}/common/playback.js");
+        const {{ LiveSound }} = await import("/extensions/{PACK_FOLDER}/common/live/sound.js");
+        const {{ Playback }} = await import("/extensions/{PACK_FOLDER}/common/live/playback.js");
         const rate = 24000;
         const about = {{ sample_rate: rate, state: "rendering", samples: 0, rendered_s: 1, elapsed_s: 0.1 }};
         const sound = new LiveSound(about), playback = new Playback(sound, () => {{}});

@@ -55,7 +55,7 @@ def some_texts() -> list[str]:
 def test_rows_are_the_parsers(browser):
     texts = some_texts()
     found = browser.run(f"""
-        const {{ splitScript, joinRows }} = await import("/extensions/{PACK_FOLDER}/common/scene_rows.js");
+        const {{ splitScript, joinRows }} = await import("/extensions/{PACK_FOLDER}/common/scene/rows.js");
         return {json.dumps(texts)}.map((text) => {{
             const script = splitScript(text), whole = (row) => row.head + row.body + row.pause === row.source;
             return [joinRows(script) === text && script.rows.every(whole),
@@ -84,8 +84,8 @@ def test_moving_rows_changes_nobodys_words(browser):
     chance = random.Random(8)
     texts = ["[Anna] First.\n" + "\n".join(chance.choices(LINES, k=7)) for _ in range(25)]
     moved = browser.run(f"""
-        const {{ splitScript }} = await import("/extensions/{PACK_FOLDER}/common/scene_rows.js");
-        const {{ moveRow }} = await import("/extensions/{PACK_FOLDER}/common/scene_edits.js");
+        const {{ splitScript }} = await import("/extensions/{PACK_FOLDER}/common/scene/rows.js");
+        const {{ moveRow }} = await import("/extensions/{PACK_FOLDER}/common/scene/edits.js");
         return {json.dumps(texts)}.map((text) => {{
             const script = splitScript(text), turns = [...script.rows.keys()];
             return turns.flatMap((from) => turns.map((to) => moveRow(script, from, to).text));

@@ -16,7 +16,7 @@ import pytest
 import soundfile
 from helpers_checkpoint import add_to_config, make_lm_checkpoint
 from helpers_scene import open_editor, run
-from helpers_workflow import PACK, node_classes
+from helpers_workflow import node_classes, node_module
 
 from higgs_runtime import parse_script, prepare_text
 
@@ -143,7 +143,7 @@ def as_sent(text: str) -> str:
     server = SimpleNamespace(send_progress_text=lambda text, node: sent.append(text))
     with pytest.MonkeyPatch.context() as patch, CurrentNodeContext("prompt", "1"):
         patch.setitem(sys.modules, "server", SimpleNamespace(PromptServer=SimpleNamespace(instance=server)))
-        sys.modules[f"{PACK}.nodes.bridge"].show_text(text)
+        node_module("host.messages").show_text(text)
     return sent[0]
 
 

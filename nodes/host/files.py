@@ -1,0 +1,115 @@
+"""ComfyUI's folders, and the files that choices of nodes mean."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import folder_paths
+from comfy.cli_args import args
+
+from ...higgs_runtime.errors import AudioError
+from ...higgs_runtime.hub.cache import file_stats
+from ...higgs_runtime.hub.catalog import embedded_clips
+
+FROM_PACK = " (from the pack)"  # after the name of a clip
+MODEL_FOLDER = "higgs_audio"
+
+folder_paths.add_model_folder_path(MODEL_FOLDER, os.path.join(folder_paths.models_dir, MODEL_FOLDER))
+
+
+def model_folders() -> list[str]:
+    """Where ComfyUI looks for Higgs checkpoints."""
+    return folder_paths.get_folder_paths(MODEL_FOLDER)
+
+
+def input_audio_choices() -> list[str]:
+    """Audio and video files in ComfyUI's input folder, and the clips that the pack brings."""
+    names = os.listdir(folder_paths.get_input_directory())
+    files = sorted(folder_paths.filter_files_content_types(names, ["audio", "video"]))
+    return [*files, *(name + FROM_PACK for name in embedded_clips())]
+
+
+def input_choices(*suffixes: str) -> list[str]:
+    """Files in ComfyUI's input folder with these suffixes."""
+    return sorted(name for name in os.listdir(folder_paths.get_input_directory()) if name.lower().endswith(suffixes))
+
+
+def input_path(name: str) -> Path:
+    """The file that a choice means: an annotated name ("clip.wav [output]") of ComfyUI, or a clip of the pack.
+
+    Raises:
+        AudioError: there is no such file.
+    """
+    clip = pack_clip(name)
+    path = clip or Path(os.path.abspath(folder_paths.get_annotated_filepath(name)))
+    folders = folder_paths.get_input_directory(), folder_paths.get_output_directory(), folder_paths.get_temp_directory()
+    inside = clip or any(Path(os.path.abspath(folder)) in path.parents for folder in folders)
+    if not name or not inside or not path.is_file():
+        raise AudioError(
+            f"There is no file '{name}'.", expected=f"a file in {folder_paths.get_input_directory()}",
+            got="none" if inside else "a path outside", remedy="Upload the file, or choose another one.",
+        )
+    return path
+
+
+def explain_input(name: str) -> bool | str:
+    """True if the input file is there, else why not; for validate_inputs."""
+    try:
+        input_path(name)
+    except AudioError as error:
+        return str(error)
+    return True
+
+
+def pack_clip(name: str) -> Path | None:
+    """The clip of the pack that a choice names, if it names one."""
+    return embedded_clips().get(name.removesuffix(FROM_PACK)) if name.endswith(FROM_PACK) else None
+
+
+def fingerprint(path: Path) -> str:
+    """Changes when a file, or a file in the folder, is replaced."""
+    return hashlib.sha256(repr(file_stats(path)).encode()).hexdigest()
+
+
+def output_folder() -> Path:
+    """Where ComfyUI's savers write."""
+    return Path(folder_paths.get_output_directory())
+
+
+def shown_folder(kind: str) -> Path | None:
+    """The folder that the editor calls "input", "output" or "temp"; None for another name."""
+    folder = folder_paths.get_directory_by_type(kind)
+    return Path(folder) if folder else None
+
+
+def sound_folders() -> list[Path]:
+    """Where sounds and music of scripts are looked for: ComfyUI's input folder, and the pack's clips."""
+    return [Path(folder_paths.get_input_directory()), next(iter(embedded_clips().values())).parent]
+
+
+@contextmanager
+def scratch_folder() -> Iterator[str]:
+    """A folder for large files, as long as the with-block runs."""
+    place = folder_paths.get_temp_directory()
+    os.makedirs(place, exist_ok=True)
+    with TemporaryDirectory(prefix="higgs-", dir=place) as folder:
+        yield folder
+
+
+def workflow_entries(hidden: Any) -> dict[str, str]:
+    """What ComfyUI's own savers embed: the prompt and the editor's workflow as JSON; nothing under --disable-metadata.
+
+    Args:
+        hidden: a node's hidden inputs.
+    """
+    if args.disable_metadata:
+        return {}
+    entries = {"prompt": hidden.prompt} if hidden.prompt is not None else {}
+    return {name: json.dumps(value) for name, value in {**entries, **(hidden.extra_pnginfo or {})}.items()}

@@ -1,0 +1,92 @@
+"""Who listens to takes, and what fails one: inputs that several nodes share."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import NamedTuple
+
+from comfy_api.latest import io
+
+from ..host import files
+
+AUTO, NONE = "auto", "none"
+NEEDED = ("faster_whisper", "rapidfuzz")  # modules of the extra 'asr'
+
+
+class Listener(NamedTuple):
+    """A recognizer and the name it goes by."""
+
+    name: str
+    recognizer: object
+
+
+def recognizer_input(auto: str, *, needed: bool = False) -> io.Input:
+    """The choice of a recognizer; `auto` says what that means in this node."""
+    from ...higgs_runtime.verification import find_recognizers
+
+    return io.Combo.Input(
+        "recognizer", options=[AUTO, *([] if needed else [NONE]), *find_recognizers(files.model_folders())],
+        default=AUTO, tooltip=f"Listens to every take (extra 'asr'). auto: {auto}."
+        f"{'' if needed else ' none: nobody listens.'}",
+    )
+
+
+def limit_inputs() -> list[io.Input]:
+    """From where on a take fails; the names are those of `Limits`."""
+    return [
+        io.Float.Input(
+            "max_wer", default=0.25, min=0.0, max=10.0, step=0.05, optional=True,
+            tooltip="Words that may be wrong, as a share of the line; a take fails if also max_cer is exceeded.",
+        ),
+        io.Float.Input("max_cer", default=0.15, min=0.0, max=10.0, step=0.05, optional=True,
+                       tooltip="Letters that may be wrong, as a share of the line."),
+        io.Float.Input(
+            "min_similarity", default=0.7, min=-1.0, max=1.0, step=0.05, optional=True,
+            tooltip="How like the reference a voice has to be, -1 to 1: about 0.8 for one speaker, 0.5 to 0.7 for two.",
+        ),
+    ]
+
+
+def find_listener(choice: str, language: str) -> Listener | None:
+    """The recognizer that a choice means; None where nobody listens.
+
+    "auto" takes the first one that knows the language, and nobody where there is none, or an extra is missing.
+
+    Raises:
+        CheckpointError, MissingExtraError, SettingError: one that was chosen cannot be loaded, or not in this language.
+    """
+    from ...higgs_runtime import SettingError
+    from ...higgs_runtime.verification import find_recognizers
+
+    if choice == NONE or choice == AUTO and not all(map(find_spec, NEEDED)):
+        return None
+    for name in find_recognizers(files.model_folders()) if choice == AUTO else [choice]:
+        recognizer = load_named(name)
+        code = language.replace("_", "-").partition("-")[0].lower()
+        if not code or code in recognizer.languages:
+            return Listener(name, recognizer)
+        if choice != AUTO:
+            raise SettingError(
+                f"The recognizer '{name}' does not know this language.", got=f"'{language}'", expected="one of "
+                + ", ".join(recognizer.languages[:12]), remedy="Choose another recognizer, or none.")
+    return None
+
+
+def load_named(name: str):
+    """The recognizer of a choice. The runtime would take the path of any folder, which a workflow must not name.
+
+    Raises:
+        CheckpointError: there is no such choice, or as `load_recognizer`.
+        MissingExtraError: as `load_recognizer`.
+    """
+    from ...higgs_runtime import CheckpointError, load_recognizer
+    from ...higgs_runtime.verification import find_recognizers
+
+    folders = files.model_folders()
+    found = find_recognizers(folders)
+    if name not in found:
+        raise CheckpointError(
+            f"There is no speech recognizer '{name}' to choose.", got=f"'{name}'", expected=", ".join(found) or
+            f"one in {folders[0]}/recognizers", remedy="Choose another one, and press R.",
+        )
+    return load_recognizer(name, folders=folders)

@@ -1,0 +1,44 @@
+// Lists whose choices are explained where they are chosen, or only shown as they are written: the value of each stays
+// its plain name.
+import { api } from "../../../scripts/api.js";
+import { after } from "./node.js";
+
+// LiteGraph's menu sets what stands in it as HTML; the canvas and the Vue nodes show the same labels as text.
+const BEGINS = /[<&]/g; // a tag or an entity, before a letter
+
+/**
+ * Shows the server's notes behind the choices of a list, on the node and in its menu. They are fetched anew when the
+ * node appears, when a workflow is opened, and when the lists are read again (R).
+ * @param {object} node
+ * @param {string} name of the list's widget
+ * @param {string} list as /higgs/choices/<list> knows it
+ */
+export function noteChoices(node, name, list) {
+  const widget = node.widgets.find((one) => one.name === name);
+  let notes = {};
+  const fetchNotes = async () => {
+    const answer = await api.fetchApi(`/higgs/choices/${list}`);
+    if (answer.ok) notes = await answer.json();
+    node.setDirtyCanvas(true, true);
+  };
+  widget.options.getOptionLabel = (value) => plain(notes[value] ? `${value} · ${notes[value]}` : (value ?? ""));
+  after(node, "refreshComboInNode", fetchNotes);
+  fetchNotes();
+}
+
+/** A label that looks the same as text and as HTML: a word joiner, which has no width, keeps tags from beginning. */
+export function plain(label) {
+  return String(label).replace(BEGINS, "$&\u2060");
+}
+
+/** Makes the labels of a list plain that need it. The menu of a list with labels has no filter: others stay as they are. */
+export function plainChoices(widget) {
+  const { options } = widget;
+  if (options.getOptionLabel) return; // it has notes
+  Object.defineProperty(options, "getOptionLabel", {
+    configurable: true,
+    enumerable: true,
+    get: () => ([...options.values].some((value) => plain(value) !== value) ? (value) => plain(value ?? "") : undefined),
+    set: (value) => Object.defineProperty(options, "getOptionLabel", { value, writable: true }),
+  });
+}

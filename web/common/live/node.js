@@ -1,0 +1,99 @@
+// A node with a live player: it shows once a codec is connected, and finds the sounds that are this node's.
+import { after, hide } from "../node.js";
+import { LivePlayer } from "./player.js";
+
+const EVENT = "higgs.live"; // as in nodes/shared/live.py
+const HEIGHT = 124;
+
+/**
+ * An extension for a node with the optional inputs `codec` and `live`.
+ * @param {object} app ComfyUI's app
+ * @param {object} api ComfyUI's api
+ * @param {string} comfyClass
+ */
+export function liveExtension(app, api, comfyClass) {
+  const get = (path) => api.fetchApi(path);
+  const server = { get, cancel: (promptId) => api.interrupt(promptId) };
+  const playerOf = (id) => {
+    const node = findNode(app, id);
+    return node?.comfyClass === comfyClass ? node.widgets?.find((widget) => widget.player)?.player : undefined;
+  };
+  return {
+    name: `Higgs.Live.${comfyClass}`,
+    setup() {
+      api.addEventListener(EVENT, ({ detail }) => {
+        if (detail.workflow === workflowId(app)) playerOf(detail.node)?.show(detail, true);
+      });
+    },
+    nodeCreated(node) {
+      if (node.comfyClass === comfyClass) addPlayer(node, server);
+    },
+    /** A workflow was opened, perhaps while it runs: what there is of its sounds comes, and does not play by itself. */
+    async afterConfigureGraph() {
+      const answer = await get(`/higgs/live?workflow=${encodeURIComponent(workflowId(app))}`);
+      if (!answer.ok) return;
+      for (const about of (await answer.json()).sounds) playerOf(about.node)?.show(about, false);
+    },
+  };
+}
+
+function addPlayer(node, server) {
+  const player = new LivePlayer(server);
+  const options = { serialize: false, getMinHeight: () => HEIGHT };
+  const widget = node.addDOMWidget("live_player", "higgs_live", player.element, options);
+  widget.serialize = false;
+  widget.player = player;
+  const live = node.widgets.find((one) => one.name === "live");
+  const arrange = (keepSize) => {
+    const before = node.computeSize()[1];
+    const connected = node.inputs.find((input) => input.name === "codec")?.link != null;
+    player.setHint(connected ? "Plays here while it is rendered." : "Connect a codec to hear it while it is rendered.");
+    showIf(live, connected);
+    showIf(widget, connected && live.value);
+    const needed = node.computeSize()[1];
+    node.setSize([node.size[0], Math.max(needed, node.size[1] + (keepSize ? 0 : needed - before))]);
+    node.setDirtyCanvas(true, true);
+  };
+  let waiting = false;
+  let restored = false; // a saved node has the size that its person gave it
+  const later = () => {
+    if (waiting) return;
+    waiting = true;
+    setTimeout(() => {
+      arrange(restored);
+      waiting = restored = false;
+    });
+  };
+  after(node, "onConfigure", () => {
+    restored = true;
+    later();
+  });
+  after(node, "onConnectionsChange", later);
+  after(live, "callback", later);
+  after(node, "onRemoved", () => player.clear());
+  arrange(false);
+}
+
+/** The Vue nodes look at the options when a node is made, and not again: there a widget that comes and goes stays. */
+function showIf(widget, shown) {
+  hide(widget, !shown);
+  widget.options = { ...widget.options, hidden: false };
+}
+
+/** The node with an id of the prompt; "12:5" is node 5 in the subgraph of node 12. */
+function findNode(app, id) {
+  let [graph, node] = [rootGraph(app), null];
+  for (const part of String(id).split(":")) {
+    node = graph?.getNodeById(part);
+    graph = node?.subgraph;
+  }
+  return node;
+}
+
+function workflowId(app) {
+  return String(rootGraph(app)?.id ?? "");
+}
+
+function rootGraph(app) {
+  return app.rootGraph ?? app.graph;
+}
