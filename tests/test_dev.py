@@ -18,6 +18,7 @@ import pytest
 
 import dev
 from higgs_runtime.cli import comfy_client
+from higgs_runtime.errors import EXTRAS
 from higgs_runtime.hub import catalog
 
 try:
@@ -57,6 +58,58 @@ def test_dev_installs_what_the_project_declares():
         assert names(dev_env.TEST_PACKAGES) >= names(PROJECT["optional-dependencies"][extra])
 
 
+def installed_by(commands) -> set[str]:
+    """The packages of `pip install` commands."""
+    words = [word for command in commands for word in command.split()[2:]]
+    return names([word for word in words if not word.startswith("-")])
+
+
+def test_readme_errors_and_project_offer_the_same_extras():
+    declared = {name: names(packages) for name, packages in PROJECT["optional-dependencies"].items() if name != "test"}
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)`: (.+?) \|", readme, re.M))
+    assert set(rows) == set(EXTRAS) == set(declared)
+    for name, commands in EXTRAS.items():
+        whole = not any("--no-deps" in command for command in commands)
+        assert installed_by(commands) == declared[name] if whole else installed_by(commands) > declared[name], name
+        assert name == "dac" or [f"`{one}`" in rows[name] for one in commands] == [True], name
+        assert all(command in readme for command in commands)
+
+
+def test_every_extra_is_asked_for_and_no_other():
+    """By the code that needs it; what texts say of extras and of their packages is true."""
+    files = [path for top in ("higgs_runtime", "nodes") for path in (ROOT / top).rglob("*.py")]
+    code = [path.read_text(encoding="utf-8") for path in files]
+    asked = {name for text in code for name in re.findall(r'MissingExtraError\([^)]*?, "(\w+)"', text)}
+    said = {name for text in code for name in re.findall(r"(?:\bextra [`']|\(extra )(\w+)[`')]", text)}
+    assert asked | said == set(EXTRAS)
+    kinds = ("*.md", "docs/*.md", "web/docs/*.md", "workflows/*.json")
+    texts = {path.name: path.read_text(encoding="utf-8") for kind in kinds for path in ROOT.glob(kind)}
+    packages = installed_by(command for commands in EXTRAS.values() for command in commands)
+    for page, text in texts.items():
+        for command in re.findall(r"pip install (?!\.|-r )[^`\"\n(]+", text):
+            assert installed_by([command]) <= packages, (page, command)
+        for name, command in re.findall(r"extra `(\w+)` \(`(pip install [^`]+)`\)", text):
+            assert (command,) == EXTRAS[name], page
+        assert set(re.findall(r"\bextra `(\w+)`", text)) <= set(EXTRAS), page
+
+
+def test_the_readme_is_short_and_names_every_page():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(readme.splitlines()) <= 200
+    assert "python dev.py demo" in readme[: readme.index("## Install")] and "python dev.py test" in readme
+    assert [path.name for path in ROOT.glob("docs/*.md") if f"(docs/{path.name})" not in readme] == []
+
+
+@pytest.mark.parametrize("page", [path.relative_to(ROOT).as_posix() for pattern in ("*.md", "docs/*.md")
+                                  for path in sorted(ROOT.glob(pattern))])
+def test_links_of_a_page_lead_somewhere(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if not link.startswith("http")]
+    missing = [link for link in links if not ((ROOT / page).parent / link.partition("#")[0]).exists()]
+    assert missing == []
+
+
 def test_versions_agree():
     import higgs_runtime
 
@@ -74,8 +127,9 @@ def test_the_project_says_where_it_lives():
     assert PROJECT["urls"]["Repository"].startswith("https://")  # the ComfyUI registry asks for it
 
 
-def test_contributing_names_what_is_there():
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_a_page_on_the_house_names_what_is_there(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
     paths = re.findall(r"(?<![\w./<-])((?:[a-z]\w+/)+(?:\w+\.\w+)?)(?![\w<*])", text)
     assert len(paths) > 10 and [path for path in paths if not (ROOT / path).exists()] == []
 
