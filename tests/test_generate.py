@@ -256,17 +256,17 @@ def files_entered(call) -> set[str]:
     return {Path(file).relative_to(ROOT).as_posix() for file in found if ours in Path(file).parents}
 
 
-def test_the_page_on_architecture_names_the_files_of_a_prompts_way(model):
+def test_the_page_on_architecture_names_the_files_of_a_prompts_path(model):
     page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    table = page.split("## The way of a prompt")[1].split("\n\n")[2]
-    way = re.findall(r"^\| \d+ \| `(.+?)`", table, re.M)[1:]  # the first one lays the prompt out
+    table = page.split("## The path of a prompt")[1].split("\n\n")[2]
+    path = re.findall(r"^\| \d+ \| `(.+?)`", table, re.M)[1:]  # the first one lays the prompt out
     compiled, plain = map(int, re.search(r"enters (\d+) files.*?enters (\d+)\.", page, re.S).groups())
     prompt, fused = prompt_for(model, "Hello."), "higgs_runtime/generation/cpu_kernel/step.py"
     generate(model, [prompt], SAMPLING)  # so that what is imported, or compiled, at first use is there
     entered = files_entered(lambda: generate(model, [prompt], SAMPLING))
     slow = files_entered(lambda: Session(model, fused=False).generate([prompt], SAMPLING))
-    assert len(way) == 9 and set(way) <= entered and set(way[1:]) <= slow and (fused in entered) > (fused in slow)
+    assert len(path) == 9 and set(path) <= entered and set(path[1:]) <= slow and (fused in entered) > (fused in slow)
     assert (len(entered), len(slow)) == (compiled, plain), "docs/architecture.md tells other numbers"
     beside = {f"higgs_runtime/generation/{name}.py" for name in ("request", "cuda_graphs")}
     generation = {file for file in slow if Path(file).parent.name == "generation"}
-    assert generation == (set(way) | beside) - {way[0], "higgs_runtime/model/transformer.py"}
+    assert generation == (set(path) | beside) - {path[0], "higgs_runtime/model/transformer.py"}

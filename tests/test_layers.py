@@ -145,6 +145,19 @@ def test_every_part_of_the_runtime_has_its_place():
     assert set(parts()) == set(RANK), "a new package needs its place in ORDER, a module by itself one in CORE"
 
 
+def test_the_page_on_architecture_has_the_packages_in_their_order():
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = page.split("| package |")[1].split("\n\n")[0].splitlines()[2:]
+    order = [re.findall(r"`(\w+)`", line.split("|")[1]) for line in table]
+    assert set(order[0]) == CORE
+    assert order[1:] == [names.split() for names in ORDER[1:]]
+    picture = (ROOT / "docs" / "architecture.svg").read_text(encoding="utf-8")
+    heights = {name: int(y) for y, name in re.findall(r'<text class="name" x="\d+" y="(\d+)">(\w+)<', picture)}
+    assert set(heights) - {"nodes"} == set(RANK)
+    for part, used in parts().items():
+        assert all(heights[one] > heights[part] for one in used), f"{part} is drawn beside or below what it uses"
+
+
 def test_imports_point_to_packages_before():
     wrong = [(module, other) for module in modules() for other in used_by(module)
              if package_of(other) != package_of(module) and RANK[package_of(other)] >= RANK[package_of(module)]]
