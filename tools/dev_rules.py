@@ -35,7 +35,8 @@ MACHINE = re.compile(
     r"(?<![\w.$}/:-])/(?:work|root|home|Users|tmp|opt|mnt)/\w|[A-Z]:\\\\?Users\\"
     r"|\bpypi[.](?:org)|\bpythonhosted[.]|\bregistry[.](?:npmjs)"
 )
-NOT_OURS = {"build", "dist", "node_modules", "shared", "__pycache__"}
+NOT_OURS = {"build", "dist", "shared"}  # at the top
+MADE = {"node_modules", "__pycache__"}  # anywhere
 HIDDEN_BUT_OURS = {".ci", ".github", ".gitignore", ".pre-commit-config.yaml"}
 BODIES = ("body", "orelse", "finalbody", "handlers", "cases")
 LOOKED_AT = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ExceptHandler, ast.If)
@@ -116,11 +117,11 @@ class Repository:
     def files(self) -> list[Path]:
         found = []
         for top in self.root.iterdir():
-            unwanted = top.name in NOT_OURS or top.name.endswith(".egg-info")
+            unwanted = top.name in NOT_OURS | MADE or top.name.endswith(".egg-info")
             if unwanted or (top.name.startswith(".") and top.name not in HIDDEN_BUT_OURS):
                 continue
             paths = [top] if top.is_file() else top.rglob("*")
-            found += [path for path in paths if path.is_file() and not NOT_OURS & set(path.parts[len(top.parts):])]
+            found += [path for path in paths if path.is_file() and not MADE & set(path.parts[len(top.parts):])]
         return sorted(found)
 
     @cached_property

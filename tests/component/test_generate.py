@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import sys
+from pathlib import Path
+
 import pytest
 import torch
-from helpers_checkpoint import make_lm_checkpoint, random_codes
+from helpers_checkpoint import ROOT, make_lm_checkpoint, random_codes
 
 from higgs_runtime import (
     Message,
@@ -234,3 +238,35 @@ def test_products_of_a_position_are_the_weights_that_it_meets(tmp_path):
     met = [weight.numel() for name, weight in model.named_parameters()
            if name.startswith("layers.") and ".audio." not in name and weight.ndim == 2]
     assert model.config.products == sum(met)
+
+
+def files_entered(call) -> set[str]:
+    """The files of the runtime, as the repository names them, of which functions run during a call."""
+    found, ours = set(), ROOT / "higgs_runtime"
+
+    def look(frame, event, _argument):
+        if event == "call":
+            found.add(frame.f_code.co_filename)
+
+    sys.setprofile(look)
+    try:
+        call()
+    finally:
+        sys.setprofile(None)
+    return {Path(file).relative_to(ROOT).as_posix() for file in found if ours in Path(file).parents}
+
+
+def test_the_page_on_architecture_names_the_files_of_a_prompts_path(model):
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = page.split("## The path of a prompt")[1].split("\n\n")[2]
+    path = re.findall(r"^\| \d+ \| `(.+?)`", table, re.M)[1:]  # the first one lays the prompt out
+    compiled, plain = map(int, re.search(r"enters (\d+) files.*?enters (\d+)\.", page, re.S).groups())
+    prompt, fused = prompt_for(model, "Hello."), "higgs_runtime/generation/cpu_kernel/step.py"
+    generate(model, [prompt], SAMPLING)  # so that what is imported, or compiled, at first use is there
+    entered = files_entered(lambda: generate(model, [prompt], SAMPLING))
+    slow = files_entered(lambda: Session(model, fused=False).generate([prompt], SAMPLING))
+    assert len(path) == 9 and set(path) <= entered and set(path[1:]) <= slow and (fused in entered) > (fused in slow)
+    assert (len(entered), len(slow)) == (compiled, plain), "docs/architecture.md tells other numbers"
+    beside = {f"higgs_runtime/generation/{name}.py" for name in ("request", "cuda_graphs")}
+    generation = {file for file in slow if Path(file).parent.name == "generation"}
+    assert generation == (set(path) | beside) - {path[0], "higgs_runtime/model/transformer.py"}

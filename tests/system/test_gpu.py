@@ -1,4 +1,4 @@
-"""What only a GPU can show. Skipped where there is none; the README lists these as not run."""
+"""What only a GPU can show. Skipped where there is none; docs/performance.md lists these as not run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The README's shell commands run as they are written, in this repository's folder, with what is in it."""
+"""The shell commands of docs/python_and_shell.md run as they are written, in this repository's folder."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from higgs_runtime.script import read_book
 from higgs_runtime.text.vocabulary import unknown_words
 
 ROOT = Path(__file__).resolve().parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = [shlex.split(line)[1:] for line in README.splitlines() if line.startswith("higgs ")]
+GUIDE = (ROOT / "docs" / "python_and_shell.md").read_text(encoding="utf-8")
+COMMANDS = [shlex.split(line)[1:] for line in GUIDE.splitlines() if line.startswith("higgs ")]
 SPOKEN = [command for command in COMMANDS if command[0] in ("say", "render-script")]
 
 

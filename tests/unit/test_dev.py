@@ -74,8 +74,9 @@ def test_the_project_says_where_it_lives():
     assert PROJECT["urls"]["Repository"].startswith("https://")  # the ComfyUI registry asks for it
 
 
-def test_contributing_names_what_is_there():
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_a_page_on_the_house_names_what_is_there(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
     paths = re.findall(r"(?<![\w./<-])((?:[a-z]\w+/)+(?:\w+\.\w+)?)(?![\w<*])", text)
     assert len(paths) > 10 and [path for path in paths if not (ROOT / path).exists()] == []
 

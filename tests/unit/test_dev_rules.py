@@ -39,6 +39,7 @@ FINE = {
     + BROAD.format("Exception", "raise") + BROAD.format("OSError", "pass"),
     "tools/just.py": FUNCTION.removesuffix("    print()\n"),
     "nodes/host/files.py": "import folder_paths\n",
+    "nodes/routes/sounds.py": "from .. import voice\n",
     "nodes/voice.py": "from .host import files\n",
     "higgs_runtime/devices.py": "KIND = 'mps'\n",
     "higgs_runtime/text/typed.py": "if TYPE_CHECKING:\n    from .cut import Cut\n",

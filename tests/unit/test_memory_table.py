@@ -1,4 +1,4 @@
-"""The README's table of memory, against what the shapes of the released models say."""
+"""The table of memory in docs/models.md, against what the shapes of the released models say."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ FORMATS = {"float32": (torch.float32, None), "bfloat16": (torch.bfloat16, None),
 
 
 def table() -> dict[str, dict[str, float]]:
-    """GB by row and column of the README's table."""
-    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    """GB by row and column of the table in docs/models.md."""
+    lines = (ROOT / "docs" / "models.md").read_text(encoding="utf-8").splitlines()
     first = next(n for n, line in enumerate(lines) if line.startswith("| | float32 |"))
     columns = [cell.strip().split(" ")[0] for cell in lines[first].split("|")[2:-1]]
     found = {}
@@ -73,7 +73,7 @@ def built(config, dtype, quantization) -> HiggsModel:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
-def test_the_readme_says_what_the_shapes_say(name, monkeypatch):
+def test_the_page_says_what_the_shapes_say(name, monkeypatch):
     monkeypatch.setattr(quantized, "AT_ONCE", 2**40)  # there is nothing to save here, and each piece takes time
     row, config = table()[name], MODELS[name]
     for column, (dtype, quantization) in FORMATS.items():
@@ -84,7 +84,15 @@ def test_the_readme_says_what_the_shapes_say(name, monkeypatch):
     assert row["a"] == pytest.approx(minute / 1e9, rel=0.02)
 
 
-def test_the_readme_says_how_large_the_codec_is():
+def test_the_readme_repeats_the_table():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for name in ("v2", "v3"):
+        sizes = re.search(rf"^\| Higgs Audio {name}.*?\| ([\d.]+) GB, ([\d.]+) GB", readme, re.M).groups()
+        row = table()[f"{name} language model"]
+        assert [float(size) for size in sizes] == [row["bfloat16"], row["int4"]]
+
+
+def test_the_page_says_how_large_the_codec_is():
     """Its codebooks stay in float32."""
     with torch.device("meta"):
         codec = HiggsTokenizer(HiggsCodecConfig.from_dict(RELEASED))

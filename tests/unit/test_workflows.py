@@ -134,9 +134,9 @@ def test_clips_are_the_packs_and_transcripts_say_what_they_say(name):
             assert node["inputs"]["transcript"] == said.read_text(encoding="utf-8").strip()
 
 
-def test_readme_speaks_in_words_of_the_packs_model():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    spoken = re.findall(r'(?:higgs say "|--text "|speak\(\s*"|Prompt\.text=)([^"]+)"', readme)
+def test_readme_and_guide_speak_in_words_of_the_packs_model():
+    text = "".join((ROOT / file).read_text(encoding="utf-8") for file in ("README.md", "docs/python_and_shell.md"))
+    spoken = re.findall(r'(?:higgs say "|--text "|speak\(\s*"|Prompt\.text=)([^"]+)"', text)
     assert len(spoken) == 5 and unknown_words(" ".join(spoken), NANO_WORDS) == []
 
 
