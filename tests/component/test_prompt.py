@@ -242,6 +242,11 @@ def test_tokenizer_that_does_not_fit(tmp_path):
         load_model(tmp_path / "m")
 
 
+def test_half_a_character_is_refused(tokenizer):
+    with pytest.raises(PromptError, match="half a character"):
+        build_prompt(conversation("one \udcff"), tokenizer)
+
+
 def test_tags_of_v3_are_warned_of(tokenizer):
     prompt = build_prompt(conversation("<|emotion:anger|>No! <|sfx:laughter|>"), tokenizer)
     assert prompt.warnings == ("Only Higgs Audio v3 acts on tags; this model will try to say <|emotion:anger|>.",)

@@ -124,6 +124,7 @@ def test_all_tests_run_once_and_one_failure_fails(monkeypatch):
     monkeypatch.setattr(dev, "pytest", lambda env, *arguments: asked.append(arguments) or len(asked) - 1)
     assert dev.test(dev.parse(["test"])) == 1
     assert asked[0][1] == f"not ({asked[1][1]})"
+    assert all(set(dev.SIDE_BY_SIDE) <= set(words) for words in asked) and set(dev.BY_FILE) <= set(asked[1])
 
 
 def test_the_demo_changes_what_it_is_asked_to(tmp_path):
