@@ -7,6 +7,7 @@ from dataclasses import replace
 from comfy_api.latest import io
 
 from . import bridge, checkpoints, sockets
+from .settings import setting_input
 
 
 class HiggsLoadLoRA(io.ComfyNode):
@@ -25,10 +26,7 @@ class HiggsLoadLoRA(io.ComfyNode):
                     tooltip="A folder with adapter_config.json and adapter_model.safetensors below models/higgs_audio; "
                     "press R after adding one.",
                 ),
-                io.Float.Input(
-                    "strength", default=1.0, min=-4.0, max=4.0, step=0.05,
-                    tooltip="1: as it was trained; 0: without it.",
-                ),
+                setting_input("lora_strength"),
             ],
             outputs=[sockets.Model.Output(display_name="model", tooltip="For Higgs Generate.")],
         )

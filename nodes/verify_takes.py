@@ -7,6 +7,7 @@ from comfy_api.latest import io
 from . import bridge, hearing, sockets
 from .batches import clips_from_audio
 from .loudness import numbered
+from .settings import setting_input
 
 
 class HiggsVerifyTakes(io.ComfyNode):
@@ -26,8 +27,7 @@ class HiggsVerifyTakes(io.ComfyNode):
                 io.String.Input("language", default="",
                                 tooltip="Of the text, as a code such as en, de or zh. Empty: it is heard."),
                 *hearing.limit_inputs(),
-                io.Float.Input("max_silence_s", default=2.0, min=0.0, max=3600.0, step=0.5, optional=True,
-                               tooltip="Longest silence inside a clip, in seconds."),
+                setting_input("max_silence_s", optional=True),
                 io.Audio.Input("reference", optional=True,
                                tooltip="A clip of the voice that should be heard (extra 'similarity')."),
             ],

@@ -13,8 +13,12 @@ from ..outputs import check_folder, partial_name
 from .cluster import add_cluster, perform_on_cluster
 from .common import (
     StopOnInterrupt,
+    adapted_model,
+    adapters_of,
     add_checkpoints,
+    add_lora,
     add_sampling,
+    add_settings,
     check_requirements,
     chosen,
     loading_of,
@@ -50,6 +54,7 @@ def add(commands) -> None:
     parser.add_argument("--consent", default="", help="for the note in the file: who agreed to the use of the voices")
     add_sampling(parser)
     add_checkpoints(parser)
+    add_lora(parser)
     parser.add_argument("--no-store", action="store_true", help="keep nothing: all is spoken anew each time")
     add_takes_dir(parser)
     add_cluster(parser)
@@ -59,16 +64,8 @@ def add(commands) -> None:
 def _add_how(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mode", choices=("independent", "continuous"), default="independent",
                         help="continuous: lines hear those before them in their scene (default: %(default)s)")
-    for name, default, what in (
-        ("context-turns", 4, "in continuous mode: turns that a line hears at least"),
-        ("batch", 8, "lines that are spoken side by side, at most"),
-        ("takes", 1, "of each line; who listens takes the best"),
-        ("max-takes", 3, "with --listen: again until one passes, at most so many"),
-        ("max-chars", 300, "longer turns are spoken in pieces"),
-    ):
-        parser.add_argument(f"--{name}", type=int, default=default, help=f"{what} (default: %(default)s)")
-    parser.add_argument("--silence", type=float, default=3.0, metavar="SECONDS",
-                        help="of silence that end a line which does not end by itself; 0: none (default: %(default)s)")
+    add_settings(parser, "context_turns", "batch", "takes", "max_takes", "max_chars", "silence_s", "prepare",
+                 "spell_numbers")
     parser.add_argument("--choose", default="", metavar="LINE:TAKE,…", help='takes that you want, as "3: 2, 7: 1"')
     parser.add_argument("--language", help="of the script, as en (default: any)")
     parser.add_argument("--listen", nargs="?", const="", metavar="RECOGNIZER",
@@ -154,14 +151,13 @@ def _script(args: argparse.Namespace):
 def _perform(args: argparse.Namespace, script, lm, codec_at, stop) -> tuple:
     """The codec, the cast and the performance."""
     from ..codec import load_codec
-    from ..model.loading import load_model
     from ..rendering import Ears, RenderSettings, parse_choice, render_script
     from ..takes import TakeStore, model_identity
 
     settings = RenderSettings(
         args.mode, args.context_turns, args.max_chars, args.takes, max(args.takes, args.max_takes), args.batch,
         args.language, read_scenes=not args.book, choose=parse_choice(args.choose),
-        silence_s=args.silence or None,
+        silence_s=args.silence_s or None, prepare=args.prepare, spell_numbers=args.spell_numbers,
     )
     loading, store = loading_of(args), None if args.no_store else store_of(args)
     if isinstance(store, TakeStore):
@@ -178,12 +174,14 @@ def _perform(args: argparse.Namespace, script, lm, codec_at, stop) -> tuple:
         name = args.listen or next(iter(find_recognizers(args.models_dir)), None)
         ears = Ears(codec, load_recognizer(name, folders=args.models_dir), str(name), cast.voices,
                     language=args.language, compare_voices=args.compare_voices)
-    identity = model_identity(lm.path, **loading) if store else None
+    adapters = adapters_of(args)
+    identity = model_identity(lm.path, **loading, adapters=adapters) if store else None
     show = _Progress()
-    performance = render_script(
-        script, cast.voices, load_model(lm.path, **loading), sampling_of(args), settings, store=store,
-        identity=identity, ears=ears, codec=codec, on_line=show.line, should_stop=lambda: stop.asked,
-    )
+    with adapted_model(lm.path, loading, adapters) as model:
+        performance = render_script(
+            script, cast.voices, model, sampling_of(args), settings, store=store, identity=identity, ears=ears,
+            codec=codec, on_line=show.line, should_stop=lambda: stop.asked,
+        )
     return codec, cast, performance
 
 

@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from ..errors import AudioError, PromptError, SettingError
@@ -14,7 +15,10 @@ from ..outputs import check_target, free_name, partial_name
 from .common import (
     FRAME_RATE,
     StopOnInterrupt,
+    adapted_model,
+    adapters_of,
     add_checkpoints,
+    add_lora,
     add_sampling,
     check_requirements,
     chosen,
@@ -49,6 +53,7 @@ def add(commands) -> None:
     )
     add_sampling(say)
     add_checkpoints(say)
+    add_lora(say)
     say.set_defaults(run=_say)
 
 
@@ -60,6 +65,7 @@ def _say(args: argparse.Namespace) -> None:
     sampling = sampling_of(args)
     lm, codec = chosen(args)
     voice, transcript = _reference(args)
+    adapters = adapters_of(args)
     _check_output(args.output or free_name(UNNAMED), [voice] if isinstance(voice, Path) else [])
     tell_what_speaks(lm)
     started, frames = time.perf_counter(), 0
@@ -69,12 +75,13 @@ def _say(args: argparse.Namespace) -> None:
         frames += new.shape[1]
         progress(f"{frames / FRAME_RATE:.1f} s of audio in {time.perf_counter() - started:.1f} s")
 
-    with StopOnInterrupt() as stop:
+    with StopOnInterrupt() as stop, ExitStack() as opened:
+        loading = loading_of(args)
+        model = opened.enter_context(adapted_model(lm.path, loading, adapters)) if adapters else lm.path
         try:
             clip = speak(
                 text, voice, transcript=transcript, scene=args.scene, prepare=args.prepare, sampling=sampling,
-                model=lm.path, codec=codec.path, on_frames=show, should_stop=lambda: stop.asked,
-                **loading_of(args),
+                model=model, codec=codec.path, on_frames=show, should_stop=lambda: stop.asked, **loading,
             )
         except AudioError as error:
             if stop.asked:  # before there was a sound

@@ -8,7 +8,7 @@ from pathlib import Path
 from ..errors import SettingError, check_range
 from .budget import BODY_COPIES, RATE
 
-MAX_WINDOW = 25  # of `ras_window`; each step looks through so many frames of every row
+MAX_WINDOW = 25  # of `ras_window`, below the setting's own most: each step looks through so many frames of every row
 
 
 @dataclass(frozen=True)

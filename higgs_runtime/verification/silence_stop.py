@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..audio.clip import AudioClip
 from ..codec import Codec
-from ..errors import check_range
+from ..settings import SETTINGS
 
 LEVELS_DBFS = (None, -90, -80, -75, -70, -65, -60)  # digital silence, and hiss that nobody hears
 EDGE = 5  # frames at both ends that hear where a clip begins and ends
@@ -36,7 +36,7 @@ class SilenceStop:
     """
 
     def __init__(self, codec: Codec, seconds: float = 3.0):
-        check_range("seconds", seconds, 0.2, 60.0)
+        SETTINGS["silence_s"].check(seconds)
         self.entries = silent_entries(codec)
         self._frames = max(1, round(seconds * codec.frame_rate))
         self._latest: dict[int, deque[bool]] = {}
