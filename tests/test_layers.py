@@ -19,7 +19,7 @@ ORDER = (
     "core", "text", "audio", "checkpoint", "codec", "model", "prompt", "generation", "hub", "voices", "script", "takes",
     "verification", "rendering", "speech", "cluster serve remote", "cli",
 )
-CORE = {"types", "errors", "devices", "choices", "cores", "outputs", "settings", "suspended"}
+CORE = {"atomic_write", "types", "errors", "devices", "choices", "cores", "outputs", "settings", "suspended"}
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names.split()}
 COMFYUI = {"comfy", "comfy_api", "comfy_api_nodes", "comfy_config", "comfy_execution", "comfy_extras", "execution",
            "folder_paths", "nodes", "server"}

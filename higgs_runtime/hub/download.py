@@ -18,6 +18,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..atomic_write import write_bytes
 from ..errors import DownloadError, StoppedError
 from .hub import RemoteFile, repository_files, stream
 from .releases import Release
@@ -342,9 +343,7 @@ def _write_record(plan: Plan) -> None:
     files = {file.name: {"size": file.size, "digest": file.digest} for file in plan.files}
     record = {"repository": plan.release.repository, "revision": plan.revision, "licence": plan.release.licence,
               "files": files}
-    file = plan.partial / RECORD
-    file.with_suffix(".new").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    file.with_suffix(".new").replace(file)
+    write_bytes(plan.partial / RECORD, (json.dumps(record, indent=1) + "\n").encode())
 
 
 def _record(folder: Path) -> dict:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+from ..atomic_write import write_bytes
 from ..audio.clip import AudioClip
 from ..audio.files.codecs import pyav
 from ..audio.files.export import EXPORT_FORMATS, SYNTHETIC, Provenance, export_audio, parse_chapters
@@ -127,13 +127,9 @@ def _export(clip: AudioClip, path: Path, tags: Mapping[str, str], chapters: str,
 
 
 def _write(path: Path, text: str) -> Path:
-    part = path.with_name(f".higgs-{secrets.token_hex(8)}.part")
     try:
-        part.write_text(text + "\n", encoding="utf-8")
-        os.replace(part, path)
+        write_bytes(path, f"{text}\n".encode())
     except OSError as error:
         raise AudioError(f"'{path}' could not be written: {error.strerror or error}.",
                          remedy="Check free disk space and permissions.") from error
-    finally:
-        part.unlink(missing_ok=True)
     return path
