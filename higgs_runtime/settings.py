@@ -47,16 +47,17 @@ class Setting:
     field: str = ""
     step: float | None = None
 
-    def check(self, value: float, *, least: float | None = None, remedy: str = "") -> None:
+    def check(self, value: float, *, least: float | None = None, remedy: str = "", called: str = "") -> None:
         """Refuse a value out of the range.
 
         Args:
+            called: what the one who gave it knows it by, where that is another name.
             least: in place of the table's, where it depends on another setting.
 
         Raises:
             SettingError: the value is NaN, infinite or out of the range.
         """
-        check_range(self.name, value, self.least if least is None else least, self.most, remedy)
+        check_range(called or self.name, value, self.least if least is None else least, self.most, remedy)
 
     def read(self, value: Any) -> int | float:
         """A number, or its digits, as the setting's type.

@@ -6,8 +6,6 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
-from dataclasses import replace
-from itertools import chain, repeat
 from queue import SimpleQueue
 from typing import Any
 
@@ -16,8 +14,6 @@ import torch
 from . import bridge
 from .live import Sound, channel, workflow_id
 
-FIRST_FRAMES = (12, 12, 25, 25)  # of the first pieces, for an early sound: the codec looks 10 frames ahead
-LATER_FRAMES = 50  # each piece is decoded with some frames around it: the longer, the cheaper
 PAUSE_S = 0.3  # between the lines of a script
 LOOK_S = 0.05  # between two looks whether the person cancels, while the last piece is decoded
 
@@ -148,16 +144,12 @@ def _one_by_one(codec) -> Callable[..., Iterator[Any]]:
 
 def _joined(waiting: SimpleQueue, stopped: threading.Event) -> Iterator[Any]:
     """All codes that wait, in pieces that decode well; a codec that is behind gets larger ones."""
-    for size in chain(FIRST_FRAMES, repeat(LATER_FRAMES)):
-        got, frames, ended = [], 0, False
-        while frames < size or not waiting.empty():
-            codes = waiting.get()
-            ended = codes is None or stopped.is_set()
-            if ended:
-                break
-            got.append(codes)
-            frames += codes.frames
-        if got:
-            yield replace(got[0], ids=torch.cat([codes.ids for codes in got], dim=1))
-        if ended:
-            return
+    from ..higgs_runtime.codec.grouping import BESIDE_GENERATION, FrameGroups
+
+    groups, ended = FrameGroups(BESIDE_GENERATION), False
+    while not ended:
+        codes = waiting.get()
+        ended = codes is None or stopped.is_set()
+        piece = groups.rest() if ended else groups.add(codes, more=not waiting.empty())
+        if piece is not None:
+            yield piece

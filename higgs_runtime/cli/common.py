@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..choices import DEVICES, DTYPES, QUANTIZATIONS
-from ..errors import HiggsWarning, SettingError, check_range
+from ..errors import HiggsWarning, SettingError
 from ..settings import FRAMES_A_SECOND, SETTINGS
 
 REQUIRED = ("torch", "transformers", "safetensors", "filelock", "numpy", "librosa", "pydub")  # as pyproject.toml
@@ -86,7 +86,7 @@ def sampling_of(args: argparse.Namespace):
     """
     from ..types import Sampling
 
-    check_range("max-seconds", args.max_seconds, SETTINGS["max_seconds"].least, SETTINGS["max_seconds"].most)
+    SETTINGS["max_seconds"].check(args.max_seconds, called="max-seconds")
     return Sampling(max_frames=math.ceil(args.max_seconds * FRAME_RATE),
                     **{name: getattr(args, name) for name in SAMPLING if name != "max_seconds"})
 
@@ -179,22 +179,6 @@ def tell_what_speaks(lm) -> None:
     from ..hub.releases import notice_of
 
     sys.stderr.write(notice_of(lm))
-
-
-def transcript_of(clip: Path) -> str:
-    """What the .txt beside a clip says; "" without one.
-
-    Raises:
-        SettingError: it cannot be read.
-    """
-    words = clip.with_suffix(".txt")
-    if not words.is_file():
-        return ""
-    try:
-        return words.read_text(encoding="utf-8").strip()
-    except (OSError, ValueError) as error:
-        raise SettingError(f"{words} cannot be read.", expected="the words of the voice file in UTF-8", got=str(error),
-                           remedy="Give the words with --transcript, or save the file as UTF-8.") from error
 
 
 @contextmanager

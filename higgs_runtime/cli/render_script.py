@@ -25,7 +25,6 @@ from .common import (
     progress,
     sampling_of,
     tell_what_speaks,
-    transcript_of,
 )
 from .takes import add_takes_dir, store_of
 
@@ -202,40 +201,17 @@ class _Progress:
 def _cast(args: argparse.Namespace, script, codec):
     from ..hub.catalog import model_roots
     from ..rendering import cast_voices
+    from ..voices.resolve import load_source, voice_source
 
     roots, named, unnamed = model_roots(args.models_dir), {}, {}
     for number, given in enumerate(args.voices):
         speaker, equals, name = given.partition("=")
         if equals and not Path(given).is_file():
-            named[speaker.strip()] = _voice(name.strip(), roots, codec)
+            named[speaker.strip()] = load_source(voice_source(name.strip(), roots), codec)
         else:
-            unnamed[number] = _voice(given, roots, codec)
+            unnamed[number] = load_source(voice_source(given, roots), codec)
     try:
         return cast_voices(script, named, unnamed, roots=roots, codec=codec)
     except ScriptError as error:
         raise ScriptError(error.what, expected=error.expected, got=error.got, remedy="Give each one, as in --voice "
                           "NAME=rose (or an audio file); turns without a speaker are the Narrator's.") from error
-
-
-def _voice(name: str, roots: list[Path], codec):
-    """A voice of an audio file, of the library, or of the pack."""
-    from ..audio.clip import AudioClip
-    from ..hub.catalog import embedded_voices
-    from ..types import Voice
-    from ..voices.library import find_voices, load_voice
-
-    library, pack = find_voices(roots), embedded_voices()
-    if name in library and not Path(name).is_file():
-        return load_voice(library[name])[0]
-    clip = Path(name) if Path(name).is_file() else pack.get(name)
-    if clip is None:
-        raise SettingError(
-            f"There is no voice '{name}'.", expected=f"an audio file or one of {', '.join([*library, *pack])}",
-            got="no such file",
-            remedy="Name one of these, or an audio file that is there, with its words in a .txt beside it.",
-        )
-    words = transcript_of(clip)
-    if not words:
-        raise SettingError(f"The words of '{clip}' are not known.", got="none", expected=f"{clip.with_suffix('.txt')}",
-                           remedy="Write what the clip says into that file, or add it with higgs voices add --listen.")
-    return Voice(codec.encode(AudioClip.load(clip)), words)

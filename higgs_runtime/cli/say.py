@@ -10,7 +10,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from ..errors import AudioError, PromptError, SettingError
+from ..errors import AudioError, PromptError
 from ..outputs import check_target, free_name, partial_name
 from .common import (
     FRAME_RATE,
@@ -26,7 +26,6 @@ from .common import (
     progress,
     sampling_of,
     tell_what_speaks,
-    transcript_of,
 )
 
 UNNAMED = Path("higgs.wav")  # where no name is given
@@ -140,23 +139,17 @@ def _check_output(path: Path, inputs: list[Path]) -> None:
 
 def _reference(args: argparse.Namespace) -> tuple:
     """The voice of the library or the audio file to sound like, if one is asked for, and what is said in it."""
-    from ..hub.catalog import embedded_voices, model_roots
-    from ..voices.library import find_voices, load_voice
+    from ..hub.catalog import model_roots
+    from ..voices.library import load_voice
+    from ..voices.resolve import is_voice_file, no_words, voice_source, words_beside
 
     if args.voice is None:
         return None, args.transcript or ""
-    voices, library = embedded_voices(), find_voices(model_roots(args.models_dir))
-    if str(args.voice) in library and not args.voice.is_file():
-        return load_voice(library[str(args.voice)])[0], ""
-    voice = args.voice if args.voice.is_file() else voices.get(str(args.voice))
-    if voice is None:
-        raise SettingError(
-            f"There is no voice '{args.voice}'.", got="no such file",
-            remedy="Name one of these, or an audio file that is there.",
-            expected=f"an audio file or one of {', '.join([*library, *voices])}",
-        )
-    words = transcript_of(voice) if args.transcript is None else args.transcript.strip()
+    source = voice_source(str(args.voice), model_roots(args.models_dir))
+    if is_voice_file(source):
+        return load_voice(source)[0], ""
+    remedy = f"Give them with --transcript, or write them into {source.with_suffix('.txt')}."
+    words = words_beside(source, remedy) if args.transcript is None else args.transcript.strip()
     if not words:
-        raise SettingError(f"The words of '{voice}' are not known.", expected="what is said in the clip", got="none",
-                           remedy=f"Give them with --transcript, or write them into {voice.with_suffix('.txt')}.")
-    return voice, words
+        raise no_words(source, remedy)
+    return source, words

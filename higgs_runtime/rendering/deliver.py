@@ -14,6 +14,7 @@ from ..audio.clip import AudioClip
 from ..audio.files.codecs import pyav
 from ..audio.files.export import EXPORT_FORMATS, SYNTHETIC, Provenance, export_audio, parse_chapters
 from ..audio.files.filenames import file_names
+from ..audio.loudness.decibels import amplitude
 from ..errors import AudioError, MissingExtraError
 from ..outputs import check_target
 from ..script import write_subtitles
@@ -85,7 +86,7 @@ def deliver(
     except MissingExtraError as error:  # the sound is there
         notes.append(str(error))
     if stems:
-        files += _stems(assembly, path, places, tags, 10 ** (mixed.scaled_db / 20), provenance)
+        files += _stems(assembly, path, places, tags, amplitude(mixed.scaled_db), provenance)
     _write(places.timeline, places.sealed(assembly.timeline()))
     return Delivered(tuple(files), (*notes, *places.notes))
 

@@ -12,7 +12,7 @@ import torch
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from ..audio.clip import AudioClip, level_peak
+from ..audio.clip import AudioClip, within_full_scale
 from ..audio.files.streaming import MEDIA_TYPES, StreamEncoder, file_bytes
 from ..audio.stretch import change_tempo
 from ..types import Codes
@@ -66,10 +66,8 @@ def whole_file(asked: SpeechRequest, events: Iterable[Event], done: Done) -> byt
     if asked.response_format == "codes":
         return b"".join(map(codes_line, events)) + end_line(done)
     clips = list(events)
-    clip = AudioClip(torch.cat([one.samples for one in clips], dim=1), clips[0].sample_rate)
-    if float(clip.samples.abs().max()) > 1:
-        clip = level_peak(clip, 0.0)
-    clip = change_tempo(clip, asked.speed)
+    whole = AudioClip(torch.cat([one.samples for one in clips], dim=1), clips[0].sample_rate)
+    clip = change_tempo(within_full_scale(whole), asked.speed)
     return file_bytes(asked.response_format, clip.samples.numpy(), clip.sample_rate)
 
 

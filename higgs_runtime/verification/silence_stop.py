@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..audio.clip import AudioClip
+from ..audio.loudness.decibels import amplitude
 from ..codec import Codec
 from ..settings import SETTINGS
 
@@ -36,7 +37,7 @@ class SilenceStop:
     """
 
     def __init__(self, codec: Codec, seconds: float = 3.0):
-        SETTINGS["silence_s"].check(seconds)
+        SETTINGS["silence_s"].check(seconds, called="seconds")
         self.entries = silent_entries(codec)
         self._frames = max(1, round(seconds * codec.frame_rate))
         self._latest: dict[int, deque[bool]] = {}
@@ -76,6 +77,6 @@ def silent_entries(codec: Codec) -> frozenset[int]:
     random, found = torch.Generator().manual_seed(0), set()
     for level in LEVELS_DBFS:
         hiss = torch.randn(1, codec.sample_rate, generator=random)
-        hiss *= 0.0 if level is None else 10 ** (level / 20)
+        hiss *= 0.0 if level is None else amplitude(level)
         found |= set(codec.encode(AudioClip(hiss, codec.sample_rate)).ids[0, EDGE:-EDGE].tolist())
     return frozenset(found)

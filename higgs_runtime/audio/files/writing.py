@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from ...atomic_write import on_disk, replacing
 from ...errors import AudioError
+from ..loudness.decibels import decibels
 from .codecs import CODINGS, encode
 
 if TYPE_CHECKING:
@@ -166,5 +166,5 @@ def check_full_scale(wave: np.ndarray) -> None:
     peak = float(max(wave.max(), -wave.min()))
     if peak > 1:
         raise AudioError("The clip is louder than this format can hold.", expected="samples within ±1",
-                         got=f"a peak of {peak:.4g} ({20 * math.log10(peak):+.2f} dBFS)",
+                         got=f"a peak of {peak:.4g} ({decibels(peak):+.2f} dBFS)",
                          remedy="Level the peak first, or save as .wav with subtype FLOAT.")
