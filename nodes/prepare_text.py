@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from ..higgs_runtime.choices import PromptFormat
 from . import bridge, sockets
 
-LAYOUTS = {"Higgs Audio v2": "native", "Higgs Audio v3": "v3"}
+LAYOUTS = {"Higgs Audio v2": PromptFormat.NATIVE, "Higgs Audio v3": PromptFormat.V3}
 
 
 class HiggsPrepareText(io.ComfyNode):

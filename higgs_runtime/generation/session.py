@@ -191,7 +191,7 @@ class Session:
             sampling = replace(sampling, ras_window=config.ras_window)
         check_length(prompt, sampling, config)
         written = WrittenRows(config.num_codebooks, config.stream_bos_id, config.stream_eos_id, config.codebook_size,
-                              sampling.max_frames, config.ending)
+                              sampling.max_frames, config.stop)
         random = torch.Generator().manual_seed(sampling.seed)
         return GenerationRequest(index, prompt, sampling, position_keys(prompt, config), written, random, should_end)
 

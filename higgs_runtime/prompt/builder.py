@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..audio.clip import AudioClip
+from ..choices import PromptFormat
 from ..errors import PromptError
 from ..model.tokenizer import AUDIO_BEGIN, BEGIN, CONTROL, END_OF_TURN, SCENE_END, SCENE_START, ChatTokenizer
 from ..text.vocabulary import extent_of, unknown_words
@@ -62,7 +63,7 @@ def build_prompt(
     *,
     encode: Encode | None = None,
     add_generation_prefix: bool = True,
-    layout: Literal["native", "original", "v3"] | None = None,
+    layout: PromptFormat | str | None = None,
 ) -> Prompt:
     """Lay a conversation out as ids and rows.
 
@@ -83,7 +84,7 @@ def build_prompt(
     _check_order(messages)
     kind = layout or tokenizer.config.prompt_layout
     laid = Layout(tokenizer, encode, kind)
-    if kind == "v3":
+    if kind == PromptFormat.V3:
         lay_out_v3(laid, tokenizer, _v3_turns(messages))
         return laid.finish(_left_out(messages) + _vocabulary_warnings(messages[1:], tokenizer))
     laid.special(BEGIN)

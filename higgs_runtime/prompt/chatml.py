@@ -7,12 +7,12 @@ from collections.abc import Callable
 import torch
 
 from ..audio.clip import AudioClip
+from ..choices import PromptFormat
 from ..errors import PromptError, SettingError
 from ..model.delay import delayed_rows
 from ..model.tokenizer import AUDIO_BEGIN, AUDIO_END, AUDIO_IN_BEGIN, HEADER_END, HEADER_START, ChatTokenizer
 from ..types import Codes, Prompt
 
-LAYOUTS = ("native", "original", "v3")
 Encode = Callable[[AudioClip], Codes]
 
 
@@ -21,7 +21,7 @@ class Layout:
 
     Args:
         encode: for clips among the audio.
-        layout: one of LAYOUTS.
+        layout: one that the checkpoint can have.
 
     Raises:
         SettingError: there is no such layout.
@@ -29,11 +29,11 @@ class Layout:
 
     def __init__(self, tokenizer: ChatTokenizer, encode: Encode | None, layout: str):
         own = tokenizer.config.prompt_layout
-        fitting = [name for name in LAYOUTS if (name == "v3") == (own == "v3")]
+        fitting = [one for one in PromptFormat if (one == PromptFormat.V3) == (own == PromptFormat.V3)]
         if layout not in fitting:
             raise SettingError("There is no such prompt layout for this checkpoint.", expected=" or ".join(fitting),
                                got=repr(layout), remedy="Leave it out: the checkpoint knows its own.")
-        self._tokenizer, self._encode, self._native = tokenizer, encode, layout == "native"
+        self._tokenizer, self._encode, self._native = tokenizer, encode, layout == PromptFormat.NATIVE
         self._ids: list[int] = []
         self._rows: list[torch.Tensor] = []
         self._text = ""
