@@ -12,14 +12,16 @@ from typing import Any
 import torch
 
 from . import bridge
-from .live import Sound, channel, workflow_id
+from .live import LiveSound, channel, workflow_id
 
 PAUSE_S = 0.3  # between the lines of a script
 LOOK_S = 0.05  # between two looks whether the person cancels, while the last piece is decoded
 
 
 @contextmanager
-def heard(codec, model, most_s: float, hidden: Any) -> Iterator[tuple[Sound | None, Callable[[torch.Tensor], None]]]:
+def heard(
+    codec, model, most_s: float, hidden: Any
+) -> Iterator[tuple[LiveSound | None, Callable[[torch.Tensor], None]]]:
     """The sound that a take becomes, and what takes its frames [K, n] as they come.
 
     Args:
@@ -75,7 +77,7 @@ def heard_lines(codec, model, hidden: Any) -> Iterator[Callable[[Any], None]]:
 
 
 @contextmanager
-def _sound(codec, model, most_s: float | None, hidden: Any) -> Iterator[Sound]:
+def _sound(codec, model, most_s: float | None, hidden: Any) -> Iterator[LiveSound]:
     from ..higgs_runtime.speech import check_pair
 
     if model is not None:
@@ -86,7 +88,7 @@ def _sound(codec, model, most_s: float | None, hidden: Any) -> Iterator[Sound]:
 
 
 @contextmanager
-def _decoding(sound: Sound, decode: Callable[..., Iterator[Any]]) -> Iterator[Callable[[Any], None]]:
+def _decoding(sound: LiveSound, decode: Callable[..., Iterator[Any]]) -> Iterator[Callable[[Any], None]]:
     """What takes codes; all that it was given is decoded when the block ends. What goes wrong in the codec ends the
     sound and not the render: the player says why.
 

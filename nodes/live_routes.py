@@ -15,9 +15,9 @@ LOOK_S = 0.05
 def serve(routes) -> None:
     """Adds the routes to aiohttp's table; None (the nodes alone, without a server): none.
 
-    GET /higgs/live?workflow=<id>: {"sounds": […]}, what is kept of the workflow's nodes (`Sound.about`).
+    GET /higgs/live?workflow=<id>: {"sounds": […]}, what is kept of the workflow's nodes (`LiveSound.about`).
     GET /higgs/live/<prompt id>/<node id>?after=<n>: samples from number n on, float32 little-endian, at most 1 MB;
-    where there are none yet it waits for some. The header Higgs-Live holds `Sound.about` as JSON.
+    where there are none yet it waits for some. The header Higgs-Live holds `LiveSound.about` as JSON.
     Errors are JSON: 400 for a number that is none, 404 for a sound that is not kept.
     """
     if routes is None:

@@ -195,6 +195,17 @@ def test_no_public_name_is_that_of_a_module():
     assert set(higgs_runtime.__all__) & {module.split(".")[0] for module in modules()} == set()
 
 
+def test_no_class_name_twice():
+    """A reader who looks for a name finds one thing; an underscore in front makes no other name of it."""
+    found = {}
+    for path in sources(RUNTIME, NODES):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                place = f"{path.relative_to(ROOT).as_posix()}:{node.lineno}"
+                found.setdefault(node.name.lstrip("_"), []).append(place)
+    assert {name: places for name, places in found.items() if len(places) > 1} == {}
+
+
 @pytest.mark.parametrize("path", **named(sources(ROOT)))
 def test_files_and_functions_are_short(path):
     length = len(path.read_text(encoding="utf-8").splitlines())

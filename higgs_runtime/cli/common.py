@@ -186,7 +186,7 @@ def plain_messages():
     """Our warnings and notes as one line each, without the file and line that Python adds."""
     global _last_line
     _last_line = None  # of this command
-    log, told = logging.getLogger(__package__.rpartition(".")[0]), _Told()
+    log, told = logging.getLogger(__package__.rpartition(".")[0]), _MessageHandler()
     with warnings.catch_warnings():
         usual = warnings.showwarning
 
@@ -207,7 +207,7 @@ def plain_messages():
             log.setLevel(before)
 
 
-class _Told(logging.Handler):
+class _MessageHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         _tell(record.getMessage())
 

@@ -175,7 +175,7 @@ def _perform(args: argparse.Namespace, script, lm, codec_at, stop) -> tuple:
                     language=args.language, compare_voices=args.compare_voices)
     adapters = adapters_of(args)
     identity = model_identity(lm.path, **loading, adapters=adapters) if store else None
-    show = _Progress()
+    show = _LineProgress()
     with adapted_model(lm.path, loading, adapters) as model:
         performance = render_script(
             script, cast.voices, model, sampling_of(args), settings, store=store, identity=identity, ears=ears,
@@ -184,7 +184,7 @@ def _perform(args: argparse.Namespace, script, lm, codec_at, stop) -> tuple:
     return codec, cast, performance
 
 
-class _Progress:
+class _LineProgress:
     """One line: how many lines are there, how many seconds, and how fast."""
 
     def __init__(self):

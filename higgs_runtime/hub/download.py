@@ -149,7 +149,7 @@ def download(
             checksum that the hub names. What was fetched stays for the next time, but for a file with a wrong checksum.
         StoppedError: `should_stop` said so.
     """
-    work = _Work(release, Path(models_dir), revision)
+    work = _RunningDownload(release, Path(models_dir), revision)
 
     def look() -> None:
         if work.total and on_progress is not None:
@@ -180,11 +180,11 @@ def _watched(
         pool.shutdown(wait=False)
 
 
-class _Stopped(Exception):
+class _DownloadStopped(Exception):
     """Unwinds the thread that works."""
 
 
-class _Work:
+class _RunningDownload:
     """One download, in the thread of `run`; the others look at it."""
 
     def __init__(self, release: Release, models_dir: Path, revision: str | None):
@@ -222,7 +222,7 @@ class _Work:
 
     def _check(self) -> None:
         if self.stopped:
-            raise _Stopped
+            raise _DownloadStopped
 
     def _fetch(self, plan: Plan) -> None:
         with _disk_errors(plan.partial):

@@ -25,7 +25,7 @@ from ..errors import PromptError
 from ..model.tokenizer import AUDIO_BEGIN, BEGIN, CONTROL, END_OF_TURN, SCENE_END, SCENE_START, ChatTokenizer
 from ..text.vocabulary import extent_of, unknown_words
 from ..types import Codes, Prompt, Voice
-from .chatml import Encode, Layout
+from .chatml import Encode, PromptBuilder
 from .v3 import lay_out_v3
 
 DEFAULT_SYSTEM = "Generate audio following instruction."
@@ -83,7 +83,7 @@ def build_prompt(
     messages = list(messages)
     _check_order(messages)
     kind = layout or tokenizer.config.prompt_layout
-    laid = Layout(tokenizer, encode, kind)
+    laid = PromptBuilder(tokenizer, encode, kind)
     if kind == PromptFormat.V3:
         lay_out_v3(laid, tokenizer, _v3_turns(messages))
         return laid.finish(_left_out(messages) + _vocabulary_warnings(messages[1:], tokenizer))
@@ -167,7 +167,7 @@ def _left_out(messages: Sequence[Message]) -> tuple[str, ...]:
     return (f"Higgs Audio v3 reads no {names}; left out.",) if names else ()
 
 
-def _lay_scene(layout: Layout, content: Sequence[Content]) -> None:
+def _lay_scene(layout: PromptBuilder, content: Sequence[Content]) -> None:
     last = len(content) - 1
     for index, item in enumerate(content):
         if isinstance(item, str):

@@ -16,7 +16,7 @@ from ..types import Codes, Prompt
 Encode = Callable[[AudioClip], Codes]
 
 
-class Layout:
+class PromptBuilder:
     """Collects text, special tokens and audio. Neighbouring texts are tokenized as one, as in the written prompt.
 
     Args:
@@ -38,11 +38,11 @@ class Layout:
         self._rows: list[torch.Tensor] = []
         self._text = ""
 
-    def text(self, text: str) -> Layout:
+    def text(self, text: str) -> PromptBuilder:
         self._text += text
         return self
 
-    def special(self, token: str) -> Layout:
+    def special(self, token: str) -> PromptBuilder:
         id = self._tokenizer.special(token)
         if id is None:
             return self.text(token)
@@ -50,10 +50,10 @@ class Layout:
         self._ids.append(id)
         return self
 
-    def header(self, role: str) -> Layout:
+    def header(self, role: str) -> PromptBuilder:
         return self.special(HEADER_START).text(role).special(HEADER_END).text("\n\n")
 
-    def rows(self, audio: Codes | AudioClip, *, begin: bool) -> Layout:
+    def rows(self, audio: Codes | AudioClip, *, begin: bool) -> PromptBuilder:
         """Frames as v3 has them: without a column of ends, and a column of begins only where the model spoke."""
         config = self._tokenizer.config
         rows = self._delayed(audio)[0 if begin else 1 : -1]
@@ -62,7 +62,7 @@ class Layout:
         self._rows.append(rows)
         return self
 
-    def audio(self, audio: Codes | AudioClip, heard: bool = False) -> Layout:
+    def audio(self, audio: Codes | AudioClip, heard: bool = False) -> PromptBuilder:
         """A clip with what stands around it in v2; `heard`: not spoken by the assistant."""
         config = self._tokenizer.config
         rows = self._delayed(audio)

@@ -145,7 +145,7 @@ def render_script(
         raise SettingError("Silence is known by the codec.", expected="a codec with silence_s", got="none",
                            remedy="Give the codec, or leave silence_s out.")
     silence = None if settings.silence_s is None else SilenceStop(codec, settings.silence_s)
-    told = _Told(on_line or (lambda *_: None), on_take or (lambda _: None), should_stop or (lambda: False))
+    told = _Events(on_line or (lambda *_: None), on_take or (lambda _: None), should_stop or (lambda: False))
     booth = _Booth(model, settings, store, identity, ears, silence, told)
     if settings.mode == "independent":
         work = [booth.work(line, lay_out(line, alone(line, voices), model.tokenizer, script)) for line in lines]
@@ -195,7 +195,7 @@ def _prompt(
 
 
 @dataclass(frozen=True)
-class _Told:
+class _Events:
     """Who is told of what happens, and asked whether to go on."""
 
     on_line: OnLine
@@ -212,7 +212,7 @@ class _Booth:
 
     def __init__(
         self, model: HiggsModel, settings: RenderSettings, store: Takes | None, identity: ModelIdentity | None,
-        ears: Ears | None, silence: SilenceStop | None, told: _Told,
+        ears: Ears | None, silence: SilenceStop | None, told: _Events,
     ):
         self.settings, self.store, self.identity, self.ears = settings, store, identity, ears
         self.told, self.on_line, self.should_stop = told, told.on_line, told.should_stop

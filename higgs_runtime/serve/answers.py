@@ -17,7 +17,7 @@ from ..audio.files.streaming import MEDIA_TYPES, StreamEncoder, file_bytes
 from ..audio.stretch import change_tempo
 from ..types import Codes
 from .fields import SpeechRequest
-from .lines import Done, Event, Failed, Line
+from .lines import Done, Event, Failed, ServedRequest
 
 CODES_TYPE = "application/x-ndjson"
 CLIENT_LEFT = 499  # nobody reads it; nginx's number for it
@@ -33,7 +33,7 @@ def error_answer(status: int, message: str, *, param: str | None = None, code: s
     return JSONResponse(body, status, headers)
 
 
-def headers_of(asked: SpeechRequest, line: Line, rate: int) -> dict[str, str]:
+def headers_of(asked: SpeechRequest, line: ServedRequest, rate: int) -> dict[str, str]:
     """What is told beside the sound."""
     found = {"X-Higgs-Seed": str(line.asked.sampling.seed), "X-Sample-Rate": str(rate), "X-Channels": "1",
              "X-Bit-Depth": "16", "Cache-Control": "no-store"}

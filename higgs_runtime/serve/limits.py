@@ -12,7 +12,7 @@ MAX_WINDOW = 25  # of `ras_window`, below the setting's own most: each step look
 
 
 @dataclass(frozen=True)
-class Limits:
+class ServerLimits:
     """
     Attributes:
         rows: lines that speak side by side.

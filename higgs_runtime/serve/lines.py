@@ -58,7 +58,7 @@ Event = AudioClip | Codes | Done | Failed
 
 
 @dataclass(eq=False)
-class Line:
+class ServedRequest:
     """A request in the engine.
 
     Args:
