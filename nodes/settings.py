@@ -13,11 +13,12 @@ def setting_input(name: str, **more) -> io.Input:
     """The input of a setting.
 
     Args:
-        more: what the table does not know: `optional`, `control_after_generate`.
+        more: what the table does not know, as `optional`, or what this node has another way, as its tooltip.
     """
     one = SETTINGS[name]
+    shown = {"default": one.default, "tooltip": one.help}
     if one.kind is not bool:
-        more |= {"min": one.lowest_shown, "max": one.most}
+        shown |= {"min": one.lowest_shown, "max": one.most}
     if one.step is not None:
-        more["step"] = one.step
-    return KINDS[one.kind].Input(one.node or name, default=one.default, tooltip=one.help, **more)
+        shown["step"] = one.step
+    return KINDS[one.kind].Input(one.node or name, **{**shown, **more})
