@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 DEVICES = ("cpu", "cuda", "mps", "xpu")  # ROCm calls itself cuda
 DTYPES = ("bfloat16", "float16", "float32")
 QUANTIZATIONS = ("int8", "int4")
+
+
+class PromptFormat(str, Enum):
+    """How a checkpoint's prompts are laid out (see prompt/builder.py); each is also its text."""
+
+    NATIVE = "native"  # v2 as transformers has it
+    ORIGINAL = "original"  # v2 as Boson AI's own code has it
+    V3 = "v3"
+
+    __str__ = str.__str__
+
 
 # name -> suffix, and libsndfile's sample encoding or the key of CODINGS
 EXPORT_FORMATS = {

@@ -5,14 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import replace
-from itertools import chain, repeat
 from pathlib import Path
 
 import torch
 
-from .audio.clip import AudioClip, level_peak
+from .audio.clip import AudioClip, within_full_scale
 from .codec import Codec, load_codec
+from .codec.grouping import STREAMED, FrameGroups
 from .devices import pick_device, pick_dtype
 from .errors import AudioError, CheckpointError, HiggsWarning, SettingError
 from .generation.generate import generate, stream
@@ -25,9 +24,6 @@ from .prompt.builder import DEFAULT_SYSTEM, build_prompt, conversation
 from .suspended import closed_in_time
 from .text.normalize import PreparedText, prepare_text
 from .types import Codes, Prompt, Sampling, Voice
-
-FIRST_FRAMES = (12, 12)  # of the first pieces of a stream: the codec looks 10 frames ahead
-LATER_FRAMES = 25
 
 
 def speak(
@@ -77,7 +73,7 @@ def speak(
         if spoken.frames == 0:
             raise silence(spoken.finish_reason)
         clip = tokenizer.decode(spoken.codes)
-        return level_peak(clip, 0.0) if float(clip.samples.abs().max()) > 1 else clip
+        return within_full_scale(clip)
 
 
 @closed_in_time
@@ -112,20 +108,12 @@ def speak_stream(
 
 def _grouped(chunks: Iterable[Codes]) -> Iterator[Codes]:
     """Chunks joined to at least so many frames as decode well at once: few at first, for an early sound."""
-    waiting: list[Codes] = []
-    sizes = chain(FIRST_FRAMES, repeat(LATER_FRAMES))
-    size = next(sizes)
+    groups = FrameGroups(STREAMED)
     for chunk in chunks:
-        waiting.append(chunk)
-        if sum(one.frames for one in waiting) >= size:
-            yield joined(waiting)
-            waiting, size = [], next(sizes)
-    if waiting:
-        yield joined(waiting)
-
-
-def joined(chunks: list[Codes]) -> Codes:
-    return replace(chunks[0], ids=torch.cat([chunk.ids for chunk in chunks], dim=1))
+        if (piece := groups.add(chunk)) is not None:
+            yield piece
+    if (piece := groups.rest()) is not None:
+        yield piece
 
 
 def silence(reason: str) -> AudioError:

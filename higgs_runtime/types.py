@@ -6,12 +6,13 @@ Letters in shapes: S sequence, K codebooks, F frames, R delayed rows.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import torch
 
-from .errors import AudioError, PromptError, check_range
+from .errors import AudioError, PromptError
+from .settings import check_settings, default_of
 
 FinishReason = Literal["stop", "length", "cancelled"]
 
@@ -180,22 +181,16 @@ class Sampling:
         SettingError: a value is out of its range.
     """
 
-    temperature: float = 0.3
-    top_k: int = 50
-    top_p: float = 0.95
-    seed: int = 0
-    ras_window: int = -1
-    ras_max_repeats: int = 2
-    max_frames: int = 750
+    temperature: float = default_of("temperature")
+    top_k: int = default_of("top_k")
+    top_p: float = default_of("top_p")
+    seed: int = default_of("seed")
+    ras_window: int = default_of("ras_window")
+    ras_max_repeats: int = default_of("ras_max_repeats")
+    max_frames: int = default_of("max_frames")
 
     def __post_init__(self):
-        check_range("temperature", self.temperature, 0.0, 10.0)
-        check_range("top_k", self.top_k, 0, 1_000_000)
-        check_range("top_p", self.top_p, 0.0, 1.0)
-        check_range("seed", self.seed, 0, 2**64 - 1)
-        check_range("ras_window", self.ras_window, -1, 1_000)
-        check_range("ras_max_repeats", self.ras_max_repeats, 1, 1_000)
-        check_range("max_frames", self.max_frames, 1, 10_000_000)
+        check_settings(self, (one.name for one in fields(self)))
 
 
 @dataclass(frozen=True, eq=False)

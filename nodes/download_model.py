@@ -72,7 +72,7 @@ class HiggsDownloadModel(io.ComfyNode):
             report = f"{report}\n{NOT_ACCEPTED}"
         elif not plan.complete:
             messages.show_text(report)
-            told = _Told(report, plan)
+            told = _DownloadProgress(report, plan)
             plan = download(wanted, folder, revision=plan.revision, on_progress=told, should_stop=stop)
             told.bar.finish()
             report = f"{describe_plan(replace(plan, complete=True))}\n{DONE}"
@@ -89,7 +89,7 @@ def release_notes() -> dict[str, str]:
             for name, release in RELEASES.items()}
 
 
-class _Told:
+class _DownloadProgress:
     """Progress of a download on the node: a bar, and once a second what is there and how long the rest takes."""
 
     def __init__(self, heading: str, plan):

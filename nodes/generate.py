@@ -12,6 +12,7 @@ from . import remote_model, sockets
 from .host import handles, messages
 from .host.progress import Progress, cancelled, raise_if_cancelled
 from .shared.live_decoding import heard
+from .shared.settings import setting_input
 
 
 class HiggsGenerate(io.ComfyNode):
@@ -100,38 +101,8 @@ def elsewhere(model, prompt, settings) -> io.NodeOutput:
 
 def sampling_inputs() -> list[io.Input]:
     """How the next ids are chosen; the names are those of `Sampling`."""
-    return [
-        io.Int.Input(
-            "seed", default=0, min=0, max=2**63 - 1, control_after_generate=True,
-            tooltip="Start of the random numbers: another seed is another take.",
-        ),
-        io.Float.Input(
-            "max_seconds", default=30.0, min=0.04, max=600.0, step=0.5,
-            tooltip="Stops after this many seconds of audio, even in the middle of a word; one second of speech is "
-            "about 15 letters.",
-        ),
-        io.Float.Input(
-            "temperature", default=0.3, min=0.0, max=2.0, step=0.05,
-            tooltip="0: always the likeliest sound. Higher: livelier, less steady. Up to 1 makes sense.",
-        ),
-        io.Int.Input(
-            "top_k", default=50, min=0, max=2048,
-            tooltip="Chooses among this many likeliest ids; 0: all of them.",
-        ),
-        io.Float.Input(
-            "top_p", default=0.95, min=0.0, max=1.0, step=0.01,
-            tooltip="Chooses among the likeliest ids that together reach this probability; 1: all of them.",
-        ),
-        io.Int.Input(
-            "ras_window", default=-1, min=-1, max=100,
-            tooltip="Guards against stuck sounds: looks at this many last frames (25 frames are one second); 0: off; "
-            "-1: as the model was released (7 for v2, off for v3).",
-        ),
-        io.Int.Input(
-            "ras_max_repeats", default=2, min=1, max=100,
-            tooltip="An id that stands this often in the window is drawn anew.",
-        ),
-    ]
+    names = ("max_seconds", "temperature", "top_k", "top_p", "ras_window", "ras_max_repeats")
+    return [setting_input("seed", control_after_generate=True), *map(setting_input, names)]
 
 
 def report(spoken, notes, weights_bytes: int, work_bytes: int) -> str:

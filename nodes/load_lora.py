@@ -9,6 +9,7 @@ from comfy_api.latest import io
 from . import sockets
 from .host import files, handles
 from .shared import checkpoints
+from .shared.settings import setting_input
 
 
 class HiggsLoadLoRA(io.ComfyNode):
@@ -27,10 +28,7 @@ class HiggsLoadLoRA(io.ComfyNode):
                     tooltip="A folder with adapter_config.json and adapter_model.safetensors below models/higgs_audio; "
                     "press R after adding one.",
                 ),
-                io.Float.Input(
-                    "strength", default=1.0, min=-4.0, max=4.0, step=0.05,
-                    tooltip="1: as it was trained; 0: without it.",
-                ),
+                setting_input("lora_strength"),
             ],
             outputs=[sockets.Model.Output(display_name="model", tooltip="For Higgs Generate.")],
         )

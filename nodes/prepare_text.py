@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from ..higgs_runtime.choices import PromptFormat
 from . import sockets
 from .host import messages
+from .shared.settings import setting_input
 
-LAYOUTS = {"Higgs Audio v2": "native", "Higgs Audio v3": "v3"}
+LAYOUTS = {"Higgs Audio v2": PromptFormat.NATIVE, "Higgs Audio v3": PromptFormat.V3}
 
 
 class HiggsPrepareText(io.ComfyNode):
@@ -37,8 +39,8 @@ class HiggsPrepareText(io.ComfyNode):
                     "spell_numbers", default=False,
                     tooltip="Write figures that stand alone in words (extra 'text'). Off: the model reads them.",
                 ),
-                io.Int.Input(
-                    "max_chars", default=300, min=20, max=100_000, step=10,
+                setting_input(
+                    "max_chars", step=10,
                     tooltip="Longest piece in characters that the report cuts the text into, as Render Script does.",
                 ),
             ],

@@ -14,6 +14,7 @@ from .shared import hearing, on_cluster
 from .shared.growing import growing
 from .shared.line_states import LineStates
 from .shared.live_decoding import heard_lines
+from .shared.settings import setting_input
 
 MAX_VOICES = 8
 STOP, HAND_ON = "stop", "hand on what is spoken"
@@ -50,11 +51,7 @@ class HiggsRenderScript(io.ComfyNode):
                     tooltip="Hear the lines while they are spoken, in the player below: the first take of each, in the "
                     "script's order.",
                 ),
-                io.Float.Input(
-                    "end_silence", default=3.0, min=0.0, max=60.0, step=0.1, optional=True,
-                    tooltip="Ends a line that falls silent for so many seconds without ending itself; 0: only its "
-                    "longest ends it.",
-                ),
+                setting_input("silence_s", optional=True),
                 cluster_input(),
             ],
             outputs=[
@@ -142,14 +139,7 @@ def render_inputs() -> list[io.Input]:
             tooltip="independent: each line knows its voice only; fast, and none drifts. continuous: it also hears "
             "the turns before it in its scene, as in a conversation; scenes are spoken side by side.",
         ),
-        io.Int.Input("context_turns", default=4, min=1, max=64,
-                     tooltip="In continuous mode: how many turns back a line hears at least."),
-        io.Int.Input("batch", default=8, min=1, max=256,
-                     tooltip="Lines that are spoken side by side, at most; fewer where memory is short."),
-        io.Int.Input("takes", default=1, min=1, max=100,
-                     tooltip="Takes of each line, each with the next seed; who listens takes the best."),
-        io.Int.Input("max_takes", default=3, min=1, max=100,
-                     tooltip="Where somebody listens: takes again until one passes, at most so many."),
+        *map(setting_input, ("context_turns", "batch", "takes", "max_takes")),
         io.String.Input(
             "choose", default="", placeholder="3: 2, 7: 1",
             tooltip="Takes that you want, as line: take with numbers of the report; 3: 2 is the second take of line 3. "
@@ -157,8 +147,7 @@ def render_inputs() -> list[io.Input]:
         ),
         io.String.Input("language", default="",
                         tooltip="Of the script, as a code such as en, de or zh. Empty: any."),
-        io.Int.Input("max_chars", default=300, min=20, max=100_000,
-                     tooltip="Longer turns are spoken in pieces of at most so many letters, cut between sentences."),
+        setting_input("max_chars"),
         io.Boolean.Input("read_scenes", default=True,
                          tooltip="The model reads scene headers. Off: they only part the script, as for chapters."),
     ]
@@ -193,16 +182,7 @@ def store_inputs() -> list[io.Input]:
 
 
 def preparation_inputs() -> list[io.Input]:
-    return [
-        io.Boolean.Input(
-            "prepare", default=True, optional=True,
-            tooltip="Turns are prepared for the model, as Prepare Text shows. Off: it reads exactly what is written.",
-        ),
-        io.Boolean.Input(
-            "spell_numbers", default=False, optional=True,
-            tooltip="Where turns are prepared: figures that stand alone in words (extra 'text').",
-        ),
-    ]
+    return [setting_input(name, optional=True) for name in ("prepare", "spell_numbers")]
 
 
 def cluster_input() -> io.Input:

@@ -11,6 +11,7 @@ from .host.progress import Progress, raise_if_cancelled
 from .loudness import numbered
 from .shared import hearing
 from .shared.batches import clips_from_audio
+from .shared.settings import setting_input
 
 
 class HiggsVerifyTakes(io.ComfyNode):
@@ -30,8 +31,7 @@ class HiggsVerifyTakes(io.ComfyNode):
                 io.String.Input("language", default="",
                                 tooltip="Of the text, as a code such as en, de or zh. Empty: it is heard."),
                 *hearing.limit_inputs(),
-                io.Float.Input("max_silence_s", default=2.0, min=0.0, max=3600.0, step=0.5, optional=True,
-                               tooltip="Longest silence inside a clip, in seconds."),
+                setting_input("max_silence_s", optional=True),
                 io.Audio.Input("reference", optional=True,
                                tooltip="A clip of the voice that should be heard (extra 'similarity')."),
             ],

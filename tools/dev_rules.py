@@ -19,7 +19,7 @@ ORDER = (
     "core", "text", "audio", "checkpoint", "codec", "model", "prompt", "generation", "hub", "voices", "script", "takes",
     "verification", "rendering", "speech", "cluster serve remote", "cli",
 )
-CORE = {"types", "errors", "devices", "choices", "cores", "outputs", "suspended"}
+CORE = {"atomic_write", "choices", "cores", "devices", "errors", "outputs", "settings", "suspended", "types"}
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names.split()}
 COMFYUI = {"comfy", "comfy_api", "comfy_api_nodes", "comfy_config", "comfy_execution", "comfy_extras", "execution",
            "folder_paths", "nodes", "server"}
@@ -39,7 +39,7 @@ NOT_OURS = {"build", "dist", "shared"}  # at the top
 MADE = {"node_modules", "__pycache__"}  # anywhere
 HIDDEN_BUT_OURS = {".ci", ".github", ".gitignore", ".pre-commit-config.yaml"}
 BODIES = ("body", "orelse", "finalbody", "handlers", "cases")
-LOOKED_AT = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ExceptHandler, ast.If)
+LOOKED_AT = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler, ast.If)
 
 
 @dataclass(frozen=True, order=True)
@@ -245,11 +245,9 @@ def comfyui_in_nodes(repository: Repository) -> Offenders:
 def folders_of_nodes(repository: Repository) -> Offenders:
     for source in repository.below("nodes"):
         package = list(Path(source.name).parts[1:-1])
-        if source.name == "nodes/__init__.py" or "".join(package) not in NODE_FOLDERS:
-            continue
         rank = NODE_FOLDERS.index("".join(package))
         for level, base, names, line in source.imports:
-            if not 0 < level <= len(package) + 1:
+            if not 0 < level <= len(package) + 1 or source.name == "nodes/__init__.py":
                 continue
             target = [*package[: len(package) + 1 - level], *([base] if base else [])]
             for folder in {".".join([*target, name]).split(".")[0] for name in names}:
@@ -279,6 +277,17 @@ def names_of_modules(repository: Repository) -> Offenders:
         if line in top.lines_for_types:
             for name in sorted(modules & set(names)):
                 yield Offender(top.name, line, f"{name} is also a module")
+
+
+def names_of_classes(repository: Repository) -> Offenders:
+    """An underscore in front makes no other name of it."""
+    seen: dict[str, str] = {}
+    for source in [*repository.below("higgs_runtime"), *repository.below("nodes")]:
+        for node in source.nodes:
+            if isinstance(node, ast.ClassDef):
+                first = seen.setdefault(node.name.lstrip("_"), f"{source.name}:{node.lineno}")
+                if first != f"{source.name}:{node.lineno}":
+                    yield Offender(source.name, node.lineno, f"{node.name} is also at {first}")
 
 
 def lengths_of_files(repository: Repository) -> Offenders:
@@ -361,6 +370,8 @@ RULES = {rule.check.__name__: rule for rule in (
          absolute_imports),
     Rule("Nodes use no private name of the runtime.", "Give it a public name in the runtime.", underscores),
     Rule("No public name is that of a module.", "Rename one of the two.", names_of_modules),
+    Rule("No class name stands twice: a reader who looks for it finds one thing.", "Rename the less public one.",
+         names_of_classes),
     Rule(f"Files have at most {MAX_FILE} lines.", "Split the file by subject.", lengths_of_files),
     Rule(f"Functions have at most {MAX_FUNCTION} lines, docstrings aside.", "Split the function by step.",
          lengths_of_functions),
@@ -380,8 +391,7 @@ def main() -> int:
         if offenders:
             status = 1
             print(f"    {rule.says} What to do: {rule.remedy}")
-    if not status:
-        print(f"{len(RULES)} rules of the repository hold.")
+    print(f"{len(RULES)} rules of the repository" + (" hold." if not status else "."))
     return status
 
 

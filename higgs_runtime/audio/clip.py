@@ -15,6 +15,7 @@ import torch
 from ..errors import AudioError
 from .files.reading import check_span, read_file, span
 from .files.writing import write_file
+from .loudness.decibels import amplitude, peak, power_ratio
 
 MAX_SAMPLE_RATE = 768_000
 
@@ -152,7 +153,7 @@ def trim_silence(clip: AudioClip, top_db: float = 40.0) -> AudioClip:
     _need_sound(clip, "trim the silence of")
     hop = max(1, clip.sample_rate // 100)
     power = torch.nn.functional.avg_pool1d(clip.samples.square().amax(0)[None], 4 * hop, hop, padding=2 * hop)[0]
-    loud = (power > power.max() * 10 ** (-top_db / 10)).nonzero()[:, 0]
+    loud = (power > power.max() * power_ratio(-top_db)).nonzero()[:, 0]
     start, end = max(0, int(loud[0]) * hop), min(clip.length, (int(loud[-1]) + 1) * hop)
     return AudioClip(clip.samples[:, start:end].clone(), clip.sample_rate)
 
@@ -167,7 +168,12 @@ def level_peak(clip: AudioClip, peak_dbfs: float = -1.0) -> AudioClip:
         raise AudioError("The peak level is not usable.", expected="0 dBFS or below", got=f"{peak_dbfs} dBFS",
                          remedy="-1 dBFS leaves room for lossy formats.")
     _need_sound(clip, "level")
-    return AudioClip(clip.samples / clip.samples.abs().max() * 10 ** (peak_dbfs / 20), clip.sample_rate)
+    return AudioClip(clip.samples / clip.samples.abs().max() * amplitude(peak_dbfs), clip.sample_rate)
+
+
+def within_full_scale(clip: AudioClip) -> AudioClip:
+    """The clip, turned down as a whole to full scale where its peak exceeds that."""
+    return level_peak(clip, 0.0) if peak(clip) > 1 else clip
 
 
 def _check_finite(samples: torch.Tensor) -> None:

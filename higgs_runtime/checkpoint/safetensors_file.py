@@ -29,7 +29,7 @@ _NAME_OF = {dtype: name for name, dtype in NAMES.items()}
 
 
 @dataclass(frozen=True)
-class Stored:
+class TensorEntry:
     """Where a tensor lies: its dtype as the file calls it, its shape, and its bytes behind the header."""
 
     dtype: str
@@ -38,7 +38,7 @@ class Stored:
     stop: int
 
 
-def read_header(file: str | Path) -> dict[str, Stored]:
+def read_header(file: str | Path) -> dict[str, TensorEntry]:
     """The tensors of a safetensors file by name. Reads the header alone, and no more than the file holds.
 
     Raises:
@@ -113,17 +113,17 @@ class _Broken(Exception):
     """What is wrong with a header."""
 
 
-def _stored(name: str, entry: Any) -> Stored:
+def _stored(name: str, entry: Any) -> TensorEntry:
     (start, stop), shape = entry["data_offsets"], tuple(entry["shape"])
     if not all(type(number) is int and number >= 0 for number in (start, stop, *shape)) or start > stop:
         raise _Broken(f"{name} with impossible sizes")
     dtype = NAMES.get(entry["dtype"])
     if dtype is not None and prod(shape) * dtype.itemsize != stop - start:
         raise _Broken(f"{name} {list(shape)} of {entry['dtype']} in {stop - start} bytes")
-    return Stored(str(entry["dtype"]), shape, start, stop)
+    return TensorEntry(str(entry["dtype"]), shape, start, stop)
 
 
-def _check_places(tensors: Mapping[str, Stored], size: int) -> None:
+def _check_places(tensors: Mapping[str, TensorEntry], size: int) -> None:
     """Tensors follow each other without gap or overlap and end where the file ends."""
     end = 0
     for name, stored in sorted(tensors.items(), key=lambda item: (item[1].start, item[1].stop)):

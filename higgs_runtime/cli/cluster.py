@@ -7,7 +7,7 @@ import sys
 import time
 
 from ..errors import SettingError
-from .common import progress
+from .common import adapters_of, progress
 
 
 def add_cluster(parser: argparse.ArgumentParser) -> None:
@@ -38,8 +38,8 @@ def perform_on_cluster(args: argparse.Namespace, script, voices, lm, codec_at, s
     listening, view = None, ClusterView()
     if args.listen is not None:
         listening = Listening(args.listen or _first_recognizer(args), args.compare_voices)
-    engine = Engine(_everywhere(lm), args.device, args.dtype, args.quantization, codec=_everywhere(codec_at),
-                    listening=listening)
+    engine = Engine(_everywhere(lm), args.device, args.dtype, args.quantization, tuple(adapters_of(args)),
+                    _everywhere(codec_at), listening)
     made = render_on_cluster(
         script, voices, engine, sampling, settings, store=store,
         cluster=ClusterSettings(args.cluster, args.workers, args.worker_cpus, args.worker_gpus),

@@ -9,14 +9,14 @@ import http.client
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
+from ..atomic_write import write_bytes
 from ..errors import HiggsError, one_sentence
 
 POLL_S = 0.25
@@ -108,9 +108,7 @@ class ComfyClient:
             folder.mkdir(parents=True, exist_ok=True)
             while True:
                 try:
-                    out = open(target, "xb")
-                    with _whole(target), out:
-                        out.write(data)
+                    write_bytes(target, data, new=True)
                     return target
                 except FileExistsError:
                     number += 1
@@ -178,16 +176,6 @@ class ComfyClient:
     def _odd(self, got: str) -> RenderError:
         return RenderError(f"What answers at {self.url} is no ComfyUI.", expected="ComfyUI's answers", got=got,
                            remedy="Name its address with --server.")
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[None]:
-    """A file that was begun and breaks off, also by Ctrl-C, is gone."""
-    try:
-        yield
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
 
 
 def set_input(workflow: dict[str, Any], assignment: str, upload: Callable[[Path], str] | None = None) -> None:

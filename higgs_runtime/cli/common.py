@@ -14,10 +14,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..choices import DEVICES, DTYPES, QUANTIZATIONS
-from ..errors import HiggsWarning, SettingError, check_range
+from ..errors import HiggsWarning, SettingError
+from ..settings import FRAMES_A_SECOND, SETTINGS
 
 REQUIRED = ("torch", "transformers", "safetensors", "filelock", "numpy", "librosa", "pydub")  # as pyproject.toml
-FRAME_RATE = 25  # frames a second of every released Higgs model
+FRAME_RATE = FRAMES_A_SECOND
+SAMPLING = ("temperature", "top_k", "top_p", "seed", "ras_window", "ras_max_repeats", "max_seconds")
 LINE_S = 10.0  # from one line of progress to the next, where there is no terminal
 _last_line: float | None = None  # when it was written; at first, when there was something to tell
 NAMING = "folder with config.json, or name below a models folder, or a part of it that no other has"
@@ -59,13 +61,21 @@ def named(found: list, kind: str, name: str):
     )
 
 
+def add_settings(parser: argparse.ArgumentParser, *names: str) -> None:
+    """Options of these settings; their values are called as the settings are."""
+    for name in names:
+        one = SETTINGS[name]
+        if one.kind is bool:
+            how = {"action": argparse.BooleanOptionalAction}
+        else:
+            how = {"type": one.kind, "metavar": "SECONDS" if name.endswith("_s") else None}
+        parser.add_argument(f"--{(one.option or name).replace('_', '-')}", dest=name, default=one.default,
+                            help=f"{one.help} (default: %(default)s)", **how)
+
+
 def add_sampling(parser: argparse.ArgumentParser) -> None:
     """How the next ids are chosen; see `sampling_of`."""
-    parser.add_argument("--temperature", type=float, default=0.3, help="0 to about 1 (default: %(default)s)")
-    parser.add_argument("--top-k", type=int, default=50, help="default: %(default)s")
-    parser.add_argument("--top-p", type=float, default=0.95, help="default: %(default)s")
-    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    parser.add_argument("--max-seconds", type=float, default=30.0, help="of audio (default: %(default)s)")
+    add_settings(parser, *SAMPLING)
 
 
 def sampling_of(args: argparse.Namespace):
@@ -76,11 +86,9 @@ def sampling_of(args: argparse.Namespace):
     """
     from ..types import Sampling
 
-    check_range("max-seconds", args.max_seconds, 1 / FRAME_RATE, 400_000.0)
-    return Sampling(
-        temperature=args.temperature, top_k=args.top_k, top_p=args.top_p, seed=args.seed,
-        max_frames=math.ceil(args.max_seconds * FRAME_RATE),
-    )
+    SETTINGS["max_seconds"].check(args.max_seconds, called="max-seconds")
+    return Sampling(max_frames=math.ceil(args.max_seconds * FRAME_RATE),
+                    **{name: getattr(args, name) for name in SAMPLING if name != "max_seconds"})
 
 
 def add_checkpoints(parser: argparse.ArgumentParser) -> None:
@@ -120,6 +128,52 @@ def loading_of(args: argparse.Namespace) -> dict:
             "quantization": args.quantization}
 
 
+def add_lora(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--lora", action="append", default=[], metavar="FOLDER[=STRENGTH]",
+                        help="LoRA adapter on the language model: a folder in PEFT's format, or the name of one below "
+                        f"a models folder; several add up. {SETTINGS['lora_strength'].help} (default: 1)")
+
+
+def adapters_of(args: argparse.Namespace) -> list[tuple[str, float]]:
+    """(folder, strength) of each adapter that was asked for.
+
+    Raises:
+        SettingError: there is no such adapter, or its strength is out of range.
+    """
+    from ..hub.catalog import find_adapters, model_roots
+
+    found = []
+    library = find_adapters(model_roots(args.models_dir)) if args.lora else {}
+    for given in args.lora:
+        folder, _, strength = given.rpartition("=")
+        if not folder or Path(given).is_dir() or given in library:
+            folder, strength = given, "1"
+        place = Path(folder) if Path(folder).is_dir() else library.get(folder)
+        if place is None:
+            raise SettingError(f"There is no LoRA '{folder}'.", got="no such folder",
+                               expected=f"a folder with adapter_config.json or one of {', '.join(library) or 'none'}",
+                               remedy="Name such a folder, and its strength behind an equals sign: my-lora=0.8.")
+        try:
+            by = float(SETTINGS["lora_strength"].read(strength))
+        except ValueError as error:
+            raise SettingError(f"The strength of the LoRA '{folder}' cannot be used.", expected=str(error),
+                               got=f"'{strength}'", remedy="Write such a number, or leave it out.") from error
+        found.append((str(place.absolute()), by))
+    return found
+
+
+@contextmanager
+def adapted_model(path: Path, loading: dict, adapters: list[tuple[str, float]]):
+    """The language model with its adapters, as long as the with-block runs."""
+    from ..model.loading import load_model
+    from ..model.lora import adapted, load_adapter
+
+    loaded = [(load_adapter(folder), strength) for folder, strength in adapters]  # a wrong one is told before loading
+    model = load_model(path, **loading)
+    with adapted(model, loaded):
+        yield model
+
+
 def tell_what_speaks(lm) -> None:
     """What a person should know of the model that was chosen."""
     from ..hub.releases import notice_of
@@ -127,28 +181,12 @@ def tell_what_speaks(lm) -> None:
     sys.stderr.write(notice_of(lm))
 
 
-def transcript_of(clip: Path) -> str:
-    """What the .txt beside a clip says; "" without one.
-
-    Raises:
-        SettingError: it cannot be read.
-    """
-    words = clip.with_suffix(".txt")
-    if not words.is_file():
-        return ""
-    try:
-        return words.read_text(encoding="utf-8").strip()
-    except (OSError, ValueError) as error:
-        raise SettingError(f"{words} cannot be read.", expected="the words of the voice file in UTF-8", got=str(error),
-                           remedy="Give the words with --transcript, or save the file as UTF-8.") from error
-
-
 @contextmanager
 def plain_messages():
     """Our warnings and notes as one line each, without the file and line that Python adds."""
     global _last_line
     _last_line = None  # of this command
-    log, told = logging.getLogger(__package__.rpartition(".")[0]), _Told()
+    log, told = logging.getLogger(__package__.rpartition(".")[0]), _MessageHandler()
     with warnings.catch_warnings():
         usual = warnings.showwarning
 
@@ -169,7 +207,7 @@ def plain_messages():
             log.setLevel(before)
 
 
-class _Told(logging.Handler):
+class _MessageHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         _tell(record.getMessage())
 

@@ -13,15 +13,18 @@ from ..outputs import check_folder, partial_name
 from .cluster import add_cluster, perform_on_cluster
 from .common import (
     StopOnInterrupt,
+    adapted_model,
+    adapters_of,
     add_checkpoints,
+    add_lora,
     add_sampling,
+    add_settings,
     check_requirements,
     chosen,
     loading_of,
     progress,
     sampling_of,
     tell_what_speaks,
-    transcript_of,
 )
 from .takes import add_takes_dir, store_of
 
@@ -50,6 +53,7 @@ def add(commands) -> None:
     parser.add_argument("--consent", default="", help="for the note in the file: who agreed to the use of the voices")
     add_sampling(parser)
     add_checkpoints(parser)
+    add_lora(parser)
     parser.add_argument("--no-store", action="store_true", help="keep nothing: all is spoken anew each time")
     add_takes_dir(parser)
     add_cluster(parser)
@@ -59,16 +63,8 @@ def add(commands) -> None:
 def _add_how(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mode", choices=("independent", "continuous"), default="independent",
                         help="continuous: lines hear those before them in their scene (default: %(default)s)")
-    for name, default, what in (
-        ("context-turns", 4, "in continuous mode: turns that a line hears at least"),
-        ("batch", 8, "lines that are spoken side by side, at most"),
-        ("takes", 1, "of each line; who listens takes the best"),
-        ("max-takes", 3, "with --listen: again until one passes, at most so many"),
-        ("max-chars", 300, "longer turns are spoken in pieces"),
-    ):
-        parser.add_argument(f"--{name}", type=int, default=default, help=f"{what} (default: %(default)s)")
-    parser.add_argument("--silence", type=float, default=3.0, metavar="SECONDS",
-                        help="of silence that end a line which does not end by itself; 0: none (default: %(default)s)")
+    add_settings(parser, "context_turns", "batch", "takes", "max_takes", "max_chars", "silence_s", "prepare",
+                 "spell_numbers")
     parser.add_argument("--choose", default="", metavar="LINE:TAKE,…", help='takes that you want, as "3: 2, 7: 1"')
     parser.add_argument("--language", help="of the script, as en (default: any)")
     parser.add_argument("--listen", nargs="?", const="", metavar="RECOGNIZER",
@@ -154,14 +150,13 @@ def _script(args: argparse.Namespace):
 def _perform(args: argparse.Namespace, script, lm, codec_at, stop) -> tuple:
     """The codec, the cast and the performance."""
     from ..codec import load_codec
-    from ..model.loading import load_model
     from ..rendering import Ears, RenderSettings, parse_choice, render_script
     from ..takes import TakeStore, model_identity
 
     settings = RenderSettings(
         args.mode, args.context_turns, args.max_chars, args.takes, max(args.takes, args.max_takes), args.batch,
         args.language, read_scenes=not args.book, choose=parse_choice(args.choose),
-        silence_s=args.silence or None,
+        silence_s=args.silence_s or None, prepare=args.prepare, spell_numbers=args.spell_numbers,
     )
     loading, store = loading_of(args), None if args.no_store else store_of(args)
     if isinstance(store, TakeStore):
@@ -178,16 +173,18 @@ def _perform(args: argparse.Namespace, script, lm, codec_at, stop) -> tuple:
         name = args.listen or next(iter(find_recognizers(args.models_dir)), None)
         ears = Ears(codec, load_recognizer(name, folders=args.models_dir), str(name), cast.voices,
                     language=args.language, compare_voices=args.compare_voices)
-    identity = model_identity(lm.path, **loading) if store else None
-    show = _Progress()
-    performance = render_script(
-        script, cast.voices, load_model(lm.path, **loading), sampling_of(args), settings, store=store,
-        identity=identity, ears=ears, codec=codec, on_line=show.line, should_stop=lambda: stop.asked,
-    )
+    adapters = adapters_of(args)
+    identity = model_identity(lm.path, **loading, adapters=adapters) if store else None
+    show = _LineProgress()
+    with adapted_model(lm.path, loading, adapters) as model:
+        performance = render_script(
+            script, cast.voices, model, sampling_of(args), settings, store=store, identity=identity, ears=ears,
+            codec=codec, on_line=show.line, should_stop=lambda: stop.asked,
+        )
     return codec, cast, performance
 
 
-class _Progress:
+class _LineProgress:
     """One line: how many lines are there, how many seconds, and how fast."""
 
     def __init__(self):
@@ -204,40 +201,17 @@ class _Progress:
 def _cast(args: argparse.Namespace, script, codec):
     from ..hub.catalog import model_roots
     from ..rendering import cast_voices
+    from ..voices.resolve import load_source, voice_source
 
     roots, named, unnamed = model_roots(args.models_dir), {}, {}
     for number, given in enumerate(args.voices):
         speaker, equals, name = given.partition("=")
         if equals and not Path(given).is_file():
-            named[speaker.strip()] = _voice(name.strip(), roots, codec)
+            named[speaker.strip()] = load_source(voice_source(name.strip(), roots), codec)
         else:
-            unnamed[number] = _voice(given, roots, codec)
+            unnamed[number] = load_source(voice_source(given, roots), codec)
     try:
         return cast_voices(script, named, unnamed, roots=roots, codec=codec)
     except ScriptError as error:
         raise ScriptError(error.what, expected=error.expected, got=error.got, remedy="Give each one, as in --voice "
                           "NAME=rose (or an audio file); turns without a speaker are the Narrator's.") from error
-
-
-def _voice(name: str, roots: list[Path], codec):
-    """A voice of an audio file, of the library, or of the pack."""
-    from ..audio.clip import AudioClip
-    from ..hub.catalog import embedded_voices
-    from ..types import Voice
-    from ..voices.library import find_voices, load_voice
-
-    library, pack = find_voices(roots), embedded_voices()
-    if name in library and not Path(name).is_file():
-        return load_voice(library[name])[0]
-    clip = Path(name) if Path(name).is_file() else pack.get(name)
-    if clip is None:
-        raise SettingError(
-            f"There is no voice '{name}'.", expected=f"an audio file or one of {', '.join([*library, *pack])}",
-            got="no such file",
-            remedy="Name one of these, or an audio file that is there, with its words in a .txt beside it.",
-        )
-    words = transcript_of(clip)
-    if not words:
-        raise SettingError(f"The words of '{clip}' are not known.", got="none", expected=f"{clip.with_suffix('.txt')}",
-                           remedy="Write what the clip says into that file, or add it with higgs voices add --listen.")
-    return Voice(codec.encode(AudioClip.load(clip)), words)

@@ -7,14 +7,18 @@ import os
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
-from ..errors import AudioError, PromptError, SettingError
+from ..errors import AudioError, PromptError
 from ..outputs import check_target, free_name, partial_name
 from .common import (
     FRAME_RATE,
     StopOnInterrupt,
+    adapted_model,
+    adapters_of,
     add_checkpoints,
+    add_lora,
     add_sampling,
     check_requirements,
     chosen,
@@ -22,7 +26,6 @@ from .common import (
     progress,
     sampling_of,
     tell_what_speaks,
-    transcript_of,
 )
 
 UNNAMED = Path("higgs.wav")  # where no name is given
@@ -49,6 +52,7 @@ def add(commands) -> None:
     )
     add_sampling(say)
     add_checkpoints(say)
+    add_lora(say)
     say.set_defaults(run=_say)
 
 
@@ -60,6 +64,7 @@ def _say(args: argparse.Namespace) -> None:
     sampling = sampling_of(args)
     lm, codec = chosen(args)
     voice, transcript = _reference(args)
+    adapters = adapters_of(args)
     _check_output(args.output or free_name(UNNAMED), [voice] if isinstance(voice, Path) else [])
     tell_what_speaks(lm)
     started, frames = time.perf_counter(), 0
@@ -69,12 +74,13 @@ def _say(args: argparse.Namespace) -> None:
         frames += new.shape[1]
         progress(f"{frames / FRAME_RATE:.1f} s of audio in {time.perf_counter() - started:.1f} s")
 
-    with StopOnInterrupt() as stop:
+    with StopOnInterrupt() as stop, ExitStack() as opened:
+        loading = loading_of(args)
+        model = opened.enter_context(adapted_model(lm.path, loading, adapters)) if adapters else lm.path
         try:
             clip = speak(
                 text, voice, transcript=transcript, scene=args.scene, prepare=args.prepare, sampling=sampling,
-                model=lm.path, codec=codec.path, on_frames=show, should_stop=lambda: stop.asked,
-                **loading_of(args),
+                model=model, codec=codec.path, on_frames=show, should_stop=lambda: stop.asked, **loading,
             )
         except AudioError as error:
             if stop.asked:  # before there was a sound
@@ -133,23 +139,17 @@ def _check_output(path: Path, inputs: list[Path]) -> None:
 
 def _reference(args: argparse.Namespace) -> tuple:
     """The voice of the library or the audio file to sound like, if one is asked for, and what is said in it."""
-    from ..hub.catalog import embedded_voices, model_roots
-    from ..voices.library import find_voices, load_voice
+    from ..hub.catalog import model_roots
+    from ..voices.library import load_voice
+    from ..voices.resolve import is_voice_file, no_words, voice_source, words_beside
 
     if args.voice is None:
         return None, args.transcript or ""
-    voices, library = embedded_voices(), find_voices(model_roots(args.models_dir))
-    if str(args.voice) in library and not args.voice.is_file():
-        return load_voice(library[str(args.voice)])[0], ""
-    voice = args.voice if args.voice.is_file() else voices.get(str(args.voice))
-    if voice is None:
-        raise SettingError(
-            f"There is no voice '{args.voice}'.", got="no such file",
-            remedy="Name one of these, or an audio file that is there.",
-            expected=f"an audio file or one of {', '.join([*library, *voices])}",
-        )
-    words = transcript_of(voice) if args.transcript is None else args.transcript.strip()
+    source = voice_source(str(args.voice), model_roots(args.models_dir))
+    if is_voice_file(source):
+        return load_voice(source)[0], ""
+    remedy = f"Give them with --transcript, or write them into {source.with_suffix('.txt')}."
+    words = words_beside(source, remedy) if args.transcript is None else args.transcript.strip()
     if not words:
-        raise SettingError(f"The words of '{voice}' are not known.", expected="what is said in the clip", got="none",
-                           remedy=f"Give them with --transcript, or write them into {voice.with_suffix('.txt')}.")
-    return voice, words
+        raise no_words(source, remedy)
+    return source, words

@@ -6,9 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
+from ..choices import PromptFormat
 from ..errors import ScriptError
 
-GENERATIONS = {"v2": "native", "v3": "v3"}  # and the layouts of their prompts
+GENERATIONS = {"v2": PromptFormat.NATIVE, "v3": PromptFormat.V3}  # and the layouts of their prompts
 
 
 def add(commands) -> None:

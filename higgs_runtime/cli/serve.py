@@ -67,13 +67,13 @@ def _serve(args: argparse.Namespace) -> None:
     from ..codec import load_codec
     from ..hub.catalog import model_roots
     from ..model.loading import load_model
-    from ..serve.engine import Engine
-    from ..serve.limits import Limits
+    from ..serve.engine import SpeechEngine
+    from ..serve.limits import ServerLimits
     from ..serve.voices import Voices
 
     key, roots = os.environ.get(KEY) or None, model_roots(args.models_dir)
     _check_reach(args, key)
-    limits = Limits(
+    limits = ServerLimits(
         rows=args.rows, waiting=args.max_waiting, characters=args.max_characters, seconds=args.max_seconds,
         reference_seconds=args.max_reference_seconds, positions=args.positions,
         body_bytes=round(args.max_body_mb * 1e6), held_bytes=round(args.max_held_mb * 1e6),
@@ -86,7 +86,7 @@ def _serve(args: argparse.Namespace) -> None:
         tell_what_speaks(lm)
         sys.stderr.write(f"Loading {lm.title}{lm.extent} …\n")
         tokenizer = load_codec(codec.path, device=loading["device"])
-        with Engine(load_model(lm.path, **loading), tokenizer, limits, Voices(roots, tokenizer)) as engine:
+        with SpeechEngine(load_model(lm.path, **loading), tokenizer, limits, Voices(roots, tokenizer)) as engine:
             app = create_app(engine, args.name or lm.name, key)
             sys.stderr.write(f"Serving {args.name or lm.name} at http://{args.host}:{port}/v1\n")
             server = uvicorn.Server(uvicorn.Config(app, log_level="warning", server_header=False,

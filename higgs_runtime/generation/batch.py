@@ -43,7 +43,7 @@ class DecodeBatch:
         config, device, batch = model.config, model.device, cache.batch
         self.model, self.cache, self.steps = model, cache, steps
         self.state = DecodeState(batch, config.num_codebooks, config.stream_bos_id, config.stream_eos_id,
-                                 config.ending, device)
+                                 config.stop, device)
         self.positions = torch.zeros(batch, dtype=torch.long, device=device)
         self.last = torch.zeros((batch, config.num_codebooks), dtype=torch.long, device=device)
         self.history = self.last.new_zeros((window, *self.last.shape))

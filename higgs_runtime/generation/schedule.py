@@ -13,15 +13,12 @@ v3 ends where codebook 0 draws stream-end after the ramp-in, holds nothing, and 
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 
-from ..model.delay import undelay
+from ..model.delay import NATIVE_STOP, StopRule, undelay
 from ..types import FinishReason
 
-Ending = Literal["native", "original", "v3"]
 NEVER = 2**40  # a step that no row reaches
 
 
@@ -35,9 +32,9 @@ class DecodeState:
     """
 
     def __init__(
-        self, batch: int, num_codebooks: int, bos_id: int, eos_id: int, ending: Ending = "native", device=None
+        self, batch: int, num_codebooks: int, bos_id: int, eos_id: int, stop: StopRule = NATIVE_STOP, device=None
     ):
-        self.bos_id, self.eos_id, self.ending = bos_id, eos_id, ending
+        self.bos_id, self.eos_id, self.stop = bos_id, eos_id, stop
         self.codebooks = torch.arange(num_codebooks, device=device)
         self.step = torch.zeros((batch, 1), dtype=torch.long, device=device)
         self.end_step = torch.full((batch, 1), NEVER, device=device)
@@ -50,11 +47,11 @@ class DecodeState:
         """Ids [n, K] of the first n rows, those of codebooks that are not free replaced; these rows go on by a step."""
         step, end_step = self.step[: len(ids)], self.end_step[: len(ids)]
         ids = torch.where(self.codebooks >= step, self.bos_id, ids)
-        if self.ending != "v3":
+        if self.stop.holds:
             ends = ids == self.eos_id
             # not ends.max(): it wakes all threads of torch, which are in the way of a compiled step
             ended, first = ends.any(dim=1, keepdim=True), ends.int().argmax(dim=1, keepdim=True)
-            drawn = step - first if self.ending == "original" else step
+            drawn = step - first if self.stop.counts_from_drawer else step
             end_step.copy_(torch.where(ended & (end_step == NEVER), drawn, end_step))
             ids = torch.where(self.codebooks < step - end_step, self.eos_id, ids)
         step += 1
@@ -66,7 +63,7 @@ class WrittenRows:
 
     Args:
         max_frames: the row is over when so many frames are complete.
-        ending: as of DecodeState.
+        stop: as of DecodeState.
 
     Attributes:
         count: rows written.
@@ -75,11 +72,11 @@ class WrittenRows:
 
     def __init__(
         self, num_codebooks: int, bos_id: int, eos_id: int, codebook_size: int, max_frames: int,
-        ending: Ending = "native",
+        stop: StopRule = NATIVE_STOP,
     ):
         self.num_codebooks, self.eos_id, self.codebook_size = num_codebooks, eos_id, codebook_size
-        self.max_frames, self.ending = max_frames, ending
-        self._wind_down = num_codebooks + {"native": 1, "original": 0, "v3": -1}[ending]  # rows from the end step on
+        self.max_frames, self.stop = max_frames, stop
+        self._wind_down = num_codebooks + stop.further_rows  # rows from the end step on
         self.count, self.frames = 1, 0
         self._rows = [torch.full((1, num_codebooks), bos_id)]
         self._pending = torch.empty((0, num_codebooks), dtype=torch.long)  # rows whose frame is not complete
@@ -121,7 +118,7 @@ class WrittenRows:
         if self._end_step is None:
             self._end_step = self._first_end(ended)
         closed = ended.all(dim=1)
-        if bool(closed.any()) and self.ending != "v3":  # perhaps by chance, before the schedule does it
+        if bool(closed.any()) and self.stop.holds:  # perhaps by chance, before the schedule does it
             rows = rows[: int(closed.int().argmax()) + 1]
             self._end_step = min(self._end_step, self.count + len(rows) - self._wind_down)
         if self._end_step is not None:
@@ -133,7 +130,7 @@ class WrittenRows:
 
     def _first_end(self, ended: Tensor) -> int | None:
         """The end step that shows in new rows [n, K], where they hold a stream-end."""
-        if self.ending == "v3":
+        if not self.stop.holds:
             counted = torch.arange(self.count, self.count + len(ended)) > self.num_codebooks
             found = ended[:, 0] & counted
         else:
@@ -141,13 +138,13 @@ class WrittenRows:
         if not bool(found.any()):
             return None
         row = int(found.int().argmax())
-        held = int(ended[row].int().cumprod(0).sum()) - 1 if self.ending == "original" else 0  # beside the one drawn
+        held = int(ended[row].int().cumprod(0).sum()) - 1 if self.stop.counts_from_drawer else 0  # beside the one drawn
         return self.count + row - held
 
     def _complete(self) -> Tensor:
         frames = undelay(self._pending)[:, : self.max_frames - self.frames]
         self._pending = self._pending[frames.shape[1] :]
-        ended = (frames == self.eos_id).any(dim=0) & (self.ending != "v3")
+        ended = (frames == self.eos_id).any(dim=0) & self.stop.holds
         if self._cut or bool(ended.any()):
             frames = frames[:, : 0 if self._cut else int(ended.int().argmax())]
             self._cut = True

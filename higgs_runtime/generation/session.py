@@ -19,6 +19,7 @@ from ..devices import is_out_of_memory, poll_steps
 from ..errors import MemoryShortError, NumericError, SettingError, check_range
 from ..model.memory import new_cache
 from ..model.transformer import HiggsModel
+from ..settings import SETTINGS, default_of
 from ..suspended import Closing
 from ..types import Codes, Generation, Prompt, Sampling
 from .batch import DecodeBatch
@@ -30,7 +31,7 @@ from .request import GenerationRequest, ShouldEnd, check_length, positions_of
 from .run import Run, Wanted
 from .schedule import WrittenRows
 
-DEFAULT_BATCH = 8
+DEFAULT_BATCH: int = default_of("batch")
 
 OnFrames = Callable[[int, Tensor], None]
 Frames = Iterator[tuple[GenerationRequest, Tensor]]
@@ -67,7 +68,7 @@ class Session:
         self, model: HiggsModel, *, batch: int = DEFAULT_BATCH, cache_dtype: torch.dtype | None = None,
         capture: bool | None = None, fused: bool = True, rolling: bool = False,
     ):
-        check_range("batch", batch, 1, 10_000)
+        SETTINGS["batch"].check(batch)
         self.model, self.batch, self.cache_dtype = model, batch, cache_dtype or model.dtype
         self._capture, self._fused, self._rolling = capture, fused, rolling
         self._prefixes: PrefixCache | None = None
@@ -190,7 +191,7 @@ class Session:
             sampling = replace(sampling, ras_window=config.ras_window)
         check_length(prompt, sampling, config)
         written = WrittenRows(config.num_codebooks, config.stream_bos_id, config.stream_eos_id, config.codebook_size,
-                              sampling.max_frames, config.ending)
+                              sampling.max_frames, config.stop)
         random = torch.Generator().manual_seed(sampling.seed)
         return GenerationRequest(index, prompt, sampling, position_keys(prompt, config), written, random, should_end)
 

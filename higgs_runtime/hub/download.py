@@ -18,6 +18,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..atomic_write import write_bytes
 from ..errors import DownloadError, StoppedError
 from .hub import RemoteFile, repository_files, stream
 from .releases import Release
@@ -148,7 +149,7 @@ def download(
             checksum that the hub names. What was fetched stays for the next time, but for a file with a wrong checksum.
         StoppedError: `should_stop` said so.
     """
-    work = _Work(release, Path(models_dir), revision)
+    work = _RunningDownload(release, Path(models_dir), revision)
 
     def look() -> None:
         if work.total and on_progress is not None:
@@ -179,11 +180,11 @@ def _watched(
         pool.shutdown(wait=False)
 
 
-class _Stopped(Exception):
+class _DownloadStopped(Exception):
     """Unwinds the thread that works."""
 
 
-class _Work:
+class _RunningDownload:
     """One download, in the thread of `run`; the others look at it."""
 
     def __init__(self, release: Release, models_dir: Path, revision: str | None):
@@ -221,7 +222,7 @@ class _Work:
 
     def _check(self) -> None:
         if self.stopped:
-            raise _Stopped
+            raise _DownloadStopped
 
     def _fetch(self, plan: Plan) -> None:
         with _disk_errors(plan.partial):
@@ -342,9 +343,7 @@ def _write_record(plan: Plan) -> None:
     files = {file.name: {"size": file.size, "digest": file.digest} for file in plan.files}
     record = {"repository": plan.release.repository, "revision": plan.revision, "licence": plan.release.licence,
               "files": files}
-    file = plan.partial / RECORD
-    file.with_suffix(".new").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    file.with_suffix(".new").replace(file)
+    write_bytes(plan.partial / RECORD, (json.dumps(record, indent=1) + "\n").encode())
 
 
 def _record(folder: Path) -> dict:

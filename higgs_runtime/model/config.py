@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..choices import PromptFormat
 from ..errors import CheckpointError
 from ..text.vocabulary import words_of
+from .delay import NATIVE_STOP, ORIGINAL_STOP, V3_STOP, StopRule
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,8 @@ class ModelConfig:
         qk_norm: queries and keys are normalized per head (Qwen3).
         frame_rate: audio frames per second.
         audio_in_token_id: stands for audio rows that are heard and not spoken, where a layout tells these apart.
-        ending: how streams end: "native", "original" or "v3" (see generation/schedule.py).
-        prompt_layout: how prompts are laid out for it: "native", "original" or "v3" (see prompt/builder.py).
+        stop: how streams end (see generation/schedule.py).
+        prompt_layout: how prompts are laid out for it (see prompt/builder.py).
         begin_is_token: where a stream begins the model reads the token `audio_bos_token_id`, and no row of begin ids.
         ras_window: what `Sampling.ras_window` is by default.
         tied_head: audio head and audio embedding are one matrix.
@@ -76,8 +78,8 @@ class ModelConfig:
     text_only_layers: frozenset[int] = frozenset()
     frame_rate: float = 25.0
     audio_in_token_id: int | None = None
-    ending: str = "native"
-    prompt_layout: str = "native"
+    stop: StopRule = NATIVE_STOP
+    prompt_layout: PromptFormat = PromptFormat.NATIVE
     begin_is_token: bool = False
     ras_window: int = 7
     tied_head: bool = False
@@ -152,8 +154,8 @@ def parse_original_v2(raw: dict[str, Any]) -> ModelConfig:
             stream_bos_id=raw["audio_stream_bos_id"],
             stream_eos_id=raw["audio_stream_eos_id"],
             text_only_layers=_text_only_layers(raw, text["num_hidden_layers"]),
-            ending="original",
-            prompt_layout="original",
+            stop=ORIGINAL_STOP,
+            prompt_layout=PromptFormat.ORIGINAL,
             **parse_additions(raw),
         )
         asked = {name: raw.get(name, absent) or type(known)() for name, (known, absent) in _ORIGINAL_ONLY.items()}
@@ -188,8 +190,8 @@ def parse_v3(raw: dict[str, Any]) -> ModelConfig:
             stream_eos_id=rows - 1,
             audio_path=False,
             qk_norm=True,
-            ending="v3",
-            prompt_layout="v3",
+            stop=V3_STOP,
+            prompt_layout=PromptFormat.V3,
             begin_is_token=True,
             ras_window=0,
             tied_head=audio.get("tie_word_embeddings", True),

@@ -2,8 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class StopRule:
+    """How a stream of K codebooks ends once one of them draws stream-end (see generation/schedule.py).
+
+    Attributes:
+        holds: any free codebook's draw counts, and the others are held at stream-end in their turn; else only that of
+            codebook 0 counts, and nothing is held.
+        counts_from_drawer: as if codebook 0 had drawn it, as many steps before as the drawing codebook's index says.
+        further_rows: that follow from the end step on, beside K.
+    """
+
+    holds: bool = True
+    counts_from_drawer: bool = False
+    further_rows: int = 1
+
+
+NATIVE_STOP = StopRule()
+ORIGINAL_STOP = StopRule(counts_from_drawer=True, further_rows=0)
+V3_STOP = StopRule(holds=False, further_rows=-1)
 
 
 def delayed_rows(codes: Tensor, bos_id: int, eos_id: int) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from ..choices import PromptFormat
 from ..errors import CheckpointError, PromptError
 from .config import ModelConfig
 
@@ -91,7 +92,7 @@ class ChatTokenizer:
         return sorted(token for token in self._special if CONTROL.fullmatch(token))
 
     def _check(self, size: int, path: Path) -> None:
-        v3 = self.config.prompt_layout == "v3"
+        v3 = self.config.prompt_layout == PromptFormat.V3
         required = _V3_REQUIRED if v3 else _REQUIRED
         missing = [token for token in required if token not in self._special]
         if missing:

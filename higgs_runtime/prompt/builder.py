@@ -20,11 +20,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..audio.clip import AudioClip
+from ..choices import PromptFormat
 from ..errors import PromptError
 from ..model.tokenizer import AUDIO_BEGIN, BEGIN, CONTROL, END_OF_TURN, SCENE_END, SCENE_START, ChatTokenizer
 from ..text.vocabulary import extent_of, unknown_words
 from ..types import Codes, Prompt, Voice
-from .chatml import Encode, Layout
+from .chatml import Encode, PromptBuilder
 from .v3 import lay_out_v3
 
 DEFAULT_SYSTEM = "Generate audio following instruction."
@@ -62,7 +63,7 @@ def build_prompt(
     *,
     encode: Encode | None = None,
     add_generation_prefix: bool = True,
-    layout: Literal["native", "original", "v3"] | None = None,
+    layout: PromptFormat | str | None = None,
 ) -> Prompt:
     """Lay a conversation out as ids and rows.
 
@@ -82,8 +83,8 @@ def build_prompt(
     messages = list(messages)
     _check_order(messages)
     kind = layout or tokenizer.config.prompt_layout
-    laid = Layout(tokenizer, encode, kind)
-    if kind == "v3":
+    laid = PromptBuilder(tokenizer, encode, kind)
+    if kind == PromptFormat.V3:
         lay_out_v3(laid, tokenizer, _v3_turns(messages))
         return laid.finish(_left_out(messages) + _vocabulary_warnings(messages[1:], tokenizer))
     laid.special(BEGIN)
@@ -166,7 +167,7 @@ def _left_out(messages: Sequence[Message]) -> tuple[str, ...]:
     return (f"Higgs Audio v3 reads no {names}; left out.",) if names else ()
 
 
-def _lay_scene(layout: Layout, content: Sequence[Content]) -> None:
+def _lay_scene(layout: PromptBuilder, content: Sequence[Content]) -> None:
     last = len(content) - 1
     for index, item in enumerate(content):
         if isinstance(item, str):

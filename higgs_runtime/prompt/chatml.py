@@ -7,21 +7,21 @@ from collections.abc import Callable
 import torch
 
 from ..audio.clip import AudioClip
+from ..choices import PromptFormat
 from ..errors import PromptError, SettingError
 from ..model.delay import delayed_rows
 from ..model.tokenizer import AUDIO_BEGIN, AUDIO_END, AUDIO_IN_BEGIN, HEADER_END, HEADER_START, ChatTokenizer
 from ..types import Codes, Prompt
 
-LAYOUTS = ("native", "original", "v3")
 Encode = Callable[[AudioClip], Codes]
 
 
-class Layout:
+class PromptBuilder:
     """Collects text, special tokens and audio. Neighbouring texts are tokenized as one, as in the written prompt.
 
     Args:
         encode: for clips among the audio.
-        layout: one of LAYOUTS.
+        layout: one that the checkpoint can have.
 
     Raises:
         SettingError: there is no such layout.
@@ -29,20 +29,20 @@ class Layout:
 
     def __init__(self, tokenizer: ChatTokenizer, encode: Encode | None, layout: str):
         own = tokenizer.config.prompt_layout
-        fitting = [name for name in LAYOUTS if (name == "v3") == (own == "v3")]
+        fitting = [one for one in PromptFormat if (one == PromptFormat.V3) == (own == PromptFormat.V3)]
         if layout not in fitting:
             raise SettingError("There is no such prompt layout for this checkpoint.", expected=" or ".join(fitting),
                                got=repr(layout), remedy="Leave it out: the checkpoint knows its own.")
-        self._tokenizer, self._encode, self._native = tokenizer, encode, layout == "native"
+        self._tokenizer, self._encode, self._native = tokenizer, encode, layout == PromptFormat.NATIVE
         self._ids: list[int] = []
         self._rows: list[torch.Tensor] = []
         self._text = ""
 
-    def text(self, text: str) -> Layout:
+    def text(self, text: str) -> PromptBuilder:
         self._text += text
         return self
 
-    def special(self, token: str) -> Layout:
+    def special(self, token: str) -> PromptBuilder:
         id = self._tokenizer.special(token)
         if id is None:
             return self.text(token)
@@ -50,10 +50,10 @@ class Layout:
         self._ids.append(id)
         return self
 
-    def header(self, role: str) -> Layout:
+    def header(self, role: str) -> PromptBuilder:
         return self.special(HEADER_START).text(role).special(HEADER_END).text("\n\n")
 
-    def rows(self, audio: Codes | AudioClip, *, begin: bool) -> Layout:
+    def rows(self, audio: Codes | AudioClip, *, begin: bool) -> PromptBuilder:
         """Frames as v3 has them: without a column of ends, and a column of begins only where the model spoke."""
         config = self._tokenizer.config
         rows = self._delayed(audio)[0 if begin else 1 : -1]
@@ -62,7 +62,7 @@ class Layout:
         self._rows.append(rows)
         return self
 
-    def audio(self, audio: Codes | AudioClip, heard: bool = False) -> Layout:
+    def audio(self, audio: Codes | AudioClip, heard: bool = False) -> PromptBuilder:
         """A clip with what stands around it in v2; `heard`: not spoken by the assistant."""
         config = self._tokenizer.config
         rows = self._delayed(audio)

@@ -18,12 +18,12 @@ from collections.abc import Iterator
 from ..errors import PromptError
 from ..model.tokenizer import V3_BEGIN, V3_REFERENCE_AUDIO, V3_REFERENCE_TEXT, V3_TEXT, ChatTokenizer
 from ..types import Codes
-from .chatml import Layout
+from .chatml import PromptBuilder
 
 TAG = re.compile(r"(<\|[^<>|\s]+\|>)")
 
 
-def lay_out_v3(layout: Layout, tokenizer: ChatTokenizer, turns: list[tuple[str, Codes | None, bool]]) -> None:
+def lay_out_v3(layout: PromptBuilder, tokenizer: ChatTokenizer, turns: list[tuple[str, Codes | None, bool]]) -> None:
     """Lay out turns of (text, audio, whether it is a reference); one without audio is to be spoken.
 
     Raises:

@@ -19,7 +19,7 @@ PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True)
-class Place:
+class ServerAddress:
     """Where a server is.
 
     Attributes:
@@ -30,7 +30,7 @@ class Place:
     origin: tuple[str, str, int]
     path: str
 
-    def holds(self, other: Place) -> bool:
+    def holds(self, other: ServerAddress) -> bool:
         return self.origin == other.origin and f"{other.path}/".startswith(f"{self.path}/")
 
 
@@ -86,7 +86,7 @@ def check_cluster(address: str) -> None:
         )
 
 
-def _checked(server: RemoteServer, url: str) -> Place:
+def _checked(server: RemoteServer, url: str) -> ServerAddress:
     """The place, if a workflow may lead to it: text and clips go there, also without a key."""
     place = place_of(url.strip() or server.url)
     usual = any(place_of(one.url).origin == place.origin for one in SERVERS.values())
@@ -99,7 +99,7 @@ def _checked(server: RemoteServer, url: str) -> Place:
     return place
 
 
-def place_of(url: str, whose: str = "This") -> Place:
+def place_of(url: str, whose: str = "This") -> ServerAddress:
     """The URL of a server in parts.
 
     Raises:
@@ -117,10 +117,10 @@ def place_of(url: str, whose: str = "This") -> Place:
             "password or key", got=repr(url.rpartition("@")[2].partition("?")[0][:100]),
             remedy="Write it like http://192.168.0.9:8000/v1; keys belong into an environment variable.",
         ) from error
-    return Place((parts.scheme, parts.hostname, port), parts.path.rstrip("/"))
+    return ServerAddress((parts.scheme, parts.hostname, port), parts.path.rstrip("/"))
 
 
-def _shown(place: Place) -> str:
+def _shown(place: ServerAddress) -> str:
     scheme, host, port = place.origin
     host = f"[{host}]" if ":" in host else host
     return f"{scheme}://{host}{'' if port == PORTS[scheme] else f':{port}'}{place.path}"
@@ -133,7 +133,7 @@ def _loops_back(host: str) -> bool:
         return False
 
 
-def _is_listed(place: Place) -> bool:
+def _is_listed(place: ServerAddress) -> bool:
     return any(place_of(one, f"An entry of {URLS}").holds(place) for one in _listed(URLS))
 
 

@@ -42,7 +42,7 @@ def _cut(response):
     """The body's stream, up to MOST_BYTES."""
     stream, library = response.stream, sys.modules[type(response).__module__.split(".")[0]]
 
-    class Cut(library.AsyncByteStream):
+    class CutStream(library.AsyncByteStream):
         async def __aiter__(self):
             left = MOST_BYTES
             async for piece in stream:
@@ -54,4 +54,4 @@ def _cut(response):
         async def aclose(self):
             await stream.aclose()
 
-    return Cut()
+    return CutStream()

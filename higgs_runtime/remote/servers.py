@@ -16,6 +16,7 @@ from ..audio.clip import AudioClip
 from ..audio.files.streaming import file_bytes
 from ..errors import PromptError, SettingError
 from ..prompt.builder import DEFAULT_SYSTEM, Message
+from ..settings import shown_at
 from ..types import Codes, Sampling
 
 SoundOf = Callable[[Codes], AudioClip]
@@ -55,14 +56,14 @@ class RemoteServer:
     reference_bytes: int | None = None
 
 
-_STEPS = {"seed": "seed", "max_frames": "max_new_tokens"}
-_HEAT = {"temperature": "temperature", "top_k": "top_k", "top_p": "top_p"}
+_OURS = {name: one.field or name for name, one in shown_at("server").items()}  # ours -> that of `higgs serve`
+_STEPS = {name: _OURS[name] for name in ("seed", "max_frames")}
+_HEAT = {name: _OURS[name] for name in ("temperature", "top_k", "top_p")}
 
 SERVERS: dict[str, RemoteServer] = {
     "higgs serve": RemoteServer(
         "higgs serve", "http://127.0.0.1:8000/v1", "HIGGS_API_KEY", {"response_format": "codes", "stream": True},
-        {**_STEPS, **_HEAT, "ras_window": "ras_window", "ras_max_repeats": "ras_max_repeats"}, returns="codes",
-        reference="references", references=8, scenes=True,
+        _OURS, returns="codes", reference="references", references=8, scenes=True,
     ),
     "vLLM-Omni": RemoteServer(
         "vLLM-Omni", "http://127.0.0.1:8091/v1", "VLLM_API_KEY", {"response_format": "pcm", "stream_format": "audio"},

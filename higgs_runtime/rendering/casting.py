@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..audio.clip import AudioClip
 from ..codec import Codec
 from ..hub.catalog import embedded_voices
 from ..script import Script
 from ..types import Voice
-from ..voices.library import find_voices, load_voice
+from ..voices.library import find_voices
+from ..voices.resolve import load_source
 from .lines import NARRATOR, check_cast
 
 
@@ -68,9 +68,9 @@ def cast_voices(
         elif number != speaker.casefold() and number.isdecimal() and int(number) in left:
             give(speaker, left.pop(int(number)), f"voice {int(number)}")
         elif (voice := _called(speaker, library)) is not None:
-            give(speaker, load_voice(voice[1])[0], f"{voice[0]} of the library")
+            give(speaker, load_source(voice[1], codec), f"{voice[0]} of the library")
         elif (voice := _called(speaker, pack)) is not None:
-            give(speaker, pack_voice(voice[1], codec), f"{voice[0]} of the pack")
+            give(speaker, load_source(voice[1], codec), f"{voice[0]} of the pack")
     for speaker in speakers:
         if speaker not in found and left:
             number = next(iter(left))
@@ -80,12 +80,6 @@ def cast_voices(
     spare = [f"'{name}'" for name in named if name not in used] + [f"number {number}" for number in left]
     warnings = (f"Nobody in the script has the voice {', '.join(spare)}.",) if spare else ()
     return Cast(found, {speaker: sources[speaker] for speaker in speakers}, warnings)
-
-
-def pack_voice(file: Path, codec: Codec) -> Voice:
-    """A voice of an audio file, beside which its transcript lies (.txt)."""
-    words = file.with_suffix(".txt").read_text(encoding="utf-8").strip()
-    return Voice(codec.encode(AudioClip.load(file)), words)
 
 
 def _by_name(items: Mapping) -> dict[str, tuple]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+from ..atomic_write import write_bytes
 from ..audio.clip import AudioClip
 from ..audio.files.codecs import pyav
 from ..audio.files.export import EXPORT_FORMATS, SYNTHETIC, Provenance, export_audio, parse_chapters
 from ..audio.files.filenames import file_names
+from ..audio.loudness.decibels import amplitude
 from ..errors import AudioError, MissingExtraError
 from ..outputs import check_target
 from ..script import write_subtitles
@@ -85,7 +86,7 @@ def deliver(
     except MissingExtraError as error:  # the sound is there
         notes.append(str(error))
     if stems:
-        files += _stems(assembly, path, places, tags, 10 ** (mixed.scaled_db / 20), provenance)
+        files += _stems(assembly, path, places, tags, amplitude(mixed.scaled_db), provenance)
     _write(places.timeline, places.sealed(assembly.timeline()))
     return Delivered(tuple(files), (*notes, *places.notes))
 
@@ -127,13 +128,9 @@ def _export(clip: AudioClip, path: Path, tags: Mapping[str, str], chapters: str,
 
 
 def _write(path: Path, text: str) -> Path:
-    part = path.with_name(f".higgs-{secrets.token_hex(8)}.part")
     try:
-        part.write_text(text + "\n", encoding="utf-8")
-        os.replace(part, path)
+        write_bytes(path, f"{text}\n".encode())
     except OSError as error:
         raise AudioError(f"'{path}' could not be written: {error.strerror or error}.",
                          remedy="Check free disk space and permissions.") from error
-    finally:
-        part.unlink(missing_ok=True)
     return path

@@ -9,9 +9,10 @@ from typing import Literal
 
 from ..codec import Codec
 from ..errors import SettingError, check_range
-from ..generation.session import DEFAULT_BATCH, Session, ShouldStop
+from ..generation.session import Session, ShouldStop
 from ..model.transformer import HiggsModel
 from ..script import Script
+from ..settings import SETTINGS, check_settings, default_of
 from ..takes import ModelIdentity, Take, Takes, line_key, take_key
 from ..types import Generation, Prompt, Sampling, Voice
 from ..verification import SilenceStop, Verdict, best_take
@@ -52,28 +53,27 @@ class RenderSettings:
     """
 
     mode: Literal["independent", "continuous"] = "independent"
-    context_turns: int = 4
-    max_chars: int = 300
-    takes: int = 1
-    max_takes: int = 3
-    batch: int = DEFAULT_BATCH
+    context_turns: int = default_of("context_turns")
+    max_chars: int = default_of("max_chars")
+    takes: int = default_of("takes")
+    max_takes: int = default_of("max_takes")
+    batch: int = default_of("batch")
     language: str | None = None
     read_scenes: bool = True
     choose: Mapping[int, int] = field(default_factory=dict)
     silence_s: float | None = None
-    prepare: bool = True
-    spell_numbers: bool = False
+    prepare: bool = default_of("prepare")
+    spell_numbers: bool = default_of("spell_numbers")
 
     def __post_init__(self):
         if self.mode not in ("independent", "continuous"):
             raise SettingError("There is no such mode.", expected="'independent' or 'continuous'", got=repr(self.mode),
                                remedy="Choose one of these.")
-        check_range("context_turns", self.context_turns, 1, 1000)
-        check_range("max_chars", self.max_chars, 20, 100_000, "200 to 400 suit speech.")
+        check_settings(self, ("context_turns", "takes", "batch"))
+        SETTINGS["max_chars"].check(self.max_chars, remedy="200 to 400 suit speech.")
         if self.silence_s is not None:
-            check_range("silence_s", self.silence_s, 0.2, 60.0)
-        check_range("takes", self.takes, 1, 100)
-        check_range("max_takes", self.max_takes, self.takes, 100, "It cannot be below `takes`.")
+            SETTINGS["silence_s"].check(self.silence_s)
+        SETTINGS["max_takes"].check(self.max_takes, least=self.takes, remedy="It cannot be below `takes`.")
         for take in self.choose.values():
             check_range("choose", take, 1, 1_000_000, "Takes count from 1.")
 
@@ -145,7 +145,7 @@ def render_script(
         raise SettingError("Silence is known by the codec.", expected="a codec with silence_s", got="none",
                            remedy="Give the codec, or leave silence_s out.")
     silence = None if settings.silence_s is None else SilenceStop(codec, settings.silence_s)
-    told = _Told(on_line or (lambda *_: None), on_take or (lambda _: None), should_stop or (lambda: False))
+    told = _Events(on_line or (lambda *_: None), on_take or (lambda _: None), should_stop or (lambda: False))
     booth = _Booth(model, settings, store, identity, ears, silence, told)
     if settings.mode == "independent":
         work = [booth.work(line, lay_out(line, alone(line, voices), model.tokenizer, script)) for line in lines]
@@ -195,7 +195,7 @@ def _prompt(
 
 
 @dataclass(frozen=True)
-class _Told:
+class _Events:
     """Who is told of what happens, and asked whether to go on."""
 
     on_line: OnLine
@@ -212,7 +212,7 @@ class _Booth:
 
     def __init__(
         self, model: HiggsModel, settings: RenderSettings, store: Takes | None, identity: ModelIdentity | None,
-        ears: Ears | None, silence: SilenceStop | None, told: _Told,
+        ears: Ears | None, silence: SilenceStop | None, told: _Events,
     ):
         self.settings, self.store, self.identity, self.ears = settings, store, identity, ears
         self.told, self.on_line, self.should_stop = told, told.on_line, told.should_stop

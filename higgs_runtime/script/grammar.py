@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import re
-from typing import NamedTuple
 
 from ..errors import ScriptError
+from ..settings import shown_at
 from ..text.sound_tags import FIRST_WORDS
 from ..text.speakers import fits_colon, fits_tag
 
+# Of one turn: fields of Sampling, and what happens to its take afterwards.
+SETTINGS = shown_at("script")
 LONGEST_S = 600.0  # of a pause, and of what is spoken over another
-RANGES = {"gain": (-60.0, 24.0), "fade": (0.0, 60.0)}  # dB, seconds
-
-
-class Setting(NamedTuple):
-    """Type and range of a setting, and the unit that may stand behind it."""
-
-    kind: type
-    low: float
-    high: float
-    unit: str = ""
-
-
-# Fields of Sampling, with its ranges, and what happens to the take afterwards.
-SETTINGS = {
-    "seed": Setting(int, 0, 2**64 - 1), "temperature": Setting(float, 0.0, 10.0),
-    "top_k": Setting(int, 0, 1_000_000), "top_p": Setting(float, 0.0, 1.0),
-    "ras_window": Setting(int, -1, 1_000), "ras_max_repeats": Setting(int, 1, 1_000),
-    "max_frames": Setting(int, 1, 10_000_000),
-    "gain": Setting(float, *RANGES["gain"], "dB"), "speed": Setting(float, 0.5, 2.0, "x"),
-    "take": Setting(int, 1, 9_999),
-}
+RANGES = {"gain": (SETTINGS["gain"].least, SETTINGS["gain"].most), "fade": (0.0, 60.0)}  # dB, seconds
 SOUND_WORDS = FIRST_WORDS | {"breath", "gasp"}  # first words of a bracket that need no warning
 
 TAG = re.compile(r"\[([^\[\]]*)\]\s*")
@@ -137,16 +118,7 @@ def check_setting(name: str, value) -> int | float:
     """
     if name not in SETTINGS:
         raise ValueError("one of " + ", ".join(SETTINGS))
-    kind, low, high, unit = SETTINGS[name]
-    try:
-        typed = kind(value)
-        fits = math.isfinite(typed) and low <= typed <= high and (isinstance(value, str) or typed == value)
-    except (TypeError, ValueError, OverflowError):
-        fits = False
-    if not fits:
-        span = f"{low} to {high}" if kind is int else f"{low:g} to {high:g} {unit}".rstrip()
-        raise ValueError(f"a {'whole ' if kind is int else ''}number from {span}")
-    return typed
+    return SETTINGS[name].read(value)
 
 
 def read_settings(line: int, column: int, text: str) -> tuple[dict[str, int | float], int]:

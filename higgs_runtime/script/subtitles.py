@@ -5,12 +5,11 @@ from __future__ import annotations
 import codecs
 import html
 import math
-import os
 import re
-import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
+from ..atomic_write import write_bytes
 from ..errors import MissingExtraError, ScriptError
 from ..text.speakers import fits_tag
 from .grammar import colon_speaker, lines_of
@@ -149,15 +148,11 @@ def write_subtitles(lines: Iterable[tuple[float, float, str, str]], path: str | 
     """
     path = Path(path)
     text = subtitles_text(lines, _format(path))
-    part = path.with_name(f".higgs-{secrets.token_hex(8)}.part")
     try:
-        part.write_bytes(text.encode("utf-8", "replace"))
-        os.replace(part, path)
+        write_bytes(path, text.encode("utf-8", "replace"))
     except OSError as error:
         raise ScriptError(f"'{path}' could not be written: {error.strerror or error}.",
                           remedy="Check free disk space and permissions, then save again.") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def subtitles_text(lines: Iterable[tuple[float, float, str, str]], kind: str) -> str:

@@ -12,12 +12,12 @@ import torch
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from ..audio.clip import AudioClip, level_peak
+from ..audio.clip import AudioClip, within_full_scale
 from ..audio.files.streaming import MEDIA_TYPES, StreamEncoder, file_bytes
 from ..audio.stretch import change_tempo
 from ..types import Codes
 from .fields import SpeechRequest
-from .lines import Done, Event, Failed, Line
+from .lines import Done, Event, Failed, ServedRequest
 
 CODES_TYPE = "application/x-ndjson"
 CLIENT_LEFT = 499  # nobody reads it; nginx's number for it
@@ -33,7 +33,7 @@ def error_answer(status: int, message: str, *, param: str | None = None, code: s
     return JSONResponse(body, status, headers)
 
 
-def headers_of(asked: SpeechRequest, line: Line, rate: int) -> dict[str, str]:
+def headers_of(asked: SpeechRequest, line: ServedRequest, rate: int) -> dict[str, str]:
     """What is told beside the sound."""
     found = {"X-Higgs-Seed": str(line.asked.sampling.seed), "X-Sample-Rate": str(rate), "X-Channels": "1",
              "X-Bit-Depth": "16", "Cache-Control": "no-store"}
@@ -66,10 +66,8 @@ def whole_file(asked: SpeechRequest, events: Iterable[Event], done: Done) -> byt
     if asked.response_format == "codes":
         return b"".join(map(codes_line, events)) + end_line(done)
     clips = list(events)
-    clip = AudioClip(torch.cat([one.samples for one in clips], dim=1), clips[0].sample_rate)
-    if float(clip.samples.abs().max()) > 1:
-        clip = level_peak(clip, 0.0)
-    clip = change_tempo(clip, asked.speed)
+    whole = AudioClip(torch.cat([one.samples for one in clips], dim=1), clips[0].sample_rate)
+    clip = change_tempo(within_full_scale(whole), asked.speed)
     return file_bytes(asked.response_format, clip.samples.numpy(), clip.sample_rate)
 
 

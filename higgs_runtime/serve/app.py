@@ -33,10 +33,10 @@ from .answers import (
     whole_file,
 )
 from .budget import BusyError, Share
-from .engine import Engine
+from .engine import SpeechEngine
 from .fields import NO_VOICE, Reference, SpeechRequest
 from .guard import Guard
-from .lines import Asked, Done, Event, Failed, Line
+from .lines import Asked, Done, Event, Failed, ServedRequest
 from .references import read_reference, too_long
 
 MAX_PLACE = 200  # characters of a field's name, which may be as long as a body
@@ -55,12 +55,12 @@ _SOUND = {kind: {"schema": {"type": "string", "format": "binary"}}
 
 
 @dataclass(eq=False)
-class Listener:
+class EventStream:
     """A request that waits for its line: events come through a queue, None where the client has left."""
 
     request: Request
-    line: Line
-    engine: Engine
+    line: ServedRequest
+    engine: SpeechEngine
     events: asyncio.Queue[Event | None] = field(default_factory=asyncio.Queue)
 
     def __post_init__(self):
@@ -90,7 +90,7 @@ class Listener:
         self.events.put_nowait(None)
 
 
-def create_app(engine: Engine, name: str, key: str | None = None) -> FastAPI:
+def create_app(engine: SpeechEngine, name: str, key: str | None = None) -> FastAPI:
     """The server of an engine that runs.
 
     Args:
@@ -111,9 +111,9 @@ def create_app(engine: Engine, name: str, key: str | None = None) -> FastAPI:
             return _refused(404, f"There is no model '{asked.model[:80]}' here, only '{name}'.", "model",
                             "model_not_found")
         checked = await asyncio.to_thread(_checked, asked, engine, request.scope["share"])
-        line = Line(checked, lambda event: listener.tell(event))
+        line = ServedRequest(checked, lambda event: listener.tell(event))
         pieces = Pieces(asked, engine.codec.sample_rate)  # or the error that a package is missing
-        listener = Listener(request, line, engine)
+        listener = EventStream(request, line, engine)
         try:
             engine.submit(line)
             first = await listener.events.get()
@@ -129,7 +129,7 @@ def create_app(engine: Engine, name: str, key: str | None = None) -> FastAPI:
         return Stream(_streamed(pieces, listener, first), listener.leave, limits.send_timeout_s, media_type(asked),
                       headers_of(asked, line, engine.codec.sample_rate))
 
-    async def whole(asked: SpeechRequest, listener: Listener, event: Event | None) -> Response:
+    async def whole(asked: SpeechRequest, listener: EventStream, event: Event | None) -> Response:
         heard = []
         try:
             while isinstance(event, (AudioClip, Codes)):
@@ -157,7 +157,7 @@ def create_app(engine: Engine, name: str, key: str | None = None) -> FastAPI:
     return app
 
 
-def _add_pages(app: FastAPI, engine: Engine, name: str, behind: dict[str, Any]) -> None:
+def _add_pages(app: FastAPI, engine: SpeechEngine, name: str, behind: dict[str, Any]) -> None:
     @app.get("/v1/models", **behind)
     async def models() -> dict[str, Any]:
         """The model that is served."""
@@ -182,7 +182,7 @@ def _add_pages(app: FastAPI, engine: Engine, name: str, behind: dict[str, Any]) 
                         media_type=prometheus_client.CONTENT_TYPE_LATEST)
 
 
-def _add_error_handlers(app: FastAPI, engine: Engine) -> None:
+def _add_error_handlers(app: FastAPI, engine: SpeechEngine) -> None:
     counted = engine.metrics.requests
 
     @app.exception_handler(RequestValidationError)
@@ -211,7 +211,7 @@ def _add_error_handlers(app: FastAPI, engine: Engine) -> None:
                             headers=headers)
 
 
-async def _streamed(pieces: Pieces, listener: Listener, event: Event | None) -> AsyncIterator[bytes]:
+async def _streamed(pieces: Pieces, listener: EventStream, event: Event | None) -> AsyncIterator[bytes]:
     while isinstance(event, (AudioClip, Codes)):
         if piece := pieces.of(event):
             yield piece
@@ -229,7 +229,7 @@ def _bytes_of(event: Event) -> int:
     return 0 if tensor is None else tensor.nbytes
 
 
-def _checked(asked: SpeechRequest, engine: Engine, share: Share) -> Asked:
+def _checked(asked: SpeechRequest, engine: SpeechEngine, share: Share) -> Asked:
     """What the engine is asked for; its voices and clips found and read.
 
     Raises:
@@ -257,7 +257,7 @@ def _checked(asked: SpeechRequest, engine: Engine, share: Share) -> Asked:
                  else asked.system, asked.instructions, asked.streamed, asked.response_format == "codes")
 
 
-def _references(asked: SpeechRequest, engine: Engine, share: Share) -> list[tuple[AudioClip | Codes, str]]:
+def _references(asked: SpeechRequest, engine: SpeechEngine, share: Share) -> list[tuple[AudioClip | Codes, str]]:
     limits, rate, found, seconds = engine.limits, engine.codec.sample_rate, [], 0.0
     room = round(limits.reference_seconds * rate * 4) if asked.references else 0
     if room and (limits.folders or limits.addresses):
@@ -273,7 +273,7 @@ def _references(asked: SpeechRequest, engine: Engine, share: Share) -> list[tupl
     return found
 
 
-def _source(one: Reference, engine: Engine, most_s: float) -> AudioClip | Codes:
+def _source(one: Reference, engine: SpeechEngine, most_s: float) -> AudioClip | Codes:
     if one.codes is None:
         return read_reference(one.audio_path, engine.limits, engine.codec.sample_rate, most_s)
     if len({len(frame) for frame in one.codes}) != 1 or not one.codes[0]:

@@ -8,14 +8,14 @@ from typing import Any
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .answers import error_answer
-from .limits import Limits
+from .limits import ServerLimits
 
 
 class Connection(H11Protocol):
     """uvicorn's own, which waits for ever for the end of headers and for a client that takes nothing, and goes on to
     accept connections whatever `limit_concurrency` says. Always on h11: it bounds the size of headers."""
 
-    def __init__(self, *args: Any, limits: Limits, **more: Any):
+    def __init__(self, *args: Any, limits: ServerLimits, **more: Any):
         super().__init__(*args, **more)
         self._limits = limits
         self._headers_due: asyncio.TimerHandle | None = None

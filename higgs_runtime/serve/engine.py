@@ -18,15 +18,15 @@ from ..prompt.builder import build_prompt
 from ..speech import check_pair
 from ..types import Codes, Generation, Prompt, Sampling
 from .budget import Budget, BusyError
-from .limits import MAX_WINDOW, Limits
-from .lines import Line
+from .limits import MAX_WINDOW, ServerLimits
+from .lines import ServedRequest
 from .metrics import Metrics
 from .voices import Voices
 
 LINE_GUESS_S = 5.0  # how long a line speaks, before one has
 
 
-class Engine:
+class SpeechEngine:
     """Speaks lines side by side until it is closed. A context manager: the thread runs in the with-block.
 
     A line gives the same codes alone and in any company. Preparing a line (encoding a reference, laying out the
@@ -41,7 +41,7 @@ class Engine:
         MemoryShortError: there is no memory for one row (on entering).
     """
 
-    def __init__(self, model: HiggsModel, codec: Codec, limits: Limits, voices: Voices | None = None):
+    def __init__(self, model: HiggsModel, codec: Codec, limits: ServerLimits, voices: Voices | None = None):
         check_pair(model, codec)
         self.model, self.codec, self.limits = model, codec, limits
         self.voices = voices or Voices([], codec)
@@ -50,14 +50,14 @@ class Engine:
         self.budget = Budget(limits.held_bytes)
         self.metrics = Metrics(self)
         self._session = Session(model, batch=limits.rows)
-        self._waiting: deque[Line] = deque()
-        self._speaking: dict[int, Line] = {}  # by the number that the session gives them
+        self._waiting: deque[ServedRequest] = deque()
+        self._speaking: dict[int, ServedRequest] = {}  # by the number that the session gives them
         self._news = threading.Condition()
         self._closed = False
         self._mean_s = LINE_GUESS_S
         self._thread = threading.Thread(target=self._run, name="higgs-engine", daemon=True)
 
-    def __enter__(self) -> Engine:
+    def __enter__(self) -> SpeechEngine:
         with self._serving(iter(())) as found:  # the cache is made, or the error comes now
             list(found)
         self._thread.start()
@@ -82,7 +82,7 @@ class Engine:
         """Of one answer."""
         return max(1, round(self.limits.seconds * self.model.config.frame_rate))
 
-    def submit(self, line: Line) -> None:
+    def submit(self, line: ServedRequest) -> None:
         """Have a line spoken; what becomes of it is told to the line.
 
         Raises:
@@ -99,7 +99,7 @@ class Engine:
             self._waiting.append(line)
             self._news.notify()
 
-    def forget(self, line: Line) -> None:
+    def forget(self, line: ServedRequest) -> None:
         """Nobody listens to it any more."""
         line.gone = True  # the engine looks at it between two steps
         with self._news, suppress(ValueError):
@@ -145,7 +145,7 @@ class Engine:
             for line in lost:
                 line.fail(error)
 
-    def _hear(self, line: Line, codes: Codes, take: Generation | None) -> None:
+    def _hear(self, line: ServedRequest, codes: Codes, take: Generation | None) -> None:
         self.metrics.frames.inc(codes.frames)
         try:
             line.hear(codes, take, self.codec)
@@ -171,7 +171,7 @@ class Engine:
                 self._speaking[next(numbers)] = line
                 yield ready
 
-    def _prepared(self, line: Line) -> tuple[Prompt, Sampling] | None:
+    def _prepared(self, line: ServedRequest) -> tuple[Prompt, Sampling] | None:
         """What the session reads for a line; None if it was refused."""
         sampling = line.asked.sampling
         try:
@@ -191,7 +191,7 @@ class Engine:
         line.warnings = prompt.warnings
         return prompt, sampling
 
-    def _leave(self, line: Line) -> None:
+    def _leave(self, line: ServedRequest) -> None:
         seconds = time.monotonic() - line.started
         self._mean_s += (seconds - self._mean_s) / 8
         self.metrics.line_seconds.observe(seconds)

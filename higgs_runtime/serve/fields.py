@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from ..settings import SETTINGS
 from .limits import MAX_WINDOW
 
 NO_VOICE = ("", "default", "none")  # names that ask for no voice in particular
@@ -14,6 +15,16 @@ MAX_REFERENCE = 2**26  # characters of one reference; the body is limited anyhow
 Format = Literal["wav", "flac", "mp3", "opus", "aac", "pcm", "codes"]
 _Frame = Annotated[list[Annotated[int, Field(ge=0, lt=2**16)]], Field(max_length=64)]
 Frames = Annotated[list[_Frame], Field(min_length=1, max_length=10_000)]
+
+
+def _setting(name: str, note: str = "", **other: Any) -> Any:
+    """The field of a setting.
+
+    Args:
+        other: what this door has another way: its default, or a narrower range.
+    """
+    one = SETTINGS[name]
+    return Field(**{"default": one.default, "ge": one.least, "le": one.most, **other}, description=f"{one.help}{note}")
 
 
 class _Strict(BaseModel):
@@ -58,16 +69,13 @@ class SpeechRequest(_Strict):
     reference_text: str | None = Field(None, max_length=20_000, description="Short for references[0].text.")
     references: list[Reference] = Field([], max_length=1000, description="Clips to sound like.")
 
-    seed: int | None = Field(None, ge=0, lt=2**64, description="The same seed, text and settings give the same sound; "
-                             "none: drawn, and told in the header X-Higgs-Seed.")
-    temperature: float = Field(0.3, ge=0, le=10, description="0: always the likeliest sound; higher: livelier.")
-    top_k: int = Field(50, ge=0, le=1_000_000, description="Choose among so many likeliest ids; 0: all.")
-    top_p: float = Field(0.95, ge=0, le=1, description="Choose among the likeliest ids that reach this probability.")
-    ras_window: int = Field(-1, ge=-1, le=MAX_WINDOW, description="Guard against stuck sounds, in frames; 0: off; -1: "
-                            "as the model was released.")
-    ras_max_repeats: int = Field(2, ge=1, le=1000, description="How often an id may stand in that window.")
-    max_new_tokens: int | None = Field(None, ge=1, le=10_000_000, description="Frames at most (25 are one second); "
-                                       "none: as long as this server allows.")
+    seed: int | None = _setting("seed", " None: drawn, and told in the header X-Higgs-Seed.", default=None)
+    temperature: float = _setting("temperature")
+    top_k: int = _setting("top_k")
+    top_p: float = _setting("top_p")
+    ras_window: int = _setting("ras_window", le=MAX_WINDOW)
+    ras_max_repeats: int = _setting("ras_max_repeats")
+    max_new_tokens: int | None = _setting("max_frames", " None: as long as this server allows.", default=None)
 
     @field_validator("voice", mode="before")
     @classmethod

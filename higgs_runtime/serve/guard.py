@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .answers import error_answer
 from .budget import BODY_COPIES, Budget, BusyError, Share
-from .limits import Limits
+from .limits import ServerLimits
 
 OPEN_PATHS = ("/health",)  # for whoever asks
 SLOWEST = 8192  # bytes a second that a body comes with, on the average
@@ -34,7 +34,7 @@ class Guard:
         counted: refusals by status.
     """
 
-    def __init__(self, app: ASGIApp, limits: Limits, budget: Budget, key: str | None, counted: Counter):
+    def __init__(self, app: ASGIApp, limits: ServerLimits, budget: Budget, key: str | None, counted: Counter):
         self._app, self._limits, self._budget, self._key, self._counted = app, limits, budget, key, counted
         self._hosts = {"localhost", *(name.lower().rstrip(".") for name in limits.hosts)}
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from ..errors import SettingError, check_range
 from .budget import BODY_COPIES, RATE
 
-MAX_WINDOW = 25  # of `ras_window`; each step looks through so many frames of every row
+MAX_WINDOW = 25  # of `ras_window`, below the setting's own most: each step looks through so many frames of every row
 
 
 @dataclass(frozen=True)
-class Limits:
+class ServerLimits:
     """
     Attributes:
         rows: lines that speak side by side.

@@ -5,19 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import chain, repeat
 from pathlib import Path
 from typing import NamedTuple
 
 from ..audio.clip import AudioClip
 from ..codec import Codec
+from ..codec.grouping import STREAMED, FrameGroups, PieceSizes
 from ..codec.interface import StreamDecoder
 from ..errors import HiggsError
 from ..prompt.builder import DEFAULT_SYSTEM
-from ..speech import FIRST_FRAMES, LATER_FRAMES, joined, silence
+from ..speech import silence
 from ..types import Codes, Generation, Sampling
 
-WHOLE_FRAMES = 125  # decoded at once where nobody waits for a first sound; the others wait so long
+WHOLE = PieceSizes((), 125)  # decoded at once where nobody waits for a first sound; the others wait so long
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ Event = AudioClip | Codes | Done | Failed
 
 
 @dataclass(eq=False)
-class Line:
+class ServedRequest:
     """A request in the engine.
 
     Args:
@@ -77,11 +77,9 @@ class Line:
     first_s: float | None = None  # seconds from the request to its first sound
     over: bool = False
     _decoder: StreamDecoder | None = None
-    _waiting: list[Codes] = field(default_factory=list)
 
     def __post_init__(self):
-        self._sizes = chain(FIRST_FRAMES, repeat(LATER_FRAMES)) if self.asked.streamed else repeat(WHOLE_FRAMES)
-        self._size = next(self._sizes)
+        self._groups = FrameGroups(STREAMED if self.asked.streamed else WHOLE)
 
     def hear(self, codes: Codes, take: Generation | None, codec: Codec) -> None:
         """New frames of it, and its take with the last ones.
@@ -111,11 +109,11 @@ class Line:
 
     def _decode(self, codes: Codes, last: bool, codec: Codec) -> None:
         self._decoder = self._decoder or codec.decoder()
-        self._waiting.append(codes)
-        if last or sum(one.frames for one in self._waiting) >= self._size:
-            for clip in self._decoder.push(joined(self._waiting)):
-                self._say(clip)
-            self._waiting, self._size = [], next(self._sizes)
+        piece = self._groups.add(codes, more=last)
+        if last:
+            piece = self._groups.rest()
+        for clip in () if piece is None else self._decoder.push(piece):
+            self._say(clip)
         for clip in self._decoder.finish() if last else ():
             self._say(clip)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 if TYPE_CHECKING:
-    from .engine import Engine
+    from .engine import SpeechEngine
 
 SECONDS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 20, 60)
 
@@ -15,7 +15,7 @@ SECONDS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 20, 60)
 class Metrics:
     """Figures of one server, in a registry of their own."""
 
-    def __init__(self, engine: Engine):
+    def __init__(self, engine: SpeechEngine):
         self.registry = CollectorRegistry()
         kept = {"registry": self.registry}
         Gauge("higgs_waiting_lines", "Lines that wait for a row.", **kept).set_function(lambda: engine.waiting)

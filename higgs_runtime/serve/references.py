@@ -18,14 +18,14 @@ from ..audio.clip import AudioClip, to_mono
 from ..audio.files.reading import OPEN_LENGTH
 from ..errors import AudioError
 from .budget import RATE
-from .limits import Limits
+from .limits import ServerLimits
 
 RATES, CHANNELS = (4_000, 192_000), 8
 FETCH_TIMEOUT_S = 10.0
 _BLOCK = 1 << 16  # bytes, or samples of each channel
 
 
-def read_reference(source: str, limits: Limits, rate: int = RATE, most_s: float | None = None) -> AudioClip:
+def read_reference(source: str, limits: ServerLimits, rate: int = RATE, most_s: float | None = None) -> AudioClip:
     """The clip of a data URL, of plain base64, or of a URL or path where `limits` allow it. For `rate` and `most_s` see
     `clip_of`.
 
@@ -45,7 +45,7 @@ def read_reference(source: str, limits: Limits, rate: int = RATE, most_s: float 
     return clip_of(_decoded(source), limits, rate, most_s)
 
 
-def clip_of(data: bytes, limits: Limits, rate: int = RATE, most_s: float | None = None) -> AudioClip:
+def clip_of(data: bytes, limits: ServerLimits, rate: int = RATE, most_s: float | None = None) -> AudioClip:
     """The clip in the bytes of a WAV, FLAC, OGG, MP3 or AIFF file. Only libsndfile reads what clients send: it opens no
     other files, as FFmpeg does for a playlist. A block at a time becomes what the codec would make of it: 62 kB of FLAC
     may be 184 MB of samples.
@@ -83,7 +83,7 @@ def clip_of(data: bytes, limits: Limits, rate: int = RATE, most_s: float | None 
     return AudioClip(samples[None], rate)
 
 
-def _converted(file, rate: int, most: int, limits: Limits) -> torch.Tensor:
+def _converted(file, rate: int, most: int, limits: ServerLimits) -> torch.Tensor:
     """`resample(to_mono(…))` block by block, whatever length the header told."""
     import soxr
 
@@ -100,7 +100,7 @@ def _converted(file, rate: int, most: int, limits: Limits) -> torch.Tensor:
     return torch.nn.functional.pad(made[:length], (0, max(0, length - len(made))))
 
 
-def too_long(limits: Limits) -> AudioError:
+def too_long(limits: ServerLimits) -> AudioError:
     return AudioError("The references are too long.", expected=f"at most {limits.reference_seconds:g} s together",
                       got="more", remedy="Cut them to 5 to 15 s of one speaker.")
 
@@ -119,7 +119,7 @@ def _path_like(source: str) -> bool:
     return len(source) < 4096 and Path(source).suffix.lower() in (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff")
 
 
-def _file(source: str, limits: Limits) -> bytes:
+def _file(source: str, limits: ServerLimits) -> bytes:
     refused = AudioError("This server does not read that path for clients.", got=source[:200],
                          expected="a sound file below a folder that it allows" if limits.folders else "the file itself",
                          remedy="Send the file as a data URL, or start the server with --allow-folder.")
@@ -141,7 +141,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None  # an error then: where it leads was not allowed
 
 
-def _fetched(source: str, limits: Limits) -> bytes:
+def _fetched(source: str, limits: ServerLimits) -> bytes:
     odd = any(part in source.lower() for part in ("..", "%2e", "\\", "\0", " "))
     if odd or not any(source.startswith(address) for address in limits.addresses):
         raise AudioError(

@@ -12,10 +12,9 @@ from typing import Any
 from ..audio.clip import AudioClip
 from ..codec import Codec
 from ..errors import VoiceError
-from ..hub.catalog import embedded_voices
 from ..prompt.builder import Message, conversation
 from ..types import Codes, Voice
-from ..voices.library import SUFFIX, find_voices, load_voice
+from ..voices.resolve import load_source, voice_files
 from .lines import Asked
 
 KEPT = 64  # voices and clips whose codes are remembered
@@ -34,7 +33,7 @@ class Voices:
 
     def files(self) -> dict[str, Path]:
         """name -> file, as the folders are now; the library's names before the pack's. Safe on any thread."""
-        return {**embedded_voices(), **find_voices(self._roots)}
+        return voice_files(self._roots)
 
     def find(self, name: str) -> Path:
         """The file of a voice; safe on any thread.
@@ -65,15 +64,9 @@ class Voices:
         return [start, *rest]
 
     def _voice(self, path: Path) -> Voice:
-        def load() -> Voice:
-            if path.suffix == SUFFIX:
-                return load_voice(path)[0]
-            words = path.with_suffix(".txt").read_text(encoding="utf-8").strip()
-            return Voice(self._codec.encode(AudioClip.load(path)), words)
-
         try:
             stat = path.stat()
-            return self._remembered((path, stat.st_mtime_ns, stat.st_size), load)
+            return self._remembered((path, stat.st_mtime_ns, stat.st_size), lambda: load_source(path, self._codec))
         except OSError as error:
             raise VoiceError("The voice is gone.", expected="its file, as when it was listed", got=error.strerror or "",
                              remedy="See /v1/audio/voices.") from error

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from itertools import count
 from pathlib import Path
 
-from ..audio.clip import level_peak
+from ..audio.clip import within_full_scale
 from ..codec import Codec
 from ..errors import TakeError
 from .by_key import Takes
@@ -43,8 +43,7 @@ def export_takes(
             raise TakeError(f"There is no take {key}.", remedy="Render the line again.")
         if take.codes.frames == 0:
             continue
-        clip = codec.decode(take.codes)
-        clip = level_peak(clip, 0.0) if float(clip.samples.abs().max()) > 1 else clip
+        clip = within_full_scale(codec.decode(take.codes))
         path = _reserved(folder, file_name(take), suffix)
         try:
             clip.save(path)

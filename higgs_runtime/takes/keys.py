@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from ..atomic_write import write_bytes
 from ..checkpoint.files import check_model_type, read_config, weight_files
 from ..errors import CheckpointError, SettingError
 from ..model.loading import LAYOUTS, converted_to
@@ -179,7 +180,5 @@ def _hash_of(file: str, size: int, *times: int) -> str:
     if kept is not None:
         with suppress(OSError):  # it only costs time again
             kept.parent.mkdir(parents=True, exist_ok=True)
-            part = kept.with_name(f".{kept.name}-{os.getpid()}.part")
-            part.write_text(digest.hexdigest(), encoding="ascii")
-            os.replace(part, kept)
+            write_bytes(kept, digest.hexdigest().encode("ascii"))
     return digest.hexdigest()

@@ -22,10 +22,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..atomic_write import PART
 from ..errors import HiggsWarning, SettingError, TakeError, check_range
 from .by_key import KEEP, KEY, SUFFIX, Stored, Takes, check_ended, check_key, joined, keys_of, missing_take
 from .keys import cache_folder
-from .take_files import PART, BrokenTake, Take, read_take, write_take
+from .take_files import BrokenTake, Take, read_take, write_take
 
 DEFAULT_BYTES = 2_000_000_000
 GRACE_S = 3600.0  # what was used this recently is not pruned: it may be of a render that goes on

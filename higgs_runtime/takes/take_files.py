@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,10 +11,9 @@ from typing import Any
 
 import torch
 
+from ..atomic_write import write_bytes
 from ..errors import SettingError, TakeError
 from ..types import Codes, FinishReason, Generation
-
-PART = ".part"  # ends the name of a file that is being written
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,17 +94,9 @@ def write_take(path: Path, key: str, take: Take) -> int:
         TakeError: the disk is full or not writable; what was there stays.
     """
     data = packed_take(key, take)
-    part = path.with_name(f".{secrets.token_hex(8)}{PART}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with open(part, "xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
+        write_bytes(path, data, sync=True)
     except OSError as error:
         raise TakeError(
             f"A take could not be stored in '{path.parent}'.", expected=f"{len(data)} bytes written",

@@ -12,14 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
+from ..choices import PromptFormat
 from ..errors import MissingExtraError, SettingError
 from .chunking import chunk_text
 from .languages import DECIMAL_POINT, base_language, detect_language, is_chinese
 from .sound_tags import find_sounds
 
-LAYOUTS = ("native", "original", "v3")
 SURE = 0.5  # a guess at the language that counts
 SHOWN = 12  # characters of what a rule replaced, in the report: at each end
 
@@ -95,7 +95,7 @@ class PreparedText:
 
 def prepare_text(
     text: str,
-    layout: Literal["native", "original", "v3"] = "native",
+    layout: PromptFormat | str = PromptFormat.NATIVE,
     language: str | None = None,
     *,
     spell_numbers: bool = False,
@@ -113,8 +113,8 @@ def prepare_text(
         SettingError: there is no such layout.
         MissingExtraError: `spell_numbers` and figures, but no num2words (extra `text`).
     """
-    if layout not in LAYOUTS:
-        raise SettingError("There is no such prompt layout.", expected=", ".join(LAYOUTS), got=repr(layout),
+    if layout not in tuple(PromptFormat):
+        raise SettingError("There is no such prompt layout.", expected=", ".join(PromptFormat), got=repr(layout),
                            remedy="Choose one of these.")
     draft = _Draft(text, layout, base_language(language))
     if detect:
@@ -246,7 +246,7 @@ def _end(draft: _Draft, replace: Replace) -> None:
         replace(re.compile(r"\Z"), lambda match: ".")
 
 
-_ALL, _V2 = LAYOUTS, ("native", "original")
+_ALL, _V2 = tuple(PromptFormat), (PromptFormat.NATIVE, PromptFormat.ORIGINAL)
 RULES: tuple[tuple[str, Callable[[_Draft, Replace], None], tuple[str, ...]], ...] = (
     ("invisible characters", _invisible, _ALL), ("full-width punctuation", _punctuation, _V2),
     ("parentheses", _parentheses, _V2), ("degrees", _degrees, _V2), ("sounds", _sounds, _ALL),

@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from ..choices import PromptFormat
+
 V2 = {
     "applause": "<SE>[Applause]</SE>", "cheering": "<SE>[Cheering]</SE>", "cough": "<SE>[Cough]</SE>",
     "humming": "<SE>[Humming]</SE>", "humming start": "<SE>[Humming]</SE>", "humming end": "<SE_e>[Humming]</SE_e>",
@@ -42,7 +44,7 @@ _BRACKET = re.compile(r"<(SE\w*)>[^<>]{0,80}</\1>|<\|[^|>\n]{0,80}\|>|\[([^\[\]\
 _LIKE_A_SOUND = re.compile(r"[a-z][a-z'’-]*(?: [a-z][a-z'’-]*){0,2}")
 
 
-class Sound(NamedTuple):
+class SoundTag(NamedTuple):
     """A sound word of a text: where it stands, the characters of it, and what the model reads for them."""
 
     start: int
@@ -50,23 +52,23 @@ class Sound(NamedTuple):
     reads: str
 
 
-def find_sounds(text: str, layout: str, *, chinese: bool = False) -> tuple[list[Sound], list[str]]:
+def find_sounds(text: str, layout: str, *, chinese: bool = False) -> tuple[list[SoundTag], list[str]]:
     """The sound words that a model knows, and a warning for each that it does not; those stay as they are.
 
     Case and endings do not count: [Laughs] is [laugh]. What stands in the model's own form already is left alone.
 
     Args:
-        layout: of the checkpoint's prompt; "v3" has its own sounds.
+        layout: of the checkpoint's prompt; v3 has its own sounds.
         chinese: whether the letters behind a tag of v3 are Chinese.
     """
     found, warnings = [], {}
     for start, end, said in _brackets(text):
         word = " ".join(said.casefold().split())
         word = _MEANT.get(word, word)
-        if layout == "v3" and word in V3:
+        if layout == PromptFormat.V3 and word in V3:
             found.append(_v3(text, start, end, V3[word], chinese))
-        elif layout != "v3" and word in V2:
-            found.append(Sound(start, end, V2[word]))
+        elif layout != PromptFormat.V3 and word in V2:
+            found.append(SoundTag(start, end, V2[word]))
         elif word in V2 or word in V3 or _LIKE_A_SOUND.fullmatch(said.strip()):
             warnings[_unknown(said.strip(), layout)] = None
     return found, list(warnings)
@@ -78,22 +80,22 @@ def _brackets(text: str) -> Iterator[tuple[int, int, str]]:
             yield match.start(), match.end(), match[2]
 
 
-def _v3(text: str, start: int, end: int, form: tuple[str, ...], chinese: bool) -> Sound:
+def _v3(text: str, start: int, end: int, form: tuple[str, ...], chinese: bool) -> SoundTag:
     """The tag, and the sound in letters unless the text has it; both stick together."""
     tag, *letters = form
     after = re.compile(r"[^\S\n]*").match(text, end).end()
     if not letters or _WRITTEN.match(text, after):
-        return Sound(start, after, tag)
+        return SoundTag(start, after, tag)
     reads = tag + letters[1 if chinese else 0]
     if after == len(text) or not text[after].isalnum():
-        return Sound(start, end, reads)
-    return Sound(start, after, reads + ("，" if chinese else ", "))
+        return SoundTag(start, end, reads)
+    return SoundTag(start, after, reads + ("，" if chinese else ", "))
 
 
 def _unknown(said: str, layout: str) -> str:
-    known = V3 if layout == "v3" else V2
+    version, known = ("v3", V3) if layout == PromptFormat.V3 else ("v2", V2)
     words = [word for word in (*known, *_MEANT) if _MEANT.get(word, word) in known]
     nearest = difflib.get_close_matches(said.casefold(), words, n=1, cutoff=0.6)
     makes = ", ".join(f"[{word}]" for word in nearest or known)
-    return (f"[{said}] is no sound that Higgs Audio {'v3' if layout == 'v3' else 'v2'} makes, so it is read as text; "
+    return (f"[{said}] is no sound that Higgs Audio {version} makes, so it is read as text; "
             f"{'the nearest is' if nearest else 'it makes'} {makes}.")

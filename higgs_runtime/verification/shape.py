@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 
 from ..audio.clip import AudioClip, to_mono
+from ..audio.loudness.decibels import power_ratio
 from ..text.languages import base_language
 from .words import UNSPOKEN
 
@@ -70,7 +71,7 @@ def measure_silence(clip: AudioClip) -> Silence:
     if clip.length < size:
         return Silence(1.0, clip.seconds)
     power = torch.nn.functional.avg_pool1d(to_mono(clip).samples.square()[None], size, hop)[0, 0]
-    floor = max(float(power.max()) * 10 ** (-QUIET_DB / 10), 10 ** (HUSH_DBFS / 10))
+    floor = max(float(power.max()) * power_ratio(-QUIET_DB), power_ratio(HUSH_DBFS))
     loud = (power > floor).nonzero()[:, 0]
     if not len(loud):
         return Silence(1.0, clip.seconds)

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from ..audio.clip import AudioClip
+from ..audio.loudness.decibels import amplitude
 from ..codec import Codec
-from ..errors import check_range
+from ..settings import SETTINGS
 
 LEVELS_DBFS = (None, -90, -80, -75, -70, -65, -60)  # digital silence, and hiss that nobody hears
 EDGE = 5  # frames at both ends that hear where a clip begins and ends
@@ -36,7 +37,7 @@ class SilenceStop:
     """
 
     def __init__(self, codec: Codec, seconds: float = 3.0):
-        check_range("seconds", seconds, 0.2, 60.0)
+        SETTINGS["silence_s"].check(seconds, called="seconds")
         self.entries = silent_entries(codec)
         self._frames = max(1, round(seconds * codec.frame_rate))
         self._latest: dict[int, deque[bool]] = {}
@@ -76,6 +77,6 @@ def silent_entries(codec: Codec) -> frozenset[int]:
     random, found = torch.Generator().manual_seed(0), set()
     for level in LEVELS_DBFS:
         hiss = torch.randn(1, codec.sample_rate, generator=random)
-        hiss *= 0.0 if level is None else 10 ** (level / 20)
+        hiss *= 0.0 if level is None else amplitude(level)
         found |= set(codec.encode(AudioClip(hiss, codec.sample_rate)).ids[0, EDGE:-EDGE].tolist())
     return frozenset(found)

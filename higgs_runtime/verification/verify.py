@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 from ..audio.clip import AudioClip
-from ..errors import SettingError, check_range
+from ..errors import SettingError
+from ..settings import check_settings, default_of
 from .recognizer import Recognizer
 from .shape import Silence, different_end, length_bounds, measure_silence, repeated_end
 from .speaker import speaker_similarity
@@ -30,17 +31,14 @@ class Limits:
         SettingError: a value is out of its range.
     """
 
-    max_wer: float = 0.25
-    max_cer: float = 0.15
-    min_similarity: float = 0.7
-    max_silence_s: float = 2.0
-    max_silent_share: float = 0.6
+    max_wer: float = default_of("max_wer")
+    max_cer: float = default_of("max_cer")
+    min_similarity: float = default_of("min_similarity")
+    max_silence_s: float = default_of("max_silence_s")
+    max_silent_share: float = default_of("max_silent_share")
 
     def __post_init__(self):
-        highest = {"max_wer": 10.0, "max_cer": 10.0, "max_silence_s": 1e6}
-        for field in fields(self):
-            low = -1.0 if field.name == "min_similarity" else 0.0
-            check_range(field.name, getattr(self, field.name), low, highest.get(field.name, 1.0))
+        check_settings(self, (one.name for one in fields(self)))
 
 
 @dataclass(frozen=True)

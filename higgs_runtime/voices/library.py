@@ -10,7 +10,6 @@ import hashlib
 import io
 import json
 import os
-import secrets
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import torch
 
+from ..atomic_write import write_bytes
 from ..audio.clip import AudioClip, resample, to_mono, trim
 from ..errors import VoiceError
 from ..hub.catalog import VOICES
@@ -87,16 +87,9 @@ def save_voice(
             return
         raise _exists(target)
     data = save(tensors, {"format": FORMAT, "voice": json.dumps(record, ensure_ascii=False)})
-    part = target.with_name(f".higgs-{secrets.token_hex(8)}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            part.write_bytes(data)
-            if not overwrite:
-                target.open("xb").close()  # takes the name: of two writers one is refused
-            _replace(part, target, not overwrite)
-        finally:
-            part.unlink(missing_ok=True)
+        write_bytes(target, data, new=not overwrite)
     except OSError as error:
         if isinstance(error, FileExistsError) and target.is_file():
             raise _exists(target) from error
@@ -171,15 +164,6 @@ def voice_path(root: str | os.PathLike, name: str) -> Path:
             expected='letters, digits, inner spaces and marks other than / \\ : * ? " < > |, no dot at either end',
         )
     return Path(root, VOICES, name + SUFFIX)
-
-
-def _replace(part: Path, target: Path, taken: bool) -> None:
-    try:
-        os.replace(part, target)
-    except OSError:
-        if taken:
-            target.unlink()
-        raise
 
 
 def _holds(path: Path, tensors: dict[str, torch.Tensor], record: dict) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 
 from ..audio.clip import AudioClip, to_mono, trim
+from ..audio.loudness.decibels import amplitude, decibels
 from ..audio.quality import HOPS_PER_S, Levels, Profile, levels, profile, tonality
 from ..errors import AudioError, SettingError, check_range
 from .cut_points import Cut, at_pauses, best_cut, depth, pause_gaps, word_gaps
@@ -216,10 +216,10 @@ def _report(clip: AudioClip, whole: Profile, taken: AudioClip, start_s: float, l
     speech_dbfs = float(10 * loud.log10())
     return ReferenceReport(
         source_seconds=clip.seconds, sample_rate=clip.sample_rate, start_s=start_s, end_s=start_s + taken.seconds,
-        peak_dbfs=20 * math.log10(whole.peak), speech_dbfs=speech_dbfs, noise_dbfs=float(level.noise),
+        peak_dbfs=decibels(whole.peak), speech_dbfs=speech_dbfs, noise_dbfs=float(level.noise),
         snr_db=speech_dbfs - float(level.noise), clipped_samples=int(found.clipped.sum()), language=language,
         speech_share=float(level.share),
-        gain_db=min(SPEECH_DBFS - speech_dbfs, PEAK_DBFS - 20 * math.log10(found.peak)),
+        gain_db=min(SPEECH_DBFS - speech_dbfs, PEAK_DBFS - decibels(found.peak)),
     )
 
 
@@ -255,4 +255,4 @@ def _levelled(clip: AudioClip, gain_db: float) -> AudioClip:
     """With this gain, and ends that come up and go down in 5 ms."""
     ramp = max(1, min(round(FADE_S * clip.sample_rate), clip.length // 2))
     rise = (torch.arange(clip.length) / ramp).clamp(max=1)
-    return AudioClip(clip.samples * torch.minimum(rise, rise.flip(0)) * 10 ** (gain_db / 20), clip.sample_rate)
+    return AudioClip(clip.samples * torch.minimum(rise, rise.flip(0)) * amplitude(gain_db), clip.sample_rate)

@@ -15,14 +15,14 @@ LOOK_S = 0.05
 
 
 async def sounds(request) -> dict:
-    """{"sounds": […]}, what is kept of the workflow's nodes (`Sound.about`)."""
+    """{"sounds": […]}, what is kept of the workflow's nodes (`LiveSound.about`)."""
     kept = live.sounds_of(request.query.get("workflow", ""))
     return {"sounds": [sound.about() for sound in kept]}
 
 
 async def samples(request):
     """Samples from number `after` on, float32 little-endian, at most 1 MB; where there are none yet it waits for some.
-    The header Higgs-Live holds `Sound.about` as JSON.
+    The header Higgs-Live holds `LiveSound.about` as JSON.
     """
     from aiohttp import web
 

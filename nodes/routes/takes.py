@@ -102,7 +102,7 @@ def take_sound(folder: str, key: str) -> TakeSound:
     import soundfile
 
     from ...higgs_runtime import TakeStore, measure_loudness
-    from ...higgs_runtime.audio.clip import level_peak
+    from ...higgs_runtime.audio.clip import within_full_scale
     from ...higgs_runtime.errors import TakeError
 
     take = TakeStore(folder).peek(key)
@@ -110,8 +110,7 @@ def take_sound(folder: str, key: str) -> TakeSound:
         raise TakeError(f"The take {key} cannot be heard.", expected="a take with frames",
                         got="none" if take is None else "no frame", remedy="Render the line again.")
     with _decoding:
-        clip = _decode(take.codes)
-    clip = level_peak(clip, 0.0) if float(clip.samples.abs().max()) > 1 else clip
+        clip = within_full_scale(_decode(take.codes))
     lufs, file = measure_loudness(clip).integrated_lufs, io.BytesIO()
     soundfile.write(file, clip.samples.T.numpy(), clip.sample_rate, format="FLAC", subtype="PCM_16")
     return TakeSound(file.getvalue(), clip.seconds, lufs if math.isfinite(lufs) else None)

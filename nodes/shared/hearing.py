@@ -8,6 +8,7 @@ from typing import NamedTuple
 from comfy_api.latest import io
 
 from ..host import files
+from .settings import setting_input
 
 AUTO, NONE = "auto", "none"
 NEEDED = ("faster_whisper", "rapidfuzz")  # modules of the extra 'asr'
@@ -33,18 +34,7 @@ def recognizer_input(auto: str, *, needed: bool = False) -> io.Input:
 
 def limit_inputs() -> list[io.Input]:
     """From where on a take fails; the names are those of `Limits`."""
-    return [
-        io.Float.Input(
-            "max_wer", default=0.25, min=0.0, max=10.0, step=0.05, optional=True,
-            tooltip="Words that may be wrong, as a share of the line; a take fails if also max_cer is exceeded.",
-        ),
-        io.Float.Input("max_cer", default=0.15, min=0.0, max=10.0, step=0.05, optional=True,
-                       tooltip="Letters that may be wrong, as a share of the line."),
-        io.Float.Input(
-            "min_similarity", default=0.7, min=-1.0, max=1.0, step=0.05, optional=True,
-            tooltip="How like the reference a voice has to be, -1 to 1: about 0.8 for one speaker, 0.5 to 0.7 for two.",
-        ),
-    ]
+    return [setting_input(name, optional=True) for name in ("max_wer", "max_cer", "min_similarity")]
 
 
 def find_listener(choice: str, language: str) -> Listener | None:

@@ -32,7 +32,7 @@ SAMPLE_BYTES = 4  # float32, little-endian, mono
 State = Literal["rendering", "done", "cancelled", "failed"]
 
 
-class Sound:
+class LiveSound:
     """What a node has rendered until now. One thread pushes, any number read.
 
     Attributes:
@@ -142,14 +142,14 @@ class Sound:
         return clip.samples[0].detach().cpu().float().contiguous().numpy().astype("<f4").tobytes()
 
 
-_sounds: OrderedDict[tuple[str, str], Sound] = OrderedDict()  # oldest first
+_sounds: OrderedDict[tuple[str, str], LiveSound] = OrderedDict()  # oldest first
 _sounds_lock = threading.RLock()
 _numbers = itertools.count(time.time_ns() // 1_000_000)  # higher again after a restart: pages keep the newest
 
 
 @contextmanager
 def channel(sample_rate: int, *, frame_rate: float = 25.0, most_s: float | None = None,
-            workflow: str = "") -> Iterator[Sound]:
+            workflow: str = "") -> Iterator[LiveSound]:
     """The sound of the node that executes now, from silence on; it ends with the with-block.
 
     Args:
@@ -160,7 +160,7 @@ def channel(sample_rate: int, *, frame_rate: float = 25.0, most_s: float | None 
     """
     key, folder = messages.running_node(), files.shown_folder("temp") / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
-    sound = Sound(key, next(_numbers), folder, sample_rate, frame_rate, most_s, workflow)
+    sound = LiveSound(key, next(_numbers), folder, sample_rate, frame_rate, most_s, workflow)
     with _sounds_lock:
         former = _sounds.pop(key, None)
         _sounds[key] = sound
@@ -185,12 +185,12 @@ def workflow_id(hidden: Any) -> str:
     return str(workflow.get("id", "")) if isinstance(workflow, dict) else ""
 
 
-def find(prompt_id: str, node: str) -> Sound | None:
+def find(prompt_id: str, node: str) -> LiveSound | None:
     """The sound of a node in a prompt, if it is kept."""
     return _sounds.get((prompt_id, node))
 
 
-def sounds_of(workflow: str) -> list[Sound]:
+def sounds_of(workflow: str) -> list[LiveSound]:
     """The newest sound of each node of a workflow."""
     with _sounds_lock:
         kept = list(_sounds.values())
@@ -212,7 +212,7 @@ def _used_bytes() -> int:
         return sum(sound.samples for sound in _sounds.values()) * SAMPLE_BYTES
 
 
-def _make_room(size: int, but: Sound) -> bool:
+def _make_room(size: int, but: LiveSound) -> bool:
     """Drops the oldest finished sounds until so many bytes fit; whether they do."""
     dropped = []
     with _sounds_lock:

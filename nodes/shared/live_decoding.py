@@ -6,24 +6,22 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
-from dataclasses import replace
-from itertools import chain, repeat
 from queue import SimpleQueue
 from typing import Any
 
 import torch
 
 from ..host.progress import cancelled
-from .live import Sound, channel, workflow_id
+from .live import LiveSound, channel, workflow_id
 
-FIRST_FRAMES = (12, 12, 25, 25)  # of the first pieces, for an early sound: the codec looks 10 frames ahead
-LATER_FRAMES = 50  # each piece is decoded with some frames around it: the longer, the cheaper
 PAUSE_S = 0.3  # between the lines of a script
 LOOK_S = 0.05  # between two looks whether the person cancels, while the last piece is decoded
 
 
 @contextmanager
-def heard(codec, model, most_s: float, hidden: Any) -> Iterator[tuple[Sound | None, Callable[[torch.Tensor], None]]]:
+def heard(
+    codec, model, most_s: float, hidden: Any
+) -> Iterator[tuple[LiveSound | None, Callable[[torch.Tensor], None]]]:
     """The sound that a take becomes, and what takes its frames [K, n] as they come.
 
     Args:
@@ -79,7 +77,7 @@ def heard_lines(codec, model, hidden: Any) -> Iterator[Callable[[Any], None]]:
 
 
 @contextmanager
-def _sound(codec, model, most_s: float | None, hidden: Any) -> Iterator[Sound]:
+def _sound(codec, model, most_s: float | None, hidden: Any) -> Iterator[LiveSound]:
     from ...higgs_runtime.speech import check_pair
 
     if model is not None:
@@ -90,7 +88,7 @@ def _sound(codec, model, most_s: float | None, hidden: Any) -> Iterator[Sound]:
 
 
 @contextmanager
-def _decoding(sound: Sound, decode: Callable[..., Iterator[Any]]) -> Iterator[Callable[[Any], None]]:
+def _decoding(sound: LiveSound, decode: Callable[..., Iterator[Any]]) -> Iterator[Callable[[Any], None]]:
     """What takes codes; all that it was given is decoded when the block ends. What goes wrong in the codec ends the
     sound and not the render: the player says why.
 
@@ -148,16 +146,12 @@ def _one_by_one(codec) -> Callable[..., Iterator[Any]]:
 
 def _joined(waiting: SimpleQueue, stopped: threading.Event) -> Iterator[Any]:
     """All codes that wait, in pieces that decode well; a codec that is behind gets larger ones."""
-    for size in chain(FIRST_FRAMES, repeat(LATER_FRAMES)):
-        got, frames, ended = [], 0, False
-        while frames < size or not waiting.empty():
-            codes = waiting.get()
-            ended = codes is None or stopped.is_set()
-            if ended:
-                break
-            got.append(codes)
-            frames += codes.frames
-        if got:
-            yield replace(got[0], ids=torch.cat([codes.ids for codes in got], dim=1))
-        if ended:
-            return
+    from ...higgs_runtime.codec.grouping import BESIDE_GENERATION, FrameGroups
+
+    groups, ended = FrameGroups(BESIDE_GENERATION), False
+    while not ended:
+        codes = waiting.get()
+        ended = codes is None or stopped.is_set()
+        piece = groups.rest() if ended else groups.add(codes, more=not waiting.empty())
+        if piece is not None:
+            yield piece

@@ -15,7 +15,6 @@ RENDER = ["render-script", "scene.txt", "--voice", "rose", "--max-seconds", "1",
 
 FULL_DISK = """
 import errno, os
-from higgs_runtime.takes import take_files
 stored, replace = [], os.replace
 
 def full(source, target):
@@ -25,7 +24,7 @@ def full(source, target):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     replace(source, target)
 
-take_files.os.replace = full
+os.replace = full
 """
 TWICE_INTERRUPTED = """
 from higgs_runtime.cli import say

@@ -21,6 +21,7 @@ from higgs_runtime.generation.cpu_kernel.draws import draw as compiled_draw
 from higgs_runtime.generation.sampling import Settings, sample
 from higgs_runtime.hub.catalog import EMBEDDED
 from higgs_runtime.model.config import ModelConfig
+from higgs_runtime.model.delay import V3_STOP
 from higgs_runtime.model.transformer import HiggsModel
 
 PLAIN = ModelConfig(
@@ -30,7 +31,7 @@ PLAIN = ModelConfig(
 )
 SHAPES = {
     "v2": PLAIN,
-    "v3": replace(PLAIN, audio_path=False, qk_norm=True, begin_is_token=True, ending="v3"),
+    "v3": replace(PLAIN, audio_path=False, qk_norm=True, begin_is_token=True, stop=V3_STOP),
     "text-only layers": replace(PLAIN, text_only_layers=frozenset({1})),
     "every head its own": replace(PLAIN, num_kv_heads=6),
     "one codebook": replace(PLAIN, num_codebooks=1, codebook_rows=72, stream_bos_id=70, stream_eos_id=71),

@@ -70,8 +70,8 @@ def files(tmp_path) -> list[Path]:
 def test_codes_are_the_same_and_the_sound_is_that_of_decode_codes(live, runtime, models, monkeypatch):
     model, codec = models
     pieces = []
-    push = live.Sound.push
-    monkeypatch.setattr(live.Sound, "push", lambda sound, clip: (pieces.append(clip), push(sound, clip)))
+    push = live.LiveSound.push
+    monkeypatch.setattr(live.LiveSound, "push", lambda sound, clip: (pieces.append(clip), push(sound, clip)))
     unheard = speak(runtime, model).args[0]
     off = speak(runtime, model, codec=codec, live=False).args[0]
     assert pieces == [] and live.find("p", "7") is None

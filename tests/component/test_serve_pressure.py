@@ -20,7 +20,7 @@ from helpers_serve import SMALL, load_pair, serving
 from higgs_runtime import AudioClip, AudioError, SettingError
 from higgs_runtime.audio.clip import resample, to_mono
 from higgs_runtime.serve.budget import Budget, BusyError
-from higgs_runtime.serve.limits import Limits
+from higgs_runtime.serve.limits import ServerLimits
 from higgs_runtime.serve.references import clip_of, read_reference
 
 TEXT = "Good morning to you."
@@ -55,7 +55,7 @@ def test_a_clip_whose_length_is_open_is_called_that():
     data = bytearray(flac(0.5))
     data[21:26] = bytes([data[21] & 0xF0, 0, 0, 0, 0])  # as in test_audio
     with pytest.raises(AudioError, match="does not tell its length.*Export it again"):
-        clip_of(bytes(data), Limits())
+        clip_of(bytes(data), ServerLimits())
 
 
 def test_a_small_file_of_many_samples_stays_small():
@@ -63,7 +63,7 @@ def test_a_small_file_of_many_samples_stays_small():
     assert len(data) < 20_000
     tracemalloc.start()  # counts NumPy's arrays; the whole would be 31 MB
     try:
-        clip = clip_of(data, Limits())
+        clip = clip_of(data, ServerLimits())
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -76,15 +76,15 @@ def test_a_clip_is_what_the_codec_would_make_of_it(rate, channels):
     file = io.BytesIO()
     soundfile.write(file, samples, rate, format="WAV", subtype="FLOAT")
     at_once = resample(to_mono(AudioClip(torch.from_numpy(samples.T.copy()), rate)), 24_000)
-    assert torch.equal(clip_of(file.getvalue(), Limits()).samples, at_once.samples)
+    assert torch.equal(clip_of(file.getvalue(), ServerLimits()).samples, at_once.samples)
 
 
 def test_a_clip_that_is_too_long_is_not_decoded(monkeypatch):
     monkeypatch.setattr(soundfile.SoundFile, "read", lambda *_, **__: pytest.fail("decoded"))
     with pytest.raises(AudioError, match="too long"):
-        clip_of(flac(3.0), Limits(reference_seconds=2))
+        clip_of(flac(3.0), ServerLimits(reference_seconds=2))
     with pytest.raises(AudioError, match="too long"):
-        clip_of(flac(3.0), Limits(), most_s=2.0)
+        clip_of(flac(3.0), ServerLimits(), most_s=2.0)
 
 
 def test_a_header_that_tells_less_is_not_believed(monkeypatch):
@@ -92,7 +92,7 @@ def test_a_header_that_tells_less_is_not_believed(monkeypatch):
     monkeypatch.setattr(soundfile.SoundFile, "frames", property(lambda _: 10))
     monkeypatch.setattr(soundfile.SoundFile, "seekable", lambda _: False)
     with pytest.raises(AudioError, match="too long"):
-        read_reference(base64.b64encode(flac(3.0)).decode(), Limits(reference_seconds=2))
+        read_reference(base64.b64encode(flac(3.0)).decode(), ServerLimits(reference_seconds=2))
 
 
 # --- the budget -----------------------------------------------------------------------------------------------------
@@ -114,8 +114,8 @@ def test_a_budget_is_given_back():
 
 def test_a_budget_below_one_request_is_refused():
     with pytest.raises(SettingError, match="--max-held-mb"):
-        Limits(held_bytes=4000 + 30 * 96_000 - 1, body_bytes=1000)
-    Limits(held_bytes=4000 + 30 * 96_000, body_bytes=1000)
+        ServerLimits(held_bytes=4000 + 30 * 96_000 - 1, body_bytes=1000)
+    ServerLimits(held_bytes=4000 + 30 * 96_000, body_bytes=1000)
 
 
 @pytest.mark.slow

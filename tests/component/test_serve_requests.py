@@ -25,7 +25,7 @@ from helpers_serve import NAME, SMALL, make_pair, serve_process, serving, spoken
 from higgs_runtime import AudioClip, AudioError, SettingError, load_codec, load_model
 from higgs_runtime.audio.clip import level_peak
 from higgs_runtime.cli import main
-from higgs_runtime.serve.limits import Limits
+from higgs_runtime.serve.limits import ServerLimits
 from higgs_runtime.serve.references import read_reference
 
 pytestmark = pytest.mark.slow  # the process takes seconds to start
@@ -117,7 +117,7 @@ def test_the_key_is_compared_in_constant_time(monkeypatch):
 
     compared = []
     monkeypatch.setattr(guard.hmac, "compare_digest", lambda a, b: compared.append((a, b)) or a == b)
-    door = guard.Guard(None, Limits(), None, KEY, None)
+    door = guard.Guard(None, ServerLimits(), None, KEY, None)
     assert door._allowed("/v1/models", f"bearer {KEY}".encode()) and not door._allowed("/v1/models", b"Bearer x")
     assert compared == [(KEY.encode(), KEY.encode()), (b"x", KEY.encode())]
 
@@ -293,7 +293,7 @@ def test_clips_in_a_folder_that_is_allowed(tmp_path):
     sound_clip(0.5).save(tmp_path / "secret.wav")
     (allowed / "link.wav").symlink_to(tmp_path / "secret.wav")
     (allowed / "circle.wav").symlink_to(allowed / "circle.wav")
-    limits = Limits(folders=(allowed,))
+    limits = ServerLimits(folders=(allowed,))
     for source in (str(allowed / "my clip.wav"), f"file://{allowed}/my%20clip.wav", f"file:{allowed}/my clip.wav"):
         assert read_reference(source, limits).seconds == 0.5
     for source in (str(tmp_path / "secret.wav"), f"{allowed}/../secret.wav", f"file://{allowed}/%2e%2e/secret.wav",
@@ -328,7 +328,7 @@ def test_clips_at_an_address_that_is_allowed(tmp_path):
         files.data = (tmp_path / "clip.wav").read_bytes()
         threading.Thread(target=files.serve_forever, args=(0.02,), daemon=True).start()
         base = f"http://127.0.0.1:{files.server_address[1]}"
-        limits = Limits(addresses=(base + "/clips/",), body_bytes=500_000)
+        limits = ServerLimits(addresses=(base + "/clips/",), body_bytes=500_000)
         assert isinstance(read_reference(base + "/clips/clip.wav", limits), AudioClip)
         for path in ("/secret.wav", "/clips/../secret.wav", "/clips/%2e%2e/secret.wav", "/clips/moved.wav",
                      "/clips/none", "/clips/large.wav", "/clips/no_http.wav", "/clips/a\n.wav"):
@@ -341,11 +341,11 @@ def test_clips_at_an_address_that_is_allowed(tmp_path):
                                   {"seconds": float("nan")}, {"waiting": 0}, {"addresses": ("https://",)}])
 def test_limits_that_make_no_sense(more):
     with pytest.raises(SettingError):
-        Limits(**more)
+        ServerLimits(**more)
 
 
 def test_what_libsndfile_does_not_read_is_not_given_to_others(tmp_path):
     """FFmpeg would follow what a playlist names."""
     for data in (b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n", b"ffconcat version 1.0\nfile '/etc/passwd'\n"):
         with pytest.raises(AudioError, match="cannot be read"):
-            read_reference(base64.b64encode(data).decode(), Limits())
+            read_reference(base64.b64encode(data).decode(), ServerLimits())

@@ -23,6 +23,7 @@ from higgs_runtime import (
     PromptError,
     Voice,
     VoiceError,
+    atomic_write,
     build_prompt,
     conversation,
     find_voices,
@@ -34,7 +35,6 @@ from higgs_runtime import (
 from higgs_runtime.audio.clip import trim
 from higgs_runtime.hub.catalog import EMBEDDED, find_checkpoints
 from higgs_runtime.types import combine_voices
-from higgs_runtime.voices import library as voices
 from higgs_runtime.voices.library import VoiceCard, voice_path
 
 MINE, OTHER = "0123456789abcdef", "fedcba9876543210"
@@ -126,7 +126,7 @@ def test_nothing_is_overwritten_unless_asked(saved):
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-@pytest.mark.parametrize("step", ["write_bytes", "replace"])
+@pytest.mark.parametrize("step", ["open", "replace"])
 def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch, step, overwrite):
     path = tmp_path / "a.safetensors"
     if overwrite:
@@ -136,7 +136,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch, step, overwrit
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(*((Path, step) if step == "write_bytes" else (voices.os, step)), full)
+    monkeypatch.setattr(atomic_write if step == "open" else atomic_write.os, step, full, raising=False)
     with pytest.raises(VoiceError, match="No space left.*disk space"):
         save_voice(path, KEEPER, overwrite=overwrite)
     monkeypatch.undo()

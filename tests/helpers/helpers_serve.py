@@ -27,14 +27,14 @@ from helpers_server import free_port
 from higgs_runtime import Codes, Sampling, build_prompt, conversation, generate, load_codec, load_model
 from higgs_runtime.serve.app import create_app
 from higgs_runtime.serve.connections import Connection
-from higgs_runtime.serve.engine import Engine
-from higgs_runtime.serve.limits import Limits
+from higgs_runtime.serve.engine import SpeechEngine
+from higgs_runtime.serve.limits import ServerLimits
 from higgs_runtime.serve.voices import Voices
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "random"
 START_TIMEOUT_S = 120
-SMALL = Limits(rows=3, waiting=100, positions=2400, seconds=60)
+SMALL = ServerLimits(rows=3, waiting=100, positions=2400, seconds=60)
 
 
 def make_pair(folder: Path) -> tuple[Path, Path]:
@@ -54,7 +54,7 @@ class Server:
         engine: of one in this process.
     """
 
-    def __init__(self, port: int, engine: Engine | None = None, key: str | None = None):
+    def __init__(self, port: int, engine: SpeechEngine | None = None, key: str | None = None):
         self.url, self.engine, self.port = f"http://127.0.0.1:{port}", engine, port
         self.headers = {"Authorization": f"Bearer {key}"} if key else {}
 
@@ -102,9 +102,9 @@ def read_codes(data: bytes) -> tuple[Codes, dict]:
 
 
 @contextmanager
-def serving(pair, limits: Limits = SMALL, key: str | None = None, roots=()) -> Iterator[Server]:
+def serving(pair, limits: ServerLimits = SMALL, key: str | None = None, roots=()) -> Iterator[Server]:
     """A server in this process."""
-    with Engine(*pair, limits, Voices(roots, pair[1])) as engine:
+    with SpeechEngine(*pair, limits, Voices(roots, pair[1])) as engine:
         config = uvicorn.Config(create_app(engine, NAME, key), host="127.0.0.1", port=free_port(), log_level="critical",
                                 http=partial(Connection, limits=limits), ws="none")
         server = uvicorn.Server(config)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from higgs_runtime.generation.schedule import DecodeState, WrittenRows
-from higgs_runtime.model.delay import delayed_rows, undelay
+from higgs_runtime.model.delay import NATIVE_STOP, ORIGINAL_STOP, V3_STOP, delayed_rows, undelay
 
 BOS, EOS, SIZE = 100, 101, 100
 
@@ -35,9 +35,9 @@ def test_undelay_inverts(num_codebooks, frames):
 class Row:
     """One row through the schedule and the take, `block` steps at a time."""
 
-    def __init__(self, num_codebooks, max_frames=50, block=1, ending="native"):
-        self.state = DecodeState(1, num_codebooks, BOS, EOS, ending)
-        self.take = WrittenRows(num_codebooks, BOS, EOS, SIZE, max_frames, ending)
+    def __init__(self, num_codebooks, max_frames=50, block=1, stop=NATIVE_STOP):
+        self.state = DecodeState(1, num_codebooks, BOS, EOS, stop)
+        self.take = WrittenRows(num_codebooks, BOS, EOS, SIZE, max_frames, stop)
         self.state.start(0)
         self.block = block
 
@@ -88,7 +88,7 @@ def test_stream_end_in_another_codebook_first_ends_there():
 @pytest.mark.parametrize("block", [1, 2, 3])
 def test_the_original_code_ends_the_codebooks_before_at_once(block):
     """The same frames from other rows; a second stream-end, in an earlier codebook, changes nothing."""
-    row = Row(3, block=block, ending="original")
+    row = Row(3, block=block, stop=ORIGINAL_STOP)
     frames = row.play([[1, 9, 9], [2, 3, 9], [3, EOS, 5], [4, 8, 6]] + [[EOS, 8, 8]] * 4)
     assert row.take.rows[3:].tolist() == [[EOS, EOS, 5], [EOS, EOS, 6]]
     assert frames.tolist() == [[1], [3], [5]] and row.take.reason == "stop"
@@ -96,7 +96,7 @@ def test_the_original_code_ends_the_codebooks_before_at_once(block):
 
 @pytest.mark.parametrize("block", [1, 2, 3])
 def test_the_original_code_leaves_the_last_codebook_free(block):
-    row = Row(3, block=block, ending="original")
+    row = Row(3, block=block, stop=ORIGINAL_STOP)
     frames = row.play([[1, 9, 9], [2, 3, 9], [EOS, 4, 5], [8, 8, 6], [8, 8, 8], [8, 8, 8], [8, 8, 8]])
     assert row.take.rows[3:].tolist() == [[EOS, 4, 5], [EOS, 8, 6], [EOS, EOS, 8]]
     assert frames.tolist() == [[1, 2], [3, 4], [5, 6]] and row.take.reason == "stop"
@@ -105,7 +105,7 @@ def test_the_original_code_leaves_the_last_codebook_free(block):
 @pytest.mark.parametrize("block", [1, 2, 3, 8])
 def test_v3_counts_down_from_codebook_0(block):
     """K - 2 rows after its stream-end, with nothing held; a stream-end elsewhere or in the ramp-in is none."""
-    row = Row(4, block=block, ending="v3")
+    row = Row(4, block=block, stop=V3_STOP)
     frames = row.play([[1, 9, 9, 9], [2, 1, 9, 9], [EOS, 2, 1, 9], [4, 3, 2, 1], [5, 4, 3, 2], [6, EOS, 4, 3],
                        [EOS, 6, 5, 4], [8, 8, 6, 5], [8, 8, 8, 6]] + [[8, 8, 8, 8]] * 3)
     end = SIZE - 1

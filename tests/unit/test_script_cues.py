@@ -165,7 +165,7 @@ def test_names_that_only_look_like_cues_are_speakers():
 
 @pytest.mark.parametrize("name", [name for name in SETTINGS if name in Sampling.__dataclass_fields__])
 def test_ranges_of_settings_are_those_of_sampling(name):
-    kind, low, high, _ = SETTINGS[name]
+    kind, low, high = SETTINGS[name].kind, SETTINGS[name].least, SETTINGS[name].most
     for value in (low, high):
         Sampling(**{name: value}), Turn("A", "x", settings={name: value})
     step = 1 if kind is int else 1e-6

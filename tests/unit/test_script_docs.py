@@ -65,7 +65,7 @@ def test_every_setting_stands_there_with_its_range():
         for name, span in zip(re.findall(r"`(\w+)`", names), ranges.split(", "), strict=True):
             low, high = span.removesuffix(" dB").split(" to ")
             found[name] = (eval(low), eval(high))  # "2**64-1"
-    assert found == {name: (setting.low, setting.high) for name, setting in SETTINGS.items()}
+    assert found == {name: (setting.least, setting.most) for name, setting in SETTINGS.items()}
 
 
 def test_the_python_example():

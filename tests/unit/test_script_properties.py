@@ -29,8 +29,8 @@ SPEAKERS = st.sampled_from(["", "Anna", "SPEAKER0", "小明", "Dr. No {x}", 'A "
 TIMES = st.sampled_from([0, 0.1, 1 / 3, 0.7, 1e-6, 2, 599.999999])
 SPOKEN = ANY_TEXT.filter(lambda text: any(part.strip() for part in re.split("[\r\n]", text)))
 FILES = st.sampled_from(["a.wav", "b c.flac", "duck", "x [1].mp3", "-6dB", "小.wav", "a,b", " ", "7", "a=b", "fade=1s"])
-NUMBERS = {name: st.integers(kind.low, kind.high) if kind.kind is int else st.floats(kind.low, kind.high)
-           for name, kind in SETTINGS.items()}
+NUMBERS = {name: st.integers(one.least, one.most) if one.kind is int else st.floats(one.least, one.most)
+           for name, one in SETTINGS.items()}
 TURNS = st.builds(
     Turn, SPEAKERS, SPOKEN, TIMES, st.fixed_dictionaries({}, optional=NUMBERS), scene=st.just("") | ANY_TEXT,
     overlap_s=TIMES, slot=st.none() | st.tuples(TIMES, TIMES).map(lambda span: (span[0], span[0] + span[1] + 0.001)))

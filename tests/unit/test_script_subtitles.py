@@ -11,7 +11,15 @@ import pytest
 from helpers_examples import examples
 from hypothesis import given, settings, strategies as st
 
-from higgs_runtime import MissingExtraError, ScriptError, SettingError, parse_script, read_subtitles, write_subtitles
+from higgs_runtime import (
+    MissingExtraError,
+    ScriptError,
+    SettingError,
+    atomic_write,
+    parse_script,
+    read_subtitles,
+    write_subtitles,
+)
 from higgs_runtime.script import plan_fit
 
 pytest.importorskip("pysubs2")
@@ -190,7 +198,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
         self.touch()
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(atomic_write, "open", full, raising=False)
     with pytest.raises(ScriptError, match="No space left"):
         write_subtitles(LINES, path)
     assert path.read_text() == "before" and list(tmp_path.iterdir()) == [path]

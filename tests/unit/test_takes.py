@@ -15,9 +15,9 @@ from helpers_examples import examples
 from helpers_takes import LINE, age, files_in, key_of, path_of, same, some_take
 from hypothesis import given, settings, strategies as st
 
-from higgs_runtime import Codes, Generation, HiggsWarning, SettingError, TakeStore
+from higgs_runtime import Codes, Generation, HiggsWarning, SettingError, TakeStore, atomic_write
 from higgs_runtime.errors import TakeError
-from higgs_runtime.takes import Take, store as store_module, take_files
+from higgs_runtime.takes import Take, store as store_module
 
 
 @pytest.fixture
@@ -223,9 +223,9 @@ def test_on_a_full_disk_the_old_state_stays(store, monkeypatch, step):
     take = some_take(seed=2)
     with monkeypatch.context() as patched:
         if step == "write":
-            patched.setattr(take_files, "open", Full, raising=False)
+            patched.setattr(atomic_write, "open", Full, raising=False)
         else:
-            patched.setattr(take_files.os, step, full)
+            patched.setattr(atomic_write.os, step, full)
         for failing in (lambda: store.put(key_of(2), take), lambda: store.update_meta(key_of(1), wer=0.1)):
             with pytest.raises(TakeError, match="No space left on device.*higgs takes prune"):
                 failing()
@@ -237,7 +237,7 @@ def test_on_a_full_disk_the_old_state_stays(store, monkeypatch, step):
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux only")
 def test_a_really_full_device(store, monkeypatch):
     """What the system itself says: the part is a device that is always full."""
-    monkeypatch.setattr(take_files, "open", lambda path, mode: open("/dev/full", "wb"), raising=False)
+    monkeypatch.setattr(atomic_write, "open", lambda path, mode: open("/dev/full", "wb"), raising=False)
     with pytest.raises(TakeError, match="No space left"):
         store.put(key_of(1), some_take())
     assert files_in(store) == []

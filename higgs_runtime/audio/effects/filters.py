@@ -10,6 +10,7 @@ import torch
 
 from ...errors import SettingError, check_range
 from ..clip import AudioClip
+from ..loudness.decibels import amplitude
 
 TOP = 0.45  # of the rate: the highest frequency that a filter is made for
 
@@ -116,7 +117,7 @@ def butterworth(clip: AudioClip, hertz: float, kind: str, order: int = 4):
 def _biquad(band: Band, rate: int) -> list[float]:
     """One section [6] of the cookbook."""
     turn = 2 * math.pi * band.hertz / rate
-    cosine, alpha, root = math.cos(turn), math.sin(turn) / (2 * band.q), 10 ** (band.gain_db / 40)
+    cosine, alpha, root = math.cos(turn), math.sin(turn) / (2 * band.q), amplitude(band.gain_db / 2)
     if band.kind == "peak":
         above = [1 + alpha * root, -2 * cosine, 1 - alpha * root]
         below = [1 + alpha / root, -2 * cosine, 1 - alpha / root]

@@ -9,7 +9,6 @@ import errno
 import io
 import os
 import re
-import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import NamedTuple
 
 import torch
 
+from ...atomic_write import on_disk, unfinished
 from ...choices import EXPORT_FORMATS
 from ...errors import AudioError, MissingExtraError, ScriptError, SettingError, check_range
 from ..clip import AudioClip
@@ -141,14 +141,11 @@ def export_audio(
     if provenance is not None:
         told["comment"] = "\n".join(filter(None, [tags.get("comment", ""), str(provenance)]))
     further, picture = dict(metadata or {}), None if cover is None else _cover(cover)
-    part = first.parent / f".higgs-{secrets.token_hex(8)}{suffix}"
     try:
         first.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with unfinished(first, suffix) as part:
             notes = _write(part, clip, coding, kbps, told, further, chapters, picture)
             return Exported(_claim(part, chain([first], names)), notes)
-        finally:
-            part.unlink(missing_ok=True)
     except OSError as error:
         raise AudioError(f"'{first}' could not be written: {error.strerror or error}.",
                          remedy="Check free disk space and permissions, then export again.") from error
@@ -184,8 +181,7 @@ def _write(
     check_full_scale(wave)
     with open(part, "xb") as file:
         encode(file, wave, rate, CODINGS[coding], kbps, {**told, **further}, chapters, cover)
-        file.flush()
-        os.fsync(file.fileno())
+        on_disk(file)
     if (coded := CODINGS[coding].rate_for(rate)) != rate:
         notes.append(f"Resampled from {rate} to {coded} Hz for {part.suffix[1:]}.")
     if further and CODINGS[coding].muxer == "mp4" and not _add_freeform(part, further):

@@ -5,15 +5,15 @@
 
 from __future__ import annotations
 
-import math
 import os
-import secrets
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from ...atomic_write import on_disk, replacing
 from ...errors import AudioError
+from ..loudness.decibels import decibels
 from .codecs import CODINGS, encode
 
 if TYPE_CHECKING:
@@ -107,15 +107,12 @@ def _replacing(path: str | os.PathLike, length: int) -> Iterator[tuple[Path, str
         raise AudioError(f"'{path}' cannot be written.", expected="a file name in a folder that exists",
                          got="no such folder" if not target.parent.is_dir() else "a folder or special file",
                          remedy="Choose another path, or make the folder first.")
-    part = target.with_name(f".higgs-{secrets.token_hex(8)}.part")
     try:
-        yield part, suffix
-        os.replace(part, target)
+        with replacing(target) as part:
+            yield part, suffix
     except OSError as error:
         raise AudioError(f"'{path}' could not be written: {error.strerror or error}.",
                          remedy="Check free disk space and permissions, then save again.") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _write_soundfile(
@@ -148,8 +145,7 @@ def _write_soundfile(
                         break
             if sink.error:
                 raise sink.error
-            file.flush()
-            os.fsync(file.fileno())
+            on_disk(file)
     except soundfile.SoundFileError as error:
         raise AudioError(f"The {kind} writer refused the clip.", expected="a rate and channel count that it supports",
                          got=f"{rate} Hz, {channels} channels ({error})",
@@ -162,8 +158,7 @@ def _write_ffmpeg(part: Path, wave: np.ndarray, rate: int, suffix: str, subtype:
     check_full_scale(wave)
     with open(part, "xb") as file:
         encode(file, wave, rate, FFMPEG_FORMATS[suffix])
-        file.flush()
-        os.fsync(file.fileno())
+        on_disk(file)
 
 
 def check_full_scale(wave: np.ndarray) -> None:
@@ -171,5 +166,5 @@ def check_full_scale(wave: np.ndarray) -> None:
     peak = float(max(wave.max(), -wave.min()))
     if peak > 1:
         raise AudioError("The clip is louder than this format can hold.", expected="samples within ±1",
-                         got=f"a peak of {peak:.4g} ({20 * math.log10(peak):+.2f} dBFS)",
+                         got=f"a peak of {peak:.4g} ({decibels(peak):+.2f} dBFS)",
                          remedy="Level the peak first, or save as .wav with subtype FLOAT.")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-from ..clip import AudioClip
+if TYPE_CHECKING:
+    from ..clip import AudioClip
 
 
 def peak(clip: AudioClip) -> float:
@@ -20,3 +22,8 @@ def decibels(amplitude: float) -> float:
 def amplitude(decibels: float) -> float:
     """The factor that a gain in dB means."""
     return 10 ** (decibels / 20)
+
+
+def power_ratio(decibels: float) -> float:
+    """The factor of power, the square of amplitude, that a gain in dB means."""
+    return 10 ** (decibels / 10)

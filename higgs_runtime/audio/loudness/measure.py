@@ -181,7 +181,7 @@ def k_weighting(rate: int) -> np.ndarray:
     """
     import numpy as np
 
-    gain, shelf_q, high_q = 10 ** (3.999843853973347 / 20), 0.7071752369554196, 0.5003270373238773
+    gain, shelf_q, high_q = amplitude(3.999843853973347), 0.7071752369554196, 0.5003270373238773
     middle = gain**0.4996667741545416
     k = math.tan(math.pi * 1681.974450955533 / rate)
     a0 = 1 + k / shelf_q + k * k

@@ -3,9 +3,9 @@
 from .gains import Ducking
 from .join import join
 from .mixer import Mixdown, MixReport, duck, mix, mix_to_file, mix_with_report
-from .plan import Place, plan
+from .plan import TrackSpan, plan
 from .sources import AudioFile
 from .track import Track
 
-__all__ = ["AudioFile", "Ducking", "Mixdown", "MixReport", "Place", "Track", "duck", "join", "mix", "mix_to_file",
+__all__ = ["AudioFile", "Ducking", "Mixdown", "MixReport", "TrackSpan", "Track", "duck", "join", "mix", "mix_to_file",
            "mix_with_report", "plan"]

@@ -21,7 +21,7 @@ from ..files.writing import write_blocks
 from ..loudness.decibels import amplitude, decibels
 from ..vad import RATE as SPEECH_RATE, find_speech, speech_spans
 from .gains import DuckCurve, Ducking, fade
-from .plan import Place, plan
+from .plan import TrackSpan, plan
 from .sources import AudioFile, Blocks, read
 from .track import Track
 
@@ -91,7 +91,7 @@ class Mixdown:
             AudioError: NaN or infinity in the sum, or a file that breaks off.
             MissingExtraError: a track is ducked, and speech has to be heard; see `speech_spans`.
         """
-        voices = [_Voice(self.tracks[number], self.places[number], self, curve)
+        voices = [_TrackReader(self.tracks[number], self.places[number], self, curve)
                   for number, curve in zip(self._heard(), self._curves, strict=True)]
         try:
             for first in range(0, self.length, _BLOCK):
@@ -230,10 +230,10 @@ def duck(bed: AudioClip, speech: AudioClip, ducking: Ducking | None = None) -> A
     return AudioClip(out, bed.sample_rate)
 
 
-class _Voice:
+class _TrackReader:
     """One track on its way into the sum."""
 
-    def __init__(self, track: Track, place: Place, mixdown: Mixdown, curve: DuckCurve | None):
+    def __init__(self, track: Track, place: TrackSpan, mixdown: Mixdown, curve: DuckCurve | None):
         self._track, self._place, self._curve, self._rate = track, place, curve, mixdown.sample_rate
         self._mono = track.clip.channels > 2 and track.clip.channels != mixdown.channels
         inside = 1 if self._mono else track.clip.channels
@@ -286,7 +286,7 @@ def _routes(inside: int, outside: int, pan: float, gain: float) -> list[tuple[in
     return [(channel, channel, gain * balance[channel]) for channel in range(inside)]
 
 
-def _speech(track: Track, place: Place, rate: int, threshold: float) -> Iterator[tuple[float, float]]:
+def _speech(track: Track, place: TrackSpan, rate: int, threshold: float) -> Iterator[tuple[float, float]]:
     """Where the track speaks, in seconds of the mix."""
     first, last = (sample / track.clip.sample_rate for sample in track.span)
     if track.speech is None:

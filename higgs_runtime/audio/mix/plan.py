@@ -11,7 +11,7 @@ from .sources import resampled_length
 from .track import Track
 
 
-class Place(NamedTuple):
+class TrackSpan(NamedTuple):
     """The samples of the mix that a track fills.
 
     Attributes:
@@ -29,14 +29,14 @@ class Place(NamedTuple):
         return self.start + self.length
 
 
-def plan(tracks: Sequence[Track], rate: int) -> list[Place]:
+def plan(tracks: Sequence[Track], rate: int) -> list[TrackSpan]:
     """The place of each track at this rate.
 
     Raises:
         SettingError: `after` names no other track, runs in a circle or follows an endless track; a track begins
             before the mix; an endless one has nothing that says where the mix ends.
     """
-    places: dict[int, Place] = {}
+    places: dict[int, TrackSpan] = {}
     for number, track in enumerate(tracks):
         if track.loop_s != math.inf:
             _place(tracks, number, rate, places, ())
@@ -48,7 +48,7 @@ def plan(tracks: Sequence[Track], rate: int) -> list[Place]:
                 raise SettingError(f"Track {number} has nothing to fill.", got=f"a mix that ends at {end / rate:g} s",
                                    expected=f"another track that ends after {start / rate:g} s",
                                    remedy="Start it earlier, or set loop_s to seconds.")
-            places[number] = Place(start, end - start, _period(track, rate))
+            places[number] = TrackSpan(start, end - start, _period(track, rate))
     return [places[number] for number in range(len(tracks))]
 
 
@@ -58,17 +58,17 @@ def _period(track: Track, rate: int) -> int:
 
 
 def _place(
-    tracks: Sequence[Track], number: int, rate: int, places: dict[int, Place], waiting: tuple[int, ...]
-) -> Place:
+    tracks: Sequence[Track], number: int, rate: int, places: dict[int, TrackSpan], waiting: tuple[int, ...]
+) -> TrackSpan:
     if number not in places:
         track = tracks[number]
         start, period = _start(tracks, number, rate, places, waiting), _period(track, rate)
-        places[number] = Place(start, period if track.loop_s is None else round(track.loop_s * rate), period)
+        places[number] = TrackSpan(start, period if track.loop_s is None else round(track.loop_s * rate), period)
     return places[number]
 
 
 def _start(
-    tracks: Sequence[Track], number: int, rate: int, places: dict[int, Place], waiting: tuple[int, ...]
+    tracks: Sequence[Track], number: int, rate: int, places: dict[int, TrackSpan], waiting: tuple[int, ...]
 ) -> int:
     track, other = tracks[number], tracks[number].after
     start = round(track.start_s * rate)

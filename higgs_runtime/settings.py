@@ -1,0 +1,166 @@
+"""Every setting of sampling, rendering and verification, once: range, default, unit, help, and which doors show it.
+
+Node inputs, argparse options, the server's fields, the settings of a script's turns, and the checks of `Sampling`,
+`RenderSettings` and `Limits` are made from this table. Read without torch, so that `higgs --help` is quick.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from .errors import check_range
+
+Door = Literal["node", "cli", "server", "script"]
+MOST_FRAMES = 10_000_000
+FRAMES_A_SECOND = 25  # of every released Higgs model
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One setting.
+
+    Attributes:
+        name: of the field in `Sampling`, `RenderSettings` or `Limits`, and in a script.
+        least, most: the ends of the range, both allowed; for a switch, nothing.
+        unit: may stand behind the number in a script.
+        help: for a person, the same at each door that shows it.
+        doors: where it is offered.
+        off: for doors that have no None: what they take for it, below the range.
+        node, option, field: its name there, where that is another one.
+        step: of the arrows of a node's input; None: the host's.
+    """
+
+    name: str
+    kind: type
+    default: Any
+    least: float = 0
+    most: float = 0
+    unit: str = ""
+    help: str = ""
+    doors: tuple[Door, ...] = ()
+    off: float | None = None
+    node: str = ""
+    option: str = ""
+    field: str = ""
+    step: float | None = None
+
+    def check(self, value: float, *, least: float | None = None, remedy: str = "", called: str = "") -> None:
+        """Refuse a value out of the range.
+
+        Args:
+            called: what the one who gave it knows it by, where that is another name.
+            least: in place of the table's, where it depends on another setting.
+
+        Raises:
+            SettingError: the value is NaN, infinite or out of the range.
+        """
+        check_range(called or self.name, value, self.least if least is None else least, self.most, remedy)
+
+    def read(self, value: Any) -> int | float:
+        """A number, or its digits, as the setting's type.
+
+        Raises:
+            ValueError: what was expected instead, in words.
+        """
+        try:
+            typed = self.kind(value)
+            fits = (math.isfinite(typed) and self.least <= typed <= self.most
+                    and (isinstance(value, str) or typed == value))
+        except (TypeError, ValueError, OverflowError):
+            fits = False
+        if not fits:
+            whole = self.kind is int
+            span = f"{self.least} to {self.most}" if whole else f"{self.least:g} to {self.most:g} {self.unit}".rstrip()
+            raise ValueError(f"a {'whole ' if whole else ''}number from {span}")
+        return typed
+
+    @property
+    def lowest_shown(self) -> float:
+        """The least that a door without None takes."""
+        return self.least if self.off is None else self.off
+
+
+_TABLE = (
+    # How the next ids are chosen: `Sampling`
+    Setting(name="seed", kind=int, default=0, least=0, most=2**64 - 1, doors=("node", "cli", "server", "script"),
+            help="Start of the random numbers: another seed is another take."),
+    Setting(name="max_seconds", kind=float, default=30.0, least=1 / FRAMES_A_SECOND,
+            most=MOST_FRAMES / FRAMES_A_SECOND, step=0.5, doors=("node", "cli"),
+            help="Stops after this many seconds of audio, even in the middle of a word; one second of speech is about "
+            "15 letters."),
+    Setting(name="temperature", kind=float, default=0.3, least=0.0, most=10.0, step=0.05,
+            doors=("node", "cli", "server", "script"),
+            help="0: always the likeliest sound. Higher: livelier, less steady. Up to 1 makes sense."),
+    Setting(name="top_k", kind=int, default=50, least=0, most=1_000_000, doors=("node", "cli", "server", "script"),
+            help="Chooses among this many likeliest ids; 0: all of them."),
+    Setting(name="top_p", kind=float, default=0.95, least=0.0, most=1.0, step=0.01,
+            doors=("node", "cli", "server", "script"),
+            help="Chooses among the likeliest ids that together reach this probability; 1: all of them."),
+    Setting(name="ras_window", kind=int, default=-1, least=-1, most=1_000, doors=("node", "cli", "server", "script"),
+            help="Guards against stuck sounds: looks at this many last frames (25 frames are one second); 0: off; "
+            "-1: as the model was released (7 for v2, off for v3)."),
+    Setting(name="ras_max_repeats", kind=int, default=2, least=1, most=1_000,
+            doors=("node", "cli", "server", "script"),
+            help="An id that stands this often in the window is drawn anew."),
+    Setting(name="max_frames", kind=int, default=750, least=1, most=MOST_FRAMES, doors=("server", "script"),
+            field="max_new_tokens", help="Frames at most (25 are one second)."),
+    # What happens to a take of a script's turn afterwards
+    Setting(name="gain", kind=float, default=0.0, least=-60.0, most=24.0, unit="dB", doors=("script",)),
+    Setting(name="speed", kind=float, default=1.0, least=0.5, most=2.0, unit="x", doors=("script",)),
+    Setting(name="take", kind=int, default=1, least=1, most=9_999, doors=("script",)),
+    # How a script is rendered: `RenderSettings`
+    Setting(name="context_turns", kind=int, default=4, least=1, most=1_000, doors=("node", "cli"),
+            help="In continuous mode: how many turns back a line hears at least."),
+    Setting(name="batch", kind=int, default=8, least=1, most=10_000, doors=("node", "cli"),
+            help="Lines that are spoken side by side, at most; fewer where memory is short."),
+    Setting(name="takes", kind=int, default=1, least=1, most=100, doors=("node", "cli"),
+            help="Takes of each line, each with the next seed; who listens takes the best."),
+    Setting(name="max_takes", kind=int, default=3, least=1, most=100, doors=("node", "cli"),
+            help="Where somebody listens: takes again until one passes, at most so many."),
+    Setting(name="max_chars", kind=int, default=300, least=20, most=100_000, doors=("node", "cli"),
+            help="Longer turns are spoken in pieces of at most so many letters, cut between sentences."),
+    Setting(name="silence_s", kind=float, default=3.0, least=0.2, most=60.0, off=0.0, step=0.1, doors=("node", "cli"),
+            node="end_silence", option="silence",
+            help="Ends a line that falls silent for so many seconds without ending itself; 0: only its longest ends "
+            "it."),
+    Setting(name="prepare", kind=bool, default=True, doors=("node", "cli"),
+            help="Turns are prepared for the model, as Prepare Text shows. Off: it reads exactly what is written."),
+    Setting(name="spell_numbers", kind=bool, default=False, doors=("node", "cli"),
+            help="Where turns are prepared: figures that stand alone in words (extra 'text')."),
+    Setting(name="lora_strength", kind=float, default=1.0, least=-4.0, most=4.0, step=0.05, node="strength",
+            doors=("node", "cli"), help="1: as it was trained; 0: without it."),
+    # From where on a take fails: `Limits`
+    Setting(name="max_wer", kind=float, default=0.25, least=0.0, most=10.0, step=0.05, doors=("node",),
+            help="Words that may be wrong, as a share of the line; a take fails if also max_cer is exceeded."),
+    Setting(name="max_cer", kind=float, default=0.15, least=0.0, most=10.0, step=0.05, doors=("node",),
+            help="Letters that may be wrong, as a share of the line."),
+    Setting(name="min_similarity", kind=float, default=0.7, least=-1.0, most=1.0, step=0.05, doors=("node",),
+            help="How like the reference a voice has to be, -1 to 1: about 0.8 for one speaker, 0.5 to 0.7 for two."),
+    Setting(name="max_silence_s", kind=float, default=2.0, least=0.0, most=1e6, step=0.5, doors=("node",),
+            help="Longest silence inside a clip, in seconds."),
+    Setting(name="max_silent_share", kind=float, default=0.6, least=0.0, most=1.0),
+)
+SETTINGS = {one.name: one for one in _TABLE}
+
+
+def default_of(name: str) -> Any:
+    """The default of a setting, for the field of a dataclass."""
+    return SETTINGS[name].default
+
+
+def shown_at(door: Door) -> dict[str, Setting]:
+    """The settings that a front door offers, by name."""
+    return {one.name: one for one in _TABLE if door in one.doors}
+
+
+def check_settings(values: object, names: Iterable[str]) -> None:
+    """Refuse an object whose attribute of one of these names is out of its range.
+
+    Raises:
+        SettingError: it names the setting.
+    """
+    for name in names:
+        SETTINGS[name].check(getattr(values, name))

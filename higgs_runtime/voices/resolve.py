@@ -1,0 +1,89 @@
+"""A name becomes a voice: an audio file with its words beside it, a voice of the library, or one of the pack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from ..audio.clip import AudioClip
+from ..codec import Codec
+from ..errors import SettingError
+from ..hub.catalog import embedded_voices
+from ..types import Voice
+from .library import SUFFIX, find_voices, load_voice
+
+WRITE_THEM = "Write what the clip says into that file, or add it with higgs voices add --listen."
+
+
+def voice_files(roots: Iterable[str | Path]) -> dict[str, Path]:
+    """name -> file, of the library in these models folders and of the pack; the library's names count more."""
+    library = find_voices(roots)
+    return {**library, **{name: file for name, file in embedded_voices().items() if name not in library}}
+
+
+def voice_source(name: str, roots: Iterable[str | Path]) -> Path:
+    """The file that a name means: an audio file that is there, else one of `voice_files`.
+
+    Raises:
+        SettingError: there is none.
+    """
+    if Path(name).is_file():
+        return Path(name)
+    known = voice_files(roots)
+    if name not in known:
+        raise SettingError(
+            f"There is no voice '{name}'.", expected=f"an audio file or one of {', '.join(known)}", got="no such file",
+            remedy="Name one of these, or an audio file that is there, with its words in a .txt beside it.",
+        )
+    return known[name]
+
+
+def is_voice_file(source: Path) -> bool:
+    """Whether it is a saved voice, which has its words in it, and no audio file."""
+    return source.suffix == SUFFIX
+
+
+def load_source(source: Path, codec: Codec) -> Voice:
+    """The voice of a voice file, or of an audio file and the words in the .txt beside it.
+
+    Raises:
+        SettingError: there are no such words.
+        VoiceError, AudioError: the file cannot be used.
+    """
+    if is_voice_file(source):
+        return load_voice(source)[0]
+    words = words_beside(source)
+    return Voice(codec.encode(AudioClip.load(source)), words)
+
+
+def words_beside(clip: Path, remedy: str = WRITE_THEM) -> str:
+    """What the .txt beside an audio file says.
+
+    Raises:
+        SettingError: there is no such file, nothing in it, or it cannot be read.
+    """
+    words = transcript_of(clip)
+    if not words:
+        raise no_words(clip, remedy)
+    return words
+
+
+def no_words(clip: Path, remedy: str) -> SettingError:
+    return SettingError(f"The words of '{clip}' are not known.", expected="what is said in the clip, as in "
+                        f"{clip.with_suffix('.txt')}", got="none", remedy=remedy)
+
+
+def transcript_of(clip: Path) -> str:
+    """What the .txt beside a clip says; "" without one.
+
+    Raises:
+        SettingError: it cannot be read.
+    """
+    words = clip.with_suffix(".txt")
+    if not words.is_file():
+        return ""
+    try:
+        return words.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise SettingError(f"{words} cannot be read.", expected="the words of the voice file in UTF-8", got=str(error),
+                           remedy="Give the words with --transcript, or save the file as UTF-8.") from error
