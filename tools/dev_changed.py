@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 from collections.abc import Iterator
@@ -52,7 +53,7 @@ def touched_tests(changed: list[str], repository: Repository) -> list[str] | Non
             found = {path}
         elif re.search(r"^tests/.*/test_\w+\.py$", path):
             continue  # it is deleted
-        elif path in repository.sources and not path.endswith("conftest.py"):
+        elif path in repository.sources and Path(path).name != "conftest.py" and path != "__init__.py":
             found = set()
         elif Path(path).suffix in NAMED:
             named = graph.naming(path)
@@ -95,13 +96,27 @@ class Graph:
             if line not in source.lines_for_types:
                 above = folder[: len(folder) + 1 - level] if level else []
                 yield from self._imported(".".join([*above, *([module] if module else [])]), names)
-        if source.name.startswith("tests/"):  # programs that run in other processes stand in texts
+        if source.name.startswith("tests/"):
+            for end in range(1, len(folder) + 1):
+                yield from self._fixtures_of("/".join([*folder[:end], "conftest.py"]), source)
+            # Programs that run in other processes stand in texts.
             for module in OUR_MODULE.findall(source.text):
                 yield from self._imported(module, ())
             for module, names in OUR_IMPORT.findall(source.text):
                 yield from self._imported(module, tuple(re.findall(r"\w+", names)))
         if source.name in LOADERS:
             yield from (name for name in self._sources if name.startswith("nodes/") or name == "__init__.py")
+
+    def _fixtures_of(self, name: str, source: Source) -> Iterator[str]:
+        """What a conftest imports for this file: for all, or in a fixture that the file names."""
+        conftest = self._sources.get(name)
+        if conftest is None or conftest is source:
+            return
+        functions = [node for node in conftest.nodes if isinstance(node, ast.FunctionDef)]
+        for _, module, names, line in conftest.imports:
+            around = [node.name for node in functions if node.lineno <= line <= (node.end_lineno or 0)]
+            if not around or around[0].startswith("pytest_") or re.search(rf"\b{around[0]}\b", source.text):
+                yield from self._imported(module, names)
 
     def _imported(self, module: str, names: tuple[str, ...]) -> Iterator[str]:
         """The files of a module, of the packages around it and of those names that are modules or come from one."""

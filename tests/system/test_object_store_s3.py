@@ -66,7 +66,7 @@ def test_what_others_write_is_seen_at_once(store):
     store.put(key_of(1, 5), some_take(5))
     assert store.takes_of(line_of(1)) == [key_of(1, 5)] and len(store.list()) == 1 and not store.is_locked(key_of(1))
     program = (f"import sys; sys.path[:0] = {[str(ROOT / folder) for folder in ('', 'tests/helpers', 'tools')]!r}\n"
-               "from higgs_runtime import ObjectStore; from helpers_takes import key_of, some_take\n"
+               "from higgs_runtime.takes import ObjectStore; from helpers_takes import key_of, some_take\n"
                f"store = ObjectStore({store.where!r}); store.put(key_of(1), some_take(1)); store.lock_take(key_of(1))")
     subprocess.run([sys.executable, "-W", "ignore", "-c", program], check=True)
     assert store.takes_of(line_of(1)) == [key_of(1), key_of(1, 5)] and store.is_locked(key_of(1))

@@ -12,6 +12,7 @@ from dev_rules import Repository
 import dev
 
 FILES = {
+    "__init__.py": "from .nodes import one\n",
     "higgs_runtime/__init__.py": "if TYPE_CHECKING:\n    from .audio.mix import mix\n    from .text import cut\n",
     "higgs_runtime/audio/__init__.py": "",
     "higgs_runtime/audio/mix.py": "def mix():\n    from ..levels import level\n",
@@ -19,7 +20,10 @@ FILES = {
     "higgs_runtime/text.py": "",
     "nodes/one.py": "from ..higgs_runtime.text import cut\n",
     "tools/maker.py": "import json\n",
-    "tests/conftest.py": "",
+    "tests/conftest.py": "def pytest_configure():\n    import always\n\ndef heard():\n    import ears\n",
+    "tools/always.py": "",
+    "tools/ears.py": "",
+    "tests/unit/test_heard.py": "def test_it(heard):\n    pass\n",
     "tests/helpers/helpers_made.py": "from maker import make\n",
     "tests/helpers/helpers_workflow.py": 'WORKFLOWS = ROOT / "workflows"\n',
     "tests/unit/test_mix.py": "from higgs_runtime import mix\n",
@@ -51,6 +55,8 @@ def root(tmp_path):
     ("tests/helpers/helpers_made.py", "made again"),
     ("tests/component/test_made.py", "made again"),
     ("tests/unit/test_deleted.py", ""),
+    ("tools/ears.py", "heard"),
+    ("tools/always.py", "mix text made again process module graph docs heard"),
     ("workflows/api/clone.json", "graph"),
     ("guide.md", "docs"),
 ])
@@ -59,8 +65,8 @@ def test_a_change_touches_what_imports_or_names_it(changed, touched, root):
     assert {path.rpartition("/test_")[2].removesuffix(".py") for path in found} == {"dev_rules", *touched.split()}
 
 
-@pytest.mark.parametrize("changed", ["pyproject.toml", "tests/conftest.py", "higgs_runtime/gone.py", "unnamed.md",
-                                     "higgs_runtime/nano/model.safetensors"])
+@pytest.mark.parametrize("changed", ["pyproject.toml", "tests/conftest.py", "__init__.py", "higgs_runtime/gone.py",
+                                     "unnamed.md", "higgs_runtime/nano/model.safetensors"])
 def test_what_any_test_may_read_touches_all(changed, root):
     assert touched_tests(["tools/maker.py", changed], Repository(root)) is None
 

@@ -15,7 +15,8 @@ from helpers_render_graph import render_graph
 from higgs_runtime import TakeStore
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")]
-SCENE = "[Rose] Good morning.\n[Ross] Hello, my friend.\n[Rose] See you soon."
+# No line of another file: one that is locked there would come from the store here.
+SCENE = "[Rose] Hello, my friend. Good morning.\n[Ross] See you soon.\n[Rose] Good morning, my friend."
 LONG = "\n".join(f"[SPEAKER0] This is line number {n} of a rather long story." for n in range(30))
 CANCEL_LIMIT_S = 15.0
 GONE_S = 20.0
