@@ -289,7 +289,7 @@ def real_render(workers: int, count: int):
         if state == "spoken":
             ended, spent = time.perf_counter(), time.process_time()
 
-    def on_crew(crew) -> None:
+    def on_pool(crew) -> None:
         while len(ready) < crew.idle + crew.speaking:
             ready.append(time.perf_counter())
             used.append(time.process_time())
@@ -297,7 +297,7 @@ def real_render(workers: int, count: int):
     with tempfile.TemporaryDirectory() as folder:
         found = render_on_cluster(
             script_of(count, uneven=True), voices(), Engine("higgs-nano", device="cpu"), Sampling(seed=1),
-            RenderSettings(batch=8), store=TakeStore(folder), on_crew=on_crew, on_line=on_line,
+            RenderSettings(batch=8), store=TakeStore(folder), on_pool=on_pool, on_line=on_line,
             cluster=ClusterSettings("local", workers=workers, cpus=0.5),
         )
     lines = [(len(one.line.text), one.take.codes.frames) for one in found.lines]

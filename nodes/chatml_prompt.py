@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from . import sockets
-from .shared.growing import growing, without_gaps
+from .shared.growing_inputs import growing, without_gaps
 
 MAX_VOICES = 8
 DEFAULT_SYSTEM = "Generate audio following instruction."

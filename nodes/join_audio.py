@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from . import sockets
 from .shared.batches import each
-from .shared.growing import growing, without_gaps
+from .shared.growing_inputs import growing, without_gaps
 
 MAX_CLIPS = 16
 

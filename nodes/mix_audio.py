@@ -10,7 +10,7 @@ from . import sockets
 from .host import messages
 from .shared.batches import each
 from .shared.ducking import ducking, ducking_inputs
-from .shared.growing import growing
+from .shared.growing_inputs import growing
 from .shared.mix_view import mix_view
 
 MAX_TRACKS = 8

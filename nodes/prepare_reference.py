@@ -8,7 +8,7 @@ from . import sockets
 from .host import files, messages
 from .host.audio import audio_from_clip, clip_from_audio
 from .host.progress import Progress
-from .shared import hearing
+from .shared import recognizer_inputs
 
 AUTO, NONE = "auto", "none"
 
@@ -59,7 +59,7 @@ class HiggsPrepareReference(io.ComfyNode):
         progress = Progress(1)
         if recognizer == AUTO:
             recognizer = next(iter(find_recognizers(files.model_folders())), NONE)
-        ears = None if recognizer == NONE else hearing.load_named(recognizer)
+        ears = None if recognizer == NONE else recognizer_inputs.load_named(recognizer)
         made = prepare_reference(
             clip_from_audio(audio), recognizer=ears, language=language.strip() or None,
             min_s=min_seconds, max_s=max_seconds, on_progress=progress.update,

@@ -10,8 +10,8 @@ from . import sockets
 from .generate import sampling_inputs
 from .host import files, handles, messages
 from .host.progress import cancelled, go_on_anyway, raise_if_cancelled
-from .shared import hearing, on_cluster
-from .shared.growing import growing
+from .shared import on_cluster, recognizer_inputs
+from .shared.growing_inputs import growing
 from .shared.line_states import LineStates
 from .shared.live_decoding import heard_lines
 from .shared.settings import setting_input
@@ -41,10 +41,10 @@ class HiggsRenderScript(io.ComfyNode):
                 *sampling_inputs(),
                 *growing(MAX_VOICES, voice_inputs),
                 *store_inputs(),
-                hearing.recognizer_input("the first one there is that knows the language, else nobody"),
+                recognizer_inputs.recognizer_input("the first one there is that knows the language, else nobody"),
                 io.Boolean.Input("compare_voices", default=False, optional=True,
                                  tooltip="Who listens compares the voice with its reference (extra 'similarity')."),
-                *hearing.limit_inputs(),
+                *recognizer_inputs.limit_inputs(),
                 *preparation_inputs(),
                 io.Boolean.Input(
                     "live", default=True, optional=True,
@@ -87,10 +87,10 @@ class HiggsRenderScript(io.ComfyNode):
     @classmethod
     def execute(cls, script, model, codec, seed, max_seconds, when_cancelled=STOP, **values) -> io.NodeOutput:
         from ..higgs_runtime import Sampling, render_script
-        from ..higgs_runtime.rendering import Ears, cast_voices, rendering_bytes
+        from ..higgs_runtime.rendering import Verifier, cast_voices, rendering_bytes
 
         settings, language = settings_of(values), values.get("language", "").strip()
-        listener = hearing.find_listener(values.get("recognizer", hearing.AUTO), language)
+        listener = recognizer_inputs.find_listener(values.get("recognizer", recognizer_inputs.AUTO), language)
         compare, limits = values.get("compare_voices", False), limits_of(values)
         store, states, cluster = store_of(values), LineStates(str(script)), values.get("cluster", "").strip()
 
@@ -109,7 +109,7 @@ class HiggsRenderScript(io.ComfyNode):
                         cluster, script, cast.voices, model, codec, chosen(tokenizer.frame_rate), settings,
                         store=store, listening=listening, on_line=states.on_line, on_take=states.and_then(hear))
             else:
-                ears = None if listener is None else Ears(
+                verifier = None if listener is None else Verifier(
                     tokenizer, listener.recognizer, listener.name, cast.voices, language=language or None,
                     compare_voices=compare, limits=limits)
                 identity = handles.identity_of(model) if store else None
@@ -121,7 +121,7 @@ class HiggsRenderScript(io.ComfyNode):
                 with (handles.open_speaker(model, work_bytes) as lm, heard_lines(player, lm, cls.hidden) as hear):
                     made = render_script(
                         script, cast.voices, lm, chosen(lm.config.frame_rate), settings, store=store,
-                        identity=identity, ears=ears, codec=tokenizer, on_line=states.on_line,
+                        identity=identity, verifier=verifier, codec=tokenizer, on_line=states.on_line,
                         on_take=states.and_then(hear), should_stop=cancelled)
         states.finish(made)
         if not made.complete:

@@ -9,7 +9,7 @@ from .host import files, messages
 from .host.audio import clip_from_audio
 from .host.progress import Progress, raise_if_cancelled
 from .loudness import numbered
-from .shared import hearing
+from .shared import recognizer_inputs
 from .shared.batches import clips_from_audio
 from .shared.settings import setting_input
 
@@ -27,10 +27,10 @@ class HiggsVerifyTakes(io.ComfyNode):
                 io.Audio.Input("audio", tooltip="Speech without music. Of a batch, each clip is a line of the text."),
                 io.String.Input("text", default="", multiline=True, dynamic_prompts=False,
                                 tooltip="What should be said; for a batch, a line of text for each clip."),
-                hearing.recognizer_input("the first one that knows the language", needed=True),
+                recognizer_inputs.recognizer_input("the first one that knows the language", needed=True),
                 io.String.Input("language", default="",
                                 tooltip="Of the text, as a code such as en, de or zh. Empty: it is heard."),
-                *hearing.limit_inputs(),
+                *recognizer_inputs.limit_inputs(),
                 setting_input("max_silence_s", optional=True),
                 io.Audio.Input("reference", optional=True,
                                tooltip="A clip of the voice that should be heard (extra 'similarity')."),
@@ -50,7 +50,7 @@ class HiggsVerifyTakes(io.ComfyNode):
 
         clips, code = clips_from_audio(audio), language.strip()
         lines = lines_for(text, len(clips))
-        listener = hearing.find_listener(recognizer, code)
+        listener = recognizer_inputs.find_listener(recognizer, code)
         ears = listener.recognizer if listener else load_recognizer(folders=files.model_folders())
         known = None if reference is None else clip_from_audio(reference)
         progress, verdicts = Progress(len(clips)), []

@@ -43,7 +43,7 @@ def perform_on_cluster(args: argparse.Namespace, script, voices, lm, codec_at, s
     made = render_on_cluster(
         script, voices, engine, sampling, settings, store=store,
         cluster=ClusterSettings(args.cluster, args.workers, args.worker_cpus, args.worker_gpus),
-        on_line=view.line, on_crew=view.crew, should_stop=lambda: stop.asked,
+        on_line=view.line, on_pool=view.pool, should_stop=lambda: stop.asked,
     )
     progress("")
     return made
@@ -63,7 +63,7 @@ class ClusterView:
         if state == "spoken":
             self.now_s += seconds
 
-    def crew(self, status) -> None:
+    def pool(self, status) -> None:
         if self.status is not None and status.lost > self.status.lost:
             progress("")
             sys.stderr.write(f"higgs: a worker is lost; its lines go to others ({status})\n")

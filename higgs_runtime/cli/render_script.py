@@ -150,7 +150,7 @@ def _script(args: argparse.Namespace):
 def _perform(args: argparse.Namespace, script, lm, codec_at, stop) -> tuple:
     """The codec, the cast and the performance."""
     from ..codec import load_codec
-    from ..rendering import Ears, RenderSettings, parse_choice, render_script
+    from ..rendering import RenderSettings, Verifier, parse_choice, render_script
     from ..takes import TakeStore, model_identity
 
     settings = RenderSettings(
@@ -166,19 +166,19 @@ def _perform(args: argparse.Namespace, script, lm, codec_at, stop) -> tuple:
     if args.cluster:
         return codec, cast, perform_on_cluster(args, script, cast.voices, lm, codec_at, sampling_of(args), settings,
                                                store, stop)
-    ears = None
+    verifier = None
     if args.listen is not None:
         from ..verification import find_recognizers, load_recognizer
 
         name = args.listen or next(iter(find_recognizers(args.models_dir)), None)
-        ears = Ears(codec, load_recognizer(name, folders=args.models_dir), str(name), cast.voices,
+        verifier = Verifier(codec, load_recognizer(name, folders=args.models_dir), str(name), cast.voices,
                     language=args.language, compare_voices=args.compare_voices)
     adapters = adapters_of(args)
     identity = model_identity(lm.path, **loading, adapters=adapters) if store else None
     show = _LineProgress()
     with adapted_model(lm.path, loading, adapters) as model:
         performance = render_script(
-            script, cast.voices, model, sampling_of(args), settings, store=store, identity=identity, ears=ears,
+            script, cast.voices, model, sampling_of(args), settings, store=store, identity=identity, verifier=verifier,
             codec=codec, on_line=show.line, should_stop=lambda: stop.asked,
         )
     return codec, cast, performance

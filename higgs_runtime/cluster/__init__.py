@@ -1,13 +1,13 @@
 """A script over the machines of a Ray cluster. parts: what is handed out · worker: who speaks · keeper: takes without a
-shared folder · crew: workers that come and go · connect: to Ray · render: all of it · apart, program, job: the same in
-a process of its own.
+shared folder · worker_pool: workers that come and go · connect: to Ray · render: all of it · child_process, program,
+job: the same in a process of its own.
 """
 
-from .apart import render_apart
-from .crew import CrewStatus
+from .child_process import render_in_child_process
 from .parts import Part, Parts
 from .render import ClusterSettings, render_on_cluster
 from .worker import Engine, Listening
+from .worker_pool import PoolStatus
 
-__all__ = ["ClusterSettings", "CrewStatus", "Engine", "Listening", "Part", "Parts", "render_apart",
+__all__ = ["ClusterSettings", "PoolStatus", "Engine", "Listening", "Part", "Parts", "render_in_child_process",
            "render_on_cluster"]

@@ -1,4 +1,4 @@
-"""The process of `render_apart`: it renders a job, tells what happens as lines of JSON, and ends with its parent."""
+"""The child process: it renders a job, tells what happens as lines of JSON, and ends with its parent."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def main(place: str) -> int:
     """Lines on the standard output, each an object with one name:
 
         queued   a line (see `line_told`)            line    [number, state, seconds]
-        take     a take that was considered           crew    [waiting, loading, speaking, idle, lost, nodes]
+        take     a take that was considered           pool    [waiting, loading, speaking, idle, lost, nodes]
         done     {"lines": […], "warnings": […]}      error   in the words of a HiggsError
 
     The end of the standard input asks it to stop; what is spoken until then is kept.
@@ -45,7 +45,7 @@ def main(place: str) -> int:
         made = render_on_cluster(
             job.script, job.voices, job.engine, job.sampling, job.settings, cluster=job.cluster,
             store=open_takes(job.where, job.max_bytes), on_line=on_line, should_stop=stop.is_set,
-            on_take=lambda spoken: tell(take=spoken_told(spoken)), on_crew=lambda crew: tell(crew=astuple(crew)),
+            on_take=lambda spoken: tell(take=spoken_told(spoken)), on_pool=lambda pool: tell(pool=astuple(pool)),
         )
     except HiggsError as error:
         tell(error=error_told(error))

@@ -18,10 +18,10 @@ from ..script import Script
 from ..takes import Takes
 from ..types import Sampling, Voice
 from .connect import connected
-from .crew import Crew, CrewStatus
 from .keeper import start_keeper
 from .parts import Part, Parts
 from .worker import Engine, News, Ready, Worker
+from .worker_pool import PoolStatus, WorkerPool
 
 UNKNOWN_RATE = 25.0  # frames a second, until a worker says what its model has
 
@@ -65,7 +65,7 @@ def render_on_cluster(
     cluster: ClusterSettings | None = None,
     on_line: OnLine | None = None,
     on_take: OnTake | None = None,
-    on_crew: Callable[[CrewStatus], None] | None = None,
+    on_pool: Callable[[PoolStatus], None] | None = None,
     should_stop: ShouldStop | None = None,
 ) -> Performance:
     """Speak a script on all machines of a Ray cluster.
@@ -80,7 +80,7 @@ def render_on_cluster(
     Args:
         script, voices, sampling, settings, store, on_line, on_take, should_stop: as in `render_script`; `batch`
             is each worker's.
-        on_crew: told how many workers there are, when that changes and every half second.
+        on_pool: told how many workers there are, when that changes and every half second.
 
     Raises:
         ScriptError: a speaker has no voice.
@@ -103,11 +103,11 @@ def render_on_cluster(
             placed = ray.remote(Worker).options(num_cpus=cpus, num_gpus=gpus, max_concurrency=2)
             return placed.remote(*context)
 
-        Crew(
+        WorkerPool(
             ray, hire, cache(lambda: start_keeper(ray, store)),
             Parts(script, by_scene=settings.mode == "continuous", batch=settings.batch),
             cluster.workers, cluster.cpus, cluster.gpus, cluster.patience_s, desk.ready, desk.choice, desk.news,
-            on_crew or _tell_nobody, should_stop,
+            on_pool or _tell_nobody, should_stop,
         ).work()
     return desk.performance()
 

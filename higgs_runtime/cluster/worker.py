@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..errors import CheckpointError, HiggsError, SettingError
 from ..hub.catalog import checkpoint_at, find_checkpoints, model_roots
-from ..rendering import Ears, RenderSettings, SpokenLine, render_script
+from ..rendering import RenderSettings, SpokenLine, Verifier, render_script
 from ..script import Script
 from ..takes import ModelIdentity, Takes, model_identity
 from ..types import Sampling, Voice
@@ -26,11 +26,11 @@ NEWS_S = 0.25  # between two reports of a worker
 
 @dataclass(frozen=True)
 class Listening:
-    """How workers listen to their takes (see `Ears`).
+    """How workers listen to their takes (see `Verifier`).
 
     Attributes:
         recognizer: as in `load_recognizer`.
-        compare_voices, limits: as in `Ears`.
+        compare_voices, limits: as in `Verifier`.
         name: what verdicts call the recognizer; "": as it is named here.
     """
 
@@ -133,7 +133,7 @@ class Worker:
             precision = getattr(torch, engine.codec_dtype or "float32")
             self._codec = load_codec(_folder(engine.codec), dtype=precision)
             check_pair(self._model, self._codec)
-        self._ears = self._listen(engine.listening)
+        self._verifier = self._listen(engine.listening)
         config = self._model.config
         return Ready(socket.gethostname(), self._identity, config.frame_rate, config.prompt_layout,
                      self._shared is not None)
@@ -153,7 +153,7 @@ class Worker:
         with ThreadPoolExecutor(1) as pool:
             rendering = pool.submit(
                 render_script, script, self._voices, self._model, self._sampling, settings,
-                store=self._store(keeper), identity=self._identity, ears=self._ears, codec=self._codec,
+                store=self._store(keeper), identity=self._identity, verifier=self._verifier, codec=self._codec,
                 should_stop=self._stopped.is_set,
                 on_line=lambda line, state, seconds: reports.put((line.number, state, seconds)), on_take=reports.put,
             )
@@ -179,7 +179,7 @@ class Worker:
 
         return KeptStore(ray, keeper)
 
-    def _listen(self, listening: Listening | None) -> Ears | None:
+    def _listen(self, listening: Listening | None) -> Verifier | None:
         if listening is None:
             return None
         from ..verification import load_recognizer
@@ -188,9 +188,9 @@ class Worker:
             raise SettingError("Who listens needs the codec.", expected="Engine.codec with listening", got="none",
                                remedy="Name the codec of the model.")
         name = listening.recognizer
-        return Ears(self._codec, load_recognizer(name), listening.name or str(name), self._voices,
-                    limits=listening.limits, language=self._settings.language,
-                    compare_voices=listening.compare_voices)
+        return Verifier(self._codec, load_recognizer(name), listening.name or str(name), self._voices,
+                        limits=listening.limits, language=self._settings.language,
+                        compare_voices=listening.compare_voices)
 
 
 def _sees(store: Takes, mark: str) -> bool:

@@ -87,7 +87,7 @@ class DecodeBatch:
             self.fused.speak_as(sampling)
 
     def prepare(self, random: Sequence[torch.Generator], steps: int) -> None:
-        """Draw the random numbers of the next steps, each row's from its own generator: the same in any company."""
+        """Draw the random numbers of the next steps, each row's from its own generator: the same in any batch."""
         numbers = [torch.rand((steps, 2, self.last.shape[1]), generator=one) for one in random]
         self._uniform[:steps, :, : len(numbers)] = torch.stack(numbers, dim=2).to(self._uniform.device)
         self.done = 0

@@ -22,7 +22,7 @@ def generate(
 ) -> list[Generation]:
     """Speak prompts, several side by side; one that ends makes room for the next.
 
-    Each prompt draws its random numbers from its own seed, so it gives the same codes in any company. What prompts
+    Each prompt draws its random numbers from its own seed, so it gives the same codes in any batch. What prompts
     have in common at their beginning is read once. To keep what was read for a later call, use a `Session`.
 
     Args:

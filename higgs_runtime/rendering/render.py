@@ -17,9 +17,9 @@ from ..takes import ModelIdentity, Take, Takes, line_key, take_key
 from ..types import Generation, Prompt, Sampling, Voice
 from ..verification import SilenceStop, Verdict, best_take
 from .choice import check_choice
-from .ears import Ears
 from .lines import Line, alone, check_cast, fits, in_context, lay_out, lines_of, scenes_of
 from .performance import Performance, SpokenLine
+from .verifier import Verifier
 
 State = Literal["queued", "speaking", "spoken", "stored", "again", "elsewhere"]
 OnLine = Callable[[Line, State, float], None]
@@ -105,7 +105,7 @@ def render_script(
     *,
     store: Takes | None = None,
     identity: ModelIdentity | None = None,
-    ears: Ears | None = None,
+    verifier: Verifier | None = None,
     codec: Codec | None = None,
     on_line: OnLine | None = None,
     on_take: OnTake | None = None,
@@ -118,7 +118,7 @@ def render_script(
         store: where takes are looked for first and kept as soon as they are made: what breaks off goes on there.
             Several processes may render one script from one store; each line is spoken by one of them.
         identity: of the model; needed with a store.
-        ears: listen to each take; without them no line is spoken again.
+        verifier: listen to each take; without them no line is spoken again.
         codec: knows silence; needed with `silence_s`.
         on_line: told what happens to a line, and the seconds that there are of it; first that each is queued.
         on_take: told each take that is considered, once it was heard.
@@ -146,7 +146,7 @@ def render_script(
                            remedy="Give the codec, or leave silence_s out.")
     silence = None if settings.silence_s is None else SilenceStop(codec, settings.silence_s)
     told = _Events(on_line or (lambda *_: None), on_take or (lambda _: None), should_stop or (lambda: False))
-    booth = _Booth(model, settings, store, identity, ears, silence, told)
+    booth = _Booth(model, settings, store, identity, verifier, silence, told)
     if settings.mode == "independent":
         work = [booth.work(line, lay_out(line, alone(line, voices), model.tokenizer, script)) for line in lines]
         told.queued(lines)
@@ -212,9 +212,9 @@ class _Booth:
 
     def __init__(
         self, model: HiggsModel, settings: RenderSettings, store: Takes | None, identity: ModelIdentity | None,
-        ears: Ears | None, silence: SilenceStop | None, told: _Events,
+        verifier: Verifier | None, silence: SilenceStop | None, told: _Events,
     ):
-        self.settings, self.store, self.identity, self.ears = settings, store, identity, ears
+        self.settings, self.store, self.identity, self.verifier = settings, store, identity, verifier
         self.told, self.on_line, self.should_stop = told, told.on_line, told.should_stop
         self._codec, self._silence = model.config.codec_identity, silence
         self._ending = silence.key if silence else ""
@@ -247,7 +247,7 @@ class _Booth:
             return True
         if take >= self.settings.max_takes:  # others have a later one chosen
             return False
-        return self.ears is not None and not any(spoken.verdict.passed for spoken in work.tries)
+        return self.verifier is not None and not any(spoken.verdict.passed for spoken in work.tries)
 
     def _use_locked(self, work: Sequence[_Work]) -> None:
         """A take that a person locked is the one, whatever the seed."""
@@ -321,14 +321,14 @@ class _Booth:
 
     def _hear(self, line: Line, key: str, take: Take) -> Verdict | None:
         """The verdict on a take: that of the store if the same judge gave it."""
-        if self.ears is None:
+        if self.verifier is None:
             return None
         known = take.meta.get("verdict")
-        if known and known["judge"] == self.ears.judge:
+        if known and known["judge"] == self.verifier.judge:
             return Verdict(**{**known["found"], "reasons": tuple(known["found"]["reasons"])})
-        verdict = self.ears.hear(line, take.codes)
+        verdict = self.verifier.hear(line, take.codes)
         if self.store is not None:
-            noted = {"judge": self.ears.judge, "found": asdict(verdict)}
+            noted = {"judge": self.verifier.judge, "found": asdict(verdict)}
             self.store.update_meta(key, verdict=noted, wer=verdict.wer, similarity=verdict.similarity)
         return verdict
 

@@ -29,7 +29,7 @@ LINE_GUESS_S = 5.0  # how long a line speaks, before one has
 class SpeechEngine:
     """Speaks lines side by side until it is closed. A context manager: the thread runs in the with-block.
 
-    A line gives the same codes alone and in any company. Preparing a line (encoding a reference, laying out the
+    A line gives the same codes alone and in any batch. Preparing a line (encoding a reference, laying out the
     prompt) and decoding happen between the steps of the others.
 
     Attributes:

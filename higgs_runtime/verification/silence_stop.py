@@ -51,7 +51,7 @@ class SilenceStop:
     def cut(self, ids: Tensor) -> Tensor:
         """Codes [K, F] until the frame at which they have been silent for so long; all where they never are.
 
-        A line ends a few frames later, for its steps come in groups; cut, it is the same in any company.
+        A line ends a few frames later, for its steps come in groups; cut, it is the same in any batch.
         """
         stop = self.anew()
         ended = (frame for frame in range(ids.shape[1]) if stop(0, ids[:, frame : frame + 1]))

@@ -9,7 +9,7 @@ CPU, GPU = "cpu", "gpu"  # choices of a loader's device
 
 
 def perform(address: str, script, voices, model, codec, sampling, settings, *, store, listening, on_line, on_take):
-    """The Performance; see `render_apart`.
+    """The Performance; see `render_in_child_process`.
 
     Args:
         model, codec: the handles. What is "auto" in them each worker decides for itself.
@@ -18,7 +18,7 @@ def perform(address: str, script, voices, model, codec, sampling, settings, *, s
         SettingError: a workflow may not connect there, takes are not to be stored, or the model is on a server.
     """
     from ...higgs_runtime import SettingError
-    from ...higgs_runtime.cluster import ClusterSettings, Engine, render_apart
+    from ...higgs_runtime.cluster import ClusterSettings, Engine, render_in_child_process
     from ...higgs_runtime.remote.allowed import check_cluster
 
     check_cluster(address)
@@ -31,9 +31,9 @@ def perform(address: str, script, voices, model, codec, sampling, settings, *, s
         model.adapters, _everywhere(codec.path), listening, _named(codec.dtype),
     )
     cluster = ClusterSettings(address, gpus={CPU: 0.0, GPU: 1.0}.get(model.device))
-    return render_apart(
+    return render_in_child_process(
         script, voices, engine, sampling, settings, store=store, cluster=cluster, on_line=on_line, on_take=on_take,
-        on_crew=lambda crew: messages.show_text(f"Cluster: {crew}", None), should_stop=cancelled,
+        on_pool=lambda pool: messages.show_text(f"Cluster: {pool}", None), should_stop=cancelled,
     )
 
 

@@ -31,7 +31,7 @@ from higgs_runtime import (
     render_script,
 )
 from higgs_runtime.cli.cluster import ClusterView
-from higgs_runtime.cluster import ClusterSettings, CrewStatus, Engine, connect, render_on_cluster
+from higgs_runtime.cluster import ClusterSettings, Engine, PoolStatus, connect, render_on_cluster
 from higgs_runtime.cluster.connect import connected, room
 from higgs_runtime.cluster.keeper import KeptStore
 from higgs_runtime.cluster.parts import Part, Parts
@@ -132,8 +132,8 @@ def test_settings_out_of_range(wrong):
 
 
 def test_the_crew_in_words():
-    assert str(CrewStatus(1, 0, 3, 0, 2, 2)) == "3 speaking, 1 waiting, 2 lost on 2 nodes"
-    assert str(CrewStatus(0, 0, 0, 0, 0, 0)) == "no workers on 0 nodes"
+    assert str(PoolStatus(1, 0, 3, 0, 2, 2)) == "3 speaking, 1 waiting, 2 lost on 2 nodes"
+    assert str(PoolStatus(0, 0, 0, 0, 0, 0)) == "no workers on 0 nodes"
 
 
 def test_before_any_connection(tmp_path, monkeypatch):
@@ -221,14 +221,14 @@ def test_what_a_person_sees(capsys):
     view = ClusterView()
     for n in range(3):
         view.line(SimpleNamespace(number=n), "queued", 0.0)
-    view.crew(CrewStatus(0, 2, 0, 0, 0, 1))
+    view.pool(PoolStatus(0, 2, 0, 0, 0, 1))
     assert str(view).startswith("2 loading on 1 node: 0 of 3 lines, 0.0 s")
-    view.crew(CrewStatus(0, 0, 2, 0, 0, 1))
+    view.pool(PoolStatus(0, 0, 2, 0, 0, 1))
     view.line(SimpleNamespace(number=0), "spoken", 2.5)
     view.line(SimpleNamespace(number=1), "stored", 9.0)
     assert ": 2 of 3 lines, 2.5 s" in str(view), "what is from the store says nothing of the speed"
-    view.crew(CrewStatus(1, 0, 1, 0, 1, 1))
-    view.crew(CrewStatus(0, 1, 1, 0, 1, 1))
+    view.pool(PoolStatus(1, 0, 1, 0, 1, 1))
+    view.pool(PoolStatus(0, 1, 1, 0, 1, 1))
     assert capsys.readouterr().err.count("a worker is lost") == 1
 
 

@@ -1,4 +1,4 @@
-"""The compiled step against its slow twin: the same numbers and ids, in any company, by any number of threads."""
+"""The compiled step against its slow twin: the same numbers and ids, in any batch, by any number of threads."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ def test_audio_that_is_not_one_clip_is_refused(runtime, shape, words):
 
 
 def test_gap_in_a_growing_list_is_refused(runtime):
-    growing = node_module("shared.growing")
+    growing = node_module("shared.growing_inputs")
     assert growing.without_gaps({"voice_0": "a", "voice_1": "b", "voice_2": None}, "voice_") == ["a", "b"]
     with pytest.raises(runtime.SettingError, match="voice_1"):
         growing.without_gaps({"voice_0": "a", "voice_2": "c"}, "voice_")

@@ -265,15 +265,15 @@ def test_what_a_cluster_is_given(render, pack, handles, events, monkeypatch):
     embedded = pack_module("hub.catalog").EMBEDDED
     monkeypatch.setattr(handles, "open_speaker", lambda *_: opened.append(True))
 
-    def apart(script, voices, engine, sampling, settings, *, store, cluster, on_line, on_take, on_crew, should_stop):
+    def apart(script, voices, engine, sampling, settings, *, store, cluster, on_line, on_take, on_pool, should_stop):
         given.append((voices, engine, sampling, settings, cluster))
         here = pack.render_script(script, voices, pack.load_model(embedded / "higgs-nano"), sampling,
                                   settings, codec=pack.load_codec(embedded / "higgs-nano-codec"),
                                   on_line=on_line, on_take=on_take, should_stop=should_stop)
-        on_crew(pack_module("cluster").CrewStatus(0, 0, 1, 0, 0, 1))
+        on_pool(pack_module("cluster").PoolStatus(0, 0, 1, 0, 0, 1))
         return here
 
-    monkeypatch.setattr(pack_module("cluster"), "render_apart", apart)
+    monkeypatch.setattr(pack_module("cluster"), "render_in_child_process", apart)
     monkeypatch.setenv("HIGGS_CLUSTER_ADDRESSES", "10.0.0.1:6379")
     made, report = render("[Anna] Hello.", cluster=" 10.0.0.1:6379 ", seed=4, voice_0=voice, takes=2)
     [(voices, engine, sampling, settings, cluster)] = given
@@ -289,7 +289,7 @@ def test_a_cluster_that_may_not_be_is_refused_before_it_is_asked(render, pack, m
     node = node_classes()["HiggsRenderScript"]
     assert node.validate_inputs() is node.validate_inputs(None) is node.validate_inputs(" auto ") is True
     assert "HIGGS_CLUSTER_ADDRESSES" in node.validate_inputs("10.0.0.1:6379")
-    monkeypatch.setattr(pack_module("cluster"), "render_apart", None)
+    monkeypatch.setattr(pack_module("cluster"), "render_in_child_process", None)
     with pytest.raises(pack.SettingError, match="may not connect to this cluster.*HIGGS_CLUSTER_ADDRESSES"):
         render("[Anna] Hello.", cluster="10.0.0.1:6379")
 
@@ -307,7 +307,7 @@ def test_a_line_whose_end_nobody_told_is_spoken_in_the_end(render, pack, events,
 
 def test_how_a_handle_becomes_an_engine(pack, handles, monkeypatch, tmp_path):
     on_cluster, given = node_module("shared.on_cluster"), []
-    monkeypatch.setattr(pack_module("cluster"), "render_apart",
+    monkeypatch.setattr(pack_module("cluster"), "render_in_child_process",
                         lambda *args, cluster, **_: given.append((args[2], cluster)))
     codec = handles.ModelHandle("codec", "codec", dtype="float16")
     for device, gpus in (("cpu", 0.0), ("gpu", 1.0), ("auto", None)):

@@ -76,7 +76,7 @@ def store(tmp_path):
 
 
 class Judge:
-    """In place of ears: passes a take by its seed."""
+    """In place of verifier: passes a take by its seed."""
 
     judge = "a judge"
 
@@ -189,14 +189,14 @@ def test_a_line_that_is_written_twice_is_spoken_once(model, voices, store, ident
 
 def test_lines_that_do_not_pass_are_spoken_again_and_the_best_take_counts(model, voices, store, identity):
     judge = Judge(lambda line, heard: line.number != 1 and heard > 1)
-    found = render_script(parse_script(SCRIPT), voices, model, QUICK, RenderSettings(max_takes=3), ears=judge,
+    found = render_script(parse_script(SCRIPT), voices, model, QUICK, RenderSettings(max_takes=3), verifier=judge,
                           store=store, identity=identity)
     assert [spoken.tries for spoken in found.lines] == [2, 3, 2, 2, 2, 2]
     assert [spoken.take.seed for spoken in found.lines] == [6, 5, 7, 6, 12, 6]
     assert [spoken.line.number for spoken in found.failed] == [1]
     assert "Line 2 (Ben): the words differ" in found.summary()
     before = len(judge.heard)
-    again = render_script(parse_script(SCRIPT), voices, model, QUICK, RenderSettings(max_takes=3), ears=judge,
+    again = render_script(parse_script(SCRIPT), voices, model, QUICK, RenderSettings(max_takes=3), verifier=judge,
                           store=store, identity=identity)
     assert ids(again) == ids(found) and len(judge.heard) == before, "verdicts are stored, too"
 
@@ -204,7 +204,7 @@ def test_lines_that_do_not_pass_are_spoken_again_and_the_best_take_counts(model,
 def test_a_fixed_number_of_takes(model, voices):
     judge = Judge(lambda line, heard: heard == 2)
     found = render_script(parse_script("[Anna] One line."), voices, model, QUICK, RenderSettings(takes=4, max_takes=4),
-                          ears=judge)
+                          verifier=judge)
     assert judge.heard == [0] * 4 and found.lines[0].take.seed == 6
 
 
@@ -212,7 +212,7 @@ def test_a_locked_take_is_the_one(model, voices, store, identity):
     script, keep = parse_script("[Anna] One line."), {"store": store, "identity": identity}
     second = render_script(script, voices, model, replace(QUICK, seed=6), **keep).lines[0]
     store.lock_take(second.key)
-    found = render_script(script, voices, model, QUICK, **keep, ears=Judge(lambda *_: False)).lines[0]
+    found = render_script(script, voices, model, QUICK, **keep, verifier=Judge(lambda *_: False)).lines[0]
     assert found.key == second.key and found.stored and found.tries == 1
 
 

@@ -155,7 +155,7 @@ def test_a_longer_take_keeps_what_is_known(model):
 
 
 def test_a_cache_in_half_precision(model):
-    """Asked for, not by default; a line is the same in any company there too."""
+    """Asked for, not by default; a line is the same in any batch there too."""
     session = Session(model, cache_dtype=torch.bfloat16)
     takes = session.generate(lines(model)[:2], Sampling(temperature=0, max_frames=8))
     assert session._prefixes.cache.keys.dtype == torch.bfloat16 and [take.frames for take in takes] == [8, 8]

@@ -21,7 +21,7 @@ from higgs_runtime.cli import comfy_client, common, serve
 from higgs_runtime.devices import pick_device
 from higgs_runtime.hub.releases import FIRST, RELEASES, how_to_install
 from higgs_runtime.model.quantization import KINDS
-from higgs_runtime.rendering import Ears
+from higgs_runtime.rendering import Verifier
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -138,7 +138,7 @@ def test_a_node_learns_it_before_it_speaks_too(monkeypatch):
     """Render Script makes the ears first."""
     monkeypatch.setitem(sys.modules, "resemblyzer", None)
     with pytest.raises(MissingExtraError, match="Comparing voices"):
-        Ears(None, None, "whisper", {}, compare_voices=True)
+        Verifier(None, None, "whisper", {}, compare_voices=True)
 
 
 def test_a_text_without_quotes(capsys, no_speaking):

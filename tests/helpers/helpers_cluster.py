@@ -48,7 +48,7 @@ def render(address: str, folder: Path, log: Path, lines: int = LINES):
 
     found = render_on_cluster(script_of(lines), VOICES, engine(folder), SAMPLING, SETTINGS,
                               store=TakeStore(folder / "takes"), cluster=ClusterSettings(address), on_line=on_line,
-                              on_crew=lambda crew: note("crew", crew))
+                              on_pool=lambda pool: note("pool", pool))
     for one in found.lines:
         note("line", one.line.number, one.key, int(one.stored))
     os.close(file)

@@ -133,7 +133,7 @@ def test_the_command_speaks_and_listens_there_and_finds_it_all_here(nodes, tmp_p
     assert cli.main([*words, "--cluster", nodes[0]]) == 0
     there = capsys.readouterr().out
     assert "2 of 2 lines" in there and "0 from the store" in there and (tmp_path / "scene.flac").is_file()
-    monkeypatch.setattr("higgs_runtime.rendering.ears.verify_take", None)
+    monkeypatch.setattr("higgs_runtime.rendering.verifier.verify_take", None)
     assert cli.main(words) == 0
     here = capsys.readouterr().out
     assert "2 from the store, 0 spoken now" in here
@@ -240,4 +240,4 @@ def test_killed_at_random_moments_each_take_is_there_once(nodes, folder, local):
     for driver in (first, second):
         said = Counter(int(words[1]) for words in driver.said() if words[0] == "spoken")
         assert max(said.values()) == 1
-    assert any(words[0] == "crew" and "lost" in words for words in first.said() + second.said())
+    assert any(words[0] == "pool" and "lost" in words for words in first.said() + second.said())

@@ -99,8 +99,8 @@ def recognizer_elsewhere(monkeypatch, tmp_path):
 
 
 def test_a_recognizer_is_one_of_the_choices_and_no_other_folder(recognizer_elsewhere):
-    hearing = node_module("shared.hearing")
+    recognizer_inputs = node_module("shared.recognizer_inputs")
     with pytest.raises(Exception, match="no speech recognizer '.*' to choose"):
-        hearing.find_listener(recognizer_elsewhere, "en")
+        recognizer_inputs.find_listener(recognizer_elsewhere, "en")
     with pytest.raises(Exception, match="no speech recognizer '.*' to choose"):
         pack_nodes()["HiggsPrepareReference"].execute(None, recognizer_elsewhere, "", 3.0, 10.0)

@@ -2,7 +2,7 @@
 
 Torch starts some twenty operations a layer, each of which costs more than the arithmetic of a small model, and its
 threads wait for each other after every one. Here the threads of a team go through all layers together, meet five times
-a layer, and read the weights with all cores. Each row is computed by the same sums in any company and by any number of
+a layer, and read the weights with all cores. Each row is computed by the same sums in any batch and by any number of
 threads.
 
 Compiled by Numba (Lam et al. 2015). The mathematics is that of `model/transformer.py`.

@@ -11,7 +11,7 @@ from ..verification import Limits, Recognizer, Verdict, verify_take, voice_compa
 from .lines import Line
 
 
-class Ears:
+class Verifier:
     """Hears whether a take says its line, in its voice.
 
     Args:

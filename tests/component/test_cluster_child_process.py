@@ -36,7 +36,7 @@ from higgs_runtime import (
     parse_script,
     render_script,
 )
-from higgs_runtime.cluster import ClusterSettings, CrewStatus, Engine, Listening, apart, render_apart
+from higgs_runtime.cluster import ClusterSettings, Engine, Listening, PoolStatus, child_process, render_in_child_process
 from higgs_runtime.cluster.job import Job, error_of, error_told, line_told, read_job, remove_job, spoken_told, write_job
 from higgs_runtime.errors import ClusterError, TakeError
 from higgs_runtime.rendering.lines import lines_of
@@ -91,14 +91,15 @@ def test_errors_keep_kind_and_words():
 
 
 class Fake:
-    """Has `render_apart` start a program that tells these things, then does something else."""
+    """Has `render_in_child_process` start a program that tells these things, then does something else."""
 
     def __init__(self, monkeypatch, tmp_path):
         self.store, self.place = TakeStore(tmp_path / "takes"), tmp_path / "place"
         self.lines = lines_of(SCRIPT, Sampling(), 25.0, max_chars=300)
         self._monkeypatch, self.told = monkeypatch, []
-        monkeypatch.setattr(apart, "STOP_S", 0.5)
-        monkeypatch.setattr(apart.TemporaryDirectory, "__init__", self._note(apart.TemporaryDirectory.__init__))
+        monkeypatch.setattr(child_process, "STOP_S", 0.5)
+        folder = child_process.TemporaryDirectory
+        monkeypatch.setattr(folder, "__init__", self._note(folder.__init__))
 
     def _note(self, init):
         def noted(this, *args, **named):
@@ -110,7 +111,7 @@ class Fake:
     def tells(self, *said: dict, then: str = "") -> None:
         words = "".join(json.dumps(one) + "\n" for one in said)
         program = f"import os, signal, sys, time; os.write(1, {words.encode()!r}); {then}"
-        self._monkeypatch.setattr(apart, "PROGRAM", program)
+        self._monkeypatch.setattr(child_process, "PROGRAM", program)
 
     def queued(self) -> list[dict]:
         return [{"queued": line_told(line)} for line in self.lines]
@@ -121,9 +122,9 @@ class Fake:
         return spoken_told(SpokenLine(self.lines[number], some_take(0), key, **more))
 
     def render(self, **more):
-        told = {"on_line": lambda line, state, _: self.told.append((line.number, state)), "on_crew": self.told.append,
+        told = {"on_line": lambda line, state, _: self.told.append((line.number, state)), "on_pool": self.told.append,
                 "on_take": lambda spoken: self.told.append((spoken.line.number, spoken.key))}
-        return render_apart(SCRIPT, CALM, Engine("x"), store=self.store, **{**told, **more})
+        return render_in_child_process(SCRIPT, CALM, Engine("x"), store=self.store, **{**told, **more})
 
 
 @pytest.fixture
@@ -136,11 +137,11 @@ def fake(monkeypatch, tmp_path):
 def test_news_become_a_performance(fake):
     verdict = Verdict(True, 0.1, 0.05, None, 1.0, "two", ("fine",))
     first, second, third = fake.spoken(0), fake.spoken(1, verdict=verdict, tries=2), fake.spoken(2, stored=True)
-    fake.tells({"crew": [0, 1, 0, 0, 0, 1]}, *fake.queued(), {"line": [0, "speaking", 0.4]}, {"take": first},
+    fake.tells({"pool": [0, 1, 0, 0, 0, 1]}, *fake.queued(), {"line": [0, "speaking", 0.4]}, {"take": first},
                {"line": [0, "spoken", 0.8]}, {"take": third},
                {"done": {"lines": [third, first, second], "warnings": ["Odd."]}})
     made = fake.render()
-    assert fake.told == [CrewStatus(0, 1, 0, 0, 0, 1), (0, "queued"), (1, "queued"), (2, "queued"), (0, "speaking"),
+    assert fake.told == [PoolStatus(0, 1, 0, 0, 0, 1), (0, "queued"), (1, "queued"), (2, "queued"), (0, "speaking"),
                          (0, key_of(0)), (0, "spoken"), (2, key_of(2))]
     assert [one.line for one in made.lines] == fake.lines and made.complete and made.warnings == ("Odd.",)
     assert [one.stored for one in made.lines] == [False, False, True] and made.lines[1].verdict == verdict
@@ -219,12 +220,12 @@ def test_an_error_of_who_is_told_ends_it(fake):
 def test_it_ends_when_its_parent_is_killed(tmp_path):
     child = f"import os, sys; os.write(1, b'{{}}\\n'); sys.stdin.read(); open({str(tmp_path / 'gone')!r}, 'w')"
     parent = f"""import sys; sys.path[:0] = {sys.path!r}
-from higgs_runtime.cluster import Engine, render_apart
+from higgs_runtime.cluster import Engine, render_in_child_process
 from higgs_runtime import TakeStore, Voice, parse_script
-from higgs_runtime.cluster import apart
-apart.PROGRAM = {child!r}
-render_apart(parse_script("Hi."), {{"Narrator": Voice(description="Calm.")}}, Engine("x"),
-             store=TakeStore({str(tmp_path)!r}), should_stop=lambda: print("on", flush=True))
+from higgs_runtime.cluster import child_process
+child_process.PROGRAM = {child!r}
+render_in_child_process(parse_script("Hi."), {{"Narrator": Voice(description="Calm.")}}, Engine("x"),
+                        store=TakeStore({str(tmp_path)!r}), should_stop=lambda: print("on", flush=True))
 """
     with subprocess.Popen([sys.executable, "-W", "ignore", "-c", parent], stdout=subprocess.PIPE,
                           env={**os.environ, "TMPDIR": str(tmp_path)}) as process:
@@ -242,7 +243,7 @@ render_apart(parse_script("Hi."), {{"Narrator": Voice(description="Calm.")}}, En
 @pytest.mark.slow
 def test_what_is_wrong_with_the_job_is_said_there_and_raised_here(tmp_path):
     with pytest.raises(ScriptError, match="none for Ben"):
-        render_apart(SCRIPT, {"Anna": Voice(description="Calm.")}, Engine("x"), store=TakeStore(tmp_path))
+        render_in_child_process(SCRIPT, {"Anna": Voice(description="Calm.")}, Engine("x"), store=TakeStore(tmp_path))
 
 
 @pytest.mark.slow
@@ -257,16 +258,17 @@ def test_a_stop_while_nobody_answers_takes_a_moment(tmp_path):
             return bool(connected)
 
         address = f"127.0.0.1:{listener.getsockname()[1]}"
-        made = render_apart(SCRIPT, CALM, Engine("x"), store=TakeStore(tmp_path), cluster=ClusterSettings(address),
-                            should_stop=should_stop)
+        made = render_in_child_process(SCRIPT, CALM, Engine("x"), store=TakeStore(tmp_path),
+                                       cluster=ClusterSettings(address), should_stop=should_stop)
         assert [one.take for one in made.lines] == [None] * 3 and time.monotonic() - connected[0] < 4, "of 10 s"
 
 
 def test_without_ray_it_says_how_to_get_it(tmp_path, monkeypatch):
     (tmp_path / "ray.py").write_text("raise ImportError('none')")
-    monkeypatch.setattr(apart, "PROGRAM", f"import sys; sys.path.insert(0, {str(tmp_path)!r}); {apart.PROGRAM}")
+    program = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); {child_process.PROGRAM}"
+    monkeypatch.setattr(child_process, "PROGRAM", program)
     with pytest.raises(MissingExtraError, match="pip install ray"):
-        render_apart(SCRIPT, CALM, Engine("x"), store=TakeStore(tmp_path / "takes"))
+        render_in_child_process(SCRIPT, CALM, Engine("x"), store=TakeStore(tmp_path / "takes"))
 
 
 @pytest.fixture(scope="module")
@@ -285,8 +287,8 @@ def test_takes_are_those_of_this_process_and_a_killed_render_goes_on(folder, tmp
     script, store, states = script_of(LINES), TakeStore(tmp_path / "takes"), Counter()
 
     def render(on_line=lambda *_: None, **more):
-        return render_apart(script, VOICES, engine(folder), SAMPLING, SETTINGS, store=store, cluster=LOCAL,
-                            on_line=on_line, **more)
+        return render_in_child_process(script, VOICES, engine(folder), SAMPLING, SETTINGS, store=store, cluster=LOCAL,
+                                       on_line=on_line, **more)
 
     def kill(line, state, _seconds):
         if state == "spoken" and len(store.list()) >= 3:
@@ -319,5 +321,5 @@ def test_takes_are_those_of_this_process_and_a_killed_render_goes_on(folder, tmp
 @pytest.mark.slow
 def test_an_error_of_a_worker_is_raised_here(folder, tmp_path):
     with pytest.raises(CheckpointError, match="has no model 'no-such-folder'"):
-        render_apart(script_of(2), VOICES, replace(engine(folder), model="no-such-folder"), SAMPLING, SETTINGS,
-                     store=TakeStore(tmp_path), cluster=LOCAL)
+        render_in_child_process(script_of(2), VOICES, replace(engine(folder), model="no-such-folder"), SAMPLING,
+                                SETTINGS, store=TakeStore(tmp_path), cluster=LOCAL)

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 
 from higgs_runtime import PromptError, Script, Turn
-from higgs_runtime.cluster.crew import Crew
 from higgs_runtime.cluster.parts import Parts
 from higgs_runtime.cluster.worker import News, Ready
+from higgs_runtime.cluster.worker_pool import WorkerPool
 from higgs_runtime.errors import ClusterError
 from higgs_runtime.takes import ModelIdentity
 
@@ -75,17 +75,17 @@ class Actor:
 
 
 def run(actors, cpus=2, turns=12, **more):
-    """What was spoken, and the states of the crew; the last actor is hired again and again."""
+    """What was spoken, and the states of the pool; the last actor is hired again and again."""
     ray, done, states = Ray(cpus), [], []
     waiting = list(actors)
     script = Script([Turn("", f"turn {n}") for n in range(turns)])
     settings = {"workers": None, "cpus": 1, "gpus": 0, "patience_s": 0.2, "should_stop": lambda: False, **more}
-    crew = Crew(
+    pool = WorkerPool(
         ray=ray, hire=lambda cpus, gpus: waiting.pop(0)() if len(waiting) > 1 else waiting[0](),
         keeper=lambda: "a keeper", parts=Parts(script, by_scene=False, batch=2), on_ready=lambda ready: None,
         choice=lambda part: {}, on_news=lambda part, news: done.extend(news.done or ()), on_status=states.append,
         **settings)
-    crew.work()
+    pool.work()
     return done, states, ray
 
 

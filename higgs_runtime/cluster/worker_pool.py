@@ -18,7 +18,7 @@ MAX_LOSSES = 3  # workers that a part, or the start of workers, may cost in a ro
 
 
 @dataclass(frozen=True)
-class CrewStatus:
+class PoolStatus:
     """How many workers there are: waiting for a place, loading, speaking, idle; and lost so far."""
 
     waiting: int
@@ -46,7 +46,7 @@ class _Hand:
 
 
 @dataclass(eq=False)
-class Crew:
+class WorkerPool:
     """Args:
         hire: makes an actor with these CPUs and GPUs.
         keeper: makes the actor that keeps takes, when a worker needs it.
@@ -68,7 +68,7 @@ class Crew:
     on_ready: Callable[[Ready], None]
     choice: Callable[[Part], Mapping[int, int]]
     on_news: Callable[[Part, News], None]
-    on_status: Callable[[CrewStatus], None]
+    on_status: Callable[[PoolStatus], None]
     should_stop: ShouldStop
     _hands: list[_Hand] = field(default_factory=list)
     _lost: int = 0
@@ -206,7 +206,7 @@ class Crew:
     def _tell(self) -> None:
         states = [hand.state for hand in self._hands]
         nodes = len({hand.node for hand in self._hands if hand.node})
-        self.on_status(CrewStatus(*(states.count(one) for one in ("waiting", "loading", "speaking", "idle")),
+        self.on_status(PoolStatus(*(states.count(one) for one in ("waiting", "loading", "speaking", "idle")),
                                   self._lost, nodes))
 
     def _no_room(self) -> ClusterError:

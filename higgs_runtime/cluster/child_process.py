@@ -25,10 +25,10 @@ from ..rendering.render import OnLine, OnTake
 from ..script import Script
 from ..takes import Takes
 from ..types import Sampling, Voice
-from .crew import CrewStatus
 from .job import Job, error_of, line_of, verdict_of, write_job
 from .render import ClusterSettings, unspoken
 from .worker import Engine
+from .worker_pool import PoolStatus
 
 PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from higgs_runtime.cluster import program; " \
     "sys.exit(program.main(sys.argv[2]))"
@@ -38,7 +38,7 @@ STOP_S = 5.0  # to end by itself when it is asked to, and again when it is told 
 LOG_LINES = 5  # of what it said, in an error
 
 
-def render_apart(
+def render_in_child_process(
     script: Script,
     voices: Mapping[str, Voice],
     engine: Engine,
@@ -49,7 +49,7 @@ def render_apart(
     cluster: ClusterSettings | None = None,
     on_line: OnLine | None = None,
     on_take: OnTake | None = None,
-    on_crew: Callable[[CrewStatus], None] | None = None,
+    on_pool: Callable[[PoolStatus], None] | None = None,
     should_stop: ShouldStop | None = None,
 ) -> Performance:
     """As `render_on_cluster`, with the same takes in the same store.
@@ -63,7 +63,7 @@ def render_apart(
     """
     settings, sampling = settings or RenderSettings(), sampling or Sampling()
     job = Job(script, voices, engine, sampling, settings, cluster or ClusterSettings(), store.where, store.max_bytes)
-    hearing = _Hearing(store, on_line or (lambda *_: None), on_take or (lambda _: None), on_crew or (lambda _: None))
+    hearing = _Hearing(store, on_line or (lambda *_: None), on_take or (lambda _: None), on_pool or (lambda _: None))
     should_stop, stopped_at, begun = should_stop or (lambda: False), None, False
     with TemporaryDirectory(prefix="higgs-cluster-", ignore_cleanup_errors=True) as place, _started(place, job) as told:
         process, news = told
@@ -91,8 +91,8 @@ class _Hearing:
         spoken: the take of each line: the one that is used, or until all is done the first one.
     """
 
-    def __init__(self, store: Takes, on_line: OnLine, on_take: OnTake, on_crew: Callable[[CrewStatus], None]):
-        self._store, self._on_line, self._on_take, self._on_crew = store, on_line, on_take, on_crew
+    def __init__(self, store: Takes, on_line: OnLine, on_take: OnTake, on_pool: Callable[[PoolStatus], None]):
+        self._store, self._on_line, self._on_take, self._on_crew = store, on_line, on_take, on_pool
         self.quiet = self.done = False
         self.lines: dict[int, Line] = {}
         self.spoken: dict[int, SpokenLine] = {}
@@ -120,9 +120,9 @@ class _Hearing:
         if not self.quiet:
             self._on_take(spoken)
 
-    def _crew(self, told: list) -> None:
+    def _pool(self, told: list) -> None:
         if not self.quiet:
-            self._on_crew(CrewStatus(*told))
+            self._on_crew(PoolStatus(*told))
 
     def _done(self, told: dict) -> None:
         for one in told["lines"]:
