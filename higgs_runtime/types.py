@@ -163,7 +163,7 @@ class Prompt:
         return self.token_ids.shape[0]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Sampling:
     """How the next ids are chosen.
 

@@ -37,12 +37,14 @@ def perform_on_cluster(args: argparse.Namespace, script, voices, lm, codec_at, s
                            remedy="Leave --no-store out, or --cluster.")
     listening, view = None, ClusterView()
     if args.listen is not None:
-        listening = Listening(args.listen or _first_recognizer(args), args.compare_voices)
-    engine = Engine(_everywhere(lm), args.device, args.dtype, args.quantization, tuple(adapters_of(args)),
-                    _everywhere(codec_at), listening)
+        listening = Listening(args.listen or _first_recognizer(args), compare_voices=args.compare_voices)
+    engine = Engine(
+        _everywhere(lm), device=args.device, dtype=args.dtype, quantization=args.quantization,
+        adapters=tuple(adapters_of(args)), codec=_everywhere(codec_at), listening=listening,
+    )
     made = render_on_cluster(
         script, voices, engine, sampling, settings, store=store,
-        cluster=ClusterSettings(args.cluster, args.workers, args.worker_cpus, args.worker_gpus),
+        cluster=ClusterSettings(args.cluster, workers=args.workers, cpus=args.worker_cpus, gpus=args.worker_gpus),
         on_line=view.line, on_pool=view.pool, should_stop=lambda: stop.asked,
     )
     progress("")

@@ -154,8 +154,9 @@ def _perform(args: argparse.Namespace, script, lm, codec_at, stop) -> tuple:
     from ..takes import TakeStore, model_identity
 
     settings = RenderSettings(
-        args.mode, args.context_turns, args.max_chars, args.takes, max(args.takes, args.max_takes), args.batch,
-        args.language, read_scenes=not args.book, choose=parse_choice(args.choose),
+        mode=args.mode, context_turns=args.context_turns, max_chars=args.max_chars, takes=args.takes,
+        max_takes=max(args.takes, args.max_takes), batch=args.batch, language=args.language, read_scenes=not args.book,
+        choose=parse_choice(args.choose),
         silence_s=args.silence_s or None, prepare=args.prepare, spell_numbers=args.spell_numbers,
     )
     loading, store = loading_of(args), None if args.no_store else store_of(args)

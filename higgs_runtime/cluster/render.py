@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import cache
 
 from ..errors import TakeError, check_range
@@ -42,6 +42,7 @@ class ClusterSettings:
     """
 
     address: str = "auto"
+    _: KW_ONLY
     workers: int | None = None
     cpus: float | None = None
     gpus: float | None = None

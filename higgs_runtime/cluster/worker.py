@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 
 from ..errors import CheckpointError, HiggsError, SettingError
@@ -35,6 +35,7 @@ class Listening:
     """
 
     recognizer: str | None = None
+    _: KW_ONLY
     compare_voices: bool = False
     limits: Limits | None = None
     name: str = ""
@@ -56,6 +57,7 @@ class Engine:
     """
 
     model: str
+    _: KW_ONLY
     device: str | None = None
     dtype: str | None = None
     quantization: str | None = None

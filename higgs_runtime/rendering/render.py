@@ -27,7 +27,7 @@ OnTake = Callable[[SpokenLine], None]
 WAIT_S = 5.0  # for a take that another process renders, between two looks at should_stop
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RenderSettings:
     """How a script is rendered.
 

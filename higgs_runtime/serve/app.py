@@ -247,8 +247,9 @@ def _checked(asked: SpeechRequest, engine: SpeechEngine, share: Share) -> Asked:
         raise SettingError("The answer would be too long.", expected=f"max_new_tokens of {most} at most",
                            got=str(asked.max_new_tokens), remedy="Ask for less; send a long text in pieces.")
     sampling = Sampling(
-        asked.temperature, asked.top_k, asked.top_p, secrets.randbits(63) if asked.seed is None else asked.seed,
-        asked.ras_window, asked.ras_max_repeats, asked.max_new_tokens or most,
+        temperature=asked.temperature, top_k=asked.top_k, top_p=asked.top_p,
+        seed=secrets.randbits(63) if asked.seed is None else asked.seed,
+        ras_window=asked.ras_window, ras_max_repeats=asked.ras_max_repeats, max_frames=asked.max_new_tokens or most,
     )
     references = _references(asked, engine, share)
     voice = asked.voice.strip()

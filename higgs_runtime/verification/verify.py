@@ -16,7 +16,7 @@ from .words import compare_words, is_by_character
 LEAST, BY_CHARACTER_LEAST = 2, 4  # words, or characters, too few or too many at the end: one is often misheard
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Limits:
     """From where on a take fails.
 

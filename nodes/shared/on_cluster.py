@@ -25,10 +25,11 @@ def perform(address: str, script, voices, model, codec, sampling, settings, *, s
     handles.check_here(model)
     if store is None:
         raise SettingError("A cluster works through the store.", expected="store switched on", got="off",
-                                 remedy="Switch store on, or leave cluster empty.")
+                           remedy="Switch store on, or leave cluster empty.")
     engine = Engine(
-        _everywhere(model.path), CPU if model.device == CPU else None, _named(model.dtype), model.quantization,
-        model.adapters, _everywhere(codec.path), listening, _named(codec.dtype),
+        _everywhere(model.path), device=CPU if model.device == CPU else None, dtype=_named(model.dtype),
+        quantization=model.quantization, adapters=model.adapters, codec=_everywhere(codec.path), listening=listening,
+        codec_dtype=_named(codec.dtype),
     )
     cluster = ClusterSettings(address, gpus={CPU: 0.0, GPU: 1.0}.get(model.device))
     return render_in_child_process(
@@ -46,7 +47,7 @@ def listening_of(listener, compare_voices: bool, limits):
         return None
     brought = find_recognizers([])  # by a package, which lies elsewhere on each node
     found = listener.name if listener.name in brought else find_recognizers(files.model_folders())[listener.name]
-    return Listening(str(found), compare_voices, limits, listener.name)
+    return Listening(str(found), compare_voices=compare_voices, limits=limits, name=listener.name)
 
 
 def _everywhere(path: str) -> str:

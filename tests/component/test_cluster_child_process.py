@@ -58,10 +58,12 @@ def test_a_job_comes_out_of_its_files_as_it_went_in(tmp_path):
     voices = {"Anna": Voice(random_codes(9), "Words.", "Old.", ((random_codes(5, seed=3), "More."),)),
               "Narrator": Voice(description="A woman.")}
     job = Job(
-        script, voices, Engine("m", "cpu", "float32", "int8", (("a", 0.3), ("b", 1.0)), "c",
-                               Listening("r", True, Limits(max_wer=0.123), "name"), "float16"),
-        Sampling(seed=2**64 - 1, top_p=0.1 + 0.2), RenderSettings("continuous", choose={3: 2}, silence_s=None),
-        ClusterSettings("local", 2, gpus=0.25), str(tmp_path / "takes"), None,
+        script, voices,
+        Engine("m", device="cpu", dtype="float32", quantization="int8", adapters=(("a", 0.3), ("b", 1.0)), codec="c",
+               listening=Listening("r", compare_voices=True, limits=Limits(max_wer=0.123), name="name"),
+               codec_dtype="float16"),
+        Sampling(seed=2**64 - 1, top_p=0.1 + 0.2), RenderSettings(mode="continuous", choose={3: 2}, silence_s=None),
+        ClusterSettings("local", workers=2, gpus=0.25), str(tmp_path / "takes"), None,
     )
     write_job(tmp_path, job)
     back = read_job(tmp_path)

@@ -316,8 +316,9 @@ def test_how_a_handle_becomes_an_engine(pack, handles, monkeypatch, tmp_path):
                            on_line=None, on_take=None)
         engine, cluster = given.pop()
         assert cluster == pack_module("cluster").ClusterSettings("local", gpus=gpus)
-        assert engine == pack_module("cluster").Engine("folder", "cpu" if device == "cpu" else None, "bfloat16", "int8",
-                                     (("lora", 0.5),), "codec", None, "float16")
+        assert engine == pack_module("cluster").Engine(
+            "folder", device="cpu" if device == "cpu" else None, dtype="bfloat16", quantization="int8",
+            adapters=(("lora", 0.5),), codec="codec", codec_dtype="float16")
 
 
 def test_workers_listen_as_the_node_would(pack, monkeypatch, tmp_path):
@@ -331,7 +332,8 @@ def test_workers_listen_as_the_node_would(pack, monkeypatch, tmp_path):
     verification = pack_module("verification")
     limits, brought = verification.Limits(max_wer=0.3), list(verification.find_recognizers([]))
     own = on_cluster.listening_of(SimpleNamespace(name="small"), True, limits)
-    assert own == pack_module("cluster").Listening(str(folder), True, limits, "small")
+    assert own == pack_module("cluster").Listening(
+        str(folder), compare_voices=True, limits=limits, name="small")
     for name in brought:
         assert on_cluster.listening_of(SimpleNamespace(name=name), False, limits).recognizer == name
     assert on_cluster.listening_of(None, True, limits) is None

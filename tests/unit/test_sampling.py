@@ -49,7 +49,7 @@ def test_probabilities_are_those_of_the_warpers(temperature, top_k, top_p, recor
         logits = random_logits(seed)
         if seed % 4 == 3 and top_p == 1:
             logits = logits.bfloat16().float()  # ties; at the edge of top-p transformers cuts them as they are sorted
-        ours = probabilities(logits, settings_of(Sampling(temperature, top_k, top_p)))
+        ours = probabilities(logits, settings_of(Sampling(temperature=temperature, top_k=top_k, top_p=top_p)))
         deviation = max(deviation, (ours[0] - warped(logits[0], temperature, top_k, top_p)).abs().max().item())
     record_property("deviation", deviation)
     assert deviation < 1e-6
@@ -57,14 +57,14 @@ def test_probabilities_are_those_of_the_warpers(temperature, top_k, top_p, recor
 
 def test_rows_keep_their_own_settings():
     logits = random_logits(1, rows=len(FILTERS))
-    ours = probabilities(logits, settings_of(*(Sampling(*one) for one in FILTERS)))
+    ours = probabilities(logits, settings_of(*(Sampling(temperature=t, top_k=k, top_p=p) for t, k, p in FILTERS)))
     for row, one in enumerate(FILTERS):
         assert (ours[row] - warped(logits[row], *one)).abs().max() < 1e-6
 
 
 def test_equally_likely_ids_stay_together():
     logits = torch.tensor([[[2.0, 1.0, 1.0, 1.0, 0.0]]])
-    kept = probabilities(logits, settings_of(Sampling(1.0, 0, 0.6), ids=5)) > 0
+    kept = probabilities(logits, settings_of(Sampling(temperature=1.0, top_k=0, top_p=0.6), ids=5)) > 0
     assert kept[0, 0].tolist() == [True, True, True, True, False]
 
 
@@ -163,11 +163,12 @@ def test_each_codebook_draws_independently():
 
 
 def test_settings_change_in_place_where_the_same_is_computed():
-    one, two = settings_of(Sampling(0.3, seed=1)), settings_of(Sampling(0.9, top_p=0.5))
+    one, two = (settings_of(Sampling(temperature=t, top_p=p)) for t, p in ((0.3, 0.95), (0.9, 0.5)))
     place = one.temperature.data_ptr()
     assert one.become(two) and one.temperature.data_ptr() == place and one.temperature.item() == pytest.approx(0.9)
-    assert not one.become(settings_of(Sampling(0.3, top_k=7)))  # as many candidates are sorted as the widest row has
-    assert not one.become(settings_of(Sampling(0)))
+    other = Sampling(temperature=0.3, top_k=7)  # as many candidates are sorted as the widest row has
+    assert not one.become(settings_of(other))
+    assert not one.become(settings_of(Sampling(temperature=0)))
 
 
 @pytest.mark.parametrize("field, value", [
