@@ -28,13 +28,14 @@ def test_packs_of_different_names_share_a_folder(tmp_path):
     """As in ComfyUI, which names a pack by its path, beside the command line; then with one of its files changed."""
     pack = tmp_path / "pack"
     shutil.copytree(RUNTIME, pack, ignore=shutil.ignore_patterns("__pycache__"))
-    kept = pack / "fused" / "__pycache__"
+    kernel = pack / "generation" / "cpu_kernel"
+    kept = kernel / "__pycache__"
     said = [speak(name, pack, compiles=True) for name in ("/comfy/custom_nodes/Higgs", "higgs_pack_under_test")]
     files = set(kept.glob("*.nbi"))
     assert len(files) == 2
     said.append(speak("/comfy/custom_nodes/Higgs", pack))
     assert set(kept.glob("*.nbi")) == files, "it was there already"
-    with (pack / "fused" / "draws.py").open("a") as source:
+    with (kernel / "draws.py").open("a") as source:
         source.write("\n# another edition\n")
     said.append(speak("/comfy/custom_nodes/Higgs", pack, compiles=True))
     assert len(set(kept.glob("*.nbi"))) == 3, "what another edition compiled is not used"

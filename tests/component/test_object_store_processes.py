@@ -20,7 +20,7 @@ from higgs_runtime.takes import ObjectStore, Take
 ROOT = Path(__file__).resolve().parents[2]
 PUTS = """
 import sys, time
-sys.path[:0] = [sys.argv[1], sys.argv[1] + "/tests", sys.argv[1] + "/tools"]
+sys.path[:0] = [sys.argv[1], sys.argv[1] + "/tests/helpers", sys.argv[1] + "/tools"]
 import warnings; warnings.simplefilter("ignore")
 from helpers_takes import key_of, same, some_take
 from higgs_runtime.takes import ObjectStore
