@@ -10,6 +10,7 @@ from helpers_checkpoint import make_lm_checkpoint, random_codes
 from helpers_session import TEXTS, lines, prompt_of, same, settings, some_model, takes_alone
 
 from higgs_runtime import (
+    Prompt,
     PromptError,
     Sampling,
     Session,
@@ -143,6 +144,16 @@ def test_a_dialogue_goes_on_from_what_was_spoken(model):
     [second] = session.generate([following], chosen)
     assert first.frames > 10 and second.reused_positions >= first.prompt_positions + first.frames
     assert same(second, generate(model, [following], chosen)[0])
+
+
+def test_what_was_drawn_last_is_not_taken_for_read(model):
+    """A prompt that goes on with all rows of a take: the last one was drawn, and its keys and values are not there."""
+    session, prompt, chosen = Session(model, batch=1), lines(model)[0], Sampling(temperature=1.0, max_frames=9, seed=3)
+    rows = session.generate([prompt], chosen)[0].rows
+    places = torch.full((len(rows),), model.config.audio_token_id)
+    longer = Prompt(torch.cat((prompt.token_ids, places)), torch.cat((prompt.audio_rows, rows)))
+    take = session.generate([longer], chosen)[0]
+    assert take.reused_positions == len(longer) - 1 and same(take, generate(model, [longer], chosen)[0])
 
 
 def test_a_longer_take_keeps_what_is_known(model):

@@ -17,6 +17,7 @@ from higgs_runtime import (
     stream,
 )
 from higgs_runtime.generation import session as session_module
+from higgs_runtime.generation.batch import DecodeBatch
 from higgs_runtime.model import memory as memory_module
 
 
@@ -82,11 +83,12 @@ def short(monkeypatch):
     return install
 
 
-def test_out_of_memory_in_admission_leaves_those_who_speak_alone(model, alone, short):
-    """The third prompt that is read while others speak finds no room in the middle of it: it waits for a free row."""
-    seen = short(model, 3)
+def test_out_of_memory_in_admission_leaves_those_who_speak_alone(model, alone, short, monkeypatch):
+    """The third prompt that is read while others speak finds no room in the middle of it: it waits for a free slot."""
+    seen, widths, step = short(model, 3), [], DecodeBatch.step
+    monkeypatch.setattr(DecodeBatch, "step", lambda self: (widths.append(len(self._settings)), step(self)))
     assert all(same(a, b) for a, b in zip(generate(model, lines(model), settings()), alone, strict=True))
-    assert len(seen) == 9
+    assert len(seen) == 9 and max(widths) == 2
 
 
 def test_out_of_memory_with_nobody_speaking_is_an_error_that_keeps_the_takes(model, alone, short):

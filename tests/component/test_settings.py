@@ -117,3 +117,13 @@ def test_a_lora_and_the_window_from_the_shell(models, tmp_path, command, capsys)
 def test_a_lora_that_cannot_be_used(models, given, words, capsys):
     assert main(["say", "Hello.", "--models-dir", str(models), "--device", "cpu", "--lora", given]) == 1
     assert words in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("name, least, most", [
+    ("temperature", 0.0, 10.0), ("top_k", 0, 1_000_000), ("top_p", 0.0, 1.0), ("ras_window", -1, 1_000),
+    ("ras_max_repeats", 1, 1_000), ("seed", 0, 2**64 - 1), ("batch", 1, 10_000), ("takes", 1, 100),
+    ("max_takes", 1, 100), ("max_chars", 20, 100_000), ("max_wer", 0.0, 10.0), ("min_similarity", -1.0, 1.0),
+])
+def test_what_was_allowed_somewhere_before_there_was_one_table_stays_allowed(name, least, most):
+    """Graphs, scripts and requests that people keep hold such values."""
+    assert (SETTINGS[name].least, SETTINGS[name].most) == (least, most)
