@@ -71,9 +71,9 @@ class TeamSize:
         """How many of so many threads should go through the next step."""
         return max(1, most >> self._halvings)
 
-    def undisturbed(self, seconds: float = 2 * LONGEST) -> bool:
-        """Whether no team had to be halved for so long: what cannot be judged by itself may use all cores."""
-        return self._clock() - self._halved > seconds
+    def undisturbed(self) -> bool:
+        """Whether no team had to be halved lately: what cannot be judged by itself may use all cores."""
+        return self._clock() - self._halved > 2 * LONGEST
 
     def note(self, size: int, wall: float, ran: float) -> None:
         """A step by so many threads took `wall` seconds, of which each was on a core for `ran` or more."""

@@ -181,8 +181,8 @@ def track(clip, values: dict, n: int, numbers: list[int]):
     after, loop, depth = setting("after", -1), setting("loop"), setting("duck")
     if after != -1 and after not in numbers:
         raise SettingError(f"Track {n} comes after a track that is not connected.",
-                                 expected=" or ".join(f"{one}" for one in numbers if one != n) or "-1", got=str(after),
-                                 remedy=f"Set after_{n} to one of these, or to -1.")
+                           expected=" or ".join(f"{one}" for one in numbers if one != n) or "-1", got=str(after),
+                           remedy=f"Set after_{n} to one of these, or to -1.")
     if values.get("trim_silence"):
         clip = cut_silence(clip, values["trim_silence"])
     return Track(

@@ -116,7 +116,7 @@ class HiggsRenderScript(io.ComfyNode):
 
                 def work_bytes(lm):
                     return rendering_bytes(lm.config, lm.dtype, cast.voices, chosen(lm.config.frame_rate),
-                                                 settings)
+                                           settings)
 
                 with (handles.open_speaker(model, work_bytes) as lm, heard_lines(player, lm, cls.hidden) as hear):
                     made = render_script(

@@ -57,7 +57,7 @@ class HiggsVerifyTakes(io.ComfyNode):
         for clip, line in zip(clips, lines, strict=True):
             raise_if_cancelled()
             verdicts.append(verify_take(clip, line, recognizer=ears, language=code or None,
-                                              reference=known, limits=Limits(**limits)))
+                                        reference=known, limits=Limits(**limits)))
             progress.update(len(verdicts))
         report = numbered([describe_verdict(verdict) for verdict in verdicts])
         messages.show_text(report)

@@ -54,6 +54,23 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
+@pytest.fixture
+def runtime():
+    """The runtime as the pack under test has it."""
+    from helpers_workflow import pack_module
+
+    return pack_module()
+
+
+@pytest.fixture
+def handles():
+    """The handles of models in the pack under test, whose nodes are loaded."""
+    from helpers_workflow import node_classes, node_module
+
+    node_classes()
+    return node_module("host.handles")
+
+
 @pytest.fixture(scope="session")
 def ears():
     """A speech recognizer, loaded once; see helpers_ears."""

@@ -18,7 +18,6 @@ from ..errors import HiggsWarning, SettingError
 from ..settings import FRAMES_A_SECOND, SETTINGS
 
 REQUIRED = ("torch", "transformers", "safetensors", "filelock", "numpy", "librosa", "pydub")  # as pyproject.toml
-FRAME_RATE = FRAMES_A_SECOND
 SAMPLING = ("temperature", "top_k", "top_p", "seed", "ras_window", "ras_max_repeats", "max_seconds")
 LINE_S = 10.0  # from one line of progress to the next, where there is no terminal
 _last_line: float | None = None  # when it was written; at first, when there was something to tell
@@ -87,7 +86,7 @@ def sampling_of(args: argparse.Namespace):
     from ..types import Sampling
 
     SETTINGS["max_seconds"].check(args.max_seconds, called="max-seconds")
-    return Sampling(max_frames=math.ceil(args.max_seconds * FRAME_RATE),
+    return Sampling(max_frames=math.ceil(args.max_seconds * FRAMES_A_SECOND),
                     **{name: getattr(args, name) for name in SAMPLING if name != "max_seconds"})
 
 

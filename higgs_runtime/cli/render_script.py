@@ -173,7 +173,7 @@ def _perform(args: argparse.Namespace, script, lm, codec_at, stop) -> tuple:
 
         name = args.listen or next(iter(find_recognizers(args.models_dir)), None)
         verifier = Verifier(codec, load_recognizer(name, folders=args.models_dir), str(name), cast.voices,
-                    language=args.language, compare_voices=args.compare_voices)
+                            language=args.language, compare_voices=args.compare_voices)
     adapters = adapters_of(args)
     identity = model_identity(lm.path, **loading, adapters=adapters) if store else None
     show = _LineProgress()

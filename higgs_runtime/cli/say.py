@@ -12,8 +12,8 @@ from pathlib import Path
 
 from ..errors import AudioError, PromptError
 from ..outputs import check_target, free_name, partial_name
+from ..settings import FRAMES_A_SECOND
 from .common import (
-    FRAME_RATE,
     StopOnInterrupt,
     adapted_model,
     adapters_of,
@@ -72,7 +72,7 @@ def _say(args: argparse.Namespace) -> None:
     def show(_index: int, new) -> None:
         nonlocal frames
         frames += new.shape[1]
-        progress(f"{frames / FRAME_RATE:.1f} s of audio in {time.perf_counter() - started:.1f} s")
+        progress(f"{frames / FRAMES_A_SECOND:.1f} s of audio in {time.perf_counter() - started:.1f} s")
 
     with StopOnInterrupt() as stop, ExitStack() as opened:
         loading = loading_of(args)

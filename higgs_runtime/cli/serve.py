@@ -89,9 +89,10 @@ def _serve(args: argparse.Namespace) -> None:
         with SpeechEngine(load_model(lm.path, **loading), tokenizer, limits, Voices(roots, tokenizer)) as engine:
             app = create_app(engine, args.name or lm.name, key)
             sys.stderr.write(f"Serving {args.name or lm.name} at http://{args.host}:{port}/v1\n")
-            server = uvicorn.Server(uvicorn.Config(app, log_level="warning", server_header=False,
-                                    timeout_graceful_shutdown=GRACE_S, h11_max_incomplete_event_size=65_536, ws="none",
-                                    http=partial(Connection, limits=limits)))
+            server = uvicorn.Server(uvicorn.Config(
+                app, log_level="warning", server_header=False, timeout_graceful_shutdown=GRACE_S,
+                h11_max_incomplete_event_size=65_536, ws="none", http=partial(Connection, limits=limits),
+            ))
             with suppress(KeyboardInterrupt):  # it raises it again once all is closed
                 server.run(sockets=[door])
     if engine.failure is not None:

@@ -72,7 +72,7 @@ class Session:
         self.model, self.batch, self.cache_dtype = model, batch, cache_dtype or model.dtype
         self._capture, self._fused, self._rolling = capture, fused, rolling
         self._prefixes: PrefixCache | None = None
-        self._batch: DecodeBatch | None = None
+        self._decode_batch: DecodeBatch | None = None
         self._running: Frames | None = None
 
     @torch.no_grad()
@@ -293,10 +293,10 @@ class Session:
             self._prefixes = self._larger(room)
         cache = self._prefixes.cache
         capture = can_record(model, model.device) if self._capture is None else self._capture
-        if self._batch is None or not self._batch.serves(cache, room.window, capture):
-            self._batch = DecodeBatch(model, cache, poll_steps(model.device), room.window, capture)
-        self._batch.fused = fused_step(model, cache) if self._fused and not self._capture else None
-        return self._batch, self._prefixes
+        if self._decode_batch is None or not self._decode_batch.serves(cache, room.window, capture):
+            self._decode_batch = DecodeBatch(model, cache, poll_steps(model.device), room.window, capture)
+        self._decode_batch.fused = fused_step(model, cache) if self._fused and not self._capture else None
+        return self._decode_batch, self._prefixes
 
     def _larger(self, room: Room) -> PrefixCache:
         former, capacity, slots = self._prefixes, room.positions, room.slots
@@ -311,4 +311,4 @@ class Session:
 
     def _forget(self) -> None:
         """Let go of all that was read."""
-        self._prefixes = self._batch = None
+        self._prefixes = self._decode_batch = None

@@ -9,18 +9,12 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from helpers_workflow import PACK, ROOT, load_pack, node_classes, node_inputs, node_module
+from helpers_workflow import ROOT, node_classes, node_inputs, node_module
 
 RATE = 24_000
 NANO = ROOT / "higgs_runtime" / "nano"
 SETTINGS = {"seed": 3, "max_seconds": 4.0, "temperature": 0.3, "top_k": 50, "top_p": 0.95, "ras_window": -1,
             "ras_max_repeats": 2}
-
-
-@pytest.fixture
-def runtime():
-    load_pack()
-    return __import__(f"{PACK}.higgs_runtime", fromlist=["AudioClip"])
 
 
 @pytest.fixture

@@ -13,16 +13,10 @@ import pytest
 import torch
 from helpers_checkpoint import add_to_config, make_folder, make_lm_checkpoint
 from helpers_codec import make_codec_checkpoint
-from helpers_workflow import PACK, load_pack, node_classes, node_inputs, node_module
+from helpers_workflow import PACK, node_classes, node_inputs, node_module
 
 CODEC_TYPE = "higgs_audio_v2_tokenizer"
 LOADERS = {"lm": "HiggsLoadModel", "codec": "HiggsLoadCodec"}
-
-
-@pytest.fixture
-def runtime():
-    load_pack()
-    return __import__(f"{PACK}.higgs_runtime", fromlist=["AudioClip"])
 
 
 @pytest.fixture

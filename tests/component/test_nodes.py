@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from helpers_workflow import PACK, ROOT, comfyui_tree, load_pack, node_classes, node_inputs, node_module, widget_names
+from helpers_workflow import PACK, ROOT, comfyui_tree, node_classes, node_inputs, node_module, widget_names
 
 NODE_IDS = ["HiggsLoadModel", "HiggsLoadCodec", "HiggsLoadAudio", "HiggsEncodeAudio", "HiggsVoice",
             "HiggsChatMLPrompt", "HiggsGenerate", "HiggsDecodeCodes", "HiggsMixAudio",
@@ -20,18 +20,6 @@ NODE_IDS = ["HiggsLoadModel", "HiggsLoadCodec", "HiggsLoadAudio", "HiggsEncodeAu
             "HiggsSaveVoice", "HiggsLoadVoice", "HiggsScript", "HiggsLoadSubtitles", "HiggsPrepareText",
             "HiggsRenderScript", "HiggsAssemble", "HiggsVerifyTakes",
             "HiggsLoudness", "HiggsNormalizeLoudness", "HiggsAudioPicture", "HiggsExportAudio"]
-
-
-@pytest.fixture
-def handles():
-    node_classes()
-    return node_module("host.handles")
-
-
-@pytest.fixture
-def runtime():
-    load_pack()
-    return __import__(f"{PACK}.higgs_runtime", fromlist=["AudioClip"])
 
 
 # --- schemas --------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import torch
 from helpers_codec import sound_clip
 from helpers_remote import KEY, Stub
 from helpers_serve import load_pair, make_pair, serving, spoken_alone
-from helpers_workflow import PACK, load_pack, node_classes, node_module, pack_module
+from helpers_workflow import node_classes, node_module, pack_module
 
 TEXT = "Good morning to you."
 SETTINGS = {"seed": 5, "max_seconds": 0.8, "temperature": 1.0, "top_k": 50, "top_p": 0.95, "ras_window": -1,
@@ -23,18 +23,6 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     make_pair(folder)
     return folder
-
-
-@pytest.fixture
-def handles():
-    node_classes()
-    return node_module("host.handles")
-
-
-@pytest.fixture
-def runtime():
-    load_pack()
-    return __import__(f"{PACK}.higgs_runtime", fromlist=["AudioClip"])
 
 
 def remote(**inputs):

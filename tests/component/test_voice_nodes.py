@@ -5,15 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 from helpers_speech import speech
-from helpers_workflow import PACK, load_pack, node_classes, node_inputs, node_module, pack_module
+from helpers_workflow import node_classes, node_inputs, node_module, pack_module
 
 NAME = "Old keeper 老"
-
-
-@pytest.fixture
-def runtime():
-    load_pack()
-    return __import__(f"{PACK}.higgs_runtime", fromlist=["AudioClip"])
 
 
 @pytest.fixture

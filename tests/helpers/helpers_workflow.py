@@ -41,10 +41,10 @@ def load_pack():
     return module
 
 
-def pack_module(name: str):
-    """A module of the runtime as the pack has it."""
+def pack_module(name: str = ""):
+    """A module of the runtime as the pack has it; "": the runtime itself."""
     load_pack()
-    return importlib.import_module(f"{PACK}.higgs_runtime.{name}")
+    return importlib.import_module(f"{PACK}.higgs_runtime.{name}".rstrip("."))
 
 
 def node_module(name: str):

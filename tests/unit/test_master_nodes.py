@@ -9,15 +9,9 @@ import av
 import pytest
 import torch
 from helpers_audio import sine
-from helpers_workflow import PACK, ROOT, load_pack, node_classes, node_inputs, node_module, pack_module
+from helpers_workflow import ROOT, load_pack, node_classes, node_inputs, node_module, pack_module
 
 TONES = torch.stack([sine(997, 2, level, 2, 48_000).samples for level in (-23, -33)])
-
-
-@pytest.fixture
-def runtime():
-    load_pack()
-    return __import__(f"{PACK}.higgs_runtime", fromlist=["AudioClip"])
 
 
 def audio(waves=TONES, rate=48_000) -> dict:

@@ -7,16 +7,10 @@ import json
 import pytest
 import torch
 from helpers_audio import sine, synthetic_speech
-from helpers_workflow import PACK, ROOT, load_pack, node_classes, node_inputs, node_module, pack_module, widget_names
+from helpers_workflow import ROOT, node_classes, node_inputs, node_module, pack_module, widget_names
 
 FIRST_WIDGETS = ["allow_clipping", "sample_rate", *(f"{name}_{number}" for number in range(8) for name in (
     "start", "gain", "pan", "fade_in", "fade_out"))]
-
-
-@pytest.fixture
-def runtime():
-    load_pack()
-    return __import__(f"{PACK}.higgs_runtime", fromlist=["AudioClip"])
 
 
 def audio(*waves: torch.Tensor, rate=16_000) -> dict:
