@@ -9,8 +9,8 @@ import shutil
 import pytest
 import requests
 import torch
-from helpers_browser import Browser
 from helpers_checkpoint import make_folder
+from helpers_scene import open_editor
 from helpers_server import PACK_FOLDER
 from helpers_workflow import read_workflow
 
@@ -36,10 +36,7 @@ const found = (type) => app.graph.nodes.find((node) => node.type === type);
 
 @pytest.fixture(scope="module")
 def browser(server, tmp_path_factory):
-    requests.post(server.url + "/api/settings", json={"Comfy.TutorialCompleted": True}, timeout=30)
-    page = Browser(tmp_path_factory.mktemp("chromium"))
-    page.open(server.url)
-    page.wait_for("window.app?.graph && window.LiteGraph?.registered_node_types?.HiggsMixAudio")
+    page = open_editor(server, tmp_path_factory.mktemp("chromium"))
     yield page
     page.close()
 

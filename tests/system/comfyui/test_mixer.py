@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-import requests
-from helpers_browser import Browser
+from helpers_scene import open_editor
 from helpers_server import PACK_FOLDER
 
 pytestmark = pytest.mark.web
@@ -35,10 +34,7 @@ const look = async (scale) => {
 
 @pytest.fixture(scope="module")
 def browser(server, tmp_path_factory):
-    requests.post(server.url + "/api/settings", json={"Comfy.TutorialCompleted": True}, timeout=30)
-    page = Browser(tmp_path_factory.mktemp("chromium"))
-    page.open(server.url)
-    page.wait_for("window.app?.graph && window.LiteGraph?.registered_node_types?.HiggsMixAudio")
+    page = open_editor(server, tmp_path_factory.mktemp("chromium"))
     yield page
     page.close()
 
