@@ -50,9 +50,19 @@ FAST_TESTS = "not slow and not comfyui and not gpu and not web"
 FAST_TIERS = ("tests/unit", "tests/component")
 SERVER_TESTS = "comfyui or web"  # each process has a server of its own for them
 SIDE_BY_SIDE = ("-n", "2")
-NUMERIC_TESTS = [f"tests/{name}.py" for name in (
-    "component/test_quantized", "component/test_fused", "unit/test_fused_attention", "component/test_fused_quantized",
-    "component/test_fused_threads", "conformance/test_model_parity", "unit/test_sampling", "conformance/test_codec")]
+NUMERIC_TESTS = [
+    f"tests/{name}.py"
+    for name in (
+        "component/test_quantized",
+        "component/test_fused",
+        "unit/test_fused_attention",
+        "component/test_fused_quantized",
+        "component/test_fused_threads",
+        "conformance/test_model_parity",
+        "unit/test_sampling",
+        "conformance/test_codec",
+    )
+]
 NUMERIC_COMMAND = ["-m", "pytest", "-q", "-m", FAST_TESTS, *NUMERIC_TESTS]
 # What a processor can do is what torch and Numba are told.
 OTHER_PROCESSORS = {
@@ -117,12 +127,16 @@ def render(tree: Path, server: Server, settings: list[str]) -> None:
     try:
         done = subprocess.run(command, cwd=ROOT, env=child_env(tree), timeout=DEMO_RENDER_S, check=False)
     except subprocess.TimeoutExpired as error:
-        raise StepFailed(f"The render took more than {DEMO_RENDER_S} s.\n{server.last_words()}",
-                         "Close other programs, or look at the server's log above.") from error
+        raise StepFailed(
+            f"The render took more than {DEMO_RENDER_S} s.\n{server.last_words()}",
+            "Close other programs, or look at the server's log above.",
+        ) from error
     if done.returncode:
         server.fail_if_dead()
-        raise StepFailed(f"The render failed ({done.returncode}).\n{server.last_words()}",
-                         "The lines above come from the server and say which node failed.")
+        raise StepFailed(
+            f"The render failed ({done.returncode}).\n{server.last_words()}",
+            "The lines above come from the server and say which node failed.",
+        )
 
 
 def fresh_audio(folder: Path, since: float) -> list[Path]:
@@ -146,8 +160,10 @@ def about_model(log: str) -> str:
     lines = [f"Spoken with {' and '.join(name.strip() for name in names)}."]
     lines += [line.strip() for line in re.findall(r"Higgs Audio: (.+ does not know: .+)", log)]
     if "Higgs Nano" in lines[0]:
-        lines.append("Higgs Nano is a tiny demonstration that comes with the pack: some words, four voices.\n"
-                     "For real speech put the released pair into models/higgs_audio of this ComfyUI (see README.md).")
+        lines.append(
+            "Higgs Nano is a tiny demonstration that comes with the pack: some words, four voices.\n"
+            "For real speech put the released pair into models/higgs_audio of this ComfyUI (see README.md)."
+        )
     return "\n".join(lines)
 
 
@@ -189,8 +205,10 @@ def tests_of_changes(base: str) -> list[str] | None:
     try:
         changed = dev_changed.changed_files(base)
     except dev_changed.NoRepository as error:
-        raise StepFailed(f"Git does not say what changed since {base}: {error}",
-                         "Give a commit or branch of this repository after --changed, or run test --fast.") from error
+        raise StepFailed(
+            f"Git does not say what changed since {base}: {error}",
+            "Give a commit or branch of this repository after --changed, or run test --fast.",
+        ) from error
     files = dev_changed.touched_tests(changed, dev_rules.Repository())
     if files is None:
         say(f"[dev] {len(changed)} changed files, some of which any test may read: all fast tests")
@@ -206,8 +224,16 @@ def on_other_processors(env: dict[str, str]) -> int:
     def run(name: str) -> int:
         """Its exit status; what it printed is shown whole if it failed, else the last line."""
         child = {**env, "OMP_NUM_THREADS": "1", **OTHER_PROCESSORS[name]}
-        done = subprocess.run([str(venv_python()), *NUMERIC_COMMAND], cwd=ROOT, env=child, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, encoding="utf-8", errors="replace", check=False)
+        done = subprocess.run(
+            [str(venv_python()), *NUMERIC_COMMAND],
+            cwd=ROOT,
+            env=child,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+        )
         printed = done.stdout.rstrip()
         say(f"[dev] {name}: {printed if done.returncode else printed.rpartition(chr(10))[2]}")
         return done.returncode
@@ -226,8 +252,9 @@ def pytest(env: dict[str, str], *arguments: str) -> int:
     if SIDE_BY_SIDE[0] in arguments:
         env["OMP_NUM_THREADS"] = "1"
         arguments += ("--max-worker-restart", "0")
-    return subprocess.run([str(venv_python()), "-m", "pytest", "-q", *arguments], cwd=ROOT, env=env,
-                          check=False).returncode
+    return subprocess.run(
+        [str(venv_python()), "-m", "pytest", "-q", *arguments], cwd=ROOT, env=env, check=False
+    ).returncode
 
 
 def comfy(options: argparse.Namespace) -> int:
@@ -235,18 +262,23 @@ def comfy(options: argparse.Namespace) -> int:
     with Server(ensure_env(), port=options.port) as server:
         if server.port != options.port:
             say(f"[dev] port {options.port} is taken; using {server.port}")
-        say(f"\n[dev] The editor is at {server.url} (Ctrl-C ends the server). There: Templates at the left\n"
-            f"      (they open by themselves at the first start) > Extensions > {PACK_NAME} > clone_voice, then Run.")
+        say(
+            f"\n[dev] The editor is at {server.url} (Ctrl-C ends the server). There: Templates at the left\n"
+            f"      (they open by themselves at the first start) > Extensions > {PACK_NAME} > clone_voice, then Run."
+        )
         if not options.no_browser:
             webbrowser.open(server.url)
         return server.child.wait()
 
 
 def lint(options: argparse.Namespace) -> int:
-    """Ruff, and the repository's own rules (tools/dev_rules.py)."""
+    """Ruff's check and format, and the repository's own rules (tools/dev_rules.py)."""
     tree = ensure_env()
-    command = [str(venv_python()), "-m", "ruff", "check", *(options.rest or ["."])]
-    return subprocess.run(command, cwd=ROOT, env=child_env(tree), check=False).returncode | dev_rules.main()
+    paths, failed = options.rest or ["."], 0
+    for command in (["ruff", "check", *paths], ["ruff", "format", "--check", "--quiet", *paths]):
+        run = subprocess.run([str(venv_python()), "-m", *command], cwd=ROOT, env=child_env(tree), check=False)
+        failed |= run.returncode
+    return failed | dev_rules.main()
 
 
 def bench(options: argparse.Namespace) -> int:
@@ -259,8 +291,9 @@ def bench(options: argparse.Namespace) -> int:
         raise StepFailed(f"There is no benchmark '{options.name}'.", f"There are: {', '.join(names) or 'none yet'}.")
     script = ROOT / "benchmarks" / f"{options.name}.py"
     tree = ensure_env()
-    return subprocess.run([str(venv_python()), str(script), *options.rest], cwd=ROOT, env=child_env(tree),
-                          check=False).returncode
+    return subprocess.run(
+        [str(venv_python()), str(script), *options.rest], cwd=ROOT, env=child_env(tree), check=False
+    ).returncode
 
 
 def train_nano(options: argparse.Namespace) -> int:
@@ -288,8 +321,9 @@ def locales(options: argparse.Namespace) -> int:
 def parse(arguments: list[str]) -> argparse.Namespace:
     """The command line; what follows `--` goes on to pytest, ruff or the benchmark as `rest`."""
     cut = arguments.index("--") if "--" in arguments else len(arguments)
-    parser = argparse.ArgumentParser(prog="dev.py", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="dev.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     add = commands.add_parser("demo", help="render the cloning workflow in a real ComfyUI server")
     add.add_argument("--voice", metavar="CLIP", help="your own reference clip (default: rose, a voice of the pack)")
@@ -299,15 +333,20 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add = commands.add_parser("test", help="run the tests (pytest's own options after --)")
     which = add.add_mutually_exclusive_group()
     which.add_argument("--fast", action="store_true", help="the quick ones of tests/unit and tests/component")
-    which.add_argument("--changed", nargs="?", const="HEAD", metavar="COMMIT",
-                       help="the quick ones that the changes since a commit or branch can touch (default: HEAD)")
+    which.add_argument(
+        "--changed",
+        nargs="?",
+        const="HEAD",
+        metavar="COMMIT",
+        help="the quick ones that the changes since a commit or branch can touch (default: HEAD)",
+    )
     add.add_argument("--newest", action="store_true", help="with today's newest packages in place of the locked ones")
     add.set_defaults(run=test)
     add = commands.add_parser("comfy", help="serve ComfyUI with the pack and open the editor")
     add.add_argument("--port", type=int, default=8188)
     add.add_argument("--no-browser", action="store_true")
     add.set_defaults(run=comfy)
-    add = commands.add_parser("lint", help="ruff check (its own options after --) and the repository's own rules")
+    add = commands.add_parser("lint", help="ruff check and format (paths after --), and the repository's own rules")
     add.set_defaults(run=lint)
     add = commands.add_parser("bench", help="run a benchmark; without a name, list them")
     add.add_argument("name", nargs="?")

@@ -23,12 +23,30 @@ from make_random_checkpoint import make_language_model  # noqa: E402
 from higgs_runtime import Message, build_prompt, load_model  # noqa: E402
 
 SIZES = {
-    "tiny": {"hidden_size": 256, "intermediate_size": 704, "num_hidden_layers": 4, "num_attention_heads": 8,
-             "num_key_value_heads": 4, "head_dim": 32},
-    "small": {"hidden_size": 512, "intermediate_size": 1408, "num_hidden_layers": 8, "num_attention_heads": 8,
-              "num_key_value_heads": 4, "head_dim": 64},
-    "v2-width": {"hidden_size": 3072, "intermediate_size": 8192, "num_hidden_layers": 4, "num_attention_heads": 24,
-                 "num_key_value_heads": 8, "head_dim": 128},
+    "tiny": {
+        "hidden_size": 256,
+        "intermediate_size": 704,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 8,
+        "num_key_value_heads": 4,
+        "head_dim": 32,
+    },
+    "small": {
+        "hidden_size": 512,
+        "intermediate_size": 1408,
+        "num_hidden_layers": 8,
+        "num_attention_heads": 8,
+        "num_key_value_heads": 4,
+        "head_dim": 64,
+    },
+    "v2-width": {
+        "hidden_size": 3072,
+        "intermediate_size": 8192,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 24,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+    },
 }
 REFERENCE_FRAMES = 150  # 6 s
 
@@ -43,8 +61,11 @@ def model_folder(size: str, dtype: str = "float32") -> Iterator[Path]:
 
 def prompts(tokenizer, texts: list[str]) -> list:
     """Lines in the voice of one reference."""
-    start = [Message("system", "Speak."), Message("user", "What the reference says, in some words."),
-             Message("assistant", random_codes(REFERENCE_FRAMES))]
+    start = [
+        Message("system", "Speak."),
+        Message("user", "What the reference says, in some words."),
+        Message("assistant", random_codes(REFERENCE_FRAMES)),
+    ]
     return [build_prompt([*start, Message("user", text)], tokenizer) for text in texts]
 
 
@@ -63,8 +84,14 @@ def reference_rows(model, prompt, rows: int, device: str) -> int:
         "audio_input_ids": prompt.audio_rows[None],
         "audio_input_ids_mask": torch.ones(1, len(prompt.audio_rows), dtype=torch.bool),
     }
-    made = model.generate(**{name: tensor.to(device) for name, tensor in inputs.items()}, do_sample=True,
-                          temperature=0.7, top_k=50, top_p=0.95, max_new_tokens=rows)
+    made = model.generate(
+        **{name: tensor.to(device) for name, tensor in inputs.items()},
+        do_sample=True,
+        temperature=0.7,
+        top_k=50,
+        top_p=0.95,
+        max_new_tokens=rows,
+    )
     return made.shape[1] - len(prompt.audio_rows)
 
 

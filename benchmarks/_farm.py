@@ -61,7 +61,13 @@ class Farm:
     """
 
     def __init__(
-        self, machine: Machine, lines: Sequence[tuple[int, int]], *, workers: int, batch: int, seed: int = 0,
+        self,
+        machine: Machine,
+        lines: Sequence[tuple[int, int]],
+        *,
+        workers: int,
+        batch: int,
+        seed: int = 0,
         starts: Sequence[float] | None = None,
     ):
         self.machine, self.batch, self.workers = machine, batch, workers
@@ -76,8 +82,14 @@ class Farm:
 
     def run(self) -> Outcome:
         self.env.run(simpy.AllOf(self.env, self.working))
-        return Outcome(self.env.now, self.frames, 1 - self.row_s / (self.full_s or 1), self.store_wait_s,
-                       self.lost_frames, self.lost_workers)
+        return Outcome(
+            self.env.now,
+            self.frames,
+            1 - self.row_s / (self.full_s or 1),
+            self.store_wait_s,
+            self.lost_frames,
+            self.lost_workers,
+        )
 
     def _worker(self, start: float):
         yield self.env.timeout(start)

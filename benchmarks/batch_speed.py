@@ -57,13 +57,24 @@ def main() -> None:
         takes = Session(ours).generate(lines, Sampling(max_frames=1))
     computed = sum(take.prompt_positions - take.reused_positions for take in takes)
     share = computed / different_positions([position_keys(line, ours.config) for line in lines])
-    write(f"8 lines, {args.size}: {statistics.median(apart):.2f} s one after another, "
-          f"{statistics.median(together):.2f} s side by side; times as fast: {spread(ratios(apart, together))}")
-    write(f"{LINES} lines, {args.size}: transformers {statistics.median(line_by_line):.2f} s, ours "
-          f"{statistics.median(script):.2f} s; times as fast: {spread(ratios(line_by_line, script))}")
+    write(
+        f"8 lines, {args.size}: {statistics.median(apart):.2f} s one after another, "
+        f"{statistics.median(together):.2f} s side by side; times as fast: {spread(ratios(apart, together))}"
+    )
+    write(
+        f"{LINES} lines, {args.size}: transformers {statistics.median(line_by_line):.2f} s, ours "
+        f"{statistics.median(script):.2f} s; times as fast: {spread(ratios(line_by_line, script))}"
+    )
     write(f"prompt positions computed / different ones: {share:.3f}")
-    write_json(benchmark="batch_speed", **vars(args), apart=apart, together=together, script=script,
-               transformers=line_by_line, positions=share)
+    write_json(
+        benchmark="batch_speed",
+        **vars(args),
+        apart=apart,
+        together=together,
+        script=script,
+        transformers=line_by_line,
+        positions=share,
+    )
 
 
 def different_positions(keys: list[torch.Tensor]) -> int:

@@ -1,6 +1,6 @@
 """Decoding codes of the released shapes: this runtime and `HiggsAudioV2TokenizerModel.decode`, in turn.
 
-    python dev.py bench codec_speed -- [--seconds 60] [--rounds 5] [--device cuda]
+python dev.py bench codec_speed -- [--seconds 60] [--rounds 5] [--device cuda]
 """
 
 from __future__ import annotations
@@ -33,8 +33,10 @@ def main() -> None:
         there = codes.ids[None].to(args.device)
         with torch.no_grad():
             mine, reference = in_turn(args.rounds, lambda _: ours.decode(codes), lambda _: theirs.decode(there))
-    write(f"{args.seconds:g} s of codes: transformers {statistics.median(reference):.2f} s, ours "
-          f"{statistics.median(mine):.2f} s; times as fast: {spread(ratios(reference, mine))}")
+    write(
+        f"{args.seconds:g} s of codes: transformers {statistics.median(reference):.2f} s, ours "
+        f"{statistics.median(mine):.2f} s; times as fast: {spread(ratios(reference, mine))}"
+    )
     write_json(benchmark="codec_speed", **vars(args), ours=mine, transformers=reference)
 
 

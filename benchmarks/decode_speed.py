@@ -48,8 +48,10 @@ def main() -> None:
         rows = found[size] = measure(size, args)
         for part in ("whole", "steps"):
             ours, theirs = rows[part]["ours"], rows[part]["transformers"]
-            write(f"{size:<10}{part:<7}{statistics.median(ours):>10.1f}{statistics.median(theirs):>18.1f}   "
-                  f"{spread(ratios(ours, theirs))}")
+            write(
+                f"{size:<10}{part:<7}{statistics.median(ours):>10.1f}{statistics.median(theirs):>18.1f}   "
+                f"{spread(ratios(ours, theirs))}"
+            )
         weights = statistics.median(rows["steps"]["ours"]) * rows["path_gb"]
         memory = statistics.median(rows["read_gb"])
         write(f"{size:<10}weights are read at {weights:.1f} GB/s, memory at {memory:.1f}: {weights / memory:.2f}")
@@ -73,15 +75,23 @@ def measure(size: str, args: argparse.Namespace) -> dict:
 
         seconds = in_turn(
             args.rounds,
-            speak(args.frames), lambda seed: reference_rows(theirs, prompt, rows, args.device),
-            speak(1), lambda seed: reference_rows(theirs, prompt, one, args.device),
+            speak(args.frames),
+            lambda seed: reference_rows(theirs, prompt, rows, args.device),
+            speak(1),
+            lambda seed: reference_rows(theirs, prompt, one, args.device),
             lambda seed: read(block),
         )
     whole = {name: [rows / each for each in seconds[n]] for n, name in enumerate(("ours", "transformers"))}
-    steps = {name: [(rows - one) / (each - first) for each, first in zip(seconds[n], seconds[n + 2], strict=True)]
-             for n, name in enumerate(("ours", "transformers"))}
-    return {"whole": whole, "steps": steps, "path_gb": path / 1e9,
-            "read_gb": [3 * block.nbytes / 1e9 / each for each in seconds[4]]}
+    steps = {
+        name: [(rows - one) / (each - first) for each, first in zip(seconds[n], seconds[n + 2], strict=True)]
+        for n, name in enumerate(("ours", "transformers"))
+    }
+    return {
+        "whole": whole,
+        "steps": steps,
+        "path_gb": path / 1e9,
+        "read_gb": [3 * block.nbytes / 1e9 / each for each in seconds[4]],
+    }
 
 
 def path_bytes(model) -> int:

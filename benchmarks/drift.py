@@ -48,8 +48,9 @@ def spoken(model, codec, voice: str, mode: str, lines: int, context_turns: int) 
     texts = islice(sentences(seed=2_024), lines)
     script = parse_script("\n".join(f"[{voice.capitalize()}] {text}" for text in texts))
     cast = cast_voices(script, {}, codec=codec)
-    made = render_script(script, cast.voices, model, Sampling(max_frames=200),
-                         RenderSettings(mode=mode, context_turns=context_turns))
+    made = render_script(
+        script, cast.voices, model, Sampling(max_frames=200), RenderSettings(mode=mode, context_turns=context_turns)
+    )
     return [codec.decode(one.take.codes) for one in made.lines if one.take.codes.frames]
 
 

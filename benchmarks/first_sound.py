@@ -28,15 +28,19 @@ def main() -> None:
     args = parser.parse_args()
     with model_folder(args.size) as folder, tempfile.TemporaryDirectory() as codec_folder:
         make_codec_checkpoint(Path(codec_folder) / "codec", codebook_dim=64, **RELEASED)
-        pair = {"model": load_model(folder, device=args.device),
-                "codec": load_codec(Path(codec_folder) / "codec", device=args.device)}
+        pair = {
+            "model": load_model(folder, device=args.device),
+            "codec": load_codec(Path(codec_folder) / "codec", device=args.device),
+        }
         voice = Voice(random_codes(REFERENCE_FRAMES, codec=pair["codec"].identity), "What the reference says.")
         sampling = Sampling(temperature=0.7, max_frames=round(args.seconds * 25))
         rounds = [one_round(pair, voice, sampling) for _ in range(args.rounds + 1)][1:]
     first, streamed, offline = (list(times) for times in zip(*rounds, strict=True))
     share = [1 / one for one in ratios(offline, first)]
-    write(f"first sound after {spread(first)} s; that is {spread(share)} of the {statistics.median(offline):.2f} s of "
-          f"{args.seconds:g} s at once; all of it streamed: {spread(streamed)} s")
+    write(
+        f"first sound after {spread(first)} s; that is {spread(share)} of the {statistics.median(offline):.2f} s of "
+        f"{args.seconds:g} s at once; all of it streamed: {spread(streamed)} s"
+    )
     write_json(benchmark="first_sound", **vars(args), first=first, streamed=streamed, offline=offline)
 
 

@@ -1,6 +1,6 @@
 """How frames per second fall as a take grows, beside what attention itself costs; a picture and one JSON line.
 
-    python dev.py bench growth -- [--size small] [--frames 2000] [--device cuda] [--picture growth.png]
+python dev.py bench growth -- [--size small] [--frames 2000] [--device cuda] [--picture growth.png]
 """
 
 from __future__ import annotations
@@ -38,8 +38,10 @@ def main() -> None:
     alone = {at: attention_seconds(model, len(prompt) + at) for at in points}
     base = points[0]
     for at in points:
-        write(f"at {at:>5} frames: {1 / found[at]:7.1f} frames/s, {1e3 * (found[at] - found[base]):6.2f} ms a frame "
-              f"more than at {base}; attention itself: {1e3 * (alone[at] - alone[base]):6.2f} ms more")
+        write(
+            f"at {at:>5} frames: {1 / found[at]:7.1f} frames/s, {1e3 * (found[at] - found[base]):6.2f} ms a frame "
+            f"more than at {base}; attention itself: {1e3 * (alone[at] - alone[base]):6.2f} ms more"
+        )
     write_json(benchmark="growth", **vars(args), seconds_a_frame=found, attention_seconds=alone)
     if args.picture:
         draw(middle, args)
@@ -86,8 +88,12 @@ def draw(seconds: list[float], args: argparse.Namespace) -> None:
     smooth = [1 / statistics.median(seconds[max(0, n - WINDOW) : n + WINDOW]) for n in range(len(seconds))]
     figure, axes = pyplot.subplots(figsize=(7, 3.5))
     axes.plot(smooth)
-    axes.set(xlabel="frames of the take", ylabel="frames per second", ylim=(0, None),
-             title=f"One stream, {args.size}, {args.device}")
+    axes.set(
+        xlabel="frames of the take",
+        ylabel="frames per second",
+        ylim=(0, None),
+        title=f"One stream, {args.size}, {args.device}",
+    )
     axes.axhline(25, linestyle=":", color="gray", label="real time")
     axes.legend()
     figure.tight_layout()

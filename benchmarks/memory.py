@@ -24,8 +24,14 @@ from higgs_runtime import Codes, Sampling, Session, load_codec
 from higgs_runtime.hub.cache import model_bytes
 
 # About 1 GB in float32, half of it the vocabulary.
-GIGABYTE = {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 6, "num_attention_heads": 16,
-            "num_key_value_heads": 4, "head_dim": 64}
+GIGABYTE = {
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "num_hidden_layers": 6,
+    "num_attention_heads": 16,
+    "num_key_value_heads": 4,
+    "head_dim": 64,
+}
 
 
 def main() -> None:

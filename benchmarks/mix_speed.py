@@ -51,10 +51,16 @@ def main() -> None:
     write(f"{args.minutes:g} minutes, {args.tracks} tracks at {RATE} Hz, mono, each at its own gain, into FLAC:")
     for name, rows in figures.items():
         seconds, busy, above = (statistics.median(column) for column in zip(*rows, strict=True))
-        write(f"  {name:<7} {seconds:7.1f} s, {busy:7.1f} s of them on a core: {args.minutes * 60 / busy:5.0f} times "
-              f"real time; peak {above:5.0f} MB")
-    write_json(benchmark="mix_speed", **{key: value for key, value in vars(args).items() if key != "part"},
-               program=bool(shutil.which("ffmpeg")), **figures)
+        write(
+            f"  {name:<7} {seconds:7.1f} s, {busy:7.1f} s of them on a core: {args.minutes * 60 / busy:5.0f} times "
+            f"real time; peak {above:5.0f} MB"
+        )
+    write_json(
+        benchmark="mix_speed",
+        **{key: value for key, value in vars(args).items() if key != "part"},
+        program=bool(shutil.which("ffmpeg")),
+        **figures,
+    )
 
 
 def cpu() -> float:
@@ -84,8 +90,11 @@ def gains(count: int) -> list[float]:
 def ours(folder: Path) -> float:
     paths = sorted(folder.glob("*.wav"))
     before = peak()
-    mix_to_file([Track(AudioFile(path), gain_db=gain) for path, gain in zip(paths, gains(len(paths)), strict=True)],
-                folder / "ours.flac", subtype="PCM_24")
+    mix_to_file(
+        [Track(AudioFile(path), gain_db=gain) for path, gain in zip(paths, gains(len(paths)), strict=True)],
+        folder / "ours.flac",
+        subtype="PCM_24",
+    )
     return (peak() - before) / 1e6
 
 
@@ -98,8 +107,22 @@ def ffmpeg(folder: Path) -> float:
     if program is None:
         return with_av(paths, target)
     inputs = [part for path in paths for part in ("-i", str(path))]
-    done = subprocess.Popen([program, "-v", "error", "-y", *inputs, "-filter_complex", graph, "-map", "[out]",
-                             "-sample_fmt", "s32", str(target)])
+    done = subprocess.Popen(
+        [
+            program,
+            "-v",
+            "error",
+            "-y",
+            *inputs,
+            "-filter_complex",
+            graph,
+            "-map",
+            "[out]",
+            "-sample_fmt",
+            "s32",
+            str(target),
+        ]
+    )
     highest = 0.0
     while done.poll() is None:
         status = Path(f"/proc/{done.pid}/status").read_text(encoding="ascii").splitlines()

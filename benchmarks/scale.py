@@ -72,8 +72,9 @@ def gpu_machine(gpu: str, share: float, measured: dict, frames: float, life_s: f
         return (STEP_BYTES + rows * row) / (share * bandwidth)
 
     position_s = 2 * PARAMETERS / (COMPUTE_SHARE * flops)
-    return Machine(step_s, NEW * position_s + measured["host_s"], (PROMPT - NEW) * position_s, measured["store_s"],
-                   90.0, life_s)
+    return Machine(
+        step_s, NEW * position_s + measured["host_s"], (PROMPT - NEW) * position_s, measured["store_s"], 90.0, life_s
+    )
 
 
 def simulate(args, measured: dict) -> None:
@@ -87,29 +88,57 @@ def simulate(args, measured: dict) -> None:
     lines = [known[n % len(known)] for n in range(count)]
     machine = gpu_machine(args.gpu, args.share, measured, mean, args.life * 3600)
     full = args.batch / machine.step_s(args.batch) * mean / (mean + WIND_DOWN) / FRAME_RATE  # s of audio a second
-    write(f"{args.gpu} at {args.share:g} of its bandwidth, {args.batch} rows: {full:.0f} s of audio a second at most; "
-          f"a book: {args.book:g} h, {count} lines of {mean / FRAME_RATE:.1f} s")
+    write(
+        f"{args.gpu} at {args.share:g} of its bandwidth, {args.batch} rows: {full:.0f} s of audio a second at most; "
+        f"a book: {args.book:g} h, {count} lines of {mean / FRAME_RATE:.1f} s"
+    )
     crews, table = {}, [("GPUs a book", "book in", "of full speed", "rows empty", "store busy", "spoken in vain")]
     for size in (1, 8, 64, 1000):
         made = Farm(machine, lines, workers=size, batch=args.batch).run()
         rate = made.frames / FRAME_RATE / (made.seconds - machine.start_s)
-        crews[size] = {"seconds": made.seconds, "rate": rate, "share": rate / full / size, "empty": made.empty,
-                       "store_busy": count * measured["store_s"] / made.seconds,
-                       "vain": made.lost_frames / made.frames}
+        crews[size] = {
+            "seconds": made.seconds,
+            "rate": rate,
+            "share": rate / full / size,
+            "empty": made.empty,
+            "store_busy": count * measured["store_s"] / made.seconds,
+            "vain": made.lost_frames / made.frames,
+        }
         one = crews[size]
-        table.append((str(size), f"{made.seconds / 60:.1f} min", f"{one['share']:.0%}", f"{made.empty:.0%}",
-                      f"{one['store_busy']:.0%}", f"{one['vain']:.2%}"))
+        table.append(
+            (
+                str(size),
+                f"{made.seconds / 60:.1f} min",
+                f"{one['share']:.0%}",
+                f"{made.empty:.0%}",
+                f"{one['store_busy']:.0%}",
+                f"{one['vain']:.2%}",
+            )
+        )
     show(table)
     books = math.ceil(args.hours / args.book)
     fleets, table = [], [("GPUs", "GPUs a book", f"{args.hours:,.0f} h in", "GPU-hours", "an hour costs", "takes/s")]
     for gpus, size in ((1, 1), (8, 1), (8, 8), (64, 1), (64, 8), (1000, 1), (1000, 8)):
         hours = math.ceil(books / (gpus // size)) * crews[size]["seconds"] / 3600  # each book loads the model anew
-        one = {"gpus": gpus, "crew": size, "hours": hours, "gpu_hours": hours * gpus,
-               "cost_an_hour": hours * gpus / args.hours * args.price,
-               "takes_a_second": books * count / hours / 3600}
+        one = {
+            "gpus": gpus,
+            "crew": size,
+            "hours": hours,
+            "gpu_hours": hours * gpus,
+            "cost_an_hour": hours * gpus / args.hours * args.price,
+            "takes_a_second": books * count / hours / 3600,
+        }
         fleets.append(one)
-        table.append((str(gpus), str(size), f"{hours:,.2f} h", f"{hours * gpus:,.0f}", f"${one['cost_an_hour']:.3f}",
-                      f"{one['takes_a_second']:,.0f}"))
+        table.append(
+            (
+                str(gpus),
+                str(size),
+                f"{hours:,.2f} h",
+                f"{hours * gpus:,.0f}",
+                f"${one['cost_an_hour']:.3f}",
+                f"{one['takes_a_second']:,.0f}",
+            )
+        )
     show(table)
     write(f"one store for all serves {1 / measured['store_s']:.0f} takes/s, one after the other")
     write_json(benchmark="scale", **vars(args), full_rate=full, book_lines=count, crews=crews, fleets=fleets)
@@ -131,8 +160,13 @@ def measure() -> dict:
     lines = [(len(one.line.text), one.take.codes.frames) for one in found.lines]
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         [one] = pool.map(speeds, [0])
-    return {"model": "higgs-nano", "threads": torch.get_num_threads(), "lines": lines, "store_s": one["store_s"],
-            "host_s": one["line_s"] - one["read_s"]}
+    return {
+        "model": "higgs-nano",
+        "threads": torch.get_num_threads(),
+        "lines": lines,
+        "store_s": one["store_s"],
+        "host_s": one["line_s"] - one["read_s"],
+    }
 
 
 def script_of(lines: int, *, uneven: bool = False):
@@ -147,9 +181,17 @@ def script_of(lines: int, *, uneven: bool = False):
     texts = list(islice(sentences(3), 3 * lines))
     sizes = [1 + n % 3 for n in range(lines)]  # sentences of a line
     starts = [sum(sizes[:n]) for n in range(lines)]
-    return Script([Turn("", " ".join(texts[start : start + size]), line=n + 1,
-                        settings={"max_frames": 16 + 29 * n % 64} if uneven else {})
-                   for n, (start, size) in enumerate(zip(starts, sizes, strict=True))])
+    return Script(
+        [
+            Turn(
+                "",
+                " ".join(texts[start : start + size]),
+                line=n + 1,
+                settings={"max_frames": 16 + 29 * n % 64} if uneven else {},
+            )
+            for n, (start, size) in enumerate(zip(starts, sizes, strict=True))
+        ]
+    )
 
 
 def voices() -> dict:
@@ -201,8 +243,13 @@ def speeds(_: int) -> dict:
                 seconds.append((took[1][0] - took[0][0]) / (took[1][1] - took[0][1]))
         steps[rows] = statistics.median(seconds)
     store_s = store_seconds()
-    return {"step_s": steps, "first_s": first - again, "store_s": store_s, "read_s": read_seconds(model, prompts),
-            **beside_steps(model, steps, store_s)}
+    return {
+        "step_s": steps,
+        "first_s": first - again,
+        "store_s": store_s,
+        "read_s": read_seconds(model, prompts),
+        **beside_steps(model, steps, store_s),
+    }
 
 
 @torch.no_grad()
@@ -231,8 +278,15 @@ def beside_steps(model, step_s: dict[int, float], store_s: float) -> dict:
 
     def render(count: int) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            render_script(scripts[count], cast, model, Sampling(seed=1, max_frames=1), RenderSettings(batch=8),
-                          store=TakeStore(folder), identity=identity)
+            render_script(
+                scripts[count],
+                cast,
+                model,
+                Sampling(seed=1, max_frames=1),
+                RenderSettings(batch=8),
+                store=TakeStore(folder),
+                identity=identity,
+            )
 
     took = in_turn(3, lambda _: render(few), lambda _: render(many))
     known = store_s + (1 + WIND_DOWN) * step_s[8] / 8
@@ -259,18 +313,31 @@ def check(args, measured: dict) -> None:
         mean = {name: statistics.mean(one[name] for one in each) for name in ("line_s", "part_s", "store_s", "first_s")}
         machine = Machine(
             fitted({rows: statistics.mean(one["step_s"][rows] for one in each) for rows in ROWS}),
-            mean["line_s"], mean["part_s"], mean["store_s"], 0.0,
+            mean["line_s"],
+            mean["part_s"],
+            mean["store_s"],
+            0.0,
         )
         seconds, lines, starts, driver_s = real_render(workers, args.lines)
         starts = [start + mean["first_s"] for start in starts]
         expected = Farm(machine, lines, workers=workers, batch=8, starts=starts).run().seconds
-        rounds.append({"workers": workers, "measured_s": seconds, "predicted_s": expected, "driver_s": driver_s,
-                       "step_s": machine.step_s(8), **mean})
-        write(f"{workers} processes: measured {seconds:6.1f} s, predicted {expected:6.1f} s "
-              f"({expected / seconds - 1:+.0%}); step of 8 rows {1e3 * machine.step_s(8):.1f} ms, the first "
-              f"{mean['first_s']:.1f} s more; beside steps a line {1e3 * mean['line_s']:.1f} ms, a part "
-              f"{1e3 * mean['part_s']:.0f} ms, a take in the store {1e3 * mean['store_s']:.1f} ms; the driver's own "
-              f"{1e3 * driver_s / len(lines):.1f} ms a line")
+        rounds.append(
+            {
+                "workers": workers,
+                "measured_s": seconds,
+                "predicted_s": expected,
+                "driver_s": driver_s,
+                "step_s": machine.step_s(8),
+                **mean,
+            }
+        )
+        write(
+            f"{workers} processes: measured {seconds:6.1f} s, predicted {expected:6.1f} s "
+            f"({expected / seconds - 1:+.0%}); step of 8 rows {1e3 * machine.step_s(8):.1f} ms, the first "
+            f"{mean['first_s']:.1f} s more; beside steps a line {1e3 * mean['line_s']:.1f} ms, a part "
+            f"{1e3 * mean['part_s']:.0f} ms, a take in the store {1e3 * mean['store_s']:.1f} ms; the driver's own "
+            f"{1e3 * driver_s / len(lines):.1f} ms a line"
+        )
     write_json(benchmark="scale_check", lines=args.lines, cores=os.cpu_count(), runs=rounds)
 
 
@@ -296,8 +363,14 @@ def real_render(workers: int, count: int):
 
     with tempfile.TemporaryDirectory() as folder:
         found = render_on_cluster(
-            script_of(count, uneven=True), voices(), Engine("higgs-nano", device="cpu"), Sampling(seed=1),
-            RenderSettings(batch=8), store=TakeStore(folder), on_pool=on_pool, on_line=on_line,
+            script_of(count, uneven=True),
+            voices(),
+            Engine("higgs-nano", device="cpu"),
+            Sampling(seed=1),
+            RenderSettings(batch=8),
+            store=TakeStore(folder),
+            on_pool=on_pool,
+            on_line=on_line,
             cluster=ClusterSettings("local", workers=workers, cpus=0.5),
         )
     lines = [(len(one.line.text), one.take.codes.frames) for one in found.lines]

@@ -34,8 +34,15 @@ def main() -> None:
     codec = {"codebook_dim": 64, **RELEASED} if args.codec == "released" else SMALL
     with model_folder(args.size) as folder, tempfile.TemporaryDirectory() as place:
         make_codec_checkpoint(Path(place, "codec"), **codec)
-        options = {"model": folder, "codec": Path(place, "codec"), "name": NAME, "rows": args.rows, "positions": 1024,
-                   "max-waiting": args.clients, "device": args.device}
+        options = {
+            "model": folder,
+            "codec": Path(place, "codec"),
+            "name": NAME,
+            "rows": args.rows,
+            "positions": 1024,
+            "max-waiting": args.clients,
+            "device": args.device,
+        }
         arguments = [word for name, value in options.items() for word in (f"--{name}", str(value))]
         with serve_process(*arguments, cwd=Path(place)) as server:
             frames = round(args.seconds * 25)
@@ -43,11 +50,15 @@ def main() -> None:
             alone = asyncio.run(load(server, args.singles, 1, frames))
             together = asyncio.run(load(server, args.clients, args.clients, frames))
     for name, (first, whole, took) in (("one at a time", alone), (f"{args.clients} at once", together)):
-        write(f"{name:>14}: first sound after {spread(first)} s, whole after {spread(whole)} s; "
-              f"{len(first) / took:.2f} lines/s, {len(first) * args.seconds / took:.2f} s of audio a second")
+        write(
+            f"{name:>14}: first sound after {spread(first)} s, whole after {spread(whole)} s; "
+            f"{len(first) / took:.2f} lines/s, {len(first) * args.seconds / took:.2f} s of audio a second"
+        )
     gain = (len(together[0]) / together[2]) / (len(alone[0]) / alone[2])
-    write(f"{args.rows} rows, {args.size}: {gain:.2f} times the throughput; first sound of the first {args.rows} after "
-          f"{statistics.median(sorted(together[0])[: args.rows]):.2f} s (median)")
+    write(
+        f"{args.rows} rows, {args.size}: {gain:.2f} times the throughput; first sound of the first {args.rows} after "
+        f"{statistics.median(sorted(together[0])[: args.rows]):.2f} s (median)"
+    )
     write_json(benchmark="serve_load", **vars(args), alone=alone, together=together, gain=gain)
 
 
@@ -63,7 +74,10 @@ async def load(server: Server, lines: int, clients: int, frames: int) -> tuple[l
             while not waiting.empty():
                 n, started = waiting.get_nowait(), time.perf_counter()
                 async with speaker.audio.speech.with_streaming_response.create(
-                    model=NAME, voice="default", input=f"Line number {n}, in some words.", response_format="pcm",
+                    model=NAME,
+                    voice="default",
+                    input=f"Line number {n}, in some words.",
+                    response_format="pcm",
                     extra_body={"stream": True, "seed": n, "temperature": 0.7, "max_new_tokens": frames},
                 ) as answer:
                     heard = 0

@@ -33,15 +33,19 @@ def main() -> None:
     parser.add_argument("--context", type=int, default=300, help="positions that are in the cache")
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
-    write(f"{'size':<10}{'step ms':>9}{'weights':>9}{'attention':>11}{'the rest':>10}{'operations':>12}"
-          f"{'us each':>9}{'us smallest':>13}{'compiled ms':>13}")
+    write(
+        f"{'size':<10}{'step ms':>9}{'weights':>9}{'attention':>11}{'the rest':>10}{'operations':>12}"
+        f"{'us each':>9}{'us smallest':>13}{'compiled ms':>13}"
+    )
     found = {}
     for size in args.sizes:
         with model_folder(size) as folder:
             row = found[size] = measure(load_model(folder), args.context, args.rounds)
-        write(f"{size:<10}{row['step']:>9.2f}{row['weights']:>9.2f}{row['attention']:>11.2f}{row['rest']:>10.2f}"
-              f"{row['operations']:>12}{1e3 * row['rest'] / row['operations']:>9.1f}{1e3 * row['smallest']:>13.1f}"
-              f"{row['compiled']:>13.2f}")
+        write(
+            f"{size:<10}{row['step']:>9.2f}{row['weights']:>9.2f}{row['attention']:>11.2f}{row['rest']:>10.2f}"
+            f"{row['operations']:>12}{1e3 * row['rest'] / row['operations']:>9.1f}{1e3 * row['smallest']:>13.1f}"
+            f"{row['compiled']:>13.2f}"
+        )
     write_json(benchmark="step_profile", **vars(args), found=found)
 
 

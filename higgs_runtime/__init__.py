@@ -65,8 +65,17 @@ if TYPE_CHECKING:  # for editors and type checkers; a test holds it equal to _HO
 
 _HOMES = {
     "errors": (
-        "AudioError", "CheckpointError", "HiggsError", "HiggsWarning", "MemoryShortError", "MissingExtraError",
-        "NumericError", "PromptError", "ScriptError", "SettingError", "VoiceError",
+        "AudioError",
+        "CheckpointError",
+        "HiggsError",
+        "HiggsWarning",
+        "MemoryShortError",
+        "MissingExtraError",
+        "NumericError",
+        "PromptError",
+        "ScriptError",
+        "SettingError",
+        "VoiceError",
     ),
     "types": ("Codes", "Generation", "Prompt", "Sampling", "Voice"),
     "audio.clip": ("AudioClip",),

@@ -22,9 +22,15 @@ class PromptFormat(str, Enum):
 
 # name -> suffix, and libsndfile's sample encoding or the key of CODINGS
 EXPORT_FORMATS = {
-    "wav 16-bit": (".wav", "PCM_16"), "wav 24-bit": (".wav", "PCM_24"), "wav 32-bit float": (".wav", "FLOAT"),
-    "flac 16-bit": (".flac", "flac"), "flac 24-bit": (".flac", "flac24"), "mp3": (".mp3", "mp3"),
-    "opus": (".opus", "opus"), "m4a (AAC)": (".m4a", "m4a"), "m4b (AAC audiobook)": (".m4b", "m4b"),
+    "wav 16-bit": (".wav", "PCM_16"),
+    "wav 24-bit": (".wav", "PCM_24"),
+    "wav 32-bit float": (".wav", "FLOAT"),
+    "flac 16-bit": (".flac", "flac"),
+    "flac 24-bit": (".flac", "flac24"),
+    "mp3": (".mp3", "mp3"),
+    "opus": (".opus", "opus"),
+    "m4a (AAC)": (".m4a", "m4a"),
+    "m4b (AAC audiobook)": (".m4b", "m4b"),
 }
 
 
@@ -58,8 +64,9 @@ class Norm:
 NORMS = {
     "streaming": Norm("Streaming, -14 LUFS", -14, -1, integrated_lufs=(-15, -13), true_peak_dbtp=-1),
     "podcast": Norm("Podcast, -16 LUFS", -16, -1, integrated_lufs=(-17, -15), true_peak_dbtp=-1),
-    "podcast mono": Norm("Podcast in mono, -19 LUFS", -19, -1, integrated_lufs=(-20, -18), true_peak_dbtp=-1,
-                         channels=1),
+    "podcast mono": Norm(
+        "Podcast in mono, -19 LUFS", -19, -1, integrated_lufs=(-20, -18), true_peak_dbtp=-1, channels=1
+    ),
     "ebu r128": Norm("EBU R 128, -23 LUFS", -23, -1, integrated_lufs=(-23.5, -22.5), true_peak_dbtp=-1),
     "atsc a85": Norm("ATSC A/85, -24 LKFS", -24, -2, integrated_lufs=(-26, -22), true_peak_dbtp=-2),
     "acx": Norm("ACX audiobook", -20, -3, rms_db=(-23, -18), peak_dbfs=-3, floor_db=-60),

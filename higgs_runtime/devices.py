@@ -32,8 +32,12 @@ def pick_dtype(device: torch.device | str) -> torch.dtype:
     """
     kind = torch.device(device).type
     if not _is_there(kind):
-        raise SettingError("There is no such device for torch here.", expected=f"'{pick_device()}'", got=f"'{device}'",
-                           remedy="Leave the device out, or install a torch for it.")
+        raise SettingError(
+            "There is no such device for torch here.",
+            expected=f"'{pick_device()}'",
+            got=f"'{device}'",
+            remedy="Leave the device out, or install a torch for it.",
+        )
     if kind == "cpu" or (kind == "mps" and not torch.backends.mps.is_macos_or_newer(14, 0)):
         return torch.float32
     return torch.bfloat16

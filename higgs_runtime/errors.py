@@ -167,6 +167,8 @@ def check_range(name: str, value: float, low: float, high: float, remedy: str = 
     if not math.isfinite(value) or not low <= value <= high:
         first, last = (f"{end:g}" if isinstance(end, float) else str(end) for end in (low, high))
         raise SettingError(
-            f"The setting '{name}' is out of range.", expected=f"{first} to {last}", got=str(value),
+            f"The setting '{name}' is out of range.",
+            expected=f"{first} to {last}",
+            got=str(value),
             remedy=remedy or f"Set {name} inside this range.",
         )

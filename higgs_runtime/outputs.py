@@ -26,19 +26,34 @@ def check_target(
     """
     path = Path(path)
     if path.is_dir():
-        raise SettingError(f"The audio cannot be saved there: '{path}' is a folder.", expected="the name of a file",
-                           got="a folder", remedy=f"Add a name to it, such as {path / example}.")
+        raise SettingError(
+            f"The audio cannot be saved there: '{path}' is a folder.",
+            expected="the name of a file",
+            got="a folder",
+            remedy=f"Add a name to it, such as {path / example}.",
+        )
     if not path.parent.is_dir():
-        raise SettingError(f"The audio cannot be saved there: there is no folder '{path.parent}'.", got=str(path),
-                           expected="a file name in an existing folder", remedy="Make the folder, or name another one.")
+        raise SettingError(
+            f"The audio cannot be saved there: there is no folder '{path.parent}'.",
+            got=str(path),
+            expected="a file name in an existing folder",
+            remedy="Make the folder, or name another one.",
+        )
     if path.suffix.lower() not in (known := list(suffixes)):
-        raise SettingError("The audio cannot be saved there: the ending of the name says the format.",
-                           expected=f"a name that ends in {', '.join(known)}", got=path.name,
-                           remedy=f"Name a file such as {example}.")
+        raise SettingError(
+            "The audio cannot be saved there: the ending of the name says the format.",
+            expected=f"a name that ends in {', '.join(known)}",
+            got=path.name,
+            remedy=f"Name a file such as {example}.",
+        )
     check_folder(path.parent)
     if is_one_of(path, inputs):
-        raise SettingError(f"'{path}' is read for this, and must not be written over.", expected="a new file",
-                           got="one of the inputs", remedy="Name another file with -o.")
+        raise SettingError(
+            f"'{path}' is read for this, and must not be written over.",
+            expected="a new file",
+            got="one of the inputs",
+            remedy="Name another file with -o.",
+        )
 
 
 def check_folder(folder: str | os.PathLike) -> None:
@@ -52,8 +67,12 @@ def check_folder(folder: str | os.PathLike) -> None:
     try:
         tempfile.TemporaryFile(dir=there).close()  # asking for permissions is not enough: the disk may be full
     except OSError as error:
-        raise SettingError(f"Nothing can be written in '{folder}'.", expected="a folder with room that may be "
-                           "written to", got=error.strerror or str(error), remedy="Name a folder elsewhere.") from error
+        raise SettingError(
+            f"Nothing can be written in '{folder}'.",
+            expected="a folder with room that may be written to",
+            got=error.strerror or str(error),
+            remedy="Name a folder elsewhere.",
+        ) from error
 
 
 def is_one_of(path: str | os.PathLike, files: Iterable[str | os.PathLike]) -> bool:

@@ -66,9 +66,11 @@ def speak(
         AudioError: there is no sound, because the model ended at once or the call was stopped before the first frame.
         HiggsError: whatever cannot be loaded, read or spoken, with what to do about it.
     """
-    with _prepared(
-        text, voice, model, codec, transcript, scene, system, device, dtype, prepare, quantization
-    ) as (lm, tokenizer, prompt):
+    with _prepared(text, voice, model, codec, transcript, scene, system, device, dtype, prepare, quantization) as (
+        lm,
+        tokenizer,
+        prompt,
+    ):
         [spoken] = generate(lm, [prompt], sampling or Sampling(), on_frames=on_frames, should_stop=should_stop)
         if spoken.frames == 0:
             raise silence(spoken.finish_reason)
@@ -120,15 +122,25 @@ def silence(reason: str) -> AudioError:
     if reason == "cancelled":
         return AudioError("It was stopped before the first sound.", remedy="Start it again to hear something.")
     return AudioError(
-        "The model ended without a sound.", expected="at least one frame", got=f"'{reason}'",
+        "The model ended without a sound.",
+        expected="at least one frame",
+        got=f"'{reason}'",
         remedy="Try another seed, or a reference clip with a matching transcript.",
     )
 
 
 @contextmanager
 def _prepared(
-    text: str, voice, model=None, codec=None, transcript: str = "", scene: str = "", system: str = DEFAULT_SYSTEM,
-    device: str | None = None, dtype: torch.dtype | None = None, prepare: bool = False,
+    text: str,
+    voice,
+    model=None,
+    codec=None,
+    transcript: str = "",
+    scene: str = "",
+    system: str = DEFAULT_SYSTEM,
+    device: str | None = None,
+    dtype: torch.dtype | None = None,
+    prepare: bool = False,
     quantization: str | None = None,
 ) -> Iterator[tuple[HiggsModel, Codec, Prompt]]:
     """Model, codec and the prompt for them, as long as the with-block runs."""
@@ -168,8 +180,10 @@ def _chosen(model, codec) -> tuple:
         model, codec = (item.path for item in default_pair(find_checkpoints(model_roots())))
     if model is None or codec is None:
         raise SettingError(
-            "Model and codec belong together.", expected="both, or neither",
-            got="a codec alone" if model is None else "a model alone", remedy="Give the other one too.",
+            "Model and codec belong together.",
+            expected="both, or neither",
+            got="a codec alone" if model is None else "a model alone",
+            remedy="Give the other one too.",
         )
     return model, codec
 

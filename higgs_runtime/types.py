@@ -120,7 +120,8 @@ class Voice:
             if not codes.may_join(self.references[0][0]):
                 raise PromptError(
                     "The references of one voice come from different codecs.",
-                    expected=f"codes of {self.references[0][0].origin}", got=f"codes of {codes.origin}",
+                    expected=f"codes of {self.references[0][0].origin}",
+                    got=f"codes of {codes.origin}",
                     remedy="Encode all clips of a voice with the same codec.",
                 )
 

@@ -27,20 +27,32 @@ class HiggsAssemble(io.ComfyNode):
             inputs=[
                 sockets.Performance.Input("performance", tooltip="From Render Script."),
                 sockets.Codec.Input("codec", tooltip="From Load Higgs Codec, the one that the model was trained with."),
-                io.Combo.Input("subtitles", options=[*KINDS, OFF], default="srt",
-                               tooltip="Format of the output subtitles (extra 'subtitles')."),
-                io.Boolean.Input("stems", default=False,
-                                 tooltip="Also each speaker, the sounds and the music alone, as long as the mix."),
+                io.Combo.Input(
+                    "subtitles",
+                    options=[*KINDS, OFF],
+                    default="srt",
+                    tooltip="Format of the output subtitles (extra 'subtitles').",
+                ),
+                io.Boolean.Input(
+                    "stems",
+                    default=False,
+                    tooltip="Also each speaker, the sounds and the music alone, as long as the mix.",
+                ),
             ],
             outputs=[
                 io.Audio.Output(display_name="audio", tooltip="The mix; turned down as a whole if it would clip."),
-                io.Audio.Output(display_name="stems", is_output_list=True,
-                                tooltip="A list, with stems: each speaker, sounds, music. They add up to the mix."),
-                io.String.Output(display_name="stem_names", is_output_list=True,
-                                 tooltip="Whose each stem is; for a file name."),
+                io.Audio.Output(
+                    display_name="stems",
+                    is_output_list=True,
+                    tooltip="A list, with stems: each speaker, sounds, music. They add up to the mix.",
+                ),
+                io.String.Output(
+                    display_name="stem_names", is_output_list=True, tooltip="Whose each stem is; for a file name."
+                ),
                 io.String.Output(display_name="subtitles", tooltip="Every line with its real times, as text."),
-                io.String.Output(display_name="chapters",
-                                 tooltip="A line for each scene, for Export Audio; empty without scenes."),
+                io.String.Output(
+                    display_name="chapters", tooltip="A line for each scene, for Export Audio; empty without scenes."
+                ),
                 io.String.Output(display_name="timeline", tooltip="Lines, sounds, music and chapters as JSON."),
             ],
         )
@@ -65,8 +77,11 @@ class HiggsAssemble(io.ComfyNode):
         messages.show_warnings(notes)
         without = messages.left_out("Switch stems on in Assemble.")
         return io.NodeOutput(
-            audio_from_clip(mixed.clip), alone or without, [str(name) for name in names] or without,
-            subtitles_of(made, subtitles), made.chapters_text(),
+            audio_from_clip(mixed.clip),
+            alone or without,
+            [str(name) for name in names] or without,
+            subtitles_of(made, subtitles),
+            made.chapters_text(),
             json.dumps({**made.timeline(), "warnings": notes}, indent=1, ensure_ascii=False),
         )
 

@@ -28,7 +28,9 @@ class HiggsAudioPicture(io.ComfyNode):
             inputs=[
                 io.Audio.Input("audio", tooltip="Clips of any length; each gives a picture."),
                 io.Combo.Input(
-                    "kind", options=list(KINDS), default="waveform",
+                    "kind",
+                    options=list(KINDS),
+                    default="waveform",
                     tooltip="waveform: a row for each channel. mel spectrogram: 0 Hz to half the rate, the upper 80 "
                     "dB. loudness: of the 0.4 s and the 3 s before each moment, and of the whole, in LUFS.",
                 ),

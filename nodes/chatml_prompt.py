@@ -22,16 +22,25 @@ class HiggsChatMLPrompt(io.ComfyNode):
             "Several: [SPEAKER0], [SPEAKER1] … in the text are voice_0, voice_1 ….",
             inputs=[
                 io.String.Input(
-                    "text", default="", multiline=True, dynamic_prompts=False,
+                    "text",
+                    default="",
+                    multiline=True,
+                    dynamic_prompts=False,
                     placeholder="[SPEAKER0] Hello. [SPEAKER1] Hi!",
                     tooltip="What is spoken. With several voices, [SPEAKERn] begins a turn of voice_n.",
                 ),
                 io.String.Input(
-                    "system", default=DEFAULT_SYSTEM, multiline=True, dynamic_prompts=False,
+                    "system",
+                    default=DEFAULT_SYSTEM,
+                    multiline=True,
+                    dynamic_prompts=False,
                     tooltip="The instruction to the model. The default is what it was trained with.",
                 ),
                 io.String.Input(
-                    "scene", default="", multiline=True, dynamic_prompts=False,
+                    "scene",
+                    default="",
+                    multiline=True,
+                    dynamic_prompts=False,
                     placeholder="Audio is recorded from a quiet room.",
                     tooltip="Where it happens, in words; may stay empty.",
                 ),
@@ -49,6 +58,7 @@ class HiggsChatMLPrompt(io.ComfyNode):
 
 def voice_input(n: int) -> io.Input:
     return sockets.Voice.Input(
-        f"voice_{n}", optional=True,
+        f"voice_{n}",
+        optional=True,
         tooltip=f"Speaks [SPEAKER{n}], or everything if it is the only voice. From Higgs Voice.",
     )

@@ -25,12 +25,15 @@ class HiggsConvertCodec(io.ComfyNode):
             inputs=[
                 sockets.Codec.Input("codec", tooltip="From Load Higgs Codec: a Higgs codec in any layout, or v3's."),
                 io.Combo.Input(
-                    "dtype", options=["float16", "bfloat16"], default="float16",
+                    "dtype",
+                    options=["float16", "bfloat16"],
+                    default="float16",
                     tooltip="Number format of the weights, 2 bytes each; float16 keeps more digits. The codebooks stay "
                     "as they are. It is computed in what Load Higgs Codec says (auto: float32).",
                 ),
                 io.String.Input(
-                    "name", default="",
+                    "name",
+                    default="",
                     tooltip="Of the new folder: letters, digits, dots, dashes and underscores. Empty: the name of the "
                     "old one with the format behind it. Nothing is overwritten.",
                 ),

@@ -25,17 +25,22 @@ class HiggsConvertModel(io.ComfyNode):
             inputs=[
                 sockets.Model.Input("model", tooltip="From Load Higgs Model, with quantization off."),
                 io.Combo.Input(
-                    "quantization", options=["int8", "int4"], default="int8",
+                    "quantization",
+                    options=["int8", "int4"],
+                    default="int8",
                     tooltip="int8 takes half of bfloat16 and sounds much the same; int4 takes a quarter and loses "
                     "some quality. On a CPU both are faster, loaded in float32; on a GPU int4 is slower.",
                 ),
                 io.Combo.Input(
-                    "dtype", options=["bfloat16", "float16", "float32"], default="bfloat16",
+                    "dtype",
+                    options=["bfloat16", "float16", "float32"],
+                    default="bfloat16",
                     tooltip="Number format of what is not quantized (embeddings, heads, norms). Load the new folder "
                     "with the same one.",
                 ),
                 io.String.Input(
-                    "name", default="",
+                    "name",
+                    default="",
                     tooltip="Of the new folder: letters, digits, dots, dashes and underscores. Empty: the name of the "
                     "old one with the quantization behind it. Nothing is overwritten.",
                 ),
@@ -53,9 +58,12 @@ class HiggsConvertModel(io.ComfyNode):
 
         handles.check_here(model)
         if model.adapters:
-            raise SettingError("A LoRA cannot be converted.", expected="a model from Load Higgs Model",
-                               got=f"one with {len(model.adapters)} LoRA", remedy="Connect the loader itself; adapters "
-                               "work on the converted model, too.")
+            raise SettingError(
+                "A LoRA cannot be converted.",
+                expected="a model from Load Higgs Model",
+                got=f"one with {len(model.adapters)} LoRA",
+                remedy="Connect the loader itself; adapters work on the converted model, too.",
+            )
         source = Path(model.path)
         target = new_folder(name, source, quantization)
         raise_if_cancelled()
@@ -80,15 +88,21 @@ def new_folder(name: str, source: Path, ending: str) -> Path:
     from ..higgs_runtime import SettingError
 
     if explain_name(name) is not True:
-        raise SettingError("The new folder cannot be called that.", expected="letters, digits, dots, dashes or "
-                           "underscores", got=f"'{name}'", remedy="Choose another name, or leave it empty.")
+        raise SettingError(
+            "The new folder cannot be called that.",
+            expected="letters, digits, dots, dashes or underscores",
+            got=f"'{name}'",
+            remedy="Choose another name, or leave it empty.",
+        )
     return Path(files.model_folders()[0], name or f"{source.name}-{ending}")
 
 
 def report(source: Path, made: Path) -> str:
     """Both sizes; shown on the node as well."""
-    before, after = (sum(file.stat().st_size for pattern in ("*.safetensors", "*.pth") for file in folder.glob(pattern))
-                     for folder in (source, made))
+    before, after = (
+        sum(file.stat().st_size for pattern in ("*.safetensors", "*.pth") for file in folder.glob(pattern))
+        for folder in (source, made)
+    )
     text = f"{made.name}: {after / 1e9:.2f} GB instead of {before / 1e9:.2f} GB. Press R to see it in the loader."
     messages.show_text(text)
     return text

@@ -31,12 +31,14 @@ class HiggsDownloadModel(io.ComfyNode):
             is_output_node=True,
             inputs=[
                 io.Combo.Input(
-                    "release", options=list(RELEASES),
+                    "release",
+                    options=list(RELEASES),
                     tooltip="What to fetch: a language model and its codec are two downloads; v3 brings its codec. "
-                    "Those without \"original\" are in the layout of transformers.",
+                    'Those without "original" are in the layout of transformers.',
                 ),
                 io.Boolean.Input(
-                    "licence_accepted", default=False,
+                    "licence_accepted",
+                    default=False,
                     tooltip="Off: shows what would be downloaded, its size in GB, the free space and the licence. "
                     "On: I have read the licence and accept it; downloads. Opening a workflow switches it off.",
                 ),
@@ -85,8 +87,10 @@ def release_notes() -> dict[str, str]:
     from ..higgs_runtime.hub.releases import RELEASES
 
     there = {name for name in RELEASES if Path(files.model_folders()[0], name).is_dir()}
-    return {name: " · ".join((f"about {release.gigabytes} GB", release.licence, *(["there"] if name in there else [])))
-            for name, release in RELEASES.items()}
+    return {
+        name: " · ".join((f"about {release.gigabytes} GB", release.licence, *(["there"] if name in there else [])))
+        for name, release in RELEASES.items()
+    }
 
 
 class _DownloadProgress:
@@ -103,6 +107,8 @@ class _DownloadProgress:
         if now - self._told >= TOLD_EVERY_S:
             self._told = now
             speed = (done - self._before) / (now - self._began)  # bytes a second
-            left = "what is there is checked" if speed <= 0 else (
-                f"{speed / 1e6:.1f} MB/s, about {(total - done) / speed / 60:.0f} min left; cancel keeps what is there")
+            left = "what is there is checked"
+            if speed > 0:
+                minutes = (total - done) / speed / 60
+                left = f"{speed / 1e6:.1f} MB/s, about {minutes:.0f} min left; cancel keeps what is there"
             messages.show_text(f"{self._heading}\n{done / 1e9:.2f} of {total / 1e9:.2f} GB, {left}", level=None)

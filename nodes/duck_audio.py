@@ -22,7 +22,12 @@ class HiggsDuckAudio(io.ComfyNode):
                 io.Audio.Input("bed", tooltip="What goes down: music or atmosphere."),
                 io.Audio.Input("speech", tooltip="The clip that is listened to; both begin together."),
                 io.Float.Input(
-                    "depth", default=12.0, min=0.0, max=80.0, step=0.5, tooltip="How far the bed goes down, in dB.",
+                    "depth",
+                    default=12.0,
+                    min=0.0,
+                    max=80.0,
+                    step=0.5,
+                    tooltip="How far the bed goes down, in dB.",
                 ),
                 *ducking_inputs(),
             ],

@@ -28,33 +28,55 @@ class HiggsExportAudio(io.ComfyNode):
             inputs=[
                 io.Audio.Input("audio", tooltip="Each clip becomes a file."),
                 io.String.Input(
-                    "file_name", default="audio/{title}_{n:03}",
+                    "file_name",
+                    default="audio/{title}_{n:03}",
                     tooltip="Name below the output folder, without suffix. {n} counts up to the first free name "
                     "({n:03}: three digits); {title}, {artist} and all other tags, {date} and {time} stand for "
                     "themselves; a slash makes a folder.",
                 ),
-                io.Combo.Input("format", options=list(EXPORT_FORMATS), default="flac 16-bit",
-                               tooltip="flac keeps every sample in half the room of wav; m4b is for audiobooks."),
-                io.Int.Input("kbps", default=0, min=0, max=512, step=8,
-                             tooltip="Bit rate in kbit/s of mp3, opus and AAC, from 8 on; 0: 192, 96 and 128."),
+                io.Combo.Input(
+                    "format",
+                    options=list(EXPORT_FORMATS),
+                    default="flac 16-bit",
+                    tooltip="flac keeps every sample in half the room of wav; m4b is for audiobooks.",
+                ),
+                io.Int.Input(
+                    "kbps",
+                    default=0,
+                    min=0,
+                    max=512,
+                    step=8,
+                    tooltip="Bit rate in kbit/s of mp3, opus and AAC, from 8 on; 0: 192, 96 and 128.",
+                ),
                 io.String.Input(
-                    "tags", default="", multiline=True, placeholder="title: The old bridge\nartist: …",
+                    "tags",
+                    default="",
+                    multiline=True,
+                    placeholder="title: The old bridge\nartist: …",
                     tooltip="A line for each: title, artist, album, date, genre, comment, … and after a colon the "
                     "value.",
                 ),
                 io.String.Input(
-                    "chapters", default="", multiline=True, placeholder="0:00 Start\n12:30 The storm",
+                    "chapters",
+                    default="",
+                    multiline=True,
+                    placeholder="0:00 Start\n12:30 The storm",
                     tooltip="A line for each: when it begins (m:ss or h:mm:ss, with decimals) and its title.",
                 ),
                 io.Boolean.Input(
-                    "note", default=True,
-                    tooltip="On: the comment of the file says \"Synthetic speech\", the model, the voices (as far as "
+                    "note",
+                    default=True,
+                    tooltip='On: the comment of the file says "Synthetic speech", the model, the voices (as far as '
                     "the workflow tells) and your consent line.",
                 ),
-                io.String.Input("consent", default="",
-                                tooltip="For the note: who agreed to the use of the voices, and where that is kept."),
-                io.Image.Input("cover", optional=True,
-                               tooltip="Picture of the file; is brought to 1400 pixels at most."),
+                io.String.Input(
+                    "consent",
+                    default="",
+                    tooltip="For the note: who agreed to the use of the voices, and where that is kept.",
+                ),
+                io.Image.Input(
+                    "cover", optional=True, tooltip="Picture of the file; is brought to 1400 pixels at most."
+                ),
             ],
             outputs=[io.String.Output(display_name="report", tooltip="The files, and what is not as asked for.")],
         )
@@ -68,13 +90,24 @@ class HiggsExportAudio(io.ComfyNode):
         made, folder = [], files.output_folder()
         for clip in clips_from_audio(audio):
             raise_if_cancelled()
-            made.append(export_audio(
-                clip, folder, file_name, format, kbps=kbps or None, tags=parse_tags(tags),
-                chapters=parse_chapters(chapters, clip.seconds), cover=None if cover is None else cover[0],
-                provenance=told, metadata=files.workflow_entries(cls.hidden),
-            ))
+            made.append(
+                export_audio(
+                    clip,
+                    folder,
+                    file_name,
+                    format,
+                    kbps=kbps or None,
+                    tags=parse_tags(tags),
+                    chapters=parse_chapters(chapters, clip.seconds),
+                    cover=None if cover is None else cover[0],
+                    provenance=told,
+                    metadata=files.workflow_entries(cls.hidden),
+                )
+            )
         report = "\n".join(str(line) for one in made for line in (one.path.relative_to(folder), *one.notes))
         messages.show_text(report)
-        saved = [ui.SavedResult(one.path.name, one.path.parent.relative_to(folder).as_posix(), io.FolderType.output)
-                 for one in made]
+        saved = [
+            ui.SavedResult(one.path.name, one.path.parent.relative_to(folder).as_posix(), io.FolderType.output)
+            for one in made
+        ]
         return io.NodeOutput(report, ui=ui.SavedAudios(saved))

@@ -30,11 +30,14 @@ class HiggsGenerate(io.ComfyNode):
                 sockets.Prompt.Input("prompt", tooltip="From Higgs ChatML Prompt."),
                 *sampling_inputs(),
                 sockets.Codec.Input(
-                    "codec", optional=True,
+                    "codec",
+                    optional=True,
                     tooltip="From Load Higgs Codec, to hear it while it speaks. The codes are the same without.",
                 ),
                 io.Boolean.Input(
-                    "live", default=True, optional=True,
+                    "live",
+                    default=True,
+                    optional=True,
                     tooltip="Hear it while it speaks, in the player below. Needs the codec; off, nothing is decoded.",
                 ),
             ],

@@ -22,20 +22,33 @@ class HiggsJoinAudio(io.ComfyNode):
             "highest rate; a mono clip goes to all channels of the others.",
             inputs=[
                 io.Float.Input(
-                    "crossfade", default=0.02, min=0.0, max=60.0, step=0.01,
+                    "crossfade",
+                    default=0.02,
+                    min=0.0,
+                    max=60.0,
+                    step=0.01,
                     tooltip="Seconds in which a clip and the next overlap, with equal power; 0 lays them edge to edge.",
                 ),
                 io.Float.Input(
-                    "gap", default=0.0, min=0.0, max=3600.0, step=0.1,
+                    "gap",
+                    default=0.0,
+                    min=0.0,
+                    max=3600.0,
+                    step=0.1,
                     tooltip="Seconds of silence between the clips; then their ends fade instead of overlapping.",
                 ),
                 io.Float.Input(
-                    "trim_silence", default=0.0, min=0.0, max=120.0, step=1.0,
+                    "trim_silence",
+                    default=0.0,
+                    min=0.0,
+                    max=120.0,
+                    step=1.0,
                     tooltip="First cuts both ends of each clip that are quieter than its loudest moment by this many "
                     "dB; 0 leaves them. 40 dB suits speech.",
                 ),
-                *growing(MAX_CLIPS, lambda n: io.Audio.Input(
-                    f"audio_{n}", optional=True, tooltip=f"Clip {n} of the row.")),
+                *growing(
+                    MAX_CLIPS, lambda n: io.Audio.Input(f"audio_{n}", optional=True, tooltip=f"Clip {n} of the row.")
+                ),
             ],
             outputs=[io.Audio.Output(display_name="audio", tooltip="The clips as one.")],
         )
@@ -48,8 +61,12 @@ class HiggsJoinAudio(io.ComfyNode):
 
         connected = without_gaps(audios, "audio_")
         if not connected:
-            raise SettingError("There is nothing to join.", expected="at least one clip", got="none",
-                               remedy="Connect an audio output to audio_0.")
+            raise SettingError(
+                "There is nothing to join.",
+                expected="at least one clip",
+                got="none",
+                remedy="Connect an audio output to audio_0.",
+            )
 
         def joined(**clips):
             whole = clips.values()

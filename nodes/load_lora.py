@@ -24,7 +24,8 @@ class HiggsLoadLoRA(io.ComfyNode):
             inputs=[
                 sockets.Model.Input("model", tooltip="From Load Higgs Model, or from another Load Higgs LoRA."),
                 io.Combo.Input(
-                    "lora", options=checkpoints.adapter_choices(),
+                    "lora",
+                    options=checkpoints.adapter_choices(),
                     tooltip="A folder with adapter_config.json and adapter_model.safetensors below models/higgs_audio; "
                     "press R after adding one.",
                 ),

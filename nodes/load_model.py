@@ -25,7 +25,10 @@ class HiggsLoadModel(io.ComfyNode):
                     " bfloat16 halves the memory of float32.",
                 ),
                 io.Combo.Input(
-                    "quantization", options=["off", "int8", "int4"], default="off", optional=True,
+                    "quantization",
+                    options=["off", "int8", "int4"],
+                    default="off",
+                    optional=True,
                     tooltip="Packs the matrices of the layers into 8 or 4 bits while they are loaded. int8 takes half "
                     "of bfloat16 and sounds much the same; int4 takes a quarter and loses some quality. On a CPU both "
                     "are faster, with dtype auto or float32; on a GPU int4 is slower.",

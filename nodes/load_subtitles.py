@@ -20,7 +20,8 @@ class HiggsLoadSubtitles(io.ComfyNode):
             "in time.",
             inputs=[
                 io.Combo.Input(
-                    "file", options=files.input_choices(".srt", ".vtt", ".ass", ".ssa"),
+                    "file",
+                    options=files.input_choices(".srt", ".vtt", ".ass", ".ssa"),
                     tooltip="SRT, WebVTT, ASS or SSA in UTF-8. Put it into ComfyUI's input folder and press R.",
                 ),
             ],

@@ -23,7 +23,8 @@ class HiggsLoadVoice(io.ComfyNode):
             "It goes with the codec that it was made with.",
             inputs=[
                 io.Combo.Input(
-                    "voice", options=list(find_voices(files.model_folders())),
+                    "voice",
+                    options=list(find_voices(files.model_folders())),
                     tooltip="A voice that was kept by Save Higgs Voice, or a file put there; press R after adding one.",
                 ),
             ],
@@ -66,8 +67,12 @@ def voice_file(name: str) -> Path:
 
     found = find_voices(files.model_folders())
     if name not in found:
-        raise VoiceError(f"There is no voice '{name}'.", expected=f"a file in {files.model_folders()[0]}/voices",
-                         got=", ".join(found) or "none", remedy="Save one with Save Higgs Voice, and press R.")
+        raise VoiceError(
+            f"There is no voice '{name}'.",
+            expected=f"a file in {files.model_folders()[0]}/voices",
+            got=", ".join(found) or "none",
+            remedy="Save one with Save Higgs Voice, and press R.",
+        )
     return found[name]
 
 

@@ -23,11 +23,15 @@ class HiggsLoudness(io.ComfyNode):
             inputs=[io.Audio.Input("audio", tooltip="Clips of 1 to 6 or 8 channels, at 8000 Hz or more.")],
             outputs=[
                 io.String.Output(display_name="report", tooltip="The figures, and a line for each norm."),
-                io.Float.Output(display_name="integrated", is_output_list=True,
-                                tooltip="Loudness of each clip in LUFS; -inf for silence."),
+                io.Float.Output(
+                    display_name="integrated",
+                    is_output_list=True,
+                    tooltip="Loudness of each clip in LUFS; -inf for silence.",
+                ),
                 io.Float.Output(display_name="range", is_output_list=True, tooltip="Loudness range of each in LU."),
-                io.Float.Output(display_name="true_peak", is_output_list=True,
-                                tooltip="Highest true peak of each in dBTP."),
+                io.Float.Output(
+                    display_name="true_peak", is_output_list=True, tooltip="Highest true peak of each in dBTP."
+                ),
             ],
         )
 
@@ -41,8 +45,9 @@ class HiggsLoudness(io.ComfyNode):
             reports.append(report_loudness(clip))
         text = numbered(map(str, reports))
         messages.show_text(text)
-        return io.NodeOutput(text, *(list(one) for one in zip(*(report.loudness[:3] for report in reports),
-                                                              strict=True)))
+        return io.NodeOutput(
+            text, *(list(one) for one in zip(*(report.loudness[:3] for report in reports), strict=True))
+        )
 
 
 def numbered(texts) -> str:

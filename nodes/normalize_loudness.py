@@ -26,12 +26,28 @@ class HiggsNormalizeLoudness(io.ComfyNode):
             "keeps the peaks below the ceiling.",
             inputs=[
                 io.Audio.Input("audio", tooltip="Clips of any rate from 8000 Hz and 1 to 6 or 8 channels."),
-                io.Combo.Input("preset", options=[*NORMS, CUSTOM], default="podcast",
-                               tooltip=f"{rows}; custom: target and ceiling below."),
-                io.Float.Input("target", default=-16.0, min=-70.0, max=0.0, step=0.5,
-                               tooltip="Integrated loudness in LUFS; only for the preset custom."),
-                io.Float.Input("ceiling", default=-1.0, min=-60.0, max=0.0, step=0.1,
-                               tooltip="Highest true peak in dBTP; only for the preset custom."),
+                io.Combo.Input(
+                    "preset",
+                    options=[*NORMS, CUSTOM],
+                    default="podcast",
+                    tooltip=f"{rows}; custom: target and ceiling below.",
+                ),
+                io.Float.Input(
+                    "target",
+                    default=-16.0,
+                    min=-70.0,
+                    max=0.0,
+                    step=0.5,
+                    tooltip="Integrated loudness in LUFS; only for the preset custom.",
+                ),
+                io.Float.Input(
+                    "ceiling",
+                    default=-1.0,
+                    min=-60.0,
+                    max=0.0,
+                    step=0.1,
+                    tooltip="Highest true peak in dBTP; only for the preset custom.",
+                ),
             ],
             outputs=[
                 io.Audio.Output(display_name="audio", tooltip="The clips, as long as they were."),
@@ -48,8 +64,10 @@ class HiggsNormalizeLoudness(io.ComfyNode):
 
         def normalized(audio):
             done = normalize_loudness(audio, target, ceiling) if preset == CUSTOM else normalize_to(audio, preset)
-            reports.append(f"Gain {done.gain_db:+.1f} dB, limiter at most {done.reduction_db:.1f} dB.\n"
-                           f"{report_loudness(done.clip)}")
+            reports.append(
+                f"Gain {done.gain_db:+.1f} dB, limiter at most {done.reduction_db:.1f} dB.\n"
+                f"{report_loudness(done.clip)}"
+            )
             return done.clip
 
         made = each(normalized, audio=audio)

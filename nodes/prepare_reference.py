@@ -27,20 +27,31 @@ class HiggsPrepareReference(io.ComfyNode):
             inputs=[
                 io.Audio.Input("audio", tooltip="A recording of one speaker; may be hours long."),
                 io.Combo.Input(
-                    "recognizer", options=[AUTO, NONE, *find_recognizers(files.model_folders())], default=AUTO,
+                    "recognizer",
+                    options=[AUTO, NONE, *find_recognizers(files.model_folders())],
+                    default=AUTO,
                     tooltip="Hears the words and their times (extra 'asr'). auto: the first one that there is. none: "
                     "cuts at pauses, and you type the transcript.",
                 ),
                 io.String.Input(
-                    "language", default="",
+                    "language",
+                    default="",
                     tooltip="Of the recording, as a code such as en, de or zh. Empty: the recognizer finds out.",
                 ),
                 io.Float.Input(
-                    "min_seconds", default=3.0, min=0.5, max=40.0, step=0.5,
+                    "min_seconds",
+                    default=3.0,
+                    min=0.5,
+                    max=40.0,
+                    step=0.5,
                     tooltip="Shortest result in seconds; shorter only where the recording has no more.",
                 ),
                 io.Float.Input(
-                    "max_seconds", default=15.0, min=1.0, max=60.0, step=0.5,
+                    "max_seconds",
+                    default=15.0,
+                    min=1.0,
+                    max=60.0,
+                    step=0.5,
                     tooltip="Longest result in seconds, at least one and a half times the shortest.",
                 ),
             ],
@@ -61,8 +72,12 @@ class HiggsPrepareReference(io.ComfyNode):
             recognizer = next(iter(find_recognizers(files.model_folders())), NONE)
         ears = None if recognizer == NONE else recognizer_inputs.load_named(recognizer)
         made = prepare_reference(
-            clip_from_audio(audio), recognizer=ears, language=language.strip() or None,
-            min_s=min_seconds, max_s=max_seconds, on_progress=progress.update,
+            clip_from_audio(audio),
+            recognizer=ears,
+            language=language.strip() or None,
+            min_s=min_seconds,
+            max_s=max_seconds,
+            on_progress=progress.update,
         )
         progress.finish()
         messages.show_text(str(made.report))

@@ -23,24 +23,33 @@ class HiggsPrepareText(io.ComfyNode):
             "words as [laugh], spaces. Render Script does the same with each turn; here you see it, rule by rule.",
             inputs=[
                 io.String.Input(
-                    "text", default="", multiline=True, dynamic_prompts=False,
-                    placeholder="[laugh] It is 20 °C today.", tooltip="Any text, in any language.",
+                    "text",
+                    default="",
+                    multiline=True,
+                    dynamic_prompts=False,
+                    placeholder="[laugh] It is 20 °C today.",
+                    tooltip="Any text, in any language.",
                 ),
                 io.Combo.Input(
-                    "model", options=list(LAYOUTS), default="Higgs Audio v2",
+                    "model",
+                    options=list(LAYOUTS),
+                    default="Higgs Audio v2",
                     tooltip="Which generation will read it. Higgs Nano is a v2. v3 reads punctuation as it stands.",
                 ),
                 io.String.Input(
-                    "language", default="",
+                    "language",
+                    default="",
                     tooltip="Of the text, as a code such as en, de or zh. Empty: found by its letters, then by langid "
                     "(extra 'text').",
                 ),
                 io.Boolean.Input(
-                    "spell_numbers", default=False,
+                    "spell_numbers",
+                    default=False,
                     tooltip="Write figures that stand alone in words (extra 'text'). Off: the model reads them.",
                 ),
                 setting_input(
-                    "max_chars", step=10,
+                    "max_chars",
+                    step=10,
                     tooltip="Longest piece in characters that the report cuts the text into, as Render Script does.",
                 ),
             ],
@@ -54,8 +63,9 @@ class HiggsPrepareText(io.ComfyNode):
     def execute(cls, text, model, language, spell_numbers, max_chars) -> io.NodeOutput:
         from ..higgs_runtime import prepare_text
 
-        prepared = prepare_text(text, LAYOUTS[model], language.strip() or None, spell_numbers=spell_numbers,
-                                detect=True)
+        prepared = prepare_text(
+            text, LAYOUTS[model], language.strip() or None, spell_numbers=spell_numbers, detect=True
+        )
         report = prepared.report(max_chars)
         messages.show_text(report)
         return io.NodeOutput(prepared.text, report)

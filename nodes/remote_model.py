@@ -41,40 +41,56 @@ class HiggsRemoteModel(io.ComfyNode):
             "Boson AI. Text and reference clips are sent there.",
             inputs=[
                 io.Combo.Input(
-                    "server", options=list(SERVERS), default=next(iter(SERVERS)),
+                    "server",
+                    options=list(SERVERS),
+                    default=next(iter(SERVERS)),
                     tooltip="Which kind of server it is. They differ in what they take and in what they give back.",
                 ),
                 io.String.Input(
-                    "url", default="",
+                    "url",
+                    default="",
                     tooltip="Where it is, with the path before /audio/speech, as http://192.168.0.9:8000/v1. Empty: "
                     "the usual place. Other computers have to be in HIGGS_REMOTE_URLS where ComfyUI is started. No "
                     "keys here: it is saved in the workflow.",
                 ),
                 io.String.Input(
-                    "model", default="",
+                    "model",
+                    default="",
                     tooltip="Name of the model there. Empty: the usual one, or the first that the server has.",
                 ),
                 io.String.Input(
-                    "voice", default="",
+                    "voice",
+                    default="",
                     tooltip="Name of a voice there. Empty: the voices of the prompt, or none in particular.",
                 ),
                 io.String.Input(
-                    "key_variable", default="",
+                    "key_variable",
+                    default="",
                     tooltip=f"Environment variable of ComfyUI that holds the key. Empty: {variables}, if it is set "
                     "and may go there: to its own server, or to what HIGGS_REMOTE_URLS lists. Other variables have to "
                     "be in HIGGS_REMOTE_KEYS.",
                 ),
                 io.Float.Input(
-                    "timeout_s", default=120.0, min=1.0, max=3600.0, step=1.0, optional=True,
+                    "timeout_s",
+                    default=120.0,
+                    min=1.0,
+                    max=3600.0,
+                    step=1.0,
+                    optional=True,
                     tooltip="Seconds without a byte from the server, waiting in its queue included, until it counts as "
                     "lost.",
                 ),
                 io.Int.Input(
-                    "retries", default=4, min=0, max=20, optional=True,
+                    "retries",
+                    default=4,
+                    min=0,
+                    max=20,
+                    optional=True,
                     tooltip="Further tries after a lost connection, status 429 or 5xx, with growing pauses in seconds.",
                 ),
                 sockets.Codec.Input(
-                    "codec", optional=True,
+                    "codec",
+                    optional=True,
                     tooltip="From Load Higgs Codec. Servers other than higgs serve take and give sound: it makes sound "
                     "of reference codes, and codes of the speech.",
                 ),
@@ -97,14 +113,21 @@ class HiggsRemoteModel(io.ComfyNode):
         return True
 
     @classmethod
-    def execute(
-        cls, server, url, model, voice, key_variable, timeout_s=120.0, retries=4, codec=None
-    ) -> io.NodeOutput:
+    def execute(cls, server, url, model, voice, key_variable, timeout_s=120.0, retries=4, codec=None) -> io.NodeOutput:
         remote_key(SERVERS[server], url, key_variable.strip())  # refuses where it may not go
-        return io.NodeOutput(RemoteHandle(
-            handles.REMOTE, url.strip(), model=model.strip(), voice=voice.strip(), key_variable=key_variable.strip(),
-            timeout_s=timeout_s, retries=retries, server=server, codec=codec,
-        ))
+        return io.NodeOutput(
+            RemoteHandle(
+                handles.REMOTE,
+                url.strip(),
+                model=model.strip(),
+                voice=voice.strip(),
+                key_variable=key_variable.strip(),
+                timeout_s=timeout_s,
+                retries=retries,
+                server=server,
+                codec=codec,
+            )
+        )
 
 
 def speak(handle: RemoteHandle, messages: list, sampling, on_seconds) -> tuple:
@@ -120,8 +143,10 @@ def speak(handle: RemoteHandle, messages: list, sampling, on_seconds) -> tuple:
     server = SERVERS[handle.server]
     if server.returns == "sound" and handle.codec is None:
         raise SettingError(
-            f"{server.title} gives sound, and Generate gives codes.", expected="a codec that makes codes of the sound",
-            got="none", remedy="Connect Load Higgs Codec to the codec input of Higgs Remote Model.",
+            f"{server.title} gives sound, and Generate gives codes.",
+            expected="a codec that makes codes of the sound",
+            got="none",
+            remedy="Connect Load Higgs Codec to the codec input of Higgs Remote Model.",
         )
     key = remote_key(server, handle.path, handle.key_variable)
     remote = Remote(server, handle.path, handle.model, handle.voice, key, handle.timeout_s, handle.retries)
@@ -131,8 +156,13 @@ def speak(handle: RemoteHandle, messages: list, sampling, on_seconds) -> tuple:
             return codec.decode(codes)
 
     try:
-        take = remote.speak(messages, sampling, sound_of=sound_of if handle.codec else None, on_seconds=on_seconds,
-                            should_stop=cancelled)
+        take = remote.speak(
+            messages,
+            sampling,
+            sound_of=sound_of if handle.codec else None,
+            on_seconds=on_seconds,
+            should_stop=cancelled,
+        )
     except AudioError:
         raise_if_cancelled()  # before there was a sound
         raise

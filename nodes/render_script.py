@@ -35,19 +35,28 @@ class HiggsRenderScript(io.ComfyNode):
             inputs=[
                 sockets.Script.Input("script", tooltip="From Script or Load Subtitles."),
                 sockets.Model.Input("model", tooltip="From Load Higgs Model."),
-                sockets.Codec.Input("codec", tooltip="From Load Higgs Codec. Decodes takes for who listens, and makes "
-                                    "voices of the pack's clips."),
+                sockets.Codec.Input(
+                    "codec",
+                    tooltip="From Load Higgs Codec. Decodes takes for who listens, and makes "
+                    "voices of the pack's clips.",
+                ),
                 *render_inputs(),
                 *sampling_inputs(),
                 *growing(MAX_VOICES, voice_inputs),
                 *store_inputs(),
                 recognizer_inputs.recognizer_input("the first one there is that knows the language, else nobody"),
-                io.Boolean.Input("compare_voices", default=False, optional=True,
-                                 tooltip="Who listens compares the voice with its reference (extra 'similarity')."),
+                io.Boolean.Input(
+                    "compare_voices",
+                    default=False,
+                    optional=True,
+                    tooltip="Who listens compares the voice with its reference (extra 'similarity').",
+                ),
                 *recognizer_inputs.limit_inputs(),
                 *preparation_inputs(),
                 io.Boolean.Input(
-                    "live", default=True, optional=True,
+                    "live",
+                    default=True,
+                    optional=True,
                     tooltip="Hear the lines while they are spoken, in the player below: the first take of each, in the "
                     "script's order.",
                 ),
@@ -106,23 +115,52 @@ class HiggsRenderScript(io.ComfyNode):
                 listening = on_cluster.listening_of(listener, compare, limits)
                 with heard_lines(player, None, cls.hidden) as hear:
                     made = on_cluster.perform(
-                        cluster, script, cast.voices, model, codec, chosen(tokenizer.frame_rate), settings,
-                        store=store, listening=listening, on_line=states.on_line, on_take=states.and_then(hear))
+                        cluster,
+                        script,
+                        cast.voices,
+                        model,
+                        codec,
+                        chosen(tokenizer.frame_rate),
+                        settings,
+                        store=store,
+                        listening=listening,
+                        on_line=states.on_line,
+                        on_take=states.and_then(hear),
+                    )
             else:
-                verifier = None if listener is None else Verifier(
-                    tokenizer, listener.recognizer, listener.name, cast.voices, language=language or None,
-                    compare_voices=compare, limits=limits)
+                verifier = (
+                    None
+                    if listener is None
+                    else Verifier(
+                        tokenizer,
+                        listener.recognizer,
+                        listener.name,
+                        cast.voices,
+                        language=language or None,
+                        compare_voices=compare,
+                        limits=limits,
+                    )
+                )
                 identity = handles.identity_of(model) if store else None
 
                 def work_bytes(lm):
-                    return rendering_bytes(lm.config, lm.dtype, cast.voices, chosen(lm.config.frame_rate),
-                                           settings)
+                    return rendering_bytes(lm.config, lm.dtype, cast.voices, chosen(lm.config.frame_rate), settings)
 
-                with (handles.open_speaker(model, work_bytes) as lm, heard_lines(player, lm, cls.hidden) as hear):
+                with handles.open_speaker(model, work_bytes) as lm, heard_lines(player, lm, cls.hidden) as hear:
                     made = render_script(
-                        script, cast.voices, lm, chosen(lm.config.frame_rate), settings, store=store,
-                        identity=identity, verifier=verifier, codec=tokenizer, on_line=states.on_line,
-                        on_take=states.and_then(hear), should_stop=cancelled)
+                        script,
+                        cast.voices,
+                        lm,
+                        chosen(lm.config.frame_rate),
+                        settings,
+                        store=store,
+                        identity=identity,
+                        verifier=verifier,
+                        codec=tokenizer,
+                        on_line=states.on_line,
+                        on_take=states.and_then(hear),
+                        should_stop=cancelled,
+                    )
         states.finish(made)
         if not made.complete:
             cut_short(made, store is not None, when_cancelled)
@@ -135,30 +173,42 @@ def render_inputs() -> list[io.Input]:
     """How lines are spoken; the names are those of `RenderSettings`."""
     return [
         io.Combo.Input(
-            "mode", options=["independent", "continuous"], default="independent",
+            "mode",
+            options=["independent", "continuous"],
+            default="independent",
             tooltip="independent: each line knows its voice only; fast, and none drifts. continuous: it also hears "
             "the turns before it in its scene, as in a conversation; scenes are spoken side by side.",
         ),
         *map(setting_input, ("context_turns", "batch", "takes", "max_takes")),
         io.String.Input(
-            "choose", default="", placeholder="3: 2, 7: 1",
+            "choose",
+            default="",
+            placeholder="3: 2, 7: 1",
             tooltip="Takes that you want, as line: take with numbers of the report; 3: 2 is the second take of line 3. "
             "Such a line has no other.",
         ),
-        io.String.Input("language", default="",
-                        tooltip="Of the script, as a code such as en, de or zh. Empty: any."),
+        io.String.Input("language", default="", tooltip="Of the script, as a code such as en, de or zh. Empty: any."),
         setting_input("max_chars"),
-        io.Boolean.Input("read_scenes", default=True,
-                         tooltip="The model reads scene headers. Off: they only part the script, as for chapters."),
+        io.Boolean.Input(
+            "read_scenes",
+            default=True,
+            tooltip="The model reads scene headers. Off: they only part the script, as for chapters.",
+        ),
     ]
 
 
 def voice_inputs(n: int) -> list[io.Input]:
     return [
-        sockets.Voice.Input(f"voice_{n}", optional=True,
-                            tooltip=f"Speaks what name_{n} says in the script. From Higgs Voice or Load Higgs Voice."),
+        sockets.Voice.Input(
+            f"voice_{n}",
+            optional=True,
+            tooltip=f"Speaks what name_{n} says in the script. From Higgs Voice or Load Higgs Voice.",
+        ),
         io.String.Input(
-            f"name_{n}", default="", optional=True, placeholder=f"SPEAKER{n}, or the next without a voice",
+            f"name_{n}",
+            default="",
+            optional=True,
+            placeholder=f"SPEAKER{n}, or the next without a voice",
             tooltip=f"Speaker of the script that has voice_{n}; Narrator for turns without one. Empty: SPEAKER{n}, or "
             "the next speaker for whom neither a name, the library nor the pack has a voice.",
         ),
@@ -168,13 +218,25 @@ def voice_inputs(n: int) -> list[io.Input]:
 def store_inputs() -> list[io.Input]:
     return [
         io.Boolean.Input(
-            "store", default=True, optional=True,
+            "store",
+            default=True,
+            optional=True,
             tooltip="Takes are kept on the disk, in $HIGGS_TAKES or this user's cache, and not spoken again.",
         ),
-        io.Float.Input("store_gb", default=2.0, min=0.0, max=10_000.0, step=0.5, optional=True,
-                       tooltip="What all takes may occupy, in GB; those used longest ago go first, locked ones stay."),
+        io.Float.Input(
+            "store_gb",
+            default=2.0,
+            min=0.0,
+            max=10_000.0,
+            step=0.5,
+            optional=True,
+            tooltip="What all takes may occupy, in GB; those used longest ago go first, locked ones stay.",
+        ),
         io.Combo.Input(
-            "when_cancelled", options=[STOP, HAND_ON], default=STOP, optional=True,
+            "when_cancelled",
+            options=[STOP, HAND_ON],
+            default=STOP,
+            optional=True,
             tooltip="stop: the workflow ends; what is spoken is in the store. hand on …: it goes on with the lines "
             "that are spoken.",
         ),
@@ -187,7 +249,10 @@ def preparation_inputs() -> list[io.Input]:
 
 def cluster_input() -> io.Input:
     return io.String.Input(
-        "cluster", default="", optional=True, placeholder="this computer",
+        "cluster",
+        default="",
+        optional=True,
+        placeholder="this computer",
         tooltip="Lines are spoken by the machines of a Ray cluster (extra 'ray'): auto, the one that this computer is "
         "part of; host:port of its head, which has to be in HIGGS_CLUSTER_ADDRESSES where ComfyUI is started; local, "
         "all GPUs of this computer. Models lie under one path on all. Empty: by this ComfyUI.",
@@ -212,10 +277,15 @@ def settings_of(values: dict):
     from ..higgs_runtime.rendering import parse_choice
 
     same = {name: values[name] for name in ("mode", "context_turns", "batch", "takes", "max_chars", "read_scenes")}
-    return RenderSettings(**same, max_takes=max(values["takes"], values["max_takes"]),
-                          language=values["language"].strip() or None, choose=parse_choice(values["choose"]),
-                          prepare=values.get("prepare", True), spell_numbers=values.get("spell_numbers", False),
-                          silence_s=values.get("end_silence", 3.0) or None)
+    return RenderSettings(
+        **same,
+        max_takes=max(values["takes"], values["max_takes"]),
+        language=values["language"].strip() or None,
+        choose=parse_choice(values["choose"]),
+        prepare=values.get("prepare", True),
+        spell_numbers=values.get("spell_numbers", False),
+        silence_s=values.get("end_silence", 3.0) or None,
+    )
 
 
 def voices_of(values: dict) -> tuple[dict, dict]:
@@ -232,8 +302,12 @@ def voices_of(values: dict) -> tuple[dict, dict]:
         if voice is None:
             continue
         if name in named:
-            raise SettingError("Two voices have one name.", expected="each speaker once", got=f"'{name}' twice",
-                               remedy=f"Change name_{number}, or combine both with Combine Higgs Voices.")
+            raise SettingError(
+                "Two voices have one name.",
+                expected="each speaker once",
+                got=f"'{name}' twice",
+                remedy=f"Change name_{number}, or combine both with Combine Higgs Voices.",
+            )
         if name:
             named[name] = voice
         else:

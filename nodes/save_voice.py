@@ -22,20 +22,26 @@ class HiggsSaveVoice(io.ComfyNode):
             inputs=[
                 sockets.Voice.Input("voice", tooltip="From Higgs Voice or Combine Higgs Voices."),
                 io.String.Input(
-                    "name", default="",
+                    "name",
+                    default="",
                     tooltip="What the voice is called in Load Higgs Voice: 1 to 80 characters, in any language.",
                 ),
                 io.String.Input(
-                    "note", default="", multiline=True, dynamic_prompts=False,
+                    "note",
+                    default="",
+                    multiline=True,
+                    dynamic_prompts=False,
                     placeholder="Who speaks, who agreed, under which licence.",
                     tooltip="Licence and consent, kept in the file. Use only voices whose owners agree.",
                 ),
                 io.Boolean.Input(
-                    "overwrite", default=False,
+                    "overwrite",
+                    default=False,
                     tooltip="Off: a name that is taken by another voice is refused. On: the old voice is replaced.",
                 ),
                 io.Audio.Input(
-                    "audio", optional=True,
+                    "audio",
+                    optional=True,
                     tooltip="The reference clip: 30 seconds of it are kept to listen to in Load Higgs Voice.",
                 ),
             ],

@@ -27,7 +27,9 @@ class HiggsScript(io.ComfyNode):
             "Errors say the line and column.",
             inputs=[
                 io.String.Input(
-                    "text", default=EXAMPLE, multiline=True,
+                    "text",
+                    default=EXAMPLE,
+                    multiline=True,
                     tooltip="[Name] or Name: begins a turn; without one the narrator speaks. Help has all forms.",
                 ),
             ],
@@ -44,8 +46,9 @@ class HiggsScript(io.ComfyNode):
 def script_outputs() -> list[io.Output]:
     return [
         sockets.Script.Output(display_name="script", tooltip="The turns, with cues and scenes."),
-        io.String.Output(display_name="report", tooltip="Turns by number, speakers, scenes, cues, and warnings with "
-                         "line:column."),
+        io.String.Output(
+            display_name="report", tooltip="Turns by number, speakers, scenes, cues, and warnings with line:column."
+        ),
     ]
 
 

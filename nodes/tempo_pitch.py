@@ -20,15 +20,24 @@ class HiggsTempoPitch(io.ComfyNode):
             inputs=[
                 io.Audio.Input("audio", tooltip="Clips of 8000 Hz or more, any number of channels."),
                 io.Float.Input(
-                    "tempo", default=1.0, min=0.25, max=4.0, step=0.05,
+                    "tempo",
+                    default=1.0,
+                    min=0.25,
+                    max=4.0,
+                    step=0.05,
                     tooltip="Times the speed: 2 is twice as fast and half as long, 1 leaves it.",
                 ),
                 io.Float.Input(
-                    "semitones", default=0.0, min=-24.0, max=24.0, step=0.5,
+                    "semitones",
+                    default=0.0,
+                    min=-24.0,
+                    max=24.0,
+                    step=0.5,
                     tooltip="How much higher, in semitones; 12 is an octave, negative is lower, 0 leaves it.",
                 ),
                 io.Boolean.Input(
-                    "keep_formants", default=True,
+                    "keep_formants",
+                    default=True,
                     tooltip="On: vowels keep their colour when the pitch changes, as if the same mouth spoke.",
                 ),
             ],
@@ -40,4 +49,5 @@ class HiggsTempoPitch(io.ComfyNode):
         from ..higgs_runtime.audio.stretch import change_pitch, change_tempo
 
         return io.NodeOutput(
-            each(lambda audio: change_pitch(change_tempo(audio, tempo), semitones, keep_formants), audio=audio))
+            each(lambda audio: change_pitch(change_tempo(audio, tempo), semitones, keep_formants), audio=audio)
+        )

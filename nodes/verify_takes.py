@@ -25,20 +25,29 @@ class HiggsVerifyTakes(io.ComfyNode):
             "end, another voice, silence, a length that no reading has. Needs the extra 'asr'.",
             inputs=[
                 io.Audio.Input("audio", tooltip="Speech without music. Of a batch, each clip is a line of the text."),
-                io.String.Input("text", default="", multiline=True, dynamic_prompts=False,
-                                tooltip="What should be said; for a batch, a line of text for each clip."),
+                io.String.Input(
+                    "text",
+                    default="",
+                    multiline=True,
+                    dynamic_prompts=False,
+                    tooltip="What should be said; for a batch, a line of text for each clip.",
+                ),
                 recognizer_inputs.recognizer_input("the first one that knows the language", needed=True),
-                io.String.Input("language", default="",
-                                tooltip="Of the text, as a code such as en, de or zh. Empty: it is heard."),
+                io.String.Input(
+                    "language", default="", tooltip="Of the text, as a code such as en, de or zh. Empty: it is heard."
+                ),
                 *recognizer_inputs.limit_inputs(),
                 setting_input("max_silence_s", optional=True),
-                io.Audio.Input("reference", optional=True,
-                               tooltip="A clip of the voice that should be heard (extra 'similarity')."),
+                io.Audio.Input(
+                    "reference", optional=True, tooltip="A clip of the voice that should be heard (extra 'similarity')."
+                ),
             ],
             outputs=[
                 io.Boolean.Output(display_name="passed", tooltip="Whether all clips passed."),
-                io.String.Output(display_name="report",
-                                 tooltip="For each clip: whether it passed, word errors, voice, what is wrong."),
+                io.String.Output(
+                    display_name="report",
+                    tooltip="For each clip: whether it passed, word errors, voice, what is wrong.",
+                ),
                 io.String.Output(display_name="heard", tooltip="What was heard, a line for each clip."),
             ],
         )
@@ -56,13 +65,19 @@ class HiggsVerifyTakes(io.ComfyNode):
         progress, verdicts = Progress(len(clips)), []
         for clip, line in zip(clips, lines, strict=True):
             raise_if_cancelled()
-            verdicts.append(verify_take(clip, line, recognizer=ears, language=code or None,
-                                        reference=known, limits=Limits(**limits)))
+            verdicts.append(
+                verify_take(
+                    clip, line, recognizer=ears, language=code or None, reference=known, limits=Limits(**limits)
+                )
+            )
             progress.update(len(verdicts))
         report = numbered([describe_verdict(verdict) for verdict in verdicts])
         messages.show_text(report)
-        return io.NodeOutput(all(verdict.passed for verdict in verdicts), report,
-                             "\n".join(" ".join(verdict.heard.split()) for verdict in verdicts))
+        return io.NodeOutput(
+            all(verdict.passed for verdict in verdicts),
+            report,
+            "\n".join(" ".join(verdict.heard.split()) for verdict in verdicts),
+        )
 
 
 def lines_for(text: str, clips: int) -> list[str]:
@@ -77,7 +92,10 @@ def lines_for(text: str, clips: int) -> list[str]:
     if clips == 1 and lines:
         return [text]
     if len(lines) != clips:
-        raise SettingError("Text and clips do not fit each other.", got=str(len(lines)),
-                           expected=f"{clips} lines of text, one for each clip",
-                           remedy="Write what each clip should say into a line of its own.")
+        raise SettingError(
+            "Text and clips do not fit each other.",
+            got=str(len(lines)),
+            expected=f"{clips} lines of text, one for each clip",
+            remedy="Write what each clip should say into a line of its own.",
+        )
     return lines

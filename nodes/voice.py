@@ -17,15 +17,22 @@ class HiggsVoice(io.ComfyNode):
             description="A voice to speak with: a reference clip and its words, or a description, or both.",
             inputs=[
                 io.String.Input(
-                    "transcript", default="", multiline=True, placeholder="What the clip says, word for word.",
+                    "transcript",
+                    default="",
+                    multiline=True,
+                    placeholder="What the clip says, word for word.",
                     tooltip="The words spoken in the reference clip, exactly. Needed with codes.",
                 ),
                 io.String.Input(
-                    "description", default="", multiline=True, placeholder="Warm female voice, British accent, slow.",
+                    "description",
+                    default="",
+                    multiline=True,
+                    placeholder="Warm female voice, British accent, slow.",
                     tooltip="The voice in words. Alone it invents a voice; in a dialogue it joins the scene.",
                 ),
                 sockets.Codes.Input(
-                    "codes", optional=True,
+                    "codes",
+                    optional=True,
                     tooltip="The reference clip, from Encode Audio. Without it, the description is used alone.",
                 ),
             ],

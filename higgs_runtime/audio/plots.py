@@ -25,8 +25,34 @@ if TYPE_CHECKING:
 _BACK, _INK, _GRID = "#1b1d23", "#e8e8ea", "#3a3d46"
 _COLOURS = ("#4fc3f7", "#ffb74d", "#81c784", "#f06292", "#ba68c8", "#ffd54f", "#4db6ac", "#a1887f")
 _TEXT_SHARE = 0.042  # of the picture's height and of half its width, whichever is less: readable on a node
-_STEPS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800,
-            3600, 7200, 14_400, 36_000, 86_400)
+_STEPS_S = (
+    0.001,
+    0.002,
+    0.005,
+    0.01,
+    0.02,
+    0.05,
+    0.1,
+    0.2,
+    0.5,
+    1,
+    2,
+    5,
+    10,
+    15,
+    30,
+    60,
+    120,
+    300,
+    600,
+    900,
+    1800,
+    3600,
+    7200,
+    14_400,
+    36_000,
+    86_400,
+)
 _FFT, _MELS, _RANGE_DB = 2048, 128, 80.0
 _FRAMES_PER_COLUMN = 4  # a long clip is sampled at so many moments for each column of its spectrogram
 _LOWEST_LUFS = -60.0
@@ -48,8 +74,11 @@ def waveform_picture(clip: AudioClip, width: int = 1024, height: int = 512) -> t
         axes.set_ylim(middles[-1] - top, top)
         marks = (-0.5, 0, 0.5) if clip.channels <= 2 else (0,)
         axes.set_yticks([middle + mark for middle in middles for mark in marks])
-        axes.set_yticklabels([f"{mark:g}" for mark in marks] * clip.channels if clip.channels <= 2 else
-                             [str(number) for number in range(clip.channels)])
+        axes.set_yticklabels(
+            [f"{mark:g}" for mark in marks] * clip.channels
+            if clip.channels <= 2
+            else [str(number) for number in range(clip.channels)]
+        )
         _time_axis(axes, clip.seconds)
     return pixels[0]
 
@@ -65,8 +94,15 @@ def spectrogram_picture(clip: AudioClip, width: int = 1024, height: int = 512) -
     with _figure([clip], width, height) as (figure, pixels):
         axes = figure.subplots()
         levels, centres = _mel_levels(clip, width)
-        axes.imshow(levels, origin="lower", aspect="auto", cmap="magma", vmin=levels.max() - _RANGE_DB,
-                    extent=(0, clip.seconds, -0.5, _MELS - 0.5), interpolation="nearest")
+        axes.imshow(
+            levels,
+            origin="lower",
+            aspect="auto",
+            cmap="magma",
+            vmin=levels.max() - _RANGE_DB,
+            extent=(0, clip.seconds, -0.5, _MELS - 0.5),
+            interpolation="nearest",
+        )
         import numpy as np
 
         marks = [hertz for hertz in (250, 1000, 2000, 4000, 8000, 16_000) if hertz < clip.sample_rate / 2]
@@ -87,7 +123,8 @@ def loudness_picture(clip: AudioClip, width: int = 1024, height: int = 512) -> t
     with _figure([clip], width, height) as (figure, pixels):
         axes, curve = figure.subplots(), loudness_over_time(clip)
         for levels, first_s, colour, thick in (
-            (curve.momentary_lufs, 0.4, _COLOURS[0], 1.0), (curve.short_term_lufs, 3.0, _COLOURS[1], 3.0),
+            (curve.momentary_lufs, 0.4, _COLOURS[0], 1.0),
+            (curve.short_term_lufs, 3.0, _COLOURS[1], 3.0),
         ):
             defined = curve.times_s >= first_s
             if defined.any():
@@ -124,8 +161,14 @@ def timeline_picture(
         seconds, solo = max(place.end for place in places) / rate, any(track.solo for track in tracks)
         for row, (track, place) in enumerate(zip(tracks, places, strict=True)):
             heard = not track.mute and (track.solo or not solo)
-            _lane(axes, row, track, (place.start / rate, place.length / rate, place.period / rate),
-                  round(width * place.period / rate / seconds), 1.0 if heard else 0.35)
+            _lane(
+                axes,
+                row,
+                track,
+                (place.start / rate, place.length / rate, place.period / rate),
+                round(width * place.period / rate / seconds),
+                1.0 if heard else 0.35,
+            )
         axes.set_ylim(len(tracks) - 0.5, -0.5)
         axes.set_yticks(range(len(tracks)))
         axes.set_yticklabels([*names, *map(str, range(len(names), len(tracks)))][: len(tracks)])
@@ -146,11 +189,19 @@ def _lane(axes: Axes, row: int, track: Track, place: tuple[float, float, float],
             count = min(1.0, length / period - again) * len(low)
             times = start + (again + (torch.arange(len(low)) + 0.5) / len(low)) * period
             kept = slice(0, max(1, round(count)))
-            axes.fill_between(times[kept], row - 0.4 * high[kept], row - 0.4 * low[kept], color=colour, alpha=alpha,
-                              linewidth=0.5)
+            axes.fill_between(
+                times[kept], row - 0.4 * high[kept], row - 0.4 * low[kept], color=colour, alpha=alpha, linewidth=0.5
+            )
     if track.gain_db:
-        axes.annotate(f"{track.gain_db:+g} dB", (start, row - 0.4), (4, -4), textcoords="offset points", va="top",
-                      color=_INK, fontsize="small")
+        axes.annotate(
+            f"{track.gain_db:+g} dB",
+            (start, row - 0.4),
+            (4, -4),
+            textcoords="offset points",
+            va="top",
+            color=_INK,
+            fontsize="small",
+        )
 
 
 def _wave(axes: Axes, samples: torch.Tensor, seconds: float, columns: int, colour: str, middle: float) -> None:
@@ -182,8 +233,9 @@ def _mel_levels(clip: AudioClip, columns: int) -> tuple[np.ndarray, np.ndarray]:
     window = _FFT * 2 ** max(0, math.ceil(math.log2(clip.sample_rate / 48_000)))  # else the lowest bands stay empty
     wave = np.pad(wave, (0, max(0, window - len(wave))))
     hop = max(window // 8, (len(wave) - window) // (columns * _FRAMES_PER_COLUMN))
-    power = librosa.feature.melspectrogram(y=wave, sr=clip.sample_rate, n_fft=window, hop_length=hop, center=False,
-                                           n_mels=_MELS)
+    power = librosa.feature.melspectrogram(
+        y=wave, sr=clip.sample_rate, n_fft=window, hop_length=hop, center=False, n_mels=_MELS
+    )
     each = -(-power.shape[1] // columns)
     starts = np.arange(0, power.shape[1], each)
     power = np.add.reduceat(power, starts, axis=1) / np.diff([*starts, power.shape[1]])
@@ -212,8 +264,12 @@ def _figure(clips: Sequence[AudioClip | AudioFile], width: int, height: int):
     for name, value in (("width", width), ("height", height)):
         check_range(name, value, 64, 8192, "Pixels; 1024 by 512 suits a node.")
     if not clips or any(clip.length == 0 for clip in clips):
-        raise AudioError("There is nothing to draw.", expected="a clip with samples",
-                         got="0 samples" if clips else "no tracks", remedy="Check the step before.")
+        raise AudioError(
+            "There is nothing to draw.",
+            expected="a clip with samples",
+            got="0 samples" if clips else "no tracks",
+            remedy="Check the step before.",
+        )
     try:
         import matplotlib
     except ImportError as error:
@@ -223,8 +279,13 @@ def _figure(clips: Sequence[AudioClip | AudioFile], width: int, height: int):
     from matplotlib.figure import Figure
 
     style = {
-        "font.size": min(height, width / 2) * _TEXT_SHARE * 0.72, "text.color": _INK, "axes.facecolor": _BACK,
-        "axes.edgecolor": _GRID, "axes.labelcolor": _INK, "xtick.color": _INK, "ytick.color": _INK,
+        "font.size": min(height, width / 2) * _TEXT_SHARE * 0.72,
+        "text.color": _INK,
+        "axes.facecolor": _BACK,
+        "axes.edgecolor": _GRID,
+        "axes.labelcolor": _INK,
+        "xtick.color": _INK,
+        "ytick.color": _INK,
     }
     pixels: list[torch.Tensor] = []
     with matplotlib.rc_context(style):

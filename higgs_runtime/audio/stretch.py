@@ -52,8 +52,12 @@ def change_pitch(clip: AudioClip, semitones: float, keep_formants: bool = True) 
 
 def _stretch(clip: AudioClip, factor: float, semitones: float, keep_formants: bool) -> AudioClip:
     if clip.sample_rate < _LOWEST_RATE:
-        raise AudioError("The tempo or pitch of this clip cannot be changed.", expected=f"{_LOWEST_RATE} Hz or more",
-                         got=f"{clip.sample_rate} Hz", remedy="Resample it first.")
+        raise AudioError(
+            "The tempo or pitch of this clip cannot be changed.",
+            expected=f"{_LOWEST_RATE} Hz or more",
+            got=f"{clip.sample_rate} Hz",
+            remedy="Resample it first.",
+        )
     pedalboard = rubber_band()
     if clip.length == 0:
         return clip

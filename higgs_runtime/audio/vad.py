@@ -65,6 +65,10 @@ def _detect(wave: torch.Tensor, threshold: float) -> list[tuple[int, int]]:
         from faster_whisper.vad import VadOptions, get_speech_timestamps
     except ImportError as error:
         raise MissingExtraError("Hearing where somebody speaks", "asr", "faster-whisper") from error
-    options = VadOptions(threshold=threshold, min_silence_duration_ms=_PAUSE_MS, speech_pad_ms=_PAD_MS,
-                         min_speech_duration_ms=_SHORTEST_MS)
+    options = VadOptions(
+        threshold=threshold,
+        min_silence_duration_ms=_PAUSE_MS,
+        speech_pad_ms=_PAD_MS,
+        min_speech_duration_ms=_SHORTEST_MS,
+    )
     return [(one["start"], one["end"]) for one in get_speech_timestamps(wave.numpy(), options)]

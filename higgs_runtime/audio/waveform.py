@@ -55,8 +55,10 @@ def _of_file(path: Path, points: int) -> Peaks:
     if not path.is_file():
         raise Unreadable("no file")
     with open_soundfile(path) as file:
-        pieces = (torch.from_numpy(read_at(path, file, at, min(_PIECE, len(file) - at)).T)
-                  for at in range(0, len(file), _PIECE))
+        pieces = (
+            torch.from_numpy(read_at(path, file, at, min(_PIECE, len(file) - at)).T)
+            for at in range(0, len(file), _PIECE)
+        )
         outline = _outline(pieces, len(file), points)
         return Peaks(*outline, len(file) / file.samplerate, file.samplerate, file.channels)
 
@@ -64,8 +66,12 @@ def _of_file(path: Path, points: int) -> Peaks:
 def _outline(pieces: Iterator[torch.Tensor], length: int, points: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Lowest and highest of the samples [C, n] that come, in `points` stretches of `length` in all."""
     if length == 0:
-        raise AudioError("There is nothing to draw.", expected="a sound with samples", got="0 samples",
-                         remedy="Check the file, or the step before.")
+        raise AudioError(
+            "There is nothing to draw.",
+            expected="a sound with samples",
+            got="0 samples",
+            remedy="Check the file, or the step before.",
+        )
     points = min(points, length)
     low, high = torch.full((points,), torch.inf), torch.full((points,), -torch.inf)
     at = 0

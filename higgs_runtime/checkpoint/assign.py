@@ -25,7 +25,10 @@ class Rows:
     """
 
     def __init__(
-        self, tensors: Mapping[str, Tensor], names: Sequence[str], device: torch.device | str = "cpu",
+        self,
+        tensors: Mapping[str, Tensor],
+        names: Sequence[str],
+        device: torch.device | str = "cpu",
         dtype: torch.dtype | None = None,
     ):
         self._tensors, self._names, self._device = tensors, names, torch.device(device)
@@ -151,8 +154,9 @@ def _sources(
     tensors: Mapping[str, Tensor], joined: Mapping[str, tuple[str, ...]], ignore: tuple[str, ...]
 ) -> dict[str, tuple[str, ...]]:
     """What a checkpoint has, by name: one tensor, or several that belong below each other."""
-    found = {name: parts for name, parts in joined.items()
-             if name not in tensors and all(part in tensors for part in parts)}
+    found = {
+        name: parts for name, parts in joined.items() if name not in tensors and all(part in tensors for part in parts)
+    }
     gone = {part for parts in found.values() if len(parts) > 1 for part in parts}
     kept = [name for name in tensors if name not in gone and not any(fnmatchcase(name, one) for one in ignore)]
     return {name: (name,) for name in kept} | found
@@ -190,8 +194,10 @@ def _check_names(source: Mapping[str, tuple[str, ...]], slots: Mapping[str, torc
     if unknown:
         got.append(f"{len(unknown)} unknown ({some_of(unknown)})")
     raise CheckpointError(
-        f"The tensors of the {what} do not fit its config.", expected=f"exactly {len(slots)} tensors",
-        got=" and ".join(got), remedy="Download the folder again: config and weights must be of the same release.",
+        f"The tensors of the {what} do not fit its config.",
+        expected=f"exactly {len(slots)} tensors",
+        got=" and ".join(got),
+        remedy="Download the folder again: config and weights must be of the same release.",
     )
 
 
@@ -206,6 +212,7 @@ def _check_shapes(
     if wrong:
         raise CheckpointError(
             f"{len(wrong)} tensors of the {what} have another shape than its config says.",
-            expected=some_of([expected for expected, _ in wrong]), got=some_of([found for _, found in wrong]),
+            expected=some_of([expected for expected, _ in wrong]),
+            got=some_of([found for _, found in wrong]),
             remedy="Download the folder again: config and weights must be of the same release.",
         )

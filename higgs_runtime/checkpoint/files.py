@@ -48,7 +48,8 @@ def read_config(folder: str | Path, name: str = CONFIG_FILE) -> dict:
     folder = Path(folder)
     if not folder.is_dir():
         raise CheckpointError(
-            "There is no such model folder.", expected="a folder with config.json and model.safetensors",
+            "There is no such model folder.",
+            expected="a folder with config.json and model.safetensors",
             got=f"{folder}" + (" (a file)" if folder.exists() else " (nothing there)"),
             remedy="Choose the folder that holds the model's files.",
         )
@@ -130,7 +131,8 @@ def checkpoint_tensors(folder: str | Path) -> CheckpointTensors:
         if lost:
             raise CheckpointError(
                 f"The shards in '{folder}' do not hold what {INDEX_FILE} promises.",
-                expected=f"all tensors of the index, also {some_of(lost)}", got="shards without them",
+                expected=f"all tensors of the index, also {some_of(lost)}",
+                got="shards without them",
                 remedy="Download the folder again, all files of the same revision.",
             )
     return tensors
@@ -144,8 +146,12 @@ def pickled_tensors(file: str | Path) -> dict[str, torch.Tensor]:
     """
     found = read_pickle(file)
     if not isinstance(found, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in found.values()):
-        raise CheckpointError(f"'{file}' does not hold a model.", expected="named tensors", got=type(found).__name__,
-                              remedy="Download the file again.")
+        raise CheckpointError(
+            f"'{file}' does not hold a model.",
+            expected="named tensors",
+            got=type(found).__name__,
+            remedy="Download the file again.",
+        )
     return found
 
 
@@ -163,13 +169,17 @@ def read_pickle(file: str | Path) -> object:
         return torch.load(file, map_location="cpu", weights_only=True, mmap=True)
     except FileNotFoundError as error:
         raise CheckpointError(
-            f"The model folder '{file.parent}' has no {file.name}.", expected=f"{file.name} beside config.json",
-            got="none", remedy="Download the complete folder.",
+            f"The model folder '{file.parent}' has no {file.name}.",
+            expected=f"{file.name} beside config.json",
+            got="none",
+            remedy="Download the complete folder.",
         ) from error
     except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
         raise CheckpointError(
-            f"'{file}' cannot be read as tensors.", expected="a complete file with tensors and nothing else",
-            got=str(error).split("\n", 1)[0], remedy="The download was probably cut short: download the file again.",
+            f"'{file}' cannot be read as tensors.",
+            expected="a complete file with tensors and nothing else",
+            got=str(error).split("\n", 1)[0],
+            remedy="The download was probably cut short: download the file again.",
         ) from error
 
 
@@ -193,13 +203,17 @@ def weight_files(folder: Path) -> list[Path]:
     shards = shards_of(_read_json(folder / INDEX_FILE))
     if shards is None:
         raise CheckpointError(
-            f"'{folder / INDEX_FILE}' is not an index.", expected="a 'weight_map' with names of files in this folder",
-            got="none", remedy="Download the file again.",
+            f"'{folder / INDEX_FILE}' is not an index.",
+            expected="a 'weight_map' with names of files in this folder",
+            got="none",
+            remedy="Download the file again.",
         )
     missing = [shard for shard in shards if not (folder / shard).is_file()]
     if missing:
         raise CheckpointError(
-            f"'{folder}' lacks shards of the model.", expected=f"{len(shards)} files", got=f"no {some_of(missing)}",
+            f"'{folder}' lacks shards of the model.",
+            expected=f"{len(shards)} files",
+            got=f"no {some_of(missing)}",
             remedy="Download the missing files.",
         )
     return [folder / shard for shard in shards]
@@ -217,8 +231,12 @@ def _open_safetensors(file: Path):
     from safetensors import SafetensorError, safe_open
 
     if not file.is_file():
-        raise CheckpointError(f"The model folder '{file.parent}' has no {file.name}.", expected=f"{file.name} there",
-                              got="none", remedy="Download the complete folder.")
+        raise CheckpointError(
+            f"The model folder '{file.parent}' has no {file.name}.",
+            expected=f"{file.name} there",
+            got="none",
+            remedy="Download the complete folder.",
+        )
     try:
         return safe_open(str(file), framework="pt", device="cpu")
     except (SafetensorError, OSError, ValueError) as error:
@@ -232,16 +250,23 @@ def _read_json(file: Path) -> dict:
         value = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise CheckpointError(
-            f"The model folder '{file.parent}' has no {file.name}.", expected=f"{file.name} beside the weights",
-            got="none", remedy="Download the complete folder, not only the weights.",
+            f"The model folder '{file.parent}' has no {file.name}.",
+            expected=f"{file.name} beside the weights",
+            got="none",
+            remedy="Download the complete folder, not only the weights.",
         ) from error
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
-            f"'{file}' cannot be read.", expected="a JSON file", got=str(error), remedy="Download the file again.",
+            f"'{file}' cannot be read.",
+            expected="a JSON file",
+            got=str(error),
+            remedy="Download the file again.",
         ) from error
     if not isinstance(value, dict):
         raise CheckpointError(
-            f"'{file}' is not a config.", expected="a JSON object", got=type(value).__name__,
+            f"'{file}' is not a config.",
+            expected="a JSON object",
+            got=type(value).__name__,
             remedy="Download the file again.",
         )
     return value

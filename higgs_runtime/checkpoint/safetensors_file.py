@@ -22,8 +22,16 @@ PIECE_BYTES = 1 << 24  # between two calls of on_bytes
 LFS_POINTER = b"version https://git-lfs"  # what a clone has in place of a large file
 ALIGNED = 64  # bytes: where the first tensor begins, as vector instructions like it best
 NAMES = {  # in the file -> of torch
-    "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64,
-    "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
 }
 _NAME_OF = {dtype: name for name, dtype in NAMES.items()}
 
@@ -69,12 +77,15 @@ def unreadable(file: Path, error: Exception) -> CheckpointError:
         with open(file, "rb") as source:
             if source.read(len(LFS_POINTER)) == LFS_POINTER:
                 got, remedy = "a pointer of Git LFS in its place", "Run `git lfs pull` there, or download the file."
-    return CheckpointError(f"'{file}' cannot be read as safetensors.", expected="a complete safetensors file", got=got,
-                           remedy=remedy)
+    return CheckpointError(
+        f"'{file}' cannot be read as safetensors.", expected="a complete safetensors file", got=got, remedy=remedy
+    )
 
 
 def write_tensors(
-    file: str | Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str],
+    file: str | Path,
+    tensors: Mapping[str, torch.Tensor],
+    metadata: Mapping[str, str],
     on_bytes: Callable[[int], None] | None = None,
 ) -> None:
     """Write a safetensors file in pieces, so that it can be stopped on the way.
@@ -91,8 +102,11 @@ def write_tensors(
     place, order = 0, sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))  # so all stay aligned
     for name in order:
         tensor = tensors[name]
-        entries[name] = {"dtype": _NAME_OF[tensor.dtype], "shape": list(tensor.shape),
-                         "data_offsets": [place, place + tensor.nbytes]}
+        entries[name] = {
+            "dtype": _NAME_OF[tensor.dtype],
+            "shape": list(tensor.shape),
+            "data_offsets": [place, place + tensor.nbytes],
+        }
         place += tensor.nbytes
     header = json.dumps(entries).encode()
     header += b" " * (-(LENGTH_BYTES + len(header)) % ALIGNED)

@@ -101,9 +101,12 @@ def _drop_output() -> None:
 
 def _explained(error: OSError) -> HiggsError:
     where = f" with '{error.filename}'" if error.filename is not None else ""
-    return SettingError(f"The system refused to go on{where}.", expected="files, folders and a terminal that may be "
-                        "read and written", got=error.strerror or str(error) or repr(error),
-                        remedy="Check permissions and free disk space, then give the command again.")
+    return SettingError(
+        f"The system refused to go on{where}.",
+        expected="files, folders and a terminal that may be read and written",
+        got=error.strerror or str(error) or repr(error),
+        remedy="Check permissions and free disk space, then give the command again.",
+    )
 
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -118,7 +121,9 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="higgs", description="Higgs Audio without a canvas.", epilog=EPILOG,
+        prog="higgs",
+        description="Higgs Audio without a canvas.",
+        epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"higgs {__version__}")

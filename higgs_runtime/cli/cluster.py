@@ -12,13 +12,17 @@ from .common import adapters_of, progress
 
 def add_cluster(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("on a Ray cluster (extra ray)")
-    group.add_argument("--cluster", metavar="ADDRESS",
-                       help="auto: the cluster that this machine is part of; host:port: of its head; local: all GPUs "
-                       "of this machine. Models lie under one path on all nodes; takes may")
+    group.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="auto: the cluster that this machine is part of; host:port: of its head; local: all GPUs "
+        "of this machine. Models lie under one path on all nodes; takes may",
+    )
     group.add_argument("--workers", type=int, help="at most (default: as many as there is room for)")
     group.add_argument("--worker-gpus", type=float, metavar="N", help="of each worker (default: 1 if there are any)")
-    group.add_argument("--worker-cpus", type=float, metavar="N",
-                       help="of each worker (default: 1 beside a GPU, else all of a node)")
+    group.add_argument(
+        "--worker-cpus", type=float, metavar="N", help="of each worker (default: 1 beside a GPU, else all of a node)"
+    )
 
 
 def perform_on_cluster(args: argparse.Namespace, script, voices, lm, codec_at, sampling, settings, store, stop):
@@ -33,19 +37,35 @@ def perform_on_cluster(args: argparse.Namespace, script, voices, lm, codec_at, s
     from ..cluster import ClusterSettings, Engine, Listening, render_on_cluster
 
     if store is None:
-        raise SettingError("A cluster works through the store.", expected="a folder of takes", got="--no-store",
-                           remedy="Leave --no-store out, or --cluster.")
+        raise SettingError(
+            "A cluster works through the store.",
+            expected="a folder of takes",
+            got="--no-store",
+            remedy="Leave --no-store out, or --cluster.",
+        )
     listening, view = None, ClusterView()
     if args.listen is not None:
         listening = Listening(args.listen or _first_recognizer(args), compare_voices=args.compare_voices)
     engine = Engine(
-        _everywhere(lm), device=args.device, dtype=args.dtype, quantization=args.quantization,
-        adapters=tuple(adapters_of(args)), codec=_everywhere(codec_at), listening=listening,
+        _everywhere(lm),
+        device=args.device,
+        dtype=args.dtype,
+        quantization=args.quantization,
+        adapters=tuple(adapters_of(args)),
+        codec=_everywhere(codec_at),
+        listening=listening,
     )
     made = render_on_cluster(
-        script, voices, engine, sampling, settings, store=store,
+        script,
+        voices,
+        engine,
+        sampling,
+        settings,
+        store=store,
         cluster=ClusterSettings(args.cluster, workers=args.workers, cpus=args.worker_cpus, gpus=args.worker_gpus),
-        on_line=view.line, on_pool=view.pool, should_stop=lambda: stop.asked,
+        on_line=view.line,
+        on_pool=view.pool,
+        should_stop=lambda: stop.asked,
     )
     progress("")
     return made

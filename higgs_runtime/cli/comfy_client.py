@@ -66,8 +66,11 @@ class ComfyClient:
             # It may end between the look at the history and the one at the queue: only the second miss counts.
             gone = 0 if entry is not None or self._is_queued(prompt_id) else gone + 1
             if gone == 2:
-                raise RenderError("ComfyUI no longer knows the rendering.", got="no such prompt in queue or history",
-                                  remedy="It was restarted, or the prompt was removed from its queue: render again.")
+                raise RenderError(
+                    "ComfyUI no longer knows the rendering.",
+                    got="no such prompt in queue or history",
+                    remedy="It was restarted, or the prompt was removed from its queue: render again.",
+                )
             if on_wait:
                 on_wait(time.monotonic() - started)
             time.sleep(POLL_S)
@@ -88,8 +91,9 @@ class ComfyClient:
     def notices(self, workflow: dict[str, Any]) -> list[str]:
         """What is to be known of the language models that a workflow speaks with there: what their server means by
         them; none where its pack does not tell."""
-        chosen = [node.get("inputs", {}).get("checkpoint") for node in workflow.values()
-                  if node["class_type"] == LOADER]
+        chosen = [
+            node.get("inputs", {}).get("checkpoint") for node in workflow.values() if node["class_type"] == LOADER
+        ]
         found = []
         for choice in dict.fromkeys(one for one in chosen if isinstance(one, str)):
             try:
@@ -114,9 +118,13 @@ class ComfyClient:
                     number += 1
                     target = folder / f"{name.stem}-{number}{name.suffix}"
         except OSError as error:
-            raise RenderError(f"'{target}' could not be written.", expected="a folder with room that may be written "
-                              "to", got=error.strerror or str(error), remedy="The file is still on the server: make "
-                              "room, or name a folder elsewhere with -o, and render again.") from error
+            raise RenderError(
+                f"'{target}' could not be written.",
+                expected="a folder with room that may be written to",
+                got=error.strerror or str(error),
+                remedy="The file is still on the server: make "
+                "room, or name a folder elsewhere with -o, and render again.",
+            ) from error
 
     def upload(self, path: Path) -> str:
         """Put a file into the server's input folder; returns the name that a node takes."""
@@ -125,12 +133,16 @@ class ComfyClient:
         try:
             data = path.read_bytes()
         except OSError as error:
-            raise RenderError(f"'{path}' cannot be read.", expected="a file to upload",
-                              got=error.strerror or str(error), remedy="Check its permissions.") from error
+            raise RenderError(
+                f"'{path}' cannot be read.",
+                expected="a file to upload",
+                got=error.strerror or str(error),
+                remedy="Check its permissions.",
+            ) from error
         boundary = uuid.uuid4().hex
         name = path.name.translate({ord(sign): f"%{ord(sign):02X}" for sign in '"\r\n'})  # as browsers do
         head = (
-            f"--{boundary}\r\nContent-Disposition: form-data; name=\"image\"; filename=\"{name}\"\r\n"
+            f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="{name}"\r\n'
             "Content-Type: application/octet-stream\r\n\r\n"
         )
         body = head.encode() + data + f"\r\n--{boundary}--\r\n".encode()
@@ -168,14 +180,19 @@ class ComfyClient:
             raise _refusal(error) from error
         except (OSError, ValueError, http.client.HTTPException) as error:  # the last two also of a URL that is none
             raise RenderError(
-                f"No ComfyUI answers at {self.url}.", expected="a running server at a URL such as "
-                "http://127.0.0.1:8188", got=str(getattr(error, "reason", "") or error) or repr(error),
+                f"No ComfyUI answers at {self.url}.",
+                expected="a running server at a URL such as http://127.0.0.1:8188",
+                got=str(getattr(error, "reason", "") or error) or repr(error),
                 remedy="Start ComfyUI, or name another server with --server.",
             ) from error
 
     def _odd(self, got: str) -> RenderError:
-        return RenderError(f"What answers at {self.url} is no ComfyUI.", expected="ComfyUI's answers", got=got,
-                           remedy="Name its address with --server.")
+        return RenderError(
+            f"What answers at {self.url} is no ComfyUI.",
+            expected="ComfyUI's answers",
+            got=got,
+            remedy="Name its address with --server.",
+        )
 
 
 def set_input(workflow: dict[str, Any], assignment: str, upload: Callable[[Path], str] | None = None) -> None:
@@ -191,16 +208,23 @@ def set_input(workflow: dict[str, Any], assignment: str, upload: Callable[[Path]
     target, equals, text = assignment.partition("=")
     name, dot, key = target.rpartition(".")
     if not equals or not dot:
-        raise RenderError("A --set is not of the form node.input=value.", got=repr(assignment),
-                          remedy=f'For example: --set "6.text=Hello" {EXAMPLE}')
+        raise RenderError(
+            "A --set is not of the form node.input=value.",
+            got=repr(assignment),
+            remedy=f'For example: --set "6.text=Hello" {EXAMPLE}',
+        )
     nodes = [node for id, node in workflow.items() if name in (id, node.get("_meta", {}).get("title"))]
     if len(nodes) != 1 or key not in nodes[0].get("inputs", {}):
         known = sorted(
-            f"{id}.{key}" for id, node in workflow.items() for key, value in node.get("inputs", {}).items()
+            f"{id}.{key}"
+            for id, node in workflow.items()
+            for key, value in node.get("inputs", {}).items()
             if not isinstance(value, list)
         )
         raise RenderError(
-            f"The workflow has no single input '{target}'.", expected=", ".join(known), got=f"{len(nodes)} such nodes",
+            f"The workflow has no single input '{target}'.",
+            expected=", ".join(known),
+            got=f"{len(nodes)} such nodes",
             remedy="Use the id of the node.",
         )
     inputs = nodes[0]["inputs"]
@@ -230,8 +254,11 @@ def _refusal(error: HTTPError) -> RenderError:
             parts += [f"{node['class_type']} ({id}): {item['message']}: {item['details']}" for item in node["errors"]]
     except (ValueError, KeyError, TypeError):
         parts = [one_sentence(raw.decode(errors="replace"))]
-    return RenderError(f"ComfyUI refused the request (HTTP {error.code}).", got="; ".join(parts),
-                       remedy="Mend the workflow or the --set values.")
+    return RenderError(
+        f"ComfyUI refused the request (HTTP {error.code}).",
+        got="; ".join(parts),
+        remedy="Mend the workflow or the --set values.",
+    )
 
 
 def _failure(messages: list) -> RenderError:

@@ -32,13 +32,19 @@ def check_requirements() -> None:
     """
     missing = [name for name in REQUIRED if find_spec(name) is None]
     if missing:
-        raise SettingError("The requirements are not installed.", expected=", ".join(REQUIRED), got="no "
-                           + ", ".join(missing), remedy="pip install -r requirements.txt, in the pack's folder.")
+        raise SettingError(
+            "The requirements are not installed.",
+            expected=", ".join(REQUIRED),
+            got="no " + ", ".join(missing),
+            remedy="pip install -r requirements.txt, in the pack's folder.",
+        )
 
 
 def add_models_dir(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--models-dir", type=Path, action="append",
+        "--models-dir",
+        type=Path,
+        action="append",
         help="where models are (default: $HIGGS_MODELS, models/higgs_audio here and in $COMFYUI_PATH)",
     )
 
@@ -55,7 +61,8 @@ def named(found: list, kind: str, name: str):
         return chosen[0]
     raise SettingError(
         f"Which {'language model' if kind == 'lm' else 'codec'}?",
-        expected=NAMING, got=f"'{name}', where there are {', '.join(item.name for item in found) or 'none'}",
+        expected=NAMING,
+        got=f"'{name}', where there are {', '.join(item.name for item in found) or 'none'}",
         remedy="Name one of them, or put one into a models folder (see: higgs models).",
     )
 
@@ -68,8 +75,13 @@ def add_settings(parser: argparse.ArgumentParser, *names: str) -> None:
             how = {"action": argparse.BooleanOptionalAction}
         else:
             how = {"type": one.kind, "metavar": "SECONDS" if name.endswith("_s") else None}
-        parser.add_argument(f"--{(one.option or name).replace('_', '-')}", dest=name, default=one.default,
-                            help=f"{one.help} (default: %(default)s)", **how)
+        parser.add_argument(
+            f"--{(one.option or name).replace('_', '-')}",
+            dest=name,
+            default=one.default,
+            help=f"{one.help} (default: %(default)s)",
+            **how,
+        )
 
 
 def add_sampling(parser: argparse.ArgumentParser) -> None:
@@ -86,8 +98,10 @@ def sampling_of(args: argparse.Namespace):
     from ..types import Sampling
 
     SETTINGS["max_seconds"].check(args.max_seconds, called="max-seconds")
-    return Sampling(max_frames=math.ceil(args.max_seconds * FRAMES_A_SECOND),
-                    **{name: getattr(args, name) for name in SAMPLING if name != "max_seconds"})
+    return Sampling(
+        max_frames=math.ceil(args.max_seconds * FRAMES_A_SECOND),
+        **{name: getattr(args, name) for name in SAMPLING if name != "max_seconds"},
+    )
 
 
 def add_checkpoints(parser: argparse.ArgumentParser) -> None:
@@ -95,10 +109,17 @@ def add_checkpoints(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", help=f"of the language model: {NAMING} (default: the first one, else the pack's)")
     parser.add_argument("--codec", help=f"of the codec: {NAMING} (default: the first one, else the pack's)")
     parser.add_argument("--device", choices=DEVICES, help="default: a GPU if there is one")
-    parser.add_argument("--quantization", choices=QUANTIZATIONS, help="keep the matrices of the language model in 8 or "
-                        "4 bits: the fastest on a CPU, and the smallest (default: as they are)")
-    parser.add_argument("--dtype", choices=DTYPES, help="number format of the rest of the language model (default: "
-                        "bfloat16 on a GPU, float32 on a CPU)")
+    parser.add_argument(
+        "--quantization",
+        choices=QUANTIZATIONS,
+        help="keep the matrices of the language model in 8 or "
+        "4 bits: the fastest on a CPU, and the smallest (default: as they are)",
+    )
+    parser.add_argument(
+        "--dtype",
+        choices=DTYPES,
+        help="number format of the rest of the language model (default: bfloat16 on a GPU, float32 on a CPU)",
+    )
     add_models_dir(parser)
 
 
@@ -123,14 +144,22 @@ def loading_of(args: argparse.Namespace) -> dict:
 
     device = args.device or pick_device()
     dtype = pick_dtype(device)  # or the error that it is not there
-    return {"device": device, "dtype": getattr(torch, args.dtype) if args.dtype else dtype,
-            "quantization": args.quantization}
+    return {
+        "device": device,
+        "dtype": getattr(torch, args.dtype) if args.dtype else dtype,
+        "quantization": args.quantization,
+    }
 
 
 def add_lora(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--lora", action="append", default=[], metavar="FOLDER[=STRENGTH]",
-                        help="LoRA adapter on the language model: a folder in PEFT's format, or the name of one below "
-                        f"a models folder; several add up. {SETTINGS['lora_strength'].help} (default: 1)")
+    parser.add_argument(
+        "--lora",
+        action="append",
+        default=[],
+        metavar="FOLDER[=STRENGTH]",
+        help="LoRA adapter on the language model: a folder in PEFT's format, or the name of one below "
+        f"a models folder; several add up. {SETTINGS['lora_strength'].help} (default: 1)",
+    )
 
 
 def adapters_of(args: argparse.Namespace) -> list[tuple[str, float]]:
@@ -149,14 +178,21 @@ def adapters_of(args: argparse.Namespace) -> list[tuple[str, float]]:
             folder, strength = given, "1"
         place = Path(folder) if Path(folder).is_dir() else library.get(folder)
         if place is None:
-            raise SettingError(f"There is no LoRA '{folder}'.", got="no such folder",
-                               expected=f"a folder with adapter_config.json or one of {', '.join(library) or 'none'}",
-                               remedy="Name such a folder, and its strength behind an equals sign: my-lora=0.8.")
+            raise SettingError(
+                f"There is no LoRA '{folder}'.",
+                got="no such folder",
+                expected=f"a folder with adapter_config.json or one of {', '.join(library) or 'none'}",
+                remedy="Name such a folder, and its strength behind an equals sign: my-lora=0.8.",
+            )
         try:
             by = float(SETTINGS["lora_strength"].read(strength))
         except ValueError as error:
-            raise SettingError(f"The strength of the LoRA '{folder}' cannot be used.", expected=str(error),
-                               got=f"'{strength}'", remedy="Write such a number, or leave it out.") from error
+            raise SettingError(
+                f"The strength of the LoRA '{folder}' cannot be used.",
+                expected=str(error),
+                got=f"'{strength}'",
+                remedy="Write such a number, or leave it out.",
+            ) from error
         found.append((str(place.absolute()), by))
     return found
 

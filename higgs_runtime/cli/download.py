@@ -26,8 +26,10 @@ def _download(args: argparse.Namespace) -> None:
     if not args.name:
         for release in RELEASES.values():
             pin = release.revision[:12] or "the newest, pinned when it is begun"
-            sys.stdout.write(f"{release.name}\n    {release.about}; about {release.gigabytes} GB; {release.repository} "
-                             f"at {pin}\n    Licence: {release.licence}\n")
+            sys.stdout.write(
+                f"{release.name}\n    {release.about}; about {release.gigabytes} GB; {release.repository} "
+                f"at {pin}\n    Licence: {release.licence}\n"
+            )
         return
     release, folder = release_named(args.name), _folder(args)
     plan = plan_download(release, folder, revision=args.revision)
@@ -60,7 +62,11 @@ def _ask(yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise SettingError("Nobody is there to agree to the download.", expected="a terminal, or --yes",
-                           got="neither", remedy="Read the licence, then add --yes.")
+        raise SettingError(
+            "Nobody is there to agree to the download.",
+            expected="a terminal, or --yes",
+            got="neither",
+            remedy="Read the licence, then add --yes.",
+        )
     if input("Download it, under this licence? [y/N] ").strip().lower() not in ("y", "yes"):
         raise KeyboardInterrupt

@@ -22,14 +22,19 @@ def add(commands) -> None:
     master.add_argument("--format", choices=EXPORT_FORMATS, default="flac 16-bit", help="default: %(default)s")
     master.add_argument("--kbps", type=int, help="bit rate of mp3, opus and AAC (default: 192, 96, 128)")
     master.add_argument("-o", "--output", type=Path, default=Path("."), metavar="FOLDER", help="default: this one")
-    master.add_argument("--name", default="{title}", help="of the new file, with {n:03}, {date} and tags "
-                        "(default: %(default)s, which is the old name without a tag); nothing is overwritten")
+    master.add_argument(
+        "--name",
+        default="{title}",
+        help="of the new file, with {n:03}, {date} and tags "
+        "(default: %(default)s, which is the old name without a tag); nothing is overwritten",
+    )
     master.add_argument("--tag", action="append", default=[], metavar="NAME:VALUE", help="such as title:Sea")
     master.add_argument("--chapters", type=Path, help='text file with a line for each, such as "12:30 The storm"')
     master.add_argument("--cover", type=Path, help="picture of the file")
     for name in ("model", "voices", "consent"):
-        master.add_argument(f"--{name}", default="", help=f"for the note in the file that its speech is synthetic: "
-                            f"{name}")
+        master.add_argument(
+            f"--{name}", default="", help=f"for the note in the file that its speech is synthetic: {name}"
+        )
     master.add_argument("--no-note", action="store_true", help="leave that note out, as for speech of people")
     master.set_defaults(run=_master)
 
@@ -53,7 +58,12 @@ def _master(args: argparse.Namespace) -> None:
         clip, gain_db, reduction_db = normalize_to(clip, args.norm)
         sys.stderr.write(f"Gain {gain_db:+.1f} dB, limiter at most {reduction_db:.1f} dB.\n")
     made = export_audio(
-        clip, args.output, args.name, args.format, kbps=args.kbps, tags=tags,
+        clip,
+        args.output,
+        args.name,
+        args.format,
+        kbps=args.kbps,
+        tags=tags,
         chapters=parse_chapters(_text(args.chapters), clip.seconds) if args.chapters else (),
         cover=_picture(args.cover) if args.cover else None,
         provenance=None if args.no_note else Provenance(args.model, args.voices, args.consent),
@@ -67,8 +77,12 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingError(f"'{path}' cannot be read.", expected="a text file in UTF-8", got=str(error),
-                           remedy="Check the path, or save the file as UTF-8.") from error
+        raise SettingError(
+            f"'{path}' cannot be read.",
+            expected="a text file in UTF-8",
+            got=str(error),
+            remedy="Check the path, or save the file as UTF-8.",
+        ) from error
 
 
 def _picture(path: Path):
@@ -84,5 +98,6 @@ def _picture(path: Path):
         with Image.open(path) as image:
             return torch.from_numpy(np.asarray(image.convert("RGB"), dtype=np.float32) / 255)
     except OSError as error:
-        raise SettingError(f"'{path}' cannot be read.", expected="a picture, as .jpg or .png", got=str(error),
-                           remedy="Check the path.") from error
+        raise SettingError(
+            f"'{path}' cannot be read.", expected="a picture, as .jpg or .png", got=str(error), remedy="Check the path."
+        ) from error

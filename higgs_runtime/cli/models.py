@@ -25,7 +25,8 @@ def add(commands) -> None:
     convert.add_argument("--codec", action="store_true", help="it is a codec (also that in a v3 checkpoint)")
     convert.add_argument("--quantization", choices=QUANTIZATIONS, help="of a language model (default: int8)")
     convert.add_argument(
-        "--dtype", choices=DTYPES,
+        "--dtype",
+        choices=DTYPES,
         help="of what stays in floating point (default: bfloat16; of a codec: float16); load it with the same one",
     )
     add_models_dir(convert)
@@ -48,15 +49,20 @@ def _models(args: argparse.Namespace) -> None:
         about = f" · {item.title}{item.extent}" if item.display_name or item.extent else ""
         sys.stdout.write(f"{names[item.kind]:<15} {item.label:<{wide}}  {describe_checkpoint(item)}{about}\n")
     if not listed:
-        sys.stdout.write(f"No models{f' with {args.name} in their name' if args.name else ''} in "
-                         f"{', '.join(map(str, roots))}\n")
+        sys.stdout.write(
+            f"No models{f' with {args.name} in their name' if args.name else ''} in {', '.join(map(str, roots))}\n"
+        )
 
 
 def _list_words(checkpoint) -> None:
     """In columns and under a heading for a person, one a line for a program."""
     if checkpoint.vocabulary is None:
-        raise SettingError(f"{checkpoint.title} speaks any text.", expected="a model that speaks only some words",
-                           got="one without a vocabulary", remedy="See which ones have one: higgs models")
+        raise SettingError(
+            f"{checkpoint.title} speaks any text.",
+            expected="a model that speaks only some words",
+            got="one without a vocabulary",
+            remedy="See which ones have one: higgs models",
+        )
     words = sorted(checkpoint.vocabulary)
     width = max(map(len, words)) + 2
     count = 1
@@ -76,8 +82,12 @@ def _convert(args: argparse.Namespace) -> None:
     from ..hub.describe import describe_checkpoint
 
     if args.codec and args.quantization:
-        raise SettingError("A codec is not quantized.", expected="--codec or --quantization", got="both",
-                           remedy="Leave one of them out.")
+        raise SettingError(
+            "A codec is not quantized.",
+            expected="--codec or --quantization",
+            got="both",
+            remedy="Leave one of them out.",
+        )
     source = named(find_checkpoints(model_roots(args.models_dir)), "codec" if args.codec else "lm", args.model)
 
     def show(done: int, total: int) -> None:
@@ -86,8 +96,13 @@ def _convert(args: argparse.Namespace) -> None:
     if args.codec:
         made = convert_codec(source.path, args.target, dtype=getattr(torch, args.dtype or "float16"), on_progress=show)
     else:
-        made = convert_model(source.path, args.target, args.quantization or "int8", on_progress=show,
-                             dtype=getattr(torch, args.dtype or "bfloat16"))
+        made = convert_model(
+            source.path,
+            args.target,
+            args.quantization or "int8",
+            on_progress=show,
+            dtype=getattr(torch, args.dtype or "bfloat16"),
+        )
     progress("")
     after = describe_checkpoint(checkpoint_at(made))
     sys.stdout.write(f"{made}: {after.size} ({source.path.name} has {describe_checkpoint(source).size})\n")

@@ -16,7 +16,11 @@ def add(commands) -> None:
     render.add_argument("workflow", type=Path)
     render.add_argument("--server", default="http://127.0.0.1:8188", help="default: %(default)s")
     render.add_argument(
-        "--set", action="append", default=[], metavar="NODE.INPUT=VALUE", dest="assignments",
+        "--set",
+        action="append",
+        default=[],
+        metavar="NODE.INPUT=VALUE",
+        dest="assignments",
         help="change an input; NODE is an id or a title; for audio, image, video and file inputs @path uploads a file",
     )
     render.add_argument("-o", "--output", type=Path, default=Path("."), help="folder for the files (default: here)")
@@ -31,8 +35,12 @@ def _render(args: argparse.Namespace) -> None:
         if not all("class_type" in node for node in workflow.values()):
             raise ValueError("not in API format")
     except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise RenderError(f"{args.workflow} is no workflow to render.", expected="a JSON file in API format",
-                          got=str(error), remedy="In ComfyUI: Workflow → Export (API).") from error
+        raise RenderError(
+            f"{args.workflow} is no workflow to render.",
+            expected="a JSON file in API format",
+            got=str(error),
+            remedy="In ComfyUI: Workflow → Export (API).",
+        ) from error
     check_folder(args.output)
     client = ComfyClient(args.server)
     for assignment in args.assignments:

@@ -33,23 +33,34 @@ INTERRUPTED = 130
 
 def add(commands) -> None:
     parser = commands.add_parser(
-        "render-script", help="speak a script into an audio file, with subtitles and a time line beside it",
+        "render-script",
+        help="speak a script into an audio file, with subtitles and a time line beside it",
         description="Every line is kept on the disk as soon as it is spoken. The same command again, also after Ctrl-C "
         "or a crash, speaks only what is new.",
     )
     parser.add_argument("file", type=Path, help="script in UTF-8 (higgs script check), or .srt, .vtt, .ass, .ssa")
     parser.add_argument("-o", "--output", type=Path, help="wav, flac, mp3, opus, m4a, m4b (default: FILE as .flac)")
-    parser.add_argument("--book", action="store_true", help="the file is plain text: all of it is read, its headings "
-                        "become chapters")
     parser.add_argument(
-        "--voice", action="append", default=[], metavar="[SPEAKER=]VOICE", dest="voices",
+        "--book", action="store_true", help="the file is plain text: all of it is read, its headings become chapters"
+    )
+    parser.add_argument(
+        "--voice",
+        action="append",
+        default=[],
+        metavar="[SPEAKER=]VOICE",
+        dest="voices",
         help="who speaks: an audio file with its words in a .txt beside it, or the name of a voice of the library or "
         "of the pack; Narrator= for turns without a speaker; without a speaker it goes to the next who has none",
     )
     _add_how(parser)
     parser.add_argument("--stems", action="store_true", help="also each speaker, the sounds and the music alone")
-    parser.add_argument("--sounds", type=Path, action="append", metavar="FOLDER",
-                        help="where sounds and music are (default: that of FILE, then the pack)")
+    parser.add_argument(
+        "--sounds",
+        type=Path,
+        action="append",
+        metavar="FOLDER",
+        help="where sounds and music are (default: that of FILE, then the pack)",
+    )
     parser.add_argument("--consent", default="", help="for the note in the file: who agreed to the use of the voices")
     add_sampling(parser)
     add_checkpoints(parser)
@@ -61,16 +72,29 @@ def add(commands) -> None:
 
 
 def _add_how(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--mode", choices=("independent", "continuous"), default="independent",
-                        help="continuous: lines hear those before them in their scene (default: %(default)s)")
-    add_settings(parser, "context_turns", "batch", "takes", "max_takes", "max_chars", "silence_s", "prepare",
-                 "spell_numbers")
+    parser.add_argument(
+        "--mode",
+        choices=("independent", "continuous"),
+        default="independent",
+        help="continuous: lines hear those before them in their scene (default: %(default)s)",
+    )
+    add_settings(
+        parser, "context_turns", "batch", "takes", "max_takes", "max_chars", "silence_s", "prepare", "spell_numbers"
+    )
     parser.add_argument("--choose", default="", metavar="LINE:TAKE,…", help='takes that you want, as "3: 2, 7: 1"')
     parser.add_argument("--language", help="of the script, as en (default: any)")
-    parser.add_argument("--listen", nargs="?", const="", metavar="RECOGNIZER",
-                        help="hear every take, and speak again what is not right (extra asr)")
-    parser.add_argument("--compare-voices", action="store_true",
-                        help="with --listen: also compare voices with their references (extra similarity)")
+    parser.add_argument(
+        "--listen",
+        nargs="?",
+        const="",
+        metavar="RECOGNIZER",
+        help="hear every take, and speak again what is not right (extra asr)",
+    )
+    parser.add_argument(
+        "--compare-voices",
+        action="store_true",
+        help="with --listen: also compare voices with their references (extra similarity)",
+    )
 
 
 def _render(args: argparse.Namespace) -> int:
@@ -95,13 +119,22 @@ def _render(args: argparse.Namespace) -> int:
     if not any(spoken.take for spoken in performance.lines):
         raise KeyboardInterrupt
     with tempfile.TemporaryDirectory(prefix="higgs-") as spool:
-        assembly = assemble(performance, codec, folders, spool=spool,
-                            on_progress=lambda done, total: progress(f"assembling: {done} of {total} lines"))
+        assembly = assemble(
+            performance,
+            codec,
+            folders,
+            spool=spool,
+            on_progress=lambda done, total: progress(f"assembling: {done} of {total} lines"),
+        )
         progress("")
         voices = ", ".join(dict.fromkeys(cast.sources))
         made = deliver(
-            assembly, output if performance.complete else partial_name(output), stems=args.stems, inputs=inputs,
-            provenance=Provenance(lm.title, voices, args.consent), replace=bool(args.output) and performance.complete,
+            assembly,
+            output if performance.complete else partial_name(output),
+            stems=args.stems,
+            inputs=inputs,
+            provenance=Provenance(lm.title, voices, args.consent),
+            replace=bool(args.output) and performance.complete,
         )
     for note in made.notes:
         sys.stderr.write(f"{note}\n")
@@ -120,8 +153,12 @@ def _check_listening(args: argparse.Namespace) -> None:
     if not args.compare_voices:
         return
     if args.listen is None:
-        raise SettingError("Voices are compared while takes are heard.", expected="--listen with --compare-voices",
-                           got="--compare-voices alone", remedy="Add --listen, or leave --compare-voices out.")
+        raise SettingError(
+            "Voices are compared while takes are heard.",
+            expected="--listen with --compare-voices",
+            got="--compare-voices alone",
+            remedy="Add --listen, or leave --compare-voices out.",
+        )
     if not args.cluster:  # there the workers compare
         voice_comparer()
 
@@ -131,11 +168,11 @@ def _inputs(args: argparse.Namespace, script, folders: list[Path]) -> list[Path]
     from ..hub.catalog import embedded_voices
     from ..rendering import check_assembly
 
-    named = [path for given in args.voices for path in (Path(given), Path(given.partition("=")[2].strip()))
-             if path.is_file()]
+    named = [
+        path for given in args.voices for path in (Path(given), Path(given.partition("=")[2].strip())) if path.is_file()
+    ]
     clips = [*named, *embedded_voices().values()]  # the cast takes of the pack's what the script's speakers are called
-    return [args.file, *clips, *(clip.with_suffix(".txt") for clip in clips),
-            *check_assembly(script, folders)]
+    return [args.file, *clips, *(clip.with_suffix(".txt") for clip in clips), *check_assembly(script, folders)]
 
 
 def _script(args: argparse.Namespace):
@@ -154,10 +191,18 @@ def _perform(args: argparse.Namespace, script, lm, codec_at, stop) -> tuple:
     from ..takes import TakeStore, model_identity
 
     settings = RenderSettings(
-        mode=args.mode, context_turns=args.context_turns, max_chars=args.max_chars, takes=args.takes,
-        max_takes=max(args.takes, args.max_takes), batch=args.batch, language=args.language, read_scenes=not args.book,
+        mode=args.mode,
+        context_turns=args.context_turns,
+        max_chars=args.max_chars,
+        takes=args.takes,
+        max_takes=max(args.takes, args.max_takes),
+        batch=args.batch,
+        language=args.language,
+        read_scenes=not args.book,
         choose=parse_choice(args.choose),
-        silence_s=args.silence_s or None, prepare=args.prepare, spell_numbers=args.spell_numbers,
+        silence_s=args.silence_s or None,
+        prepare=args.prepare,
+        spell_numbers=args.spell_numbers,
     )
     loading, store = loading_of(args), None if args.no_store else store_of(args)
     if isinstance(store, TakeStore):
@@ -165,22 +210,40 @@ def _perform(args: argparse.Namespace, script, lm, codec_at, stop) -> tuple:
     codec = load_codec(codec_at.path, device=loading["device"])
     cast = _cast(args, script, codec)
     if args.cluster:
-        return codec, cast, perform_on_cluster(args, script, cast.voices, lm, codec_at, sampling_of(args), settings,
-                                               store, stop)
+        return (
+            codec,
+            cast,
+            perform_on_cluster(args, script, cast.voices, lm, codec_at, sampling_of(args), settings, store, stop),
+        )
     verifier = None
     if args.listen is not None:
         from ..verification import find_recognizers, load_recognizer
 
         name = args.listen or next(iter(find_recognizers(args.models_dir)), None)
-        verifier = Verifier(codec, load_recognizer(name, folders=args.models_dir), str(name), cast.voices,
-                            language=args.language, compare_voices=args.compare_voices)
+        verifier = Verifier(
+            codec,
+            load_recognizer(name, folders=args.models_dir),
+            str(name),
+            cast.voices,
+            language=args.language,
+            compare_voices=args.compare_voices,
+        )
     adapters = adapters_of(args)
     identity = model_identity(lm.path, **loading, adapters=adapters) if store else None
     show = _LineProgress()
     with adapted_model(lm.path, loading, adapters) as model:
         performance = render_script(
-            script, cast.voices, model, sampling_of(args), settings, store=store, identity=identity, verifier=verifier,
-            codec=codec, on_line=show.line, should_stop=lambda: stop.asked,
+            script,
+            cast.voices,
+            model,
+            sampling_of(args),
+            settings,
+            store=store,
+            identity=identity,
+            verifier=verifier,
+            codec=codec,
+            on_line=show.line,
+            should_stop=lambda: stop.asked,
         )
     return codec, cast, performance
 
@@ -214,5 +277,10 @@ def _cast(args: argparse.Namespace, script, codec):
     try:
         return cast_voices(script, named, unnamed, roots=roots, codec=codec)
     except ScriptError as error:
-        raise ScriptError(error.what, expected=error.expected, got=error.got, remedy="Give each one, as in --voice "
-                          "NAME=rose (or an audio file); turns without a speaker are the Narrator's.") from error
+        raise ScriptError(
+            error.what,
+            expected=error.expected,
+            got=error.got,
+            remedy="Give each one, as in --voice "
+            "NAME=rose (or an audio file); turns without a speaker are the Narrator's.",
+        ) from error

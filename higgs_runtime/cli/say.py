@@ -35,18 +35,23 @@ def add(commands) -> None:
     say = commands.add_parser("say", help="speak a text into an audio file")
     say.add_argument("text", help='what to say; "-" reads it from standard input')
     say.add_argument(
-        "-o", "--output", type=Path, help="wav, flac, mp3, ogg; a file of this name is replaced (default: "
-        f"{UNNAMED}, or the next name that is free: nothing is replaced)"
+        "-o",
+        "--output",
+        type=Path,
+        help="wav, flac, mp3, ogg; a file of this name is replaced (default: "
+        f"{UNNAMED}, or the next name that is free: nothing is replaced)",
     )
     say.add_argument(
-        "--voice", type=Path,
+        "--voice",
+        type=Path,
         help="audio file of 3 to 15 seconds to sound like, or the name of a voice of the library (higgs voices ls) "
         "or of the pack",
     )
     say.add_argument("--transcript", help="what is said in the voice file (default: what a .txt beside it says)")
     say.add_argument("--scene", default="", help='where it happens, for example "A quiet room."')
     say.add_argument(
-        "--prepare", action="store_true",
+        "--prepare",
+        action="store_true",
         help="prepare the text for the model, as a script is: [laugh], full-width punctuation, degrees … "
         "(default: it reads what is written)",
     )
@@ -79,8 +84,17 @@ def _say(args: argparse.Namespace) -> None:
         model = opened.enter_context(adapted_model(lm.path, loading, adapters)) if adapters else lm.path
         try:
             clip = speak(
-                text, voice, transcript=transcript, scene=args.scene, prepare=args.prepare, sampling=sampling,
-                model=model, codec=codec.path, on_frames=show, should_stop=lambda: stop.asked, **loading,
+                text,
+                voice,
+                transcript=transcript,
+                scene=args.scene,
+                prepare=args.prepare,
+                sampling=sampling,
+                model=model,
+                codec=codec.path,
+                on_frames=show,
+                should_stop=lambda: stop.asked,
+                **loading,
             )
         except AudioError as error:
             if stop.asked:  # before there was a sound
@@ -109,8 +123,12 @@ def _piped() -> str:
     try:
         return sys.stdin.read()
     except UnicodeDecodeError as error:
-        raise PromptError("What comes from standard input is no text.", expected=f"text in {sys.stdin.encoding}",
-                          got=str(error), remedy="Save it in this encoding, or set PYTHONUTF8=1 for UTF-8.") from error
+        raise PromptError(
+            "What comes from standard input is no text.",
+            expected=f"text in {sys.stdin.encoding}",
+            got=str(error),
+            remedy="Save it in this encoding, or set PYTHONUTF8=1 for UTF-8.",
+        ) from error
 
 
 def _rescued(clip, error: Exception) -> AudioError:

@@ -19,7 +19,9 @@ def add(commands) -> None:
     check.add_argument("file", type=Path, help="script in UTF-8, or .srt, .vtt, .ass, .ssa")
     check.add_argument("--turns", action="store_true", help="list the turns and cues, too")
     check.add_argument(
-        "--prepared", choices=GENERATIONS, metavar="v2|v3",
+        "--prepared",
+        choices=GENERATIONS,
+        metavar="v2|v3",
         help="show each turn as a model of this generation reads it, and what was changed",
     )
     check.set_defaults(run=_check)

@@ -23,28 +23,63 @@ def add(commands) -> None:
     serve = commands.add_parser("serve", help="serve a model over HTTP, as OpenAI's speech API")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s, this computer)")
     serve.add_argument("--port", type=_port, default=8000, help="default: %(default)s")
-    serve.add_argument("--without-key", action="store_true",
-                       help=f"let whoever reaches another address than this computer's in, without ${KEY}")
+    serve.add_argument(
+        "--without-key",
+        action="store_true",
+        help=f"let whoever reaches another address than this computer's in, without ${KEY}",
+    )
     serve.add_argument("--name", help="of the model, for clients (default: its own)")
     serve.add_argument("--rows", type=int, default=8, help="lines that speak side by side (default: %(default)s)")
-    serve.add_argument("--max-waiting", type=int, default=64,
-                       help="requests that may wait for a row; more get 429 (default: %(default)s)")
+    serve.add_argument(
+        "--max-waiting",
+        type=int,
+        default=64,
+        help="requests that may wait for a row; more get 429 (default: %(default)s)",
+    )
     serve.add_argument("--max-seconds", type=float, default=60.0, help="of one answer (default: %(default)s)")
     serve.add_argument("--max-characters", type=int, default=4096, help="of a text (default: %(default)s)")
-    serve.add_argument("--max-reference-seconds", type=float, default=30.0,
-                       help="of the reference clips of a request (default: %(default)s)")
+    serve.add_argument(
+        "--max-reference-seconds",
+        type=float,
+        default=30.0,
+        help="of the reference clips of a request (default: %(default)s)",
+    )
     serve.add_argument("--max-body-mb", type=float, default=16.0, help="of a request, in MB (default: %(default)s)")
-    serve.add_argument("--max-held-mb", type=float, default=1000.0, help="of memory that all requests hold, in MB; "
-                       "more get 429 (default: %(default)s)")
+    serve.add_argument(
+        "--max-held-mb",
+        type=float,
+        default=1000.0,
+        help="of memory that all requests hold, in MB; more get 429 (default: %(default)s)",
+    )
     serve.add_argument("--max-connections", type=int, default=512, help="at once; more get 503 (default: %(default)s)")
-    serve.add_argument("--allow-host", action="append", default=[], metavar="NAME",
-                       help=f"also answer without a key under this name; or several in ${HOSTS} (default: none)")
-    serve.add_argument("--positions", type=int, default=4096,
-                       help="of a prompt with its answer; memory is set aside for ROWS of them (default: %(default)s)")
-    serve.add_argument("--allow-folder", type=Path, action="append", default=[], metavar="FOLDER",
-                       help="let clients name reference clips in this folder (default: none)")
-    serve.add_argument("--allow-url", action="append", default=[], metavar="BEGINNING",
-                       help="fetch reference clips for clients from URLs that begin so (default: none)")
+    serve.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help=f"also answer without a key under this name; or several in ${HOSTS} (default: none)",
+    )
+    serve.add_argument(
+        "--positions",
+        type=int,
+        default=4096,
+        help="of a prompt with its answer; memory is set aside for ROWS of them (default: %(default)s)",
+    )
+    serve.add_argument(
+        "--allow-folder",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="let clients name reference clips in this folder (default: none)",
+    )
+    serve.add_argument(
+        "--allow-url",
+        action="append",
+        default=[],
+        metavar="BEGINNING",
+        help="fetch reference clips for clients from URLs that begin so (default: none)",
+    )
     add_checkpoints(serve)
     serve.set_defaults(run=_serve)
 
@@ -74,11 +109,18 @@ def _serve(args: argparse.Namespace) -> None:
     key, roots = os.environ.get(KEY) or None, model_roots(args.models_dir)
     _check_reach(args, key)
     limits = ServerLimits(
-        rows=args.rows, waiting=args.max_waiting, characters=args.max_characters, seconds=args.max_seconds,
-        reference_seconds=args.max_reference_seconds, positions=args.positions,
-        body_bytes=round(args.max_body_mb * 1e6), held_bytes=round(args.max_held_mb * 1e6),
-        connections=args.max_connections, hosts=(args.host, *args.allow_host, *os.environ.get(HOSTS, "").split()),
-        folders=tuple(args.allow_folder), addresses=tuple(args.allow_url),
+        rows=args.rows,
+        waiting=args.max_waiting,
+        characters=args.max_characters,
+        seconds=args.max_seconds,
+        reference_seconds=args.max_reference_seconds,
+        positions=args.positions,
+        body_bytes=round(args.max_body_mb * 1e6),
+        held_bytes=round(args.max_held_mb * 1e6),
+        connections=args.max_connections,
+        hosts=(args.host, *args.allow_host, *os.environ.get(HOSTS, "").split()),
+        folders=tuple(args.allow_folder),
+        addresses=tuple(args.allow_url),
     )
     lm, codec = chosen(args)
     with _listening(args.host, args.port) as door:
@@ -89,10 +131,17 @@ def _serve(args: argparse.Namespace) -> None:
         with SpeechEngine(load_model(lm.path, **loading), tokenizer, limits, Voices(roots, tokenizer)) as engine:
             app = create_app(engine, args.name or lm.name, key)
             sys.stderr.write(f"Serving {args.name or lm.name} at http://{args.host}:{port}/v1\n")
-            server = uvicorn.Server(uvicorn.Config(
-                app, log_level="warning", server_header=False, timeout_graceful_shutdown=GRACE_S,
-                h11_max_incomplete_event_size=65_536, ws="none", http=partial(Connection, limits=limits),
-            ))
+            server = uvicorn.Server(
+                uvicorn.Config(
+                    app,
+                    log_level="warning",
+                    server_header=False,
+                    timeout_graceful_shutdown=GRACE_S,
+                    h11_max_incomplete_event_size=65_536,
+                    ws="none",
+                    http=partial(Connection, limits=limits),
+                )
+            )
             with suppress(KeyboardInterrupt):  # it raises it again once all is closed
                 server.run(sockets=[door])
     if engine.failure is not None:
@@ -108,8 +157,9 @@ def _listening(host: str, port: int) -> socket.socket:
     """
     door = None
     try:
-        family, kind, number, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM,
-                                                              flags=socket.AI_PASSIVE)[0]
+        family, kind, number, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
         door = socket.socket(family, kind, number)
         if os.name == "posix":  # elsewhere it would let two have one port
             door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -117,9 +167,12 @@ def _listening(host: str, port: int) -> socket.socket:
     except OSError as error:
         if door is not None:
             door.close()
-        raise SettingError(f"The server cannot listen at {host}, port {port}.", expected="an address of this computer "
-                           "and a free port", got=error.strerror or str(error),
-                           remedy="Name another one with --host or --port, or end what uses it.") from error
+        raise SettingError(
+            f"The server cannot listen at {host}, port {port}.",
+            expected="an address of this computer and a free port",
+            got=error.strerror or str(error),
+            remedy="Name another one with --host or --port, or end what uses it.",
+        ) from error
     return door
 
 
@@ -131,6 +184,8 @@ def _check_reach(args: argparse.Namespace, key: str | None) -> None:
         here = args.host == "localhost"
     if not here and key is None and not args.without_key:
         raise SettingError(
-            f"At {args.host} other computers can reach the server, and there is no key.", expected=f"a key in ${KEY}",
-            got="none", remedy=f"Set {KEY}, listen at 127.0.0.1, or say --without-key.",
+            f"At {args.host} other computers can reach the server, and there is no key.",
+            expected=f"a key in ${KEY}",
+            got="none",
+            remedy=f"Set {KEY}, listen at 127.0.0.1, or say --without-key.",
         )

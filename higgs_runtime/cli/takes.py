@@ -30,8 +30,9 @@ def add(commands) -> None:
 
     exported = actions.add_parser("export", help="write takes as sound files; none is written over")
     exported.add_argument("keys", nargs="*", metavar="KEY", help="beginning of a key, as ls shows it (default: all)")
-    exported.add_argument("-o", "--output", type=Path, default=Path("takes"), metavar="FOLDER",
-                          help="default: %(default)s")
+    exported.add_argument(
+        "-o", "--output", type=Path, default=Path("takes"), metavar="FOLDER", help="default: %(default)s"
+    )
     exported.add_argument("--format", choices=("flac", "wav"), default="flac", help="default: %(default)s")
     exported.add_argument("--codec", help=f"{NAMING} (default: the first one, else the pack's)")
     add_models_dir(exported)
@@ -46,8 +47,13 @@ def add(commands) -> None:
 
 
 def add_takes_dir(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--takes-dir", "--store", metavar="FOLDER|URL", help="where takes are; a URL such as "
-                        "s3://bucket/prefix needs the extra fsspec (default: $HIGGS_TAKES, else your cache)")
+    parser.add_argument(
+        "--takes-dir",
+        "--store",
+        metavar="FOLDER|URL",
+        help="where takes are; a URL such as "
+        "s3://bucket/prefix needs the extra fsspec (default: $HIGGS_TAKES, else your cache)",
+    )
 
 
 def store_of(args: argparse.Namespace):
@@ -75,8 +81,10 @@ def _row(stored, take) -> str:
     text = " ".join(str(take.meta.get("text", "")).split())
     text = text if len(text) <= TEXT_CHARS else text[: TEXT_CHARS - 1] + "…"
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(stored.used))
-    return (f"{'*' if stored.locked else ' '} {line[:SHOWN]}-{seed}  {when}  {take.codes.seconds:6.2f} s  {heard}  "
-            f"{take.meta.get('speaker', '')}: {text}")
+    return (
+        f"{'*' if stored.locked else ' '} {line[:SHOWN]}-{seed}  {when}  {take.codes.seconds:6.2f} s  {heard}  "
+        f"{take.meta.get('speaker', '')}: {text}"
+    )
 
 
 def _prune(args: argparse.Namespace) -> None:
@@ -86,8 +94,10 @@ def _prune(args: argparse.Namespace) -> None:
     check_range("gb", args.gb, 0.0, 1e6)
     store = store_of(args)
     done = store.prune(math.floor(args.gb * 1e9), grace_s=0.0 if args.all else GRACE_S)
-    sys.stdout.write(f"{done.files} files deleted, {done.bytes / 1e6:.1f} MB; {done.left_bytes / 1e6:.1f} MB left, of "
-                     f"which {done.kept_bytes / 1e6:.1f} MB are locked or in use\n")
+    sys.stdout.write(
+        f"{done.files} files deleted, {done.bytes / 1e6:.1f} MB; {done.left_bytes / 1e6:.1f} MB left, of "
+        f"which {done.kept_bytes / 1e6:.1f} MB are locked or in use\n"
+    )
 
 
 def _export(args: argparse.Namespace) -> None:

@@ -69,8 +69,12 @@ def _add(args: argparse.Namespace) -> None:
     roots = model_roots(args.models_dir)
     path = voice_path(roots[0], args.name)
     if path.exists() and not args.overwrite:
-        raise VoiceError(f"There is a voice '{args.name}' already.", expected="a name that is free", got=str(path),
-                         remedy="Choose another name, or say --overwrite.")
+        raise VoiceError(
+            f"There is a voice '{args.name}' already.",
+            expected="a name that is free",
+            got=str(path),
+            remedy="Choose another name, or say --overwrite.",
+        )
     check_folder(path.parent)
     found = find_checkpoints(roots)
     codec = named(found, "codec", args.codec) if args.codec else default_pair(found)[1]
@@ -82,8 +86,12 @@ def _add(args: argparse.Namespace) -> None:
         sys.stderr.write("".join(f"higgs: {warning}\n" for warning in warnings))
         sys.stdout.write(f"{clip.seconds:.2f} s: {text}\n")
     if not text.strip():
-        raise PromptError("There is no transcript.", expected="the words of the clip", got="none",
-                          remedy="Give them with --transcript.")
+        raise PromptError(
+            "There is no transcript.",
+            expected="the words of the clip",
+            got="none",
+            remedy="Give them with --transcript.",
+        )
     save_voice(path, Voice(load_codec(codec.path).encode(clip), text), card, overwrite=args.overwrite)
     sys.stdout.write(f"{path}\n")
 
@@ -94,7 +102,9 @@ def _heard(args: argparse.Namespace, clip) -> tuple:
     from ..voices.reference import prepare_reference
 
     made = prepare_reference(
-        clip, recognizer=load_recognizer(folders=args.models_dir), language=args.language,
+        clip,
+        recognizer=load_recognizer(folders=args.models_dir),
+        language=args.language,
         on_progress=lambda done, total: progress(f"listening: {done / total:.0%}"),
     )
     progress("")
@@ -107,7 +117,11 @@ def _rm(args: argparse.Namespace) -> None:
 
     path = find_voices(model_roots(args.models_dir)).get(args.name)
     if path is None:
-        raise SettingError(f"There is no voice '{args.name}' in the library.", expected="a name from: higgs voices ls",
-                           got="none", remedy="Voices of the pack cannot be removed.")
+        raise SettingError(
+            f"There is no voice '{args.name}' in the library.",
+            expected="a name from: higgs voices ls",
+            got="none",
+            remedy="Voices of the pack cannot be removed.",
+        )
     path.unlink()
     sys.stdout.write(f"removed {path}\n")

@@ -9,5 +9,13 @@ from .render import ClusterSettings, render_on_cluster
 from .worker import Engine, Listening
 from .worker_pool import PoolStatus
 
-__all__ = ["ClusterSettings", "PoolStatus", "Engine", "Listening", "Part", "Parts", "render_in_child_process",
-           "render_on_cluster"]
+__all__ = [
+    "ClusterSettings",
+    "PoolStatus",
+    "Engine",
+    "Listening",
+    "Part",
+    "Parts",
+    "render_in_child_process",
+    "render_on_cluster",
+]

@@ -30,8 +30,10 @@ from .render import ClusterSettings, unspoken
 from .worker import Engine
 from .worker_pool import PoolStatus
 
-PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from higgs_runtime.cluster import program; " \
+PROGRAM = (
+    "import sys; sys.path.insert(0, sys.argv[1]); from higgs_runtime.cluster import program; "
     "sys.exit(program.main(sys.argv[2]))"
+)
 LOOK_S = 0.1  # between two looks at should_stop
 START_STOP_S = 0.5  # to end by itself before it has told anything: nothing is lost then
 STOP_S = 5.0  # to end by itself when it is asked to, and again when it is told to; then it is killed
@@ -79,8 +81,9 @@ def render_in_child_process(
         if not hearing.done and stopped_at is None:
             raise _ended(process, Path(place))
     lines = list(hearing.lines.values()) or unspoken(script, sampling, settings)
-    return Performance(script, [hearing.spoken.get(line.number) or SpokenLine(line) for line in lines],
-                       hearing.warnings)
+    return Performance(
+        script, [hearing.spoken.get(line.number) or SpokenLine(line) for line in lines], hearing.warnings
+    )
 
 
 class _Hearing:
@@ -101,7 +104,7 @@ class _Hearing:
 
     def hear(self, one: dict) -> None:
         """Raises:
-            HiggsError: the one that is told.
+        HiggsError: the one that is told.
         """
         for name, value in one.items():
             getattr(self, f"_{name}")(value)
@@ -140,11 +143,14 @@ class _Hearing:
         key = told["key"]
         take = self._takes.get(key) or self._store.get(key)
         if take is None:
-            raise TakeError(f"The take {key} was spoken on the cluster and is not in the store.",
-                            remedy="See that nobody deletes takes meanwhile, and render again.")
+            raise TakeError(
+                f"The take {key} was spoken on the cluster and is not in the store.",
+                remedy="See that nobody deletes takes meanwhile, and render again.",
+            )
         self._takes[key] = take
-        return SpokenLine(self.lines[told["number"]], take, key, verdict_of(told["verdict"]), told["tries"],
-                          told["stored"])
+        return SpokenLine(
+            self.lines[told["number"]], take, key, verdict_of(told["verdict"]), told["tries"], told["stored"]
+        )
 
 
 @contextmanager
@@ -154,11 +160,15 @@ def _started(place: str, job: Job) -> Iterator[tuple[subprocess.Popen, queue.Sim
     try:
         write_job(Path(place), job)
         with open(Path(place, "log"), "wb") as log:
-            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
-                                       start_new_session=True)  # Ctrl-C is for its parent, which closes its input
+            process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True
+            )  # Ctrl-C is for its parent, which closes its input
     except OSError as error:
-        raise ClusterError("No process can be started for the cluster.", got=error.strerror or str(error),
-                           remedy=f"See that '{sys.executable}' runs and that there is room in '{place}'.") from error
+        raise ClusterError(
+            "No process can be started for the cluster.",
+            got=error.strerror or str(error),
+            remedy=f"See that '{sys.executable}' runs and that there is room in '{place}'.",
+        ) from error
     news: queue.SimpleQueue = queue.SimpleQueue()
     reader = threading.Thread(target=_read, args=(process.stdout, news), daemon=True)
     reader.start()
@@ -199,6 +209,9 @@ def _ended(process: subprocess.Popen, place: Path) -> ClusterError:
     code = process.poll()
     said = Path(place, "log").read_text(encoding="utf-8", errors="replace").strip().splitlines()[-LOG_LINES:]
     how = f"killed by signal {-code}" if code is not None and code < 0 else f"exit status {code}"
-    return ClusterError("The process that renders on the cluster has ended.", expected="its last word",
-                        got=f"{how} ({' / '.join(said) or 'and not a word'})",
-                        remedy="What has been spoken is in the store: queue again to go on.")
+    return ClusterError(
+        "The process that renders on the cluster has ended.",
+        expected="its last word",
+        got=f"{how} ({' / '.join(said) or 'and not a word'})",
+        remedy="What has been spoken is in the store: queue again to go on.",
+    )

@@ -40,8 +40,12 @@ def connected(address: str, should_stop: ShouldStop = lambda: False) -> Iterator
     except ImportError as error:
         raise MissingExtraError("A cluster", "ray", "ray") from error
     if "://" in address:
-        raise SettingError("A script is not rendered through a Ray client.", got=f"'{address}'",
-                           expected="'auto', 'local' or host:port", remedy="Start it on a machine of the cluster.")
+        raise SettingError(
+            "A script is not rendered through a Ray client.",
+            got=f"'{address}'",
+            expected="'auto', 'local' or host:port",
+            remedy="Start it on a machine of the cluster.",
+        )
     if ray.is_initialized():
         yield ray
         return
@@ -50,12 +54,20 @@ def connected(address: str, should_stop: ShouldStop = lambda: False) -> Iterator
     try:
         answered = _answered(os.environ.get("RAY_ADDRESS", "") if address == "auto" else address, should_stop)
         if answered:
-            ray.init(address=address, runtime_env={"py_modules": [package]}, log_to_driver=False,
-                     logging_level=logging.ERROR, **alone)
+            ray.init(
+                address=address,
+                runtime_env={"py_modules": [package]},
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                **alone,
+            )
     except (OSError, RuntimeError, ValueError) as error:
-        raise ClusterError(f"The Ray cluster '{address}' cannot be reached.", expected="a cluster of the same Ray and "
-                           "Python as here", got=" ".join(str(error).split())[:300], remedy="Start it with `ray start "
-                           "--head` and on further machines `ray start --address=…`, or use 'local'.") from error
+        raise ClusterError(
+            f"The Ray cluster '{address}' cannot be reached.",
+            expected="a cluster of the same Ray and Python as here",
+            got=" ".join(str(error).split())[:300],
+            remedy="Start it with `ray start --head` and on further machines `ray start --address=…`, or use 'local'.",
+        ) from error
     try:
         yield ray if answered else None
     finally:
@@ -115,6 +127,8 @@ def room(ray, cpus: float | None, gpus: float | None) -> tuple[int, float, float
         gpus = 1.0 if any(node.get("GPU") for node in nodes) else 0.0
     if cpus is None:
         cpus = 1.0 if gpus else max(1.0, min([count for count in found if count >= 1] or [1.0]))
-    fits = [min(*(int(node.get(kind, 0.0) / each) for kind, each in (("CPU", cpus), ("GPU", gpus)) if each), 1 << 20)
-            for node in nodes]
+    fits = [
+        min(*(int(node.get(kind, 0.0) / each) for kind, each in (("CPU", cpus), ("GPU", gpus)) if each), 1 << 20)
+        for node in nodes
+    ]
     return sum(fits), cpus, gpus

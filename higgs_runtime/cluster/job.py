@@ -1,7 +1,7 @@
 """A render and its news as JSON, with the voices in files beside it, for a process that shares no memory.
 
-    job.json                what is spoken, how, by whom and where
-    voice-0.safetensors     the voice of its first speaker (see `voices`), and so on
+job.json                what is spoken, how, by whom and where
+voice-0.safetensors     the voice of its first speaker (see `voices`), and so on
 """
 
 from __future__ import annotations
@@ -41,14 +41,19 @@ class Job:
 
 def write_job(place: Path, job: Job) -> None:
     """Raises:
-        OSError: the disk is full or not writable.
-        VoiceError: a voice cannot be written.
+    OSError: the disk is full or not writable.
+    VoiceError: a voice cannot be written.
     """
     for number, voice in enumerate(job.voices.values()):
         save_voice(_voice_file(place, number), voice)
     plain = {name: asdict(getattr(job, name)) for name in ("engine", "sampling", "settings", "cluster")}
-    about = {**plain, "turns": [asdict(turn) for turn in job.script.turns], "speakers": list(job.voices),
-             "where": job.where, "max_bytes": job.max_bytes}
+    about = {
+        **plain,
+        "turns": [asdict(turn) for turn in job.script.turns],
+        "speakers": list(job.voices),
+        "where": job.where,
+        "max_bytes": job.max_bytes,
+    }
     (place / FILE).write_text(json.dumps(about), encoding="ascii")
 
 
@@ -62,8 +67,14 @@ def read_job(place: Path) -> Job:
     settings["choose"] = {int(line): take for line, take in settings["choose"].items()}
     voices = {name: load_voice(_voice_file(place, number))[0] for number, name in enumerate(about["speakers"])}
     return Job(
-        Script([Turn(**turn) for turn in about["turns"]]), voices, Engine(**engine), Sampling(**about["sampling"]),
-        RenderSettings(**settings), ClusterSettings(**about["cluster"]), about["where"], about["max_bytes"],
+        Script([Turn(**turn) for turn in about["turns"]]),
+        voices,
+        Engine(**engine),
+        Sampling(**about["sampling"]),
+        RenderSettings(**settings),
+        ClusterSettings(**about["cluster"]),
+        about["where"],
+        about["max_bytes"],
     )
 
 
@@ -87,8 +98,13 @@ def line_of(told: dict) -> Line:
 
 def spoken_told(spoken: SpokenLine) -> dict:
     """All but the line and the take: these are known by number and key."""
-    return {"number": spoken.line.number, "key": spoken.key, "tries": spoken.tries, "stored": spoken.stored,
-            "verdict": None if spoken.verdict is None else asdict(spoken.verdict)}
+    return {
+        "number": spoken.line.number,
+        "key": spoken.key,
+        "tries": spoken.tries,
+        "stored": spoken.stored,
+        "verdict": None if spoken.verdict is None else asdict(spoken.verdict),
+    }
 
 
 def verdict_of(told: dict | None) -> Verdict | None:
@@ -98,8 +114,13 @@ def verdict_of(told: dict | None) -> Verdict | None:
 def error_told(error: HiggsError) -> dict:
     if isinstance(error, MissingExtraError):
         return {"kind": "MissingExtraError", "made_of": error.__reduce__()[1]}
-    return {"kind": type(error).__name__, "made_of": [error.what], "expected": error.expected, "got": error.got,
-            "remedy": error.remedy}
+    return {
+        "kind": type(error).__name__,
+        "made_of": [error.what],
+        "expected": error.expected,
+        "got": error.got,
+        "remedy": error.remedy,
+    }
 
 
 def error_of(told: dict) -> HiggsError:

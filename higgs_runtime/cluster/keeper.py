@@ -18,7 +18,10 @@ def start_keeper(ray, store: Takes):
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     kind, made_of = store.__reduce__()
     keeper = ray.remote(kind).options(
-        num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here,
+        num_cpus=0,
+        max_restarts=-1,
+        max_task_retries=-1,
+        scheduling_strategy=here,
     )
     return keeper.remote(*made_of)
 

@@ -43,15 +43,27 @@ def main(place: str) -> int:
         job = read_job(Path(place))
         remove_job(Path(place))
         made = render_on_cluster(
-            job.script, job.voices, job.engine, job.sampling, job.settings, cluster=job.cluster,
-            store=open_takes(job.where, job.max_bytes), on_line=on_line, should_stop=stop.is_set,
-            on_take=lambda spoken: tell(take=spoken_told(spoken)), on_pool=lambda pool: tell(pool=astuple(pool)),
+            job.script,
+            job.voices,
+            job.engine,
+            job.sampling,
+            job.settings,
+            cluster=job.cluster,
+            store=open_takes(job.where, job.max_bytes),
+            on_line=on_line,
+            should_stop=stop.is_set,
+            on_take=lambda spoken: tell(take=spoken_told(spoken)),
+            on_pool=lambda pool: tell(pool=astuple(pool)),
         )
     except HiggsError as error:
         tell(error=error_told(error))
         return 1
-    tell(done={"lines": [spoken_told(spoken) for spoken in made.lines if spoken.take is not None],
-               "warnings": list(made.warnings)})
+    tell(
+        done={
+            "lines": [spoken_told(spoken) for spoken in made.lines if spoken.take is not None],
+            "warnings": list(made.warnings),
+        }
+    )
     return 0
 
 

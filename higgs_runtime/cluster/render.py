@@ -105,10 +105,19 @@ def render_on_cluster(
             return placed.remote(*context)
 
         WorkerPool(
-            ray, hire, cache(lambda: start_keeper(ray, store)),
+            ray,
+            hire,
+            cache(lambda: start_keeper(ray, store)),
             Parts(script, by_scene=settings.mode == "continuous", batch=settings.batch),
-            cluster.workers, cluster.cpus, cluster.gpus, cluster.patience_s, desk.ready, desk.choice, desk.news,
-            on_pool or _tell_nobody, should_stop,
+            cluster.workers,
+            cluster.cpus,
+            cluster.gpus,
+            cluster.patience_s,
+            desk.ready,
+            desk.choice,
+            desk.news,
+            on_pool or _tell_nobody,
+            should_stop,
         ).work()
     return desk.performance()
 
@@ -137,9 +146,7 @@ def _marked(store: Takes) -> Iterator[str]:
 class _Desk:
     """Puts what workers say of their parts together to one performance."""
 
-    def __init__(
-        self, script: Script, sampling: Sampling, settings: RenderSettings, on_line: OnLine, on_take: OnTake
-    ):
+    def __init__(self, script: Script, sampling: Sampling, settings: RenderSettings, on_line: OnLine, on_take: OnTake):
         self._script, self._sampling, self._settings = script, sampling, settings
         self._on_line, self._on_take = on_line, on_take
         self._spoken: dict[int, SpokenLine] = {}
@@ -158,8 +165,14 @@ class _Desk:
         """The script's lines, as the workers cut them."""
         settings = self._settings
         self._lines = lines_of(
-            self._script, self._sampling, frame_rate, max_chars=settings.max_chars, language=settings.language,
-            read_scenes=settings.read_scenes, spell_numbers=settings.spell_numbers, prepare_for=prepare_for,
+            self._script,
+            self._sampling,
+            frame_rate,
+            max_chars=settings.max_chars,
+            language=settings.language,
+            read_scenes=settings.read_scenes,
+            spell_numbers=settings.spell_numbers,
+            prepare_for=prepare_for,
         )
         self._first = {line.turn: line.number for line in reversed(self._lines)}
 

@@ -97,8 +97,13 @@ class Worker:
     """
 
     def __init__(
-        self, engine: Engine, voices: Mapping[str, Voice], sampling: Sampling, settings: RenderSettings,
-        store: Takes, mark: str,
+        self,
+        engine: Engine,
+        voices: Mapping[str, Voice],
+        sampling: Sampling,
+        settings: RenderSettings,
+        store: Takes,
+        mark: str,
     ):
         self._engine, self._voices, self._sampling, self._settings = engine, voices, sampling, settings
         self._shared = store if _sees(store, mark) else None
@@ -137,8 +142,9 @@ class Worker:
             check_pair(self._model, self._codec)
         self._verifier = self._listen(engine.listening)
         config = self._model.config
-        return Ready(socket.gethostname(), self._identity, config.frame_rate, config.prompt_layout,
-                     self._shared is not None)
+        return Ready(
+            socket.gethostname(), self._identity, config.frame_rate, config.prompt_layout, self._shared is not None
+        )
 
     def speak(self, script: Script, choose: Mapping[int, int], keeper) -> Iterator[News]:
         """Speak a part, and tell how it goes.
@@ -154,10 +160,19 @@ class Worker:
         settings = replace(self._settings, choose=choose)
         with ThreadPoolExecutor(1) as pool:
             rendering = pool.submit(
-                render_script, script, self._voices, self._model, self._sampling, settings,
-                store=self._store(keeper), identity=self._identity, verifier=self._verifier, codec=self._codec,
+                render_script,
+                script,
+                self._voices,
+                self._model,
+                self._sampling,
+                settings,
+                store=self._store(keeper),
+                identity=self._identity,
+                verifier=self._verifier,
+                codec=self._codec,
                 should_stop=self._stopped.is_set,
-                on_line=lambda line, state, seconds: reports.put((line.number, state, seconds)), on_take=reports.put,
+                on_line=lambda line, state, seconds: reports.put((line.number, state, seconds)),
+                on_take=reports.put,
             )
             rendering.add_done_callback(lambda _: reports.put(None))
             going = True
@@ -187,12 +202,22 @@ class Worker:
         from ..verification import load_recognizer
 
         if self._codec is None:
-            raise SettingError("Who listens needs the codec.", expected="Engine.codec with listening", got="none",
-                               remedy="Name the codec of the model.")
+            raise SettingError(
+                "Who listens needs the codec.",
+                expected="Engine.codec with listening",
+                got="none",
+                remedy="Name the codec of the model.",
+            )
         name = listening.recognizer
-        return Verifier(self._codec, load_recognizer(name), listening.name or str(name), self._voices,
-                        limits=listening.limits, language=self._settings.language,
-                        compare_voices=listening.compare_voices)
+        return Verifier(
+            self._codec,
+            load_recognizer(name),
+            listening.name or str(name),
+            self._voices,
+            limits=listening.limits,
+            language=self._settings.language,
+            compare_voices=listening.compare_voices,
+        )
 
 
 def _sees(store: Takes, mark: str) -> bool:
@@ -237,7 +262,8 @@ def _folder(name: str) -> Path:
         if item.name == name:
             return item.path
     raise CheckpointError(
-        f"Node '{socket.gethostname()}' has no model '{name}'.", expected="a folder there, or a name that it knows",
+        f"Node '{socket.gethostname()}' has no model '{name}'.",
+        expected="a folder there, or a name that it knows",
         got=", ".join(item.name for item in found) or "none",
         remedy="Put the checkpoint under the same path on every node, as on a shared disk.",
     )

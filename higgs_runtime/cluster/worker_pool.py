@@ -29,8 +29,11 @@ class PoolStatus:
     nodes: int
 
     def __str__(self):
-        parts = [f"{count} {what}" for what in ("speaking", "loading", "waiting", "idle", "lost")
-                 if (count := getattr(self, what))]
+        parts = [
+            f"{count} {what}"
+            for what in ("speaking", "loading", "waiting", "idle", "lost")
+            if (count := getattr(self, what))
+        ]
         return f"{', '.join(parts) or 'no workers'} on {self.nodes} node{'s' if self.nodes != 1 else ''}"
 
 
@@ -48,13 +51,13 @@ class _Hand:
 @dataclass(eq=False)
 class WorkerPool:
     """Args:
-        hire: makes an actor with these CPUs and GPUs.
-        keeper: makes the actor that keeps takes, when a worker needs it.
-        workers: how many at most; None: as many as there is room for, also when that changes.
-        patience_s: how long to wait for a place for the first worker, and again when all are lost.
-        choice: of a part: the takes that are chosen, by its own numbers of lines.
-        on_news: told what happened in a part.
-        on_status: told when the workers change.
+    hire: makes an actor with these CPUs and GPUs.
+    keeper: makes the actor that keeps takes, when a worker needs it.
+    workers: how many at most; None: as many as there is room for, also when that changes.
+    patience_s: how long to wait for a place for the first worker, and again when all are lost.
+    choice: of a part: the takes that are chosen, by its own numbers of lines.
+    on_news: told what happened in a part.
+    on_status: told when the workers change.
     """
 
     ray: Any
@@ -137,8 +140,12 @@ class WorkerPool:
                 said = self.ray.get(hand.call)
         except StopIteration:
             hand.state, hand.call, hand.part = "idle", None, None
-        except (errors.ActorDiedError, errors.ActorUnavailableError, errors.WorkerCrashedError,
-                errors.ObjectLostError) as error:
+        except (
+            errors.ActorDiedError,
+            errors.ActorUnavailableError,
+            errors.WorkerCrashedError,
+            errors.ObjectLostError,
+        ) as error:
             return self._lose(hand, error)
         except errors.RayTaskError as error:
             if isinstance(error.cause, HiggsError):
@@ -182,11 +189,13 @@ class WorkerPool:
             self.parts.give_back(hand.part)
         if self._failed_starts >= MAX_LOSSES or hand.part and hand.part.losses >= MAX_LOSSES:
             doing = f"speaking from turn {hand.part.first + 1} on" if hand.part else "starting or loading the model"
-            raise ClusterError(f"Workers end while they are {doing}.", expected="one that stays",
-                               got=f"{MAX_LOSSES} lost, the last on '{hand.node}' "
-                               f"({' '.join(str(error).split())[:300]})",
-                               remedy="See that the nodes have the memory (fewer lines side by side need less), and "
-                               "look into Ray's logs there. What has been spoken is in the store.") from error
+            raise ClusterError(
+                f"Workers end while they are {doing}.",
+                expected="one that stays",
+                got=f"{MAX_LOSSES} lost, the last on '{hand.node}' ({' '.join(str(error).split())[:300]})",
+                remedy="See that the nodes have the memory (fewer lines side by side need less), and "
+                "look into Ray's logs there. What has been spoken is in the store.",
+            ) from error
         self._assign()
 
     def _check_same(self, ready: Ready) -> None:
@@ -206,13 +215,15 @@ class WorkerPool:
     def _tell(self) -> None:
         states = [hand.state for hand in self._hands]
         nodes = len({hand.node for hand in self._hands if hand.node})
-        self.on_status(PoolStatus(*(states.count(one) for one in ("waiting", "loading", "speaking", "idle")),
-                                  self._lost, nodes))
+        self.on_status(
+            PoolStatus(*(states.count(one) for one in ("waiting", "loading", "speaking", "idle")), self._lost, nodes)
+        )
 
     def _no_room(self) -> ClusterError:
         there, cpus, gpus = room(self.ray, self.cpus, self.gpus)
         return ClusterError(
-            "The cluster has no place for a worker.", expected=f"a node with {cpus:g} CPUs and {gpus:g} GPUs free",
+            "The cluster has no place for a worker.",
+            expected=f"a node with {cpus:g} CPUs and {gpus:g} GPUs free",
             got=f"room for {there} in all, and none free in {self.patience_s:g} s",
             remedy="Ask for less for each worker, end what else runs there, or add nodes.",
         )

@@ -28,7 +28,8 @@ def read_bundled(folder: Path) -> tuple[HiggsCodecConfig, Mapping[str, torch.Ten
     found = {name.removeprefix(V3_CODEC): tensors[name] for name in tensors if name.startswith(V3_CODEC)}
     if not found:
         raise CheckpointError(
-            f"'{folder}' holds a language model alone.", expected="a v3 checkpoint with its codec",
+            f"'{folder}' holds a language model alone.",
+            expected="a v3 checkpoint with its codec",
             got="no codec in it",
             remedy="Choose the codec of v2, higgs-audio-v2-tokenizer: v3 was trained with it.",
         )

@@ -76,9 +76,7 @@ class EncoderBlock(nn.Module):
         super().__init__()
         self.res_unit1, self.res_unit2, self.res_unit3 = (ResidualUnit(channels, dilation) for dilation in DILATIONS)
         self.snake1 = Snake(channels)
-        self.conv1 = nn.Conv1d(
-            channels, 2 * channels, kernel_size=2 * stride, stride=stride, padding=(stride + 1) // 2
-        )
+        self.conv1 = nn.Conv1d(channels, 2 * channels, kernel_size=2 * stride, stride=stride, padding=(stride + 1) // 2)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.res_unit3(self.res_unit2(self.res_unit1(x)))
@@ -93,8 +91,12 @@ class DecoderBlock(nn.Module):
         half = channels // 2
         self.snake1 = Snake(channels)
         self.conv_t1 = Upsampling(
-            channels, half, kernel_size=2 * stride, stride=stride,
-            padding=(stride + 1) // 2, output_padding=stride % 2,
+            channels,
+            half,
+            kernel_size=2 * stride,
+            stride=stride,
+            padding=(stride + 1) // 2,
+            output_padding=stride % 2,
         )
         self.res_unit1, self.res_unit2, self.res_unit3 = (ResidualUnit(half, dilation) for dilation in DILATIONS)
 

@@ -55,7 +55,9 @@ class DacCodec(Codec):
                 module = model_class(**{name: value for name, value in settings.items() if name in accepted})
         except (TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(
-                f"The settings in '{file}' are not usable.", expected="the settings of a DAC model", got=str(error),
+                f"The settings in '{file}' are not usable.",
+                expected="the settings of a DAC model",
+                got=str(error),
                 remedy="Download the weights file again.",
             ) from error
         what = f"DAC model in '{file}'"
@@ -89,7 +91,10 @@ class DacCodec(Codec):
         wave = wave / wave.abs().max().clamp(min=1.0)
         wave = functional.pad(wave, (0, -wave.shape[0] % self.hop))
         return encode_windows(
-            wave, self._encode_window, hop=self.hop, context=self._encode_context,
+            wave,
+            self._encode_window,
+            hop=self.hop,
+            context=self._encode_context,
             window=round(ENCODE_WINDOW_SECONDS * self.frame_rate),
         )
 
@@ -122,7 +127,8 @@ def _read_weights(file: Path) -> tuple[dict, dict[str, torch.Tensor]]:
     tensors = saved.get("state_dict") if isinstance(saved, dict) else None
     if not isinstance(settings, dict) or not isinstance(tensors, dict):
         raise CheckpointError(
-            f"'{file}' is not a DAC model.", expected="'state_dict' and 'metadata' with the model's settings",
+            f"'{file}' is not a DAC model.",
+            expected="'state_dict' and 'metadata' with the model's settings",
             got=", ".join(map(str, list(saved)[:4])) if isinstance(saved, dict) else type(saved).__name__,
             remedy="Choose a weights file of descript-audio-codec, or the folder of the Higgs tokenizer.",
         )

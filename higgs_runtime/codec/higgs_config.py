@@ -59,8 +59,12 @@ class HiggsCodecConfig:
 
     def native(self) -> dict:
         """A config.json in the native layout that is read as this; two of its fields are not of transformers."""
-        return {**self.settings, "model_type": MODEL_TYPE, "num_codebooks": self.num_codebooks,
-                "edge_padding": self.edge_padding}
+        return {
+            **self.settings,
+            "model_type": MODEL_TYPE,
+            "num_codebooks": self.num_codebooks,
+            "edge_padding": self.edge_padding,
+        }
 
     @classmethod
     def from_dict(cls, config: Mapping) -> HiggsCodecConfig:
@@ -73,8 +77,10 @@ class HiggsCodecConfig:
             parsed = cls._parse(config)
         except (TypeError, ValueError, KeyError, IndexError, AttributeError, ZeroDivisionError) as error:
             raise CheckpointError(
-                "The codec's config.json is not usable.", expected="the settings of a Higgs tokenizer",
-                got=f"{type(error).__name__}: {error}", remedy="Download the codec's config.json again.",
+                "The codec's config.json is not usable.",
+                expected="the settings of a Higgs tokenizer",
+                got=f"{type(error).__name__}: {error}",
+                remedy="Download the codec's config.json again.",
             ) from error
         parsed._check()
         return parsed
@@ -116,9 +122,21 @@ class HiggsCodecConfig:
 
     def _check(self) -> None:
         sizes = (
-            self.sample_rate, self.semantic_rate, self.encoder_width, self.decoder_width >> len(self.up_ratios),
-            self.latent, *self.down_ratios, *self.up_ratios, self.semantic_width, self.kernel, self.unit_kernel,
-            *self.out_widths, *self.strides, self.num_codebooks, self.codebook_size, self.codebook_width,
+            self.sample_rate,
+            self.semantic_rate,
+            self.encoder_width,
+            self.decoder_width >> len(self.up_ratios),
+            self.latent,
+            *self.down_ratios,
+            *self.up_ratios,
+            self.semantic_width,
+            self.kernel,
+            self.unit_kernel,
+            *self.out_widths,
+            *self.strides,
+            self.num_codebooks,
+            self.codebook_size,
+            self.codebook_width,
             self.edge_padding + 1,
         )
         problem = ""
@@ -134,7 +152,9 @@ class HiggsCodecConfig:
             problem = f"{len(self.strides)} strides for {len(self.out_widths)} channel ratios"
         if problem:
             raise CheckpointError(
-                "The codec's config.json contradicts itself.", expected="sizes that fit each other", got=problem,
+                "The codec's config.json contradicts itself.",
+                expected="sizes that fit each other",
+                got=problem,
                 remedy="Download the codec's config.json again.",
             )
 

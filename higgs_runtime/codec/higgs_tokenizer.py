@@ -29,8 +29,12 @@ from .windows import activation_bytes, encode_windows, encoder_context
 ACOUSTIC_WINDOW_SECONDS = 60.0
 CODEBOOKS = ("quantizer.*.codebook.embed",)  # as in the file in any dtype: codes and identity hang on them
 UNUSED_TENSORS = (
-    "decoder_semantic.*", "fc1.*", "semantic_model.masked_spec_embed",  # training only
-    "quantizer.*.codebook.inited", "quantizer.*.codebook.cluster_size", "quantizer.*.codebook.embed_avg",
+    "decoder_semantic.*",
+    "fc1.*",
+    "semantic_model.masked_spec_embed",  # training only
+    "quantizer.*.codebook.inited",
+    "quantizer.*.codebook.cluster_size",
+    "quantizer.*.codebook.embed_avg",
 )
 
 
@@ -44,8 +48,12 @@ class HiggsTokenizer(nn.Module):
         self.acoustic_decoder = AcousticDecoder(config.latent, config.decoder_width, config.up_ratios)
         self.semantic_model = build_hubert(config.semantic, attention)
         self.encoder_semantic = SemanticEncoder(
-            config.semantic_width, kernel=config.kernel, out_widths=config.out_widths, strides=config.strides,
-            unit_kernel=config.unit_kernel, dilations=config.dilations,
+            config.semantic_width,
+            kernel=config.kernel,
+            out_widths=config.out_widths,
+            strides=config.strides,
+            unit_kernel=config.unit_kernel,
+            dilations=config.dilations,
         )
         self.fc = nn.Linear(joined, joined)
         self.fc2 = nn.Linear(joined, config.latent)
@@ -96,7 +104,13 @@ class HiggsCodec(Codec):
         with torch.device("meta"):
             module = HiggsTokenizer(config, attention)
         assign_strict(
-            module, tensors, device=device, dtype=dtype, keep=CODEBOOKS, ignore=UNUSED_TENSORS, rename=_current_name,
+            module,
+            tensors,
+            device=device,
+            dtype=dtype,
+            keep=CODEBOOKS,
+            ignore=UNUSED_TENSORS,
+            rename=_current_name,
             what=f"Higgs codec in '{folder}'",
         )
         return cls(module, config)
@@ -155,7 +169,10 @@ class HiggsCodec(Codec):
         if self._acoustic_frames(wave.shape[-1]) != frames:
             wave = functional.pad(wave, (self.config.edge_padding, self.config.edge_padding))
         return encode_windows(
-            wave, self.module.acoustic_encoder, hop=self.hop, context=self._encode_context,
+            wave,
+            self.module.acoustic_encoder,
+            hop=self.hop,
+            context=self._encode_context,
             window=round(ACOUSTIC_WINDOW_SECONDS * self.frame_rate),
         )
 

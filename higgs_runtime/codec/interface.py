@@ -142,7 +142,9 @@ class Codec(ABC):
         self._check_codes(codes)
         if codes.frames == 0:
             raise AudioError(
-                "There is nothing to decode.", expected="at least one frame of codes", got="0 frames",
+                "There is nothing to decode.",
+                expected="at least one frame of codes",
+                got="0 frames",
                 remedy="Check the report of the generation: it ended before the first frame was complete.",
             )
         pieces = []
@@ -196,12 +198,15 @@ class Codec(ABC):
     def _check_clip(self, clip: AudioClip) -> None:
         if clip.samples.shape[-1] == 0:
             raise AudioError(
-                "The clip is empty.", expected="at least one sample", got="0 samples",
+                "The clip is empty.",
+                expected="at least one sample",
+                got="0 samples",
                 remedy="Check the trim settings and the file of the clip.",
             )
         if clip.seconds > self.max_encode_seconds:
             raise AudioError(
-                "The clip is too long to encode.", expected=f"at most {self.max_encode_seconds:.0f} s",
+                "The clip is too long to encode.",
+                expected=f"at most {self.max_encode_seconds:.0f} s",
                 got=f"{clip.seconds:.1f} s",
                 remedy="Trim it; a reference of 5 to 15 s is enough to clone a voice.",
             )
@@ -256,6 +261,8 @@ def check_finite(values: torch.Tensor, module: nn.Module) -> None:
     if not torch.isfinite(values).all():
         dtype = next(module.parameters()).dtype
         raise AudioError(
-            "The codec computed numbers out of range.", expected="finite values", got=f"NaN or infinity in {dtype}",
+            "The codec computed numbers out of range.",
+            expected="finite values",
+            got=f"NaN or infinity in {dtype}",
             remedy="Load the codec in float32, and check that the clip is not far beyond full scale.",
         )

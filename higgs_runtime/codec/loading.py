@@ -12,9 +12,7 @@ from .interface import Codec
 DAC_SUFFIXES = (".pth", ".pt")
 
 
-def load_codec(
-    path: str | Path, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
-) -> Codec:
+def load_codec(path: str | Path, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Codec:
     """Loads a codec; its layout is detected.
 
     Args:
@@ -34,8 +32,10 @@ def load_codec(
         return DacCodec.load(path, device=device, dtype=dtype)
     if path.is_file():
         raise CheckpointError(
-            f"'{path}' is not a codec.", expected="a folder with config.json, or a DAC weights file (.pth)",
-            got=f"a {path.suffix or 'plain'} file", remedy="Choose the folder that holds the codec's files.",
+            f"'{path}' is not a codec.",
+            expected="a folder with config.json, or a DAC weights file (.pth)",
+            got=f"a {path.suffix or 'plain'} file",
+            remedy="Choose the folder that holds the codec's files.",
         )
     from .higgs_tokenizer import HiggsCodec
 

@@ -41,8 +41,10 @@ def read_original(folder: Path, config: Mapping) -> tuple[HiggsCodecConfig, dict
         settings = _settings(config, semantic, found)
     except (KeyError, TypeError) as error:
         raise CheckpointError(
-            f"'{folder}' does not hold a Higgs codec.", expected="the settings and tensors of Boson AI's first release",
-            got=f"without {error}", remedy="Download the folder again: config and weights must be of the same release.",
+            f"'{folder}' does not hold a Higgs codec.",
+            expected="the settings and tensors of Boson AI's first release",
+            got=f"without {error}",
+            remedy="Download the folder again: config and weights must be of the same release.",
         ) from error
     sizes = HiggsCodecConfig.from_dict(settings)
     return replace(sizes, num_codebooks=config["n_q"], edge_padding=EDGE_PADDING * sizes.semantic_stride), found
@@ -57,8 +59,11 @@ def native_name(name: str) -> str:
         if name.startswith(prefix):
             return f"{native}.{_acoustic(name.removeprefix(prefix), first_unit, ends)}"
     for pattern, replacement in (
-        (r"^quantizer\.vq\.layers\.", "quantizer.quantizers."), (r"\._codebook\.", ".codebook."),
-        (r"^fc_prior\.", "fc."), (r"^fc_post1\.", "fc1."), (r"^fc_post2\.", "fc2."),
+        (r"^quantizer\.vq\.layers\.", "quantizer.quantizers."),
+        (r"\._codebook\.", ".codebook."),
+        (r"^fc_prior\.", "fc."),
+        (r"^fc_post1\.", "fc1."),
+        (r"^fc_post2\.", "fc2."),
         (r"^((?:en|de)coder_semantic\..*?conv\d?)\.conv\.", r"\1."),
     ):
         name = re.sub(pattern, replacement, name)
@@ -97,7 +102,9 @@ def _settings(config: Mapping, semantic: Mapping, tensors: Mapping[str, torch.Te
         "codebook_size": config["bins"],
         "codebook_dim": config["codebook_dim"],
         "acoustic_model_config": {
-            "downsampling_ratios": ratios, "upsampling_ratios": ratios, "hidden_size": config["D"],
+            "downsampling_ratios": ratios,
+            "upsampling_ratios": ratios,
+            "hidden_size": config["D"],
             "encoder_hidden_size": len(tensors["acoustic_encoder.conv1.weight"]),
             "decoder_hidden_size": len(tensors["acoustic_decoder.conv1.weight"]),
         },
@@ -107,12 +114,17 @@ def _settings(config: Mapping, semantic: Mapping, tensors: Mapping[str, torch.Te
 
 def _check(config: Mapping) -> None:
     other = [f"{name} {config[name]!r}" for name, value in FIXED.items() if config.get(name, value) != value]
-    other += [f"{name} {config.get(name)!r}" for name in ("bins", "codebook_dim", "n_q")
-              if not isinstance(config.get(name), int)]
+    other += [
+        f"{name} {config.get(name)!r}"
+        for name in ("bins", "codebook_dim", "n_q")
+        if not isinstance(config.get(name), int)
+    ]
     if other:
         raise CheckpointError(
-            "This codec works in a way that no released Higgs codec does.", expected="the settings of the released one",
-            got=", ".join(other), remedy="Use a released Higgs codec.",
+            "This codec works in a way that no released Higgs codec does.",
+            expected="the settings of the released one",
+            got=", ".join(other),
+            remedy="Use a released Higgs codec.",
         )
 
 
@@ -123,7 +135,8 @@ def _hubert(folder: Path, places: list[Path]) -> Mapping[str, torch.Tensor]:
         return {name.removeprefix("hubert."): tensors[name] for name in tensors}
     raise CheckpointError(
         f"'{folder}' lacks the part of the codec that hears (HuBERT).",
-        expected=f"it in {PICKLE}, or a folder '{HUBERT_FOLDER}' here or beside", got="neither",
+        expected=f"it in {PICKLE}, or a folder '{HUBERT_FOLDER}' here or beside",
+        got="neither",
         remedy=f"Download bosonai/hubert_base into a folder '{HUBERT_FOLDER}' beside the codec's, or take the codec in "
         "the transformers-native layout.",
     )

@@ -48,9 +48,7 @@ class ResidualQuantizer(nn.Module):
 
     def __init__(self, codebooks: int, width: int, codebook_size: int, codebook_width: int):
         super().__init__()
-        self.quantizers = nn.ModuleList(
-            VectorQuantizer(width, codebook_size, codebook_width) for _ in range(codebooks)
-        )
+        self.quantizers = nn.ModuleList(VectorQuantizer(width, codebook_size, codebook_width) for _ in range(codebooks))
 
     def encode(self, vectors: torch.Tensor) -> torch.Tensor:
         """[B, F, D] -> ids [B, K, F]."""

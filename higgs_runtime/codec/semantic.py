@@ -102,8 +102,10 @@ def build_hubert(config: Mapping, attention: str = "sdpa") -> nn.Module:
         return HubertModel(hubert_config)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise CheckpointError(
-            "The codec's semantic_model_config is not usable.", expected="the settings of a HuBERT model",
-            got=f"{type(error).__name__}: {error}", remedy="Download the codec's config.json again.",
+            "The codec's semantic_model_config is not usable.",
+            expected="the settings of a HuBERT model",
+            got=f"{type(error).__name__}: {error}",
+            remedy="Download the codec's config.json again.",
         ) from error
 
 

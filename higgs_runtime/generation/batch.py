@@ -42,8 +42,9 @@ class DecodeBatch:
     def __init__(self, model: HiggsModel, cache: KVCache, steps: int, window: int, capture: bool):
         config, device, batch = model.config, model.device, cache.batch
         self.model, self.cache, self.steps = model, cache, steps
-        self.state = DecodeState(batch, config.num_codebooks, config.stream_bos_id, config.stream_eos_id,
-                                 config.stop, device)
+        self.state = DecodeState(
+            batch, config.num_codebooks, config.stream_bos_id, config.stream_eos_id, config.stop, device
+        )
         self.positions = torch.zeros(batch, dtype=torch.long, device=device)
         self.last = torch.zeros((batch, config.num_codebooks), dtype=torch.long, device=device)
         self.history = self.last.new_zeros((window, *self.last.shape))

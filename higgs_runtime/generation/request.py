@@ -51,12 +51,13 @@ def positions_of(prompt: Prompt, sampling: Sampling, config: ModelConfig) -> int
 
 def check_length(prompt: Prompt, sampling: Sampling, config: ModelConfig) -> None:
     """Raises:
-        PromptError: a prompt and its longest take do not fit the model's positions.
+    PromptError: a prompt and its longest take do not fit the model's positions.
     """
     needed, limit = positions_of(prompt, sampling, config), config.max_positions
     if needed > limit:
         raise PromptError(
-            "Prompt and audio are longer than the model can read.", expected=f"at most {limit} positions",
+            "Prompt and audio are longer than the model can read.",
+            expected=f"at most {limit} positions",
             got=f"{len(prompt)} of prompt + {needed - len(prompt)} for the audio",
             remedy="Use shorter reference clips or text, or a smaller maximum length.",
         )

@@ -34,8 +34,15 @@ class Run:
     """
 
     def __init__(
-        self, model: HiggsModel, batch: DecodeBatch, prefixes: PrefixCache, limit: int, *,
-        requests: Iterable[GenerationRequest], arrivals: Iterator[GenerationRequest | None], wanted: Wanted,
+        self,
+        model: HiggsModel,
+        batch: DecodeBatch,
+        prefixes: PrefixCache,
+        limit: int,
+        *,
+        requests: Iterable[GenerationRequest],
+        arrivals: Iterator[GenerationRequest | None],
+        wanted: Wanted,
         should_stop: ShouldStop,
     ):
         self.model, self.batch, self.prefixes, self.limit = model, batch, prefixes, limit

@@ -58,7 +58,6 @@ class Settings:
             max_repeats=column([row.ras_max_repeats for row in rows], 1),
         )
 
-
     def __len__(self) -> int:
         return len(self.temperature)
 

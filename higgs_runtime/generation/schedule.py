@@ -71,7 +71,12 @@ class WrittenRows:
     """
 
     def __init__(
-        self, num_codebooks: int, bos_id: int, eos_id: int, codebook_size: int, max_frames: int,
+        self,
+        num_codebooks: int,
+        bos_id: int,
+        eos_id: int,
+        codebook_size: int,
+        max_frames: int,
         stop: StopRule = NATIVE_STOP,
     ):
         self.num_codebooks, self.eos_id, self.codebook_size = num_codebooks, eos_id, codebook_size

@@ -65,8 +65,14 @@ class Session:
     """
 
     def __init__(
-        self, model: HiggsModel, *, batch: int = DEFAULT_BATCH, cache_dtype: torch.dtype | None = None,
-        capture: bool | None = None, fused: bool = True, rolling: bool = False,
+        self,
+        model: HiggsModel,
+        *,
+        batch: int = DEFAULT_BATCH,
+        cache_dtype: torch.dtype | None = None,
+        capture: bool | None = None,
+        fused: bool = True,
+        rolling: bool = False,
     ):
         SETTINGS["batch"].check(batch)
         self.model, self.batch, self.cache_dtype = model, batch, cache_dtype or model.dtype
@@ -159,7 +165,10 @@ class Session:
     # --- from prompts to requests, and from requests to takes --------------------------------------------------------
 
     def _arriving(
-        self, lines: Iterator[tuple[Prompt, Sampling] | None], positions: int, window: int,
+        self,
+        lines: Iterator[tuple[Prompt, Sampling] | None],
+        positions: int,
+        window: int,
         should_end: ShouldEnd | None,
     ) -> Iterator[GenerationRequest | None]:
         numbers = count()
@@ -168,8 +177,13 @@ class Session:
             if request:
                 check_range("ras_window", request.sampling.ras_window, 0, window)
                 needed = positions_of(request.prompt, request.sampling, self.model.config)
-                check_range("positions", needed, 0, positions,
-                            "Use a shorter text, shorter references or a smaller maximum length.")
+                check_range(
+                    "positions",
+                    needed,
+                    0,
+                    positions,
+                    "Use a shorter text, shorter references or a smaller maximum length.",
+                )
             yield request
 
     def _requests(
@@ -177,10 +191,16 @@ class Session:
     ) -> list[GenerationRequest]:
         settings = [sampling] * len(prompts) if isinstance(sampling, Sampling) else list(sampling)
         if len(settings) != len(prompts):
-            raise SettingError("Each prompt needs its settings.", expected=f"{len(prompts)}, or one for all",
-                               got=str(len(settings)), remedy="Give a Sampling for every prompt.")
-        return [self._request(index, prompt, one, should_end)
-                for index, (prompt, one) in enumerate(zip(prompts, settings, strict=True))]
+            raise SettingError(
+                "Each prompt needs its settings.",
+                expected=f"{len(prompts)}, or one for all",
+                got=str(len(settings)),
+                remedy="Give a Sampling for every prompt.",
+            )
+        return [
+            self._request(index, prompt, one, should_end)
+            for index, (prompt, one) in enumerate(zip(prompts, settings, strict=True))
+        ]
 
     def _request(
         self, index: int, prompt: Prompt, sampling: Sampling, should_end: ShouldEnd | None
@@ -190,16 +210,23 @@ class Session:
         if sampling.ras_window < 0:
             sampling = replace(sampling, ras_window=config.ras_window)
         check_length(prompt, sampling, config)
-        written = WrittenRows(config.num_codebooks, config.stream_bos_id, config.stream_eos_id, config.codebook_size,
-                              sampling.max_frames, config.stop)
+        written = WrittenRows(
+            config.num_codebooks,
+            config.stream_bos_id,
+            config.stream_eos_id,
+            config.codebook_size,
+            sampling.max_frames,
+            config.stop,
+        )
         random = torch.Generator().manual_seed(sampling.seed)
         return GenerationRequest(index, prompt, sampling, position_keys(prompt, config), written, random, should_end)
 
     def _finished(self, request: GenerationRequest) -> Generation:
         rows = request.written.rows if request.speaks else request.written.rows[:0]
         frames = torch.cat(request.frames, dim=1) if request.frames else rows[:0].T
-        return Generation(self._codes(frames), rows, request.written.reason, request.seconds, len(request.prompt),
-                          request.reused or 0)
+        return Generation(
+            self._codes(frames), rows, request.written.reason, request.seconds, len(request.prompt), request.reused or 0
+        )
 
     def _codes(self, frames: Tensor) -> Codes:
         config = self.model.config
@@ -212,8 +239,12 @@ class Session:
     # --- the loop ---------------------------------------------------------------------------------------------------
 
     def _run(
-        self, requests: list[GenerationRequest], should_stop: ShouldStop | None, wanted: Wanted | None = None,
-        arrivals: Iterator[GenerationRequest | None] | None = None, room: Room | None = None,
+        self,
+        requests: list[GenerationRequest],
+        should_stop: ShouldStop | None,
+        wanted: Wanted | None = None,
+        arrivals: Iterator[GenerationRequest | None] | None = None,
+        room: Room | None = None,
     ) -> Closing[Frames]:
         """(request, frames that became complete) every few steps, until all are over or it is told to stop.
 
@@ -223,13 +254,22 @@ class Session:
         """
         if self._running is not None:
             self._running.close()  # a stream that nobody reads on
-        self._running = self._steps(requests, room or self._room_for(requests), wanted or (lambda index: True),
-                                    arrivals or iter(()), should_stop or (lambda: False))
+        self._running = self._steps(
+            requests,
+            room or self._room_for(requests),
+            wanted or (lambda index: True),
+            arrivals or iter(()),
+            should_stop or (lambda: False),
+        )
         return Closing(self._running)
 
     def _steps(
-        self, requests: list[GenerationRequest], room: Room | None, wanted: Wanted,
-        arrivals: Iterator[GenerationRequest | None], should_stop: ShouldStop,
+        self,
+        requests: list[GenerationRequest],
+        room: Room | None,
+        wanted: Wanted,
+        arrivals: Iterator[GenerationRequest | None],
+        should_stop: ShouldStop,
     ) -> Frames:
         if room is None:
             return
@@ -237,8 +277,16 @@ class Session:
         try:
             # 1. A cache and a decode batch that serve these requests, with what is held of earlier prompts.
             batch, prefixes = self._fit(room)
-            run = Run(self.model, batch, prefixes, min(self.batch, prefixes.cache.batch), requests=requests,
-                      arrivals=arrivals, wanted=wanted, should_stop=should_stop)
+            run = Run(
+                self.model,
+                batch,
+                prefixes,
+                min(self.batch, prefixes.cache.batch),
+                requests=requests,
+                arrivals=arrivals,
+                wanted=wanted,
+                should_stop=should_stop,
+            )
             # 2. Free slots take requests; of a prompt is read what the prefix cache does not hold.
             run.admit()
             while run.speaking:
@@ -269,8 +317,10 @@ class Session:
     def _no_memory(self, error: Exception, requests: list[GenerationRequest]) -> MemoryShortError:
         takes = self._takes_of(requests)
         short = MemoryShortError(
-            "There is no memory to go on.", expected=f"room on {self.model.device} for {len(requests)} prompts",
-            got=f"{len(takes)} of them spoken ({error})", remedy="Use shorter references or a smaller maximum "
+            "There is no memory to go on.",
+            expected=f"room on {self.model.device} for {len(requests)} prompts",
+            got=f"{len(takes)} of them spoken ({error})",
+            remedy="Use shorter references or a smaller maximum "
             "length, load the model in a smaller dtype, or close what else uses the device.",
         )
         short.takes = takes
@@ -281,8 +331,11 @@ class Session:
     def _room_for(self, requests: list[GenerationRequest]) -> Room | None:
         if not requests:
             return None
-        return Room(max(positions_of(one.prompt, one.sampling, self.model.config) for one in requests),
-                    min(self.batch, len(requests)), max(one.sampling.ras_window for one in requests))
+        return Room(
+            max(positions_of(one.prompt, one.sampling, self.model.config) for one in requests),
+            min(self.batch, len(requests)),
+            max(one.sampling.ras_window for one in requests),
+        )
 
     def _fit(self, room: Room) -> tuple[DecodeBatch, PrefixCache]:
         """The batch and the cache of before if they serve, else others; a larger cache holds what the former did."""

@@ -39,7 +39,12 @@ class ModelKey:
 
     @classmethod
     def of(
-        cls, kind: str, path: str | Path, *, device: torch.device | str, dtype: torch.dtype,
+        cls,
+        kind: str,
+        path: str | Path,
+        *,
+        device: torch.device | str,
+        dtype: torch.dtype,
         quantization: str | None = None,
     ) -> ModelKey:
         """The key of a checkpoint as it is on the disk now.
@@ -65,7 +70,9 @@ def file_stats(path: str | Path) -> tuple[tuple[str, int, int], ...]:
     root = Path(path)
     if not root.exists():
         raise CheckpointError(
-            "There is no such checkpoint.", expected="a model folder or file", got=f"nothing at '{root}'",
+            "There is no such checkpoint.",
+            expected="a model folder or file",
+            got=f"nothing at '{root}'",
             remedy="Choose another model, or put its files there.",
         )
     files = [root] if root.is_file() else sorted(file for file in root.rglob("*") if file.is_file())
@@ -218,8 +225,7 @@ class ModelCache:
         """Idle models of the same checkpoint from before its files changed; those in use go with their last user."""
         with self._lock:
             stale = [
-                entry for entry in self._entries.values()
-                if entry.key.path == key.path and entry.key.files != key.files
+                entry for entry in self._entries.values() if entry.key.path == key.path and entry.key.files != key.files
             ]
             for entry in stale:
                 entry.doomed = True

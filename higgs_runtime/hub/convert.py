@@ -62,8 +62,12 @@ def convert_model(
     model = load_model(source, dtype=dtype, quantization=quantization, on_progress=_part(on_progress, 0, 0.5))
     raw = read_config(source)
     if CONVERTED in raw:
-        raise CheckpointError(f"'{source}' is converted already.", expected="an original checkpoint",
-                              got=f"one in {raw[CONVERTED]}", remedy="Convert the original checkpoint.")
+        raise CheckpointError(
+            f"'{source}' is converted already.",
+            expected="an original checkpoint",
+            got=f"one in {raw[CONVERTED]}",
+            remedy="Convert the original checkpoint.",
+        )
     tensors = model.state_dict()
     if model.config.tied_head:
         del tensors["audio_head.weight"]
@@ -104,8 +108,12 @@ def convert_codec(
     source, target = Path(source), Path(target)
     _check_new(target)
     if source.is_file():
-        raise SettingError("A DAC model cannot be converted.", expected="a Higgs codec", got=source.name,
-                           remedy="Choose the folder of a Higgs codec.")
+        raise SettingError(
+            "A DAC model cannot be converted.",
+            expected="a Higgs codec",
+            got=source.name,
+            remedy="Choose the folder of a Higgs codec.",
+        )
     codec = load_codec(source, dtype=dtype)
     tensors = codec.module.state_dict()
     with _appearing(target, tensors) as partial:
@@ -126,8 +134,12 @@ def _part(on_progress: OnProgress | None, first: float, last: float) -> OnProgre
 def _check_new(target: Path) -> None:
     """Before the long work, not after it."""
     if target.exists() or target.is_symlink():
-        raise CheckpointError(f"'{target}' exists.", expected="a folder that is not there yet", got="one that is",
-                              remedy="Name another folder, or delete that one.")
+        raise CheckpointError(
+            f"'{target}' exists.",
+            expected="a folder that is not there yet",
+            got="one that is",
+            remedy="Name another folder, or delete that one.",
+        )
     check_folder(target.parent)
 
 
@@ -147,21 +159,32 @@ def _appearing(target: Path, tensors: Mapping[str, torch.Tensor]) -> Iterator[Pa
         yield partial
         partial.rename(target)
     except OSError as error:
-        raise CheckpointError(f"'{target}' cannot be written.", expected="a folder to write to", got=str(error),
-                              remedy="Make room, or name a folder elsewhere.") from error
+        raise CheckpointError(
+            f"'{target}' cannot be written.",
+            expected="a folder to write to",
+            got=str(error),
+            remedy="Make room, or name a folder elsewhere.",
+        ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
 def _write(
-    folder: Path, tensors: Mapping[str, torch.Tensor], config: Mapping[str, Any], metadata: Mapping[str, str],
+    folder: Path,
+    tensors: Mapping[str, torch.Tensor],
+    config: Mapping[str, Any],
+    metadata: Mapping[str, str],
     told: OnProgress,
 ) -> None:
     size = sum(tensor.nbytes for tensor in tensors.values())
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not all(end.isfinite() for end in tensor.aminmax()):  # NaN is both
-            raise NumericError(f"'{name}' leaves the range of {tensor.dtype}.", expected="finite weights",
-                               got="NaN or infinity", remedy="Choose bfloat16 or float32.")
+            raise NumericError(
+                f"'{name}' leaves the range of {tensor.dtype}.",
+                expected="finite weights",
+                got="NaN or infinity",
+                remedy="Choose bfloat16 or float32.",
+            )
     write_tensors(folder / WEIGHTS_FILE, tensors, {"format": "pt", **metadata}, lambda done: told(done, size))
     (folder / CONFIG_FILE).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
 
@@ -169,5 +192,9 @@ def _write(
 def _check_disk(folder: Path, size: int) -> None:
     needed, free = int(size * (1 + BESIDE)), shutil.disk_usage(folder).free
     if needed > free:
-        raise CheckpointError("The disk is too full for this checkpoint.", expected=f"{needed / 1e9:.1f} GB free",
-                              got=f"{free / 1e9:.1f} GB in {folder}", remedy="Make room, or name a folder elsewhere.")
+        raise CheckpointError(
+            "The disk is too full for this checkpoint.",
+            expected=f"{needed / 1e9:.1f} GB free",
+            got=f"{free / 1e9:.1f} GB in {folder}",
+            remedy="Make room, or name a folder elsewhere.",
+        )

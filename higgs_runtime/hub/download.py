@@ -89,7 +89,9 @@ def describe_plan(plan: Plan) -> str:
         lines = [f"{plan.target} is there ({whole} of {release.repository} at {plan.revision})."]
     else:
         lines = [
-            release.about, f"    from {release.repository} at {plan.revision}", f"    to {plan.target}",
+            release.about,
+            f"    from {release.repository} at {plan.revision}",
+            f"    to {plan.target}",
             f"    {whole}, of which {missing / 1e9:.2f} GB are missing; "
             f"{_free_bytes(plan.target.parent) / 1e9:.1f} GB are free",
         ]
@@ -102,8 +104,12 @@ def _plan(release: Release, models_dir: str | Path, revision: str | None) -> Pla
     partial = partial_of(target)
     for place in (target, partial):
         if place.is_symlink():
-            raise DownloadError(f"'{place}' is a link.", expected="a folder, or nothing", got="a symbolic link",
-                                remedy="Remove the link, or name another models folder.")
+            raise DownloadError(
+                f"'{place}' is a link.",
+                expected="a folder, or nothing",
+                got="a symbolic link",
+                remedy="Remove the link, or name another models folder.",
+            )
     wanted = revision or release.revision or _record(partial).get("revision") or None
     done = _record(target)
     whole = bool(done) and _whole(target, done)
@@ -115,7 +121,8 @@ def _plan(release: Release, models_dir: str | Path, revision: str | None) -> Pla
         return Plan(release, target, commit, tuple(files), complete=True)
     if target.exists():
         raise DownloadError(
-            f"'{target}' is there already, and is not this release at {commit[:12]}.", expected="no such folder",
+            f"'{target}' is there already, and is not this release at {commit[:12]}.",
+            expected="no such folder",
             got=f"a folder with {done['revision'][:12]}" if done else "a folder of other origin",
             remedy="Use it as it is, or rename or delete it and download again.",
         )
@@ -173,8 +180,9 @@ def _watched(
             if look is not None:
                 look()
             if should_stop is not None and not running.done() and should_stop():
-                raise StoppedError("The download was stopped.", remedy="What was fetched is kept: download again to "
-                                   "go on from there.")
+                raise StoppedError(
+                    "The download was stopped.", remedy="What was fetched is kept: download again to go on from there."
+                )
         return running.result()
     finally:
         pool.shutdown(wait=False)
@@ -255,8 +263,10 @@ class _RunningDownload:
             if digest.hexdigest() != file.digest.partition(":")[2]:
                 part.unlink()
                 raise DownloadError(
-                    f"{file.name} of {plan.release.repository} arrived damaged.", expected=file.digest,
-                    got=digest.hexdigest(), remedy="It was deleted: download again. If that fails too, the server "
+                    f"{file.name} of {plan.release.repository} arrived damaged.",
+                    expected=file.digest,
+                    got=digest.hexdigest(),
+                    remedy="It was deleted: download again. If that fails too, the server "
                     "has another file than the hub names.",
                 )
             part.replace(whole)
@@ -295,7 +305,8 @@ class _RunningDownload:
             failures = failures + 1 if sink.tell() == start else 0
             if failures >= RETRIES:
                 raise DownloadError(
-                    "The connection to the hub was lost.", expected=f"{file.size} bytes of {file.name}",
+                    "The connection to the hub was lost.",
+                    expected=f"{file.size} bytes of {file.name}",
                     got=f"{sink.tell()}" + (f" ({lost})" if lost else ""),
                     remedy="What was fetched is kept: download again to go on from there.",
                 ) from lost
@@ -310,8 +321,12 @@ class _RunningDownload:
 
 
 def _too_long(plan: Plan, file: RemoteFile) -> DownloadError:
-    return DownloadError(f"The server sends more than {file.name} has.", expected=f"{file.size} bytes", got="more",
-                         remedy="Download again; if that fails too, the server has another file than the hub names.")
+    return DownloadError(
+        f"The server sends more than {file.name} has.",
+        expected=f"{file.size} bytes",
+        got="more",
+        remedy="Download again; if that fails too, the server has another file than the hub names.",
+    )
 
 
 def _check_disk(plan: Plan) -> None:
@@ -319,8 +334,10 @@ def _check_disk(plan: Plan) -> None:
     free = _free_bytes(plan.partial)
     if needed > free:
         raise DownloadError(
-            "The disk is too full for this release.", expected=f"{needed / 1e9:.1f} GB free",
-            got=f"{free / 1e9:.1f} GB in {plan.target.parent}", remedy="Make room, or name another models folder.",
+            "The disk is too full for this release.",
+            expected=f"{needed / 1e9:.1f} GB free",
+            got=f"{free / 1e9:.1f} GB in {plan.target.parent}",
+            remedy="Make room, or name another models folder.",
         )
 
 
@@ -334,15 +351,22 @@ def _disk_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DownloadError(f"'{folder}' cannot be written.", expected="room, and leave to write", got=str(error),
-                            remedy="Make room or name another models folder, and download again: what was fetched "
-                            "is kept.") from error
+        raise DownloadError(
+            f"'{folder}' cannot be written.",
+            expected="room, and leave to write",
+            got=str(error),
+            remedy="Make room or name another models folder, and download again: what was fetched is kept.",
+        ) from error
 
 
 def _write_record(plan: Plan) -> None:
     files = {file.name: {"size": file.size, "digest": file.digest} for file in plan.files}
-    record = {"repository": plan.release.repository, "revision": plan.revision, "licence": plan.release.licence,
-              "files": files}
+    record = {
+        "repository": plan.release.repository,
+        "revision": plan.revision,
+        "licence": plan.release.licence,
+        "files": files,
+    }
     write_bytes(plan.partial / RECORD, (json.dumps(record, indent=1) + "\n").encode())
 
 

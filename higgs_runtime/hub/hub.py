@@ -58,16 +58,21 @@ def repository_files(release: Release, revision: str | None) -> tuple[str, list[
             release.repository, revision=revision, files_metadata=True, timeout=TIMEOUT_S
         )
     if revision and re.fullmatch("[0-9a-f]{40}", revision) and info.sha != revision or not info.sha:
-        raise DownloadError(f"The hub answers with another revision of {release.repository}.",
-                            expected=revision or "a commit", got=str(info.sha),
-                            remedy="Is $HF_ENDPOINT a complete mirror? Leave it out.")
+        raise DownloadError(
+            f"The hub answers with another revision of {release.repository}.",
+            expected=revision or "a commit",
+            got=str(info.sha),
+            remedy="Is $HF_ENDPOINT a complete mirror? Leave it out.",
+        )
     there = {sibling.rfilename: sibling for sibling in info.siblings or []}
     wanted = release.wanted(list(there))
-    if "config.json" not in wanted or not any(name.endswith(pattern[1:]) for name in wanted
-                                              for pattern in release.weights):
+    if "config.json" not in wanted or not any(
+        name.endswith(pattern[1:]) for name in wanted for pattern in release.weights
+    ):
         raise DownloadError(
             f"{release.repository} does not hold this release at {revision or 'its newest revision'}.",
-            expected=f"config.json and {' or '.join(release.weights)}", got=", ".join(sorted(there)[:8]) or "no file",
+            expected=f"config.json and {' or '.join(release.weights)}",
+            got=", ".join(sorted(there)[:8]) or "no file",
             remedy="Leave the revision out, or name one in this layout.",
         )
     return info.sha, [_described(there[name], release) for name in wanted]
@@ -114,9 +119,12 @@ def _described(sibling: Any, release: Release) -> RemoteFile:
     large = sibling.lfs
     digest = f"sha256:{large.sha256}" if large else f"git:{sibling.blob_id}"
     if sibling.size is None or not (large or sibling.blob_id):
-        raise DownloadError(f"The hub does not say what {sibling.rfilename} of {release.repository} is.",
-                            expected="its size and checksum", got="neither",
-                            remedy="Is $HF_ENDPOINT a complete mirror? Leave it out.")
+        raise DownloadError(
+            f"The hub does not say what {sibling.rfilename} of {release.repository} is.",
+            expected="its size and checksum",
+            got="neither",
+            remedy="Is $HF_ENDPOINT a complete mirror? Leave it out.",
+        )
     return RemoteFile(sibling.rfilename, sibling.size, digest)
 
 
@@ -136,7 +144,9 @@ def _errors(release: Release, revision: str | None, file: str = "") -> Iterator[
         yield
     except hub.OfflineModeIsEnabled as error:
         raise DownloadError(
-            "Downloads are switched off.", expected="a network", got="HF_HUB_OFFLINE=1 in the environment",
+            "Downloads are switched off.",
+            expected="a network",
+            got="HF_HUB_OFFLINE=1 in the environment",
             remedy="Unset it and start again, or copy the folder from another computer.",
         ) from error
     except hub.HfHubHTTPError as error:
@@ -145,7 +155,9 @@ def _errors(release: Release, revision: str | None, file: str = "") -> Iterator[
         if file:  # while bytes come
             raise ConnectionError(str(error) or type(error).__name__) from error
         raise DownloadError(
-            "The hub cannot be reached.", expected=f"an answer about {at}", got=str(error) or type(error).__name__,
+            "The hub cannot be reached.",
+            expected=f"an answer about {at}",
+            got=str(error) or type(error).__name__,
             remedy="Check the network (and $HF_ENDPOINT, if it is set), then download again.",
         ) from error
 
@@ -156,22 +168,33 @@ def _refused(error: Any, at: str, release: Release, file: str) -> DownloadError:
     status = error.response.status_code if error.response is not None else 0
     if isinstance(error, hub.GatedRepoError) or status == 403:
         return DownloadError(
-            f"Access to {release.repository} is refused.", expected="an account that accepted its licence",
+            f"Access to {release.repository} is refused.",
+            expected="an account that accepted its licence",
             got=f"the answer {status}" + ("" if _token() else " without a token"),
             remedy="Open its page on the hub, log in and accept the licence; then set HF_TOKEN in the environment to a "
             "token of that account with read access.",
         )
     if status == 401:
         return DownloadError(
-            f"The hub does not let us read {release.repository}.", expected="a token, or an open repository",
+            f"The hub does not let us read {release.repository}.",
+            expected="a token, or an open repository",
             got="a token that is not accepted" if _token() else "no token",
             remedy="Set HF_TOKEN in the environment to a token with read access; if one is set, make a new one.",
         )
     if status == 404:
-        missing = f"no {file}" if file else "no such revision" if isinstance(
-            error, hub.RevisionNotFoundError) else "no such repository"
-        return DownloadError(f"There is nothing to download: {at}.", expected="the released files", got=missing,
-                             remedy="They may have been moved or deleted: name a --revision that is there, or update "
-                             "this pack.")
-    return DownloadError(f"The hub refuses {at}.", expected="an answer", got=one_sentence(str(error)),
-                         remedy="Try again later.")
+        missing = (
+            f"no {file}"
+            if file
+            else "no such revision"
+            if isinstance(error, hub.RevisionNotFoundError)
+            else "no such repository"
+        )
+        return DownloadError(
+            f"There is nothing to download: {at}.",
+            expected="the released files",
+            got=missing,
+            remedy="They may have been moved or deleted: name a --revision that is there, or update this pack.",
+        )
+    return DownloadError(
+        f"The hub refuses {at}.", expected="an answer", got=one_sentence(str(error)), remedy="Try again later."
+    )

@@ -64,33 +64,67 @@ RELEASES = {
     release.name: release
     for release in (
         Release(
-            "higgs-audio-v2-generation-3B-base", "Higgs Audio v2 language model, transformers-native layout",
-            "bosonai/higgs-tts-2-3b-base", "d80c511612b3040ff2877ce3d408747df1739f11", _NATIVE, 11.6, V2_LICENCE,
-            "higgs-audio-v2-tokenizer", _V2_MEMORY,
+            "higgs-audio-v2-generation-3B-base",
+            "Higgs Audio v2 language model, transformers-native layout",
+            "bosonai/higgs-tts-2-3b-base",
+            "d80c511612b3040ff2877ce3d408747df1739f11",
+            _NATIVE,
+            11.6,
+            V2_LICENCE,
+            "higgs-audio-v2-tokenizer",
+            _V2_MEMORY,
         ),
         Release(
-            "higgs-audio-v2-tokenizer", "Higgs Audio v2 codec, transformers-native layout",
-            "bosonai/higgs-audio-v2-tokenizer", "403fbacf2f60caaa102f893fdfabb694619b2417", _NATIVE, 0.8, V2_LICENCE,
-            "higgs-audio-v2-generation-3B-base", {"float32": 0.7},
+            "higgs-audio-v2-tokenizer",
+            "Higgs Audio v2 codec, transformers-native layout",
+            "bosonai/higgs-audio-v2-tokenizer",
+            "403fbacf2f60caaa102f893fdfabb694619b2417",
+            _NATIVE,
+            0.8,
+            V2_LICENCE,
+            "higgs-audio-v2-generation-3B-base",
+            {"float32": 0.7},
         ),
         Release(
-            "higgs-audio-v3-tts-4b", "Higgs Audio v3 language model with its codec",
-            "bosonai/higgs-tts-3-4b", "7556c17e05201fccd9c8cc120bc216dcc7b5d561", _NATIVE, 9.3, V3_LICENCE,
+            "higgs-audio-v3-tts-4b",
+            "Higgs Audio v3 language model with its codec",
+            "bosonai/higgs-tts-3-4b",
+            "7556c17e05201fccd9c8cc120bc216dcc7b5d561",
+            _NATIVE,
+            9.3,
+            V3_LICENCE,
             memory_gb=_V3_MEMORY,
         ),
         Release(
-            "higgs-audio-v2-generation-3B-base-original", "Higgs Audio v2 language model, original layout",
-            "bosonai/higgs-tts-2-3b-base", "10840182ca4ad5d9d9113b60b9bb3c1ef1ba3f84", _NATIVE, 11.6, V2_LICENCE,
-            "higgs-audio-v2-tokenizer, or its original layout", _V2_MEMORY,
+            "higgs-audio-v2-generation-3B-base-original",
+            "Higgs Audio v2 language model, original layout",
+            "bosonai/higgs-tts-2-3b-base",
+            "10840182ca4ad5d9d9113b60b9bb3c1ef1ba3f84",
+            _NATIVE,
+            11.6,
+            V2_LICENCE,
+            "higgs-audio-v2-tokenizer, or its original layout",
+            _V2_MEMORY,
         ),
         Release(
-            "higgs-audio-v2-tokenizer-original", "Higgs Audio v2 codec, original layout",
-            "bosonai/higgs-audio-v2-tokenizer", "9d4988fbd4ad07b4cac3a5fa462741a41810dbec", ("*.pth",), 0.8,
-            V2_LICENCE, "a v2 language model, and hubert_base where model.pth lacks HuBERT",
+            "higgs-audio-v2-tokenizer-original",
+            "Higgs Audio v2 codec, original layout",
+            "bosonai/higgs-audio-v2-tokenizer",
+            "9d4988fbd4ad07b4cac3a5fa462741a41810dbec",
+            ("*.pth",),
+            0.8,
+            V2_LICENCE,
+            "a v2 language model, and hubert_base where model.pth lacks HuBERT",
         ),
         Release(
-            "hubert_base", "HuBERT, for an original codec that lacks it", "bosonai/hubert_base", "",
-            ("*.safetensors", "*.bin"), 0.4, OWN_LICENCE, "higgs-audio-v2-tokenizer-original",
+            "hubert_base",
+            "HuBERT, for an original codec that lacks it",
+            "bosonai/hubert_base",
+            "",
+            ("*.safetensors", "*.bin"),
+            0.4,
+            OWN_LICENCE,
+            "higgs-audio-v2-tokenizer-original",
         ),
     )
 }
@@ -103,8 +137,12 @@ def release_named(name: str) -> Release:
         SettingError: there is none.
     """
     if name not in RELEASES:
-        raise SettingError(f"There is no release '{name}'.", expected=" or ".join(RELEASES), got=f"'{name}'",
-                           remedy="Choose one of these; `higgs download` lists them.")
+        raise SettingError(
+            f"There is no release '{name}'.",
+            expected=" or ".join(RELEASES),
+            got=f"'{name}'",
+            remedy="Choose one of these; `higgs download` lists them.",
+        )
     return RELEASES[name]
 
 
@@ -116,15 +154,18 @@ def how_to_install() -> str:
     model, codec = (RELEASES[name] for name in FIRST)
     commands = "".join(f"  higgs download {one.name}    ({one.gigabytes} GB)\n" for one in (model, codec))
     memory = model.memory_gb
-    return (f"{commands}In memory its weights take {memory['bfloat16']} GB on a GPU, {memory['float32']} GB on a CPU, "
-            f"{memory['int8']} GB with --quantization int8, {memory['int4']} GB with int4; those of the codec "
-            f"{codec.memory_gb['float32']} GB.")
+    return (
+        f"{commands}In memory its weights take {memory['bfloat16']} GB on a GPU, {memory['float32']} GB on a CPU, "
+        f"{memory['int8']} GB with --quantization int8, {memory['int4']} GB with int4; those of the codec "
+        f"{codec.memory_gb['float32']} GB."
+    )
 
 
 def notice_of(lm) -> str:
     """What a person should know of the checkpoint that speaks, in whole lines; "" of one that needs no words."""
     notice = ""
     if lm.embedded:
-        notice = (f"Speaking with {lm.title}, a tiny demonstration model{lm.extent}. For real speech:\n"
-                  f"{how_to_install()}\n")
+        notice = (
+            f"Speaking with {lm.title}, a tiny demonstration model{lm.extent}. For real speech:\n{how_to_install()}\n"
+        )
     return notice + (f"{lm.licence}\n" if lm.licence else "")

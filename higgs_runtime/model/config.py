@@ -128,9 +128,13 @@ def parse_native_v2(raw: dict[str, Any]) -> ModelConfig:
 
 # Fields of the original config.json that change what is computed -> the value that is supported, and where left out.
 _ORIGINAL_ONLY = {
-    "use_delay_pattern": (True, False), "encode_audio_in_tokens": (True, False), "audio_embed_avg": (False, False),
-    "audio_decoder_proj_num_layers": (0, 0), "use_audio_out_embed_projector": (False, False),
-    "use_audio_out_self_attention": (False, False), "use_rq_transformer": (False, False),
+    "use_delay_pattern": (True, False),
+    "encode_audio_in_tokens": (True, False),
+    "audio_embed_avg": (False, False),
+    "audio_decoder_proj_num_layers": (0, 0),
+    "use_audio_out_embed_projector": (False, False),
+    "use_audio_out_self_attention": (False, False),
+    "use_rq_transformer": (False, False),
 }
 
 
@@ -218,7 +222,8 @@ def _refuse(found: set[str]) -> None:
     if found:
         raise CheckpointError(
             "This checkpoint computes in a way that no released Higgs Audio does.",
-            expected="the settings of the released v2", got=", ".join(sorted(found)),
+            expected="the settings of the released v2",
+            got=", ".join(sorted(found)),
             remedy="Use a released Higgs Audio checkpoint.",
         )
 
@@ -235,7 +240,8 @@ def _read_from_config() -> Iterator[None]:
         raise CheckpointError(
             f"config.json of the language model is {'incomplete' if missing else 'not usable'}.",
             expected=f"the field {error}" if missing else "numbers and lists as in the released file",
-            got="none" if missing else str(error), remedy="Download the checkpoint's config.json again.",
+            got="none" if missing else str(error),
+            remedy="Download the checkpoint's config.json again.",
         ) from error
 
 
@@ -243,11 +249,15 @@ _ADDITIONS = {  # field -> what it has to be, in words and as a test
     "display_name": ("a text", lambda value: isinstance(value, str)),
     "vocabulary": (
         "a list of words in lower case",
-        lambda value: isinstance(value, list) and value
-        and all(isinstance(word, str) and words_of(word) == [word] for word in value),
+        lambda value: (
+            isinstance(value, list)
+            and value
+            and all(isinstance(word, str) and words_of(word) == [word] for word in value)
+        ),
     ),
     "codec_identity": (
-        "16 hexadecimal digits", lambda value: isinstance(value, str) and re.fullmatch("[0-9a-f]{16}", value),
+        "16 hexadecimal digits",
+        lambda value: isinstance(value, str) and re.fullmatch("[0-9a-f]{16}", value),
     ),
 }
 
@@ -265,8 +275,10 @@ def parse_additions(raw: dict[str, Any]) -> dict[str, Any]:
             continue
         if not fits(value):
             raise CheckpointError(
-                f"The field '{name}' in config.json of the language model cannot be used.", expected=expected,
-                got=repr(value)[:80], remedy="Correct the field, or leave it out.",
+                f"The field '{name}' in config.json of the language model cannot be used.",
+                expected=expected,
+                got=repr(value)[:80],
+                remedy="Correct the field, or leave it out.",
             )
         found[name] = frozenset(value) if isinstance(value, list) else value
     return found
@@ -307,7 +319,8 @@ def _parse_rope(raw: dict[str, Any], default_theta: float) -> RopeConfig:
     if kind != "llama3":
         raise CheckpointError(
             "The position encoding of this checkpoint is not supported.",
-            expected="rope_type 'default' or 'llama3'", got=repr(kind),
+            expected="rope_type 'default' or 'llama3'",
+            got=repr(kind),
             remedy="Use a released Higgs Audio checkpoint.",
         )
     return RopeConfig(
@@ -320,20 +333,36 @@ def _parse_rope(raw: dict[str, Any], default_theta: float) -> RopeConfig:
 
 
 _MOST = {  # of any model that could be meant: more would take hours or all memory before a tensor is looked at
-    "num_layers": 1000, "hidden_size": 2**17, "intermediate_size": 2**20, "vocab_size": 2**23, "num_heads": 2**12,
-    "num_kv_heads": 2**12, "head_dim": 2**12, "max_positions": 2**32, "num_codebooks": 2**8, "codebook_rows": 2**17,
+    "num_layers": 1000,
+    "hidden_size": 2**17,
+    "intermediate_size": 2**20,
+    "vocab_size": 2**23,
+    "num_heads": 2**12,
+    "num_kv_heads": 2**12,
+    "head_dim": 2**12,
+    "max_positions": 2**32,
+    "num_codebooks": 2**8,
+    "codebook_rows": 2**17,
 }
 
 
 def _check(config: ModelConfig, raw: dict[str, Any]) -> None:
-    problems = [f"{name} {getattr(config, name)!r} (1 to {most})" for name, most in _MOST.items()
-                if type(getattr(config, name)) is not int or not 1 <= getattr(config, name) <= most]
-    problems += [f"{name} {value!r}" for name, value in {**vars(config.rope), "rms_norm_eps": config.norm_eps}.items()
-                 if type(value) not in (int, float) or not 0 < value < math.inf]
+    problems = [
+        f"{name} {getattr(config, name)!r} (1 to {most})"
+        for name, most in _MOST.items()
+        if type(getattr(config, name)) is not int or not 1 <= getattr(config, name) <= most
+    ]
+    problems += [
+        f"{name} {value!r}"
+        for name, value in {**vars(config.rope), "rms_norm_eps": config.norm_eps}.items()
+        if type(value) not in (int, float) or not 0 < value < math.inf
+    ]
     if problems:
         raise CheckpointError(
-            "config.json of the language model names sizes that no model has.", expected="numbers in these ranges",
-            got="; ".join(problems), remedy="Download the checkpoint's config.json again.",
+            "config.json of the language model names sizes that no model has.",
+            expected="numbers in these ranges",
+            got="; ".join(problems),
+            remedy="Download the checkpoint's config.json again.",
         )
     if raw.get("hidden_act", "silu") != "silu":
         problems.append(f"hidden_act {raw['hidden_act']!r} (expected 'silu')")
@@ -351,6 +380,7 @@ def _check(config: ModelConfig, raw: dict[str, Any]) -> None:
         problems.append(f"audio token ids {ids} beyond vocab_size {config.vocab_size}")
     if problems:
         raise CheckpointError(
-            "config.json of the language model contradicts itself.", got="; ".join(problems),
+            "config.json of the language model contradicts itself.",
+            got="; ".join(problems),
             remedy="Download the checkpoint's config.json again.",
         )

@@ -88,9 +88,7 @@ class KVCache:
         lengths: positions filled in each row, a list of int [B].
     """
 
-    def __init__(
-        self, config: ModelConfig, capacity: int, rope: Tensor, *, batch: int = 1, device=None, dtype=None
-    ):
+    def __init__(self, config: ModelConfig, capacity: int, rope: Tensor, *, batch: int = 1, device=None, dtype=None):
         shape = (config.num_layers, batch, config.num_kv_heads, capacity, config.head_dim)
         # A row also meets what stands behind its end, masked: 0 times NaN is NaN, so it must be numbers.
         self.keys, self.values = (torch.zeros(shape, device=device, dtype=dtype) for _ in range(2))
@@ -168,10 +166,12 @@ class KVCache:
 
     def check(self, end: int) -> None:
         """Raises:
-            SettingError: a row has no room for so many positions.
+        SettingError: a row has no room for so many positions.
         """
         if end > self.capacity:
             raise SettingError(
-                "The key/value cache is full.", expected=f"at most {self.capacity} positions", got=str(end),
+                "The key/value cache is full.",
+                expected=f"at most {self.capacity} positions",
+                got=str(end),
                 remedy="Make the cache as long as prompt and max_frames together.",
             )

@@ -79,8 +79,9 @@ LAYOUTS = {
         ),
         # What writes text and what hears sound as sound are parts of it, too.
         ignore=("audio_decoder_proj.text_lm_head.*", "audio_tower.*", "audio_encoder_proj.*"),
-        joined={"embed_tokens.weight": ("embed_tokens.embedding_frozen.weight",
-                                        "embed_tokens.embedding_trainable.weight")},
+        joined={
+            "embed_tokens.weight": ("embed_tokens.embedding_frozen.weight", "embed_tokens.embedding_trainable.weight")
+        },
     ),
     V3: Layout(
         parse=parse_v3,
@@ -140,9 +141,16 @@ def load_model(
         if converted:
             quantize_layers(model, converted)
     assign_strict(
-        model, checkpoint_tensors(path), device=device, dtype=dtype, ignore=layout.ignore, rename=layout.rename,
-        joined=layout.joined, convert=_quantizer(quantization) if quantization and not converted else None,
-        on_progress=on_progress, what=f"language model {path.name}",
+        model,
+        checkpoint_tensors(path),
+        device=device,
+        dtype=dtype,
+        ignore=layout.ignore,
+        rename=layout.rename,
+        joined=layout.joined,
+        convert=_quantizer(quantization) if quantization and not converted else None,
+        on_progress=on_progress,
+        what=f"language model {path.name}",
     )
     if config.tied_head:
         model.audio_head.weight = model.audio_embedding.weight
@@ -160,8 +168,12 @@ def converted_to(raw: Mapping[str, Any]) -> str | None:
     """
     kind = raw.get(CONVERTED)
     if kind is not None and kind not in KINDS:
-        raise CheckpointError("This checkpoint was converted by another version.", expected=" or ".join(KINDS),
-                              got=repr(kind), remedy="Convert the original checkpoint anew.")
+        raise CheckpointError(
+            "This checkpoint was converted by another version.",
+            expected=" or ".join(KINDS),
+            got=repr(kind),
+            remedy="Convert the original checkpoint anew.",
+        )
     return kind
 
 
@@ -182,8 +194,12 @@ def _as_converted(config: ModelConfig, parse: Callable[[dict[str, Any]], ModelCo
 
 def _same(converted: str, asked: str | None, path: Path) -> str:
     if asked not in (None, converted):
-        raise SettingError(f"'{path.name}' is quantized already.", expected=f"'{converted}', or None", got=f"'{asked}'",
-                           remedy="Leave the quantization out, or load the original checkpoint.")
+        raise SettingError(
+            f"'{path.name}' is quantized already.",
+            expected=f"'{converted}', or None",
+            got=f"'{asked}'",
+            remedy="Leave the quantization out, or load the original checkpoint.",
+        )
     return converted
 
 

@@ -52,7 +52,8 @@ def load_adapter(folder: str | Path) -> Adapter:
     other = [f"{name} {config[name]!r}" for name, plain in UNSUPPORTED.items() if config.get(name) not in (None, plain)]
     if config.get("peft_type") != "LORA" or other:
         raise CheckpointError(
-            f"'{folder.name}' is no plain LoRA adapter.", expected="peft_type LORA, and nothing beside it",
+            f"'{folder.name}' is no plain LoRA adapter.",
+            expected="peft_type LORA, and nothing beside it",
             got=", ".join([f"peft_type {config.get('peft_type')}", *other]),
             remedy="Merge it with PEFT, or train a plain LoRA.",
         )
@@ -60,24 +61,42 @@ def load_adapter(folder: str | Path) -> Adapter:
     for key in tensors:
         match = KEY.match(key)
         if match is None or tensors[key].ndim != 2:
-            raise CheckpointError(f"'{folder.name}' holds what is no LoRA matrix.", expected="….lora_A.weight or B",
-                                  got=key, remedy="Use an adapter of linear layers alone.")
+            raise CheckpointError(
+                f"'{folder.name}' holds what is no LoRA matrix.",
+                expected="….lora_A.weight or B",
+                got=key,
+                remedy="Use an adapter of linear layers alone.",
+            )
         found.setdefault(match[1], {})[match[2]] = tensors[key]
     try:
         matrices = {name: (pair["A"], pair["B"], _scale(config, name, len(pair["A"]))) for name, pair in found.items()}
     except KeyError as error:
-        raise CheckpointError(f"'{folder.name}' is not complete.", got=f"no {error}", remedy="Download it again.",
-                              expected="an A and a B for each matrix, and lora_alpha") from error
+        raise CheckpointError(
+            f"'{folder.name}' is not complete.",
+            got=f"no {error}",
+            remedy="Download it again.",
+            expected="an A and a B for each matrix, and lora_alpha",
+        ) from error
     except (TypeError, ValueError, AttributeError, ZeroDivisionError, re.error) as error:
-        raise CheckpointError(f"'{folder.name}' cannot be used.", got=str(error), remedy="Download it again.",
-                              expected="numbers in its config, and matrices of at least one row") from error
+        raise CheckpointError(
+            f"'{folder.name}' cannot be used.",
+            got=str(error),
+            remedy="Download it again.",
+            expected="numbers in its config, and matrices of at least one row",
+        ) from error
     return Adapter(folder.name, matrices)
 
 
 def _scale(config: Mapping[str, Any], name: str, rank: int) -> float:
     """alpha / r, or alpha / √r, with what the config says of single matrices."""
-    alpha = next((value for pattern, value in (config.get("alpha_pattern") or {}).items()
-                  if re.search(rf"(^|\.){pattern}$", name)), config["lora_alpha"])
+    alpha = next(
+        (
+            value
+            for pattern, value in (config.get("alpha_pattern") or {}).items()
+            if re.search(rf"(^|\.){pattern}$", name)
+        ),
+        config["lora_alpha"],
+    )
     return alpha / (rank**0.5 if config.get("use_rslora") else rank)
 
 
@@ -129,7 +148,8 @@ def _placed(model: HiggsModel, adapter: Adapter, strength: float) -> Iterator[tu
             raise CheckpointError(
                 f"The adapter '{adapter.name}' is of another model.",
                 expected=f"a matrix [{rows}, {features}] for it" if module else "matrices of the layers of this model",
-                got=f"{name} [{up.shape[0]}, {down.shape[1]}]", remedy="Use an adapter that was trained on this model.",
+                got=f"{name} [{up.shape[0]}, {down.shape[1]}]",
+                remedy="Use an adapter that was trained on this model.",
             )
         whole = up.new_zeros(_out_features(model.get_submodule(module)), up.shape[1], dtype=model.dtype)
         whole[first : first + rows] = up.to(model.dtype) * (scale * strength)

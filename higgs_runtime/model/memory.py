@@ -43,8 +43,10 @@ def check_room(
     free, needed = free_bytes(device), weights_bytes(config, dtype, quantization)
     if free is not None and needed > free:
         raise MemoryShortError(
-            "There is no memory for this model.", expected=f"{needed / GB:.1f} GB on {device} for its weights",
-            got=f"{free / GB:.1f} GB free", remedy="Load it in a smaller dtype, quantized to int8 or int4, or on "
+            "There is no memory for this model.",
+            expected=f"{needed / GB:.1f} GB on {device} for its weights",
+            got=f"{free / GB:.1f} GB free",
+            remedy="Load it in a smaller dtype, quantized to int8 or int4, or on "
             "another device, or close what else uses this one.",
         )
 

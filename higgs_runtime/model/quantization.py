@@ -43,8 +43,10 @@ class _PackedMatrix(nn.Module):
 
     def _product(self, x: Tensor) -> Tensor:
         step = max(1, AT_ONCE // x.shape[-1]) if x.device.type == "cpu" else len(self.weight)
-        parts = [F.linear(x, self._unpacked(slice(start, start + step), x.dtype))
-                 for start in range(0, len(self.weight), step)]
+        parts = [
+            F.linear(x, self._unpacked(slice(start, start + step), x.dtype))
+            for start in range(0, len(self.weight), step)
+        ]
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
 
     def _unpacked(self, rows: slice, dtype: torch.dtype) -> Tensor:
@@ -112,11 +114,15 @@ KINDS = {"int8": Int8Linear, "int4": Int4Linear}
 
 def check_quantization(name: str | None) -> None:
     """Raises:
-        SettingError: there is no such quantization.
+    SettingError: there is no such quantization.
     """
     if name is not None and name not in KINDS:
-        raise SettingError("There is no such quantization.", expected=" or ".join(map(repr, KINDS)) + ", or None",
-                           got=repr(name), remedy="Choose one of these; int8 loses least.")
+        raise SettingError(
+            "There is no such quantization.",
+            expected=" or ".join(map(repr, KINDS)) + ", or None",
+            got=repr(name),
+            remedy="Choose one of these; int8 loses least.",
+        )
 
 
 def bytes_per_weight(name: str | None, dtype: torch.dtype) -> float:
@@ -161,6 +167,10 @@ def agrees_with_plain(product: Callable[[Tensor, Tensor, Tensor], Tensor], devic
         if not torch.allclose(found, wanted, rtol=0.05, atol=0.02 * features**0.5):
             logging.getLogger(__name__).warning(
                 "torch's product by 8-bit weights is wrong on this device (%s, %d x %d): the plain one is used, which "
-                "is slower.", device, rows, features)
+                "is slower.",
+                device,
+                rows,
+                features,
+            )
             return False
     return True

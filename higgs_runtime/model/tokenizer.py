@@ -51,14 +51,18 @@ class ChatTokenizer:
         path = path / TOKENIZER_FILE if path.is_dir() else path
         if not path.is_file():
             raise CheckpointError(
-                "The language model has no tokenizer.", expected=str(path), got="no such file",
+                "The language model has no tokenizer.",
+                expected=str(path),
+                got="no such file",
                 remedy="Download tokenizer.json of the same checkpoint into this folder.",
             )
         try:
             full = Tokenizer.from_file(str(path))
         except Exception as error:  # noqa: BLE001 - the library raises bare Exception
             raise CheckpointError(
-                f"{path} cannot be read.", expected="a tokenizer.json", got=str(error),
+                f"{path} cannot be read.",
+                expected="a tokenizer.json",
+                got=str(error),
                 remedy="Download the file again.",
             ) from error
         self.config = config
@@ -77,9 +81,12 @@ class ChatTokenizer:
             PromptError: it holds halves of characters, as what was read in a wrong encoding does.
         """
         if broken := _HALF.search(text):
-            raise PromptError("The text holds half a character.", expected="text in Unicode",
-                              got=f"U+{ord(broken[0]):04X} at character {broken.start() + 1}",
-                              remedy="Save the text as UTF-8, or write this place anew.")
+            raise PromptError(
+                "The text holds half a character.",
+                expected="text in Unicode",
+                got=f"U+{ord(broken[0]):04X} at character {broken.start() + 1}",
+                remedy="Save the text as UTF-8, or write this place anew.",
+            )
         return self._plain.encode(text, add_special_tokens=False).ids
 
     def special(self, token: str) -> int | None:
@@ -103,8 +110,9 @@ class ChatTokenizer:
                 remedy="Put the tokenizer.json of this checkpoint beside its weights.",
             )
         pairs = {} if v3 else {AUDIO: self.config.audio_token_id, AUDIO_BEGIN: self.config.audio_bos_token_id}
-        wrong = [f"{token} is {self._special[token]}, not {id}" for token, id in pairs.items()
-                 if self._special[token] != id]
+        wrong = [
+            f"{token} is {self._special[token]}, not {id}" for token, id in pairs.items() if self._special[token] != id
+        ]
         # Llama's tokenizer.json may name a few more reserved tokens than the model has rows; used ids must fit.
         if max(self._special[token] for token in required) >= self.config.vocab_size:
             wrong.append("special tokens lie beyond the model's vocabulary")
@@ -112,6 +120,8 @@ class ChatTokenizer:
             wrong.append(f"{size} tokens for a model with {self.config.vocab_size}")
         if wrong:
             raise CheckpointError(
-                f"{path} does not fit this model.", expected="the ids that config.json names", got="; ".join(wrong),
+                f"{path} does not fit this model.",
+                expected="the ids that config.json names",
+                got="; ".join(wrong),
                 remedy="Put the tokenizer.json of this checkpoint beside its weights.",
             )

@@ -77,7 +77,10 @@ class Attention(nn.Module):
     def __init__(self, config: ModelConfig, layer: int):
         super().__init__()
         self.layer, self.heads, self.kv_heads, self.head_dim = (
-            layer, config.num_heads, config.num_kv_heads, config.head_dim,
+            layer,
+            config.num_heads,
+            config.num_kv_heads,
+            config.head_dim,
         )
         hidden, bias, kv = config.hidden_size, config.attention_bias, self.kv_heads * self.head_dim
         self.qkv = PackedLinear(hidden, {"q": self.heads * self.head_dim, "k": kv, "v": kv}, bias=bias)
@@ -213,17 +216,22 @@ class HiggsModel(nn.Module):
 
     def check(self, prompt: Prompt) -> None:
         """Raises:
-            PromptError: audio rows and placeholders do not match, or ids leave the vocabulary.
+        PromptError: audio rows and placeholders do not match, or ids leave the vocabulary.
         """
         c, ids, rows = self.config, prompt.token_ids, prompt.audio_rows
         placeholders = int(c.is_audio(ids).sum())
         if ids.ndim != 1 or len(ids) == 0:
-            raise PromptError("The prompt is empty.", expected="token ids [S]", got=f"shape {list(ids.shape)}",
-                              remedy="Build the prompt with build_prompt.")
+            raise PromptError(
+                "The prompt is empty.",
+                expected="token ids [S]",
+                got=f"shape {list(ids.shape)}",
+                remedy="Build the prompt with build_prompt.",
+            )
         if tuple(rows.shape) != (placeholders, c.num_codebooks):
             raise PromptError(
                 "The audio of the prompt does not fit its placeholders.",
-                expected=f"rows of shape [{placeholders}, {c.num_codebooks}]", got=str(list(rows.shape)),
+                expected=f"rows of shape [{placeholders}, {c.num_codebooks}]",
+                got=str(list(rows.shape)),
                 remedy="Use codes of this checkpoint's codec and build the prompt with its tokenizer.",
             )
         if int(ids.max()) >= c.vocab_size or (len(rows) and int(rows.max()) >= c.codebook_rows):

@@ -51,8 +51,12 @@ class Message:
 
     def __post_init__(self):
         if self.role not in ROLES:
-            raise PromptError("A message has an unknown role.", expected=", ".join(ROLES), got=repr(self.role),
-                              remedy="Use one of these roles.")
+            raise PromptError(
+                "A message has an unknown role.",
+                expected=", ".join(ROLES),
+                got=repr(self.role),
+                remedy="Use one of these roles.",
+            )
         if isinstance(self.content, (str, Codes, AudioClip)):
             object.__setattr__(self, "content", [self.content])
 
@@ -120,13 +124,16 @@ def conversation(
         PromptError: the text is empty, or calls a SPEAKERn that has no voice.
     """
     if not text.strip():
-        raise PromptError("There is nothing to say.", expected="a text", got="an empty one",
-                          remedy="Write what shall be spoken.")
+        raise PromptError(
+            "There is nothing to say.", expected="a text", got="an empty one", remedy="Write what shall be spoken."
+        )
     called = {int(number) for number in re.findall(r"\[SPEAKER(\d+)\]", text)}
     if voices and called and max(called) >= len(voices):
         raise PromptError(
-            f"The text calls [SPEAKER{max(called)}].", expected=f"SPEAKER0 to SPEAKER{len(voices) - 1}",
-            got=f"{len(voices)} voice(s)", remedy="Connect another voice or correct the tag.",
+            f"The text calls [SPEAKER{max(called)}].",
+            expected=f"SPEAKER0 to SPEAKER{len(voices) - 1}",
+            got=f"{len(voices)} voice(s)",
+            remedy="Connect another voice or correct the tag.",
         )
     described = [" ".join(voice.description.split()) for voice in voices]  # each on one line
     lines = [f"SPEAKER{n}: {words}" for n, words in enumerate(described) if words]
@@ -137,8 +144,10 @@ def conversation(
     for n, voice in enumerate(voices):
         tag = f"[SPEAKER{n}] " if len(voices) > 1 else ""
         for codes, transcript in voice.references:
-            messages += [Message("user", [tag + transcript.strip()], reference=True),
-                         Message("assistant", [codes], reference=True)]
+            messages += [
+                Message("user", [tag + transcript.strip()], reference=True),
+                Message("assistant", [codes], reference=True),
+            ]
     return [*messages, Message("user", [text])]
 
 
@@ -148,9 +157,12 @@ def _v3_turns(messages: Sequence[Message]) -> list[tuple[str, Codes | AudioClip 
     while rest:
         asked, *rest = rest
         if asked.role != "user" or (rest and rest[0].role != "assistant"):
-            raise PromptError("The turns do not take turns.", expected="user and assistant, one after the other",
-                              got=", ".join(message.role for message in messages),
-                              remedy="Join the texts of one turn into one message.")
+            raise PromptError(
+                "The turns do not take turns.",
+                expected="user and assistant, one after the other",
+                got=", ".join(message.role for message in messages),
+                remedy="Join the texts of one turn into one message.",
+            )
         spoken, rest = (rest[0], rest[1:]) if rest else (None, [])
         turns.append((_written(asked), _spoken(spoken) if spoken else None, asked.reference and spoken is not None))
     return turns
@@ -158,8 +170,15 @@ def _v3_turns(messages: Sequence[Message]) -> list[tuple[str, Codes | AudioClip 
 
 def _left_out(messages: Sequence[Message]) -> tuple[str, ...]:
     """What v3 has no place for."""
-    scene = [line for message in messages if message.role == "scene" for item in message.content
-             if isinstance(item, str) for line in item.splitlines() if line.strip()]
+    scene = [
+        line
+        for message in messages
+        if message.role == "scene"
+        for item in message.content
+        if isinstance(item, str)
+        for line in item.splitlines()
+        if line.strip()
+    ]
     described = sum(bool(re.match(r"SPEAKER\d+: ", line)) for line in scene)
     told = _instruction(messages[0]) not in ("", DEFAULT_SYSTEM)
     lost = {"instruction": told, "scene": len(scene) > described, "description of a voice": described}
@@ -186,8 +205,12 @@ def _check_order(messages: list[Message]) -> None:
     roles = [message.role for message in messages]
     remedy = "Order the messages: system, scene (optional), then user and assistant turns."
     if not roles or roles[0] != "system":
-        raise PromptError("The conversation does not begin with a system message.", expected="system",
-                          got=roles[0] if roles else "no message", remedy=remedy)
+        raise PromptError(
+            "The conversation does not begin with a system message.",
+            expected="system",
+            got=roles[0] if roles else "no message",
+            remedy=remedy,
+        )
     if "system" in roles[1:] or "scene" in roles[2:]:
         raise PromptError("A system or scene message stands in the middle.", got=", ".join(roles), remedy=remedy)
 
@@ -195,7 +218,9 @@ def _check_order(messages: list[Message]) -> None:
 def _texts(message: Message) -> list[str]:
     if not all(isinstance(item, str) for item in message.content):
         raise PromptError(
-            f"A {message.role} message holds audio.", expected="text", got="audio",
+            f"A {message.role} message holds audio.",
+            expected="text",
+            got="audio",
             remedy="Put reference audio into an assistant message, after the user message with its transcript.",
         )
     return list(message.content)
@@ -204,16 +229,24 @@ def _texts(message: Message) -> list[str]:
 def _instruction(message: Message) -> str:
     texts = _texts(message)
     if len(texts) > 1:
-        raise PromptError("A system message has several texts.", expected="one", got=str(len(texts)),
-                          remedy="Join them into one text.")
+        raise PromptError(
+            "A system message has several texts.",
+            expected="one",
+            got=str(len(texts)),
+            remedy="Join them into one text.",
+        )
     return texts[0].strip() if texts else ""
 
 
 def _written(message: Message) -> str:
     text = "".join(item.strip() for item in _texts(message))
     if not text:
-        raise PromptError("A user message is empty.", expected="a text", got="an empty one",
-                          remedy="Write what shall be spoken, or the transcript of the reference clip.")
+        raise PromptError(
+            "A user message is empty.",
+            expected="a text",
+            got="an empty one",
+            remedy="Write what shall be spoken, or the transcript of the reference clip.",
+        )
     return text
 
 
@@ -243,7 +276,10 @@ def _vocabulary_warnings(turns: Sequence[Message], tokenizer: ChatTokenizer) -> 
 
 def _spoken(message: Message) -> Codes | AudioClip:
     if len(message.content) != 1 or isinstance(message.content[0], str):
-        raise PromptError("An assistant message is not one piece of audio.", expected="one Codes or AudioClip",
-                          got=f"{len(message.content)} item(s), some text or none",
-                          remedy="Give the assistant's turn as codes.")
+        raise PromptError(
+            "An assistant message is not one piece of audio.",
+            expected="one Codes or AudioClip",
+            got=f"{len(message.content)} item(s), some text or none",
+            remedy="Give the assistant's turn as codes.",
+        )
     return message.content[0]

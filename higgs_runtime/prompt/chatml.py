@@ -31,8 +31,12 @@ class PromptBuilder:
         own = tokenizer.config.prompt_layout
         fitting = [one for one in PromptFormat if (one == PromptFormat.V3) == (own == PromptFormat.V3)]
         if layout not in fitting:
-            raise SettingError("There is no such prompt layout for this checkpoint.", expected=" or ".join(fitting),
-                               got=repr(layout), remedy="Leave it out: the checkpoint knows its own.")
+            raise SettingError(
+                "There is no such prompt layout for this checkpoint.",
+                expected=" or ".join(fitting),
+                got=repr(layout),
+                remedy="Leave it out: the checkpoint knows its own.",
+            )
         self._tokenizer, self._encode, self._native = tokenizer, encode, layout == PromptFormat.NATIVE
         self._ids: list[int] = []
         self._rows: list[torch.Tensor] = []
@@ -92,13 +96,21 @@ class PromptBuilder:
     def _codes(self, audio: Codes | AudioClip) -> Codes:
         if isinstance(audio, AudioClip):
             if self._encode is None:
-                raise PromptError("The conversation holds a clip, not codes.", expected="codes, or a codec's encode",
-                                  got="an AudioClip alone", remedy="Pass encode=codec.encode.")
+                raise PromptError(
+                    "The conversation holds a clip, not codes.",
+                    expected="codes, or a codec's encode",
+                    got="an AudioClip alone",
+                    remedy="Pass encode=codec.encode.",
+                )
             audio = self._encode(audio)
         self._check_origin(audio)
         if audio.frames == 0:
-            raise PromptError("A reference clip is empty.", expected="at least one frame", got="0 frames",
-                              remedy="Use a clip of 3 to 15 seconds.")
+            raise PromptError(
+                "A reference clip is empty.",
+                expected="at least one frame",
+                got="0 frames",
+                remedy="Use a clip of 3 to 15 seconds.",
+            )
         return audio
 
     def _check_origin(self, codes: Codes) -> None:
@@ -111,6 +123,8 @@ class PromptBuilder:
         else:
             return
         raise PromptError(
-            "These codes come from another codec than the model was trained with.", expected=expected, got=got,
+            "These codes come from another codec than the model was trained with.",
+            expected=expected,
+            got=got,
             remedy="Encode the clip with the Higgs codec of this checkpoint.",
         )

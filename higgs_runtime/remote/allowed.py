@@ -53,21 +53,29 @@ def remote_key(server: RemoteServer, url: str, variable: str = "") -> str:
     if not owners and name not in _listed(KEYS):
         known = dict.fromkeys([*(one.key_variable for one in SERVERS.values()), *_listed(KEYS)])
         raise SettingError(
-            f"A workflow may not send what is in the environment variable '{name}'.", expected=" or ".join(known),
-            got=f"'{name}'", remedy=f"If it is the key of a server: {_how(KEYS, name)}.",
+            f"A workflow may not send what is in the environment variable '{name}'.",
+            expected=" or ".join(known),
+            got=f"'{name}'",
+            remedy=f"If it is the key of a server: {_how(KEYS, name)}.",
         )
     homes = [place_of(one.url) for one in owners or [server]]
     if not any(home.origin == place.origin for home in homes) and not _is_listed(place):
         if not variable:
             return ""
         raise SettingError(
-            f"The key in {name} may not go to {_shown(place)}.", expected="the server that the key belongs to",
-            got=_shown(place), remedy=f"If you trust this server: {_how(URLS, _shown(place))}. Or leave the variable "
+            f"The key in {name} may not go to {_shown(place)}.",
+            expected="the server that the key belongs to",
+            got=_shown(place),
+            remedy=f"If you trust this server: {_how(URLS, _shown(place))}. Or leave the variable "
             "empty: no key is sent then.",
         )
     if variable and not os.environ.get(name, "").strip():
-        raise SettingError(f"The environment variable {name} is not set.", expected="the server's key", got="nothing",
-                           remedy="Set it where ComfyUI is started, then start ComfyUI again.")
+        raise SettingError(
+            f"The environment variable {name} is not set.",
+            expected="the server's key",
+            got="nothing",
+            remedy="Set it where ComfyUI is started, then start ComfyUI again.",
+        )
     return os.environ.get(name, "").strip()  # of a file with Windows' line ends
 
 
@@ -81,8 +89,10 @@ def check_cluster(address: str) -> None:
     here = address in ("", "auto", "local") or port.isdecimal() and _loops_back(host.strip("[]"))
     if not here and address not in _listed(CLUSTERS):
         raise SettingError(
-            "A workflow may not connect to this cluster.", expected="'auto', 'local' or an address that you allow",
-            got=f"'{address}'", remedy=f"If the cluster is yours: {_how(CLUSTERS, address)}.",
+            "A workflow may not connect to this cluster.",
+            expected="'auto', 'local' or an address that you allow",
+            got=f"'{address}'",
+            remedy=f"If the cluster is yours: {_how(CLUSTERS, address)}.",
         )
 
 
@@ -92,8 +102,9 @@ def _checked(server: RemoteServer, url: str) -> ServerAddress:
     usual = any(place_of(one.url).origin == place.origin for one in SERVERS.values())
     if not (usual or _loops_back(place.origin[1]) or _is_listed(place)):
         raise SettingError(
-            f"A workflow may not send text and clips to {_shown(place)}.", expected="this computer, the usual place of "
-            "a server, or an address that you allow", got=_shown(place),
+            f"A workflow may not send text and clips to {_shown(place)}.",
+            expected="this computer, the usual place of a server, or an address that you allow",
+            got=_shown(place),
             remedy=f"If you trust this server: {_how(URLS, _shown(place))}.",
         )
     return place
@@ -113,8 +124,9 @@ def place_of(url: str, whose: str = "This") -> ServerAddress:
             raise ValueError("not plain")
     except (ValueError, KeyError) as error:  # no number as port, brackets that do not match; another scheme
         raise SettingError(
-            f"{whose} is no address of a server.", expected="http:// or https://, host and path, without name, "
-            "password or key", got=repr(url.rpartition("@")[2].partition("?")[0][:100]),
+            f"{whose} is no address of a server.",
+            expected="http:// or https://, host and path, without name, password or key",
+            got=repr(url.rpartition("@")[2].partition("?")[0][:100]),
             remedy="Write it like http://192.168.0.9:8000/v1; keys belong into an environment variable.",
         ) from error
     return ServerAddress((parts.scheme, parts.hostname, port), parts.path.rstrip("/"))

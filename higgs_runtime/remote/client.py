@@ -91,9 +91,12 @@ class Remote:
         check_range("retries", self.retries, 0, 20)
         place_of(self.base_url)
         if not self.key.isprintable():
-            raise SettingError("The server's key cannot be sent.", expected="one line without control characters",
-                               got=f"a key of {len(self.key)} characters with others among them",
-                               remedy="Set its environment variable anew, as from a file with one plain line.")
+            raise SettingError(
+                "The server's key cannot be sent.",
+                expected="one line without control characters",
+                got=f"a key of {len(self.key)} characters with others among them",
+                remedy="Set its environment variable anew, as from a file with one plain line.",
+            )
 
     def __repr__(self) -> str:
         return f"Remote({self.server.title} at {self.base_url})"
@@ -107,8 +110,13 @@ class Remote:
         return (self.url.strip() or self.server.url).rstrip("/")
 
     def speak(
-        self, messages: Sequence[Message], sampling: Sampling, *, sound_of: SoundOf | None = None,
-        on_seconds: OnSeconds | None = None, should_stop: ShouldStop | None = None,
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        *,
+        sound_of: SoundOf | None = None,
+        on_seconds: OnSeconds | None = None,
+        should_stop: ShouldStop | None = None,
     ) -> RemoteTake:
         """Have the server speak the last message of a conversation, see `request_body`.
 
@@ -193,7 +201,10 @@ class _Call:
     async def _speak(self) -> None:
         remote = self._remote
         async with self._openai.AsyncOpenAI(
-            base_url=remote.base_url, api_key="ours", max_retries=0, timeout=remote.timeout_s,
+            base_url=remote.base_url,
+            api_key="ours",
+            max_retries=0,
+            timeout=remote.timeout_s,
             http_client=http_client(self._openai, remote.key, remote.timeout_s),
         ) as client:
             for number in range(1, remote.retries + 2):
@@ -207,7 +218,9 @@ class _Call:
         try:
             model = self._remote.model or self._remote.server.model or await self._first_model(client)
             async with client.audio.speech.with_streaming_response.create(
-                input=self._body["input"], model=model, voice=self._body.get("voice", self._openai.NOT_GIVEN),
+                input=self._body["input"],
+                model=model,
+                voice=self._body.get("voice", self._openai.NOT_GIVEN),
                 extra_body={name: value for name, value in self._body.items() if name not in ("input", "voice")},
             ) as answer:
                 self._found.put(_Start(_rate_of(answer.headers), number))
@@ -239,19 +252,25 @@ class _Call:
         usual = "Change what it names, or see the server's log."
         if 300 <= error.status_code < 400:
             usual = "It sends requests on to another address, and they are not followed: write that address."
-        remedy = {401: "Check the key in the environment variable, and that it may go there: docs/safety.md.",
-                  403: "Check what the key may do.", 404: "Check URL and model name.",
-                  429: "Wait, or ask for less at once."}
+        remedy = {
+            401: "Check the key in the environment variable, and that it may go there: docs/safety.md.",
+            403: "Check what the key may do.",
+            404: "Check URL and model name.",
+            429: "Wait, or ask for less at once.",
+        }
         found = RemoteError(
-            f"{self._remote.server.title} refused.", expected="speech", got=f"status {error.status_code} from "
-            f"{self._remote.base_url}, {tries} time(s): {said}", remedy=remedy.get(error.status_code, usual),
+            f"{self._remote.server.title} refused.",
+            expected="speech",
+            got=f"status {error.status_code} from {self._remote.base_url}, {tries} time(s): {said}",
+            remedy=remedy.get(error.status_code, usual),
         )
         found.status = error.status_code
         return found
 
     def _unreachable(self, error: Exception, tries: int) -> RemoteError:
         return RemoteError(
-            f"{self._remote.server.title} did not answer.", expected=f"an answer from {self._remote.base_url}",
+            f"{self._remote.server.title} did not answer.",
+            expected=f"an answer from {self._remote.base_url}",
             got=f"{one_sentence(str(error))} ({tries} time(s))",
             remedy="Check that the server runs, the URL and the timeout.",
         )
@@ -260,9 +279,7 @@ class _Call:
 class _Answer:
     """Collects what one try brings."""
 
-    def __init__(
-        self, codes: bool, rate: int = USUAL_RATE, tries: int = 1, without_key: Callable[[str], str] = str
-    ):
+    def __init__(self, codes: bool, rate: int = USUAL_RATE, tries: int = 1, without_key: Callable[[str], str] = str):
         self._codes, self._rate, self.tries, self._without_key = codes, rate, tries, without_key
         self._data, self._came, self._codes_s = bytearray(), 0, 0.0
         self._frames: list[Codes] = []
@@ -282,8 +299,12 @@ class _Answer:
             self._take_line(line)
         endless = self._codes and (len(self._data) > MAX_LINE or self._came > MAX_LINES)
         if endless or self.seconds > MAX_SECONDS:
-            raise AudioError("The server sends without end.", got="more", expected=f"at most {MAX_SECONDS:g} s of "
-                             "audio, in lines of 1 MB", remedy="Check the URL: this may be another service.")
+            raise AudioError(
+                "The server sends without end.",
+                got="more",
+                expected=f"at most {MAX_SECONDS:g} s of audio, in lines of 1 MB",
+                remedy="Check the URL: this may be another service.",
+            )
         return self.seconds > before
 
     def finished(self, stopped: bool) -> tuple[Codes | None, AudioClip | None, FinishReason]:
@@ -291,8 +312,12 @@ class _Answer:
         if self._codes and not stopped and self._end is None:
             raise _odd("an answer without its last line")
         if self.seconds == 0:
-            raise AudioError("The server sent no sound.", expected="at least one frame", got=f"none ({reason})",
-                             remedy="Try another seed, or a reference clip with a matching transcript.")
+            raise AudioError(
+                "The server sent no sound.",
+                expected="at least one frame",
+                got=f"none ({reason})",
+                remedy="Try another seed, or a reference clip with a matching transcript.",
+            )
         if self._codes:
             first, ids = self._frames[0], torch.cat([one.ids for one in self._frames], dim=1)
             return Codes(ids, first.frame_rate, first.codebook_size, first.codec), None, reason
@@ -326,8 +351,12 @@ class _Answer:
 
 
 def _odd(got: str) -> AudioError:
-    return AudioError("The server's answer is not what was asked for.", got=got, expected="a whole answer in its form",
-                      remedy="Check that the URL is that of the server which was chosen.")
+    return AudioError(
+        "The server's answer is not what was asked for.",
+        got=got,
+        expected="a whole answer in its form",
+        remedy="Check that the URL is that of the server which was chosen.",
+    )
 
 
 def _rate_of(headers) -> int:

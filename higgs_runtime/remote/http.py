@@ -5,8 +5,16 @@ from __future__ import annotations
 import sys
 
 MOST_BYTES = 1 << 20  # of an answer that is no speech: a list of models, or why not
-SENT = {"host", "accept", "accept-encoding", "connection", "content-type", "content-length", "transfer-encoding",
-        "user-agent"}
+SENT = {
+    "host",
+    "accept",
+    "accept-encoding",
+    "connection",
+    "content-type",
+    "content-length",
+    "transfer-encoding",
+    "user-agent",
+}
 
 
 def http_client(openai, key: str, timeout_s: float):
@@ -33,7 +41,8 @@ def http_client(openai, key: str, timeout_s: float):
             response.stream = _cut(response)
 
     return openai.DefaultAsyncHttpxClient(
-        follow_redirects=False, timeout=timeout_s,
+        follow_redirects=False,
+        timeout=timeout_s,
         event_hooks={"request": [only_ours], "response": [with_an_end]},
     )
 

@@ -62,26 +62,51 @@ _HEAT = {name: _OURS[name] for name in ("temperature", "top_k", "top_p")}
 
 SERVERS: dict[str, RemoteServer] = {
     "higgs serve": RemoteServer(
-        "higgs serve", "http://127.0.0.1:8000/v1", "HIGGS_API_KEY", {"response_format": "codes", "stream": True},
-        _OURS, returns="codes", reference="references", references=8, scenes=True,
+        "higgs serve",
+        "http://127.0.0.1:8000/v1",
+        "HIGGS_API_KEY",
+        {"response_format": "codes", "stream": True},
+        _OURS,
+        returns="codes",
+        reference="references",
+        references=8,
+        scenes=True,
     ),
     "vLLM-Omni": RemoteServer(
-        "vLLM-Omni", "http://127.0.0.1:8091/v1", "VLLM_API_KEY", {"response_format": "pcm", "stream_format": "audio"},
-        _STEPS, added_steps=7,
+        "vLLM-Omni",
+        "http://127.0.0.1:8091/v1",
+        "VLLM_API_KEY",
+        {"response_format": "pcm", "stream_format": "audio"},
+        _STEPS,
+        added_steps=7,
     ),
     "SGLang-Omni": RemoteServer(
-        "SGLang-Omni", "http://127.0.0.1:8000/v1", "SGLANG_API_KEY", {"response_format": "pcm", "stream": True},
-        {**_STEPS, **_HEAT}, added_steps=7, reference="references",
+        "SGLang-Omni",
+        "http://127.0.0.1:8000/v1",
+        "SGLANG_API_KEY",
+        {"response_format": "pcm", "stream": True},
+        {**_STEPS, **_HEAT},
+        added_steps=7,
+        reference="references",
     ),
     "Boson AI": RemoteServer(
-        "Boson AI", "https://api.boson.ai/v1", "BOSON_API_KEY", {"response_format": "pcm", "stream": True},
-        model="higgs-tts-3", characters=5000, reference_bytes=10_000_000,
+        "Boson AI",
+        "https://api.boson.ai/v1",
+        "BOSON_API_KEY",
+        {"response_format": "pcm", "stream": True},
+        model="higgs-tts-3",
+        characters=5000,
+        reference_bytes=10_000_000,
     ),
 }
 
 
 def request_body(
-    server: RemoteServer, messages: Sequence[Message], sampling: Sampling, *, voice: str = "",
+    server: RemoteServer,
+    messages: Sequence[Message],
+    sampling: Sampling,
+    *,
+    voice: str = "",
     sound_of: SoundOf | None = None,
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """What is sent for a conversation, but for the name of the model; and one sentence on each thing left out.
@@ -99,17 +124,28 @@ def request_body(
     body = {"input": text, **server.fields, **_sampled(server, sampling)}
     notes = _not_taken(server, sampling)
     if voice and references:
-        raise PromptError("A name of a voice and a clip to sound like exclude each other.", expected="one of them",
-                          got=f"voice '{voice}' and {len(references)} reference(s)",
-                          remedy="Empty the voice of the remote model, or take the voice out of the prompt.")
+        raise PromptError(
+            "A name of a voice and a clip to sound like exclude each other.",
+            expected="one of them",
+            got=f"voice '{voice}' and {len(references)} reference(s)",
+            remedy="Empty the voice of the remote model, or take the voice out of the prompt.",
+        )
     if voice:
         body["voice"] = voice
     if server.characters is not None and len(text) > server.characters:
-        raise PromptError(f"The text is too long for {server.title}.", expected=f"{server.characters} characters",
-                          got=str(len(text)), remedy="Speak it in pieces.")
+        raise PromptError(
+            f"The text is too long for {server.title}.",
+            expected=f"{server.characters} characters",
+            got=str(len(text)),
+            remedy="Speak it in pieces.",
+        )
     if len(references) > server.references:
-        raise PromptError(f"{server.title} takes fewer references.", expected=f"at most {server.references}",
-                          got=str(len(references)), remedy="Speak each voice's lines in a request of their own.")
+        raise PromptError(
+            f"{server.title} takes fewer references.",
+            expected=f"at most {server.references}",
+            got=str(len(references)),
+            remedy="Speak each voice's lines in a request of their own.",
+        )
     if server.scenes:
         body.update({"instructions": scene} if scene else {})
         body.update({"system": system} if system != DEFAULT_SYSTEM else {})
@@ -128,24 +164,40 @@ def _parts(
     start = 2 if roles[1:2] == ["scene"] else 1
     turns, turn_roles = messages[start:], roles[start:]
     if roles[:1] != ["system"] or turn_roles != ["user", "assistant"] * (len(turns) // 2) + ["user"]:
-        raise PromptError("The conversation is not one that can be sent.", got=", ".join(roles),
-                          expected="system, scene (optional), references, a text", remedy="Use conversation().")
+        raise PromptError(
+            "The conversation is not one that can be sent.",
+            got=", ".join(roles),
+            expected="system, scene (optional), references, a text",
+            remedy="Use conversation().",
+        )
     if not all(message.reference for message in turns[:-1]):
-        raise PromptError(f"{server.title} does not go on from earlier turns.", got=f"{len(turns) // 2} turns before",
-                          expected="references and one text", remedy="Speak this with a model on this computer.")
+        raise PromptError(
+            f"{server.title} does not go on from earlier turns.",
+            got=f"{len(turns) // 2} turns before",
+            expected="references and one text",
+            remedy="Speak this with a model on this computer.",
+        )
     system, scene = (_text(one) for one in (messages[0], messages[1] if start == 2 else Message("scene", [""])))
     text = _text(turns[-1])
     if not server.scenes and (tag := re.search(r"\[SPEAKER\d+\]", text)):
-        raise PromptError(f"{server.title} speaks one voice at a time.", expected="a text without speaker tags",
-                          got=tag[0], remedy="Speak each speaker's lines in a request of their own.")
+        raise PromptError(
+            f"{server.title} speaks one voice at a time.",
+            expected="a text without speaker tags",
+            got=tag[0],
+            remedy="Speak each speaker's lines in a request of their own.",
+        )
     pairs = zip(turns[:-1:2], turns[1::2], strict=True)
     return system, scene, [(spoken.content[0], _text(words)) for words, spoken in pairs], text
 
 
 def _text(message: Message) -> str:
     if not all(isinstance(part, str) for part in message.content):
-        raise PromptError(f"A {message.role} message holds audio.", expected="text", got="audio",
-                          remedy="Only references can be audio for a server.")
+        raise PromptError(
+            f"A {message.role} message holds audio.",
+            expected="text",
+            got="audio",
+            remedy="Only references can be audio for a server.",
+        )
     return "".join(message.content).strip()
 
 
@@ -159,8 +211,12 @@ def _sampled(server: RemoteServer, sampling: Sampling) -> dict[str, Any]:
 def _not_taken(server: RemoteServer, sampling: Sampling) -> tuple[str, ...]:
     """What was set and will not count; seeds always are."""
     usual = Sampling()
-    lost = [one.name for one in fields(Sampling) if one.name not in server.sampling
-            and (one.name == "seed" or getattr(sampling, one.name) != getattr(usual, one.name))]
+    lost = [
+        one.name
+        for one in fields(Sampling)
+        if one.name not in server.sampling
+        and (one.name == "seed" or getattr(sampling, one.name) != getattr(usual, one.name))
+    ]
     return (f"{server.title} takes no {', '.join(lost)}; its own settings count.",) if lost else ()
 
 
@@ -179,12 +235,18 @@ def _source(server: RemoteServer, source: Codes | AudioClip, sound_of: SoundOf |
     if isinstance(source, Codes):
         if sound_of is None:
             raise SettingError(
-                f"{server.title} takes clips to sound like as sound, and these are codes.", expected="a codec to make "
-                "sound of them", got="none", remedy="Connect the codec of the voice to the remote model.",
+                f"{server.title} takes clips to sound like as sound, and these are codes.",
+                expected="a codec to make sound of them",
+                got="none",
+                remedy="Connect the codec of the voice to the remote model.",
             )
         source = sound_of(source)
     data = file_bytes("wav", source.samples.numpy(), source.sample_rate)
     if server.reference_bytes is not None and len(data) > server.reference_bytes:
-        raise PromptError(f"The reference is too large for {server.title}.", expected=f"{server.reference_bytes} bytes",
-                          got=str(len(data)), remedy="Use a shorter clip.")
+        raise PromptError(
+            f"The reference is too large for {server.title}.",
+            expected=f"{server.reference_bytes} bytes",
+            got=str(len(data)),
+            remedy="Use a shorter clip.",
+        )
     return {"audio_path": "data:audio/wav;base64," + base64.b64encode(data).decode()}

@@ -13,6 +13,22 @@ from .render import RenderSettings, render_script
 from .room import rendering_bytes
 from .verifier import Verifier
 
-__all__ = ["NARRATOR", "Assembly", "Cast", "Delivered", "Line", "Performance", "RenderSettings", "SpokenLine",
-           "Verifier", "assemble", "cast_voices", "check_assembly", "check_output", "deliver", "parse_choice",
-           "render_script", "rendering_bytes"]
+__all__ = [
+    "NARRATOR",
+    "Assembly",
+    "Cast",
+    "Delivered",
+    "Line",
+    "Performance",
+    "RenderSettings",
+    "SpokenLine",
+    "Verifier",
+    "assemble",
+    "cast_voices",
+    "check_assembly",
+    "check_output",
+    "deliver",
+    "parse_choice",
+    "render_script",
+    "rendering_bytes",
+]

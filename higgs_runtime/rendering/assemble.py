@@ -56,15 +56,21 @@ class Assembly:
             ScriptError: there is no such stem.
         """
         if name not in self.stems:
-            raise ScriptError(f"There is no stem '{name}'.", expected=", ".join(dict.fromkeys(self.stems)), got=name,
-                              remedy="Name one of them.")
+            raise ScriptError(
+                f"There is no stem '{name}'.",
+                expected=", ".join(dict.fromkeys(self.stems)),
+                got=name,
+                remedy="Name one of them.",
+            )
         muted = [replace(track, mute=stem != name) for track, stem in zip(self.tracks, self.stems, strict=True)]
         return mix_with_report(muted).clip
 
     def subtitles(self) -> list[tuple[float, float, str, str]]:
         """(start, end, speaker, text) of each line, for `write_subtitles`."""
-        return [(time.start_s, time.end_s, self.script.turns[one.line.turn].speaker, one.line.text)
-                for one, time in zip(self.spoken, self.times, strict=True)]
+        return [
+            (time.start_s, time.end_s, self.script.turns[one.line.turn].speaker, one.line.text)
+            for one, time in zip(self.spoken, self.times, strict=True)
+        ]
 
     def chapters_text(self) -> str:
         """The chapters as lines of `h:mm:ss.mmm Title`, as `parse_chapters` reads them."""
@@ -73,14 +79,30 @@ class Assembly:
     def timeline(self) -> dict:
         """All that is known of it, as JSON."""
         lines = [
-            {"line": one.line.number + 1, "turn": one.line.turn + 1, "speaker": one.line.speaker,
-             "text": one.line.text, "start_s": round(time.start_s, 6), "end_s": round(time.end_s, 6),
-             "speed": round(time.speed, 4), "seed": one.take.seed, "take": one.key, "note": time.note}
+            {
+                "line": one.line.number + 1,
+                "turn": one.line.turn + 1,
+                "speaker": one.line.speaker,
+                "text": one.line.text,
+                "start_s": round(time.start_s, 6),
+                "end_s": round(time.end_s, 6),
+                "speed": round(time.speed, 4),
+                "seed": one.take.seed,
+                "take": one.key,
+                "note": time.note,
+            }
             for one, time in zip(self.spoken, self.times, strict=True)
         ]
-        others = [{"kind": stem, "start_s": round(track.start_s, 6), "seconds": round(track.heard_s, 6),
-                   "gain_db": track.gain_db}
-                  for track, stem in zip(self.tracks, self.stems, strict=True) if stem in (MUSIC, SOUNDS)]
+        others = [
+            {
+                "kind": stem,
+                "start_s": round(track.start_s, 6),
+                "seconds": round(track.heard_s, 6),
+                "gain_db": track.gain_db,
+            }
+            for track, stem in zip(self.tracks, self.stems, strict=True)
+            if stem in (MUSIC, SOUNDS)
+        ]
         chapters = [{"start_s": round(start, 6), "title": title} for start, title in self.chapters]
         return {"lines": lines, "cues": others, "chapters": chapters, "warnings": list(self.warnings)}
 
@@ -106,7 +128,11 @@ def _cue_files(script: Script, folders: Iterable[str | Path]) -> list[Path]:
 
 
 def assemble(
-    performance: Performance, codec: Codec, folders: Iterable[str | Path] = (), *, spool: str | Path | None = None,
+    performance: Performance,
+    codec: Codec,
+    folders: Iterable[str | Path] = (),
+    *,
+    spool: str | Path | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Assembly:
     """Decode the takes of a performance and lay them on a time line.
@@ -129,8 +155,9 @@ def assemble(
     cues = [(cue, AudioFile(path)) for cue, path in zip(script.cues, _cue_files(script, folders), strict=True)]
     spoken = [one for one in performance.lines if one.take is not None and one.take.codes.frames]
     if not spoken:
-        raise AudioError("There is nothing to assemble.", expected="spoken lines", got="none",
-                         remedy="Render the script first.")
+        raise AudioError(
+            "There is nothing to assemble.", expected="spoken lines", got="none", remedy="Render the script first."
+        )
     clips = []
     for n, one in enumerate(spoken):
         clips.append(_kept(_clip(one, script, codec), spool, n))
@@ -147,8 +174,15 @@ def assemble(
     for cue, file in cues:
         tracks.append(_cue_track(cue, file, turns, times))
         stems.append(MUSIC if isinstance(cue, Music) else SOUNDS)
-    return Assembly(tracks, stems, script, spoken, times, _chapters(script, turns, times),
-                    tuple(_warnings(performance, spoken, times)))
+    return Assembly(
+        tracks,
+        stems,
+        script,
+        spoken,
+        times,
+        _chapters(script, turns, times),
+        tuple(_warnings(performance, spoken, times)),
+    )
 
 
 def _clock(seconds: float) -> str:
@@ -183,8 +217,17 @@ def _cue_track(cue, file: AudioFile, turns: Sequence[int], times: Sequence[Timed
     end = max((time.end_s for turn, time in zip(turns, times, strict=True) if turn <= cue.last), default=start)
     length = max(end + cue.after_s - start, 1 / file.sample_rate)
     fade = min(cue.fade_s, length / 2)
-    return Track(file, start, cue.gain_db, fade_in_s=fade, fade_out_s=fade, fade_shape="equal_power", loop_s=length,
-                 duck=Ducking() if cue.duck else None, speech=())
+    return Track(
+        file,
+        start,
+        cue.gain_db,
+        fade_in_s=fade,
+        fade_out_s=fade,
+        fade_shape="equal_power",
+        loop_s=length,
+        duck=Ducking() if cue.duck else None,
+        speech=(),
+    )
 
 
 def _start(turn: int, turns: Sequence[int], times: Sequence[Timed]) -> float:

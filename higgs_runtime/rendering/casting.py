@@ -34,8 +34,12 @@ class Cast:
 
 
 def cast_voices(
-    script: Script, named: Mapping[str, Voice], unnamed: Mapping[int, Voice] | None = None, *,
-    roots: Iterable[str | Path] = (), codec: Codec | None = None,
+    script: Script,
+    named: Mapping[str, Voice],
+    unnamed: Mapping[int, Voice] | None = None,
+    *,
+    roots: Iterable[str | Path] = (),
+    codec: Codec | None = None,
 ) -> Cast:
     """Give each speaker a voice, the first that there is of these:
 

@@ -52,8 +52,14 @@ def check_output(path: str | os.PathLike, inputs: Iterable[str | os.PathLike] = 
 
 
 def deliver(
-    assembly: Assembly, path: str | os.PathLike, *, stems: bool = False, tags: Mapping[str, str] | None = None,
-    provenance: Provenance | None = SYNTHETIC, inputs: Iterable[str | os.PathLike] = (), replace: bool = True,
+    assembly: Assembly,
+    path: str | os.PathLike,
+    *,
+    stems: bool = False,
+    tags: Mapping[str, str] | None = None,
+    provenance: Provenance | None = SYNTHETIC,
+    inputs: Iterable[str | os.PathLike] = (),
+    replace: bool = True,
 ) -> Delivered:
     """Write the mix, in the format of the suffix, with its chapters; beside it subtitles (.srt) and the time line
     (.json); with `stems` a folder with each speaker, the sounds and the music. Each file appears as a whole.
@@ -99,12 +105,16 @@ def _stems(
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
-        raise AudioError(f"Stems cannot be written to '{folder}'.", got=error.strerror or str(error),
-                         remedy="Remove what is in the way, or check permissions.") from error
+        raise AudioError(
+            f"Stems cannot be written to '{folder}'.",
+            got=error.strerror or str(error),
+            remedy="Remove what is in the way, or check permissions.",
+        ) from error
     for name in dict.fromkeys(assembly.stems):
         file = places.of(next(file_names(folder, "{name}", {"name": str(name)}, path.suffix)))
-        _export(_within(assembly.stem(name), factor), file, {**tags, "title": f"{tags['title']}: {name}"}, "",
-                provenance)
+        _export(
+            _within(assembly.stem(name), factor), file, {**tags, "title": f"{tags['title']}: {name}"}, "", provenance
+        )
         files.append(places.written(file))
     return files
 
@@ -117,13 +127,22 @@ def _within(clip: AudioClip, factor: float) -> AudioClip:
 def _export(clip: AudioClip, path: Path, tags: Mapping[str, str], chapters: str, provenance) -> tuple[str, ...]:
     """`export_audio` under one certain name, over what is there."""
     with TemporaryDirectory(prefix=".higgs-", dir=path.parent) as scratch:
-        made = export_audio(clip, scratch, "mix", FORMATS[path.suffix.lower()], tags=tags, provenance=provenance,
-                            chapters=parse_chapters(chapters, clip.seconds))
+        made = export_audio(
+            clip,
+            scratch,
+            "mix",
+            FORMATS[path.suffix.lower()],
+            tags=tags,
+            provenance=provenance,
+            chapters=parse_chapters(chapters, clip.seconds),
+        )
         try:
             os.replace(made.path, path)
         except OSError as error:
-            raise AudioError(f"'{path}' could not be written: {error.strerror or error}.",
-                             remedy="Close what uses the file, or name another one.") from error
+            raise AudioError(
+                f"'{path}' could not be written: {error.strerror or error}.",
+                remedy="Close what uses the file, or name another one.",
+            ) from error
     return made.notes
 
 
@@ -131,6 +150,8 @@ def _write(path: Path, text: str) -> Path:
     try:
         write_bytes(path, f"{text}\n".encode())
     except OSError as error:
-        raise AudioError(f"'{path}' could not be written: {error.strerror or error}.",
-                         remedy="Check free disk space and permissions.") from error
+        raise AudioError(
+            f"'{path}' could not be written: {error.strerror or error}.",
+            remedy="Check free disk space and permissions.",
+        ) from error
     return path

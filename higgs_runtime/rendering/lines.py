@@ -49,8 +49,15 @@ class Line:
 
 
 def lines_of(
-    script: Script, sampling: Sampling, frame_rate: float, *, max_chars: int, language: str | None = None,
-    read_scenes: bool = True, prepare_for: str | None = None, spell_numbers: bool = False,
+    script: Script,
+    sampling: Sampling,
+    frame_rate: float,
+    *,
+    max_chars: int,
+    language: str | None = None,
+    read_scenes: bool = True,
+    prepare_for: str | None = None,
+    spell_numbers: bool = False,
 ) -> list[Line]:
     """The lines of a script, in order.
 
@@ -76,23 +83,32 @@ def lines_of(
         for piece in chunk_text(written, max_chars, language):
             if text := piece.strip():
                 own = _sampling(turn, sampling, math.ceil(length_bounds(text, language)[1] * frame_rate))
-                found.append(Line(len(found), index, text, turn.speaker or NARRATOR,
-                                  turn.scene if read_scenes else "", own, warnings))
+                found.append(
+                    Line(
+                        len(found),
+                        index,
+                        text,
+                        turn.speaker or NARRATOR,
+                        turn.scene if read_scenes else "",
+                        own,
+                        warnings,
+                    )
+                )
     return found
 
 
 def check_cast(script: Script, voices: Mapping[str, Voice]) -> None:
     """Raises:
-        ScriptError: a speaker has no voice.
+    ScriptError: a speaker has no voice.
     """
     needed = dict.fromkeys(turn.speaker or NARRATOR for turn in script.turns)
     missing = [name for name in needed if name not in voices]
     if missing:
         raise ScriptError(
-            "Speakers of the script have no voice.", expected=f"a voice each for {', '.join(needed)}",
+            "Speakers of the script have no voice.",
+            expected=f"a voice each for {', '.join(needed)}",
             got=f"none for {', '.join(missing)}",
-            remedy="Give them one, or name a voice as they are called; turns without a speaker are the "
-            f"{NARRATOR}'s.",
+            remedy=f"Give them one, or name a voice as they are called; turns without a speaker are the {NARRATOR}'s.",
         )
 
 
@@ -109,12 +125,16 @@ def in_context(
     Args:
         cast: the speakers of the scene, in the order of their first lines.
     """
+
     def tagged(one: Line) -> str:
         return f"[SPEAKER{cast.index(one.speaker)}] {one.text}" if len(cast) > 1 else one.text
 
     *start, asked = conversation(tagged(line), [voices[name] for name in cast], scene=line.scene)
-    heard = [Message(role, [content]) for one, codes in before
-             for role, content in (("user", tagged(one)), ("assistant", codes))]
+    heard = [
+        Message(role, [content])
+        for one, codes in before
+        for role, content in (("user", tagged(one)), ("assistant", codes))
+    ]
     return [*start, *heard, asked]
 
 
@@ -131,8 +151,9 @@ def lay_out(
         if check:
             check_length(prompt, line.sampling, tokenizer.config)
     except PromptError as error:
-        raise PromptError(f"{where(line, script)}: {error.what}", expected=error.expected, got=error.got,
-                          remedy=error.remedy) from error
+        raise PromptError(
+            f"{where(line, script)}: {error.what}", expected=error.expected, got=error.got, remedy=error.remedy
+        ) from error
     return prompt
 
 

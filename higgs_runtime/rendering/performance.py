@@ -62,18 +62,23 @@ class Performance:
         rows = [("line", "speaker", "seconds", "seed", "takes", "from", "word errors", "voice", "heard")]
         rows += [_row(spoken) for spoken in self.lines]
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-                         for row in rows)
+        return "\n".join(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+        )
 
     def summary(self) -> str:
         """What a person wants to know first, and each line that needs a look."""
         done = [spoken for spoken in self.lines if spoken.take is not None]
         seconds = sum(spoken.take.codes.seconds for spoken in done)
         stored = sum(spoken.stored for spoken in done)
-        said = [f"{len(done)} of {len(self.lines)} lines, {seconds:.1f} s of speech; {stored} from the store, "
-                f"{len(done) - stored} spoken now"]
-        said += [f"Line {spoken.line.number + 1} ({spoken.line.speaker}): {'; '.join(spoken.verdict.reasons)}"
-                 for spoken in self.failed]
+        said = [
+            f"{len(done)} of {len(self.lines)} lines, {seconds:.1f} s of speech; {stored} from the store, "
+            f"{len(done) - stored} spoken now"
+        ]
+        said += [
+            f"Line {spoken.line.number + 1} ({spoken.line.speaker}): {'; '.join(spoken.verdict.reasons)}"
+            for spoken in self.failed
+        ]
         cut = [str(spoken.line.number + 1) for spoken in done if spoken.take.finish_reason == "length"]
         if cut:
             said.append(f"Cut at their longest: line {', '.join(cut)}")
@@ -89,5 +94,14 @@ def _row(spoken: SpokenLine) -> tuple[str, ...]:
     heard = "" if verdict is None else " ".join(verdict.heard.split())
     if len(heard) > HEARD_CHARS:
         heard = heard[: HEARD_CHARS - 1] + "…"
-    return (number, spoken.line.speaker, f"{take.codes.seconds:.2f}", str(take.seed), str(spoken.tries),
-            "store" if spoken.stored else "now", wer, voice, heard)
+    return (
+        number,
+        spoken.line.speaker,
+        f"{take.codes.seconds:.2f}",
+        str(take.seed),
+        str(spoken.tries),
+        "store" if spoken.stored else "now",
+        wer,
+        voice,
+        heard,
+    )

@@ -44,8 +44,10 @@ class Places:
 
     def _tell(self, wanted: Path, path: Path) -> None:
         if path != wanted:
-            self.notes.append(f"'{wanted}' is there and was not made by this: it is left as it is, and '{path.name}' "
-                              "is written instead.")
+            self.notes.append(
+                f"'{wanted}' is there and was not made by this: it is left as it is, and '{path.name}' "
+                "is written instead."
+            )
 
     def sealed(self, timeline: dict) -> str:
         """The time line as JSON, from which the next run knows what this one made, the time line included."""

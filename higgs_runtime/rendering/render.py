@@ -67,8 +67,12 @@ class RenderSettings:
 
     def __post_init__(self):
         if self.mode not in ("independent", "continuous"):
-            raise SettingError("There is no such mode.", expected="'independent' or 'continuous'", got=repr(self.mode),
-                               remedy="Choose one of these.")
+            raise SettingError(
+                "There is no such mode.",
+                expected="'independent' or 'continuous'",
+                got=repr(self.mode),
+                remedy="Choose one of these.",
+            )
         check_settings(self, ("context_turns", "takes", "batch"))
         SETTINGS["max_chars"].check(self.max_chars, remedy="200 to 400 suit speech.")
         if self.silence_s is not None:
@@ -132,18 +136,32 @@ def render_script(
         HiggsError: as `Session.takes`; what was spoken until then is in the store.
     """
     if store is not None and identity is None:
-        raise SettingError("Takes need the identity of their model.", expected="an identity with the store", got="none",
-                           remedy="Make it with model_identity().")
+        raise SettingError(
+            "Takes need the identity of their model.",
+            expected="an identity with the store",
+            got="none",
+            remedy="Make it with model_identity().",
+        )
     settings = settings or RenderSettings()
     check_cast(script, voices)
-    lines = lines_of(script, sampling or Sampling(), model.config.frame_rate, max_chars=settings.max_chars,
-                     language=settings.language, read_scenes=settings.read_scenes,
-                     spell_numbers=settings.spell_numbers,
-                     prepare_for=model.config.prompt_layout if settings.prepare else None)
+    lines = lines_of(
+        script,
+        sampling or Sampling(),
+        model.config.frame_rate,
+        max_chars=settings.max_chars,
+        language=settings.language,
+        read_scenes=settings.read_scenes,
+        spell_numbers=settings.spell_numbers,
+        prepare_for=model.config.prompt_layout if settings.prepare else None,
+    )
     check_choice(settings.choose, len(lines))
     if settings.silence_s is not None and codec is None:
-        raise SettingError("Silence is known by the codec.", expected="a codec with silence_s", got="none",
-                           remedy="Give the codec, or leave silence_s out.")
+        raise SettingError(
+            "Silence is known by the codec.",
+            expected="a codec with silence_s",
+            got="none",
+            remedy="Give the codec, or leave silence_s out.",
+        )
     silence = None if settings.silence_s is None else SilenceStop(codec, settings.silence_s)
     told = _Events(on_line or (lambda *_: None), on_take or (lambda _: None), should_stop or (lambda: False))
     booth = _Booth(model, settings, store, identity, verifier, silence, told)
@@ -160,7 +178,11 @@ def render_script(
 
 
 def _scenes(
-    script: Script, lines: list[Line], voices: Mapping[str, Voice], model: HiggsModel, settings: RenderSettings,
+    script: Script,
+    lines: list[Line],
+    voices: Mapping[str, Voice],
+    model: HiggsModel,
+    settings: RenderSettings,
     booth: _Booth,
 ) -> list[_Work]:
     """Continuous mode: line after line in each scene, as many scenes side by side as there are rows."""
@@ -168,8 +190,10 @@ def _scenes(
     while (waiting or going) and not booth.told.should_stop():
         while waiting and len(going) < settings.batch:
             going.append((waiting.pop(0), []))
-        step = [booth.work(scene[len(spoken)], _prompt(script, scene, spoken, voices, model, settings))
-                for scene, spoken in going]
+        step = [
+            booth.work(scene[len(spoken)], _prompt(script, scene, spoken, voices, model, settings))
+            for scene, spoken in going
+        ]
         booth.speak(step)
         done += step
         for (_, spoken), work in zip(going, step, strict=True):
@@ -179,7 +203,11 @@ def _scenes(
 
 
 def _prompt(
-    script: Script, scene: list[Line], spoken: list[_Work], voices: Mapping[str, Voice], model: HiggsModel,
+    script: Script,
+    scene: list[Line],
+    spoken: list[_Work],
+    voices: Mapping[str, Voice],
+    model: HiggsModel,
     settings: RenderSettings,
 ) -> Prompt:
     """The prompt of a scene's next line. Turns drop out several at a time: what follows them is read anew then."""
@@ -211,8 +239,14 @@ class _Booth:
     """Where lines are spoken and heard."""
 
     def __init__(
-        self, model: HiggsModel, settings: RenderSettings, store: Takes | None, identity: ModelIdentity | None,
-        verifier: Verifier | None, silence: SilenceStop | None, told: _Events,
+        self,
+        model: HiggsModel,
+        settings: RenderSettings,
+        store: Takes | None,
+        identity: ModelIdentity | None,
+        verifier: Verifier | None,
+        silence: SilenceStop | None,
+        told: _Events,
     ):
         self.settings, self.store, self.identity, self.verifier = settings, store, identity, verifier
         self.told, self.on_line, self.should_stop = told, told.on_line, told.should_stop
@@ -285,10 +319,16 @@ class _Booth:
                 seconds[index] += frames.shape[1] / self._rate
                 self.on_line(work[index].line, "speaking", seconds[index])
 
-            with closing(self._session.takes(
-                [one.prompt for one in work], [one.line.sampling_of(take) for one in work],
-                wanted=wanted, on_frames=on_frames, should_stop=self.should_stop, should_end=silence,
-            )) as spoken:
+            with closing(
+                self._session.takes(
+                    [one.prompt for one in work],
+                    [one.line.sampling_of(take) for one in work],
+                    wanted=wanted,
+                    on_frames=on_frames,
+                    should_stop=self.should_stop,
+                    should_end=silence,
+                )
+            ) as spoken:
                 for index, generation in spoken:
                     if silence:
                         codes = replace(generation.codes, ids=silence.cut(generation.codes.ids))

@@ -27,8 +27,15 @@ class Verifier:
     """
 
     def __init__(
-        self, codec: Codec, recognizer: Recognizer, name: str, voices: Mapping[str, Voice], *,
-        limits: Limits | None = None, language: str | None = None, compare_voices: bool = False,
+        self,
+        codec: Codec,
+        recognizer: Recognizer,
+        name: str,
+        voices: Mapping[str, Voice],
+        *,
+        limits: Limits | None = None,
+        language: str | None = None,
+        compare_voices: bool = False,
     ):
         if compare_voices:
             voice_comparer()  # before anything is spoken
@@ -39,11 +46,15 @@ class Verifier:
 
     def hear(self, line: Line, codes: Codes) -> Verdict:
         """Raises:
-            MissingExtraError: as `verify_take`.
+        MissingExtraError: as `verify_take`.
         """
         return verify_take(
-            self._codec.decode(codes), line.text, recognizer=self._recognizer, language=self._language,
-            reference=self._reference(line.speaker), limits=self._limits,
+            self._codec.decode(codes),
+            line.text,
+            recognizer=self._recognizer,
+            language=self._language,
+            reference=self._reference(line.speaker),
+            limits=self._limits,
         )
 
     def _reference(self, speaker: str):

@@ -14,7 +14,21 @@ from .subtitles import read_script, read_subtitles, subtitles_text, write_subtit
 from .types import Comment, Music, Script, ScriptWarning, Sound, Turn
 
 __all__ = [
-    "Comment", "Fit", "Music", "Script", "ScriptWarning", "Sound", "Turn", "book_script", "describe_script",
-    "parse_script", "plan_fit", "read_book", "read_script", "read_subtitles", "resolve_cue", "subtitles_text",
+    "Comment",
+    "Fit",
+    "Music",
+    "Script",
+    "ScriptWarning",
+    "Sound",
+    "Turn",
+    "book_script",
+    "describe_script",
+    "parse_script",
+    "plan_fit",
+    "read_book",
+    "read_script",
+    "read_subtitles",
+    "resolve_cue",
+    "subtitles_text",
     "write_subtitles",
 ]

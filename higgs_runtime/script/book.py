@@ -15,7 +15,9 @@ _NUMBER = r"(?:\d+|[ivxlcdm]+|[\w-]+)"
 _NAMED = re.compile(
     rf"(?:(?:chapter|part|book|kapitel|teil|chapitre|partie|cap[ií]tulo|parte|capitolo|hoofdstuk|глава|часть)\s+"
     rf"{_NUMBER}(?:\s*[.:–—-]\s*\S.*|\.)?|(?:prologue|epilogue|prolog|epilog|introduction|foreword|afterword)\.?"
-    rf"|第\s*[\d一二三四五六七八九十百零〇]+\s*[章回卷部].*)", re.I)
+    rf"|第\s*[\d一二三四五六七八九十百零〇]+\s*[章回卷部].*)",
+    re.I,
+)
 
 
 def read_book(path: str | Path) -> Script:

@@ -19,15 +19,26 @@ def resolve_cue(path: str, folders: Iterable[str | Path]) -> Path:
     folders = [Path(folder) for folder in folders]
     parts = PureWindowsPath(path)
     if parts.anchor or not parts.parts or ".." in parts.parts or path[0] == "~" or "\0" in path:
-        raise ScriptError(f"The file '{path}' of a cue is refused.", expected="a name below a folder of sounds",
-                          got="a path that may lead elsewhere", remedy="Put the file into one and name it there.")
+        raise ScriptError(
+            f"The file '{path}' of a cue is refused.",
+            expected="a name below a folder of sounds",
+            got="a path that may lead elsewhere",
+            remedy="Put the file into one and name it there.",
+        )
     for folder in folders:
         file = folder.joinpath(*parts.parts)
         if file.is_file():
             if not file.resolve().is_relative_to(folder.resolve()):
-                raise ScriptError(f"The file '{path}' of a cue is refused.", expected=f"a file in {folder}",
-                                  got="a link to elsewhere", remedy="Put the file itself there.")
+                raise ScriptError(
+                    f"The file '{path}' of a cue is refused.",
+                    expected=f"a file in {folder}",
+                    got="a link to elsewhere",
+                    remedy="Put the file itself there.",
+                )
             return file
-    raise ScriptError(f"The file '{path}' of a cue is not there.", got="none",
-                      expected="a file in " + (" or ".join(map(str, folders)) or "a folder of sounds"),
-                      remedy="Put it there, or correct its name in the script.")
+    raise ScriptError(
+        f"The file '{path}' of a cue is not there.",
+        got="none",
+        expected="a file in " + (" or ".join(map(str, folders)) or "a folder of sounds"),
+        remedy="Put it there, or correct its name in the script.",
+    )

@@ -29,8 +29,13 @@ class Fit:
 
 
 def plan_fit(
-    spoken_s: float, slot: tuple[float, float], next_start_s: float | None = None, *, slowest: float = 0.85,
-    fastest: float = 1.2, retakes: int = 0,
+    spoken_s: float,
+    slot: tuple[float, float],
+    next_start_s: float | None = None,
+    *,
+    slowest: float = 0.85,
+    fastest: float = 1.2,
+    retakes: int = 0,
 ) -> Fit:
     """Plan how a line of `spoken_s` seconds fits its slot.
 
@@ -51,8 +56,12 @@ def plan_fit(
     check_range("slowest", slowest, 0.1, 1.0)
     check_range("fastest", fastest, 1.0, 10.0)
     if not 0 <= start < end < float("inf") or spoken_s == 0:
-        raise SettingError("There is nothing to fit.", expected="spoken seconds, and a slot that ends after its start",
-                           got=f"{spoken_s:g} s in {start:g} to {end:g} s", remedy="Correct the times.")
+        raise SettingError(
+            "There is nothing to fit.",
+            expected="spoken seconds, and a slot that ends after its start",
+            got=f"{spoken_s:g} s in {start:g} to {end:g} s",
+            remedy="Correct the times.",
+        )
     length = end - start
     room = max(length, next_start_s - start) if next_start_s is not None else float("inf")
     if spoken_s <= length:

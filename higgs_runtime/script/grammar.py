@@ -19,7 +19,9 @@ TAG = re.compile(r"\[([^\[\]]*)\]\s*")
 COLON = re.compile(r"([^:：\[\]{}\\#]{1,48})(?::(?=\s|$)|：)\s*")
 CUE = re.compile(
     r"\[\s*(?P<kind>(?:pause|overlap)\b|slot(?=\s*\d)|(?:sfx|music)(?=\s*[:：])|/\s*music\b)"
-    r'(?P<inner>(?:"[^"]*"|[^"\[\]]+)*)(?P<close>\]?)', re.I)
+    r'(?P<inner>(?:"[^"]*"|[^"\[\]]+)*)(?P<close>\]?)',
+    re.I,
+)
 SCENE = re.compile(r"#+\s*scene\s*[:：]\s*(.*)", re.I | re.S)
 _NUMBER = r"(?:\d+(?:\.\d*)?|\.\d+)"
 _SECONDS = re.compile(rf"\s*({_NUMBER})\s*(ms|s|)\s*", re.I)
@@ -28,7 +30,9 @@ _BRACES = re.compile(r"\{([^{}]*)\}\s*")
 _SETTING = re.compile(r"([a-z_]+)\s*=\s*([^\s,=]+)[\s,]*")
 _OPTION = re.compile(
     rf"[\s,]*(?:(?:gain\s*=\s*)?(?P<gain>[-+]?{_NUMBER})\s*dB|fade\s*=\s*(?P<fade>{_NUMBER}\s*(?:ms|s|))|(?P<duck>duck))"
-    r"(?=[\s,]|$)", re.I)
+    r"(?=[\s,]|$)",
+    re.I,
+)
 _LIKE_OPTION = re.compile(r"duck|[-+.\d]+(?:dB)?|\w+=.*", re.I)
 _SUFFIX = re.compile(r".\.[a-z]\w{1,4}$", re.I)
 _LINE_END = re.compile(r"\r\n|\r|\n")
@@ -44,8 +48,14 @@ def error_at(line: int, column: int, what: str, expected: str, got: str, remedy:
 
 
 def no_text(line: int, column: int, speaker: str) -> ScriptError:
-    return error_at(line, column, "The turn has no text.", "words to speak",
-                    f"only the name '{speaker}'" if speaker else "none", "Write the text, or remove the tag.")
+    return error_at(
+        line,
+        column,
+        "The turn has no text.",
+        "words to speak",
+        f"only the name '{speaker}'" if speaker else "none",
+        "Write the text, or remove the tag.",
+    )
 
 
 def short(text: str, length: int = 60) -> str:
@@ -129,23 +139,36 @@ def read_settings(line: int, column: int, text: str) -> tuple[dict[str, int | fl
     """
     braces = _BRACES.match(text)
     if not braces:
-        raise error_at(line, column, "The settings are not closed.", "'}'", f"'{text[:20]}'",
-                       "Close them, or put a backslash in front of the brace.")
+        raise error_at(
+            line,
+            column,
+            "The settings are not closed.",
+            "'}'",
+            f"'{text[:20]}'",
+            "Close them, or put a backslash in front of the brace.",
+        )
     found: dict[str, int | float] = {}
     inner, position = braces[1], len(braces[1]) - len(braces[1].lstrip())
     while position < len(inner):
         at, pair = column + 1 + position, _SETTING.match(inner, position)
         if not pair or pair[1] not in SETTINGS or pair[1] in found:
             got = f"'{pair[1]}'" + " twice" * (pair[1] in found) if pair else f"'{inner[position:]}'"
-            raise error_at(line, at, "This setting cannot be read.", "name=value with one of " + ", ".join(SETTINGS),
-                           got, "Mend it, or put a backslash in front of the brace if this is text.")
+            raise error_at(
+                line,
+                at,
+                "This setting cannot be read.",
+                "name=value with one of " + ", ".join(SETTINGS),
+                got,
+                "Mend it, or put a backslash in front of the brace if this is text.",
+            )
         unit = SETTINGS[pair[1]].unit
         digits = pair[2][: -len(unit)] if unit and pair[2].casefold().endswith(unit.casefold()) else pair[2]
         try:
             found[pair[1]] = check_setting(pair[1], digits)
         except ValueError as error:
-            raise error_at(line, at, f"The setting '{pair[1]}' cannot be used.", str(error), f"'{pair[2]}'",
-                           "Write such a number.") from error
+            raise error_at(
+                line, at, f"The setting '{pair[1]}' cannot be used.", str(error), f"'{pair[2]}'", "Write such a number."
+            ) from error
         position = pair.end()
     return found, braces.end()
 

@@ -90,11 +90,20 @@ class _Parser:
         if line[0] == "[" and not CUE.match(line):
             tag = TAG.match(line)
             if not tag:
-                raise error_at(number, column, "The bracket is not closed.", "']'", f"'{line[:20]}'",
-                               "Close it, or put a backslash in front of the line.")
+                raise error_at(
+                    number,
+                    column,
+                    "The bracket is not closed.",
+                    "']'",
+                    f"'{line[:20]}'",
+                    "Close it, or put a backslash in front of the line.",
+                )
             if first_word(tag[1]) not in SOUND_WORDS:
-                self.warn(number, column, f"'[{tag[1].strip()}]' is read as text; a speaker's name has a capital and "
-                          "no colon.")
+                self.warn(
+                    number,
+                    column,
+                    f"'[{tag[1].strip()}]' is read as text; a speaker's name has a capital and no colon.",
+                )
         elif re.match(r"scene\s*:", line, re.I):
             self.warn(number, column, "This is spoken. A scene header begins with '#': '# Scene: …'.")
         return 0
@@ -124,8 +133,14 @@ class _Parser:
 
     def cue(self, number: int, column: int, cue: re.Match) -> None:
         if not cue["close"]:
-            raise error_at(number, column, "The bracket is not closed.", "']'", f"'{cue[0][:20]}'",
-                           "Close it, or put a backslash in front of the text.")
+            raise error_at(
+                number,
+                column,
+                "The bracket is not closed.",
+                "']'",
+                f"'{cue[0][:20]}'",
+                "Close it, or put a backslash in front of the text.",
+            )
         kind = cue["kind"].casefold()
         if kind == "pause":
             self.pause(number, column, cue)
@@ -161,12 +176,19 @@ class _Parser:
         begun = self.open and not self.open["text"]
         before = self.open if self.open and not begun else self.turns[-1] if self.turns else None
         if (begun or not before) and not self.waiting:
-            raise error_at(number, column, "There is nothing to pause after.", "text or a cue above the pause", "none",
-                           "Put the pause behind the text of a turn.")
+            raise error_at(
+                number,
+                column,
+                "There is nothing to pause after.",
+                "text or a cue above the pause",
+                "none",
+                "Put the pause behind the text of a turn.",
+            )
         self.gap_s = to_micro(self.gap_s + length)
         if self.gap_s > LONGEST_S:
-            raise error_at(number, column, "The pause is too long.", f"{LONGEST_S:g} s or less", f"{self.gap_s:g} s",
-                           "Shorten it.")
+            raise error_at(
+                number, column, "The pause is too long.", f"{LONGEST_S:g} s or less", f"{self.gap_s:g} s", "Shorten it."
+            )
         if before:
             before["pause_s"] = self.gap_s
 
@@ -177,13 +199,26 @@ class _Parser:
             self.start("", number, column)
         name = "overlap_s" if kind == "overlap" else "slot"
         if self.open["text"] or name in self.open:
-            raise error_at(number, column, f"'{kind}' stands at the start of a turn, once.", f"[Name] {form} text",
-                           cue[0], "Move it there, or put a backslash in front of the text.")
+            raise error_at(
+                number,
+                column,
+                f"'{kind}' stands at the start of a turn, once.",
+                f"[Name] {form} text",
+                cue[0],
+                "Move it there, or put a backslash in front of the text.",
+            )
         value = read_time(cue["inner"]) if kind == "overlap" else read_slot(cue["inner"])
         if value is None or not (value <= LONGEST_S if kind == "overlap" else value[0] < value[1]):
-            raise error_at(number, column, f"The {kind} cannot be read.", form, cue[0],
-                           f"Give it in seconds, {LONGEST_S:g} at most." if kind == "overlap" else
-                           "Give start and end in seconds.")
+            raise error_at(
+                number,
+                column,
+                f"The {kind} cannot be read.",
+                form,
+                cue[0],
+                f"Give it in seconds, {LONGEST_S:g} at most."
+                if kind == "overlap"
+                else "Give start and end in seconds.",
+            )
         if value and kind == "overlap" and not self.turns:
             self.warn(number, column, "There is no turn before this one to overlap.")
         elif value and kind == "overlap" and self.turns[-1]["pause_s"]:
@@ -195,8 +230,14 @@ class _Parser:
         found = read_sound(cue["inner"].lstrip()[1:], options)
         if isinstance(found, str):
             form = "[sfx: door.wav -6dB]" if kind == "sfx" else "[music: bed.flac -6dB fade=2s duck]"
-            raise error_at(number, column, "The cue cannot be read.", form, f"'{found}'",
-                           "Mend it; quotes hold a name with blanks or brackets: \"door 1.wav\".")
+            raise error_at(
+                number,
+                column,
+                "The cue cannot be read.",
+                form,
+                f"'{found}'",
+                'Mend it; quotes hold a name with blanks or brackets: "door 1.wav".',
+            )
         values = {"path": found["path"], "gain_db": found.get("gain", 0.0), "line": number}
         if kind == "sfx":
             self.cues.append((Sound, {**values, "turn": self.here}))
@@ -210,16 +251,22 @@ class _Parser:
 
     def end_music(self, number: int, column: int) -> None:
         if not self.music or self.music[0]["first"] == self.here:
-            raise error_at(number, column, "Here no music can end.", "a turn between the start of music and its end",
-                           "no turn" if self.music else "no music",
-                           "Put [music: …] before the turns and its end after.")
+            raise error_at(
+                number,
+                column,
+                "Here no music can end.",
+                "a turn between the start of music and its end",
+                "no turn" if self.music else "no music",
+                "Put [music: …] before the turns and its end after.",
+            )
         self.music[0].update(last=self.here - 1, after_s=self.gap_s)
         self.music = None
 
     def start(self, speaker: str, number: int, column: int, settings: dict | None = None) -> None:
         self.close()
-        self.open = dict(speaker=speaker, text=[], pause_s=0.0, settings=dict(settings or {}), line=number,
-                         scene=self.scene)
+        self.open = dict(
+            speaker=speaker, text=[], pause_s=0.0, settings=dict(settings or {}), line=number, scene=self.scene
+        )
         self.open_column = column
 
     def close(self) -> None:
@@ -240,9 +287,14 @@ class _Parser:
         self.close()
         self.check_scene()
         if not self.turns:
-            raise error_at(1, 1, "The script has no turns.", "a line of text",
-                           "only comments, cues and blank lines" if text.strip() else "an empty text",
-                           "Write what is to be spoken.")
+            raise error_at(
+                1,
+                1,
+                "The script has no turns.",
+                "a line of text",
+                "only comments, cues and blank lines" if text.strip() else "an empty text",
+                "Write what is to be spoken.",
+            )
         if self.music:
             music, column = self.music
             self.end_music(music["line"], column)
@@ -256,8 +308,11 @@ class _Parser:
 
 def _doubts(turns: Sequence[Turn], by_colon: dict[int, int]) -> list[ScriptWarning]:
     """Names that may be slips: heard once, by colon, among speakers who return; or differing in case only."""
-    times = Counter(turn.speaker for turn, last in zip(turns, [None, *turns], strict=False)
-                    if last is None or last.speaker != turn.speaker)
+    times = Counter(
+        turn.speaker
+        for turn, last in zip(turns, [None, *turns], strict=False)
+        if last is None or last.speaker != turn.speaker
+    )
     returning = any(count > 1 for name, count in times.items() if name)
     found, spelling = [], {}
     for turn in turns:
@@ -266,8 +321,12 @@ def _doubts(turns: Sequence[Turn], by_colon: dict[int, int]) -> list[ScriptWarni
         if first != turn.speaker:
             found.append(ScriptWarning(turn.line, column, f"'{turn.speaker}' and '{first}' are two speakers."))
         elif returning and turn.line in by_colon and times[turn.speaker] == 1:
-            found.append(ScriptWarning(turn.line, column, f"'{turn.speaker}:' is read as a speaker, who speaks once; "
-                                       "if it is text, put a backslash in front of the line."))
+            found.append(
+                ScriptWarning(
+                    turn.line,
+                    column,
+                    f"'{turn.speaker}:' is read as a speaker, who speaks once; "
+                    "if it is text, put a backslash in front of the line.",
+                )
+            )
     return found
-
-

@@ -13,12 +13,19 @@ def describe_script(script: Script) -> str:
     """A table for a person: totals, speakers, warnings with line:column, and each turn by its number (from 1)."""
     speakers = Counter(turn.speaker or "narrator" for turn in script.turns)
     scenes = {turn.scene for turn in script.turns} - {""}
-    counted = {"turn": script.turns, "speaker": speakers, "scene": scenes, "cue": script.cues,
-               "warning": script.warnings}
+    counted = {
+        "turn": script.turns,
+        "speaker": speakers,
+        "scene": scenes,
+        "cue": script.cues,
+        "warning": script.warnings,
+    }
     lines = [" · ".join(f"{len(items)} {name}{'s' * (len(items) != 1)}" for name, items in counted.items())]
     lines.append(", ".join(f"{name} {count}" for name, count in speakers.items()))
-    lines += [f"! {warning.line}:{warning.column} {warning.message}" if warning.line else f"! {warning.message}"
-              for warning in script.warnings]
+    lines += [
+        f"! {warning.line}:{warning.column} {warning.message}" if warning.line else f"! {warning.message}"
+        for warning in script.warnings
+    ]
     starts: dict[int, list[str]] = {}
     for cue in script.cues:
         under = f" under {cue.first + 1} to {cue.last + 1}" if hasattr(cue, "last") else ""

@@ -151,8 +151,10 @@ def write_subtitles(lines: Iterable[tuple[float, float, str, str]], path: str | 
     try:
         write_bytes(path, text.encode("utf-8", "replace"))
     except OSError as error:
-        raise ScriptError(f"'{path}' could not be written: {error.strerror or error}.",
-                          remedy="Check free disk space and permissions, then save again.") from error
+        raise ScriptError(
+            f"'{path}' could not be written: {error.strerror or error}.",
+            remedy="Check free disk space and permissions, then save again.",
+        ) from error
 
 
 def subtitles_text(lines: Iterable[tuple[float, float, str, str]], kind: str) -> str:
@@ -166,8 +168,12 @@ def subtitles_text(lines: Iterable[tuple[float, float, str, str]], kind: str) ->
     for start, end, speaker, text in sorted(lines, key=lambda line: line[0]):
         last = _LAST_S.get(kind, 360_000)
         if not 0 <= start <= end < last or not math.isfinite(end):
-            raise ScriptError("A subtitle has no time.", expected=f"0 ≤ start ≤ end < {last // 3600} h",
-                              got=f"{start:g} to {end:g} s", remedy="Correct the times, or cut the script in parts.")
+            raise ScriptError(
+                "A subtitle has no time.",
+                expected=f"0 ≤ start ≤ end < {last // 3600} h",
+                got=f"{start:g} to {end:g} s",
+                remedy="Correct the times, or cut the script in parts.",
+            )
         body = "\n".join(part.strip() for part in lines_of(text) if part.strip())
         if body:
             file.append(pysubs2.SSAEvent(round(start * 1000), round(end * 1000), **_written(kind, speaker, body)))
@@ -190,8 +196,12 @@ def _written(kind: str, speaker: str, text: str) -> dict[str, str]:
 def _format(path: Path) -> str:
     kind = FORMATS.get(path.suffix.lower())
     if kind is None:
-        raise ScriptError(f"'{path.name}' is no kind of subtitles that is known here.", expected=", ".join(FORMATS),
-                          got=f"'{path.suffix}'", remedy="Convert it, or correct its suffix.")
+        raise ScriptError(
+            f"'{path.name}' is no kind of subtitles that is known here.",
+            expected=", ".join(FORMATS),
+            got=f"'{path.suffix}'",
+            remedy="Convert it, or correct its suffix.",
+        )
     return kind
 
 
@@ -207,15 +217,19 @@ def decode_text(path: Path) -> str:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise ScriptError(f"'{path}' could not be read: {error.strerror or error}.",
-                          remedy="Check its name and permissions.") from error
+        raise ScriptError(
+            f"'{path}' could not be read: {error.strerror or error}.", remedy="Check its name and permissions."
+        ) from error
     marked = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         return raw.decode("utf-16" if marked else "utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ScriptError(f"'{path.name}' cannot be decoded.", expected="UTF-8",
-                          got=f"the byte 0x{raw[error.start]:02x} at {error.start}",
-                          remedy="Save the file as UTF-8 in a text editor.") from error
+        raise ScriptError(
+            f"'{path.name}' cannot be decoded.",
+            expected="UTF-8",
+            got=f"the byte 0x{raw[error.start]:02x} at {error.start}",
+            remedy="Save the file as UTF-8 in a text editor.",
+        ) from error
 
 
 def _numbered(text: str, kind: str) -> str:
@@ -224,6 +238,7 @@ def _numbered(text: str, kind: str) -> str:
     WebVTT's header, notes, styles and the names of its subtitles go. pysubs2 takes any two times of day in a line for
     the times of a subtitle; those in texts get a mark.
     """
+
     def guarded(line: str) -> str:
         return line if _TIMES.match(line) else re.sub(r"(?<=\d):(?=\d)", ":" + _GLUE, line)
 
@@ -245,5 +260,9 @@ def _clock(seconds: float) -> str:
 
 
 def _unreadable(path: Path, why: str) -> ScriptError:
-    return ScriptError(f"There are no subtitles in '{path.name}'.", expected="texts with their times", got=why,
-                       remedy="Open it in a player or subtitle editor to see what is wrong.")
+    return ScriptError(
+        f"There are no subtitles in '{path.name}'.",
+        expected="texts with their times",
+        got=why,
+        remedy="Open it in a player or subtitle editor to see what is wrong.",
+    )

@@ -55,24 +55,48 @@ class Turn:
         if not text:
             raise no_text(self.line, 1, self.speaker)
         if self.speaker and not fits_tag(self.speaker):
-            raise error_at(self.line, 1, "This is not a speaker's name.", "a capital first, no bracket or colon",
-                           repr(self.speaker), "Rename the speaker.")
+            raise error_at(
+                self.line,
+                1,
+                "This is not a speaker's name.",
+                "a capital first, no bracket or colon",
+                repr(self.speaker),
+                "Rename the speaker.",
+            )
         _check_times(self, pause=self.pause_s, overlap=self.overlap_s)
         settings = {}
         for name, value in self.settings.items():
             try:
                 settings[name] = check_setting(name, value)
             except ValueError as error:
-                raise error_at(self.line, 1, f"The setting '{name}' cannot be used.", str(error), repr(value),
-                               "Change or remove it.") from error
+                raise error_at(
+                    self.line,
+                    1,
+                    f"The setting '{name}' cannot be used.",
+                    str(error),
+                    repr(value),
+                    "Change or remove it.",
+                ) from error
         scene = " ".join(part.strip() for part in lines_of(self.scene)).strip() if self.scene else ""
-        _set(self, text=text, scene=scene, settings=settings, pause_s=to_micro(self.pause_s),
-             overlap_s=to_micro(self.overlap_s))
+        _set(
+            self,
+            text=text,
+            scene=scene,
+            settings=settings,
+            pause_s=to_micro(self.pause_s),
+            overlap_s=to_micro(self.overlap_s),
+        )
         if self.slot is not None:
             start, end = map(float, self.slot)
             if not 0 <= start < end < math.inf:
-                raise error_at(self.line, 1, "The slot is no span of time.", "a start from 0 and a later end",
-                               f"{start:g} to {end:g} s", "Correct the times.")
+                raise error_at(
+                    self.line,
+                    1,
+                    "The slot is no span of time.",
+                    "a start from 0 and a later end",
+                    f"{start:g} to {end:g} s",
+                    "Correct the times.",
+                )
             _set(self, slot=(to_micro(start), to_micro(end)))
 
     def __str__(self):
@@ -125,11 +149,23 @@ class Music:
     def __post_init__(self):
         _check_sound(self)
         if not RANGES["fade"][0] <= self.fade_s <= RANGES["fade"][1]:
-            raise error_at(self.line, 1, "The fade is out of range.", "{:g} to {:g} s".format(*RANGES["fade"]),
-                           f"{self.fade_s:g} s", "Shorten it.")
+            raise error_at(
+                self.line,
+                1,
+                "The fade is out of range.",
+                "{:g} to {:g} s".format(*RANGES["fade"]),
+                f"{self.fade_s:g} s",
+                "Shorten it.",
+            )
         _check_times(self, pause=self.before_s, tail=self.after_s)
-        _set(self, gain_db=to_micro(self.gain_db), fade_s=to_micro(self.fade_s), duck=bool(self.duck),
-             before_s=to_micro(self.before_s), after_s=to_micro(self.after_s))
+        _set(
+            self,
+            gain_db=to_micro(self.gain_db),
+            fade_s=to_micro(self.fade_s),
+            duck=bool(self.duck),
+            before_s=to_micro(self.before_s),
+            after_s=to_micro(self.after_s),
+        )
 
     @property
     def turn(self) -> int:
@@ -146,10 +182,20 @@ class Comment:
     line: int = field(default=0, compare=False)
 
     def __post_init__(self):
-        if self.text != self.text.strip() or len(lines_of(self.text)) > 1 or self.text[:1] != "#" \
-                or SCENE.match(self.text):
-            raise error_at(self.line, 1, "This is no comment.", "one line that begins with '#' and is no scene header",
-                           repr(self.text), "Write '# ' before each line.")
+        if (
+            self.text != self.text.strip()
+            or len(lines_of(self.text)) > 1
+            or self.text[:1] != "#"
+            or SCENE.match(self.text)
+        ):
+            raise error_at(
+                self.line,
+                1,
+                "This is no comment.",
+                "one line that begins with '#' and is no scene header",
+                repr(self.text),
+                "Write '# ' before each line.",
+            )
 
 
 @dataclass(frozen=True)
@@ -194,27 +240,52 @@ class Script:
             raise error_at(1, 1, "The script has no turns.", "a line of text", "none", "Write what is to be spoken.")
         for item in (*cues, *comments):
             if not 0 <= item.turn <= len(self.turns):
-                raise error_at(item.line, 1, "This stands beyond the turns.", f"turn 0 to {len(self.turns)}",
-                               f"turn {item.turn}", "Move it.")
+                raise error_at(
+                    item.line,
+                    1,
+                    "This stands beyond the turns.",
+                    f"turn 0 to {len(self.turns)}",
+                    f"turn {item.turn}",
+                    "Move it.",
+                )
         self._check_cues()
 
     def _check_cues(self) -> None:
         playing = None
         for cue in self.cues:
             if 0 < cue.turn and cue.before_s > self.turns[cue.turn - 1].pause_s:
-                raise error_at(cue.line, 1, "The cue starts before the pause that it stands in.",
-                               f"{self.turns[cue.turn - 1].pause_s:g} s or less", f"{cue.before_s:g} s",
-                               "Lengthen the pause of the turn before.")
+                raise error_at(
+                    cue.line,
+                    1,
+                    "The cue starts before the pause that it stands in.",
+                    f"{self.turns[cue.turn - 1].pause_s:g} s or less",
+                    f"{cue.before_s:g} s",
+                    "Lengthen the pause of the turn before.",
+                )
             if not isinstance(cue, Music):
                 continue
             if not cue.first <= cue.last < len(self.turns) or cue.after_s > self.turns[cue.last].pause_s:
-                raise error_at(cue.line, 1, "The music ends where it cannot.",
-                               f"turn {cue.first} to {len(self.turns) - 1}, and within the pause after it",
-                               f"turn {cue.last} and {cue.after_s:g} s", "Correct its end.")
-            if playing and (playing.last >= cue.first or playing.last == cue.first - 1 and to_micro(
-                    self.turns[playing.last].pause_s - cue.before_s) < playing.after_s):
-                raise error_at(cue.line, 1, "Two pieces of music lie over each other.", "one at a time",
-                               f"'{playing.path}' and '{cue.path}'", "End the first one before the second starts.")
+                raise error_at(
+                    cue.line,
+                    1,
+                    "The music ends where it cannot.",
+                    f"turn {cue.first} to {len(self.turns) - 1}, and within the pause after it",
+                    f"turn {cue.last} and {cue.after_s:g} s",
+                    "Correct its end.",
+                )
+            if playing and (
+                playing.last >= cue.first
+                or playing.last == cue.first - 1
+                and to_micro(self.turns[playing.last].pause_s - cue.before_s) < playing.after_s
+            ):
+                raise error_at(
+                    cue.line,
+                    1,
+                    "Two pieces of music lie over each other.",
+                    "one at a time",
+                    f"'{playing.path}' and '{cue.path}'",
+                    "End the first one before the second starts.",
+                )
             playing = cue
 
     def __str__(self):
@@ -235,14 +306,27 @@ def _set(item, **values) -> None:
 def _check_times(item, **times: float) -> None:
     for name, seconds in times.items():
         if not 0 <= seconds <= LONGEST_S:
-            raise error_at(item.line, 1, f"The {name} is out of range.", f"0 to {LONGEST_S:g} s", f"{seconds:g} s",
-                           "Shorten it.")
+            raise error_at(
+                item.line, 1, f"The {name} is out of range.", f"0 to {LONGEST_S:g} s", f"{seconds:g} s", "Shorten it."
+            )
 
 
 def _check_sound(cue: Sound | Music) -> None:
     if not fits_file(cue.path):
-        raise error_at(cue.line, 1, "This is not a file's name.", "a name without quotes and control characters",
-                       repr(cue.path), "Rename the file.")
+        raise error_at(
+            cue.line,
+            1,
+            "This is not a file's name.",
+            "a name without quotes and control characters",
+            repr(cue.path),
+            "Rename the file.",
+        )
     if not RANGES["gain"][0] <= cue.gain_db <= RANGES["gain"][1]:
-        raise error_at(cue.line, 1, "The gain is out of range.", "{:g} to {:g} dB".format(*RANGES["gain"]),
-                       f"{cue.gain_db:g} dB", "Change it.")
+        raise error_at(
+            cue.line,
+            1,
+            "The gain is out of range.",
+            "{:g} to {:g} dB".format(*RANGES["gain"]),
+            f"{cue.gain_db:g} dB",
+            "Change it.",
+        )

@@ -24,19 +24,35 @@ CLIENT_LEFT = 499  # nobody reads it; nginx's number for it
 MAX_WARNING = 1000  # characters in a header
 
 
-def error_answer(status: int, message: str, *, param: str | None = None, code: str | None = None,
-                 headers: dict[str, str] | None = None) -> JSONResponse:
+def error_answer(
+    status: int,
+    message: str,
+    *,
+    param: str | None = None,
+    code: str | None = None,
+    headers: dict[str, str] | None = None,
+) -> JSONResponse:
     """An error in OpenAI's form."""
-    kind = "invalid_request_error" if status < 500 and status != 429 else "rate_limit_error" if status == 429 else \
-        "server_error"
+    kind = (
+        "invalid_request_error"
+        if status < 500 and status != 429
+        else "rate_limit_error"
+        if status == 429
+        else "server_error"
+    )
     body = {"error": {"message": message, "type": kind, "param": param, "code": code}}
     return JSONResponse(body, status, headers)
 
 
 def headers_of(asked: SpeechRequest, line: ServedRequest, rate: int) -> dict[str, str]:
     """What is told beside the sound."""
-    found = {"X-Higgs-Seed": str(line.asked.sampling.seed), "X-Sample-Rate": str(rate), "X-Channels": "1",
-             "X-Bit-Depth": "16", "Cache-Control": "no-store"}
+    found = {
+        "X-Higgs-Seed": str(line.asked.sampling.seed),
+        "X-Sample-Rate": str(rate),
+        "X-Channels": "1",
+        "X-Bit-Depth": "16",
+        "Cache-Control": "no-store",
+    }
     if line.warnings:
         found["X-Higgs-Warning"] = json.dumps(" ".join(line.warnings)[:MAX_WARNING])  # ASCII
     return found
@@ -50,8 +66,12 @@ def media_type(asked: SpeechRequest) -> str:
 
 def codes_line(codes: Codes) -> bytes:
     """Frames as a line of JSON: {"ids": [[K ids] for each frame], "frame_rate", "codebook_size", "codec"}."""
-    fields = {"ids": codes.ids.T.tolist(), "frame_rate": codes.frame_rate, "codebook_size": codes.codebook_size,
-              "codec": codes.codec}
+    fields = {
+        "ids": codes.ids.T.tolist(),
+        "frame_rate": codes.frame_rate,
+        "codebook_size": codes.codebook_size,
+        "codec": codes.codec,
+    }
     return json.dumps(fields, separators=(",", ":")).encode() + b"\n"
 
 
@@ -121,8 +141,14 @@ class Stream(Response):
         timeout_s: a client that takes nothing for so long is left.
     """
 
-    def __init__(self, pieces: AsyncIterator[bytes], leave: Callable[[], Awaitable[None]], timeout_s: float,
-                 media_type: str, headers: dict[str, str]):
+    def __init__(
+        self,
+        pieces: AsyncIterator[bytes],
+        leave: Callable[[], Awaitable[None]],
+        timeout_s: float,
+        media_type: str,
+        headers: dict[str, str],
+    ):
         super().__init__(None, 200, headers, media_type)
         del self.headers["content-length"]
         self._pieces, self._leave, self._timeout_s = pieces, leave, timeout_s

@@ -40,18 +40,39 @@ from .lines import Asked, Done, Event, Failed, ServedRequest
 from .references import read_reference, too_long
 
 MAX_PLACE = 200  # characters of a field's name, which may be as long as a body
-_ERROR = {"application/json": {"schema": {"type": "object", "required": ["error"], "properties": {"error": {
-    "type": "object", "required": ["message", "type", "param", "code"],
-    "properties": {"message": {"type": "string"}, "type": {"type": "string"}}}}}}}
+_ERROR = {
+    "application/json": {
+        "schema": {
+            "type": "object",
+            "required": ["error"],
+            "properties": {
+                "error": {
+                    "type": "object",
+                    "required": ["message", "type", "param", "code"],
+                    "properties": {"message": {"type": "string"}, "type": {"type": "string"}},
+                }
+            },
+        }
+    }
+}
 _REFUSALS = {
-    400: "The request is not as it has to be.", 401: "The key is missing or wrong.", 404: "No such model.",
-    408: "The body took too long.", 413: "The body is too large.", 429: "Too many wait; see Retry-After.",
-    500: "The line could not be spoken.", 501: "A package is not installed here.", 503: "The engine has stopped.",
+    400: "The request is not as it has to be.",
+    401: "The key is missing or wrong.",
+    404: "No such model.",
+    408: "The body took too long.",
+    413: "The body is too large.",
+    429: "Too many wait; see Retry-After.",
+    500: "The line could not be spoken.",
+    501: "A package is not installed here.",
+    503: "The engine has stopped.",
 }
 RESPONSES: dict[int | str, dict[str, Any]] = {
-    status: {"description": what, "content": _ERROR} for status, what in _REFUSALS.items()}
-_SOUND = {kind: {"schema": {"type": "string", "format": "binary"}}
-          for kind in (*MEDIA_TYPES.values(), CODES_TYPE, "text/event-stream")}
+    status: {"description": what, "content": _ERROR} for status, what in _REFUSALS.items()
+}
+_SOUND = {
+    kind: {"schema": {"type": "string", "format": "binary"}}
+    for kind in (*MEDIA_TYPES.values(), CODES_TYPE, "text/event-stream")
+}
 
 
 @dataclass(eq=False)
@@ -103,13 +124,18 @@ def create_app(engine: SpeechEngine, name: str, key: str | None = None) -> FastA
     _add_error_handlers(app, engine)
     limits, counted = engine.limits, engine.metrics.requests
 
-    @app.post("/v1/audio/speech", response_class=Response, dependencies=doors, responses={
-        200: {"description": "The sound.", "content": _SOUND}, **RESPONSES})
+    @app.post(
+        "/v1/audio/speech",
+        response_class=Response,
+        dependencies=doors,
+        responses={200: {"description": "The sound.", "content": _SOUND}, **RESPONSES},
+    )
     async def speech(asked: SpeechRequest, request: Request) -> Response:
         """Speak a text."""
         if asked.model not in ("", name):
-            return _refused(404, f"There is no model '{asked.model[:80]}' here, only '{name}'.", "model",
-                            "model_not_found")
+            return _refused(
+                404, f"There is no model '{asked.model[:80]}' here, only '{name}'.", "model", "model_not_found"
+            )
         checked = await asyncio.to_thread(_checked, asked, engine, request.scope["share"])
         line = ServedRequest(checked, lambda event: listener.tell(event))
         pieces = Pieces(asked, engine.codec.sample_rate)  # or the error that a package is missing
@@ -126,8 +152,13 @@ def create_app(engine: SpeechEngine, name: str, key: str | None = None) -> FastA
         if not asked.streamed:
             return await whole(asked, listener, first)
         counted.labels("200").inc()
-        return Stream(_streamed(pieces, listener, first), listener.leave, limits.send_timeout_s, media_type(asked),
-                      headers_of(asked, line, engine.codec.sample_rate))
+        return Stream(
+            _streamed(pieces, listener, first),
+            listener.leave,
+            limits.send_timeout_s,
+            media_type(asked),
+            headers_of(asked, line, engine.codec.sample_rate),
+        )
 
     async def whole(asked: SpeechRequest, listener: EventStream, event: Event | None) -> Response:
         heard = []
@@ -171,15 +202,21 @@ def _add_pages(app: FastAPI, engine: SpeechEngine, name: str, behind: dict[str, 
     @app.get("/health", responses={503: {"description": "The engine has stopped."}})
     async def health() -> JSONResponse:
         """Whether lines can be spoken."""
-        state = {"status": "ok" if engine.failure is None else "failed", "model": name, "rows": engine.limits.rows,
-                 "speaking": engine.speaking, "waiting": engine.waiting}
+        state = {
+            "status": "ok" if engine.failure is None else "failed",
+            "model": name,
+            "rows": engine.limits.rows,
+            "speaking": engine.speaking,
+            "waiting": engine.waiting,
+        }
         return JSONResponse(state, 200 if engine.failure is None else 503)
 
     @app.get("/metrics", response_class=PlainTextResponse, **behind)
     async def metrics() -> Response:
         """Figures in Prometheus' text format."""
-        return Response(prometheus_client.generate_latest(engine.metrics.registry),
-                        media_type=prometheus_client.CONTENT_TYPE_LATEST)
+        return Response(
+            prometheus_client.generate_latest(engine.metrics.registry), media_type=prometheus_client.CONTENT_TYPE_LATEST
+        )
 
 
 def _add_error_handlers(app: FastAPI, engine: SpeechEngine) -> None:
@@ -191,8 +228,9 @@ def _add_error_handlers(app: FastAPI, engine: SpeechEngine) -> None:
         place = ".".join(str(part) for part in first["loc"] if part != "body")[:MAX_PLACE]
         counted.labels("400").inc()
         if not place or first["type"] == "json_invalid":  # its place is a character
-            return error_answer(400, "The body has to be a JSON object, sent with Content-Type: application/json.",
-                                code=first["type"])
+            return error_answer(
+                400, "The body has to be a JSON object, sent with Content-Type: application/json.", code=first["type"]
+            )
         message = f"{place}: {first['msg']}" if place else first["msg"]
         return error_answer(400, message, param=place or None, code=first["type"])
 
@@ -207,8 +245,9 @@ def _add_error_handlers(app: FastAPI, engine: SpeechEngine) -> None:
         status = next((status for kind, status in kinds if isinstance(error, kind)), 400)
         headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, BusyError) else None
         counted.labels(str(status)).inc()
-        return error_answer(status, str(error), param="voice" if isinstance(error, VoiceError) else None,
-                            headers=headers)
+        return error_answer(
+            status, str(error), param="voice" if isinstance(error, VoiceError) else None, headers=headers
+        )
 
 
 async def _streamed(pieces: Pieces, listener: EventStream, event: Event | None) -> AsyncIterator[bytes]:
@@ -237,25 +276,49 @@ def _checked(asked: SpeechRequest, engine: SpeechEngine, share: Share) -> Asked:
     """
     limits = engine.limits
     if len(asked.input) > limits.characters:
-        raise SettingError("The text is too long.", expected=f"at most {limits.characters} characters",
-                           got=str(len(asked.input)), remedy="Send it in pieces.")
+        raise SettingError(
+            "The text is too long.",
+            expected=f"at most {limits.characters} characters",
+            got=str(len(asked.input)),
+            remedy="Send it in pieces.",
+        )
     if len(asked.references) > limits.references:
-        raise SettingError("There are too many references.", expected=f"at most {limits.references}",
-                           got=str(len(asked.references)), remedy="Send fewer.")
+        raise SettingError(
+            "There are too many references.",
+            expected=f"at most {limits.references}",
+            got=str(len(asked.references)),
+            remedy="Send fewer.",
+        )
     most = engine.max_frames
     if (asked.max_new_tokens or 0) > most:
-        raise SettingError("The answer would be too long.", expected=f"max_new_tokens of {most} at most",
-                           got=str(asked.max_new_tokens), remedy="Ask for less; send a long text in pieces.")
+        raise SettingError(
+            "The answer would be too long.",
+            expected=f"max_new_tokens of {most} at most",
+            got=str(asked.max_new_tokens),
+            remedy="Ask for less; send a long text in pieces.",
+        )
     sampling = Sampling(
-        temperature=asked.temperature, top_k=asked.top_k, top_p=asked.top_p,
+        temperature=asked.temperature,
+        top_k=asked.top_k,
+        top_p=asked.top_p,
         seed=secrets.randbits(63) if asked.seed is None else asked.seed,
-        ras_window=asked.ras_window, ras_max_repeats=asked.ras_max_repeats, max_frames=asked.max_new_tokens or most,
+        ras_window=asked.ras_window,
+        ras_max_repeats=asked.ras_max_repeats,
+        max_frames=asked.max_new_tokens or most,
     )
     references = _references(asked, engine, share)
     voice = asked.voice.strip()
     found = None if voice.lower() in NO_VOICE else engine.voices.find(voice)
-    return Asked(asked.input, sampling, found, tuple(references), DEFAULT_SYSTEM if asked.system is None
-                 else asked.system, asked.instructions, asked.streamed, asked.response_format == "codes")
+    return Asked(
+        asked.input,
+        sampling,
+        found,
+        tuple(references),
+        DEFAULT_SYSTEM if asked.system is None else asked.system,
+        asked.instructions,
+        asked.streamed,
+        asked.response_format == "codes",
+    )
 
 
 def _references(asked: SpeechRequest, engine: SpeechEngine, share: Share) -> list[tuple[AudioClip | Codes, str]]:
@@ -278,7 +341,11 @@ def _source(one: Reference, engine: SpeechEngine, most_s: float) -> AudioClip | 
     if one.codes is None:
         return read_reference(one.audio_path, engine.limits, engine.codec.sample_rate, most_s)
     if len({len(frame) for frame in one.codes}) != 1 or not one.codes[0]:
-        raise AudioError("These are no codes.", expected=f"{engine.codec.num_codebooks} ids in each frame",
-                         got="frames of different length", remedy="Send one list of ids a frame.")
+        raise AudioError(
+            "These are no codes.",
+            expected=f"{engine.codec.num_codebooks} ids in each frame",
+            got="frames of different length",
+            remedy="Send one list of ids a frame.",
+        )
     codec = engine.codec
     return Codes(torch.tensor(one.codes).T.contiguous(), codec.frame_rate, codec.codebook_size, one.codec)

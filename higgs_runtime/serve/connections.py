@@ -26,8 +26,11 @@ class Connection(H11Protocol):
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=0)  # whatever cannot be sent at once pauses writing
         if crowded:
-            self._end_with(503, f"There are {self._limits.connections} connections already: try again in a moment, or "
-                           "use one connection for several requests.")
+            self._end_with(
+                503,
+                f"There are {self._limits.connections} connections already: try again in a moment, or "
+                "use one connection for several requests.",
+            )
         else:
             self._await_headers()
 

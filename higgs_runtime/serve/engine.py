@@ -94,8 +94,11 @@ class SpeechEngine:
                 raise _stopped()
             if len(self._waiting) >= self.limits.waiting:
                 rounds = 1 + len(self._waiting) / self.limits.rows
-                raise BusyError("Too many requests wait.", f"at most {self.limits.waiting}",
-                                max(1, round(rounds * self._mean_s / 2)))
+                raise BusyError(
+                    "Too many requests wait.",
+                    f"at most {self.limits.waiting}",
+                    max(1, round(rounds * self._mean_s / 2)),
+                )
             self._waiting.append(line)
             self._news.notify()
 
@@ -154,10 +157,15 @@ class SpeechEngine:
             line.fail(_explained(error))
 
     def _serving(self, arrivals: Iterator[tuple[Prompt, Sampling] | None]) -> closing[Iterator]:
-        return closing(self._session.serve(
-            arrivals, positions=self.positions, window=MAX_WINDOW, should_stop=lambda: self._closed,
-            should_end=lambda number, _frames: self._speaking[number].gone,
-        ))
+        return closing(
+            self._session.serve(
+                arrivals,
+                positions=self.positions,
+                window=MAX_WINDOW,
+                should_stop=lambda: self._closed,
+                should_end=lambda number, _frames: self._speaking[number].gone,
+            )
+        )
 
     def _arrivals(self) -> Iterator[tuple[Prompt, Sampling] | None]:
         """Lines that wait, in order, each prepared when a row is free for it; None where nobody waits."""
@@ -181,8 +189,9 @@ class SpeechEngine:
             needed = positions_of(prompt, sampling, self.model.config)
             if needed > self.positions:
                 raise SettingError(
-                    "The request is longer than this server takes.", got=f"{len(prompt)} of prompt + "
-                    f"{needed - len(prompt)} for the answer", expected=f"at most {self.positions} positions",
+                    "The request is longer than this server takes.",
+                    got=f"{len(prompt)} of prompt + {needed - len(prompt)} for the answer",
+                    expected=f"at most {self.positions} positions",
                     remedy="Use a shorter text or shorter references, or ask for less with max_new_tokens.",
                 )
         except (HiggsError, RuntimeError) as error:

@@ -34,8 +34,12 @@ class _Strict(BaseModel):
 class Reference(_Strict):
     """A clip to sound like, with the words that are spoken in it."""
 
-    audio_path: str | None = Field(None, max_length=MAX_REFERENCE, description="Data URL or base64 of a wav, flac, "
-                                   "ogg or mp3 file; a URL or path only where this server allows it.")
+    audio_path: str | None = Field(
+        None,
+        max_length=MAX_REFERENCE,
+        description="Data URL or base64 of a wav, flac, "
+        "ogg or mp3 file; a URL or path only where this server allows it.",
+    )
     text: str = Field("", max_length=20_000, description="What the clip says.")
     codes: Frames | None = Field(None, description="In place of the clip: its codes, one list of K ids a frame.")
     codec: str = Field("", max_length=64, description="Identity of the codec that made the codes; empty: not known.")
@@ -52,13 +56,18 @@ class SpeechRequest(_Strict):
 
     input: str = Field(min_length=1, max_length=1_000_000, description="The text to speak.")
     model: str = Field("", max_length=500, description="Name of the model that is served; may stay empty.")
-    voice: str = Field("default", max_length=300, description="A name from /v1/audio/voices; default: none in "
-                       "particular.")
-    response_format: Format = Field("wav", description="Of the sound; pcm is 16-bit, little-endian, mono. codes: lines "
-                                    "of JSON with the frames of the codec.")
+    voice: str = Field(
+        "default", max_length=300, description="A name from /v1/audio/voices; default: none in particular."
+    )
+    response_format: Format = Field(
+        "wav",
+        description="Of the sound; pcm is 16-bit, little-endian, mono. codes: lines "
+        "of JSON with the frames of the codec.",
+    )
     stream: bool = Field(False, description="Send the sound while it is made.")
-    stream_format: Literal["audio", "sse"] | None = Field(None, description="How to stream: audio: the bytes of the "
-                                                          "file; sse: OpenAI's speech.audio events.")
+    stream_format: Literal["audio", "sse"] | None = Field(
+        None, description="How to stream: audio: the bytes of the file; sse: OpenAI's speech.audio events."
+    )
     speed: float = Field(1.0, ge=0.25, le=4.0, description="Of the speech, at the same pitch; not while streaming.")
     instructions: str = Field("", max_length=20_000, description="Where it happens and how: the scene. v3 has none.")
     system: str | None = Field(None, max_length=20_000, description="The system message in place of the usual one.")

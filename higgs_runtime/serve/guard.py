@@ -43,11 +43,15 @@ class Guard:
             return await self._app(scope, receive, send)
         headers = dict(scope["headers"])
         if not self._allowed(scope["path"], headers.get(b"authorization", b"")):
-            return await self._refuse(401, "The key is missing or wrong: send Authorization: Bearer <key>.",
-                                      {"WWW-Authenticate": "Bearer"})(scope, receive, send)
+            return await self._refuse(
+                401, "The key is missing or wrong: send Authorization: Bearer <key>.", {"WWW-Authenticate": "Bearer"}
+            )(scope, receive, send)
         if self._key is None and not self._known(host := headers.get(b"host", b"").decode("latin-1")):
-            return await self._refuse(421, f"This server is not known as '{host[:80]}': use its address, or start it "
-                                      "with --allow-host NAME.", {"Connection": "close"})(scope, receive, send)
+            return await self._refuse(
+                421,
+                f"This server is not known as '{host[:80]}': use its address, or start it with --allow-host NAME.",
+                {"Connection": "close"},
+            )(scope, receive, send)
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or int(length) > self._limits.body_bytes:
             return await self._refuse(413, self._too_large(), {"Connection": "close"})(scope, receive, send)
@@ -102,6 +106,7 @@ class Guard:
     @staticmethod
     def _sliced(send: Send) -> Send:
         """Large bodies go piece by piece: uvicorn would hold what a slow client does not take, uncounted."""
+
         async def send_pieces(message: Message) -> None:
             body = message.get("body", b"")
             for start in range(0, len(body) - PIECE, PIECE):

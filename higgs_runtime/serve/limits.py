@@ -53,19 +53,32 @@ class ServerLimits:
     hosts: tuple[str, ...] = ()
 
     def __post_init__(self):
-        for name, high in (("rows", 10_000), ("waiting", 1_000_000), ("characters", 1_000_000),
-                           ("references", 1000), ("positions", 10_000_000), ("body_bytes", 2**32),
-                           ("held_bytes", 2**50), ("connections", 1_000_000)):
+        for name, high in (
+            ("rows", 10_000),
+            ("waiting", 1_000_000),
+            ("characters", 1_000_000),
+            ("references", 1000),
+            ("positions", 10_000_000),
+            ("body_bytes", 2**32),
+            ("held_bytes", 2**50),
+            ("connections", 1_000_000),
+        ):
             check_range(name, getattr(self, name), 1, high)
         for name in ("seconds", "reference_seconds", "header_timeout_s", "receive_timeout_s", "send_timeout_s"):
             check_range(name, getattr(self, name), 0.04, 36_000.0)
         least = (BODY_COPIES + 1) * self.body_bytes + round(self.reference_seconds * 4 * RATE)
         if self.held_bytes < least:
-            raise SettingError("One request may hold more than all together may.", got=str(self.held_bytes),
-                               expected=f"{least} bytes or more, for the largest body and its clips",
-                               remedy="Allow more to be held (--max-held-mb), or smaller requests (--max-body-mb).")
+            raise SettingError(
+                "One request may hold more than all together may.",
+                got=str(self.held_bytes),
+                expected=f"{least} bytes or more, for the largest body and its clips",
+                remedy="Allow more to be held (--max-held-mb), or smaller requests (--max-body-mb).",
+            )
         for address in self.addresses:
             if not address.startswith(("http://", "https://")) or not address.endswith("/") or address.count("/") < 3:
-                raise SettingError("This is no beginning of a URL to allow.", got=repr(address),
-                                   expected="http:// or https://, a host and a path that ends in a slash",
-                                   remedy="Write it like https://voices.example/clips/")
+                raise SettingError(
+                    "This is no beginning of a URL to allow.",
+                    got=repr(address),
+                    expected="http:// or https://, a host and a path that ends in a slash",
+                    remedy="Write it like https://voices.example/clips/",
+                )

@@ -24,7 +24,9 @@ class Metrics:
         Gauge("higgs_rows", "Lines that can speak side by side.", **kept).set(engine.limits.rows)
         self.requests = Counter("higgs_requests", "Answers, by HTTP status; 499: the client left.", ["status"], **kept)
         self.frames = Counter("higgs_frames", "Frames spoken; their rate is frames a second.", **kept)
-        self.first_sound = Histogram("higgs_first_sound_seconds", "From the request to its first sound.",
-                                     buckets=SECONDS, **kept)
-        self.line_seconds = Histogram("higgs_line_seconds", "From the request to the end of its line.",
-                                      buckets=SECONDS, **kept)
+        self.first_sound = Histogram(
+            "higgs_first_sound_seconds", "From the request to its first sound.", buckets=SECONDS, **kept
+        )
+        self.line_seconds = Histogram(
+            "higgs_line_seconds", "From the request to the end of its line.", buckets=SECONDS, **kept
+        )

@@ -35,8 +35,12 @@ def read_reference(source: str, limits: ServerLimits, rate: int = RATE, most_s: 
     if source.startswith("data:"):
         head, comma, data = source.partition(",")
         if not comma or not head.endswith(";base64"):
-            raise AudioError("The reference is no data URL with base64.", expected="data:audio/wav;base64,…",
-                             got=head[:60], remedy="Encode the file in base64.")
+            raise AudioError(
+                "The reference is no data URL with base64.",
+                expected="data:audio/wav;base64,…",
+                got=head[:60],
+                remedy="Encode the file in base64.",
+            )
         return clip_of(_decoded(data), limits, rate, most_s)
     if source.startswith(("http://", "https://")):
         return clip_of(_fetched(source, limits), limits, rate, most_s)
@@ -63,21 +67,32 @@ def clip_of(data: bytes, limits: ServerLimits, rate: int = RATE, most_s: float |
         with soundfile.SoundFile(io.BytesIO(data)) as file:
             own, channels = file.samplerate, file.channels
             if not RATES[0] <= own <= RATES[1] or channels > CHANNELS:
-                raise AudioError("The reference clip has an odd form.", got=f"{own} Hz, {channels} channels",
-                                 expected=f"{RATES[0]} to {RATES[1]} Hz, up to {CHANNELS} channels",
-                                 remedy="Convert it to 24 kHz mono.")
+                raise AudioError(
+                    "The reference clip has an odd form.",
+                    got=f"{own} Hz, {channels} channels",
+                    expected=f"{RATES[0]} to {RATES[1]} Hz, up to {CHANNELS} channels",
+                    remedy="Convert it to 24 kHz mono.",
+                )
             most = round((limits.reference_seconds if most_s is None else most_s) * own)
             if file.frames >= OPEN_LENGTH:
-                raise AudioError("The reference clip does not tell its length.", got="an open one, as from a pipe",
-                                 expected="a file that says how long it is", remedy="Export it again as wav or flac.")
+                raise AudioError(
+                    "The reference clip does not tell its length.",
+                    got="an open one, as from a pipe",
+                    expected="a file that says how long it is",
+                    remedy="Export it again as wav or flac.",
+                )
             if file.frames > most:
                 raise too_long(limits)
             samples = _converted(file, rate, most, limits)
     except (soundfile.SoundFileError, TypeError, ValueError) as error:
         if isinstance(error, AudioError):
             raise
-        raise AudioError("The reference clip cannot be read.", expected="a wav, flac, ogg or mp3 file that is intact",
-                         got=f"{len(data)} bytes ({error})", remedy="Export it again as wav or flac.") from error
+        raise AudioError(
+            "The reference clip cannot be read.",
+            expected="a wav, flac, ogg or mp3 file that is intact",
+            got=f"{len(data)} bytes ({error})",
+            remedy="Export it again as wav or flac.",
+        ) from error
     if len(samples) == 0:
         raise AudioError("The reference clip is empty.", expected="samples", got="none", remedy="Export it again.")
     return AudioClip(samples[None], rate)
@@ -101,18 +116,24 @@ def _converted(file, rate: int, most: int, limits: ServerLimits) -> torch.Tensor
 
 
 def too_long(limits: ServerLimits) -> AudioError:
-    return AudioError("The references are too long.", expected=f"at most {limits.reference_seconds:g} s together",
-                      got="more", remedy="Cut them to 5 to 15 s of one speaker.")
+    return AudioError(
+        "The references are too long.",
+        expected=f"at most {limits.reference_seconds:g} s together",
+        got="more",
+        remedy="Cut them to 5 to 15 s of one speaker.",
+    )
 
 
 def _decoded(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise AudioError("The reference is not base64.", expected="a data URL, or base64 of a sound file",
-                         got=f"{text[:40]!r} ({error})",
-                         remedy="Send the file itself; this server takes URLs and paths only where it was told to."
-                         ) from error
+        raise AudioError(
+            "The reference is not base64.",
+            expected="a data URL, or base64 of a sound file",
+            got=f"{text[:40]!r} ({error})",
+            remedy="Send the file itself; this server takes URLs and paths only where it was told to.",
+        ) from error
 
 
 def _path_like(source: str) -> bool:
@@ -120,9 +141,12 @@ def _path_like(source: str) -> bool:
 
 
 def _file(source: str, limits: ServerLimits) -> bytes:
-    refused = AudioError("This server does not read that path for clients.", got=source[:200],
-                         expected="a sound file below a folder that it allows" if limits.folders else "the file itself",
-                         remedy="Send the file as a data URL, or start the server with --allow-folder.")
+    refused = AudioError(
+        "This server does not read that path for clients.",
+        got=source[:200],
+        expected="a sound file below a folder that it allows" if limits.folders else "the file itself",
+        remedy="Send the file as a data URL, or start the server with --allow-folder.",
+    )
     place = unquote(source.removeprefix("file:").removeprefix("//")) if source.startswith("file:") else source
     if "\0" in place:
         raise refused
@@ -145,7 +169,8 @@ def _fetched(source: str, limits: ServerLimits) -> bytes:
     odd = any(part in source.lower() for part in ("..", "%2e", "\\", "\0", " "))
     if odd or not any(source.startswith(address) for address in limits.addresses):
         raise AudioError(
-            "This server does not fetch that URL for clients.", got=source[:200],
+            "This server does not fetch that URL for clients.",
+            got=source[:200],
             expected="a URL below one that it allows" if limits.addresses else "the file itself",
             remedy="Send the file as a data URL, or start the server with --allow-url.",
         )
@@ -155,11 +180,19 @@ def _fetched(source: str, limits: ServerLimits) -> bytes:
             while block := answer.read(_BLOCK):
                 data += block
                 if len(data) > limits.body_bytes:
-                    raise AudioError("The reference at this URL is too large.", got="more",
-                                     expected=f"at most {limits.body_bytes} bytes", remedy="Use a shorter clip.")
+                    raise AudioError(
+                        "The reference at this URL is too large.",
+                        got="more",
+                        expected=f"at most {limits.body_bytes} bytes",
+                        remedy="Use a shorter clip.",
+                    )
             return bytes(data)
     except (http.client.HTTPException, OSError, ValueError) as error:  # the first: what answers speaks no HTTP
         if isinstance(error, AudioError):
             raise
-        raise AudioError("The reference could not be fetched.", expected="a sound file at the URL", got=str(error),
-                         remedy="Check the URL, or send the file as a data URL.") from error
+        raise AudioError(
+            "The reference could not be fetched.",
+            expected="a sound file at the URL",
+            got=str(error),
+            remedy="Check the URL, or send the file as a data URL.",
+        ) from error

@@ -43,8 +43,12 @@ class Voices:
         """
         files, name = self.files(), unicodedata.normalize("NFC", name)
         if name not in files:
-            raise VoiceError("There is no such voice.", expected="a name from /v1/audio/voices", got=repr(name[:80]),
-                             remedy="Leave it at 'default', or send a reference.")
+            raise VoiceError(
+                "There is no such voice.",
+                expected="a name from /v1/audio/voices",
+                got=repr(name[:80]),
+                remedy="Leave it at 'default', or send a reference.",
+            )
         return files[name]
 
     def messages(self, asked: Asked) -> list[Message]:
@@ -59,8 +63,10 @@ class Voices:
         start, *rest = conversation(asked.text, system=asked.system, scene=asked.scene)
         for source, words in asked.references:  # as they are: several speakers are told apart in the words
             voice = Voice(source if isinstance(source, Codes) else self._codes(source), words)
-            rest[-1:-1] = [Message("user", [voice.transcript.strip()], reference=True),
-                           Message("assistant", [voice.codes], reference=True)]
+            rest[-1:-1] = [
+                Message("user", [voice.transcript.strip()], reference=True),
+                Message("assistant", [voice.codes], reference=True),
+            ]
         return [start, *rest]
 
     def _voice(self, path: Path) -> Voice:
@@ -68,8 +74,12 @@ class Voices:
             stat = path.stat()
             return self._remembered((path, stat.st_mtime_ns, stat.st_size), lambda: load_source(path, self._codec))
         except OSError as error:
-            raise VoiceError("The voice is gone.", expected="its file, as when it was listed", got=error.strerror or "",
-                             remedy="See /v1/audio/voices.") from error
+            raise VoiceError(
+                "The voice is gone.",
+                expected="its file, as when it was listed",
+                got=error.strerror or "",
+                remedy="See /v1/audio/voices.",
+            ) from error
 
     def _codes(self, clip: AudioClip) -> Codes:
         digest = hashlib.sha256(clip.samples.contiguous().numpy().tobytes()).hexdigest()

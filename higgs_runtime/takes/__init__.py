@@ -8,6 +8,15 @@ from .store import TakeStore, default_takes_folder
 from .take_files import Take
 
 __all__ = [
-    "ModelIdentity", "ObjectStore", "Take", "TakeStore", "Takes", "default_takes_folder", "export_takes", "line_key",
-    "model_identity", "open_takes", "take_key",
+    "ModelIdentity",
+    "ObjectStore",
+    "Take",
+    "TakeStore",
+    "Takes",
+    "default_takes_folder",
+    "export_takes",
+    "line_key",
+    "model_identity",
+    "open_takes",
+    "take_key",
 ]

@@ -111,9 +111,12 @@ class Takes(ABC):
         found = [key for key in keys if key.startswith(line) and (not dash or key.partition("-")[2] == seed)]
         if len(found) != 1:
             shown = ", ".join(found[:4]) + (" …" if len(found) > 4 else "")
-            raise TakeError(f"Which take is '{start}'?", expected="the beginning of one key",
-                            got=f"{len(found)} takes" + (f" ({shown})" if found else ""),
-                            remedy="Write more of the key; `higgs takes ls` lists them.")
+            raise TakeError(
+                f"Which take is '{start}'?",
+                expected="the beginning of one key",
+                got=f"{len(found)} takes" + (f" ({shown})" if found else ""),
+                remedy="Write more of the key; `higgs takes ls` lists them.",
+            )
         return found[0]
 
 
@@ -124,8 +127,12 @@ def check_key(key: str) -> None:
         TakeError: it is none.
     """
     if not isinstance(key, str) or not KEY.fullmatch(key):
-        raise TakeError("This is not the key of a take.", expected="64 hexadecimal digits, a dash and the seed",
-                        got=repr(key)[:100], remedy="Make keys with take_key.")
+        raise TakeError(
+            "This is not the key of a take.",
+            expected="64 hexadecimal digits, a dash and the seed",
+            got=repr(key)[:100],
+            remedy="Make keys with take_key.",
+        )
 
 
 def keys_of(line: str, names) -> list[str]:
@@ -136,11 +143,15 @@ def keys_of(line: str, names) -> list[str]:
 
 def check_ended(take: Take) -> None:
     """Raises:
-        TakeError: it was cancelled: its end is not that of its key.
+    TakeError: it was cancelled: its end is not that of its key.
     """
     if take.finish_reason == "cancelled":
-        raise TakeError("A cancelled take is not stored.", expected="one that came to its end", got="'cancelled'",
-                        remedy="Render the line again.")
+        raise TakeError(
+            "A cancelled take is not stored.",
+            expected="one that came to its end",
+            got="'cancelled'",
+            remedy="Render the line again.",
+        )
 
 
 def joined(there: Take | None, take: Take) -> Take:

@@ -75,5 +75,6 @@ def _reserved(folder: Path, name: str, suffix: str) -> Path:
                 continue
             return path
     except OSError as error:
-        raise TakeError(f"Takes cannot be written to '{folder}'.", got=error.strerror or str(error),
-                        remedy="Name another folder.") from error
+        raise TakeError(
+            f"Takes cannot be written to '{folder}'.", got=error.strerror or str(error), remedy="Name another folder."
+        ) from error

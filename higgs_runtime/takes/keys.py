@@ -50,8 +50,13 @@ class ModelIdentity:
 
 
 def model_identity(
-    path: str | Path, *, device: torch.device | str, dtype: torch.dtype, quantization: str | None = None,
-    adapters: Sequence[tuple[str | Path, float]] = (), cache_dtype: torch.dtype | None = None,
+    path: str | Path,
+    *,
+    device: torch.device | str,
+    dtype: torch.dtype,
+    quantization: str | None = None,
+    adapters: Sequence[tuple[str | Path, float]] = (),
+    cache_dtype: torch.dtype | None = None,
 ) -> ModelIdentity:
     """The identity of a checkpoint folder, loaded so. Reads every byte the first time; then only sizes and times.
 
@@ -79,7 +84,11 @@ def model_identity(
 
 
 def line_key(
-    prompt: Prompt, sampling: Sampling, model: ModelIdentity, codec_identity: str | None = None, ending: str = "",
+    prompt: Prompt,
+    sampling: Sampling,
+    model: ModelIdentity,
+    codec_identity: str | None = None,
+    ending: str = "",
 ) -> str:
     """64 hexadecimal digits for a line, whatever the seed: SHA-256 of prompt, settings and model.
 
@@ -99,7 +108,10 @@ def line_key(
         settings["ending"] = ending
     ids, rows = (one.detach().to("cpu", torch.int64).contiguous() for one in (prompt.token_ids, prompt.audio_rows))
     head = {
-        "engine": ENGINE, "sampling": settings, "model": asdict(model), "codec": codec_identity or "",
+        "engine": ENGINE,
+        "sampling": settings,
+        "model": asdict(model),
+        "codec": codec_identity or "",
         "shapes": [list(ids.shape), list(rows.shape)],
     }
     digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
@@ -109,7 +121,11 @@ def line_key(
 
 
 def take_key(
-    prompt: Prompt, sampling: Sampling, model: ModelIdentity, codec_identity: str | None = None, ending: str = "",
+    prompt: Prompt,
+    sampling: Sampling,
+    model: ModelIdentity,
+    codec_identity: str | None = None,
+    ending: str = "",
 ) -> str:
     """The key of a take: its `line_key`, a dash and the seed. Equal keys, equal codes.
 
@@ -127,8 +143,12 @@ def cache_folder() -> Path:
     try:
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "higgs_audio"
     except RuntimeError as error:
-        raise SettingError("There is no folder for takes.", expected="a home folder", got=str(error),
-                           remedy="Name a folder in the environment variable HIGGS_TAKES.") from error
+        raise SettingError(
+            "There is no folder for takes.",
+            expected="a home folder",
+            got=str(error),
+            remedy="Name a folder in the environment variable HIGGS_TAKES.",
+        ) from error
 
 
 def _plain(name: str, value):
@@ -137,8 +157,12 @@ def _plain(name: str, value):
         return float(value)
     if value is None or isinstance(value, str):
         return value
-    raise SettingError(f"The setting '{name}' cannot be part of a key.", expected="a number, a text or None",
-                       got=type(value).__name__, remedy=f"Leave {name} out.")
+    raise SettingError(
+        f"The setting '{name}' cannot be part of a key.",
+        expected="a number, a text or None",
+        got=type(value).__name__,
+        remedy=f"Leave {name} out.",
+    )
 
 
 def _name(dtype: torch.dtype) -> str:
@@ -155,8 +179,12 @@ def _file_hash(file: Path) -> str:
     try:
         stat = file.stat()
     except OSError as error:
-        raise CheckpointError(f"The model folder '{file.parent}' has no {file.name}.", expected=f"{file.name} there",
-                              got=str(error), remedy="Download the complete folder.") from error
+        raise CheckpointError(
+            f"The model folder '{file.parent}' has no {file.name}.",
+            expected=f"{file.name} there",
+            got=str(error),
+            remedy="Download the complete folder.",
+        ) from error
     return _hash_of(str(file.resolve()), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
 
 

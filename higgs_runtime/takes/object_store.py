@@ -56,8 +56,12 @@ class ObjectStore(Takes):
 
     def __init__(self, url: str):
         if "://" not in url or "::" in url:
-            raise SettingError("This is not where takes can be.", expected="a URL as s3://bucket/prefix",
-                               got=f"'{url}'", remedy="Name one, or a folder.")
+            raise SettingError(
+                "This is not where takes can be.",
+                expected="a URL as s3://bucket/prefix",
+                got=f"'{url}'",
+                remedy="Name one, or a folder.",
+            )
         self.where = url.rstrip("/")
 
     def __reduce__(self):
@@ -81,8 +85,9 @@ class ObjectStore(Takes):
         try:
             return None if data is None else unpacked_take(data, key)
         except BrokenTake as error:
-            warnings.warn(f"The stored take {key} is damaged ({error}); it counts as missing.", HiggsWarning,
-                          stacklevel=3)
+            warnings.warn(
+                f"The stored take {key} is damaged ({error}); it counts as missing.", HiggsWarning, stacklevel=3
+            )
             return None
 
     peek = get
@@ -136,16 +141,23 @@ class ObjectStore(Takes):
         except FileNotFoundError:
             return []
         keys = {name.removesuffix(SUFFIX): about for name, about in found.items() if name.endswith(SUFFIX)}
-        stored = [Stored(key, int(about.get("size") or 0), _time(about), key + KEEP in found)
-                  for key, about in keys.items() if KEY.fullmatch(key)]
+        stored = [
+            Stored(key, int(about.get("size") or 0), _time(about), key + KEEP in found)
+            for key, about in keys.items()
+            if KEY.fullmatch(key)
+        ]
         return sorted(stored, key=lambda one: -one.used)
 
     def prune(self, max_bytes: int, *, grace_s: float = 0.0):
         """Raises:
-            SettingError: always.
+        SettingError: always.
         """
-        raise SettingError("Takes in an object store are not pruned from here.", expected="a folder of takes",
-                           got=f"'{self.where}'", remedy="Give the bucket a rule for the age of its objects.")
+        raise SettingError(
+            "Takes in an object store are not pruned from here.",
+            expected="a folder of takes",
+            got=f"'{self.where}'",
+            remedy="Give the bucket a rule for the age of its objects.",
+        )
 
     def leave_mark(self, name: str) -> None:
         self._write(name, b"")
@@ -195,8 +207,11 @@ class ObjectStore(Takes):
             if isinstance(error, FileNotFoundError) and not missing:
                 raise
             said = missing if isinstance(error, FileNotFoundError) else f"{type(error).__name__}: {error}"
-            raise TakeError(f"'{self.where}' cannot be {what}.", got=" ".join(said.split())[:300], remedy="Check name, "
-                            "network and rights. Takes that were stored before are still there.") from error
+            raise TakeError(
+                f"'{self.where}' cannot be {what}.",
+                got=" ".join(said.split())[:300],
+                remedy="Check name, network and rights. Takes that were stored before are still there.",
+            ) from error
 
     @property
     def _files(self):
@@ -220,11 +235,19 @@ class ObjectStore(Takes):
             return url_to_fs(self.where, **options)
         except ImportError as error:
             package = known_implementations.get(kind, {}).get("class", kind).partition(".")[0]
-            raise SettingError(f"'{kind}://' needs another package.", expected=f"'{package}'", got=str(error),
-                               remedy=f"With the Python that runs this: pip install {package}") from error
+            raise SettingError(
+                f"'{kind}://' needs another package.",
+                expected=f"'{package}'",
+                got=str(error),
+                remedy=f"With the Python that runs this: pip install {package}",
+            ) from error
         except (OSError, TypeError, ValueError) as error:
-            raise SettingError("This is not where takes can be.", expected="a URL that fsspec opens", got=str(error),
-                               remedy="Name one as s3://bucket/prefix, or a folder.") from error
+            raise SettingError(
+                "This is not where takes can be.",
+                expected="a URL that fsspec opens",
+                got=str(error),
+                remedy="Name one as s3://bucket/prefix, or a folder.",
+            ) from error
 
 
 def _last(name: str) -> str:

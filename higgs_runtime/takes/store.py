@@ -56,8 +56,12 @@ def default_takes_folder() -> Path:
     """
     named = os.environ.get("HIGGS_TAKES")
     if named and "://" in named:
-        raise SettingError("HIGGS_TAKES names no folder.", expected="a folder of this computer", got=f"'{named}'",
-                           remedy="Give a URL to `higgs render-script --store`; nodes keep takes in a folder.")
+        raise SettingError(
+            "HIGGS_TAKES names no folder.",
+            expected="a folder of this computer",
+            got=f"'{named}'",
+            remedy="Give a URL to `higgs render-script --store`; nodes keep takes in a folder.",
+        )
     return Path(named).expanduser() if named else cache_folder() / "takes"
 
 
@@ -226,8 +230,10 @@ class TakeStore(Takes):
         check_range("max_bytes", max_bytes, 0, 2**63)
         now, broken = time.time(), self.folder / BROKEN
         self._sweep(now, max(grace_s, GRACE_S))  # nobody writes one file for so long
-        files = [(_aged(self._path(one.key), one.used, now), one.bytes, self._path(one.key), one.locked)
-                 for one in self.list()]
+        files = [
+            (_aged(self._path(one.key), one.used, now), one.bytes, self._path(one.key), one.locked)
+            for one in self.list()
+        ]
         for name in _names(broken):
             with suppress(FileNotFoundError):
                 stat = (broken / name).stat()
@@ -272,8 +278,11 @@ class TakeStore(Takes):
         except FileNotFoundError:
             return True
         except OSError as error:
-            raise TakeError(f"'{path}' cannot be deleted.", got=error.strerror or str(error),
-                            remedy="Let this user write to the folder of takes.") from error
+            raise TakeError(
+                f"'{path}' cannot be deleted.",
+                got=error.strerror or str(error),
+                remedy="Let this user write to the folder of takes.",
+            ) from error
         return True
 
     # --- one file ---------------------------------------------------------------------------------------------------
@@ -298,8 +307,11 @@ class TakeStore(Takes):
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise TakeError(f"'{self._path(key)}' cannot be read.", got=error.strerror or str(error),
-                            remedy="Check the disk, and that this user may read the folder of takes.") from error
+            raise TakeError(
+                f"'{self._path(key)}' cannot be read.",
+                got=error.strerror or str(error),
+                remedy="Check the disk, and that this user may read the folder of takes.",
+            ) from error
 
     def _mended(self, key: str) -> Take | None:
         """As `_read`, where nobody else changes it: what is broken is set aside."""
@@ -310,8 +322,12 @@ class TakeStore(Takes):
             with suppress(OSError):  # then it stays where it is, until a whole one takes its place
                 aside.parent.mkdir(exist_ok=True)
                 os.replace(self._path(key), aside)
-            warnings.warn(f"The stored take {key} is damaged ({error}); it counts as missing, and what was there is "
-                          f"set aside in '{aside.parent}'.", HiggsWarning, stacklevel=4)
+            warnings.warn(
+                f"The stored take {key} is damaged ({error}); it counts as missing, and what was there is "
+                f"set aside in '{aside.parent}'.",
+                HiggsWarning,
+                stacklevel=4,
+            )
             return None
 
     @contextmanager
@@ -323,8 +339,11 @@ class TakeStore(Takes):
         try:
             call()
         except OSError as error:
-            raise TakeError(f"'{self.folder}' cannot be changed.", got=error.strerror or str(error),
-                            remedy="Make room on the disk, and let this user write to the folder of takes.") from error
+            raise TakeError(
+                f"'{self.folder}' cannot be changed.",
+                got=error.strerror or str(error),
+                remedy="Make room on the disk, and let this user write to the folder of takes.",
+            ) from error
 
 
 def _aged(file: Path, used: float, now: float) -> float:
@@ -366,5 +385,8 @@ def _names(folder: Path) -> list[str]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        raise TakeError(f"'{folder}' cannot be read.", got=error.strerror or str(error),
-                        remedy="Let this user read the folder of takes.") from error
+        raise TakeError(
+            f"'{folder}' cannot be read.",
+            got=error.strerror or str(error),
+            remedy="Let this user read the folder of takes.",
+        ) from error

@@ -39,8 +39,12 @@ class Take:
         try:
             plain = json.loads(json.dumps(dict(self.meta), allow_nan=False))
         except (TypeError, ValueError) as error:
-            raise SettingError("What is noted of a take is not JSON.", expected="texts, finite numbers, lists, None",
-                               got=str(error), remedy="Note it as text, or leave it out.") from error
+            raise SettingError(
+                "What is noted of a take is not JSON.",
+                expected="texts, finite numbers, lists, None",
+                got=str(error),
+                remedy="Note it as text, or leave it out.",
+            ) from error
         object.__setattr__(self, "meta", plain)
 
     @classmethod
@@ -59,10 +63,18 @@ def packed_take(key: str, take: Take) -> bytes:
 
     codes = take.codes
     ids = codes.ids.detach().to("cpu", torch.int16 if codes.codebook_size <= 1 << 15 else torch.int32).contiguous()
-    about = json.dumps({
-        "key": key, "frame_rate": codes.frame_rate, "codebook_size": codes.codebook_size, "codec": codes.codec,
-        "finish_reason": take.finish_reason, "seed": take.seed, "seconds": take.seconds, "meta": take.meta,
-    })
+    about = json.dumps(
+        {
+            "key": key,
+            "frame_rate": codes.frame_rate,
+            "codebook_size": codes.codebook_size,
+            "codec": codes.codec,
+            "finish_reason": take.finish_reason,
+            "seed": take.seed,
+            "seconds": take.seconds,
+            "meta": take.meta,
+        }
+    )
     return save({"codes": ids}, {"take": about, "sha256": _digest(about, ids)})
 
 
@@ -99,8 +111,10 @@ def write_take(path: Path, key: str, take: Take) -> int:
         write_bytes(path, data, sync=True)
     except OSError as error:
         raise TakeError(
-            f"A take could not be stored in '{path.parent}'.", expected=f"{len(data)} bytes written",
-            got=error.strerror or str(error), remedy="Make room on the disk (`higgs takes prune`), or store takes "
+            f"A take could not be stored in '{path.parent}'.",
+            expected=f"{len(data)} bytes written",
+            got=error.strerror or str(error),
+            remedy="Make room on the disk (`higgs takes prune`), or store takes "
             "elsewhere. Takes that were stored before are still there.",
         ) from error
     return len(data)

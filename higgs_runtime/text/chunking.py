@@ -44,7 +44,7 @@ _QUOTED = re.compile(  # apostrophes, and the marks inside Hebrew acronyms, open
 
 _ABBREVIATIONS = {  # before a full stop that ends no sentence
     "en": "mr mrs ms dr prof rev hon sr jr st vs etc e.g i.e no vol fig approx dept inc ltd gen col sgt lt capt "
-          "jan feb mar apr jun jul aug sep sept oct nov dec",
+    "jan feb mar apr jun jul aug sep sept oct nov dec",
     "de": "hr fr dr prof nr bzw z.b d.h u.a usw ca evtl ggf vgl str abs bd",
     "fr": "m mm mme mmes mlle dr pr etc p.ex c.-à-d env av",
     "es": "sr sra srta dr dra ud uds etc p.ej núm pág av",
@@ -74,8 +74,12 @@ def chunk_text(text: str, max_chars: int, language: str | None = None) -> list[s
         SettingError: max_chars below 1.
     """
     if max_chars < 1:
-        raise SettingError("The length of a piece is out of range.", expected="1 character or more",
-                           got=str(max_chars), remedy="200 to 400 suit speech.")
+        raise SettingError(
+            "The length of a piece is out of range.",
+            expected="1 character or more",
+            got=str(max_chars),
+            remedy="200 to 400 suit speech.",
+        )
     breaks = _breaks(text, max_chars, base_language(language))
     pieces, start = [], 0
     while len(text) - start > max_chars:
@@ -129,8 +133,10 @@ def _breaks(text: str, max_chars: int, language: str) -> _Breaks:
             length = match.end() - match.start()
             if length <= max_chars:
                 inside[match.start() + 1 : match.end()] = b"\1" * (length - 1)
-    allowed = {kind: sorted(place for place in places if 0 < place and not inside[place] and _is_boundary(text, place))
-               for kind, places in found.items()}
+    allowed = {
+        kind: sorted(place for place in places if 0 < place and not inside[place] and _is_boundary(text, place))
+        for kind, places in found.items()
+    }
     return _Breaks(allowed, text, language)
 
 

@@ -12,16 +12,24 @@ from typing import NamedTuple
 from ..errors import MissingExtraError
 
 # ISO 639-1 codes that langid knows, by the first word of their letters' names in Unicode.
-_ONE = dict(pair.split(":") for pair in (
-    "ARMENIAN:hy ETHIOPIC:am GEORGIAN:ka GREEK:el GUJARATI:gu GURMUKHI:pa HANGUL:ko HEBREW:he KANNADA:kn "
-    "KHMER:km LAO:lo MALAYALAM:ml ORIYA:or SINHALA:si TAMIL:ta TELUGU:te THAI:th TIBETAN:dz CJK:zh HIRAGANA:ja "
-    "KATAKANA:ja").split())
+_ONE = dict(
+    pair.split(":")
+    for pair in (
+        "ARMENIAN:hy ETHIOPIC:am GEORGIAN:ka GREEK:el GUJARATI:gu GURMUKHI:pa HANGUL:ko HEBREW:he KANNADA:kn "
+        "KHMER:km LAO:lo MALAYALAM:ml ORIYA:or SINHALA:si TAMIL:ta TELUGU:te THAI:th TIBETAN:dz CJK:zh HIRAGANA:ja "
+        "KATAKANA:ja"
+    ).split()
+)
 LANGUAGES = {
     **{script: (code,) for script, code in _ONE.items()},
-    "ARABIC": tuple("ar fa ps ug ur".split()), "BENGALI": ("as", "bn"), "DEVANAGARI": ("hi", "mr", "ne"),
+    "ARABIC": tuple("ar fa ps ug ur".split()),
+    "BENGALI": ("as", "bn"),
+    "DEVANAGARI": ("hi", "mr", "ne"),
     "CYRILLIC": tuple("be bg kk ky mk mn ru sr uk".split()),
-    "LATIN": tuple("af az bs ca cs cy da de en es et eu fi fr ga gl hr hu id is it ku lt lv ms mt no nl pl pt ro sk sl "
-                   "sq sv sw tl tr vi xh zu".split()),
+    "LATIN": tuple(
+        "af az bs ca cs cy da de en es et eu fi fr ga gl hr hu id is it ku lt lv ms mt no nl pl pt ro sk sl "
+        "sq sv sw tl tr vi xh zu".split()
+    ),
 }
 DECIMAL_POINT = ("en", "he", "ja", "ko", "th", "zh")  # the others write 1.000,5
 MOST_READ = 10_000  # characters of a long text
@@ -78,7 +86,7 @@ def detect_language(text: str) -> Guess | None:
 
 
 def base_language(language: str | None) -> str:
-    """"pt" of "pt-BR"; "" of None."""
+    """ "pt" of "pt-BR"; "" of None."""
     return (language or "").replace("_", "-").partition("-")[0].strip().lower()
 
 

@@ -23,16 +23,43 @@ from .sound_tags import find_sounds
 SURE = 0.5  # a guess at the language that counts
 SHOWN = 12  # characters of what a rule replaced, in the report: at each end
 
-_FULL_WIDTH = str.maketrans({  # but for the comma, which may want a space behind it
-    "。": ".", "：": ":", "；": ";", "？": "?", "！": "!", "（": "(", "）": ")", "【": "[", "】": "]", "《": "<",
-    "》": ">", "“": '"', "”": '"', "‘": "'", "’": "'", "、": ",", "—": "-", "…": "...", "·": ".", "「": '"',
-    "」": '"', "『": '"', "』": '"',
-})
+_FULL_WIDTH = str.maketrans(
+    {  # but for the comma, which may want a space behind it
+        "。": ".",
+        "：": ":",
+        "；": ";",
+        "？": "?",
+        "！": "!",
+        "（": "(",
+        "）": ")",
+        "【": "[",
+        "】": "]",
+        "《": "<",
+        "》": ">",
+        "“": '"',
+        "”": '"',
+        "‘": "'",
+        "’": "'",
+        "、": ",",
+        "—": "-",
+        "…": "...",
+        "·": ".",
+        "「": '"',
+        "」": '"',
+        "『": '"',
+        "』": '"',
+    }
+)
 _PUNCTUATION = re.compile(
     r"，(?P<more>(?=[\w\[<(“‘「『《（【]))?|(?<![lL])·|·(?![lL])|[。：；？！（）【】《》“”‘’、—…「」『』]"
 )
 _DEGREES = {  # languages that say them behind the number
-    "en": "degrees {}", "de": "Grad {}", "fr": "degrés {}", "es": "grados {}", "it": "gradi {}", "nl": "graden {}",
+    "en": "degrees {}",
+    "de": "Grad {}",
+    "fr": "degrés {}",
+    "es": "grados {}",
+    "it": "gradi {}",
+    "nl": "graden {}",
     "pt": "graus {}",
 }
 _CHINESE_DEGREES = {"C": "摄氏度", "F": "华氏度"}
@@ -78,8 +105,10 @@ class PreparedText:
 
     def changed(self) -> list[str]:
         """A line for each warning and each change."""
-        changes = [f"{one.rule}: {_shown(one.before)} → {_shown(one.after)}" + f" ×{one.times}" * (one.times > 1)
-                   for one in self.changes]
+        changes = [
+            f"{one.rule}: {_shown(one.before)} → {_shown(one.after)}" + f" ×{one.times}" * (one.times > 1)
+            for one in self.changes
+        ]
         return [*(f"! {warning}" for warning in self.warnings), *changes]
 
     def report(self, max_chars: int | None = None) -> str:
@@ -114,8 +143,12 @@ def prepare_text(
         MissingExtraError: `spell_numbers` and figures, but no num2words (extra `text`).
     """
     if layout not in tuple(PromptFormat):
-        raise SettingError("There is no such prompt layout.", expected=", ".join(PromptFormat), got=repr(layout),
-                           remedy="Choose one of these.")
+        raise SettingError(
+            "There is no such prompt layout.",
+            expected=", ".join(PromptFormat),
+            got=repr(layout),
+            remedy="Choose one of these.",
+        )
     draft = _Draft(text, layout, base_language(language))
     if detect:
         draft.find_language()
@@ -138,6 +171,7 @@ class _Draft:
 
     def replace(self, rule: str, pattern: re.Pattern, new: Callable[[re.Match], str]) -> None:
         """Replace all that a pattern finds, and write down what changes."""
+
         def noted(match: re.Match) -> str:
             after = new(match)
             if after != match[0]:
@@ -248,9 +282,14 @@ def _end(draft: _Draft, replace: Replace) -> None:
 
 _ALL, _V2 = tuple(PromptFormat), (PromptFormat.NATIVE, PromptFormat.ORIGINAL)
 RULES: tuple[tuple[str, Callable[[_Draft, Replace], None], tuple[str, ...]], ...] = (
-    ("invisible characters", _invisible, _ALL), ("full-width punctuation", _punctuation, _V2),
-    ("parentheses", _parentheses, _V2), ("degrees", _degrees, _V2), ("sounds", _sounds, _ALL),
-    ("spaces", _spaces, _ALL), ("numbers", _numbers, _ALL), ("sentence end", _end, _V2),
+    ("invisible characters", _invisible, _ALL),
+    ("full-width punctuation", _punctuation, _V2),
+    ("parentheses", _parentheses, _V2),
+    ("degrees", _degrees, _V2),
+    ("sounds", _sounds, _ALL),
+    ("spaces", _spaces, _ALL),
+    ("numbers", _numbers, _ALL),
+    ("sentence end", _end, _V2),
 )
 
 

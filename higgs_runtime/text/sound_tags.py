@@ -14,24 +14,47 @@ from typing import NamedTuple
 from ..choices import PromptFormat
 
 V2 = {
-    "applause": "<SE>[Applause]</SE>", "cheering": "<SE>[Cheering]</SE>", "cough": "<SE>[Cough]</SE>",
-    "humming": "<SE>[Humming]</SE>", "humming start": "<SE>[Humming]</SE>", "humming end": "<SE_e>[Humming]</SE_e>",
-    "laugh": "<SE>[Laughter]</SE>", "music": "<SE>[Music]</SE>", "music start": "<SE_s>[Music]</SE_s>",
-    "music end": "<SE_e>[Music]</SE_e>", "sing start": "<SE_s>[Singing]</SE_s>", "sing end": "<SE_e>[Singing]</SE_e>",
+    "applause": "<SE>[Applause]</SE>",
+    "cheering": "<SE>[Cheering]</SE>",
+    "cough": "<SE>[Cough]</SE>",
+    "humming": "<SE>[Humming]</SE>",
+    "humming start": "<SE>[Humming]</SE>",
+    "humming end": "<SE_e>[Humming]</SE_e>",
+    "laugh": "<SE>[Laughter]</SE>",
+    "music": "<SE>[Music]</SE>",
+    "music start": "<SE_s>[Music]</SE_s>",
+    "music end": "<SE_e>[Music]</SE_e>",
+    "sing start": "<SE_s>[Singing]</SE_s>",
+    "sing end": "<SE_e>[Singing]</SE_e>",
 }
 V3 = {  # with the sound in letters: Latin, Chinese; the styles have none
-    "burp": ("<|sfx:burping|>", "Burp", "嗝"), "cough": ("<|sfx:cough|>", "Ahem", "咳咳"),
-    "cry": ("<|sfx:crying|>", "Boohoo", "呜呜"), "humming": ("<|sfx:humming|>", "Hmm", "嗯嗯"),
-    "laugh": ("<|sfx:laughter|>", "Haha", "哈哈"), "scream": ("<|sfx:screaming|>", "Aaah", "啊啊"),
-    "sigh": ("<|sfx:sigh|>", "Uh", "唉"), "sneeze": ("<|sfx:sneeze|>", "Achoo", "阿嚏"),
+    "burp": ("<|sfx:burping|>", "Burp", "嗝"),
+    "cough": ("<|sfx:cough|>", "Ahem", "咳咳"),
+    "cry": ("<|sfx:crying|>", "Boohoo", "呜呜"),
+    "humming": ("<|sfx:humming|>", "Hmm", "嗯嗯"),
+    "laugh": ("<|sfx:laughter|>", "Haha", "哈哈"),
+    "scream": ("<|sfx:screaming|>", "Aaah", "啊啊"),
+    "sigh": ("<|sfx:sigh|>", "Uh", "唉"),
+    "sneeze": ("<|sfx:sneeze|>", "Achoo", "阿嚏"),
     "sniff": ("<|sfx:sniff|>", "Sff", "嘶"),
-    "shout": ("<|style:shouting|>",), "sing": ("<|style:singing|>",), "whisper": ("<|style:whispering|>",),
+    "shout": ("<|style:shouting|>",),
+    "sing": ("<|style:singing|>",),
+    "whisper": ("<|style:whispering|>",),
 }
 _ALSO = {
-    "applause": "clap claps clapping", "burp": "burps burping", "cheering": "cheer cheers", "cough": "coughs coughing",
-    "cry": "cries crying sob sobs sobbing", "humming": "hum hums", "laugh": "chuckle chuckles giggle giggles laughs "
-    "laughing laughter", "scream": "screams screaming", "shout": "shouts shouting", "sigh": "sighs sighing",
-    "sing": "sings singing", "sneeze": "sneezes sneezing", "sniff": "sniffs sniffing",
+    "applause": "clap claps clapping",
+    "burp": "burps burping",
+    "cheering": "cheer cheers",
+    "cough": "coughs coughing",
+    "cry": "cries crying sob sobs sobbing",
+    "humming": "hum hums",
+    "laugh": "chuckle chuckles giggle giggles laughs laughing laughter",
+    "scream": "screams screaming",
+    "shout": "shouts shouting",
+    "sigh": "sighs sighing",
+    "sing": "sings singing",
+    "sneeze": "sneezes sneezing",
+    "sniff": "sniffs sniffing",
     "whisper": "whispers whispering",
 }
 _MEANT = {other: word for word, others in _ALSO.items() for other in others.split()}
@@ -39,7 +62,9 @@ FIRST_WORDS = frozenset(word.split()[0] for word in (*V2, *V3, *_MEANT))  # of a
 # As people write the sounds of v3 themselves, so that none is written twice.
 _WRITTEN = re.compile(
     r"(?:a+h*em|ha(?:ha)+|he(?:he)+|boo-?hoo|sob|a+h+|burp|h+m+|m+h?m+|u+h|ha+h|s+f+|a-?choo|咳咳|[哈嘿]{2,}|呜呜|啊啊|嗝|嗯嗯|唉|嘶|阿嚏)"
-    r"(?![^\W\d_a-z])(?![a-z])", re.I)
+    r"(?![^\W\d_a-z])(?![a-z])",
+    re.I,
+)
 _BRACKET = re.compile(r"<(SE\w*)>[^<>]{0,80}</\1>|<\|[^|>\n]{0,80}\|>|\[([^\[\]\n]{1,40})\]")
 _LIKE_A_SOUND = re.compile(r"[a-z][a-z'’-]*(?: [a-z][a-z'’-]*){0,2}")
 
@@ -97,5 +122,7 @@ def _unknown(said: str, layout: str) -> str:
     words = [word for word in (*known, *_MEANT) if _MEANT.get(word, word) in known]
     nearest = difflib.get_close_matches(said.casefold(), words, n=1, cutoff=0.6)
     makes = ", ".join(f"[{word}]" for word in nearest or known)
-    return (f"[{said}] is no sound that Higgs Audio {version} makes, so it is read as text; "
-            f"{'the nearest is' if nearest else 'it makes'} {makes}.")
+    return (
+        f"[{said}] is no sound that Higgs Audio {version} makes, so it is read as text; "
+        f"{'the nearest is' if nearest else 'it makes'} {makes}."
+    )

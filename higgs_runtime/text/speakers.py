@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 
-_ORDINARY = frozenset("""answer attention caution chapter conclusion date day edit episode example fact figure finally
+_ORDINARY = frozenset(
+    """answer attention caution chapter conclusion date day edit episode example fact figure finally
     first hence hint however i important line note part ps question remember result rule scene second section source
-    step summary table therefore third thus time tip title today tomorrow update verse volume warning""".split())
+    step summary table therefore third thus time tip title today tomorrow update verse volume warning""".split()
+)
 _PARTICLES = frozenset("al bin da de der di du la of the van von y".split())
 _SAYING = tuple("说道问答想喊叫曰說問")  # "他说：" introduces a quotation, not a turn
 _CUE = re.compile(r"(pause|overlap)\b|slot\s*\d|(sfx|music)$", re.I)

@@ -8,7 +8,22 @@ from .verify import Limits, Verdict, best_take, describe_verdict, verify_take
 from .words import WordErrors, compare_words
 
 __all__ = [
-    "Limits", "Recognizer", "Silence", "SilenceStop", "Transcript", "Verdict", "Word", "WordErrors", "best_take",
-    "compare_words", "describe_verdict", "find_recognizers", "length_bounds", "load_recognizer", "measure_silence",
-    "speaker_similarity", "verify_take", "voice_comparer",
+    "Limits",
+    "Recognizer",
+    "Silence",
+    "SilenceStop",
+    "Transcript",
+    "Verdict",
+    "Word",
+    "WordErrors",
+    "best_take",
+    "compare_words",
+    "describe_verdict",
+    "find_recognizers",
+    "length_bounds",
+    "load_recognizer",
+    "measure_silence",
+    "speaker_similarity",
+    "verify_take",
+    "voice_comparer",
 ]

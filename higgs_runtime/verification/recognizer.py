@@ -81,14 +81,21 @@ class Recognizer:
         texts, words, tell = [], [], on_progress or (lambda _done, _total: None)
         for start, piece in pieces(wave):
             segments, info = self._model.transcribe(
-                piece.numpy(), language=language, beam_size=5, temperature=0.0, vad_filter=True, word_timestamps=True,
+                piece.numpy(),
+                language=language,
+                beam_size=5,
+                temperature=0.0,
+                vad_filter=True,
+                word_timestamps=True,
                 condition_on_previous_text=False,  # or a slip goes on through the rest of a long clip
             )
             offset = start / RATE
             for segment in segments:
                 texts.append(segment.text)
-                words += [Word(one.word.strip(), offset + float(one.start), offset + float(one.end),
-                               float(one.probability)) for one in segment.words or ()]
+                words += [
+                    Word(one.word.strip(), offset + float(one.start), offset + float(one.end), float(one.probability))
+                    for one in segment.words or ()
+                ]
                 tell(offset + segment.end, clip.seconds)
             language = language or (info.language if texts else None)
         tell(clip.seconds, clip.seconds)
@@ -100,7 +107,8 @@ class Recognizer:
         code = language.replace("_", "-").partition("-")[0].lower()
         if code not in self.languages:
             raise SettingError(
-                "The speech recognizer does not know this language.", got=f"'{language}'",
+                "The speech recognizer does not know this language.",
+                got=f"'{language}'",
                 expected=" or ".join(self.languages) if len(self.languages) < 4 else f"one of {len(self.languages)}",
                 remedy=f"Put a multilingual Whisper for faster-whisper into models/higgs_audio/{RECOGNIZERS}, "
                 "or give one of its language codes (ISO 639-1).",
@@ -172,8 +180,12 @@ def load_recognizer(
         )
     missing = [name for name in (WEIGHTS, *NEEDED) if not (path / name).is_file()]
     if missing:
-        raise CheckpointError(f"'{path}' is not a whole speech recognizer.", expected=", ".join((WEIGHTS, *NEEDED)),
-                              got=f"no {', '.join(missing)}", remedy="Download the missing files into this folder.")
+        raise CheckpointError(
+            f"'{path}' is not a whole speech recognizer.",
+            expected=", ".join((WEIGHTS, *NEEDED)),
+            got=f"no {', '.join(missing)}",
+            remedy="Download the missing files into this folder.",
+        )
     return _load(str(path), device, (path / WEIGHTS).stat().st_mtime_ns)
 
 
@@ -188,10 +200,18 @@ def _load(path: str, device: str, _changed: int) -> Recognizer:
     try:
         ctranslate2.get_supported_compute_types(kind, int(index or 0))
     except (ValueError, RuntimeError) as error:
-        raise SettingError(f"The speech recognizer cannot run on '{device}'.", expected="cpu, or a GPU of this machine",
-                           got=str(error), remedy="Choose cpu.") from error
+        raise SettingError(
+            f"The speech recognizer cannot run on '{device}'.",
+            expected="cpu, or a GPU of this machine",
+            got=str(error),
+            remedy="Choose cpu.",
+        ) from error
     try:
         return Recognizer(WhisperModel(path, device=kind, device_index=int(index or 0), compute_type="auto"))
     except Exception as error:  # the reader of tokenizer.json raises nothing more exact
-        raise CheckpointError(f"The speech recognizer in '{path}' cannot be loaded.", got=str(error),
-                              expected="a Whisper for CTranslate2", remedy="Download its files again.") from error
+        raise CheckpointError(
+            f"The speech recognizer in '{path}' cannot be loaded.",
+            got=str(error),
+            expected="a Whisper for CTranslate2",
+            remedy="Download its files again.",
+        ) from error

@@ -64,8 +64,13 @@ class Verdict:
 
 
 def verify_take(
-    clip: AudioClip, text: str, *, recognizer: Recognizer, language: str | None = None,
-    reference: AudioClip | None = None, limits: Limits | None = None,
+    clip: AudioClip,
+    text: str,
+    *,
+    recognizer: Recognizer,
+    language: str | None = None,
+    reference: AudioClip | None = None,
+    limits: Limits | None = None,
 ) -> Verdict:
     """Listens to a take of a line.
 
@@ -85,8 +90,9 @@ def verify_take(
     errors = compare_words(text, heard.text, said_in)
     silence = measure_silence(clip)
     if silence.share == 1.0:
-        return Verdict(False, errors.wer, errors.cer, None, clip.seconds, heard.text,
-                       (f"it is silent ({clip.seconds:.1f} s)",))
+        return Verdict(
+            False, errors.wer, errors.cer, None, clip.seconds, heard.text, (f"it is silent ({clip.seconds:.1f} s)",)
+        )
     reasons = _shape_reasons(clip, length_bounds(text, said_in), silence, limits)
     if errors.wer > limits.max_wer and errors.cer > limits.max_cer:
         reasons.append(f"the words differ (word errors {errors.wer:.0%}, letters {errors.cer:.0%})")
@@ -100,11 +106,14 @@ def verify_take(
 def describe_verdict(verdict: Verdict) -> str:
     """A verdict in lines for a person: whether it passed, the figures, what was heard, what is wrong."""
     voice = "" if verdict.similarity is None else f", voice {verdict.similarity:.2f}"
-    return "\n".join([
-        f"{'passed' if verdict.passed else 'FAILED'}: word errors {verdict.wer:.0%}, letters {verdict.cer:.0%}{voice}, "
-        f"{verdict.seconds:.2f} s",
-        f"heard: {' '.join(verdict.heard.split()) or '(nothing)'}", *(f"- {reason}" for reason in verdict.reasons),
-    ])
+    return "\n".join(
+        [
+            f"{'passed' if verdict.passed else 'FAILED'}: word errors {verdict.wer:.0%}, "
+            f"letters {verdict.cer:.0%}{voice}, {verdict.seconds:.2f} s",
+            f"heard: {' '.join(verdict.heard.split()) or '(nothing)'}",
+            *(f"- {reason}" for reason in verdict.reasons),
+        ]
+    )
 
 
 def best_take(verdicts: Sequence[Verdict]) -> int:
@@ -115,8 +124,9 @@ def best_take(verdicts: Sequence[Verdict]) -> int:
         SettingError: there are no takes.
     """
     if not verdicts:
-        raise SettingError("There is no take to choose.", expected="at least one", got="none",
-                           remedy="Make a take first.")
+        raise SettingError(
+            "There is no take to choose.", expected="at least one", got="none", remedy="Make a take first."
+        )
     return min(range(len(verdicts)), key=lambda n: _rank(verdicts[n]))
 
 

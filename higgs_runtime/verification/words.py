@@ -15,8 +15,16 @@ from ..text.languages import DECIMAL_POINT, base_language
 BY_CHARACTER = ("zh", "yue", "ja", "ko", "th", "lo", "my", "km")  # languages whose words no spaces part
 # Not spoken: who speaks and sound words in brackets, control tags (v3), sound events with what they name (v2).
 UNSPOKEN = re.compile(r"\[[^\[\]]*\]|<\|[^|>]*\|>|<(SE\w*)>.*?</(?:SE\w*)>|</?SE\w*>", re.DOTALL)
-ENGLISH = ((r"\$\s?(\d[\d.,]*\d|\d)", r"\1 dollars"), (r"%", " percent "), (r"&", " and "), (r"\bmr\b", "mister"),
-           (r"\bmrs\b", "missus"), (r"\bdr\b", "doctor"), (r"\betc\b", "et cetera"), (r"\bo'clock\b", "oclock"))
+ENGLISH = (
+    (r"\$\s?(\d[\d.,]*\d|\d)", r"\1 dollars"),
+    (r"%", " percent "),
+    (r"&", " and "),
+    (r"\bmr\b", "mister"),
+    (r"\bmrs\b", "missus"),
+    (r"\bdr\b", "doctor"),
+    (r"\betc\b", "et cetera"),
+    (r"\bo'clock\b", "oclock"),
+)
 
 
 @dataclass(frozen=True)
@@ -51,16 +59,23 @@ def compare_words(written: str, heard: str, language: str = "en") -> WordErrors:
         from rapidfuzz.distance import Levenshtein
     except ImportError as error:
         raise MissingExtraError("Comparing words", "asr", "rapidfuzz") from error
-    ours, theirs = min(product(readings(written, language), readings(heard, language)),
-                       key=lambda pair: Levenshtein.distance(*pair))
+    ours, theirs = min(
+        product(readings(written, language), readings(heard, language)), key=lambda pair: Levenshtein.distance(*pair)
+    )
     pairs: list[tuple[str, str]] = []
     for kind, i, end, j, stop in Levenshtein.opcodes(ours, theirs):
         changed = kind in ("equal", "replace")
-        pairs += zip(ours[i:end], theirs[j:stop], strict=True) if changed else [
-            *((word, "") for word in ours[i:end]), *(("", word) for word in theirs[j:stop])]
+        pairs += (
+            zip(ours[i:end], theirs[j:stop], strict=True)
+            if changed
+            else [*((word, "") for word in ours[i:end]), *(("", word) for word in theirs[j:stop])]
+        )
     letters, other = "".join(ours), "".join(theirs)
-    return WordErrors(sum(a != b for a, b in pairs) / max(1, len(ours)),
-                      Levenshtein.distance(letters, other) / max(1, len(letters)), tuple(pairs))
+    return WordErrors(
+        sum(a != b for a, b in pairs) / max(1, len(ours)),
+        Levenshtein.distance(letters, other) / max(1, len(letters)),
+        tuple(pairs),
+    )
 
 
 def readings(text: str, language: str) -> list[list[str]]:

@@ -79,8 +79,12 @@ def save_voice(
 
     target = Path(path)
     if target.suffix != SUFFIX:
-        raise VoiceError("This is no name of a voice file.", expected=f"a name ending in {SUFFIX}", got=target.name,
-                         remedy="Change the suffix.")
+        raise VoiceError(
+            "This is no name of a voice file.",
+            expected=f"a name ending in {SUFFIX}",
+            got=target.name,
+            remedy="Change the suffix.",
+        )
     tensors, record = _packed(voice, card or VoiceCard())
     if not overwrite and target.exists():
         if _holds(target, tensors, record):
@@ -93,8 +97,10 @@ def save_voice(
     except OSError as error:
         if isinstance(error, FileExistsError) and target.is_file():
             raise _exists(target) from error
-        raise VoiceError(f"'{target}' could not be written: {error.strerror or error}.",
-                         remedy="Check free disk space and permissions, then save again.") from error
+        raise VoiceError(
+            f"'{target}' could not be written: {error.strerror or error}.",
+            remedy="Check free disk space and permissions, then save again.",
+        ) from error
 
 
 def load_voice(path: str | os.PathLike) -> tuple[Voice, VoiceCard]:
@@ -113,14 +119,20 @@ def load_voice(path: str | os.PathLike) -> tuple[Voice, VoiceCard]:
         with safe_open(str(path), framework="pt", device="cpu") as file:
             header = file.metadata() or {}
             if header.get("format") != FORMAT:
-                raise VoiceError(f"'{path}' is not a voice.", expected="a file made by Save Voice",
-                                 got="another safetensors file", remedy="Move it out of the folder of voices.")
+                raise VoiceError(
+                    f"'{path}' is not a voice.",
+                    expected="a file made by Save Voice",
+                    got="another safetensors file",
+                    remedy="Move it out of the folder of voices.",
+                )
             return _unpacked(json.loads(header["voice"]), {name: file.get_tensor(name) for name in file.keys()})
     except VoiceError:
         raise
     except (SafetensorError, OSError, LookupError, TypeError, AttributeError, ValueError) as error:
         raise VoiceError(
-            f"The voice file '{path}' is damaged.", expected="a whole file, as Save Voice wrote it", got=str(error),
+            f"The voice file '{path}' is damaged.",
+            expected="a whole file, as Save Voice wrote it",
+            got=str(error),
             remedy="Copy it again from where it came from, or save the voice anew.",
         ) from error
 
@@ -129,8 +141,13 @@ def describe_voice(voice: Voice, card: VoiceCard) -> str:
     """What a person wants to know of a voice, in lines."""
     source = f"a clip at {card.sample_rate} Hz, SHA-256 {card.source_sha256[:16]}…" if card.source_sha256 else ""
     codec = voice.codes.codec if voice.codes is not None else ""
-    lines = [("description", voice.description), ("note", card.note), ("source", source), ("codec", codec),
-             ("created", card.created)]
+    lines = [
+        ("description", voice.description),
+        ("note", card.note),
+        ("source", source),
+        ("codec", codec),
+        ("created", card.created),
+    ]
     said = [f"reference, {codes.seconds:.1f} s: {transcript}" for codes, transcript in voice.references]
     return "\n".join([*said, *(f"{name}: {value}" for name, value in lines if value)])
 
@@ -155,12 +172,18 @@ def voice_path(root: str | os.PathLike, name: str) -> Path:
     name = unicodedata.normalize("NFC", name)
     remedy = "Choose a plain name, such as Old keeper."
     if not 1 <= len(name) <= MAX_NAME or len(name.encode("utf-8", "replace")) > MAX_NAME_BYTES:
-        raise VoiceError("This cannot be the name of a voice.", expected=f"1 to {MAX_NAME} characters",
-                         got=f"{len(name)}", remedy=remedy)
+        raise VoiceError(
+            "This cannot be the name of a voice.",
+            expected=f"1 to {MAX_NAME} characters",
+            got=f"{len(name)}",
+            remedy=remedy,
+        )
     bad = [one for one in name if one in FORBIDDEN or (one not in JOINERS and unicodedata.category(one)[0] == "C")]
     if bad or name != name.strip() or name[0] == "." or name[-1] == "." or name.split(".")[0].casefold() in DEVICES:
         raise VoiceError(
-            "This cannot be the name of a voice.", got=repr(name), remedy=remedy,
+            "This cannot be the name of a voice.",
+            got=repr(name),
+            remedy=remedy,
             expected='letters, digits, inner spaces and marks other than / \\ : * ? " < > |, no dot at either end',
         )
     return Path(root, VOICES, name + SUFFIX)
@@ -181,22 +204,43 @@ def _packed(voice: Voice, card: VoiceCard) -> tuple[dict[str, torch.Tensor], dic
     tensors, references = {}, []
     for n, (codes, transcript) in enumerate(voice.references):
         if codes.codebook_size > MAX_CODEBOOK:
-            raise VoiceError("The codebooks are too large for a voice file.", expected=f"up to {MAX_CODEBOOK} entries",
-                             got=str(codes.codebook_size), remedy="Use the codec of a Higgs model.")
+            raise VoiceError(
+                "The codebooks are too large for a voice file.",
+                expected=f"up to {MAX_CODEBOOK} entries",
+                got=str(codes.codebook_size),
+                remedy="Use the codec of a Higgs model.",
+            )
         tensors[f"codes_{n}"] = codes.ids.to("cpu", torch.int16).contiguous()
-        references.append({"transcript": transcript, "codec": codes.codec, "frame_rate": codes.frame_rate,
-                           "codebook_size": codes.codebook_size})
+        references.append(
+            {
+                "transcript": transcript,
+                "codec": codes.codec,
+                "frame_rate": codes.frame_rate,
+                "codebook_size": codes.codebook_size,
+            }
+        )
     if card.preview:
         tensors["preview"] = torch.frombuffer(bytearray(card.preview), dtype=torch.uint8)
-    record = {"version": VERSION, "description": voice.description, "references": references, "note": card.note,
-              "source_sha256": card.source_sha256, "sample_rate": card.sample_rate, "created": card.created}
+    record = {
+        "version": VERSION,
+        "description": voice.description,
+        "references": references,
+        "note": card.note,
+        "source_sha256": card.source_sha256,
+        "sample_rate": card.sample_rate,
+        "created": card.created,
+    }
     return tensors, record
 
 
 def _unpacked(record: dict, tensors: dict[str, torch.Tensor]) -> tuple[Voice, VoiceCard]:
     if record["version"] > VERSION:
-        raise VoiceError("The voice file was made by a newer version.", expected=f"format {VERSION}",
-                         got=str(record["version"]), remedy="Update the pack.")
+        raise VoiceError(
+            "The voice file was made by a newer version.",
+            expected=f"format {VERSION}",
+            got=str(record["version"]),
+            remedy="Update the pack.",
+        )
     references = []
     for n, about in enumerate(record["references"]):
         ids = tensors[f"codes_{n}"]
@@ -207,8 +251,13 @@ def _unpacked(record: dict, tensors: dict[str, torch.Tensor]) -> tuple[Voice, Vo
     first = references[0] if references else (None, "")
     voice = Voice(*first, _text(record, "description"), tuple(references[1:]))
     preview = tensors.get("preview", torch.empty(0, dtype=torch.uint8))
-    card = VoiceCard(_text(record, "note"), _text(record, "source_sha256"), int(record["sample_rate"]),
-                     _text(record, "created"), preview.numpy().tobytes())
+    card = VoiceCard(
+        _text(record, "note"),
+        _text(record, "source_sha256"),
+        int(record["sample_rate"]),
+        _text(record, "created"),
+        preview.numpy().tobytes(),
+    )
     return voice, card
 
 
@@ -228,5 +277,9 @@ def _flac(clip: AudioClip) -> bytes:
 
 
 def _exists(path: Path) -> VoiceError:
-    return VoiceError(f"There is a voice '{path.stem}' already.", expected="a name that is free", got=str(path),
-                      remedy="Choose another name, or allow overwriting.")
+    return VoiceError(
+        f"There is a voice '{path.stem}' already.",
+        expected="a name that is free",
+        got=str(path),
+        remedy="Choose another name, or allow overwriting.",
+    )

@@ -105,9 +105,12 @@ def prepare_reference(
     check_range("max_s", max_s, 1.0, 60.0)
     check_range("min_s", min_s, 0.5, 60.0)
     if min_s > max_s / 1.5:
-        raise SettingError("There is no room between the shortest and the longest reference.",
-                           expected=f"min_s of at most {max_s / 1.5:g} s", got=f"{min_s:g} s",
-                           remedy="Lower min_s or raise max_s: a cut needs a choice of pauses.")
+        raise SettingError(
+            "There is no room between the shortest and the longest reference.",
+            expected=f"min_s of at most {max_s / 1.5:g} s",
+            got=f"{min_s:g} s",
+            remedy="Lower min_s or raise max_s: a cut needs a choice of pauses.",
+        )
     whole = profile(clip, on_progress) if clip.length else None
     if whole is None or not whole.peak:
         raise _no_sound(clip)
@@ -154,9 +157,12 @@ def inspect_reference(clip: AudioClip, min_s: float = 3.0, max_s: float = 30.0) 
 
 
 def _no_sound(clip: AudioClip) -> AudioError:
-    return AudioError("There is no sound to make a reference of.", expected="a recording of speech",
-                      got=f"{clip.seconds:g} s of silence" if clip.length else "0 samples",
-                      remedy="Check the step that made the clip.")
+    return AudioError(
+        "There is no sound to make a reference of.",
+        expected="a recording of speech",
+        got=f"{clip.seconds:g} s of silence" if clip.length else "0 samples",
+        remedy="Check the step that made the clip.",
+    )
 
 
 def _window(clip: AudioClip, whole: Profile, max_s: float) -> tuple[float, float, tuple[bool, bool]]:
@@ -205,8 +211,10 @@ def _between(text: str, words: Any, first: int, last: int) -> str:
 
 def _in_silence(cut: Cut, seconds: float, found: Profile, level: Levels) -> bool:
     sides = (cut.first.begin <= 0, cut.last.end >= seconds)
-    return all(side or depth(gap, found, level) >= float(level.speech - level.threshold)
-               for gap, side in zip((cut.first, cut.last), sides, strict=True))
+    return all(
+        side or depth(gap, found, level) >= float(level.speech - level.threshold)
+        for gap, side in zip((cut.first, cut.last), sides, strict=True)
+    )
 
 
 def _report(clip: AudioClip, whole: Profile, taken: AudioClip, start_s: float, language: str) -> ReferenceReport:
@@ -215,9 +223,16 @@ def _report(clip: AudioClip, whole: Profile, taken: AudioClip, start_s: float, l
     loud = (10 ** (found.db[found.db >= level.threshold] / 10)).mean()
     speech_dbfs = float(10 * loud.log10())
     return ReferenceReport(
-        source_seconds=clip.seconds, sample_rate=clip.sample_rate, start_s=start_s, end_s=start_s + taken.seconds,
-        peak_dbfs=decibels(whole.peak), speech_dbfs=speech_dbfs, noise_dbfs=float(level.noise),
-        snr_db=speech_dbfs - float(level.noise), clipped_samples=int(found.clipped.sum()), language=language,
+        source_seconds=clip.seconds,
+        sample_rate=clip.sample_rate,
+        start_s=start_s,
+        end_s=start_s + taken.seconds,
+        peak_dbfs=decibels(whole.peak),
+        speech_dbfs=speech_dbfs,
+        noise_dbfs=float(level.noise),
+        snr_db=speech_dbfs - float(level.noise),
+        clipped_samples=int(found.clipped.sum()),
+        language=language,
         speech_share=float(level.share),
         gain_db=min(SPEECH_DBFS - speech_dbfs, PEAK_DBFS - decibels(found.peak)),
     )

@@ -32,7 +32,9 @@ def voice_source(name: str, roots: Iterable[str | Path]) -> Path:
     known = voice_files(roots)
     if name not in known:
         raise SettingError(
-            f"There is no voice '{name}'.", expected=f"an audio file or one of {', '.join(known)}", got="no such file",
+            f"There is no voice '{name}'.",
+            expected=f"an audio file or one of {', '.join(known)}",
+            got="no such file",
             remedy="Name one of these, or an audio file that is there, with its words in a .txt beside it.",
         )
     return known[name]
@@ -69,8 +71,12 @@ def words_beside(clip: Path, remedy: str = WRITE_THEM) -> str:
 
 
 def no_words(clip: Path, remedy: str) -> SettingError:
-    return SettingError(f"The words of '{clip}' are not known.", expected="what is said in the clip, as in "
-                        f"{clip.with_suffix('.txt')}", got="none", remedy=remedy)
+    return SettingError(
+        f"The words of '{clip}' are not known.",
+        expected=f"what is said in the clip, as in {clip.with_suffix('.txt')}",
+        got="none",
+        remedy=remedy,
+    )
 
 
 def transcript_of(clip: Path) -> str:
@@ -85,5 +91,9 @@ def transcript_of(clip: Path) -> str:
     try:
         return words.read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:
-        raise SettingError(f"{words} cannot be read.", expected="the words of the voice file in UTF-8", got=str(error),
-                           remedy="Give the words with --transcript, or save the file as UTF-8.") from error
+        raise SettingError(
+            f"{words} cannot be read.",
+            expected="the words of the voice file in UTF-8",
+            got=str(error),
+            remedy="Give the words with --transcript, or save the file as UTF-8.",
+        ) from error

@@ -20,12 +20,16 @@ def clip_from_audio(audio: dict[str, Any]):
     waveform, rate = audio["waveform"], int(audio["sample_rate"])
     if waveform.ndim != 3 or waveform.shape[0] != 1:
         raise AudioError(
-            "This input takes one clip.", expected="a waveform [1, channels, samples]",
-            got=f"shape {list(waveform.shape)}", remedy="Send the clips of a batch through one by one.",
+            "This input takes one clip.",
+            expected="a waveform [1, channels, samples]",
+            got=f"shape {list(waveform.shape)}",
+            remedy="Send the clips of a batch through one by one.",
         )
     if waveform.shape[-1] == 0:
         raise AudioError(
-            "The clip is empty.", expected="at least one sample", got="0 samples",
+            "The clip is empty.",
+            expected="at least one sample",
+            got="0 samples",
             remedy="Check the node before: the file may be empty, or all of it was trimmed away.",
         )
     return AudioClip(waveform[0].detach().to("cpu", torch.float32).contiguous(), rate)

@@ -53,8 +53,10 @@ def input_path(name: str) -> Path:
     inside = clip or any(Path(os.path.abspath(folder)) in path.parents for folder in folders)
     if not name or not inside or not path.is_file():
         raise AudioError(
-            f"There is no file '{name}'.", expected=f"a file in {folder_paths.get_input_directory()}",
-            got="none" if inside else "a path outside", remedy="Upload the file, or choose another one.",
+            f"There is no file '{name}'.",
+            expected=f"a file in {folder_paths.get_input_directory()}",
+            got="none" if inside else "a path outside",
+            remedy="Upload the file, or choose another one.",
         )
     return path
 

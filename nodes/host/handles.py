@@ -43,7 +43,9 @@ def pick_device(choice: str) -> torch.device:
         return torch.device("cpu")
     if choice == "gpu" and management.is_device_cpu(main):
         raise SettingError(
-            "There is no GPU to run on.", expected="a GPU that ComfyUI uses", got="a ComfyUI that runs on the CPU",
+            "There is no GPU to run on.",
+            expected="a GPU that ComfyUI uses",
+            got="a ComfyUI that runs on the CPU",
             remedy="Set device to 'auto', or start ComfyUI without --cpu.",
         )
     return main
@@ -62,12 +64,14 @@ def pick_dtype(choice: str, kind: str, device: torch.device) -> torch.dtype:
 
 def check_here(handle: ModelHandle) -> None:
     """Raises:
-        SettingError: the model is on a server.
+    SettingError: the model is on a server.
     """
     if handle.kind == REMOTE:
         raise SettingError(
-            "This node needs a model on this computer.", expected="a model from Load Higgs Model",
-            got="Higgs Remote Model", remedy="Only Higgs Generate speaks with a remote model.",
+            "This node needs a model on this computer.",
+            expected="a model from Load Higgs Model",
+            got="Higgs Remote Model",
+            remedy="Only Higgs Generate speaks with a remote model.",
         )
 
 
@@ -111,8 +115,13 @@ def identity_of(handle: ModelHandle):
 
     check_here(handle)
     device = pick_device(handle.device)
-    return model_identity(handle.path, device=device, dtype=pick_dtype(handle.dtype, handle.kind, device),
-                          quantization=handle.quantization, adapters=handle.adapters)
+    return model_identity(
+        handle.path,
+        device=device,
+        dtype=pick_dtype(handle.dtype, handle.kind, device),
+        quantization=handle.quantization,
+        adapters=handle.adapters,
+    )
 
 
 def offload_notes(model: Any) -> tuple[str, ...]:
@@ -126,5 +135,10 @@ def _load(handle: ModelHandle, dtype: torch.dtype) -> Any:
 
     if handle.kind == "codec":
         return load_codec(handle.path, device="cpu", dtype=dtype)
-    return load_model(handle.path, device="cpu", dtype=dtype, quantization=handle.quantization,
-                      on_progress=lambda *_: raise_if_cancelled())
+    return load_model(
+        handle.path,
+        device="cpu",
+        dtype=dtype,
+        quantization=handle.quantization,
+        on_progress=lambda *_: raise_if_cancelled(),
+    )

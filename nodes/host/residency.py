@@ -52,9 +52,11 @@ class ComfyResidency:
         count = next((one.streamed for one in self._patchers.values() if one.model.weights is model), 0)
         if not count:
             return ()
-        return (f"{count} of {len(model.layers)} layers have no room on the GPU and are brought over from ordinary "
-                "memory at each step, which is slower. In int8 or int4, or with a shorter max_seconds, more of them "
-                "fit.",)
+        return (
+            f"{count} of {len(model.layers)} layers have no room on the GPU and are brought over from ordinary "
+            "memory at each step, which is slower. In int8 or int4, or with a shorter max_seconds, more of them "
+            "fit.",
+        )
 
     def dropped(self, key: ModelKey) -> None:
         patcher = self._patchers.pop(key, None)

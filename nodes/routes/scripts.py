@@ -24,10 +24,11 @@ def _check(text: str) -> dict:
         script = parse_script(text)
     except ScriptError as error:
         what = re.sub(r"^Line \d+, column \d+: ", "", str(error))
-        return {"turns": [], "warnings": [],
-                "errors": [{"line": error.line, "column": error.column, "message": what}]}
-    turns = [{"line": turn.line, "speaker": turn.speaker, "scene": turn.scene, "pause": turn.pause_s}
-             for turn in script.turns]
+        return {"turns": [], "warnings": [], "errors": [{"line": error.line, "column": error.column, "message": what}]}
+    turns = [
+        {"line": turn.line, "speaker": turn.speaker, "scene": turn.scene, "pause": turn.pause_s}
+        for turn in script.turns
+    ]
     warnings = [{"line": one.line, "column": one.column, "message": one.message} for one in script.warnings]
     return {"turns": turns, "warnings": warnings, "errors": []}
 

@@ -39,18 +39,28 @@ async def peaks(request) -> dict:
 
     found = await asyncio.to_thread(outline)
     low, high = ([round(value, 4) for value in side.tolist()] for side in (found.low, found.high))
-    return {"seconds": found.seconds, "sample_rate": found.sample_rate, "channels": found.channels,
-            "low": low, "high": high}
+    return {
+        "seconds": found.seconds,
+        "sample_rate": found.sample_rate,
+        "channels": found.channels,
+        "low": low,
+        "high": high,
+    }
 
 
 async def quality(request) -> dict:
     query = request.query
     start, duration = (_seconds(query, name) for name in ("start", "duration"))
-    report = await asyncio.to_thread(_quality, query.get("kind", "input"), query.get("name", ""), start,
-                                     min(duration or MOST_SECONDS, MOST_SECONDS))
+    report = await asyncio.to_thread(
+        _quality, query.get("kind", "input"), query.get("name", ""), start, min(duration or MOST_SECONDS, MOST_SECONDS)
+    )
     figures = {name: round(getattr(report, name), 2) for name in ("speech_dbfs", "noise_dbfs", "snr_db", "peak_dbfs")}
-    return {**figures, "seconds": report.source_seconds, "clipped_samples": report.clipped_samples,
-            "warnings": report.warnings}
+    return {
+        **figures,
+        "seconds": report.source_seconds,
+        "clipped_samples": report.clipped_samples,
+        "warnings": report.warnings,
+    }
 
 
 def _quality(kind: str, name: str, start: float, duration: float):
@@ -82,8 +92,12 @@ def _decoded(flac: bytes):
             samples = file.read(round(MOST_SECONDS * file.samplerate), dtype="float32", always_2d=True)
             return AudioClip(torch.from_numpy(samples.T.copy()), file.samplerate)
     except (soundfile.SoundFileError, ValueError) as error:
-        raise VoiceError("The clip that the voice file keeps cannot be read.", expected="a FLAC file", got=str(error),
-                         remedy="Save the voice anew.") from error
+        raise VoiceError(
+            "The clip that the voice file keeps cannot be read.",
+            expected="a FLAC file",
+            got=str(error),
+            remedy="Save the voice anew.",
+        ) from error
 
 
 def sound_named(kind: str, name: str) -> Path | bytes:

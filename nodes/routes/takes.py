@@ -37,8 +37,15 @@ def _takes_of(line: str) -> list[dict]:
         take = store.peek(key)
         if take is not None:
             notes = {name: take.meta.get(name) for name in ("speaker", "text", "wer", "similarity")}
-            found.append({"key": key, "seed": str(take.seed), "seconds": take.codes.seconds, **notes,
-                          "locked": store.is_locked(key)})
+            found.append(
+                {
+                    "key": key,
+                    "seed": str(take.seed),
+                    "seconds": take.codes.seconds,
+                    **notes,
+                    "locked": store.is_locked(key),
+                }
+            )
     return found
 
 
@@ -107,8 +114,12 @@ def take_sound(folder: str, key: str) -> TakeSound:
 
     take = TakeStore(folder).peek(key)
     if take is None or take.codes.frames == 0:
-        raise TakeError(f"The take {key} cannot be heard.", expected="a take with frames",
-                        got="none" if take is None else "no frame", remedy="Render the line again.")
+        raise TakeError(
+            f"The take {key} cannot be heard.",
+            expected="a take with frames",
+            got="none" if take is None else "no frame",
+            remedy="Render the line again.",
+        )
     with _decoding:
         clip = within_full_scale(_decode(take.codes))
     lufs, file = measure_loudness(clip).integrated_lufs, io.BytesIO()
@@ -134,9 +145,11 @@ def _decode(codes):
         finally:
             _leave_later()
     raise CheckpointError(
-        "The take cannot be decoded.", expected=f"a codec with the identity {codes.codec or 'of any Higgs codec'}",
-        got="; ".join(refusals) or "others", remedy="Put the codec that it was rendered with into models/"
-        f"{files.MODEL_FOLDER}.")
+        "The take cannot be decoded.",
+        expected=f"a codec with the identity {codes.codec or 'of any Higgs codec'}",
+        got="; ".join(refusals) or "others",
+        remedy=f"Put the codec that it was rendered with into models/{files.MODEL_FOLDER}.",
+    )
 
 
 def _codecs() -> Iterator[str]:

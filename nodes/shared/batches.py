@@ -22,8 +22,10 @@ def clips_from_audio(audio: dict[str, Any]) -> list:
         from ...higgs_runtime import AudioError
 
         raise AudioError(
-            "This is not a batch of clips.", expected="a waveform [batch, channels, samples]",
-            got=f"shape {list(waveform.shape)}", remedy="Check the node before.",
+            "This is not a batch of clips.",
+            expected="a waveform [batch, channels, samples]",
+            got=f"shape {list(waveform.shape)}",
+            remedy="Check the node before.",
         )
     return [clip_from_audio({**audio, "waveform": one[None]}) for one in waveform]
 
@@ -39,11 +41,15 @@ def audio_from_clips(clips: list) -> dict[str, Any]:
     for number, clip in enumerate(clips):
         if _kind(clip) != _kind(clips[0]):
             raise AudioError(
-                f"Clip {number} does not fit into one batch with clip 0.", expected=_kind(clips[0]), got=_kind(clip),
+                f"Clip {number} does not fit into one batch with clip 0.",
+                expected=_kind(clips[0]),
+                got=_kind(clip),
                 remedy="Send them through one by one, or make them alike first.",
             )
-    return {"waveform": torch.stack([clip.samples.detach().cpu() for clip in clips]),
-            "sample_rate": clips[0].sample_rate}
+    return {
+        "waveform": torch.stack([clip.samples.detach().cpu() for clip in clips]),
+        "sample_rate": clips[0].sample_rate,
+    }
 
 
 def each(function: Callable[..., Any], **audios: dict[str, Any] | None) -> dict[str, Any]:
@@ -60,7 +66,9 @@ def each(function: Callable[..., Any], **audios: dict[str, Any] | None) -> dict[
             from ...higgs_runtime import AudioError
 
             raise AudioError(
-                "The batches do not fit each other.", expected=f"1 or {size} clips in {name}", got=str(len(clips)),
+                "The batches do not fit each other.",
+                expected=f"1 or {size} clips in {name}",
+                got=str(len(clips)),
                 remedy="Give every input the same number of clips, or one.",
             )
     made = []

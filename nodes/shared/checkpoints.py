@@ -18,13 +18,17 @@ def checkpoint_inputs(kind: str, note: str, dtype_tooltip: str) -> list[io.Input
     """What to load and how: the inputs that both loaders share. The note ends the tooltip of the first."""
     return [
         io.Combo.Input(
-            "checkpoint", options=checkpoint_choices(kind), default=AUTO,
+            "checkpoint",
+            options=checkpoint_choices(kind),
+            default=AUTO,
             tooltip=f"A {KIND_NAMES[kind]} in models/{files.MODEL_FOLDER} or in a folder of extra_model_paths.yaml. "
             "A folder that lacks files says which; press R after adding files. auto: the first complete one of these, "
             f"if model and codec are there both; else the tiny pair that comes with the pack. {note}",
         ),
         io.Combo.Input(
-            "device", options=handles.DEVICES, default="auto",
+            "device",
+            options=handles.DEVICES,
+            default="auto",
             tooltip="Where it runs. auto: the device ComfyUI uses. gpu: fails if there is none. cpu: leaves the GPU to "
             "other nodes.",
         ),
@@ -33,7 +37,7 @@ def checkpoint_inputs(kind: str, note: str, dtype_tooltip: str) -> list[io.Input
 
 
 def checkpoint_choices(kind: str) -> list[str]:
-    """"auto", and labels of the checkpoints for a combo; one that lacks files says which."""
+    """ "auto", and labels of the checkpoints for a combo; one that lacks files says which."""
     return [AUTO, *(item.label for item in find_checkpoints(_roots(), kind))]
 
 
@@ -70,7 +74,8 @@ def find_checkpoint(kind: str, choice: str) -> Checkpoint:
         )
     if checkpoint.missing:
         raise CheckpointError(
-            f"The model folder '{checkpoint.name}' is not complete.", expected=", ".join(checkpoint.missing),
+            f"The model folder '{checkpoint.name}' is not complete.",
+            expected=", ".join(checkpoint.missing),
             got=f"no such file in {checkpoint.path}",
             remedy="Download the missing files into this folder, then queue again.",
         )
@@ -122,7 +127,8 @@ def find_adapter(choice: str) -> Path:
     found = find_adapters(files.model_folders())
     if choice not in found:
         raise CheckpointError(
-            f"There is no LoRA '{choice}'.", got=", ".join(sorted(found)) or "no adapter there",
+            f"There is no LoRA '{choice}'.",
+            got=", ".join(sorted(found)) or "no adapter there",
             expected=f"a folder with adapter_config.json in {' or '.join(files.model_folders())}",
             remedy="Put the adapter's folder there, reload the page (R) and choose it.",
         )

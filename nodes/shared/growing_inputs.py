@@ -29,7 +29,9 @@ def without_gaps(values: dict[str, Any], prefix: str) -> list[Any]:
     gaps = sorted(set(range(len(used))) - set(used))
     if gaps:
         raise SettingError(
-            "The list has a gap.", expected=f"something at {prefix}{gaps[0]}",
-            got=f"{prefix}{used[-1]} without it", remedy=f"Connect {prefix}{gaps[0]}, or move the others up.",
+            "The list has a gap.",
+            expected=f"something at {prefix}{gaps[0]}",
+            got=f"{prefix}{used[-1]} without it",
+            remedy=f"Connect {prefix}{gaps[0]}, or move the others up.",
         )
     return [values[f"{prefix}{number}"] for number in used]

@@ -45,8 +45,14 @@ class LineStates:
     def on_line(self, line, state: str, seconds: float) -> None:
         if state == "queued":
             self._lines[line.number] = {
-                "line": line.number + 1, "turn": line.turn + 1, "speaker": line.speaker, "state": state,
-                "seconds": 0.0, "wer": None, "passed": None, "take": "",
+                "line": line.number + 1,
+                "turn": line.turn + 1,
+                "speaker": line.speaker,
+                "state": state,
+                "seconds": 0.0,
+                "wer": None,
+                "passed": None,
+                "take": "",
             }
             self._changed.add(line.number)
             return

@@ -43,8 +43,16 @@ class LiveSound:
         exact: the samples are those of Decode Codes; before, they equal them up to rounding.
     """
 
-    def __init__(self, key: tuple[str, str], number: int, folder: Path, sample_rate: int, frame_rate: float,
-                 most_s: float | None, workflow: str):
+    def __init__(
+        self,
+        key: tuple[str, str],
+        number: int,
+        folder: Path,
+        sample_rate: int,
+        frame_rate: float,
+        most_s: float | None,
+        workflow: str,
+    ):
         self.key, self.number, self.sample_rate, self.frame_rate = key, number, sample_rate, frame_rate
         self.most_s, self.workflow = most_s, workflow
         self.state: State = "rendering"
@@ -113,11 +121,19 @@ class LiveSound:
         """Figures for the player, as JSON takes them."""
         elapsed = self._seconds or time.monotonic() - self._started
         return {
-            "prompt_id": self.key[0], "node": self.key[1], "number": self.number, "workflow": self.workflow,
-            "state": self.state, "why": self.why, "exact": self.exact,
-            "sample_rate": self.sample_rate, "frame_rate": self.frame_rate, "samples": self.samples,
+            "prompt_id": self.key[0],
+            "node": self.key[1],
+            "number": self.number,
+            "workflow": self.workflow,
+            "state": self.state,
+            "why": self.why,
+            "exact": self.exact,
+            "sample_rate": self.sample_rate,
+            "frame_rate": self.frame_rate,
+            "samples": self.samples,
             "rendered_s": max(self._rendered_s, self.samples / self.sample_rate),
-            "elapsed_s": elapsed, "most_s": self.most_s,
+            "elapsed_s": elapsed,
+            "most_s": self.most_s,
         }
 
     def forget(self) -> None:
@@ -135,7 +151,8 @@ class LiveSound:
 
         if clip.samples.shape[0] != 1 or clip.sample_rate != self.sample_rate:
             raise AudioError(
-                "The live player cannot play this.", expected=f"mono at {self.sample_rate} Hz",
+                "The live player cannot play this.",
+                expected=f"mono at {self.sample_rate} Hz",
                 got=f"{clip.samples.shape[0]} channels at {clip.sample_rate} Hz",
                 remedy="Push what the codec gave, at the rate that the channel was opened with.",
             )
@@ -148,8 +165,9 @@ _numbers = itertools.count(time.time_ns() // 1_000_000)  # higher again after a 
 
 
 @contextmanager
-def channel(sample_rate: int, *, frame_rate: float = 25.0, most_s: float | None = None,
-            workflow: str = "") -> Iterator[LiveSound]:
+def channel(
+    sample_rate: int, *, frame_rate: float = 25.0, most_s: float | None = None, workflow: str = ""
+) -> Iterator[LiveSound]:
     """The sound of the node that executes now, from silence on; it ends with the with-block.
 
     Args:

@@ -19,9 +19,12 @@ def mix_view(tracks: Sequence[Any], numbers: Sequence[int], report: Any) -> dict
         report: the MixReport.
     """
     return {
-        "clips": [{"track": number, "seconds": track.clip.seconds, **shape(track.clip)}
-                  for number, track in zip(numbers, tracks, strict=True)],
-        "loudness": loudness(report.clip), "scaled_db": round(report.scaled_db, 2),
+        "clips": [
+            {"track": number, "seconds": track.clip.seconds, **shape(track.clip)}
+            for number, track in zip(numbers, tracks, strict=True)
+        ],
+        "loudness": loudness(report.clip),
+        "scaled_db": round(report.scaled_db, 2),
     }
 
 
@@ -32,8 +35,10 @@ def shape(clip: Any, columns: int = COLUMNS) -> dict[str, list[int]]:
     samples, columns = clip.samples.detach().cpu(), min(columns, clip.length)
     starts = np.arange(columns) * clip.length // columns
     ends = {"low": (np.minimum, samples.amin(0)), "high": (np.maximum, samples.amax(0))}
-    return {name: (best.reduceat(values.numpy(), starts).clip(-1, 1) * 127).round().astype(int).tolist()
-            for name, (best, values) in ends.items()}
+    return {
+        name: (best.reduceat(values.numpy(), starts).clip(-1, 1) * 127).round().astype(int).tolist()
+        for name, (best, values) in ends.items()
+    }
 
 
 def loudness(clip: Any) -> dict[str, float | None] | None:
@@ -46,6 +51,5 @@ def loudness(clip: Any) -> dict[str, float | None] | None:
         measured = measure_loudness(clip)
     except AudioError:  # so many channels, or so low a rate
         return None
-    figures = {"integrated": measured.integrated_lufs, "range": measured.range_lu,
-               "true_peak": measured.true_peak_dbtp}
+    figures = {"integrated": measured.integrated_lufs, "range": measured.range_lu, "true_peak": measured.true_peak_dbtp}
     return {name: round(value, 2) if math.isfinite(value) else None for name, value in figures.items()}

@@ -24,17 +24,35 @@ def perform(address: str, script, voices, model, codec, sampling, settings, *, s
     check_cluster(address)
     handles.check_here(model)
     if store is None:
-        raise SettingError("A cluster works through the store.", expected="store switched on", got="off",
-                           remedy="Switch store on, or leave cluster empty.")
+        raise SettingError(
+            "A cluster works through the store.",
+            expected="store switched on",
+            got="off",
+            remedy="Switch store on, or leave cluster empty.",
+        )
     engine = Engine(
-        _everywhere(model.path), device=CPU if model.device == CPU else None, dtype=_named(model.dtype),
-        quantization=model.quantization, adapters=model.adapters, codec=_everywhere(codec.path), listening=listening,
+        _everywhere(model.path),
+        device=CPU if model.device == CPU else None,
+        dtype=_named(model.dtype),
+        quantization=model.quantization,
+        adapters=model.adapters,
+        codec=_everywhere(codec.path),
+        listening=listening,
         codec_dtype=_named(codec.dtype),
     )
     cluster = ClusterSettings(address, gpus={CPU: 0.0, GPU: 1.0}.get(model.device))
     return render_in_child_process(
-        script, voices, engine, sampling, settings, store=store, cluster=cluster, on_line=on_line, on_take=on_take,
-        on_pool=lambda pool: messages.show_text(f"Cluster: {pool}", None), should_stop=cancelled,
+        script,
+        voices,
+        engine,
+        sampling,
+        settings,
+        store=store,
+        cluster=cluster,
+        on_line=on_line,
+        on_take=on_take,
+        on_pool=lambda pool: messages.show_text(f"Cluster: {pool}", None),
+        should_stop=cancelled,
     )
 
 

@@ -26,9 +26,10 @@ def recognizer_input(auto: str, *, needed: bool = False) -> io.Input:
     from ...higgs_runtime.verification import find_recognizers
 
     return io.Combo.Input(
-        "recognizer", options=[AUTO, *([] if needed else [NONE]), *find_recognizers(files.model_folders())],
-        default=AUTO, tooltip=f"Listens to every take (extra 'asr'). auto: {auto}."
-        f"{'' if needed else ' none: nobody listens.'}",
+        "recognizer",
+        options=[AUTO, *([] if needed else [NONE]), *find_recognizers(files.model_folders())],
+        default=AUTO,
+        tooltip=f"Listens to every take (extra 'asr'). auto: {auto}.{'' if needed else ' none: nobody listens.'}",
     )
 
 
@@ -57,8 +58,11 @@ def find_listener(choice: str, language: str) -> Listener | None:
             return Listener(name, recognizer)
         if choice != AUTO:
             raise SettingError(
-                f"The recognizer '{name}' does not know this language.", got=f"'{language}'", expected="one of "
-                + ", ".join(recognizer.languages[:12]), remedy="Choose another recognizer, or none.")
+                f"The recognizer '{name}' does not know this language.",
+                got=f"'{language}'",
+                expected="one of " + ", ".join(recognizer.languages[:12]),
+                remedy="Choose another recognizer, or none.",
+            )
     return None
 
 
@@ -76,7 +80,9 @@ def load_named(name: str):
     found = find_recognizers(folders)
     if name not in found:
         raise CheckpointError(
-            f"There is no speech recognizer '{name}' to choose.", got=f"'{name}'", expected=", ".join(found) or
-            f"one in {folders[0]}/recognizers", remedy="Choose another one, and press R.",
+            f"There is no speech recognizer '{name}' to choose.",
+            got=f"'{name}'",
+            expected=", ".join(found) or f"one in {folders[0]}/recognizers",
+            remedy="Choose another one, and press R.",
         )
     return load_recognizer(name, folders=folders)

@@ -25,8 +25,10 @@ MAY_GROW_MB = 48  # in the last four fifths of the work; twenty minutes are 115 
 
 def book() -> str:
     paragraph = "It was a long and quiet winter, and the keeper of the lighthouse read his books by the fire. " * 3
-    return "\n\n".join("\n\n".join([f"Chapter {n + 1}", *[f"On day {k} of it. {paragraph}" for k in range(PARAGRAPHS)]])
-                       for n in range(CHAPTERS))
+    return "\n\n".join(
+        "\n\n".join([f"Chapter {n + 1}", *[f"On day {k} of it. {paragraph}" for k in range(PARAGRAPHS)]])
+        for n in range(CHAPTERS)
+    )
 
 
 class Watch:
@@ -57,10 +59,14 @@ def test_a_book_of_twenty_minutes_in_flat_memory(tmp_path, one_thread):
     lines = CHAPTERS * (PARAGRAPHS + 1)
     speaking = Watch(lines)
     made = render_script(
-        script, {"Narrator": Voice(random_codes(20), "The words of the clip.")}, model,
+        script,
+        {"Narrator": Voice(random_codes(20), "The words of the clip.")},
+        model,
         Sampling(temperature=1.0, max_frames=round(LINE_S * 25)),
-        RenderSettings(read_scenes=False, max_chars=500), store=TakeStore(tmp_path / "takes"),
-        identity=model_identity(lm, device="cpu", dtype=torch.float32), on_take=speaking.look,
+        RenderSettings(read_scenes=False, max_chars=500),
+        store=TakeStore(tmp_path / "takes"),
+        identity=model_identity(lm, device="cpu", dtype=torch.float32),
+        on_take=speaking.look,
     )
     assert made.complete and len(made.lines) == lines
     (tmp_path / "spool").mkdir()

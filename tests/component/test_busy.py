@@ -254,16 +254,19 @@ def groups(tmp_path, monkeypatch):
     return say
 
 
-@pytest.mark.parametrize(("limits", "wanted"), [
-    ({}, FEW),
-    ({"pod_app": "max 100000\n"}, FEW),
-    ({"pod_app": "200000 100000\n"}, 2),
-    ({"pod_app": "150000 100000\n"}, 2),
-    ({"pod_app": "20000 100000\n"}, 1),
-    ({"pod_app": "max 100000\n", "pod": "300000 100000\n"}, 3),
-    ({"pod_app": "400000 100000\n", "pod": "300000 100000\n"}, 3),
-    ({"pod_app": "no numbers\n"}, FEW),
-])
+@pytest.mark.parametrize(
+    ("limits", "wanted"),
+    [
+        ({}, FEW),
+        ({"pod_app": "max 100000\n"}, FEW),
+        ({"pod_app": "200000 100000\n"}, 2),
+        ({"pod_app": "150000 100000\n"}, 2),
+        ({"pod_app": "20000 100000\n"}, 1),
+        ({"pod_app": "max 100000\n", "pod": "300000 100000\n"}, 3),
+        ({"pod_app": "400000 100000\n", "pod": "300000 100000\n"}, 3),
+        ({"pod_app": "no numbers\n"}, FEW),
+    ],
+)
 def test_a_containers_share_is_the_limit(groups, limits, wanted):
     assert groups(**limits) == wanted
 

@@ -105,10 +105,15 @@ def test_what_is_louder_than_full_scale_is_turned_down_as_a_whole(models, tmp_pa
     loud.save(tmp_path / "loud.flac")
 
 
-@pytest.mark.parametrize("device, mac, dtype", [
-    ("cpu:0", 0, torch.float32), ("cuda:1", 0, torch.bfloat16), ("mps:0", 13, torch.float32),
-    ("mps", 14, torch.bfloat16),
-])
+@pytest.mark.parametrize(
+    "device, mac, dtype",
+    [
+        ("cpu:0", 0, torch.float32),
+        ("cuda:1", 0, torch.bfloat16),
+        ("mps:0", 13, torch.float32),
+        ("mps", 14, torch.bfloat16),
+    ],
+)
 def test_dtype_of_a_device(monkeypatch, device, mac, dtype):
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: True)
@@ -132,16 +137,19 @@ def test_say(models, clip, tmp_path, capsys):
     assert "0.40 s" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("extra, says", [
-    (["--max-seconds", "nan"], "The setting 'max-seconds' is out of range."),
-    (["--max-seconds", "0"], "The setting 'max-seconds' is out of range."),
-    (["--temperature", "-1"], "temperature"),
-    (["--voice", "/nowhere/clip.wav", "--transcript", "x"], "clip.wav"),
-    (["-o", "/nowhere/out.wav"], "existing folder"),
-    (["-o", "out.xyz"], "Name a file such as"),  # before the rendering, not after it
-    (["--model", "unheard-of"], "lm"),
-    (["-o", "/proc/out.wav"], "Nothing can be written"),
-])
+@pytest.mark.parametrize(
+    "extra, says",
+    [
+        (["--max-seconds", "nan"], "The setting 'max-seconds' is out of range."),
+        (["--max-seconds", "0"], "The setting 'max-seconds' is out of range."),
+        (["--temperature", "-1"], "temperature"),
+        (["--voice", "/nowhere/clip.wav", "--transcript", "x"], "clip.wav"),
+        (["-o", "/nowhere/out.wav"], "existing folder"),
+        (["-o", "out.xyz"], "Name a file such as"),  # before the rendering, not after it
+        (["--model", "unheard-of"], "lm"),
+        (["-o", "/proc/out.wav"], "Nothing can be written"),
+    ],
+)
 def test_say_explains_itself(models, tmp_path, capsys, extra, says):
     args = ["say", "Hello.", "-o", str(tmp_path / "o.wav"), "--models-dir", str(models), "--device", "cpu", *extra]
     assert main(args) == 1

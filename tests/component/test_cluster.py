@@ -66,8 +66,9 @@ def test_every_turn_is_in_one_part_in_order(workers):
     script = script_of(lengths)
     parts = fetched(Parts(script, by_scene=False, batch=8), workers)
     assert [turn for part in parts for turn in part.script.turns] == list(script.turns)
-    assert [part.first for part in parts] == [sum(len(one.script.turns) for one in parts[:n])
-                                              for n in range(len(parts))]
+    assert [part.first for part in parts] == [
+        sum(len(one.script.turns) for one in parts[:n]) for n in range(len(parts))
+    ]
 
 
 def test_parts_become_smaller_and_the_last_ones_fill_no_batch():
@@ -77,8 +78,12 @@ def test_parts_become_smaller_and_the_last_ones_fill_no_batch():
 
 
 def test_the_last_lines_are_shared_and_not_all_given_to_one():
-    assert [len(part.script.turns) for part in fetched(Parts(script_of([50] * 6), by_scene=False, batch=8), 3)] \
-        == [2, 2, 1, 1]
+    assert [len(part.script.turns) for part in fetched(Parts(script_of([50] * 6), by_scene=False, batch=8), 3)] == [
+        2,
+        2,
+        1,
+        1,
+    ]
 
 
 def test_scenes_stay_whole():
@@ -100,25 +105,42 @@ def test_what_comes_back_is_next():
 
 
 def test_how_far_a_line_is_is_said_once():
-    events = [(0, "queued", 0.0), (0, "speaking", 0.0), (0, "speaking", 0.2), (1, "speaking", 0.0),
-              (0, "spoken", 0.4), (2, "stored", 1.0), (0, "again", 0.0), (0, "speaking", 0.1), (1, "speaking", 0.5)]
-    assert condensed(events) == [(0, "spoken", 0.4), (2, "stored", 1.0), (0, "again", 0.0), (0, "speaking", 0.1),
-                                 (1, "speaking", 0.5)]
+    events = [
+        (0, "queued", 0.0),
+        (0, "speaking", 0.0),
+        (0, "speaking", 0.2),
+        (1, "speaking", 0.0),
+        (0, "spoken", 0.4),
+        (2, "stored", 1.0),
+        (0, "again", 0.0),
+        (0, "speaking", 0.1),
+        (1, "speaking", 0.5),
+    ]
+    assert condensed(events) == [
+        (0, "spoken", 0.4),
+        (2, "stored", 1.0),
+        (0, "again", 0.0),
+        (0, "speaking", 0.1),
+        (1, "speaking", 0.5),
+    ]
     assert condensed([]) == []
 
 
 # ---- the room ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("nodes, asked, found", [
-    ([{"CPU": 16, "GPU": 8}, {"CPU": 4}], (None, None), (8, 1, 1)),
-    ([{"CPU": 2, "GPU": 8}], (None, None), (2, 1, 1)),
-    ([{"CPU": 16}, {"CPU": 4}], (None, None), (5, 4, 0)),
-    ([{"CPU": 16}, {}], (2, None), (8, 2, 0)),
-    ([{"CPU": 16, "GPU": 1}], (4, 0.25), (4, 4, 0.25)),
-    ([{"CPU": 16}], (None, 1), (0, 1, 1)),
-    ([], (None, None), (0, 1, 0)),
-])
+@pytest.mark.parametrize(
+    "nodes, asked, found",
+    [
+        ([{"CPU": 16, "GPU": 8}, {"CPU": 4}], (None, None), (8, 1, 1)),
+        ([{"CPU": 2, "GPU": 8}], (None, None), (2, 1, 1)),
+        ([{"CPU": 16}, {"CPU": 4}], (None, None), (5, 4, 0)),
+        ([{"CPU": 16}, {}], (2, None), (8, 2, 0)),
+        ([{"CPU": 16, "GPU": 1}], (4, 0.25), (4, 4, 0.25)),
+        ([{"CPU": 16}], (None, 1), (0, 1, 1)),
+        ([], (None, None), (0, 1, 0)),
+    ],
+)
 def test_as_many_workers_as_there_is_room_for(nodes, asked, found):
     dead = {"Alive": False, "Resources": {"CPU": 64, "GPU": 64}}
     ray = SimpleNamespace(nodes=lambda: [dead, *({"Alive": True, "Resources": one} for one in nodes)])
@@ -144,8 +166,9 @@ def test_before_any_connection(tmp_path, monkeypatch):
     with pytest.raises(TakeError, match="cannot be changed"):
         render_on_cluster(parse_script("Hello."), NO_ONE, Engine("x"), store=TakeStore(tmp_path / "file"))
     with pytest.raises(SettingError, match="Ray client"):
-        render_on_cluster(parse_script("Hello."), NO_ONE, Engine("x"), store=store,
-                          cluster=ClusterSettings("ray://somewhere:10001"))
+        render_on_cluster(
+            parse_script("Hello."), NO_ONE, Engine("x"), store=store, cluster=ClusterSettings("ray://somewhere:10001")
+        )
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     with pytest.raises(MissingExtraError, match="pip install ray"), connected("auto"):
         pass
@@ -163,8 +186,9 @@ def test_somebody_who_never_answers_is_not_waited_for(tmp_path, monkeypatch, sil
     """Ray itself would go on for minutes."""
     store, cluster = TakeStore(tmp_path), ClusterSettings(silent)
     stops = iter([False, False])
-    made = render_on_cluster(parse_script("Hello."), NO_ONE, Engine("x"), store=store, cluster=cluster,
-                             should_stop=lambda: next(stops, True))
+    made = render_on_cluster(
+        parse_script("Hello."), NO_ONE, Engine("x"), store=store, cluster=cluster, should_stop=lambda: next(stops, True)
+    )
     assert [one.take for one in made.lines] == [None]
     monkeypatch.setattr(connect, "CONNECT_S", 0.3)
     with pytest.raises(ClusterError, match="cannot be reached.*timed out"):
@@ -175,6 +199,7 @@ def test_somebody_who_never_answers_is_not_waited_for(tmp_path, monkeypatch, sil
 @pytest.mark.parametrize("says", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-x\r\n"])
 def test_somebody_who_is_not_ray_is_told_apart(says):
     with socket.create_server(("127.0.0.1", 0)) as listener:
+
         def answer() -> None:
             plug, _ = listener.accept()
             with plug:
@@ -193,8 +218,13 @@ def test_numbers_of_a_part_are_numbers_of_the_script():
     """The desk of the driver: chosen takes on their way out, what was heard on its way back."""
     script = Script([Turn("", "One. " * n) for n in (1, 90, 3, 1, 2)])  # the second turn is spoken in pieces
     told, taken = [], []
-    desk = _Desk(script, Sampling(), RenderSettings(max_chars=200, choose={1: 4, 4: 2, 5: 9, 7: 3}),
-                 lambda line, state, _: told.append((line.number, state)), taken.append)
+    desk = _Desk(
+        script,
+        Sampling(),
+        RenderSettings(max_chars=200, choose={1: 4, 4: 2, 5: 9, 7: 3}),
+        lambda line, state, _: told.append((line.number, state)),
+        taken.append,
+    )
     assert told == [] and len(desk.performance().lines) == 7, "no worker, and yet the lines are there"
     desk.ready(Ready("here", None, 25.0, "native", True))
     assert told == [(n, "queued") for n in range(7)]
@@ -243,8 +273,9 @@ def test_the_command_needs_the_store(tmp_path, monkeypatch, capsys):
 
 def test_all_errors_come_out_of_a_pickle_as_they_went_in():
     kinds = [kind for kind in vars(all_errors).values() if isinstance(kind, type) and issubclass(kind, HiggsError)]
-    made = [kind("It broke.", expected="a", got="b", remedy="Mend it.") for kind in kinds
-            if kind is not MissingExtraError]
+    made = [
+        kind("It broke.", expected="a", got="b", remedy="Mend it.") for kind in kinds if kind is not MissingExtraError
+    ]
     made.append(MissingExtraError("A cluster", "ray", "ray"))
     made[0].line = 7
     assert len(made) > 10
@@ -268,8 +299,12 @@ def work(folder, tmp_path):
         store.leave_mark(".mark")
         voices = {"Narrator": Voice(random_codes(9), "What it says.")}
         sampling = Sampling(temperature=1.0, seed=5, max_frames=8)
-        return Worker(Engine(model, device="cpu"), voices, sampling, RenderSettings(**settings), store,
-                      ".mark"), voices, sampling, store
+        return (
+            Worker(Engine(model, device="cpu"), voices, sampling, RenderSettings(**settings), store, ".mark"),
+            voices,
+            sampling,
+            store,
+        )
 
     return make
 

@@ -53,17 +53,43 @@ CALM = {name: Voice(description="Calm.") for name in ("Anna", "Ben")}
 
 
 def test_a_job_comes_out_of_its_files_as_it_went_in(tmp_path):
-    script = Script([Turn("Anna", "“Hé,\nyou” 😀", 0.3, {"seed": 2**64 - 1, "temperature": 0.1, "take": 3}, 7, "a hall",
-                          0.2, (1.0, 2.5)), Turn("", "Two.")])
-    voices = {"Anna": Voice(random_codes(9), "Words.", "Old.", ((random_codes(5, seed=3), "More."),)),
-              "Narrator": Voice(description="A woman.")}
+    script = Script(
+        [
+            Turn(
+                "Anna",
+                "“Hé,\nyou” 😀",
+                0.3,
+                {"seed": 2**64 - 1, "temperature": 0.1, "take": 3},
+                7,
+                "a hall",
+                0.2,
+                (1.0, 2.5),
+            ),
+            Turn("", "Two."),
+        ]
+    )
+    voices = {
+        "Anna": Voice(random_codes(9), "Words.", "Old.", ((random_codes(5, seed=3), "More."),)),
+        "Narrator": Voice(description="A woman."),
+    }
     job = Job(
-        script, voices,
-        Engine("m", device="cpu", dtype="float32", quantization="int8", adapters=(("a", 0.3), ("b", 1.0)), codec="c",
-               listening=Listening("r", compare_voices=True, limits=Limits(max_wer=0.123), name="name"),
-               codec_dtype="float16"),
-        Sampling(seed=2**64 - 1, top_p=0.1 + 0.2), RenderSettings(mode="continuous", choose={3: 2}, silence_s=None),
-        ClusterSettings("local", workers=2, gpus=0.25), str(tmp_path / "takes"), None,
+        script,
+        voices,
+        Engine(
+            "m",
+            device="cpu",
+            dtype="float32",
+            quantization="int8",
+            adapters=(("a", 0.3), ("b", 1.0)),
+            codec="c",
+            listening=Listening("r", compare_voices=True, limits=Limits(max_wer=0.123), name="name"),
+            codec_dtype="float16",
+        ),
+        Sampling(seed=2**64 - 1, top_p=0.1 + 0.2),
+        RenderSettings(mode="continuous", choose={3: 2}, silence_s=None),
+        ClusterSettings("local", workers=2, gpus=0.25),
+        str(tmp_path / "takes"),
+        None,
     )
     write_job(tmp_path, job)
     back = read_job(tmp_path)
@@ -81,8 +107,11 @@ def test_a_job_comes_out_of_its_files_as_it_went_in(tmp_path):
 
 
 def test_errors_keep_kind_and_words():
-    kinds = [kind for kind in vars(all_errors).values()
-             if isinstance(kind, type) and issubclass(kind, all_errors.HiggsError) and kind is not MissingExtraError]
+    kinds = [
+        kind
+        for kind in vars(all_errors).values()
+        if isinstance(kind, type) and issubclass(kind, all_errors.HiggsError) and kind is not MissingExtraError
+    ]
     made = [kind("It broke.", expected="a", got="b", remedy="Mend it.") for kind in kinds]
     for error in [*made, MissingExtraError("A cluster", "ray", "ray")]:
         back = error_of(json.loads(json.dumps(error_told(error))))
@@ -124,8 +153,11 @@ class Fake:
         return spoken_told(SpokenLine(self.lines[number], some_take(0), key, **more))
 
     def render(self, **more):
-        told = {"on_line": lambda line, state, _: self.told.append((line.number, state)), "on_pool": self.told.append,
-                "on_take": lambda spoken: self.told.append((spoken.line.number, spoken.key))}
+        told = {
+            "on_line": lambda line, state, _: self.told.append((line.number, state)),
+            "on_pool": self.told.append,
+            "on_take": lambda spoken: self.told.append((spoken.line.number, spoken.key)),
+        }
         return render_in_child_process(SCRIPT, CALM, Engine("x"), store=self.store, **{**told, **more})
 
 
@@ -139,12 +171,26 @@ def fake(monkeypatch, tmp_path):
 def test_news_become_a_performance(fake):
     verdict = Verdict(True, 0.1, 0.05, None, 1.0, "two", ("fine",))
     first, second, third = fake.spoken(0), fake.spoken(1, verdict=verdict, tries=2), fake.spoken(2, stored=True)
-    fake.tells({"pool": [0, 1, 0, 0, 0, 1]}, *fake.queued(), {"line": [0, "speaking", 0.4]}, {"take": first},
-               {"line": [0, "spoken", 0.8]}, {"take": third},
-               {"done": {"lines": [third, first, second], "warnings": ["Odd."]}})
+    fake.tells(
+        {"pool": [0, 1, 0, 0, 0, 1]},
+        *fake.queued(),
+        {"line": [0, "speaking", 0.4]},
+        {"take": first},
+        {"line": [0, "spoken", 0.8]},
+        {"take": third},
+        {"done": {"lines": [third, first, second], "warnings": ["Odd."]}},
+    )
     made = fake.render()
-    assert fake.told == [PoolStatus(0, 1, 0, 0, 0, 1), (0, "queued"), (1, "queued"), (2, "queued"), (0, "speaking"),
-                         (0, key_of(0)), (0, "spoken"), (2, key_of(2))]
+    assert fake.told == [
+        PoolStatus(0, 1, 0, 0, 0, 1),
+        (0, "queued"),
+        (1, "queued"),
+        (2, "queued"),
+        (0, "speaking"),
+        (0, key_of(0)),
+        (0, "spoken"),
+        (2, key_of(2)),
+    ]
     assert [one.line for one in made.lines] == fake.lines and made.complete and made.warnings == ("Odd.",)
     assert [one.stored for one in made.lines] == [False, False, True] and made.lines[1].verdict == verdict
     assert made.lines[1].tries == 2 and same(made.lines[1].take, fake.store.get(key_of(1)))
@@ -172,11 +218,14 @@ def test_an_error_is_raised_here(fake):
         fake.render()
 
 
-@pytest.mark.parametrize("then, words", [
-    ("os.kill(os.getpid(), signal.SIGKILL)", "killed by signal 9"),
-    ("sys.exit('No such thing.')", r"exit status 1 \(No such thing"),
-    ("os.write(1, b'{\"done\": {\"lines\"')", "exit status 0"),
-])
+@pytest.mark.parametrize(
+    "then, words",
+    [
+        ("os.kill(os.getpid(), signal.SIGKILL)", "killed by signal 9"),
+        ("sys.exit('No such thing.')", r"exit status 1 \(No such thing"),
+        ('os.write(1, b\'{"done": {"lines"\')', "exit status 0"),
+    ],
+)
 def test_an_end_without_a_word_is_an_error_and_says_what_is_known(fake, then, words):
     fake.tells(*fake.queued(), {"take": fake.spoken(0)}, then=then)
     with pytest.raises(ClusterError, match=words) as caught:
@@ -229,8 +278,11 @@ child_process.PROGRAM = {child!r}
 render_in_child_process(parse_script("Hi."), {{"Narrator": Voice(description="Calm.")}}, Engine("x"),
                         store=TakeStore({str(tmp_path)!r}), should_stop=lambda: print("on", flush=True))
 """
-    with subprocess.Popen([sys.executable, "-W", "ignore", "-c", parent], stdout=subprocess.PIPE,
-                          env={**os.environ, "TMPDIR": str(tmp_path)}) as process:
+    with subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", parent],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    ) as process:
         assert process.stdout.readline() == b"on\n"
         process.kill()
     end = time.monotonic() + 30
@@ -260,8 +312,14 @@ def test_a_stop_while_nobody_answers_takes_a_moment(tmp_path):
             return bool(connected)
 
         address = f"127.0.0.1:{listener.getsockname()[1]}"
-        made = render_in_child_process(SCRIPT, CALM, Engine("x"), store=TakeStore(tmp_path),
-                                       cluster=ClusterSettings(address), should_stop=should_stop)
+        made = render_in_child_process(
+            SCRIPT,
+            CALM,
+            Engine("x"),
+            store=TakeStore(tmp_path),
+            cluster=ClusterSettings(address),
+            should_stop=should_stop,
+        )
         assert [one.take for one in made.lines] == [None] * 3 and time.monotonic() - connected[0] < 4, "of 10 s"
 
 
@@ -289,8 +347,9 @@ def test_takes_are_those_of_this_process_and_a_killed_render_goes_on(folder, tmp
     script, store, states = script_of(LINES), TakeStore(tmp_path / "takes"), Counter()
 
     def render(on_line=lambda *_: None, **more):
-        return render_in_child_process(script, VOICES, engine(folder), SAMPLING, SETTINGS, store=store, cluster=LOCAL,
-                                       on_line=on_line, **more)
+        return render_in_child_process(
+            script, VOICES, engine(folder), SAMPLING, SETTINGS, store=store, cluster=LOCAL, on_line=on_line, **more
+        )
 
     def kill(line, state, _seconds):
         if state == "spoken" and len(store.list()) >= 3:
@@ -323,5 +382,12 @@ def test_takes_are_those_of_this_process_and_a_killed_render_goes_on(folder, tmp
 @pytest.mark.slow
 def test_an_error_of_a_worker_is_raised_here(folder, tmp_path):
     with pytest.raises(CheckpointError, match="has no model 'no-such-folder'"):
-        render_in_child_process(script_of(2), VOICES, replace(engine(folder), model="no-such-folder"), SAMPLING,
-                                SETTINGS, store=TakeStore(tmp_path), cluster=LOCAL)
+        render_in_child_process(
+            script_of(2),
+            VOICES,
+            replace(engine(folder), model="no-such-folder"),
+            SAMPLING,
+            SETTINGS,
+            store=TakeStore(tmp_path),
+            cluster=LOCAL,
+        )

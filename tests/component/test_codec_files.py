@@ -155,8 +155,9 @@ def test_weights_stay_memory_mapped_and_are_not_copied(folder):
 
 
 def test_dtype_is_converted_and_integers_are_kept(tmp_path):
-    save_file({"weight": torch.ones(2, 3), "bias": torch.zeros(2), "steps": torch.tensor([7])},
-              tmp_path / "model.safetensors")
+    save_file(
+        {"weight": torch.ones(2, 3), "bias": torch.zeros(2), "steps": torch.tensor([7])}, tmp_path / "model.safetensors"
+    )
     with torch.device("meta"):
         layer = torch.nn.Linear(3, 2)
         layer.register_buffer("steps", torch.zeros(1, dtype=torch.long))

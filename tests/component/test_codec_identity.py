@@ -43,8 +43,9 @@ def codec(folder):
 @pytest.fixture(scope="module")
 def strict(folder, tmp_path_factory):
     """The same codec, but only for codes that name it."""
-    return load_codec(add_to_config(shutil.copytree(folder, tmp_path_factory.mktemp("strict") / "codec"),
-                                    named_codes_only=True))
+    return load_codec(
+        add_to_config(shutil.copytree(folder, tmp_path_factory.mktemp("strict") / "codec"), named_codes_only=True)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +71,9 @@ def test_identity_is_a_hash_of_the_entries(folder, codec):
 
 
 @pytest.mark.parametrize("stored", [torch.float32, torch.float16])
-@pytest.mark.parametrize("loaded", [
-    torch.bfloat16, *(pytest.param(one, marks=pytest.mark.slow) for one in (torch.float32, torch.float16))])
+@pytest.mark.parametrize(
+    "loaded", [torch.bfloat16, *(pytest.param(one, marks=pytest.mark.slow) for one in (torch.float32, torch.float16))]
+)
 def test_identity_is_the_same_in_any_dtype(folder, codec, tmp_path, stored, loaded):
     copy = shutil.copytree(folder, tmp_path / "codec")
     edit_tensors(copy, lambda tensors: tensors.update({name: tensor.to(stored) for name, tensor in tensors.items()}))
@@ -107,8 +109,9 @@ def test_codes_carry_where_they_are_from(codec, lm):
     assert spoken.codes.codec == codec.identity
 
 
-@pytest.mark.parametrize("mine, yours, fits", [("", "", True), ("a", "", True), ("", "a", True), ("a", "a", True),
-                                               ("a", "b", False)])
+@pytest.mark.parametrize(
+    "mine, yours, fits", [("", "", True), ("a", "", True), ("", "a", True), ("a", "a", True), ("a", "b", False)]
+)
 def test_unknown_origin_fits_every_codec(mine, yours, fits):
     assert random_codes(1, codec=mine).may_be_of(yours) is fits
 
@@ -150,8 +153,10 @@ def test_a_prompt_refuses_codes_of_another_codec(codec, lm):
         return build_prompt(conversation("Hello.", [Voice(random_codes(3, codec=origin), "Words.")]), lm.tokenizer)
 
     assert len(prompt("")) == len(prompt(codec.identity))
-    with pytest.raises(PromptError, match=f"than the model was trained with. Expected codes of codec {codec.identity}, "
-                                          f"got codes of codec {OTHER}"):
+    with pytest.raises(
+        PromptError,
+        match=f"than the model was trained with. Expected codes of codec {codec.identity}, got codes of codec {OTHER}",
+    ):
         prompt(OTHER)
 
 

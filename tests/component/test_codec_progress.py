@@ -50,6 +50,7 @@ def test_encoding_stops_at_any_step_and_leaves_no_trace(codec):
     codec.encode(clip)  # transformers leaves hooks of its own
     before = hooks()
     for last in range(0, 24, 4):
+
         def stop(done, total, last=last):
             assert done <= last, "went on"
             if done == last:
@@ -86,8 +87,15 @@ def test_dac_tells_its_progress_too(tmp_path):
 
 @pytest.mark.parametrize(
     ("way", "seconds"),
-    [("encode", 2), ("encode", 20), pytest.param("encode", 100, marks=pytest.mark.slow),
-     ("decode", 2), ("decode", 7), ("decode", 20), pytest.param("decode", 120, marks=pytest.mark.slow)],
+    [
+        ("encode", 2),
+        ("encode", 20),
+        pytest.param("encode", 100, marks=pytest.mark.slow),
+        ("decode", 2),
+        ("decode", 7),
+        ("decode", 20),
+        pytest.param("decode", 120, marks=pytest.mark.slow),
+    ],
 )
 def test_memory_estimate_covers_what_lives_at_once(codec, way, seconds, record_property):
     codes = Codes(torch.zeros(8, 25 * seconds, dtype=torch.long), 25.0, 1024)

@@ -56,8 +56,10 @@ class MadeWhenAsked(dict):
 def sources(tmp_path_factory):
     root = tmp_path_factory.mktemp("sources")
     wide = {"hidden_size": 128, "intermediate_size": 192}
-    ways = {"v2": lambda: make_lm_checkpoint(root / "v2", attention_bias=True, **wide),
-            "v3": lambda: make_v3_checkpoint(root / "v3")}
+    ways = {
+        "v2": lambda: make_lm_checkpoint(root / "v2", attention_bias=True, **wide),
+        "v3": lambda: make_v3_checkpoint(root / "v3"),
+    }
     return MadeWhenAsked(ways)
 
 
@@ -132,8 +134,10 @@ def stop_at(share):
 @pytest.mark.parametrize("share", [0.5, *(pytest.param(share, marks=pytest.mark.slow) for share in (0.1, 0.7))])
 def test_it_stops_where_it_is_asked_to_and_leaves_nothing(sources, codec_folder, tmp_path, monkeypatch, share):
     monkeypatch.setattr(tensor_files, "PIECE_BYTES", 1 << 18)
-    for convert in (lambda *more: convert_model(sources["v2"], tmp_path / "small", "int8", on_progress=more[0]),
-                    lambda *more: convert_codec(codec_folder, tmp_path / "codec", on_progress=more[0])):
+    for convert in (
+        lambda *more: convert_model(sources["v2"], tmp_path / "small", "int8", on_progress=more[0]),
+        lambda *more: convert_codec(codec_folder, tmp_path / "codec", on_progress=more[0]),
+    ):
         on_progress, seen = stop_at(share)
         with pytest.raises(KeyboardInterrupt):
             convert(on_progress)
@@ -141,8 +145,10 @@ def test_it_stops_where_it_is_asked_to_and_leaves_nothing(sources, codec_folder,
 
 
 def test_progress_goes_to_the_end(sources, codec_folder, tmp_path):
-    for convert in (lambda told: convert_model(sources["v2"], tmp_path / "small", "int8", on_progress=told),
-                    lambda told: convert_codec(codec_folder, tmp_path / "codec", on_progress=told)):
+    for convert in (
+        lambda told: convert_model(sources["v2"], tmp_path / "small", "int8", on_progress=told),
+        lambda told: convert_codec(codec_folder, tmp_path / "codec", on_progress=told),
+    ):
         on_progress, seen = stop_at(2)
         convert(on_progress)
         assert seen[-1] == 1000
@@ -216,8 +222,10 @@ def test_a_v3_checkpoint_is_converted_with_its_codec(codec_folder, tmp_path, mon
     made = convert_model(source, tmp_path / "small", "int8")
     same_codec(made, source)
     same_codec(convert_codec(source, tmp_path / "codec"), source)
-    assert torch.equal(load_model(made, dtype=torch.bfloat16).layers[0].attention.o.weight,
-                       load_model(source, dtype=torch.bfloat16, quantization="int8").layers[0].attention.o.weight)
+    assert torch.equal(
+        load_model(made, dtype=torch.bfloat16).layers[0].attention.o.weight,
+        load_model(source, dtype=torch.bfloat16, quantization="int8").layers[0].attention.o.weight,
+    )
 
 
 def test_a_codec_in_the_original_layout_keeps_its_edges(tmp_path):
@@ -263,8 +271,13 @@ def test_what_is_written_begins_at_a_multiple_of_64(tmp_path, length):
     assert start % 64 == 0 and load_file(file)["a"].tolist() == [1] * 4
 
 
-@pytest.mark.parametrize("spaces", [pytest.param(range(64), marks=pytest.mark.slow, id="all"),
-                                    pytest.param([0, 1, 2, 4, 7, 8, 24, 33, 63], id="some")])
+@pytest.mark.parametrize(
+    "spaces",
+    [
+        pytest.param(range(64), marks=pytest.mark.slow, id="all"),
+        pytest.param([0, 1, 2, 4, 7, 8, 24, 33, 63], id="some"),
+    ],
+)
 @pytest.mark.parametrize("quantization", ["int8", "int4"])
 def test_weights_lie_well_whatever_the_header_is(sources, tmp_path, quantization, spaces):
     """A file that another program wrote, or an earlier version of this one."""
@@ -296,11 +309,22 @@ def test_what_is_converted_speaks_in_a_process_of_its_own(tmp_path, quantization
     commands = [
         ["convert", str(model), str(tmp_path / "lm"), "--quantization", quantization, "--dtype", dtype],
         ["convert", "--codec", str(codec), str(tmp_path / "codec"), "--dtype", dtype],
-        ["say", "Good morning.", "--voice", "rose", "--model", str(tmp_path / "lm"), "--codec", str(tmp_path / "codec"),
-         "-o", str(tmp_path / "a.wav")],
+        [
+            "say",
+            "Good morning.",
+            "--voice",
+            "rose",
+            "--model",
+            str(tmp_path / "lm"),
+            "--codec",
+            str(tmp_path / "codec"),
+            "-o",
+            str(tmp_path / "a.wav"),
+        ],
     ]
     for command in commands:
-        done = subprocess.run([sys.executable, "-m", "higgs_runtime.cli", *command], cwd=ROOT, capture_output=True,
-                              text=True, timeout=300)
+        done = subprocess.run(
+            [sys.executable, "-m", "higgs_runtime.cli", *command], cwd=ROOT, capture_output=True, text=True, timeout=300
+        )
         assert done.returncode == 0, done.stderr
     assert 0.3 < AudioClip.load(tmp_path / "a.wav").seconds < 5

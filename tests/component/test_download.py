@@ -21,6 +21,7 @@ from higgs_runtime.hub.releases import RELEASES, release_named
 
 module = sys.modules["higgs_runtime.hub.download"]
 
+
 def left_hidden(tmp_path):
     return sorted(path.name for path in tmp_path.iterdir() if path.name.endswith(".partial"))
 

@@ -47,8 +47,13 @@ def command(hub, *words, python=sys.executable, **environment):
     """The higgs command in a process of its own, as a person starts it."""
     usual = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     return subprocess.Popen(
-        [str(python), "-c", PROGRAM, "download", *map(str, words)], cwd=ROOT, text=True, stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**usual, "HF_ENDPOINT": hub.url, **environment},
+        [str(python), "-c", PROGRAM, "download", *map(str, words)],
+        cwd=ROOT,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**usual, "HF_ENDPOINT": hub.url, **environment},
     )
 
 
@@ -90,6 +95,9 @@ def test_the_oldest_huggingface_hub_does_it_too(hub, tmp_path):
         refused = command(hub, "hubert_base", "--yes", "--models-dir", tmp_path, python=python, **environment)
         assert says in refused.communicate(timeout=60)[1] and refused.returncode == 1
     hub.gate.clear()
-    assert "no such revision" in command(
-        hub, "hubert_base", "--yes", "--revision", "e" * 40, "--models-dir", tmp_path, python=python
-    ).communicate(timeout=60)[1]
+    assert (
+        "no such revision"
+        in command(
+            hub, "hubert_base", "--yes", "--revision", "e" * 40, "--models-dir", tmp_path, python=python
+        ).communicate(timeout=60)[1]
+    )

@@ -59,17 +59,23 @@ def end_of(folder: Path, code: str, *args: str) -> subprocess.CompletedProcess:
     (folder / "scene.txt").write_text(SCENE, encoding="utf-8")
     env = {name: value for name, value in os.environ.items() if name not in ("HIGGS_MODELS", "COMFYUI_PATH")}
     env |= {"HIGGS_TAKES": str(folder / "takes"), "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"}
-    return subprocess.run([sys.executable, "-c", code, *args], cwd=folder, env=env, capture_output=True, text=True,
-                          timeout=300)
+    return subprocess.run(
+        [sys.executable, "-c", code, *args], cwd=folder, env=env, capture_output=True, text=True, timeout=300
+    )
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("code, args, status, words", [
-    pytest.param(FULL_DISK + MAIN, RENDER, 1, "No space left", id="the disk is full after the first take"),
-    pytest.param(TWICE_INTERRUPTED + MAIN, ["say", "Good morning.", "-o", "a.wav"], 130, "interrupted", id="Ctrl-C"),
-    pytest.param(IMPORT_INTERRUPTED + MAIN, ["say", "Good morning."], 130, "interrupted", id="Ctrl-C in an import"),
-    pytest.param(LEFT, [], 0, "", id="a stream that nobody reads on"),
-])
+@pytest.mark.parametrize(
+    "code, args, status, words",
+    [
+        pytest.param(FULL_DISK + MAIN, RENDER, 1, "No space left", id="the disk is full after the first take"),
+        pytest.param(
+            TWICE_INTERRUPTED + MAIN, ["say", "Good morning.", "-o", "a.wav"], 130, "interrupted", id="Ctrl-C"
+        ),
+        pytest.param(IMPORT_INTERRUPTED + MAIN, ["say", "Good morning."], 130, "interrupted", id="Ctrl-C in an import"),
+        pytest.param(LEFT, [], 0, "", id="a stream that nobody reads on"),
+    ],
+)
 def test_a_process_that_breaks_off_ends_with_its_own_status(tmp_path, code, args, status, words):
     ended = end_of(tmp_path, code, *args)
     assert (ended.returncode, ended.stderr.count("terminate called")) == (status, 0), ended.stderr
@@ -82,8 +88,9 @@ def test_a_folder_of_takes_that_cannot_be_written_is_said_before_speaking(tmp_pa
     assert ended.returncode == 1 and "Nothing can be written" in ended.stderr and "spoken" not in ended.stdout
 
 
-@pytest.mark.parametrize("output, encoding, status", [("/dev/full", "utf-8", 1), ("closed", "utf-8", 141),
-                                                      ("read", "ascii", 0)])
+@pytest.mark.parametrize(
+    "output, encoding, status", [("/dev/full", "utf-8", 1), ("closed", "utf-8", 141), ("read", "ascii", 0)]
+)
 def test_an_output_that_takes_nothing_or_only_some_letters(tmp_path, output, encoding, status):
     """A full disk, a reader that has gone, and a terminal of another time end without a traceback."""
     (tmp_path / "scene.txt").write_text(SCENE, encoding="utf-8")
@@ -100,23 +107,32 @@ def test_an_output_that_takes_nothing_or_only_some_letters(tmp_path, output, enc
         assert b"3 turns \\xb7 1 speaker" in os.read(reads, 10_000)
 
 
-@pytest.mark.parametrize("utf8, words", [
-    pytest.param("1", "half a character", marks=pytest.mark.slow), ("0", "is no text")])
+@pytest.mark.parametrize(
+    "utf8, words", [pytest.param("1", "half a character", marks=pytest.mark.slow), ("0", "is no text")]
+)
 def test_a_text_that_is_none_is_said(tmp_path, utf8, words):
     env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": utf8, "LC_ALL": "C.UTF-8"}
     env |= {"PYTHONIOENCODING": "utf-8:strict"} if utf8 == "0" else {}
-    ended = subprocess.run([sys.executable, "-c", MAIN, "say", "-"], cwd=tmp_path, env=env, input=b"\xff\xfe",
-                           capture_output=True, timeout=100)
+    ended = subprocess.run(
+        [sys.executable, "-c", MAIN, "say", "-"],
+        cwd=tmp_path,
+        env=env,
+        input=b"\xff\xfe",
+        capture_output=True,
+        timeout=100,
+    )
     assert ended.returncode == 1 and words in ended.stderr.decode() and "Traceback" not in ended.stderr.decode()
     assert not list(tmp_path.iterdir())
 
 
 def test_a_disk_that_is_full_by_a_few_bytes(tmp_path):
     """What is buffered meets the limit where libsndfile seeks: it would print a traceback and go on."""
-    code = "import resource, signal, sys, torch\nfrom higgs_runtime import AudioClip, AudioError\n" \
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\nresource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))\n" \
-        "for length in range(4440, 4540):\n    try:\n" \
-        "        AudioClip(torch.zeros(1, length), 24_000).save(sys.argv[1])\n" \
+    code = (
+        "import resource, signal, sys, torch\nfrom higgs_runtime import AudioClip, AudioError\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\nresource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))\n"
+        "for length in range(4440, 4540):\n    try:\n"
+        "        AudioClip(torch.zeros(1, length), 24_000).save(sys.argv[1])\n"
         "    except AudioError as error:\n        print(error)\n"
+    )
     ended = end_of(tmp_path, code, str(tmp_path / "a.wav"))
     assert ended.stderr == "" and "could not be written" in ended.stdout

@@ -25,9 +25,22 @@ from higgs_runtime.model.delay import V3_STOP
 from higgs_runtime.model.transformer import HiggsModel
 
 PLAIN = ModelConfig(
-    vocab_size=32, hidden_size=48, intermediate_size=72, num_layers=3, num_heads=6, num_kv_heads=2, head_dim=16,
-    norm_eps=1e-5, max_positions=512, num_codebooks=4, codebook_rows=66, audio_token_id=1, audio_delay_token_id=2,
-    audio_bos_token_id=3, stream_bos_id=64, stream_eos_id=65,
+    vocab_size=32,
+    hidden_size=48,
+    intermediate_size=72,
+    num_layers=3,
+    num_heads=6,
+    num_kv_heads=2,
+    head_dim=16,
+    norm_eps=1e-5,
+    max_positions=512,
+    num_codebooks=4,
+    codebook_rows=66,
+    audio_token_id=1,
+    audio_delay_token_id=2,
+    audio_bos_token_id=3,
+    stream_bos_id=64,
+    stream_eos_id=65,
 )
 SHAPES = {
     "v2": PLAIN,
@@ -121,11 +134,22 @@ def drawn(logits, history, sampling, uniform, entries):
 
 
 @pytest.mark.parametrize("scale", [0.5, 4.0, 30.0])
-@pytest.mark.parametrize("chosen", [
-    {}, {"top_k": 0, "top_p": 1.0}, {"top_k": 5, "top_p": 1.0}, {"top_k": 0, "top_p": 0.8}, {"top_k": 1},
-    {"temperature": 0.0}, {"top_p": 0.0}, {"top_k": 3, "ras_window": 7, "ras_max_repeats": 1},
-    {"top_k": 2, "ras_window": 3, "ras_max_repeats": 2}, {"top_k": 1000},
-], ids=str)
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {},
+        {"top_k": 0, "top_p": 1.0},
+        {"top_k": 5, "top_p": 1.0},
+        {"top_k": 0, "top_p": 0.8},
+        {"top_k": 1},
+        {"temperature": 0.0},
+        {"top_p": 0.0},
+        {"top_k": 3, "ras_window": 7, "ras_max_repeats": 1},
+        {"top_k": 2, "ras_window": 3, "ras_max_repeats": 2},
+        {"top_k": 1000},
+    ],
+    ids=str,
+)
 def test_ids_are_those_of_the_plain_sampling(chosen, scale):
     generator = torch.Generator().manual_seed(3)
     sampling = [Sampling(**{"temperature": 0.7, "ras_window": 0, **chosen}), Sampling(temperature=1.3, ras_window=2)]
@@ -145,7 +169,12 @@ def test_equal_logits_at_an_edge_stay_together():
     for chosen in ({"top_k": 2, "top_p": 1.0}, {"top_k": 0, "top_p": 0.01}):
         sampling = [Sampling(temperature=1.0, ras_window=0, **chosen)]
         assert drawn(logits, torch.zeros(0, 1, 400, dtype=torch.long), sampling, uniform, 16)[0].unique().tolist() == [
-            3, 4, 5, 6, 7]
+            3,
+            4,
+            5,
+            6,
+            7,
+        ]
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
@@ -153,8 +182,9 @@ def test_equal_logits_at_an_edge_stay_together():
 def test_numbers_that_are_not_finite_are_told_and_give_ids(bad, temperature):
     logits = torch.randn(2, 3, 66)
     logits[1, 2, 5] = bad
-    ids, broken = drawn(logits, torch.zeros(0, 2, 3, dtype=torch.long), [Sampling(temperature=temperature)] * 2,
-                        torch.rand(2, 2, 3), 64)
+    ids, broken = drawn(
+        logits, torch.zeros(0, 2, 3, dtype=torch.long), [Sampling(temperature=temperature)] * 2, torch.rand(2, 2, 3), 64
+    )
     assert broken.isnan().tolist() == [[False] * 3, [False, False, True]]
     assert ((ids >= 0) & (ids < 66)).all()
 
@@ -162,8 +192,13 @@ def test_numbers_that_are_not_finite_are_told_and_give_ids(bad, temperature):
 def test_whatever_the_number_an_id_that_was_filtered_out_is_never_drawn():
     logits = torch.randn(1, 500, 66)
     for number in (0.0, 1e-7, 0.5, 1 - 2**-24, 1.0):
-        ids, _ = drawn(logits, torch.zeros(0, 1, 500, dtype=torch.long), [Sampling(top_k=4, top_p=1.0, ras_window=0)],
-                       torch.full((2, 1, 500), number), 64)
+        ids, _ = drawn(
+            logits,
+            torch.zeros(0, 1, 500, dtype=torch.long),
+            [Sampling(top_k=4, top_p=1.0, ras_window=0)],
+            torch.full((2, 1, 500), number),
+            64,
+        )
         assert (logits.gather(-1, ids[..., None]) >= logits.topk(4).values[..., -1:]).all()
 
 

@@ -43,8 +43,13 @@ def test_packs_of_different_names_share_a_folder(tmp_path):
 
 
 def speak(name: str, folder: Path, *, compiles: bool = False) -> str:
-    done = subprocess.run([sys.executable, "-c", PROGRAM, name, str(folder)], capture_output=True, text=True,
-                          timeout=300, cwd=folder.parent)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, name, str(folder)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=folder.parent,
+    )
     assert done.returncode == 0 and "slower" not in done.stderr, done.stderr
     assert ("being compiled" in done.stderr) == compiles, "who waits half a minute is told"
     return done.stdout

@@ -109,14 +109,14 @@ def test_a_line_that_should_end_ends_and_the_others_go_on(model):
 
 
 def test_a_line_can_end_before_its_first_frame(model):
-    take, = generate(model, [prompt_for(model, "Hello.")], SAMPLING, should_end=lambda _index, _frames: True)
+    (take,) = generate(model, [prompt_for(model, "Hello.")], SAMPLING, should_end=lambda _index, _frames: True)
     assert (take.frames, take.finish_reason) == (0, "length")
 
 
 def test_a_session_goes_on_behind_a_line_that_should_end(model):
     session, prompt = Session(model), prompt_for(model, "Hello.")
     session.generate([prompt], SAMPLING, should_end=lambda _index, frames: frames.shape[1] > 0)
-    take, = session.generate([prompt], SAMPLING)
+    (take,) = session.generate([prompt], SAMPLING)
     assert torch.equal(take.rows, generate(model, [prompt], SAMPLING)[0].rows) and take.reused_positions > 0
 
 
@@ -235,8 +235,11 @@ def test_a_prompt_is_read_in_parts_that_take_no_longer_for_a_larger_model():
 
 def test_products_of_a_position_are_the_weights_that_it_meets(tmp_path):
     model = load_model(make_lm_checkpoint(tmp_path))
-    met = [weight.numel() for name, weight in model.named_parameters()
-           if name.startswith("layers.") and ".audio." not in name and weight.ndim == 2]
+    met = [
+        weight.numel()
+        for name, weight in model.named_parameters()
+        if name.startswith("layers.") and ".audio." not in name and weight.ndim == 2
+    ]
     assert model.config.products == sum(met)
 
 

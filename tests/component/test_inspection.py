@@ -35,8 +35,11 @@ def test_layout_size_format_and_licence_of_each_kind(tmp_path):
     stored(tmp_path / "original", "higgs_audio", {"a": many.half()})
     stored(tmp_path / "codec", "higgs_audio_v2_tokenizer", {"a": many.float()})
     stored(tmp_path / "v3", "higgs_multimodal_qwen3", {"a": many})
-    stored(tmp_path / "v3-whole", "higgs_multimodal_qwen3",
-           {"a": many, "tied.embedding.modality_embeddings.0.model.fc.bias": torch.zeros(400_000)})
+    stored(
+        tmp_path / "v3-whole",
+        "higgs_multimodal_qwen3",
+        {"a": many, "tied.embedding.modality_embeddings.0.model.fc.bias": torch.zeros(400_000)},
+    )
     assert told(tmp_path) == {
         "native": f"v2, transformers-native · 2.0 MB · bfloat16 · {V2}",
         "original": f"v2, original layout · 2.0 MB · float16 · {V2}",

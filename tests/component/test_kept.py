@@ -30,9 +30,27 @@ def test_lines_of_then_are_not_spoken_again(tmp_path, monkeypatch):
 
     monkeypatch.setattr("higgs_runtime.generation.session.Session._run", speak)
     shutil.copytree(KEPT / "takes", tmp_path / "takes")
-    assert main(["render-script", str(KEPT / "scene.txt"), "--voice", "Anna=keeper", "--voice", "Ben=ross",
-                 "--models-dir", str(KEPT / "models"), "--takes-dir", str(tmp_path / "takes"), "--takes", "2",
-                 "-o", str(tmp_path / "scene.flac")]) == 0
+    assert (
+        main(
+            [
+                "render-script",
+                str(KEPT / "scene.txt"),
+                "--voice",
+                "Anna=keeper",
+                "--voice",
+                "Ben=ross",
+                "--models-dir",
+                str(KEPT / "models"),
+                "--takes-dir",
+                str(tmp_path / "takes"),
+                "--takes",
+                "2",
+                "-o",
+                str(tmp_path / "scene.flac"),
+            ]
+        )
+        == 0
+    )
     assert (tmp_path / "scene.srt").read_bytes() == (KEPT / "scene.srt").read_bytes()
     assert AudioClip.load(tmp_path / "scene.flac").seconds > 5
 

@@ -28,19 +28,26 @@ from higgs_runtime.verification.recognizer import PACKAGED
 # --- words ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("written, heard, language", [
-    ("It's 25 o'clock, Mr. Smith!", "its twenty-five oclock mister smith", "en"),
-    ("That was in 1999.", "that was in nineteen ninety nine", "en"),
-    ("That was in nineteen ninety-nine.", "That was in 1999", "en-US"),
-    ("Dial 911, room 105.", "dial nine one one room one oh five".replace("oh", "zero"), "en"),
-    ("1,250.5% of $5", "one thousand two hundred fifty point five percent of five dollars", "en"),
-    ("The 21st of May", "the twenty first of may", "en"),
-    ("Es kostet 1.250,5 Euro.", "es kostet eintausendzweihundertfünfzig komma fünf euro", "de"),
-    ("[SPEAKER0] <|emotion:joy|>Hi <SE>[Laughter]</SE>there <SE_s>[Music]</SE_s>", "Hi there.", "en"),
-    ("今天天气，很好！", "今天天气很好", "zh-CN"), ("「ＡＢＣ」です。", "abcです", "ja"),
-    ("안녕 하세요", "안녕하세요.", "ko"),
-    ("हिन्दी भाषा", "हिन्दी, भाषा।", "hi"), ("Don’t", "don't", "en"), ("", "", "en"), ("[laugh]", " ", "en"),
-])
+@pytest.mark.parametrize(
+    "written, heard, language",
+    [
+        ("It's 25 o'clock, Mr. Smith!", "its twenty-five oclock mister smith", "en"),
+        ("That was in 1999.", "that was in nineteen ninety nine", "en"),
+        ("That was in nineteen ninety-nine.", "That was in 1999", "en-US"),
+        ("Dial 911, room 105.", "dial nine one one room one oh five".replace("oh", "zero"), "en"),
+        ("1,250.5% of $5", "one thousand two hundred fifty point five percent of five dollars", "en"),
+        ("The 21st of May", "the twenty first of may", "en"),
+        ("Es kostet 1.250,5 Euro.", "es kostet eintausendzweihundertfünfzig komma fünf euro", "de"),
+        ("[SPEAKER0] <|emotion:joy|>Hi <SE>[Laughter]</SE>there <SE_s>[Music]</SE_s>", "Hi there.", "en"),
+        ("今天天气，很好！", "今天天气很好", "zh-CN"),
+        ("「ＡＢＣ」です。", "abcです", "ja"),
+        ("안녕 하세요", "안녕하세요.", "ko"),
+        ("हिन्दी भाषा", "हिन्दी, भाषा।", "hi"),
+        ("Don’t", "don't", "en"),
+        ("", "", "en"),
+        ("[laugh]", " ", "en"),
+    ],
+)
 def test_the_same_words_in_another_spelling(written, heard, language):
     found = compare_words(written, heard, language)
     assert (found.wer, found.cer) == (0, 0) and all(one == other for one, other in found.pairs)
@@ -87,10 +94,16 @@ def test_bounds_hold_what_people_take():
 
 def test_bounds_follow_the_writing():
     """The same sentence, which takes about as long in all of these languages."""
-    lines = {"en": "It is a quiet night by the sea.", "de": "Es ist eine ruhige Nacht am Meer.",
-             "zh": "海边的夜晚很安静。", "ja": "海辺の静かな夜です。", "ko": "바닷가의 조용한 밤입니다.",
-             "ru": "Это тихая ночь у моря.",
-             "th": "เป็นคืนที่เงียบสงบริมทะเล", "hi": "यह समुद्र के किनारे एक शांत रात है।"}
+    lines = {
+        "en": "It is a quiet night by the sea.",
+        "de": "Es ist eine ruhige Nacht am Meer.",
+        "zh": "海边的夜晚很安静。",
+        "ja": "海辺の静かな夜です。",
+        "ko": "바닷가의 조용한 밤입니다.",
+        "ru": "Это тихая ночь у моря.",
+        "th": "เป็นคืนที่เงียบสงบริมทะเล",
+        "hi": "यह समुद्र के किनारे एक शांत रात है।",
+    }
     for language, line in lines.items():
         least, most = length_bounds(line, language)
         assert 0.5 < least < 1.8 < 3.0 < most < 9, language
@@ -180,14 +193,19 @@ class Hears:
 LINE = "One two three four five six seven eight nine ten, and then we all go home by the river at night."
 
 
-@pytest.mark.parametrize("heard, says", [
-    (LINE, []), (LINE.replace("all ", ""), []), (LINE.replace("river", "liver"), []),
-    (LINE.removesuffix(" at night."), ["the end is missing (“at night”)"]),
-    (LINE + " At night.", ["the end is said twice (“at night”)"]),
-    (LINE + " Uh huh.", ["more is said after the end (“uh huh”)"]),
-    (LINE + " Night.", ["the end is said twice (“night”)"]),
-    (LINE + " No.", []),
-])
+@pytest.mark.parametrize(
+    "heard, says",
+    [
+        (LINE, []),
+        (LINE.replace("all ", ""), []),
+        (LINE.replace("river", "liver"), []),
+        (LINE.removesuffix(" at night."), ["the end is missing (“at night”)"]),
+        (LINE + " At night.", ["the end is said twice (“at night”)"]),
+        (LINE + " Uh huh.", ["more is said after the end (“uh huh”)"]),
+        (LINE + " Night.", ["the end is said twice (“night”)"]),
+        (LINE + " No.", []),
+    ],
+)
 def test_ends_are_looked_at_however_long_the_line_is(heard, says):
     verdict = verify_take(sine(220, 6), LINE, recognizer=Hears(heard))
     assert list(verdict.reasons) == says and verdict.passed == (not says) and verdict.similarity is None
@@ -200,9 +218,13 @@ def test_a_repetition_that_is_written_is_no_fault():
 
 def test_length_and_silence_are_looked_at():
     hole = joined(sine(220, 2, rate=8000), flat(0.0, length=24_000), sine(220, 2, rate=8000))
-    for clip, says in ((sine(220, 1), "its length is 1.0 s"), (sine(220, 60), "its length is 60.0 s"),
-                       (hole, "3.0 s of silence are inside"), (flat(0.0), "it is silent (1.0 s)"),
-                       (flat(0.0, length=0), "it is silent (0.0 s)")):
+    for clip, says in (
+        (sine(220, 1), "its length is 1.0 s"),
+        (sine(220, 60), "its length is 60.0 s"),
+        (hole, "3.0 s of silence are inside"),
+        (flat(0.0), "it is silent (1.0 s)"),
+        (flat(0.0, length=0), "it is silent (0.0 s)"),
+    ):
         verdict = verify_take(clip, LINE, recognizer=Hears(LINE))
         assert len(verdict.reasons) == 1 and verdict.reasons[0].startswith(says)
     assert verify_take(hole, LINE, recognizer=Hears(LINE), limits=Limits(max_silence_s=4)).passed
@@ -220,8 +242,9 @@ def test_an_empty_text_expects_no_words():
     assert not verify_take(sine(220, 1), "", recognizer=Hears("Hello you.")).passed
 
 
-@pytest.mark.parametrize("name, value", [("max_wer", -0.1), ("min_similarity", 2.0), ("max_silence_s", math.nan),
-                                         ("max_silent_share", 1.1)])
+@pytest.mark.parametrize(
+    "name, value", [("max_wer", -0.1), ("min_similarity", 2.0), ("max_silence_s", math.nan), ("max_silent_share", 1.1)]
+)
 def test_limits_out_of_range(name, value):
     with pytest.raises(SettingError, match=name):
         Limits(**{name: value})
@@ -231,10 +254,15 @@ def verdict(passed=True, cer=0.0, similarity=None) -> Verdict:
     return Verdict(passed, cer, cer, similarity, 1.0, "", () if passed else ("wrong",))
 
 
-@pytest.mark.parametrize("takes, best", [
-    ([verdict(False, 0.0), verdict(True, 0.1)], 1), ([verdict(cer=0.1), verdict(cer=0.0), verdict(cer=0.0)], 1),
-    ([verdict(similarity=0.8), verdict(cer=0.001, similarity=0.9)], 1), ([verdict(False, 0.9), verdict(False, 0.3)], 1),
-])
+@pytest.mark.parametrize(
+    "takes, best",
+    [
+        ([verdict(False, 0.0), verdict(True, 0.1)], 1),
+        ([verdict(cer=0.1), verdict(cer=0.0), verdict(cer=0.0)], 1),
+        ([verdict(similarity=0.8), verdict(cer=0.001, similarity=0.9)], 1),
+        ([verdict(False, 0.9), verdict(False, 0.3)], 1),
+    ],
+)
 def test_the_best_take(takes, best):
     assert best_take(takes) == best
 

@@ -13,8 +13,15 @@ from helpers_workflow import ROOT, node_classes, node_inputs, node_module
 
 RATE = 24_000
 NANO = ROOT / "higgs_runtime" / "nano"
-SETTINGS = {"seed": 3, "max_seconds": 4.0, "temperature": 0.3, "top_k": 50, "top_p": 0.95, "ras_window": -1,
-            "ras_max_repeats": 2}
+SETTINGS = {
+    "seed": 3,
+    "max_seconds": 4.0,
+    "temperature": 0.3,
+    "top_k": 50,
+    "top_p": 0.95,
+    "ras_window": -1,
+    "ras_max_repeats": 2,
+}
 
 
 @pytest.fixture
@@ -34,8 +41,10 @@ def models():
     """Handles of Higgs Nano and its codec."""
     node_classes()
     handles = node_module("host.handles")
-    yield (handles.ModelHandle("lm", str(NANO / "higgs-nano")),
-           handles.ModelHandle("codec", str(NANO / "higgs-nano-codec")))
+    yield (
+        handles.ModelHandle("lm", str(NANO / "higgs-nano")),
+        handles.ModelHandle("codec", str(NANO / "higgs-nano-codec")),
+    )
     node_module("host.residency").model_cache().clear()
 
 
@@ -131,8 +140,11 @@ def test_a_script_is_heard_in_its_order_however_its_lines_are_spoken(live, runti
     model, codec = models
     decoding = node_module("shared.live_decoding")
     monkeypatch.setattr(node_module("host.messages"), "show_text", lambda text: None)
-    inputs = {name: options["default"] for name, (_, options) in node_inputs("HiggsRenderScript").items()
-              if "default" in options}
+    inputs = {
+        name: options["default"]
+        for name, (_, options) in node_inputs("HiggsRenderScript").items()
+        if "default" in options
+    }
     script = runtime.parse_script("[Rose] Good morning, everyone. The story is ready.\n[Ross] Hello.\n[Rose] Welcome.")
     with running():
         inputs |= {"recognizer": "none", "store": False, "max_seconds": 3.0, "takes": 2, "max_takes": 2}

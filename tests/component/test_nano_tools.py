@@ -53,16 +53,19 @@ def test_training_texts_are_a_function_of_the_seed():
     assert all(len(corpus.Texts(seed).draw(3).split()) <= 3 for seed in range(50))
 
 
-@pytest.mark.parametrize(("written", "heard", "errors"), [
-    ("The train is thirty minutes late.", "the train is 30 minutes late", 0),
-    ("two, three, four, nine.", "2-3-4-9", 0),
-    ("two, three, four, nine.", "2349", 0),
-    ("It is half past seven.", "It is half past 70.", 1),
-    ("We meet on friday at ten o'clock.", "We meet on Friday at 10 o'clock.", 0),
-    ("Hello, Jack!", "", 2),
-    ("I am here.", "I am here, here.", 1),
-    ("One hundred and twenty people.", "120 people", 1),
-])
+@pytest.mark.parametrize(
+    ("written", "heard", "errors"),
+    [
+        ("The train is thirty minutes late.", "the train is 30 minutes late", 0),
+        ("two, three, four, nine.", "2-3-4-9", 0),
+        ("two, three, four, nine.", "2349", 0),
+        ("It is half past seven.", "It is half past 70.", 1),
+        ("We meet on friday at ten o'clock.", "We meet on Friday at 10 o'clock.", 0),
+        ("Hello, Jack!", "", 2),
+        ("I am here.", "I am here, here.", 1),
+        ("One hundred and twenty people.", "120 people", 1),
+    ],
+)
 def test_word_errors(written, heard, errors):
     assert judge.word_errors(written, heard)[0] == errors
 
@@ -74,8 +77,10 @@ def test_interval_covers_the_rate():
 
 def words_of_noise() -> WordCodes:
     generator = torch.Generator().manual_seed(0)
-    words = {name: {word: torch.randint(0, 900, (8, 3), generator=generator) for word in domain.words()}
-             for name in speech.SPEAKERS}
+    words = {
+        name: {word: torch.randint(0, 900, (8, 3), generator=generator) for word in domain.words()}
+        for name in speech.SPEAKERS
+    }
     return WordCodes(words, torch.full((8, 1), 7))
 
 
@@ -249,8 +254,10 @@ class Killed(BaseException):
 def tiny(tmp_path, monkeypatch, dialogues):
     """A folder of a run whose words are three frames of noise each, and stages cut down to a few steps."""
     noise = np.random.default_rng(0).normal(0, 0.1, (2, 3 * speech.HOP)).astype(np.float32)
-    lexicon = {name: {word: speech.Word(noise[n % 2], ("aa", "b", "b")) for n, word in enumerate(domain.words())}
-               for name in speech.SPEAKERS}
+    lexicon = {
+        name: {word: speech.Word(noise[n % 2], ("aa", "b", "b")) for n, word in enumerate(domain.words())}
+        for name in speech.SPEAKERS
+    }
     monkeypatch.setattr(state, "SAVE_SECONDS", -1)
     monkeypatch.setattr(encoder_stage, "CLIPS", 2)
     monkeypatch.setattr(encoder_stage, "fit_codebooks", partial(fit_codebooks, batches=40, rounds=1))
@@ -264,12 +271,15 @@ def tiny(tmp_path, monkeypatch, dialogues):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("train", "kill_before", "made"), [
-    (lambda *run: encoder_stage.train_encoder(*run, steps=3), "_fold", "encoder.pt"),
-    (lambda *run: encoder_stage.train_encoder(*run, steps=3), None, "encoder.pt"),
-    (lambda *run: decoder_stage.train_decoder(*run, steps=3, compiled=False), None, "codec.pt"),
-    (lambda *run: lm_stage.train_lm(*run, steps=3), None, "lm.pt"),
-])
+@pytest.mark.parametrize(
+    ("train", "kill_before", "made"),
+    [
+        (lambda *run: encoder_stage.train_encoder(*run, steps=3), "_fold", "encoder.pt"),
+        (lambda *run: encoder_stage.train_encoder(*run, steps=3), None, "encoder.pt"),
+        (lambda *run: decoder_stage.train_decoder(*run, steps=3, compiled=False), None, "codec.pt"),
+        (lambda *run: lm_stage.train_lm(*run, steps=3), None, "lm.pt"),
+    ],
+)
 def test_a_killed_stage_ends_in_the_same_bits(tiny, monkeypatch, train, kill_before, made):
     folder, lexicon = tiny
     if made == "codec.pt":
@@ -320,8 +330,10 @@ def test_a_missing_voice_of_flite_is_named(monkeypatch):
 @pytest.mark.slow
 def test_children_end_with_their_parent(tmp_path):
     """kill -9 of the parent closes the pipe that its children listen to."""
-    script = "import threading, time; from tools.nano import train; " \
+    script = (
+        "import threading, time; from tools.nano import train; "
         "threading.Thread(target=train._end_with_parent, daemon=True).start(); print('up', flush=True); time.sleep(600)"
+    )
     child = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
     assert child.stdout.readline().strip() == b"up"
     child.stdin.close()

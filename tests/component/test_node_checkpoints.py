@@ -41,8 +41,9 @@ def shown(monkeypatch):
     from comfy_execution.utils import CurrentNodeContext
 
     sent = []
-    server = SimpleNamespace(send_progress_text=lambda text, node: sent.append((
-        node, html.unescape(text).replace("  \n", "\n"))))
+    server = SimpleNamespace(
+        send_progress_text=lambda text, node: sent.append((node, html.unescape(text).replace("  \n", "\n")))
+    )
     monkeypatch.setitem(sys.modules, "server", SimpleNamespace(PromptServer=SimpleNamespace(instance=server)))
     monkeypatch.setattr(node_module("host.messages"), "_showing", set())
     with CurrentNodeContext("prompt", "7"):
@@ -198,9 +199,13 @@ def test_a_codec_is_converted_into_the_models_folder(runtime, models, shown, tmp
     assert "no name for a folder" in node.validate_inputs("../up")
 
 
-@pytest.mark.parametrize("node_id, kind, values", [
-    ("HiggsConvertModel", "lm", ("int8", "bfloat16")), ("HiggsConvertCodec", "codec", ("float16",)),
-])
+@pytest.mark.parametrize(
+    "node_id, kind, values",
+    [
+        ("HiggsConvertModel", "lm", ("int8", "bfloat16")),
+        ("HiggsConvertCodec", "codec", ("float16",)),
+    ],
+)
 def test_a_name_that_another_node_gives_is_checked_when_it_comes(models, tmp_path, node_id, kind, values):
     node, handle = node_classes()[node_id], node_module("host.handles").ModelHandle(kind, str(tmp_path / "x"))
     assert node.validate_inputs(None) is True  # so ComfyUI asks for a linked one
@@ -260,8 +265,9 @@ def test_loaders_show_what_auto_means_and_that_words_are_few(models, shown, capl
 def test_the_licence_of_v3_is_said_where_it_is_chosen(models, shown):
     make_folder(models / "higgs-v3", "higgs_multimodal_qwen3")
     load("lm", "higgs-v3")
-    assert [text for _, text in shown] == ["Higgs Audio v3 is licensed for research and non-commercial use only; "
-                                           "its licence is Boson AI's."]
+    assert [text for _, text in shown] == [
+        "Higgs Audio v3 is licensed for research and non-commercial use only; its licence is Boson AI's."
+    ]
     load("lm")
     assert shown[-1][1].startswith("auto: higgs-v3\nHiggs Audio v3 is licensed")
     load("codec")
@@ -278,8 +284,9 @@ def test_generate_shows_and_reports_what_has_to_be_noted(runtime, shown, tmp_pat
         prompt = runtime.conversation(text)
         return node_classes()["HiggsGenerate"].execute(handle, prompt, seed=0, max_seconds=0.12, **settings).args[1]
 
-    warning = ("Higgs Nano does not know: lighthouse, zebra; it knows 2 words, listed by "
-               "`higgs models higgs-nano --words`.")
+    warning = (
+        "Higgs Nano does not know: lighthouse, zebra; it knows 2 words, listed by `higgs models higgs-nano --words`."
+    )
     try:
         assert f"Note: {warning}" in report("Hello, lighthouse. Zebra!").splitlines()
         assert shown == [("7", warning)]

@@ -12,14 +12,40 @@ import pytest
 import torch
 from helpers_workflow import PACK, ROOT, comfyui_tree, node_classes, node_inputs, node_module, widget_names
 
-NODE_IDS = ["HiggsLoadModel", "HiggsLoadCodec", "HiggsLoadAudio", "HiggsEncodeAudio", "HiggsVoice",
-            "HiggsChatMLPrompt", "HiggsGenerate", "HiggsDecodeCodes", "HiggsMixAudio",
-            "HiggsJoinAudio", "HiggsDuckAudio", "HiggsVoiceChain", "HiggsTempoPitch",
-            "HiggsDownloadModel", "HiggsConvertModel", "HiggsConvertCodec", "HiggsLoadLoRA", "HiggsRemoteModel",
-            "HiggsPrepareReference", "HiggsCombineVoices",
-            "HiggsSaveVoice", "HiggsLoadVoice", "HiggsScript", "HiggsLoadSubtitles", "HiggsPrepareText",
-            "HiggsRenderScript", "HiggsAssemble", "HiggsVerifyTakes",
-            "HiggsLoudness", "HiggsNormalizeLoudness", "HiggsAudioPicture", "HiggsExportAudio"]
+NODE_IDS = [
+    "HiggsLoadModel",
+    "HiggsLoadCodec",
+    "HiggsLoadAudio",
+    "HiggsEncodeAudio",
+    "HiggsVoice",
+    "HiggsChatMLPrompt",
+    "HiggsGenerate",
+    "HiggsDecodeCodes",
+    "HiggsMixAudio",
+    "HiggsJoinAudio",
+    "HiggsDuckAudio",
+    "HiggsVoiceChain",
+    "HiggsTempoPitch",
+    "HiggsDownloadModel",
+    "HiggsConvertModel",
+    "HiggsConvertCodec",
+    "HiggsLoadLoRA",
+    "HiggsRemoteModel",
+    "HiggsPrepareReference",
+    "HiggsCombineVoices",
+    "HiggsSaveVoice",
+    "HiggsLoadVoice",
+    "HiggsScript",
+    "HiggsLoadSubtitles",
+    "HiggsPrepareText",
+    "HiggsRenderScript",
+    "HiggsAssemble",
+    "HiggsVerifyTakes",
+    "HiggsLoudness",
+    "HiggsNormalizeLoudness",
+    "HiggsAudioPicture",
+    "HiggsExportAudio",
+]
 
 
 # --- schemas --------------------------------------------------------------------------------------------------------
@@ -209,8 +235,11 @@ def gpu(handles, monkeypatch):
     monkeypatch.setattr(management, "get_torch_device", lambda: torch.device("meta"))
     monkeypatch.setattr(management, "get_total_memory", lambda device=None: 24e9 if device.type == "meta" else 64e9)
     monkeypatch.setattr(management, "should_use_bf16", lambda device: True)
-    monkeypatch.setattr(management, "get_free_memory", lambda device=None, torch_free_too=False: (
-        (free[0], free[0]) if torch_free_too else free[0]))
+    monkeypatch.setattr(
+        management,
+        "get_free_memory",
+        lambda device=None, torch_free_too=False: (free[0], free[0]) if torch_free_too else free[0],
+    )
     yield free
     node_module("host.residency").model_cache().clear()
 

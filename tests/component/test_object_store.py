@@ -151,9 +151,14 @@ def test_a_place_is_a_folder_or_a_url(tmp_path, monkeypatch):
         open_takes()
 
 
-@pytest.mark.parametrize("url, words", [
-    ("simplecache::s3://a/b", "where takes can be"), ("nonsense://a", "fsspec opens"), ("memory", "where takes can be"),
-])
+@pytest.mark.parametrize(
+    "url, words",
+    [
+        ("simplecache::s3://a/b", "where takes can be"),
+        ("nonsense://a", "fsspec opens"),
+        ("memory", "where takes can be"),
+    ],
+)
 def test_what_is_no_place_is_refused(url, words):
     with pytest.raises(SettingError, match=words):
         ObjectStore(url).get(key_of(1))
@@ -172,8 +177,17 @@ def test_what_is_not_installed_is_named(monkeypatch):
 
 
 def damaged(data: bytes) -> list[bytes]:
-    return [b"", data[:1], data[: len(data) // 2], data[:-1], data + b"x", os.urandom(500), bytes(len(data)),
-            data[:-3] + bytes([data[-3] ^ 1]) + data[-2:], packed_take(key_of(2), some_take())]
+    return [
+        b"",
+        data[:1],
+        data[: len(data) // 2],
+        data[:-1],
+        data + b"x",
+        os.urandom(500),
+        bytes(len(data)),
+        data[:-3] + bytes([data[-3] ^ 1]) + data[-2:],
+        packed_take(key_of(2), some_take()),
+    ]
 
 
 def test_what_is_damaged_is_missing_and_a_whole_one_takes_its_place(store):
@@ -235,12 +249,16 @@ ERRORS = [OSError(errno.EIO, "gone"), PermissionError("Access Denied"), TimeoutE
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 def test_every_failure_is_said_and_loses_nothing(failing, error):
     failing.put(key_of(1), some_take(1))
-    for call, use in (("get", lambda: failing.get(key_of(1))), ("list", lambda: failing.takes_of(line_of(1))),
-                      ("list", failing.list), ("get", lambda: failing.is_locked(key_of(1))),
-                      ("get", lambda: key_of(1) in failing),
-                      ("put", lambda: failing.put(key_of(2), some_take(2))),
-                      ("put", lambda: failing.update_meta(key_of(1), wer=0.1)),
-                      ("put", lambda: failing.lock_take(key_of(1)))):
+    for call, use in (
+        ("get", lambda: failing.get(key_of(1))),
+        ("list", lambda: failing.takes_of(line_of(1))),
+        ("list", failing.list),
+        ("get", lambda: failing.is_locked(key_of(1))),
+        ("get", lambda: key_of(1) in failing),
+        ("put", lambda: failing.put(key_of(2), some_take(2))),
+        ("put", lambda: failing.update_meta(key_of(1), wer=0.1)),
+        ("put", lambda: failing.lock_take(key_of(1))),
+    ):
         Failing.fails.append((call, error, None))
         with pytest.raises(TakeError, match=rf"failing://bucket/takes.*{error.args[-1]}.*still there"):
             use()
@@ -294,8 +312,9 @@ def test_a_render_goes_on_where_a_failing_store_ended_it(failing, speaker, tmp_p
     spoken: list = []
     found = speaker(failing, on_line=lambda line, state, _: state == "spoken" and spoken.append(line.number))
     assert [one.key for one in found.lines] == [one.key for one in expected.lines]
-    assert all(torch.equal(a.take.codes.ids, b.take.codes.ids)
-               for a, b in zip(found.lines, expected.lines, strict=True))
+    assert all(
+        torch.equal(a.take.codes.ids, b.take.codes.ids) for a, b in zip(found.lines, expected.lines, strict=True)
+    )
     assert {one.key for one in found.lines if one.stored} == kept and len(spoken) == 6 - len(kept)
     assert all(one.stored for one in speaker(failing).lines)
 

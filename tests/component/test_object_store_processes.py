@@ -38,8 +38,10 @@ print("done")
 def test_processes_that_write_the_same_takes_leave_whole_ones(tmp_path):
     """Both write all of them; half of the time one writes what the other has written."""
     url = f"file://{tmp_path}/bucket"
-    writers = [subprocess.Popen([sys.executable, "-c", PUTS, str(ROOT), url, str(turn)], stdout=subprocess.PIPE)
-               for turn in range(2)]
+    writers = [
+        subprocess.Popen([sys.executable, "-c", PUTS, str(ROOT), url, str(turn)], stdout=subprocess.PIPE)
+        for turn in range(2)
+    ]
     assert [writer.communicate()[0].strip() for writer in writers] == [b"done"] * 2
     store = ObjectStore(url)
     for number in range(40):
@@ -47,16 +49,34 @@ def test_processes_that_write_the_same_takes_leave_whole_ones(tmp_path):
 
 
 def render(*words: str, **more) -> subprocess.Popen:
-    command = [sys.executable, "-m", "higgs_runtime.cli", "render-script", "scene.txt", "--max-seconds", "2",
-               "--batch", "1", *words]
+    command = [
+        sys.executable,
+        "-m",
+        "higgs_runtime.cli",
+        "render-script",
+        "scene.txt",
+        "--max-seconds",
+        "2",
+        "--batch",
+        "1",
+        *words,
+    ]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
 
 
 @pytest.mark.slow
 def test_a_driver_that_is_killed_loses_nothing_and_speaks_nothing_twice(tmp_path):
-    texts = ["Good morning.", "Where is the old bridge?", "Only the wind, my friend.", "The story is ready.",
-             "It is a quiet night by the sea.", "See you soon.", "Hello, my friend.", "Good night."]
+    texts = [
+        "Good morning.",
+        "Where is the old bridge?",
+        "Only the wind, my friend.",
+        "The story is ready.",
+        "It is a quiet night by the sea.",
+        "See you soon.",
+        "Hello, my friend.",
+        "Good night.",
+    ]
     (tmp_path / "scene.txt").write_text("".join(f"[Rose] {text}\n" for text in texts), encoding="utf-8")
     url = f"file://{tmp_path}/bucket/takes"
     store, first = ObjectStore(url), render("--store", url, cwd=tmp_path)

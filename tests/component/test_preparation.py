@@ -40,9 +40,29 @@ from higgs_runtime.text.normalize import RULES, Change
 from higgs_runtime.text.sound_tags import V2, V3
 
 # Boson AI's example: what its normalize_chinese_punctuation maps to what.
-FULL_WIDTH = {"。": ".", "：": ":", "；": ";", "？": "?", "！": "!", "【": "[", "】": "]", "《": "<", "》": ">",
-              "“": '"', "”": '"', "‘": "'", "’": "'", "、": ",", "—": "-", "…": "...", "·": ".", "「": '"',
-              "」": '"', "『": '"', "』": '"'}
+FULL_WIDTH = {
+    "。": ".",
+    "：": ":",
+    "；": ";",
+    "？": "?",
+    "！": "!",
+    "【": "[",
+    "】": "]",
+    "《": "<",
+    "》": ">",
+    "“": '"',
+    "”": '"',
+    "‘": "'",
+    "’": "'",
+    "、": ",",
+    "—": "-",
+    "…": "...",
+    "·": ".",
+    "「": '"',
+    "」": '"',
+    "『": '"',
+    "』": '"',
+}
 QUICK = settings(max_examples=examples(150), derandomize=True, deadline=None, database=None)
 
 
@@ -64,26 +84,48 @@ def test_full_width_punctuation_as_in_the_example(mark):
     assert prepare_text(f"好{mark}好.", "v3", "zh").text == f"好{mark}好."
 
 
-@pytest.mark.parametrize("text, expected", [
-    ("你好，世界", "你好, 世界."), ("“好，”他说。", '"好,"他说.'), ("a， b", "a, b."), ("说，“好”", '说, "好"'),
-    ("col·lecció", "col·lecció."),
-    ("（笑）好", "笑 好."), ("Yes (no) yes", "Yes no yes."),
-    ("See http://a.org/b_(c) now", "See http://a.org/b_(c) now."),
-    ("20°C today", "20 degrees Celsius today."), ("At 70 °F.", "At 70 degrees Fahrenheit."), ("°Cx", "°Cx."),
-    ("  a \t b\u00a0c \r\n\n d\u3000e ", "a b c\nd e."), ("so\u00adft \ufeffwo\u200brd", "soft word."),
-    ("می\u200cخواهم", "می\u200cخواهم."), ("Wait,", "Wait,"), ("क्या।", "क्या।"), ("Hello", "Hello."), ("", ""),
-    (" \n ", ""),
-    ("He said: 'no'", "He said: 'no'"), ("50%", "50%."), ("[laugh]", "<SE>[Laughter]</SE>"),
-])
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("你好，世界", "你好, 世界."),
+        ("“好，”他说。", '"好,"他说.'),
+        ("a， b", "a, b."),
+        ("说，“好”", '说, "好"'),
+        ("col·lecció", "col·lecció."),
+        ("（笑）好", "笑 好."),
+        ("Yes (no) yes", "Yes no yes."),
+        ("See http://a.org/b_(c) now", "See http://a.org/b_(c) now."),
+        ("20°C today", "20 degrees Celsius today."),
+        ("At 70 °F.", "At 70 degrees Fahrenheit."),
+        ("°Cx", "°Cx."),
+        ("  a \t b\u00a0c \r\n\n d\u3000e ", "a b c\nd e."),
+        ("so\u00adft \ufeffwo\u200brd", "soft word."),
+        ("می\u200cخواهم", "می\u200cخواهم."),
+        ("Wait,", "Wait,"),
+        ("क्या।", "क्या।"),
+        ("Hello", "Hello."),
+        ("", ""),
+        (" \n ", ""),
+        ("He said: 'no'", "He said: 'no'"),
+        ("50%", "50%."),
+        ("[laugh]", "<SE>[Laughter]</SE>"),
+    ],
+)
 def test_rules_of_v2(text, expected):
     assert prepare_text(text, "native", "en").text == expected
     assert prepare_text(text, "original", "en").text == expected
 
 
-@pytest.mark.parametrize("language, said", [
-    ("de", "20 Grad Celsius."), ("fr", "20 degrés Celsius."), ("zh", "20摄氏度."), ("zh-CN", "20摄氏度."),
-    ("ja", "20 °C."),
-])
+@pytest.mark.parametrize(
+    "language, said",
+    [
+        ("de", "20 Grad Celsius."),
+        ("fr", "20 degrés Celsius."),
+        ("zh", "20摄氏度."),
+        ("zh-CN", "20摄氏度."),
+        ("ja", "20 °C."),
+    ],
+)
 def test_degrees_in_the_language_of_the_text(language, said):
     assert prepare_text("20 °C", "native", language).text == said
 
@@ -97,7 +139,8 @@ def test_v3_reads_text_as_it_stands():
 def test_the_report_says_all_that_happened():
     found = prepare_text("你好，世界。我很好，[laugh]", "native")
     assert found.changes == (
-        Change("full-width punctuation", "，", ", ", 2), Change("full-width punctuation", "。", "."),
+        Change("full-width punctuation", "，", ", ", 2),
+        Change("full-width punctuation", "。", "."),
         Change("sounds", "[laugh]", "<SE>[Laughter]</SE>"),
     )
     report = prepare_text("One  two  three. [sigh]", detect=True).report(12)
@@ -107,18 +150,24 @@ def test_the_report_says_all_that_happened():
     assert "No rule changed anything." in prepare_text("Hello.").report()
 
 
-@pytest.mark.parametrize("text, v2, v3", [
-    ("[laugh] Very good!", "<SE>[Laughter]</SE> Very good!", "<|sfx:laughter|>Haha, Very good!"),
-    ("So [LAUGHS], well.", "So <SE>[Laughter]</SE>, well.", "So <|sfx:laughter|>Haha, well."),
-    ("[cough] Ahem, yes.", "<SE>[Cough]</SE> Ahem, yes.", "<|sfx:cough|>Ahem, yes."),
-    ("[laugh]  Haha!", "<SE>[Laughter]</SE> Haha!", "<|sfx:laughter|>Haha!"),
-    ("哈[laugh]好。", "哈<SE>[Laughter]</SE>好.", "哈<|sfx:laughter|>哈哈，好。"),
-    ("【laugh】好。", "<SE>[Laughter]</SE>好.", "【laugh】好。"),
-    ("No. [whisper] Come.", None, "No. <|style:whispering|>Come."),
-    ("[humming start] la [humming end]", "<SE>[Humming]</SE> la <SE_e>[Humming]</SE_e>", None),
-    ("<SE>[Laughter]</SE> <|sfx:cough|>Ahem.", "<SE>[Laughter]</SE> <|sfx:cough|>Ahem.",
-     "<SE>[Laughter]</SE> <|sfx:cough|>Ahem."),
-])
+@pytest.mark.parametrize(
+    "text, v2, v3",
+    [
+        ("[laugh] Very good!", "<SE>[Laughter]</SE> Very good!", "<|sfx:laughter|>Haha, Very good!"),
+        ("So [LAUGHS], well.", "So <SE>[Laughter]</SE>, well.", "So <|sfx:laughter|>Haha, well."),
+        ("[cough] Ahem, yes.", "<SE>[Cough]</SE> Ahem, yes.", "<|sfx:cough|>Ahem, yes."),
+        ("[laugh]  Haha!", "<SE>[Laughter]</SE> Haha!", "<|sfx:laughter|>Haha!"),
+        ("哈[laugh]好。", "哈<SE>[Laughter]</SE>好.", "哈<|sfx:laughter|>哈哈，好。"),
+        ("【laugh】好。", "<SE>[Laughter]</SE>好.", "【laugh】好。"),
+        ("No. [whisper] Come.", None, "No. <|style:whispering|>Come."),
+        ("[humming start] la [humming end]", "<SE>[Humming]</SE> la <SE_e>[Humming]</SE_e>", None),
+        (
+            "<SE>[Laughter]</SE> <|sfx:cough|>Ahem.",
+            "<SE>[Laughter]</SE> <|sfx:cough|>Ahem.",
+            "<SE>[Laughter]</SE> <|sfx:cough|>Ahem.",
+        ),
+    ],
+)
 def test_sound_words(text, v2, v3):
     for layout, expected in (("native", v2), ("v3", v3)):
         found = prepare_text(text, layout)
@@ -128,11 +177,16 @@ def test_sound_words(text, v2, v3):
             assert found.text == expected and not found.warnings
 
 
-@pytest.mark.parametrize("said, layout, warning", [
-    ("[laght]", "native", "the nearest is [laugh]."), ("[sneze]", "v3", "the nearest is [sneeze]."),
-    ("[sighs]", "native", "it makes [applause], [cheering],"), ("[clears throat]", "v3", "it makes [burp], [cough],"),
-    ("[music start]", "v3", "is no sound that Higgs Audio v3 makes"),
-])
+@pytest.mark.parametrize(
+    "said, layout, warning",
+    [
+        ("[laght]", "native", "the nearest is [laugh]."),
+        ("[sneze]", "v3", "the nearest is [sneeze]."),
+        ("[sighs]", "native", "it makes [applause], [cheering],"),
+        ("[clears throat]", "v3", "it makes [burp], [cough],"),
+        ("[music start]", "v3", "is no sound that Higgs Audio v3 makes"),
+    ],
+)
 def test_an_unknown_sound_word_stays_and_warns(said, layout, warning):
     found = prepare_text(f"Well {said} then {said}.", layout)
     assert found.text == f"Well {said} then {said}." and len(found.warnings) == 1 and warning in found.warnings[0]
@@ -152,14 +206,24 @@ def test_scripts_take_every_sound_word_as_text():
     assert all(CONTROL.fullmatch(form[0]) for form in V3.values())
 
 
-@pytest.mark.parametrize("text, language, expected", [
-    ("In 1984 I had 1,234.5 apples, or 7.", "en", "In nineteen eighty-four I had one thousand, two hundred and "
-     "thirty-four point five apples, or seven."),
-    ("The 3rd of 21", "en", "The third of twenty-one."), ("Es sind 1.234,5 Mal", "de", "eintausendzwei"),
-    ("Il y en a 12 345", "fr", "douze mille trois cent quarante-cinq"),
-    ("At 12:30 R2D2 paid $5, 50% of A4, http://a.b/3 [take 2] 2026-11-25 1.2.3.", "en",
-     "At 12:30 R2D2 paid $5, 50% of A4, http://a.b/3 [take 2] 2026-11-25 1.2.3."),
-])
+@pytest.mark.parametrize(
+    "text, language, expected",
+    [
+        (
+            "In 1984 I had 1,234.5 apples, or 7.",
+            "en",
+            "In nineteen eighty-four I had one thousand, two hundred and thirty-four point five apples, or seven.",
+        ),
+        ("The 3rd of 21", "en", "The third of twenty-one."),
+        ("Es sind 1.234,5 Mal", "de", "eintausendzwei"),
+        ("Il y en a 12 345", "fr", "douze mille trois cent quarante-cinq"),
+        (
+            "At 12:30 R2D2 paid $5, 50% of A4, http://a.b/3 [take 2] 2026-11-25 1.2.3.",
+            "en",
+            "At 12:30 R2D2 paid $5, 50% of A4, http://a.b/3 [take 2] 2026-11-25 1.2.3.",
+        ),
+    ],
+)
 def test_figures_that_stand_alone_in_words(text, language, expected):
     assert expected in prepare_text(text, "native", language, spell_numbers=True).text
     assert any(mark.isdigit() for mark in prepare_text(text, "native", language).text)
@@ -171,13 +235,20 @@ def test_figures_in_a_language_that_is_not_known_stay():
 
 
 LONG = {
-    "en": "The old lighthouse keeper smiled and went down to the harbour.", "ko": "한국어 문장입니다.", "th": "ภาษาไทย",
-    "de": "Der alte Leuchtturmwärter lächelte und ging zum Hafen hinunter.", "el": "Αυτό είναι ένα σπίτι.",
-    "fr": "Le vieux gardien du phare sourit et descendit vers le port.", "he": "זה בית גדול.",
-    "ja": "東京はとても大きい。", "ru": "Старый смотритель маяка улыбнулся и спустился в гавань.",
+    "en": "The old lighthouse keeper smiled and went down to the harbour.",
+    "ko": "한국어 문장입니다.",
+    "th": "ภาษาไทย",
+    "de": "Der alte Leuchtturmwärter lächelte und ging zum Hafen hinunter.",
+    "el": "Αυτό είναι ένα σπίτι.",
+    "fr": "Le vieux gardien du phare sourit et descendit vers le port.",
+    "he": "זה בית גדול.",
+    "ja": "東京はとても大きい。",
+    "ru": "Старый смотритель маяка улыбнулся и спустился в гавань.",
     "zh": "今天天气很好。",
-    "uk": "Старий доглядач маяка посміхнувся і пішов до гавані, щоб зустріти їх.", "ar": "ابتسم حارس المنارة العجوز.",
-    "hi": "बूढ़ा रखवाला मुस्कुराया और बंदरगाह की ओर चला गया।", "fa": "نگهبان پیر فانوس دریایی لبخند زد و به بندر رفت.",
+    "uk": "Старий доглядач маяка посміхнувся і пішов до гавані, щоб зустріти їх.",
+    "ar": "ابتسم حارس المنارة العجوز.",
+    "hi": "बूढ़ा रखवाला मुस्कुराया और बंदरगाह की ओर चला गया।",
+    "fa": "نگهبان پیر فانوس دریایی لبخند زد و به بندر رفت.",
 }
 
 
@@ -215,14 +286,56 @@ def test_an_unknown_layout():
         prepare_text("Hi.", "v4")
 
 
-PIECES = ["[laugh]", "[sigh]", "Haha", "，", "。", "（", "）", "《", "》", "“", "…", "·", "°", "C", "20", "1,5", "\n",
-          "\n\n", "  ", "\u00ad", "\u3000", "<SE>", "</SE>", "[", "]", "<|sfx:sigh|>", "http://a.b", "l", "好", "word",
-          ".", "\r", "é", "\u200d", "👍🏽", "[LAUGH]", "°F", "3rd", "\ud800", "]laugh["]
+PIECES = [
+    "[laugh]",
+    "[sigh]",
+    "Haha",
+    "，",
+    "。",
+    "（",
+    "）",
+    "《",
+    "》",
+    "“",
+    "…",
+    "·",
+    "°",
+    "C",
+    "20",
+    "1,5",
+    "\n",
+    "\n\n",
+    "  ",
+    "\u00ad",
+    "\u3000",
+    "<SE>",
+    "</SE>",
+    "[",
+    "]",
+    "<|sfx:sigh|>",
+    "http://a.b",
+    "l",
+    "好",
+    "word",
+    ".",
+    "\r",
+    "é",
+    "\u200d",
+    "👍🏽",
+    "[LAUGH]",
+    "°F",
+    "3rd",
+    "\ud800",
+    "]laugh[",
+]
 
 
 @QUICK
-@given(st.lists(st.sampled_from(PIECES) | st.text(max_size=2), max_size=10).map("".join),
-       st.sampled_from(["native", "v3"]), st.booleans())
+@given(
+    st.lists(st.sampled_from(PIECES) | st.text(max_size=2), max_size=10).map("".join),
+    st.sampled_from(["native", "v3"]),
+    st.booleans(),
+)
 def test_preparing_twice_changes_nothing_more_and_no_letter_is_lost(text, layout, spell):
     found = prepare_text(text, layout, "en", spell_numbers=spell)
     again = prepare_text(found.text, layout, "en", spell_numbers=spell)
@@ -260,8 +373,9 @@ def test_a_script_is_rendered_as_it_is_prepared(model, tmp_path, prepare, read):
     script, voices = parse_script("[Anna] 你好，[laugh] [sigh]"), {"Anna": Voice(description="Warm.")}
     sampling, store = Sampling(seed=3, max_frames=6), TakeStore(tmp_path)
     identity = ModelIdentity("of a test", "cpu", "float32", "float32", None, (), -1)
-    found = render_script(script, voices, model, sampling, RenderSettings(prepare=prepare), store=store,
-                          identity=identity)
+    found = render_script(
+        script, voices, model, sampling, RenderSettings(prepare=prepare), store=store, identity=identity
+    )
     [spoken] = found.lines
     prompt = build_prompt(conversation(read + "." * prepare, [voices["Anna"]]), model.tokenizer)
     [alone] = generate(model, [prompt], sampling)

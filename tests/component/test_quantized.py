@@ -38,6 +38,7 @@ def test_on_a_cpu_nothing_private_is_called(monkeypatch):
 
 def test_a_kernel_is_used_only_where_it_agrees(caplog):
     """Wrong for features that are no multiple of 32, for a row of zeros, or at some addresses: all were seen."""
+
     def agrees(product):
         caplog.clear()
         return quantized_module.agrees_with_plain(product, "cpu"), "plain one is used" in caplog.text
@@ -114,8 +115,9 @@ def test_zero_rows_and_odd_group_sizes():
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_quantized_model_is_smaller_and_near(tmp_path, name, dtype):
-    folder = make_lm_checkpoint(tmp_path, hidden_size=128, num_hidden_layers=3, intermediate_size=256,
-                                initializer_range=0.05, stream_end=0)
+    folder = make_lm_checkpoint(
+        tmp_path, hidden_size=128, num_hidden_layers=3, intermediate_size=256, initializer_range=0.05, stream_end=0
+    )
     full, small = load_model(folder, dtype=dtype), load_model(folder, dtype=dtype, quantization=name)
     messages = [Message("system", "Speak."), Message("user", "Reference."), Message("assistant", random_codes(30))]
     prompt = build_prompt([*messages, Message("user", "And now?")], full.tokenizer)

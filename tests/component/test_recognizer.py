@@ -41,8 +41,13 @@ def test_real_speech_in_stereo_between_silences_is_heard_word_by_word(recognizer
 
 def test_no_words_are_invented(recognizer):
     hiss = 0.1 * torch.randn(1, 5 * RATE, generator=torch.Generator().manual_seed(0))
-    for clip in (AudioClip(silence(40, RATE), RATE), AudioClip(hiss, RATE), sine(440, 5, dbfs=-10),
-                 AudioClip(torch.zeros(1, 0), 24_000), AudioClip(torch.full((2, 3), 0.1), 44_100)):
+    for clip in (
+        AudioClip(silence(40, RATE), RATE),
+        AudioClip(hiss, RATE),
+        sine(440, 5, dbfs=-10),
+        AudioClip(torch.zeros(1, 0), 24_000),
+        AudioClip(torch.full((2, 3), 0.1), 44_100),
+    ):
         heard = recognizer.transcribe(clip, "en")
         assert (heard.text, heard.words, heard.language) == ("", (), "en")
 
@@ -113,10 +118,15 @@ def test_it_stays_loaded(recognizer):
     assert load_recognizer(PACKAGED) is load_recognizer(find_recognizers()[PACKAGED])
 
 
-@pytest.mark.parametrize("name, content, says", [
-    ("tokenizer.json", None, "no tokenizer.json"), ("tokenizer.json", b"{", "cannot be loaded"),
-    ("model.bin", b"", "cannot be loaded"), ("config.json", b"{", "cannot be loaded"),
-])
+@pytest.mark.parametrize(
+    "name, content, says",
+    [
+        ("tokenizer.json", None, "no tokenizer.json"),
+        ("tokenizer.json", b"{", "cannot be loaded"),
+        ("model.bin", b"", "cannot be loaded"),
+        ("config.json", b"{", "cannot be loaded"),
+    ],
+)
 def test_broken_files_are_refused(tmp_path, name, content, says):
     folder = tmp_path / "own"
     shutil.copytree(find_recognizers()[PACKAGED], folder)

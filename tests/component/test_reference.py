@@ -46,8 +46,11 @@ class Made:
         self.given = clip
         windows = self.clip.samples[0].unfold(0, 32, 1)
         start = int((windows == clip.samples[0, :32]).all(1).nonzero()[0, 0]) / RATE
-        heard = [Word(one.text, max(0.0, one.start_s - start), min(clip.seconds, one.end_s - start), 0.9)
-                 for one in self.words if one.end_s > start and one.start_s < start + clip.seconds]
+        heard = [
+            Word(one.text, max(0.0, one.start_s - start), min(clip.seconds, one.end_s - start), 0.9)
+            for one in self.words
+            if one.end_s > start and one.start_s < start + clip.seconds
+        ]
         return Transcript(" ".join(one.text for one in heard), tuple(heard), language or "en")
 
     def check(self, made, with_text: bool):
@@ -78,8 +81,9 @@ def test_no_word_is_split_with_a_recognizer(seed):
     made = prepare_reference(source.clip, recognizer=source, max_s=8.0)
     source.check(made, with_text=True)
     assert 3 <= made.clip.seconds <= 8 and source.given.seconds < 11
-    assert made.report.language == "en" and made.report.warnings == ("Narrow band: 8000 Hz lacks the brightness of a "
-                                                                     "voice.",)
+    assert made.report.language == "en" and made.report.warnings == (
+        "Narrow band: 8000 Hz lacks the brightness of a voice.",
+    )
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -106,8 +110,10 @@ def test_a_voice_that_never_pauses_is_cut_with_a_warning():
 
 def test_sentences_are_kept_whole_where_that_costs_little():
     source = Made(3, 60.0, gaps=(0.2, 0.2))
-    source.words = [Word(one.text.rstrip(".,") + ("." if n % 6 == 5 else ""), one.start_s, one.end_s, 0.9)
-                    for n, one in enumerate(source.words)]
+    source.words = [
+        Word(one.text.rstrip(".,") + ("." if n % 6 == 5 else ""), one.start_s, one.end_s, 0.9)
+        for n, one in enumerate(source.words)
+    ]
     text = prepare_reference(source.clip, recognizer=source).transcript
     assert text.endswith(".") and text.count(" ") % 6 == 5
 
@@ -209,8 +215,9 @@ def test_clips_of_a_moment_are_taken_whole_with_a_warning(length, rate):
         assert "Too short" in str(made.report)
 
 
-@pytest.mark.parametrize("values", [{"min_s": 0}, {"max_s": 61.0}, {"min_s": 10.0, "max_s": 12.0},
-                                    {"max_s": float("nan")}])
+@pytest.mark.parametrize(
+    "values", [{"min_s": 0}, {"max_s": 61.0}, {"min_s": 10.0, "max_s": 12.0}, {"max_s": float("nan")}]
+)
 def test_settings_out_of_range(values):
     with pytest.raises(SettingError):
         prepare_reference(sine(300, 5.0), **values)

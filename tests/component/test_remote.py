@@ -48,8 +48,9 @@ def stub(request):
 
 def ask(stub: Stub, messages=None, sampling=SAMPLING, *, sound_of=None, on_seconds=None, should_stop=None, **more):
     asked = Remote(SERVERS[stub.kind], stub.url, **{"key": KEY, **more})
-    return asked.speak(messages or conversation(TEXT), sampling, sound_of=sound_of, on_seconds=on_seconds,
-                       should_stop=should_stop)
+    return asked.speak(
+        messages or conversation(TEXT), sampling, sound_of=sound_of, on_seconds=on_seconds, should_stop=should_stop
+    )
 
 
 def with_voice():
@@ -100,8 +101,11 @@ def test_settings_that_a_server_takes_are_sent_and_the_others_are_named(stub):
     names = {"seed", "max_new_tokens", "temperature", "top_k", "top_p", "ras_window", "max_frames"}
     assert {name: value for name, value in stub.bodies[0].items() if name in names} == EXPECTED[stub.kind]
     [note] = take.notes
-    lost = {"vLLM-Omni": "temperature, top_k, top_p, ras_window", "SGLang-Omni": "ras_window",
-            "Boson AI": "temperature, top_k, top_p, seed, ras_window, max_frames"}
+    lost = {
+        "vLLM-Omni": "temperature, top_k, top_p, ras_window",
+        "SGLang-Omni": "ras_window",
+        "Boson AI": "temperature, top_k, top_p, seed, ras_window, max_frames",
+    }
     assert f"takes no {lost[stub.kind]}; its own settings count" in note
 
 
@@ -110,17 +114,29 @@ def test_a_scene_is_left_out_where_there_is_no_place_for_it(stub):
     assert any("no scene and no system message" in note for note in take.notes)
 
 
-TURNS = [Message("system", "Speak."), Message("user", "Hello."), Message("assistant", random_codes(5)),
-         Message("user", "And then?")]
+TURNS = [
+    Message("system", "Speak."),
+    Message("user", "Hello."),
+    Message("assistant", random_codes(5)),
+    Message("user", "And then?"),
+]
 
 
-@pytest.mark.parametrize("kind, messages, words", [
-    *((kind, TURNS, "go on from earlier turns") for kind in SERVERS),
-    ("SGLang-Omni", conversation("[SPEAKER0] Hi.", [Voice(random_codes(5), "A.")]), "one voice at a time"),
-    ("vLLM-Omni", conversation(TEXT, [Voice(random_codes(5), "A."), Voice(random_codes(5), "B.")]), "fewer references"),
-    ("Boson AI", conversation("a" * 5001), "too long"), ("vLLM-Omni", [], "not one that can be sent"),
-    ("vLLM-Omni", [Message("system", "A."), Message("assistant", random_codes(5))], "not one that can be sent"),
-])
+@pytest.mark.parametrize(
+    "kind, messages, words",
+    [
+        *((kind, TURNS, "go on from earlier turns") for kind in SERVERS),
+        ("SGLang-Omni", conversation("[SPEAKER0] Hi.", [Voice(random_codes(5), "A.")]), "one voice at a time"),
+        (
+            "vLLM-Omni",
+            conversation(TEXT, [Voice(random_codes(5), "A."), Voice(random_codes(5), "B.")]),
+            "fewer references",
+        ),
+        ("Boson AI", conversation("a" * 5001), "too long"),
+        ("vLLM-Omni", [], "not one that can be sent"),
+        ("vLLM-Omni", [Message("system", "A."), Message("assistant", random_codes(5))], "not one that can be sent"),
+    ],
+)
 def test_what_a_server_cannot_be_asked_for_is_refused_here(kind, messages, words):
     with pytest.raises(PromptError, match=words):
         request_body(SERVERS[kind], messages, SAMPLING, sound_of=lambda codes: sound_clip(1))
@@ -136,8 +152,12 @@ def test_reference_codes_need_a_codec(stub):
 
 def test_a_reference_that_is_too_large():
     with pytest.raises(PromptError, match="too large"):
-        request_body(replace(SERVERS["Boson AI"], reference_bytes=40_000), with_voice(), SAMPLING,
-                     sound_of=lambda codes: sound_clip(codes.seconds))
+        request_body(
+            replace(SERVERS["Boson AI"], reference_bytes=40_000),
+            with_voice(),
+            SAMPLING,
+            sound_of=lambda codes: sound_clip(codes.seconds),
+        )
 
 
 def test_the_rate_that_a_server_tells_counts():
@@ -163,8 +183,11 @@ def test_higgs_serve_gives_the_codes_of_this_computer(pair):
     heard = []
     with serving(pair, key=KEY) as server:
         asked = Remote(SERVERS["higgs serve"], server.url + "/v1", key=KEY)
-        for messages in (conversation(TEXT), conversation(TEXT, voices[:1], scene="A quiet room.", system="Sing."),
-                         conversation("[SPEAKER0] Hi. [SPEAKER1] Ho.", voices, scene="A hall.")):
+        for messages in (
+            conversation(TEXT),
+            conversation(TEXT, voices[:1], scene="A quiet room.", system="Sing."),
+            conversation("[SPEAKER0] Hi. [SPEAKER1] Ho.", voices, scene="A hall."),
+        ):
             take = asked.speak(messages, chosen, on_seconds=heard.append)
             [alone] = generate(pair[0], [build_prompt(messages, pair[0].tokenizer)], chosen)
             assert torch.equal(take.codes.ids, alone.codes.ids) and take.finish_reason == alone.finish_reason
@@ -181,8 +204,9 @@ def test_leaving_higgs_serve_frees_the_row(pair):
     with serving(pair) as server:
         heard = []
         asked = Remote(SERVERS["higgs serve"], server.url + "/v1")
-        take = asked.speak(conversation(TEXT), Sampling(max_frames=1500), on_seconds=heard.append,
-                           should_stop=lambda: len(heard) > 3)
+        take = asked.speak(
+            conversation(TEXT), Sampling(max_frames=1500), on_seconds=heard.append, should_stop=lambda: len(heard) > 3
+        )
         assert take.finish_reason == "cancelled" and 0 < take.codes.frames < 1000
         server.wait_for(lambda health: health["speaking"] == 0)
         assert server.frames() < 1400
@@ -191,8 +215,9 @@ def test_leaving_higgs_serve_frees_the_row(pair):
 # --- failures, and what is tried again ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("failures", [[429], [500], [503, 502], ["drop"], ["break"],
-                                      [(429, {"Retry-After": "0"}), "drop"]])
+@pytest.mark.parametrize(
+    "failures", [[429], [500], [503, 502], ["drop"], ["break"], [(429, {"Retry-After": "0"}), "drop"]]
+)
 def test_what_may_pass_is_tried_again(failures):
     with Stub("SGLang-Omni") as stub:
         stub.failures = list(failures)
@@ -209,8 +234,9 @@ def test_what_stays_is_not_tried_again(status):
         assert len(stub.bodies) == 1 and refused.value.status == status
 
 
-@pytest.mark.parametrize("failure, words", [(500, "status 500.*3 time"), ("drop", "did not answer.*3 time"),
-                                            ("break", "did not answer")])
+@pytest.mark.parametrize(
+    "failure, words", [(500, "status 500.*3 time"), ("drop", "did not answer.*3 time"), ("break", "did not answer")]
+)
 def test_tries_end(failure, words):
     with Stub("SGLang-Omni") as stub:
         stub.failures = [failure] * 9
@@ -291,14 +317,25 @@ FRAME = b'{"ids":[[1,2]],"frame_rate":25.0,"codebook_size":4,"codec":""}\n'
 END = b'{"finish_reason":"stop"}\n'
 
 
-@pytest.mark.parametrize("data, words", [
-    (b"", "without its last line"), (FRAME, "without its last line"), (END, "no sound"), (b"[]\n", "not what"),
-    (b"RIFF....\n" + END, "not what"), (FRAME + END + FRAME, "not what"), (FRAME.replace(b"1,2", b"1,9"), "not what"),
-    (FRAME.replace(b"25.0", b"NaN"), "not what"), (FRAME.replace(b"25.0", b"0"), "not what"),
-    (FRAME.replace(b"[[1,2]]", b"[[1],[2,3]]"), "not what"), (FRAME.replace(b"[[1,2]]", b'"a"'), "not what"),
-    (FRAME + FRAME.replace(b"[[1,2]]", b"[[1,2,3]]"), "not what"), (b'{"finish_reason":"broken"}\n', "not what"),
-    (FRAME.replace(b"25.0", b"1e-9"), "without end"),
-])
+@pytest.mark.parametrize(
+    "data, words",
+    [
+        (b"", "without its last line"),
+        (FRAME, "without its last line"),
+        (END, "no sound"),
+        (b"[]\n", "not what"),
+        (b"RIFF....\n" + END, "not what"),
+        (FRAME + END + FRAME, "not what"),
+        (FRAME.replace(b"1,2", b"1,9"), "not what"),
+        (FRAME.replace(b"25.0", b"NaN"), "not what"),
+        (FRAME.replace(b"25.0", b"0"), "not what"),
+        (FRAME.replace(b"[[1,2]]", b"[[1],[2,3]]"), "not what"),
+        (FRAME.replace(b"[[1,2]]", b'"a"'), "not what"),
+        (FRAME + FRAME.replace(b"[[1,2]]", b"[[1,2,3]]"), "not what"),
+        (b'{"finish_reason":"broken"}\n', "not what"),
+        (FRAME.replace(b"25.0", b"1e-9"), "without end"),
+    ],
+)
 def test_codes_that_are_none(data, words):
     answer = remote._Answer(codes=True)
     with pytest.raises(AudioError, match=words):
@@ -334,8 +371,18 @@ def test_a_key_that_no_header_can_hold(key):
     assert key not in str(refused.value)
 
 
-@pytest.mark.parametrize("url", ["localhost:8000", "ftp://host/v1", "file:///etc", "http://", "http://me:secret@host/v1",
-                                 "https://host/v1?key=secret", "javascript:alert(1)"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "localhost:8000",
+        "ftp://host/v1",
+        "file:///etc",
+        "http://",
+        "http://me:secret@host/v1",
+        "https://host/v1?key=secret",
+        "javascript:alert(1)",
+    ],
+)
 def test_what_is_no_address(url):
     with pytest.raises(SettingError) as refused:
         Remote(SERVERS["higgs serve"], url)

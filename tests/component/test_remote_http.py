@@ -73,9 +73,13 @@ def test_a_redirect_is_not_followed(status, kind):
 
 
 def test_nothing_of_the_environment_leaves(monkeypatch):
-    for name, value in {"OPENAI_ORG_ID": "org-of-a-person", "OPENAI_PROJECT_ID": "project-of-a-person",
-                        "OPENAI_API_KEY": "sk-of-a-person", "OPENAI_ADMIN_KEY": "admin-of-a-person",
-                        "OPENAI_CUSTOM_HEADERS": "X-Gateway: gateway-of-a-person\nAuthorization: Bearer wrong"}.items():
+    for name, value in {
+        "OPENAI_ORG_ID": "org-of-a-person",
+        "OPENAI_PROJECT_ID": "project-of-a-person",
+        "OPENAI_API_KEY": "sk-of-a-person",
+        "OPENAI_ADMIN_KEY": "admin-of-a-person",
+        "OPENAI_CUSTOM_HEADERS": "X-Gateway: gateway-of-a-person\nAuthorization: Bearer wrong",
+    }.items():
         monkeypatch.setenv(name, value)
     with Elsewhere(400) as server:
         refusal(server), refusal(server, key="")
@@ -83,8 +87,16 @@ def test_nothing_of_the_environment_leaves(monkeypatch):
     (_, with_key), (_, without), (path, models) = server.requests
     assert with_key["authorization"] == f"Bearer {KEY}" and path == "/v1/models"
     assert "authorization" not in {**without, **models}
-    assert set(with_key) <= {"host", "accept", "accept-encoding", "connection", "content-type", "content-length",
-                             "user-agent", "authorization"}
+    assert set(with_key) <= {
+        "host",
+        "accept",
+        "accept-encoding",
+        "connection",
+        "content-type",
+        "content-length",
+        "user-agent",
+        "authorization",
+    }
     assert "of-a-person" not in json.dumps([without, models])
 
 
@@ -98,11 +110,19 @@ def test_an_error_is_told_in_a_sentence():
     assert "a page, which is not shown" in told and "Bad" not in told
 
 
-@pytest.mark.parametrize("text, told", [
-    ("Not found", "Not found"), ("\n\n One. Two.", "One."), ("a\x1b[31mb\u202ec\0d", "a [31mb c d"), ("", ""),
-    ("v1.5 is old! Go.", "v1.5 is old!"), ("<b>Bold</b>", "a page, which is not shown"), ("1 < 2", "1 < 2"),
-    ("y" * 5000, "y" * LONGEST_SENTENCE + "…"),
-])
+@pytest.mark.parametrize(
+    "text, told",
+    [
+        ("Not found", "Not found"),
+        ("\n\n One. Two.", "One."),
+        ("a\x1b[31mb\u202ec\0d", "a [31mb c d"),
+        ("", ""),
+        ("v1.5 is old! Go.", "v1.5 is old!"),
+        ("<b>Bold</b>", "a page, which is not shown"),
+        ("1 < 2", "1 < 2"),
+        ("y" * 5000, "y" * LONGEST_SENTENCE + "…"),
+    ],
+)
 def test_one_sentence(text, told):
     assert one_sentence(text) == told
 
@@ -142,8 +162,9 @@ def test_lines_without_sound_end():
             sent += len(block)
 
 
-@pytest.mark.parametrize("body", [b"Bearer " + KEY.encode(), b"x" * 50 + KEY.encode(),
-                                  LINE.replace(b"25.0", b'"%s"' % KEY.encode())])
+@pytest.mark.parametrize(
+    "body", [b"Bearer " + KEY.encode(), b"x" * 50 + KEY.encode(), LINE.replace(b"25.0", b'"%s"' % KEY.encode())]
+)
 def test_an_answer_that_repeats_the_key_is_not_shown(body):
     with Elsewhere(200, body + b"\n") as server:
         told = refusal(server, "higgs serve", model="m")

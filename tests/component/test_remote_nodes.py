@@ -13,8 +13,15 @@ from helpers_serve import load_pair, make_pair, serving, spoken_alone
 from helpers_workflow import node_classes, node_module, pack_module
 
 TEXT = "Good morning to you."
-SETTINGS = {"seed": 5, "max_seconds": 0.8, "temperature": 1.0, "top_k": 50, "top_p": 0.95, "ras_window": -1,
-            "ras_max_repeats": 2}
+SETTINGS = {
+    "seed": 5,
+    "max_seconds": 0.8,
+    "temperature": 1.0,
+    "top_k": 50,
+    "top_p": 0.95,
+    "ras_window": -1,
+    "ras_max_repeats": 2,
+}
 INPUTS = {"server": "higgs serve", "url": "", "model": "", "voice": "", "key_variable": ""}
 
 
@@ -142,6 +149,8 @@ def test_nodes_that_need_a_model_here_say_so(handles, runtime, tmp_path):
 def test_the_origin_of_a_sound_names_the_server():
     node_classes()
     origin = node_module("shared.origin").origin
-    prompt = {"1": {"class_type": "HiggsRemoteModel", "inputs": {**INPUTS, "server": "Boson AI"}},
-              "2": {"class_type": "HiggsGenerate", "inputs": {"model": ["1", 0]}}}
+    prompt = {
+        "1": {"class_type": "HiggsRemoteModel", "inputs": {**INPUTS, "server": "Boson AI"}},
+        "2": {"class_type": "HiggsGenerate", "inputs": {"model": ["1", 0]}},
+    }
     assert origin(json.loads(json.dumps(prompt)), "2") == ("Boson AI", "")

@@ -36,8 +36,9 @@ def handles(pack):
 @pytest.fixture
 def events(pack, monkeypatch):
     found = []
-    monkeypatch.setattr(node_module("host.messages"), "send_event",
-                        lambda name, **data: found.append((name, data["lines"])))
+    monkeypatch.setattr(
+        node_module("host.messages"), "send_event", lambda name, **data: found.append((name, data["lines"]))
+    )
     return found
 
 
@@ -47,15 +48,31 @@ def render(pack, handles, events):
     embedded = pack_module("hub.catalog").model_roots([])[-1]
 
     def run(text=SCRIPT, **changes):
-        defaults = {name: options["default"] for name, (_, options) in node_inputs("HiggsRenderScript").items()
-                    if "default" in options}
-        values = {**defaults, "recognizer": "none", "max_seconds": 1.0, "voice_0": pack.Voice(description="Calm."),
-                  "voice_1": pack.Voice(description="Old."), **changes}
+        defaults = {
+            name: options["default"]
+            for name, (_, options) in node_inputs("HiggsRenderScript").items()
+            if "default" in options
+        }
+        values = {
+            **defaults,
+            "recognizer": "none",
+            "max_seconds": 1.0,
+            "voice_0": pack.Voice(description="Calm."),
+            "voice_1": pack.Voice(description="Old."),
+            **changes,
+        }
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return node_classes()["HiggsRenderScript"].execute(
-                script=pack.parse_script(text), model=handles.ModelHandle("lm", str(embedded / "higgs-nano")),
-                codec=handles.ModelHandle("codec", str(embedded / "higgs-nano-codec")), **values).args
+            return (
+                node_classes()["HiggsRenderScript"]
+                .execute(
+                    script=pack.parse_script(text),
+                    model=handles.ModelHandle("lm", str(embedded / "higgs-nano")),
+                    codec=handles.ModelHandle("codec", str(embedded / "higgs-nano-codec")),
+                    **values,
+                )
+                .args
+            )
 
     return run
 
@@ -68,7 +85,10 @@ def test_it_speaks_and_the_second_run_finds_all_in_the_store(render, events):
     name, first = events[0]
     assert name == "higgs.lines" and [line["state"] for line in first] == ["queued"] * 3
     assert [(line["line"], line["turn"], line["speaker"]) for line in first] == [
-        (1, 1, "Anna"), (2, 2, "Ben"), (3, 3, "Anna")]
+        (1, 1, "Anna"),
+        (2, 2, "Ben"),
+        (3, 3, "Anna"),
+    ]
     last = {line["line"]: line for _, lines in events for line in lines}
     assert {line["state"] for line in last.values()} == {"spoken"}
     assert [last[n + 1]["take"] for n in range(3)] == [spoken.key for spoken in made.lines]
@@ -166,8 +186,13 @@ CUED = """# Scene: kitchen
 def assemble(handles, pack, performance, **changes):
     embedded = pack_module("hub.catalog").model_roots([])[-1]
     values = {"subtitles": "srt", "stems": False, **changes}
-    return node_classes()["HiggsAssemble"].execute(
-        performance=performance, codec=handles.ModelHandle("codec", str(embedded / "higgs-nano-codec")), **values).args
+    return (
+        node_classes()["HiggsAssemble"]
+        .execute(
+            performance=performance, codec=handles.ModelHandle("codec", str(embedded / "higgs-nano-codec")), **values
+        )
+        .args
+    )
 
 
 def test_assemble_gives_the_mix_and_all_that_belongs_to_it(render, pack, handles):
@@ -224,8 +249,11 @@ def verify(pack):
         least = min(clip.length for clip in files)
         wave = torch.stack([clip.samples[:, :least] for clip in files])
         values = {"recognizer": "auto", "language": "", **changes}
-        return node_classes()["HiggsVerifyTakes"].execute(
-            audio={"waveform": wave, "sample_rate": 24_000}, text=text, **values).args
+        return (
+            node_classes()["HiggsVerifyTakes"]
+            .execute(audio={"waveform": wave, "sample_rate": 24_000}, text=text, **values)
+            .args
+        )
 
     return run
 
@@ -267,9 +295,17 @@ def test_what_a_cluster_is_given(render, pack, handles, events, monkeypatch):
 
     def apart(script, voices, engine, sampling, settings, *, store, cluster, on_line, on_take, on_pool, should_stop):
         given.append((voices, engine, sampling, settings, cluster))
-        here = pack.render_script(script, voices, pack.load_model(embedded / "higgs-nano"), sampling,
-                                  settings, codec=pack.load_codec(embedded / "higgs-nano-codec"),
-                                  on_line=on_line, on_take=on_take, should_stop=should_stop)
+        here = pack.render_script(
+            script,
+            voices,
+            pack.load_model(embedded / "higgs-nano"),
+            sampling,
+            settings,
+            codec=pack.load_codec(embedded / "higgs-nano-codec"),
+            on_line=on_line,
+            on_take=on_take,
+            should_stop=should_stop,
+        )
         on_pool(pack_module("cluster").PoolStatus(0, 0, 1, 0, 0, 1))
         return here
 
@@ -298,8 +334,11 @@ def test_a_line_whose_end_nobody_told_is_spoken_in_the_end(render, pack, events,
     """As after a cancel: its take is in the performance, and the row does not go on speaking."""
     states = node_module("shared.line_states").LineStates
     on_line = states.on_line
-    monkeypatch.setattr(states, "on_line", lambda self, line, state, seconds: on_line(
-        self, line, "speaking" if state == "spoken" else state, seconds))
+    monkeypatch.setattr(
+        states,
+        "on_line",
+        lambda self, line, state, seconds: on_line(self, line, "speaking" if state == "spoken" else state, seconds),
+    )
     made, _ = render("[Anna] Hello.")
     last = {line["line"]: line for _, lines in events for line in lines}
     assert last[1]["state"] == "spoken" and last[1]["take"] == made.lines[0].key
@@ -307,18 +346,36 @@ def test_a_line_whose_end_nobody_told_is_spoken_in_the_end(render, pack, events,
 
 def test_how_a_handle_becomes_an_engine(pack, handles, monkeypatch, tmp_path):
     on_cluster, given = node_module("shared.on_cluster"), []
-    monkeypatch.setattr(pack_module("cluster"), "render_in_child_process",
-                        lambda *args, cluster, **_: given.append((args[2], cluster)))
+    monkeypatch.setattr(
+        pack_module("cluster"), "render_in_child_process", lambda *args, cluster, **_: given.append((args[2], cluster))
+    )
     codec = handles.ModelHandle("codec", "codec", dtype="float16")
     for device, gpus in (("cpu", 0.0), ("gpu", 1.0), ("auto", None)):
         model = handles.ModelHandle("lm", "folder", device, "bfloat16", "int8", (("lora", 0.5),))
-        on_cluster.perform("local", None, {}, model, codec, None, None, store=pack.TakeStore(tmp_path), listening=None,
-                           on_line=None, on_take=None)
+        on_cluster.perform(
+            "local",
+            None,
+            {},
+            model,
+            codec,
+            None,
+            None,
+            store=pack.TakeStore(tmp_path),
+            listening=None,
+            on_line=None,
+            on_take=None,
+        )
         engine, cluster = given.pop()
         assert cluster == pack_module("cluster").ClusterSettings("local", gpus=gpus)
         assert engine == pack_module("cluster").Engine(
-            "folder", device="cpu" if device == "cpu" else None, dtype="bfloat16", quantization="int8",
-            adapters=(("lora", 0.5),), codec="codec", codec_dtype="float16")
+            "folder",
+            device="cpu" if device == "cpu" else None,
+            dtype="bfloat16",
+            quantization="int8",
+            adapters=(("lora", 0.5),),
+            codec="codec",
+            codec_dtype="float16",
+        )
 
 
 def test_workers_listen_as_the_node_would(pack, monkeypatch, tmp_path):
@@ -332,16 +389,19 @@ def test_workers_listen_as_the_node_would(pack, monkeypatch, tmp_path):
     verification = pack_module("verification")
     limits, brought = verification.Limits(max_wer=0.3), list(verification.find_recognizers([]))
     own = on_cluster.listening_of(SimpleNamespace(name="small"), True, limits)
-    assert own == pack_module("cluster").Listening(
-        str(folder), compare_voices=True, limits=limits, name="small")
+    assert own == pack_module("cluster").Listening(str(folder), compare_voices=True, limits=limits, name="small")
     for name in brought:
         assert on_cluster.listening_of(SimpleNamespace(name=name), False, limits).recognizer == name
     assert on_cluster.listening_of(None, True, limits) is None
 
 
-@pytest.mark.parametrize("changes, words", [
-    ({"store": False}, "Switch store on"),
-    pytest.param({"cluster": "ray://a:1"}, "Ray client", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"store": False}, "Switch store on"),
+        pytest.param({"cluster": "ray://a:1"}, "Ray client", marks=pytest.mark.slow),
+    ],
+)
 def test_a_cluster_that_cannot_be_used(render, pack, changes, words, monkeypatch):
     monkeypatch.setenv("HIGGS_CLUSTER_ADDRESSES", "ray://a:1")
     with pytest.raises(pack.SettingError, match=words):

@@ -33,8 +33,11 @@ def render(*more: str) -> int:
 
 
 def names(folder) -> set[str]:
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")
-            if path.is_file() and "takes" not in path.parts}
+    return {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and "takes" not in path.parts
+    }
 
 
 def test_a_script_becomes_files_and_another_run_speaks_what_changed(folder, capsys):
@@ -42,8 +45,15 @@ def test_a_script_becomes_files_and_another_run_speaks_what_changed(folder, caps
     said = capsys.readouterr()
     assert "3 of 3 lines" in said.out and "3 spoken now" in said.out
     assert "Jack: the voice named jack" in said.err and "Narrator: voice 2" in said.err
-    assert names(folder) == {"scene.txt", "scene.flac", "scene.json", "scene.srt", "scene-stems/Anna.flac",
-                             "scene-stems/Jack.flac", "scene-stems/Narrator.flac"}
+    assert names(folder) == {
+        "scene.txt",
+        "scene.flac",
+        "scene.json",
+        "scene.srt",
+        "scene-stems/Anna.flac",
+        "scene-stems/Jack.flac",
+        "scene-stems/Narrator.flac",
+    }
     told = json.loads((folder / "scene.json").read_text(encoding="utf-8"))
     assert [line["speaker"] for line in told["lines"]] == ["Anna", "Jack", "Narrator"]
     length = AudioClip.load(folder / "scene.flac").seconds
@@ -94,22 +104,41 @@ def test_a_book_gets_chapters(folder):
     import av
 
     (folder / "book.txt").write_text("Chapter 1\n\nGood morning.\n\nChapter 2\n\nGood night.", encoding="utf-8")
-    assert cli.main(["render-script", "book.txt", "--book", "--voice", "rose", "--max-seconds", "0.6", "-o",
-                     "book.m4b", "--consent", "Ours."]) == 0
+    assert (
+        cli.main(
+            [
+                "render-script",
+                "book.txt",
+                "--book",
+                "--voice",
+                "rose",
+                "--max-seconds",
+                "0.6",
+                "-o",
+                "book.m4b",
+                "--consent",
+                "Ours.",
+            ]
+        )
+        == 0
+    )
     told = json.loads((folder / "book.json").read_text(encoding="utf-8"))
     assert [chapter["title"] for chapter in told["chapters"]] == ["Chapter 1", "Chapter 2"]
     with av.open(str(folder / "book.m4b")) as file:
         assert len(file.chapters()) == 2 and "Consent: Ours." in file.metadata["comment"]
 
 
-@pytest.mark.parametrize("more, words", [
-    (["-o", "scene.doc"], "cannot be saved there"),
-    (["-o", "nowhere/scene.flac"], "cannot be saved there"),
-    (["--voice", "Anna=nobody"], "There is no voice 'nobody'"),
-    (["--choose", "9: 1"], "lines 1 to 3, got line 9"),
-    (["--max-chars", "3"], "max_chars"),
-    (["--codec", "unheard-of"], "Which codec"),
-])
+@pytest.mark.parametrize(
+    "more, words",
+    [
+        (["-o", "scene.doc"], "cannot be saved there"),
+        (["-o", "nowhere/scene.flac"], "cannot be saved there"),
+        (["--voice", "Anna=nobody"], "There is no voice 'nobody'"),
+        (["--choose", "9: 1"], "lines 1 to 3, got line 9"),
+        (["--max-chars", "3"], "max_chars"),
+        (["--codec", "unheard-of"], "Which codec"),
+    ],
+)
 def test_what_cannot_be_done_is_said_and_nothing_is_written(folder, capsys, more, words):
     assert render(*more) == 1
     assert words in capsys.readouterr().err and names(folder) == {"scene.txt"}
@@ -199,12 +228,18 @@ def test_own_subtitles_that_are_read_are_not_written_over(folder):
     assert (folder / "one.srt").read_text(encoding="utf-8") == read and (folder / "one_2.srt").exists()
 
 
-@pytest.mark.parametrize("command", [
-    ["render-script", "scene.txt", "-o", "/proc/scene.flac"], ["takes", "export", "-o", "scene.txt/takes"],
-    ["master", "clip.wav", "-o", "scene.txt/out"], ["render", "scene.json", "-o", "scene.txt/out"],
-    ["convert", "nano", "/proc/small"], ["convert", "nano-codec", "/proc/small", "--codec"],
-    ["voices", "add", "Me", "none.wav", "--listen", "--models-dir", "/proc"],
-])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["render-script", "scene.txt", "-o", "/proc/scene.flac"],
+        ["takes", "export", "-o", "scene.txt/takes"],
+        ["master", "clip.wav", "-o", "scene.txt/out"],
+        ["render", "scene.json", "-o", "scene.txt/out"],
+        ["convert", "nano", "/proc/small"],
+        ["convert", "nano-codec", "/proc/small", "--codec"],
+        ["voices", "add", "Me", "none.wav", "--listen", "--models-dir", "/proc"],
+    ],
+)
 def test_a_folder_that_takes_nothing_is_said_before_the_work(folder, capsys, command):
     (folder / "scene.json").write_text("{}", encoding="utf-8")
     assert cli.main(command) == 1
@@ -251,9 +286,14 @@ def test_takes_are_listed_locked_exported_and_pruned(folder, capsys):
     assert cli.main(["takes", "unlock", key]) == 0 and not store.is_locked(store.find(key))
 
 
-@pytest.mark.parametrize("command, words", [
-    (["lock", "abc"], "Which take is 'abc'"), (["export", "abc"], "Which take"), (["prune", "--gb", "-1"], "gb"),
-])
+@pytest.mark.parametrize(
+    "command, words",
+    [
+        (["lock", "abc"], "Which take is 'abc'"),
+        (["export", "abc"], "Which take"),
+        (["prune", "--gb", "-1"], "gb"),
+    ],
+)
 def test_takes_that_there_are_not(capsys, command, words):
     assert cli.main(["takes", *command]) == 1
     assert words in capsys.readouterr().err

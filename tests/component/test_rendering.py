@@ -86,8 +86,15 @@ class Judge:
     def hear(self, line, codes):
         self.heard.append(line.number)
         good = self.passes(line, len([n for n in self.heard if n == line.number]))
-        return Verdict(good, 0.0 if good else 0.5, 0.0 if good else 0.5, None, codes.seconds, "heard",
-                       () if good else ("the words differ",))
+        return Verdict(
+            good,
+            0.0 if good else 0.5,
+            0.0 if good else 0.5,
+            None,
+            codes.seconds,
+            "heard",
+            () if good else ("the words differ",),
+        )
 
 
 def ids(performance):
@@ -109,16 +116,20 @@ def test_a_line_is_what_generate_makes_of_its_voice_scene_and_settings(model, vo
 
 @pytest.mark.parametrize("mode", ["independent", "continuous"])
 def test_rows_side_by_side_change_nothing(model, voices, mode):
-    wide, narrow = (render_script(parse_script(SCRIPT), voices, model, QUICK, RenderSettings(mode=mode, batch=batch))
-                    for batch in (8, 1))
+    wide, narrow = (
+        render_script(parse_script(SCRIPT), voices, model, QUICK, RenderSettings(mode=mode, batch=batch))
+        for batch in (8, 1)
+    )
     assert ids(wide) == ids(narrow)
 
 
 def test_in_continuous_mode_a_line_hears_the_turns_before_it_in_its_scene(model, voices):
     settings = RenderSettings(mode="continuous", context_turns=2)
     found = render_script(parse_script(SCRIPT), voices, model, QUICK, settings)
-    first, second = (ids(render_script(parse_script(part), voices, model, QUICK, settings))
-                     for part in SCRIPT.split("# Scene: the harbour"))
+    first, second = (
+        ids(render_script(parse_script(part), voices, model, QUICK, settings))
+        for part in SCRIPT.split("# Scene: the harbour")
+    )
     assert ids(found)[:4] == first, "what comes later, or elsewhere, does not matter"
     assert ids(found)[4:] != second, "the other half without its scene is another text"
     alone = render_script(parse_script(SCRIPT), voices, model, QUICK)
@@ -153,14 +164,21 @@ def test_a_long_turn_is_spoken_in_pieces(model, voices):
     text = "One sentence is here. Another one is there. And a third one follows."
     found = render_script(parse_script(f"[Anna] {text}"), voices, model, QUICK, RenderSettings(max_chars=25))
     assert [spoken.line.text for spoken in found.lines] == [
-        "One sentence is here.", "Another one is there.", "And a third one follows."]
+        "One sentence is here.",
+        "Another one is there.",
+        "And a third one follows.",
+    ]
     assert {spoken.line.turn for spoken in found.lines} == {0}
 
 
 def test_no_take_is_longer_than_its_text_can_be(folder, voices):
     endless = load_model(make_lm_checkpoint(folder.parent / "endless", stream_end=0))
-    [short, long] = render_script(parse_script("[Anna] Yes.\n[Anna] " + "A much longer line it is. " * 4), voices,
-                                  endless, Sampling(temperature=1.0, max_frames=300)).lines
+    [short, long] = render_script(
+        parse_script("[Anna] Yes.\n[Anna] " + "A much longer line it is. " * 4),
+        voices,
+        endless,
+        Sampling(temperature=1.0, max_frames=300),
+    ).lines
     assert short.take.finish_reason == long.take.finish_reason == "length"
     assert 25 < short.take.codes.frames < 100 < long.take.codes.frames <= 300
 
@@ -173,38 +191,62 @@ def test_a_second_run_speaks_only_what_changed(model, voices, store, identity):
     first = render_script(parse_script("\n".join(lines)), voices, model, short, **keep)
     lines[7] = "[Ben] This one is new."
     told = []
-    again = render_script(parse_script("\n".join(lines)), voices, model, short, **keep,
-                          on_line=lambda line, state, seconds: told.append((line.number, state)))
+    again = render_script(
+        parse_script("\n".join(lines)),
+        voices,
+        model,
+        short,
+        **keep,
+        on_line=lambda line, state, seconds: told.append((line.number, state)),
+    )
     assert [spoken.line.number for spoken in again.lines if not spoken.stored] == [7]
     assert {number for number, state in told if state == "speaking"} == {7}
     assert ids(again)[:7] + ids(again)[8:] == ids(first)[:7] + ids(first)[8:]
 
 
 def test_a_line_that_is_written_twice_is_spoken_once(model, voices, store, identity):
-    found = render_script(parse_script("[Anna] Yes.\n[Ben] No.\n[Anna] Yes."), voices, model, QUICK, store=store,
-                          identity=identity)
+    found = render_script(
+        parse_script("[Anna] Yes.\n[Ben] No.\n[Anna] Yes."), voices, model, QUICK, store=store, identity=identity
+    )
     assert len(store.list()) == 2 and ids(found)[0] == ids(found)[2]
     assert [spoken.stored for spoken in found.lines] == [False, False, True]
 
 
 def test_lines_that_do_not_pass_are_spoken_again_and_the_best_take_counts(model, voices, store, identity):
     judge = Judge(lambda line, heard: line.number != 1 and heard > 1)
-    found = render_script(parse_script(SCRIPT), voices, model, QUICK, RenderSettings(max_takes=3), verifier=judge,
-                          store=store, identity=identity)
+    found = render_script(
+        parse_script(SCRIPT),
+        voices,
+        model,
+        QUICK,
+        RenderSettings(max_takes=3),
+        verifier=judge,
+        store=store,
+        identity=identity,
+    )
     assert [spoken.tries for spoken in found.lines] == [2, 3, 2, 2, 2, 2]
     assert [spoken.take.seed for spoken in found.lines] == [6, 5, 7, 6, 12, 6]
     assert [spoken.line.number for spoken in found.failed] == [1]
     assert "Line 2 (Ben): the words differ" in found.summary()
     before = len(judge.heard)
-    again = render_script(parse_script(SCRIPT), voices, model, QUICK, RenderSettings(max_takes=3), verifier=judge,
-                          store=store, identity=identity)
+    again = render_script(
+        parse_script(SCRIPT),
+        voices,
+        model,
+        QUICK,
+        RenderSettings(max_takes=3),
+        verifier=judge,
+        store=store,
+        identity=identity,
+    )
     assert ids(again) == ids(found) and len(judge.heard) == before, "verdicts are stored, too"
 
 
 def test_a_fixed_number_of_takes(model, voices):
     judge = Judge(lambda line, heard: heard == 2)
-    found = render_script(parse_script("[Anna] One line."), voices, model, QUICK, RenderSettings(takes=4, max_takes=4),
-                          verifier=judge)
+    found = render_script(
+        parse_script("[Anna] One line."), voices, model, QUICK, RenderSettings(takes=4, max_takes=4), verifier=judge
+    )
     assert judge.heard == [0] * 4 and found.lines[0].take.seed == 6
 
 
@@ -219,7 +261,13 @@ def test_a_locked_take_is_the_one(model, voices, store, identity):
 def test_stopping_keeps_what_is_spoken(model, voices, store, identity):
     done = []
     found = render_script(
-        parse_script(SCRIPT), voices, model, QUICK, RenderSettings(batch=1), store=store, identity=identity,
+        parse_script(SCRIPT),
+        voices,
+        model,
+        QUICK,
+        RenderSettings(batch=1),
+        store=store,
+        identity=identity,
         on_line=lambda line, state, seconds: done.append(line.number) if state == "spoken" else None,
         should_stop=lambda: len(done) == 2,
     )
@@ -230,21 +278,37 @@ def test_stopping_keeps_what_is_spoken(model, voices, store, identity):
     assert [spoken.stored for spoken in whole.lines] == [True, True, False, False, False, False]
 
 
-@pytest.mark.parametrize("text, error, match", [
-    ("[Carl] Who am I?", ScriptError, "none for Carl"),
-    ("[Anna] Fine.\n[Anna] " + "Too long a line. " * 2000, PromptError, "Line 2 of the script.*longer"),
-])
+@pytest.mark.parametrize(
+    "text, error, match",
+    [
+        ("[Carl] Who am I?", ScriptError, "none for Carl"),
+        ("[Anna] Fine.\n[Anna] " + "Too long a line. " * 2000, PromptError, "Line 2 of the script.*longer"),
+    ],
+)
 def test_what_cannot_be_spoken_is_said_before_anything_is(model, voices, text, error, match):
     told = []
     with pytest.raises(error, match=match):
-        render_script(parse_script(text), voices, model, QUICK, RenderSettings(max_chars=100_000),
-                      on_line=lambda *event: told.append(event))
+        render_script(
+            parse_script(text),
+            voices,
+            model,
+            QUICK,
+            RenderSettings(max_chars=100_000),
+            on_line=lambda *event: told.append(event),
+        )
     assert not told
 
 
-@pytest.mark.parametrize("settings", [
-    {"mode": "both"}, {"context_turns": 0}, {"max_chars": 3}, {"takes": 0}, {"takes": 3, "max_takes": 2},
-])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"mode": "both"},
+        {"context_turns": 0},
+        {"max_chars": 3},
+        {"takes": 0},
+        {"takes": 3, "max_takes": 2},
+    ],
+)
 def test_settings_out_of_range(settings):
     with pytest.raises(SettingError):
         RenderSettings(**settings)
@@ -256,6 +320,7 @@ def test_a_store_needs_an_identity(model, voices, store):
 
 
 # ---- several processes, and one that dies --------------------------------------------------------------------------
+
 
 @pytest.fixture(scope="module")
 def context():
@@ -275,8 +340,16 @@ def test_a_silent_line_ends_at_the_same_frame_in_any_company(folder, identity, v
     settings = RenderSettings(silence_s=0.2, batch=batch)
 
     def spoken_now():
-        return render_script(script, voices, model, sampling, settings, store=store, identity=identity,
-                             codec=SimpleNamespace(frame_rate=25.0))
+        return render_script(
+            script,
+            voices,
+            model,
+            sampling,
+            settings,
+            store=store,
+            identity=identity,
+            codec=SimpleNamespace(frame_rate=25.0),
+        )
 
     made = spoken_now()
     for spoken, ids in zip(made.lines, whole, strict=True):

@@ -82,8 +82,10 @@ def test_a_speaker_without_a_voice_is_named():
 # ---- takes that are wanted -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text, chosen", [("", {}), (" \n", {}), ("3: 2", {3: 2}), ("3:2,7 : 1", {3: 2, 7: 1}),
-                                          ("3=2;\n7: 1\n", {3: 2, 7: 1})])
+@pytest.mark.parametrize(
+    "text, chosen",
+    [("", {}), (" \n", {}), ("3: 2", {3: 2}), ("3:2,7 : 1", {3: 2, 7: 1}), ("3=2;\n7: 1\n", {3: 2, 7: 1})],
+)
 def test_a_choice_is_read(text, chosen):
     assert parse_choice(text) == chosen
 
@@ -111,8 +113,13 @@ QUICK = Sampling(temperature=1.0, max_frames=6)
 def rendered(nano, chosen, **more):
     told = []
     made = render_script(
-        parse_script("[Anna] Yes.\n[Ben] No.\n[Anna] Now."), VOICES, nano, QUICK, RenderSettings(choose=chosen),
-        on_line=lambda line, state, seconds: told.append((line.number, state)), **more,
+        parse_script("[Anna] Yes.\n[Ben] No.\n[Anna] Now."),
+        VOICES,
+        nano,
+        QUICK,
+        RenderSettings(choose=chosen),
+        on_line=lambda line, state, seconds: told.append((line.number, state)),
+        **more,
     )
     return made, told
 

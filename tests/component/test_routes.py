@@ -21,9 +21,23 @@ from higgs_runtime.hub.catalog import EMBEDDED
 from higgs_runtime.hub.releases import how_to_install
 from higgs_runtime.takes import Take
 
-HOSTILE = ["../secret.wav", "..", "/etc/passwd", "C:\\x.wav", "..\\secret.wav", "<script>alert(1)</script>",
-           "\u202egpj.wav", "a\0.wav", "%2e%2e%2fsecret.wav", "x" * 5000, "link.wav", "sub/../../secret.wav",
-           "~/.bashrc", " ", "."]
+HOSTILE = [
+    "../secret.wav",
+    "..",
+    "/etc/passwd",
+    "C:\\x.wav",
+    "..\\secret.wav",
+    "<script>alert(1)</script>",
+    "\u202egpj.wav",
+    "a\0.wav",
+    "%2e%2e%2fsecret.wav",
+    "x" * 5000,
+    "link.wav",
+    "sub/../../secret.wav",
+    "~/.bashrc",
+    " ",
+    ".",
+]
 
 
 @pytest.fixture(scope="module")
@@ -120,8 +134,19 @@ def test_peaks_of_hostile_names(site, inputs, kind, name):
     refused(requests.get(site.url + "/higgs/peaks", {"kind": kind, "name": name}, timeout=30), 404)
 
 
-@pytest.mark.parametrize("query", [{"kind": "etc"}, {"points": "0"}, {"points": "99999"}, {"points": "1e9"},
-                                   {"points": "-1"}, {"points": "٣"}, {"name": "notes.txt"}, {"name": ""}])
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"kind": "etc"},
+        {"points": "0"},
+        {"points": "99999"},
+        {"points": "1e9"},
+        {"points": "-1"},
+        {"points": "٣"},
+        {"name": "notes.txt"},
+        {"name": ""},
+    ],
+)
 def test_peaks_of_what_cannot_be(site, inputs, query):
     query = {"kind": "input", "name": "sub/tone <b> 老.wav", **query}
     refused(requests.get(site.url + "/higgs/peaks", query, timeout=30))
@@ -151,8 +176,18 @@ def test_quality_of_hostile_names(site, inputs, kind, name):
     refused(requests.get(site.url + "/higgs/quality", {"kind": kind, "name": name}, timeout=30), 404)
 
 
-@pytest.mark.parametrize("query", [{"start": "-1"}, {"start": "nan"}, {"duration": "1e3"}, {"start": "9" * 99},
-                                   {"start": "2"}, {"kind": "etc"}, {"name": "notes.txt"}])
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"start": "-1"},
+        {"start": "nan"},
+        {"duration": "1e3"},
+        {"start": "9" * 99},
+        {"start": "2"},
+        {"kind": "etc"},
+        {"name": "notes.txt"},
+    ],
+)
 def test_quality_of_what_cannot_be(site, inputs, query):
     query = {"name": "sub/tone <b> 老.wav", **query}
     refused(requests.get(site.url + "/higgs/quality", query, timeout=30))
@@ -180,8 +215,16 @@ def test_a_take_is_listed_heard_and_locked(site, store):
     store.put(key_of(8, seed=5), some_take(5))
     url = f"{site.url}/higgs/takes"
     [about] = requests.get(url, {"line": line_of(7)}, timeout=30).json()
-    assert about == {"key": key, "seed": "5", "seconds": spoken.seconds, "speaker": "Rose", "text": "<b>Hi",
-                     "wer": 0.25, "similarity": 0.8, "locked": False}
+    assert about == {
+        "key": key,
+        "seed": "5",
+        "seconds": spoken.seconds,
+        "speaker": "Rose",
+        "text": "<b>Hi",
+        "wer": 0.25,
+        "similarity": 0.8,
+        "locked": False,
+    }
     answer = requests.get(f"{url}/{key}", timeout=60)
     samples, rate = soundfile.read(io.BytesIO(answer.content), dtype="float32")
     assert answer.headers["Content-Type"] == "audio/flac" and rate == 24_000
@@ -227,8 +270,10 @@ def post(site, route: str, body):
 def test_a_script_is_checked(site):
     found = post(site, "check", "# Scene: hall\n[Anna] Hi. [pause 1s] You!\n\n[anna] hm\n".encode()).json()
     assert found["errors"] == []
-    assert found["turns"][:2] == [{"line": 2, "speaker": "Anna", "scene": "hall", "pause": 1.0},
-                                  {"line": 2, "speaker": "Anna", "scene": "hall", "pause": 0.0}]
+    assert found["turns"][:2] == [
+        {"line": 2, "speaker": "Anna", "scene": "hall", "pause": 1.0},
+        {"line": 2, "speaker": "Anna", "scene": "hall", "pause": 0.0},
+    ]
     assert [(one["line"], one["column"]) for one in found["warnings"]] == [(4, 1)]
 
 
@@ -238,8 +283,20 @@ def test_an_error_has_its_place(site):
     assert (error["line"], error["column"]) == (2, 10) and error["message"].startswith("The setting 'seed'")
 
 
-HOSTILE_TEXTS = ["", "\0", "<script>alert(1)</script>", "\u202eABC", "[" * 100_000, "{" * 100_000, "\ufeff",
-                 "[Anna] " + "x" * 900_000, "\r\r\n", "../../etc/passwd", "%00%2e%2e", "a" + "\u0301" * 1000]
+HOSTILE_TEXTS = [
+    "",
+    "\0",
+    "<script>alert(1)</script>",
+    "\u202eABC",
+    "[" * 100_000,
+    "{" * 100_000,
+    "\ufeff",
+    "[Anna] " + "x" * 900_000,
+    "\r\r\n",
+    "../../etc/passwd",
+    "%00%2e%2e",
+    "a" + "\u0301" * 1000,
+]
 
 
 @pytest.mark.parametrize("number", range(len(HOSTILE_TEXTS)))

@@ -83,8 +83,10 @@ def test_a_seed_that_was_drawn_is_told_and_repeats_the_line(server):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("format, kind", [
-    ("wav", "audio/wav"), ("flac", "audio/flac"), ("mp3", "audio/mpeg"), ("opus", "audio/ogg"), ("aac", "audio/aac")])
+@pytest.mark.parametrize(
+    "format, kind",
+    [("wav", "audio/wav"), ("flac", "audio/flac"), ("mp3", "audio/mpeg"), ("opus", "audio/ogg"), ("aac", "audio/aac")],
+)
 def test_every_format_is_a_file(server, format, kind, stream):
     answer = server.post({"input": TEXT, "response_format": format, "stream": stream, "max_new_tokens": 40, "seed": 1})
     assert answer.status_code == 200 and answer.headers["content-type"] == kind
@@ -95,8 +97,9 @@ def test_every_format_is_a_file(server, format, kind, stream):
 
 
 def test_speech_events_of_openai(server):
-    answer = server.post({"input": TEXT, "response_format": "pcm", "stream_format": "sse", "max_new_tokens": 40,
-                          "seed": 1})
+    answer = server.post(
+        {"input": TEXT, "response_format": "pcm", "stream_format": "sse", "max_new_tokens": 40, "seed": 1}
+    )
     assert answer.headers["content-type"].startswith("text/event-stream")
     events = [json.loads(line[6:]) for line in answer.text.splitlines() if line.startswith("data: ")]
     assert [event["type"] for event in events[:-1]] == ["speech.audio.delta"] * (len(events) - 1) and len(events) > 3
@@ -158,8 +161,16 @@ def test_scene_and_system_are_read(server, pair):
 
     prompt = build_prompt(conversation(TEXT, system="Sing.", scene="A quiet room."), pair[0].tokenizer)
     [take] = generate(pair[0], [prompt], Sampling(temperature=1.0, seed=3, max_frames=12))
-    found = server.codes({"input": TEXT, "seed": 3, "temperature": 1.0, "max_new_tokens": 12, "system": "Sing.",
-                          "instructions": "A quiet room."})
+    found = server.codes(
+        {
+            "input": TEXT,
+            "seed": 3,
+            "temperature": 1.0,
+            "max_new_tokens": 12,
+            "system": "Sing.",
+            "instructions": "A quiet room.",
+        }
+    )
     assert torch.equal(found.ids, take.codes.ids)
 
 
@@ -173,8 +184,10 @@ def long_line(**more) -> dict:
 def _asking(server, body: dict) -> socket.socket:
     """A connection on which the body was sent."""
     plug, data = socket.create_connection(("127.0.0.1", server.port)), json.dumps(body).encode()
-    plug.sendall(b"POST /v1/audio/speech HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-                 b"Content-Length: %d\r\n\r\n%s" % (len(data), data))
+    plug.sendall(
+        b"POST /v1/audio/speech HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Content-Length: %d\r\n\r\n%s" % (len(data), data)
+    )
     return plug
 
 
@@ -317,8 +330,12 @@ def test_a_stream_that_breaks_does_not_end_as_if_it_were_whole(pair, monkeypatch
         with pytest.raises(requests.exceptions.ChunkedEncodingError):
             server.post(long_line(stream=True, max_new_tokens=200))
         calls.clear()
-        events = requests.post(server.url + "/v1/audio/speech", stream=True, timeout=60, json=long_line(
-            stream_format="sse", max_new_tokens=200))
+        events = requests.post(
+            server.url + "/v1/audio/speech",
+            stream=True,
+            timeout=60,
+            json=long_line(stream_format="sse", max_new_tokens=200),
+        )
         said = []
         with pytest.raises(requests.exceptions.ChunkedEncodingError):
             for line in events.iter_lines():

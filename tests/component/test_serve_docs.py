@@ -43,8 +43,11 @@ def test_every_field_stands_there_with_its_default():
         told.update({name: values[n] if len(values) == len(fields) else default for n, name in enumerate(fields)})
     assert set(told) == set(SpeechRequest.model_fields)
     for name in ("voice", "response_format", "temperature", "top_k", "top_p", "ras_window", "ras_max_repeats", "speed"):
-        assert float(told[name]) == SpeechRequest.model_fields[name].default if told[name][-1].isdigit() else \
-            told[name] == SpeechRequest.model_fields[name].default, name
+        assert (
+            float(told[name]) == SpeechRequest.model_fields[name].default
+            if told[name][-1].isdigit()
+            else told[name] == SpeechRequest.model_fields[name].default
+        ), name
 
 
 def test_every_limit_stands_there_with_its_default():
@@ -64,6 +67,7 @@ def test_what_is_installed_is_the_extra():
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 def test_every_command_runs(tmp_path):
     """Against `higgs serve` with Higgs Nano, on a free port."""
+
     def here(text: str) -> str:
         return text.replace("http://127.0.0.1:8000", server.url)
 
@@ -71,15 +75,21 @@ def test_every_command_runs(tmp_path):
         said = []
         for script in SHELL:
             assert "http://127.0.0.1:8000" in script
-            done = subprocess.run(["sh", "-ec", here(script)], cwd=tmp_path, capture_output=True, text=True,
-                                  timeout=120)
+            done = subprocess.run(
+                ["sh", "-ec", here(script)], cwd=tmp_path, capture_output=True, text=True, timeout=120
+            )
             assert done.returncode == 0, done.stderr
             said.append(done.stdout)
-        done = subprocess.run([sys.executable, "-c", here(PYTHON)], cwd=tmp_path, capture_output=True, text=True,
-                              timeout=120)
+        done = subprocess.run(
+            [sys.executable, "-c", here(PYTHON)], cwd=tmp_path, capture_output=True, text=True, timeout=120
+        )
         assert done.returncode == 0, done.stderr
-    for name, format, rate in (("morning.wav", "WAV", 24_000), ("story.mp3", "MP3", 44_100),
-                               ("like.flac", "FLAC", 24_000), ("wind.wav", "WAV", 24_000)):
+    for name, format, rate in (
+        ("morning.wav", "WAV", 24_000),
+        ("story.mp3", "MP3", 44_100),
+        ("like.flac", "FLAC", 24_000),
+        ("wind.wav", "WAV", 24_000),
+    ):
         about = soundfile.info(tmp_path / name)
         assert (about.format, about.samplerate) == (format, rate) and about.duration > 0.3, name
     assert all(word in said[-1] for word in ('"higgs-nano"', '"rose"', '"status":"ok"'))

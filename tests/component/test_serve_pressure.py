@@ -125,6 +125,7 @@ def test_what_waits_fits_in_the_budget(pair):
     body = json.dumps({"input": TEXT, "ref_audio": clip, "ref_text": "Silence.", "max_new_tokens": 1500}).encode()
     limits = replace(SMALL, rows=1, reference_seconds=10, body_bytes=300_000, held_bytes=2_500_000)
     with serving(pair, limits) as server:
+
         def ask() -> socket.socket:
             plug = socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_S)
             plug.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
@@ -161,8 +162,9 @@ def test_bodies_are_counted_before_they_come(pair):
             with socket.create_connection(("127.0.0.1", server.port)) as second:
                 second.sendall(HEAD + b"Content-Length: 900000\r\n\r\n")
                 assert b" 429 " in until_closed(second)
-            answer = requests.post(server.url + "/v1/audio/speech", data=iter([b'{"input": "', b"a" * 700_000]),
-                                   timeout=PATIENCE_S)
+            answer = requests.post(
+                server.url + "/v1/audio/speech", data=iter([b'{"input": "', b"a" * 700_000]), timeout=PATIENCE_S
+            )
             assert answer.status_code == 429 and int(answer.headers["retry-after"]) > 0, "in chunks"
             assert server.get("/health").status_code == 200
 
@@ -253,11 +255,19 @@ def test_a_client_that_takes_nothing_is_left(pair):
 @pytest.mark.slow
 def test_another_name_is_refused_where_no_key_is_asked(pair):
     with serving(pair, replace(SMALL, hosts=("voices.example",))) as server:
+
         def status(host: str) -> int:
             return server.get("/v1/models", headers={"Host": host}).status_code
 
-        for host in ("127.0.0.1", "localhost", f"LOCALHOST:{server.port}", "[::1]:8000", "192.0.2.7:80", "localhost.",
-                     "Voices.example:443"):
+        for host in (
+            "127.0.0.1",
+            "localhost",
+            f"LOCALHOST:{server.port}",
+            "[::1]:8000",
+            "192.0.2.7:80",
+            "localhost.",
+            "Voices.example:443",
+        ):
             assert status(host) == 200, host
         for host in ("other.example", "voices.example.other.example", "127.0.0.1.other.example", "[::1", "a@b"):
             assert status(host) in (400, 421), host

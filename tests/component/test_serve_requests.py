@@ -44,8 +44,24 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def process(folder):
-    arguments = ("--model", str(folder / "lm"), "--codec", str(folder / "codec"), "--name", NAME, "--rows", "8",
-                 "--positions", "400", "--max-seconds", "1", "--max-reference-seconds", "2", "--max-body-mb", "5")
+    arguments = (
+        "--model",
+        str(folder / "lm"),
+        "--codec",
+        str(folder / "codec"),
+        "--name",
+        NAME,
+        "--rows",
+        "8",
+        "--positions",
+        "400",
+        "--max-seconds",
+        "1",
+        "--max-reference-seconds",
+        "2",
+        "--max-body-mb",
+        "5",
+    )
     with serve_process(*arguments, cwd=folder, env={"HIGGS_API_KEY": KEY, "HIGGS_MODELS": str(folder)}) as server:
         yield server
 
@@ -100,12 +116,19 @@ def test_sixty_four_clients_at_once(process, folder):
 # --- the key --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("sent", [None, "", "Bearer", "Bearer wrong", f"Basic {KEY}", f"Bearer {KEY}x", KEY,
-                                  "Bearer \u00e9"])
+@pytest.mark.parametrize(
+    "sent", [None, "", "Bearer", "Bearer wrong", f"Basic {KEY}", f"Bearer {KEY}x", KEY, "Bearer \u00e9"]
+)
 def test_nobody_without_the_key_comes_in(process, sent):
     headers = {} if sent is None else {"Authorization": sent.encode("latin-1")}
-    for method, path in (("POST", "/v1/audio/speech"), ("GET", "/v1/models"), ("GET", "/v1/audio/voices"),
-                         ("GET", "/metrics"), ("GET", "/openapi.json"), ("GET", "/nothing")):
+    for method, path in (
+        ("POST", "/v1/audio/speech"),
+        ("GET", "/v1/models"),
+        ("GET", "/v1/audio/voices"),
+        ("GET", "/metrics"),
+        ("GET", "/openapi.json"),
+        ("GET", "/nothing"),
+    ):
         answer = requests.request(method, process.url + path, headers=headers, json=GOOD, timeout=20)
         assert answer.status_code == 401 and answer.headers["www-authenticate"] == "Bearer", path
         assert "error" in answer.json() and KEY not in answer.text
@@ -144,20 +167,42 @@ def test_other_computers_need_a_key(capsys, monkeypatch):
 # --- malformed and hostile ------------------------------------------------------------------------------------------
 
 BAD = [
-    {"input": ""}, {"input": None}, {"input": 5}, {"input": ["a"]}, {"input": "   "}, {"input": TEXT, "text": "b"},
-    {"input": TEXT, "seed": -1}, {"input": TEXT, "seed": 2**64}, {"input": TEXT, "seed": "a"},
-    {"input": TEXT, "temperature": -1}, {"input": TEXT, "temperature": float("nan")},
-    {"input": TEXT, "temperature": float("inf")}, {"input": TEXT, "top_p": 1.5}, {"input": TEXT, "top_k": -1},
-    {"input": TEXT, "ras_window": 10_000}, {"input": TEXT, "max_new_tokens": 0}, {"input": TEXT, "max_new_tokens": 26},
-    {"input": TEXT, "response_format": "exe"}, {"input": TEXT, "speed": 9},
-    {"input": TEXT, "speed": 2, "stream": True}, {"input": TEXT, "stream_format": "sse", "response_format": "codes"},
-    {"input": "a" * 5000}, {"input": "word " * 800}, {"input": TEXT, "instructions": "word " * 800},
-    {"input": "\ud800"}, {"input": TEXT, "system": "\udfff"}, {"input": "[SPEAKER3] Hi.", "voice": "rose"},
-    {"input": TEXT, "voice": "../../etc/passwd"}, {"input": TEXT, "voice": "rose\0"},
+    {"input": ""},
+    {"input": None},
+    {"input": 5},
+    {"input": ["a"]},
+    {"input": "   "},
+    {"input": TEXT, "text": "b"},
+    {"input": TEXT, "seed": -1},
+    {"input": TEXT, "seed": 2**64},
+    {"input": TEXT, "seed": "a"},
+    {"input": TEXT, "temperature": -1},
+    {"input": TEXT, "temperature": float("nan")},
+    {"input": TEXT, "temperature": float("inf")},
+    {"input": TEXT, "top_p": 1.5},
+    {"input": TEXT, "top_k": -1},
+    {"input": TEXT, "ras_window": 10_000},
+    {"input": TEXT, "max_new_tokens": 0},
+    {"input": TEXT, "max_new_tokens": 26},
+    {"input": TEXT, "response_format": "exe"},
+    {"input": TEXT, "speed": 9},
+    {"input": TEXT, "speed": 2, "stream": True},
+    {"input": TEXT, "stream_format": "sse", "response_format": "codes"},
+    {"input": "a" * 5000},
+    {"input": "word " * 800},
+    {"input": TEXT, "instructions": "word " * 800},
+    {"input": "\ud800"},
+    {"input": TEXT, "system": "\udfff"},
+    {"input": "[SPEAKER3] Hi.", "voice": "rose"},
+    {"input": TEXT, "voice": "../../etc/passwd"},
+    {"input": TEXT, "voice": "rose\0"},
     {"input": TEXT, "voice": ["rose"]},
-    {"input": TEXT, "voice": {"id": "rose", "more": 1}}, {"input": TEXT, "voice": "rose", "ref_audio": TONE},
-    {"input": TEXT, "ref_audio": TONE}, {"input": TEXT, "ref_text": "Words."},
-    {"input": TEXT, "ref_audio": "", "ref_text": "Words."}, {"input": TEXT, "ref_audio": "!!!", "ref_text": "Words."},
+    {"input": TEXT, "voice": {"id": "rose", "more": 1}},
+    {"input": TEXT, "voice": "rose", "ref_audio": TONE},
+    {"input": TEXT, "ref_audio": TONE},
+    {"input": TEXT, "ref_text": "Words."},
+    {"input": TEXT, "ref_audio": "", "ref_text": "Words."},
+    {"input": TEXT, "ref_audio": "!!!", "ref_text": "Words."},
     {"input": TEXT, "ref_audio": "AAAA", "ref_text": "Words."},
     {"input": TEXT, "ref_audio": "data:audio/wav,plain", "ref_text": "Words."},
     {"input": TEXT, "ref_audio": TONE[:-4000], "ref_text": ""},
@@ -181,34 +226,64 @@ BAD = [
 
 @pytest.mark.parametrize("body", BAD, ids=range(len(BAD)))
 def test_what_is_not_as_it_has_to_be_is_refused(process, body):
-    answer = requests.post(process.url + "/v1/audio/speech", data=json.dumps(body), timeout=60,
-                           headers={**process.headers, "Content-Type": "application/json"})
+    answer = requests.post(
+        process.url + "/v1/audio/speech",
+        data=json.dumps(body),
+        timeout=60,
+        headers={**process.headers, "Content-Type": "application/json"},
+    )
     assert answer.status_code == 400, answer.text[:200]
     error = answer.json()["error"]
     assert len(error["message"]) > 10 and error["type"] == "invalid_request_error"
     assert "Traceback" not in answer.text and len(answer.text) < 2000
 
 
-@pytest.mark.parametrize("data, headers", [
-    (b"", {}), (b"{", {}), (b"[]", {}), (b"null", {}), (b"[" * 100_000, {}), (b'{"input": ' + b"[" * 50_000, {}),
-    (b"\xff\xfe", {}), (json.dumps(GOOD).encode(), {"Content-Type": "text/plain"}),
-    (b"input=Good", {"Content-Type": "application/x-www-form-urlencoded"}),
-    (b'{"input": "a", "seed": 1' + b"0" * 100_000 + b"}", {}),
-])
+@pytest.mark.parametrize(
+    "data, headers",
+    [
+        (b"", {}),
+        (b"{", {}),
+        (b"[]", {}),
+        (b"null", {}),
+        (b"[" * 100_000, {}),
+        (b'{"input": ' + b"[" * 50_000, {}),
+        (b"\xff\xfe", {}),
+        (json.dumps(GOOD).encode(), {"Content-Type": "text/plain"}),
+        (b"input=Good", {"Content-Type": "application/x-www-form-urlencoded"}),
+        (b'{"input": "a", "seed": 1' + b"0" * 100_000 + b"}", {}),
+    ],
+)
 def test_bodies_that_are_no_request(process, data, headers):
-    answer = requests.post(process.url + "/v1/audio/speech", data=data, timeout=60,
-                           headers={"Content-Type": "application/json", **process.headers, **headers})
+    answer = requests.post(
+        process.url + "/v1/audio/speech",
+        data=data,
+        timeout=60,
+        headers={"Content-Type": "application/json", **process.headers, **headers},
+    )
     assert answer.status_code == 400 and answer.json()["error"]["type"] == "invalid_request_error", answer.text
     told = answer.json()["error"]["message"]  # not where in the framework it failed
-    assert told in ("The body has to be a JSON object, sent with Content-Type: application/json.",
-                    "There was an error parsing the body")
+    assert told in (
+        "The body has to be a JSON object, sent with Content-Type: application/json.",
+        "There was an error parsing the body",
+    )
 
 
-@pytest.mark.parametrize("source", [
-    "file:///etc/passwd", "/etc/passwd", "../lm/config.json", "file://localhost/etc/passwd", "C:\\clip.wav", "clip.wav",
-    "ftp://127.0.0.1/clip.wav", "gopher://127.0.0.1:70/x", "concat:clip.wav|clip.wav", "HTTP://127.0.0.1/",
-    "file:///a%00.wav",
-])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "file:///etc/passwd",
+        "/etc/passwd",
+        "../lm/config.json",
+        "file://localhost/etc/passwd",
+        "C:\\clip.wav",
+        "clip.wav",
+        "ftp://127.0.0.1/clip.wav",
+        "gopher://127.0.0.1:70/x",
+        "concat:clip.wav|clip.wav",
+        "HTTP://127.0.0.1/",
+        "file:///a%00.wav",
+    ],
+)
 def test_nothing_is_read_for_a_client(process, source):
     answer = process.post({**GOOD, "ref_audio": source, "ref_text": "Words."})
     assert answer.status_code == 400 and "root:" not in answer.text
@@ -245,8 +320,10 @@ def test_large_bodies_in_chunks_are_refused(process):
 
     headers = {**process.headers, "Content-Type": "application/json"}
     try:
-        assert requests.post(process.url + "/v1/audio/speech", data=chunks(), headers=headers,
-                             timeout=20).status_code == 413
+        assert (
+            requests.post(process.url + "/v1/audio/speech", data=chunks(), headers=headers, timeout=20).status_code
+            == 413
+        )
     except requests.ConnectionError:
         pass  # it closed while we were still sending
     assert process.post(GOOD).status_code == 200
@@ -266,9 +343,27 @@ def test_after_all_that_it_speaks_as_before(process, folder):
 def test_whatever_the_openapi_page_allows_is_answered_as_it_says(process, tmp_path):
     """schemathesis makes requests of the page, good and bad, and holds the answers against it. What the page cannot say
     (a voice or references) may be refused."""
-    command = [sys.executable, "-m", "schemathesis.cli", "run", process.url + "/openapi.json", "--max-examples", "8",
-               "--seed", "1", "-H", f"Authorization: Bearer {KEY}", "--checks", "all", "--exclude-checks",
-               "positive_data_acceptance", "--suppress-health-check", "all", "--phases", "coverage,fuzzing"]
+    command = [
+        sys.executable,
+        "-m",
+        "schemathesis.cli",
+        "run",
+        process.url + "/openapi.json",
+        "--max-examples",
+        "8",
+        "--seed",
+        "1",
+        "-H",
+        f"Authorization: Bearer {KEY}",
+        "--checks",
+        "all",
+        "--exclude-checks",
+        "positive_data_acceptance",
+        "--suppress-health-check",
+        "all",
+        "--phases",
+        "coverage,fuzzing",
+    ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout[-6000:]
     assert "5 selected / 5 total" in done.stdout
@@ -281,8 +376,10 @@ def test_a_body_that_does_not_come_is_not_waited_for(folder):
     pair = load_model(folder / "lm"), load_codec(folder / "codec")
     with serving(pair, replace(SMALL, receive_timeout_s=0.2)) as server:
         with socket.create_connection(("127.0.0.1", server.port), timeout=20) as plug:
-            plug.sendall(b"POST /v1/audio/speech HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-                         b"Content-Length: 100\r\n\r\n{")
+            plug.sendall(
+                b"POST /v1/audio/speech HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                b"Content-Length: 100\r\n\r\n{"
+            )
             assert b" 408 " in plug.recv(1000)
 
 
@@ -296,9 +393,19 @@ def test_clips_in_a_folder_that_is_allowed(tmp_path):
     limits = ServerLimits(folders=(allowed,))
     for source in (str(allowed / "my clip.wav"), f"file://{allowed}/my%20clip.wav", f"file:{allowed}/my clip.wav"):
         assert read_reference(source, limits).seconds == 0.5
-    for source in (str(tmp_path / "secret.wav"), f"{allowed}/../secret.wav", f"file://{allowed}/%2e%2e/secret.wav",
-                   f"{allowed}/link.wav", f"{allowed}/none.wav", f"{allowed}", f"file://{allowed}", "file:",
-                   f"file://{allowed}/a\0.wav", f"file://{allowed}/a%00.wav", f"{allowed}/circle.wav"):
+    for source in (
+        str(tmp_path / "secret.wav"),
+        f"{allowed}/../secret.wav",
+        f"file://{allowed}/%2e%2e/secret.wav",
+        f"{allowed}/link.wav",
+        f"{allowed}/none.wav",
+        f"{allowed}",
+        f"file://{allowed}",
+        "file:",
+        f"file://{allowed}/a\0.wav",
+        f"file://{allowed}/a%00.wav",
+        f"{allowed}/circle.wav",
+    ):
         with pytest.raises(AudioError):
             read_reference(source, limits)
 
@@ -330,15 +437,32 @@ def test_clips_at_an_address_that_is_allowed(tmp_path):
         base = f"http://127.0.0.1:{files.server_address[1]}"
         limits = ServerLimits(addresses=(base + "/clips/",), body_bytes=500_000)
         assert isinstance(read_reference(base + "/clips/clip.wav", limits), AudioClip)
-        for path in ("/secret.wav", "/clips/../secret.wav", "/clips/%2e%2e/secret.wav", "/clips/moved.wav",
-                     "/clips/none", "/clips/large.wav", "/clips/no_http.wav", "/clips/a\n.wav"):
+        for path in (
+            "/secret.wav",
+            "/clips/../secret.wav",
+            "/clips/%2e%2e/secret.wav",
+            "/clips/moved.wav",
+            "/clips/none",
+            "/clips/large.wav",
+            "/clips/no_http.wav",
+            "/clips/a\n.wav",
+        ):
             with pytest.raises(AudioError):
                 read_reference(base + path, limits)
         files.shutdown()
 
 
-@pytest.mark.parametrize("more", [{"addresses": ("http://host",)}, {"addresses": ("file:///a/",)}, {"rows": 0},
-                                  {"seconds": float("nan")}, {"waiting": 0}, {"addresses": ("https://",)}])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"addresses": ("http://host",)},
+        {"addresses": ("file:///a/",)},
+        {"rows": 0},
+        {"seconds": float("nan")},
+        {"waiting": 0},
+        {"addresses": ("https://",)},
+    ],
+)
 def test_limits_that_make_no_sense(more):
     with pytest.raises(SettingError):
         ServerLimits(**more)

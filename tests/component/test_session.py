@@ -90,8 +90,10 @@ def test_few_codebooks_and_one_frame(tmp_path, codebooks):
         takes = generate(small, prompts, Sampling(temperature=1, max_frames=frames))
         assert [take.codes.ids.shape for take in takes] == [(codebooks, frames)] * 2
         assert [take.finish_reason for take in takes] == ["length"] * 2
-        assert all(same(take, generate(small, [prompt], Sampling(temperature=1, max_frames=frames))[0])
-                   for take, prompt in zip(takes, prompts, strict=True))
+        assert all(
+            same(take, generate(small, [prompt], Sampling(temperature=1, max_frames=frames))[0])
+            for take, prompt in zip(takes, prompts, strict=True)
+        )
 
 
 # ---- what is read once ---------------------------------------------------------------------------------------------
@@ -170,9 +172,17 @@ def test_a_cache_in_half_precision(model):
     session = Session(model, cache_dtype=torch.bfloat16)
     takes = session.generate(lines(model)[:2], Sampling(temperature=0, max_frames=8))
     assert session._prefixes.cache.keys.dtype == torch.bfloat16 and [take.frames for take in takes] == [8, 8]
-    assert all(same(take, one) for take, one in zip(
-        takes, [Session(model, cache_dtype=torch.bfloat16).generate([p], Sampling(temperature=0, max_frames=8))[0]
-                for p in lines(model)[:2]], strict=True))
+    assert all(
+        same(take, one)
+        for take, one in zip(
+            takes,
+            [
+                Session(model, cache_dtype=torch.bfloat16).generate([p], Sampling(temperature=0, max_frames=8))[0]
+                for p in lines(model)[:2]
+            ],
+            strict=True,
+        )
+    )
 
 
 # ---- a window that rolls -------------------------------------------------------------------------------------------

@@ -126,8 +126,11 @@ def test_memory_that_becomes_shorter_costs_what_was_known_and_no_more(model, alo
 def test_a_cache_is_not_made_anew_because_it_got_fewer_rows(model, monkeypatch):
     made = []
     new_cache = session_module.new_cache
-    monkeypatch.setattr(session_module, "new_cache", lambda model, positions, batch, dtype: made.append(batch)
-                        or new_cache(model, positions, 2, dtype))
+    monkeypatch.setattr(
+        session_module,
+        "new_cache",
+        lambda model, positions, batch, dtype: made.append(batch) or new_cache(model, positions, 2, dtype),
+    )
     session = Session(model)
     for _ in range(3):
         session.generate(lines(model), settings())
@@ -163,8 +166,9 @@ def test_a_whole_number_as_temperature_does_not_round_the_next_one(model):
     prompts = lines(model)[:2]
     chosen = [Sampling(temperature=1, max_frames=12), Sampling(temperature=0.5, max_frames=12)]
     takes = generate(model, prompts, chosen, batch=1)
-    assert all(same(take, generate(model, [prompt], one)[0])
-               for take, prompt, one in zip(takes, prompts, chosen, strict=True))
+    assert all(
+        same(take, generate(model, [prompt], one)[0]) for take, prompt, one in zip(takes, prompts, chosen, strict=True)
+    )
 
 
 def test_a_window_does_not_roll_over_what_another_voice_read(tmp_path):
@@ -173,8 +177,10 @@ def test_a_window_does_not_roll_over_what_another_voice_read(tmp_path):
     turns = [part for n in range(3) for part in (f"Turn {n}.", random_codes(30, seed=n))]
     a, b = (random_codes(30, seed=seed) for seed in (50, 51))
     session = Session(one_layer, rolling=True, batch=2)
-    session.generate([prompt_of(one_layer, "Reference.", a, "First."), prompt_of(one_layer, "Reference.", b, *turns)],
-                     Sampling(max_frames=4))
+    session.generate(
+        [prompt_of(one_layer, "Reference.", a, "First."), prompt_of(one_layer, "Reference.", b, *turns)],
+        Sampling(max_frames=4),
+    )
     mixed = prompt_of(one_layer, "Reference.", a, *turns, "Now.")
     [take] = session.generate([mixed], Sampling(temperature=1, max_frames=10))
     assert same(take, generate(one_layer, [mixed], Sampling(temperature=1, max_frames=10))[0])

@@ -81,24 +81,32 @@ def test_the_table_needs_no_torch():
 def models(tmp_path_factory):
     root = tmp_path_factory.mktemp("models")
     config = make_lm_checkpoint(root / "lm", initializer_range=0.1) and json.loads(
-        (root / "lm" / "config.json").read_text(encoding="utf-8"))
+        (root / "lm" / "config.json").read_text(encoding="utf-8")
+    )
     make_codec_checkpoint(root / "codec")
     (root / "lora").mkdir()
     (root / "lora" / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "lora_alpha": 8}))
     width, generator = config["hidden_size"], torch.Generator().manual_seed(1)
     name = "base_model.model.model.layers.0.self_attn.o_proj.lora_{}.weight"
     inner = config["num_attention_heads"] * config.get("head_dim", width // config["num_attention_heads"])
-    save_file({name.format("A"): torch.randn(4, inner, generator=generator),
-               name.format("B"): torch.randn(width, 4, generator=generator)},
-              root / "lora" / "adapter_model.safetensors")
+    save_file(
+        {
+            name.format("A"): torch.randn(4, inner, generator=generator),
+            name.format("B"): torch.randn(width, 4, generator=generator),
+        },
+        root / "lora" / "adapter_model.safetensors",
+    )
     return root
 
 
 @pytest.mark.parametrize("command", ["say", "render-script"])
 def test_a_lora_and_the_window_from_the_shell(models, tmp_path, command, capsys):
     (tmp_path / "scene.txt").write_text("Hello.", encoding="utf-8")
-    what = ["say", "Hello."] if command == "say" else [
-        command, str(tmp_path / "scene.txt"), "--no-store", "--voice", "rose", "--silence", "0"]
+    what = (
+        ["say", "Hello."]
+        if command == "say"
+        else [command, str(tmp_path / "scene.txt"), "--no-store", "--voice", "rose", "--silence", "0"]
+    )
 
     def sound(*more):
         out = tmp_path / f"{len(list(tmp_path.iterdir()))}.wav"
@@ -112,18 +120,32 @@ def test_a_lora_and_the_window_from_the_shell(models, tmp_path, command, capsys)
     assert not torch.equal(sound("--ras-window", "9", "--ras-max-repeats", "1"), plain)
 
 
-@pytest.mark.parametrize("given, words", [("lora=5", "number from -4 to 4"), ("none", "no LoRA 'none'"),
-                                          ("lora=much", "strength of the LoRA")])
+@pytest.mark.parametrize(
+    "given, words",
+    [("lora=5", "number from -4 to 4"), ("none", "no LoRA 'none'"), ("lora=much", "strength of the LoRA")],
+)
 def test_a_lora_that_cannot_be_used(models, given, words, capsys):
     assert main(["say", "Hello.", "--models-dir", str(models), "--device", "cpu", "--lora", given]) == 1
     assert words in " ".join(capsys.readouterr().err.split())
 
 
-@pytest.mark.parametrize("name, least, most", [
-    ("temperature", 0.0, 10.0), ("top_k", 0, 1_000_000), ("top_p", 0.0, 1.0), ("ras_window", -1, 1_000),
-    ("ras_max_repeats", 1, 1_000), ("seed", 0, 2**64 - 1), ("batch", 1, 10_000), ("takes", 1, 100),
-    ("max_takes", 1, 100), ("max_chars", 20, 100_000), ("max_wer", 0.0, 10.0), ("min_similarity", -1.0, 1.0),
-])
+@pytest.mark.parametrize(
+    "name, least, most",
+    [
+        ("temperature", 0.0, 10.0),
+        ("top_k", 0, 1_000_000),
+        ("top_p", 0.0, 1.0),
+        ("ras_window", -1, 1_000),
+        ("ras_max_repeats", 1, 1_000),
+        ("seed", 0, 2**64 - 1),
+        ("batch", 1, 10_000),
+        ("takes", 1, 100),
+        ("max_takes", 1, 100),
+        ("max_chars", 20, 100_000),
+        ("max_wer", 0.0, 10.0),
+        ("min_similarity", -1.0, 1.0),
+    ],
+)
 def test_what_was_allowed_somewhere_before_there_was_one_table_stays_allowed(name, least, most):
     """Graphs, scripts and requests that people keep hold such values."""
     assert (SETTINGS[name].least, SETTINGS[name].most) == (least, most)

@@ -43,8 +43,10 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("args", [["--help"], ["--version"], ["say", "--help"], ["master", "--help"]])
 def test_help_needs_no_torch(args):
-    code = "import sys\nfrom higgs_runtime import cli\ntry:\n    cli.main(sys.argv[1:])\nfinally:\n" \
-           "    print('heavy:', sorted({'torch', 'numpy', 'transformers', 'librosa'} & set(sys.modules)))\n"
+    code = (
+        "import sys\nfrom higgs_runtime import cli\ntry:\n    cli.main(sys.argv[1:])\nfinally:\n"
+        "    print('heavy:', sorted({'torch', 'numpy', 'transformers', 'librosa'} & set(sys.modules)))\n"
+    )
     done = subprocess.run([sys.executable, "-c", code, *args], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "heavy: []", done.stdout
     if args == ["--version"]:
@@ -62,6 +64,7 @@ def test_what_is_offered_is_what_there_is():
 @pytest.fixture
 def no_speaking(monkeypatch):
     """Whoever loads a model fails."""
+
     def load(*_args, **_more):
         raise AssertionError("a model is loaded")
 
@@ -106,13 +109,16 @@ def test_the_requirements_are_those_of_the_project():
     assert set(common.REQUIRED) == {one.split(">")[0] for one in PROJECT["dependencies"] if ";" not in one}
 
 
-@pytest.mark.parametrize("command, package", [
-    (["render-script", "scene.txt", "--voice", "rose"], "av"),
-    (["say", "Hello.", "-o", "a.m4a"], "av"),
-    (["render-script", "quick.txt", "--voice", "rose"], "pedalboard"),
-    (["render-script", "film.srt", "--voice", "rose"], "pedalboard"),
-    (["render-script", "scene.txt", "--voice", "rose", "--listen", "--compare-voices"], "resemblyzer"),
-])
+@pytest.mark.parametrize(
+    "command, package",
+    [
+        (["render-script", "scene.txt", "--voice", "rose"], "av"),
+        (["say", "Hello.", "-o", "a.m4a"], "av"),
+        (["render-script", "quick.txt", "--voice", "rose"], "pedalboard"),
+        (["render-script", "film.srt", "--voice", "rose"], "pedalboard"),
+        (["render-script", "scene.txt", "--voice", "rose", "--listen", "--compare-voices"], "resemblyzer"),
+    ],
+)
 def test_missing_extras_are_named(folder, monkeypatch, capsys, command, package, no_speaking):
     (folder / "quick.txt").write_text("[Anna] {speed=1.2} Good morning.\n", encoding="utf-8")
     (folder / "film.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\nGood morning.\n", encoding="utf-8")
@@ -122,12 +128,18 @@ def test_missing_extras_are_named(folder, monkeypatch, capsys, command, package,
 
 
 @pytest.mark.parametrize("command", [["say", "Hello."], ["render-script", "scene.txt", "--voice", "rose"]])
-@pytest.mark.parametrize("output, says", [
-    ("nowhere/a.wav", "there is no folder 'nowhere'. Expected a file name in an existing folder, got nowhere/a.wav."),
-    (".", "'.' is a folder. Expected the name of a file"),
-    ("a.xyz", "the ending of the name says the format. Expected a name that ends in ."),
-    ("a", "got a. Name a file such as "),
-])
+@pytest.mark.parametrize(
+    "output, says",
+    [
+        (
+            "nowhere/a.wav",
+            "there is no folder 'nowhere'. Expected a file name in an existing folder, got nowhere/a.wav.",
+        ),
+        (".", "'.' is a folder. Expected the name of a file"),
+        ("a.xyz", "the ending of the name says the format. Expected a name that ends in ."),
+        ("a", "got a. Name a file such as "),
+    ],
+)
 def test_an_output_that_cannot_be_is_told_by_its_fault(capsys, no_speaking, command, output, says):
     assert cli.main([*command, "-o", output]) == 1
     said = capsys.readouterr().err
@@ -157,8 +169,9 @@ def test_a_clip_without_words_is_told_how_to_give_them(folder, capsys, no_speaki
         assert "Give them with --transcript, or write them into me.txt." in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", [["say", "Hello.", "--voice", "Rose"],
-                                     ["render-script", "scene.txt", "--voice", "Rose"]])
+@pytest.mark.parametrize(
+    "command", [["say", "Hello.", "--voice", "Rose"], ["render-script", "scene.txt", "--voice", "Rose"]]
+)
 def test_a_voice_that_there_is_not(capsys, command):
     assert cli.main(command) == 1
     assert "one of alan, bear, rose, ross, got no such file. Name one of these, or" in capsys.readouterr().err
@@ -206,10 +219,13 @@ def loaded(monkeypatch):
     return found
 
 
-@pytest.mark.parametrize("command", [
-    ["say", "Good morning.", "--max-seconds", "0.2"],
-    ["render-script", "scene.txt", "--voice", "rose", "--max-seconds", "0.4"],
-])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["say", "Good morning.", "--max-seconds", "0.2"],
+        ["render-script", "scene.txt", "--voice", "rose", "--max-seconds", "0.4"],
+    ],
+)
 def test_quantization_and_dtype(loaded, capsys, command):
     assert cli.main([*command, "--quantization", "int8", "--dtype", "bfloat16", "--device", "cpu"]) == 0
     [(how, model)] = loaded
@@ -247,13 +263,21 @@ def test_who_hears_nano_is_told_what_to_install(capsys):
 @pytest.mark.parametrize("told, said", [({"notice": "Speaking with X.\n"}, "Speaking with X.\n"), ({}, ""), (None, "")])
 def test_who_renders_is_told_what_speaks_on_the_server(folder, monkeypatch, capsys, told, said):
     """Whose choice it is what `auto` means; an older pack there has no such route."""
+
     def request(self, path, body=None, content_type=""):
         asked.append(path)
         if path.startswith("/higgs/notice") and told is None:
             raise comfy_client.RenderError("HTTP 404")
         entry = {"one": {"status": {"status_str": "success"}, "outputs": {}}}
-        return json.dumps(told if path.startswith("/higgs/notice") else {"prompt_id": "one"} if body else
-                          entry if path.startswith("/history") else {}).encode()
+        return json.dumps(
+            told
+            if path.startswith("/higgs/notice")
+            else {"prompt_id": "one"}
+            if body
+            else entry
+            if path.startswith("/history")
+            else {}
+        ).encode()
 
     asked = []
     monkeypatch.setattr(comfy_client.ComfyClient, "_request", request)
@@ -277,8 +301,11 @@ def test_a_text_without_a_name_replaces_no_earlier_one(folder, capsys):
 
 def test_the_memory_that_is_told_is_that_of_the_readme():
     """Whose own figures are computed, see test_memory_table."""
-    rows = {"higgs-audio-v2-generation-3B-base": "v2 language model", "higgs-audio-v3-tts-4b": "v3 language model",
-            "higgs-audio-v2-tokenizer": "codec of both"}
+    rows = {
+        "higgs-audio-v2-generation-3B-base": "v2 language model",
+        "higgs-audio-v3-tts-4b": "v3 language model",
+        "higgs-audio-v2-tokenizer": "codec of both",
+    }
     for name, row in rows.items():
         said = RELEASES[name].memory_gb
         assert said and said == {column: table()[row][column] for column in said}

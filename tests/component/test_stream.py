@@ -27,8 +27,10 @@ LINE = Sampling(temperature=1.0, top_k=0, top_p=1.0, max_frames=90, seed=3)
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
-    return {"model": load_model(make_lm_checkpoint(folder / "lm", stream_end=0)),
-            "codec": load_codec(make_codec_checkpoint(folder / "codec"))}
+    return {
+        "model": load_model(make_lm_checkpoint(folder / "lm", stream_end=0)),
+        "codec": load_codec(make_codec_checkpoint(folder / "codec")),
+    }
 
 
 @pytest.fixture(scope="module")

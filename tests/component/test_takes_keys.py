@@ -20,11 +20,21 @@ from higgs_runtime.takes import ModelIdentity, keys, line_key, model_identity, t
 PROMPT = Prompt(torch.arange(9), torch.arange(16).view(2, 8))
 MODEL = ModelIdentity("ab" * 32, "cpu", "float32", "float32", None, (("cd" * 32, 1.0),), 7)
 OTHER_MODEL = {
-    "weights": "ba" * 32, "device": "mps", "dtype": "bfloat16", "cache_dtype": "bfloat16", "quantization": "int8",
-    "adapters": (("cd" * 32, 0.5),), "ras_window": 0,
+    "weights": "ba" * 32,
+    "device": "mps",
+    "dtype": "bfloat16",
+    "cache_dtype": "bfloat16",
+    "quantization": "int8",
+    "adapters": (("cd" * 32, 0.5),),
+    "ras_window": 0,
 }
 OTHER_SAMPLING = {
-    "temperature": 0.31, "top_k": 49, "top_p": 0.951, "seed": 1, "ras_window": 6, "ras_max_repeats": 3,
+    "temperature": 0.31,
+    "top_k": 49,
+    "top_p": 0.951,
+    "seed": 1,
+    "ras_window": 6,
+    "ras_max_repeats": 3,
     "max_frames": 751,
 }
 
@@ -50,14 +60,18 @@ def test_order_and_number_of_adapters_count():
     assert len({key(model=replace(MODEL, adapters=some)) for some in ((), two, two[::-1], two[:1])}) == 4
 
 
-@pytest.mark.parametrize("other", [
-    Prompt(torch.tensor([0, 1, 2, 3, 4, 5, 6, 7, 9]), PROMPT.audio_rows),
-    Prompt(PROMPT.token_ids[:-1], PROMPT.audio_rows),
-    Prompt(PROMPT.token_ids, PROMPT.audio_rows + torch.eye(8, dtype=torch.long)[:2]),
-    Prompt(PROMPT.token_ids, PROMPT.audio_rows.view(4, 4)),
-    Prompt(PROMPT.token_ids, PROMPT.audio_rows[:0]),
-    Prompt(torch.arange(17), PROMPT.audio_rows.flatten()[8:].view(1, 8)),
-], ids=["a token", "fewer tokens", "one code", "shape of the rows", "no rows", "bytes shifted from rows to tokens"])
+@pytest.mark.parametrize(
+    "other",
+    [
+        Prompt(torch.tensor([0, 1, 2, 3, 4, 5, 6, 7, 9]), PROMPT.audio_rows),
+        Prompt(PROMPT.token_ids[:-1], PROMPT.audio_rows),
+        Prompt(PROMPT.token_ids, PROMPT.audio_rows + torch.eye(8, dtype=torch.long)[:2]),
+        Prompt(PROMPT.token_ids, PROMPT.audio_rows.view(4, 4)),
+        Prompt(PROMPT.token_ids, PROMPT.audio_rows[:0]),
+        Prompt(torch.arange(17), PROMPT.audio_rows.flatten()[8:].view(1, 8)),
+    ],
+    ids=["a token", "fewer tokens", "one code", "shape of the rows", "no rows", "bytes shifted from rows to tokens"],
+)
 def test_all_that_is_read_counts(other):
     assert key(prompt=other) != key()
 
@@ -120,11 +134,15 @@ def test_path_times_and_other_files_do_not_count(checkpoint, copy):
     assert identity(str(copy), device="cpu:0") == identity(checkpoint)
 
 
-@pytest.mark.parametrize("change", [
-    lambda folder: add_to_config(folder, rope_theta=1e4),
-    lambda folder: edit_tensors(folder, lambda tensors: tensors["model.norm.weight"][-1:].add_(1e-3)),
-    lambda folder: (folder / "tokenizer.json").write_bytes((folder / "tokenizer.json").read_bytes() + b"\n"),
-], ids=["config", "one weight", "tokenizer"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: add_to_config(folder, rope_theta=1e4),
+        lambda folder: edit_tensors(folder, lambda tensors: tensors["model.norm.weight"][-1:].add_(1e-3)),
+        lambda folder: (folder / "tokenizer.json").write_bytes((folder / "tokenizer.json").read_bytes() + b"\n"),
+    ],
+    ids=["config", "one weight", "tokenizer"],
+)
 def test_contents_count_also_behind_the_same_size_and_time(checkpoint, copy, change):
     before = identity(copy)
     times = {file.name: file.stat().st_mtime_ns for file in copy.iterdir()}
@@ -136,8 +154,13 @@ def test_contents_count_also_behind_the_same_size_and_time(checkpoint, copy, cha
 
 
 def test_how_it_is_loaded_counts(checkpoint):
-    found = [identity(checkpoint), identity(checkpoint, dtype=torch.bfloat16), identity(checkpoint, device="mps"),
-             identity(checkpoint, quantization="int8"), identity(checkpoint, cache_dtype=torch.bfloat16)]
+    found = [
+        identity(checkpoint),
+        identity(checkpoint, dtype=torch.bfloat16),
+        identity(checkpoint, device="mps"),
+        identity(checkpoint, quantization="int8"),
+        identity(checkpoint, cache_dtype=torch.bfloat16),
+    ]
     assert len(set(found)) == len(found)
     assert found[0] == identity(checkpoint, cache_dtype=torch.float32) and found[0].ras_window == 7
 
@@ -178,8 +201,9 @@ def test_large_files_are_read_once_for_all_processes(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(keys, "WORTH_KEEPING", 10)
     opened = []
-    monkeypatch.setattr(keys, "open", lambda file, *how, **more: opened.append(file) or open(file, *how, **more),
-                        raising=False)
+    monkeypatch.setattr(
+        keys, "open", lambda file, *how, **more: opened.append(file) or open(file, *how, **more), raising=False
+    )
     file = tmp_path / "large"
 
     def hashed():

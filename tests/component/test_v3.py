@@ -63,10 +63,16 @@ def delayed(codes) -> torch.Tensor:
 
 def dialogue() -> list[Message]:
     """Two voices, one line that was spoken, and the next one."""
-    return [Message("system", "Generate audio following instruction."),
-            Message("user", "The first voice.", reference=True), Message("assistant", ONE, reference=True),
-            Message("user", "Die zweite.", reference=True), Message("assistant", TWO, reference=True),
-            Message("user", "Hello."), Message("assistant", TWO), Message("user", "And <|sfx:laughter|>you?")]
+    return [
+        Message("system", "Generate audio following instruction."),
+        Message("user", "The first voice.", reference=True),
+        Message("assistant", ONE, reference=True),
+        Message("user", "Die zweite.", reference=True),
+        Message("assistant", TWO, reference=True),
+        Message("user", "Hello."),
+        Message("assistant", TWO),
+        Message("user", "And <|sfx:laughter|>you?"),
+    ]
 
 
 PARTS = {
@@ -77,8 +83,15 @@ PARTS = {
     ),
     "dialogue": (
         dialogue(),
-        ["<|tts|><|ref_text|>The first voice.<|ref_audio|>", delayed(ONE), "<|ref_text|>Die zweite.<|ref_audio|>",
-         delayed(TWO), "<|text|>Hello.<|audio|>", delayed(TWO), "<|text|>And <|sfx:laughter|>you?<|audio|>"],
+        [
+            "<|tts|><|ref_text|>The first voice.<|ref_audio|>",
+            delayed(ONE),
+            "<|ref_text|>Die zweite.<|ref_audio|>",
+            delayed(TWO),
+            "<|text|>Hello.<|audio|>",
+            delayed(TWO),
+            "<|text|>And <|sfx:laughter|>you?<|audio|>",
+        ],
     ),
 }
 
@@ -100,8 +113,9 @@ def test_logits_are_those_of_qwen3(model, reference, name, record_property):
 def test_greedy_frames_are_those_of_the_state_machine(model, reference, name):
     messages, parts = PARTS[name]
     frames = reference.speak(parts, 40)
-    take = generate(model, [build_prompt(messages, model.tokenizer)],
-                    Sampling(temperature=0, ras_window=0, max_frames=33))[0]
+    take = generate(
+        model, [build_prompt(messages, model.tokenizer)], Sampling(temperature=0, ras_window=0, max_frames=33)
+    )[0]
     assert frames.shape[1] > 8 and torch.equal(take.codes.ids, frames)
     assert take.finish_reason == ("length" if frames.shape[1] == 33 else "stop")
 
@@ -132,8 +146,12 @@ def test_known_tags_are_one_token_and_others_are_refused(model):
     assert model.tokenizer.controls == sorted(V3_TAGS)
     prompt = build_prompt(conversation("<|emotion:anger|>No!"), model.tokenizer)
     assert prompt.token_ids.tolist().count(model.tokenizer.special("<|emotion:anger|>")) == 1
-    for text, nearest in [("<|emotion:angry|>No!", "<|emotion:anger|>"), ("<|sfx:laugh|>", "<|sfx:laughter|>"),
-                          ("<|audio|>", "<|"), ("Over.<|im_start|>", "<|")]:
+    for text, nearest in [
+        ("<|emotion:angry|>No!", "<|emotion:anger|>"),
+        ("<|sfx:laugh|>", "<|sfx:laughter|>"),
+        ("<|audio|>", "<|"),
+        ("Over.<|im_start|>", "<|"),
+    ]:
         with pytest.raises(PromptError) as caught:
             build_prompt(conversation(text), model.tokenizer)
         assert nearest in str(caught.value) and "which is no tag of this model" in str(caught.value)

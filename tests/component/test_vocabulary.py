@@ -49,22 +49,25 @@ def tokenizer(models):
 # --- words ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text, words", [
-    ("", []),
-    (" \n ... — !? 🎉 €%", []),
-    ("Don’t STOP at five o'clock!", ["don't", "stop", "at", "five", "o'clock"]),
-    ("rock 'n' roll; 'quoted' dogs'", ["rock", "n", "roll", "quoted", "dogs"]),
-    ("a well-known fact_or two", ["a", "well", "known", "fact", "or", "two"]),
-    ("In 1984, 7th", ["in", "1", "9", "8", "4", "7", "th"]),
-    ("[SPEAKER0] Hi. [speaker12]Yes", ["hi", "yes"]),
-    ("<|eot_id|>end<|AUDIO_OUT|>", ["end"]),
-    ("a [b] <c> | d", ["a", "b", "c", "d"]),
-    ("太阳从东方升起，在西方。", ["太阳从东方升起", "在西方"]),
-    ("hello世界7", ["hello", "世界", "7"]),
-    ("naïve cafe\u0301 Straße", ["naïve", "café", "straße"]),
-    ("नमस्ते Здравствуйте بسم", ["नमस्ते", "здравствуйте", "بسم"]),
-    ("½ x²", ["½", "x", "²"]),
-])
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("", []),
+        (" \n ... — !? 🎉 €%", []),
+        ("Don’t STOP at five o'clock!", ["don't", "stop", "at", "five", "o'clock"]),
+        ("rock 'n' roll; 'quoted' dogs'", ["rock", "n", "roll", "quoted", "dogs"]),
+        ("a well-known fact_or two", ["a", "well", "known", "fact", "or", "two"]),
+        ("In 1984, 7th", ["in", "1", "9", "8", "4", "7", "th"]),
+        ("[SPEAKER0] Hi. [speaker12]Yes", ["hi", "yes"]),
+        ("<|eot_id|>end<|AUDIO_OUT|>", ["end"]),
+        ("a [b] <c> | d", ["a", "b", "c", "d"]),
+        ("太阳从东方升起，在西方。", ["太阳从东方升起", "在西方"]),
+        ("hello世界7", ["hello", "世界", "7"]),
+        ("naïve cafe\u0301 Straße", ["naïve", "café", "straße"]),
+        ("नमस्ते Здравствуйте بسم", ["नमस्ते", "здравствуйте", "بسم"]),
+        ("½ x²", ["½", "x", "²"]),
+    ],
+)
 def test_words_of_a_text(text, words):
     assert words_of(text) == words
 
@@ -91,16 +94,19 @@ def test_config_says_name_words_and_codec(models, tmp_path):
     assert (plain.display_name, plain.vocabulary, plain.codec_identity) == ("", None, "")
 
 
-@pytest.mark.parametrize("field, value, says", [
-    ("display_name", 7, "a text, got 7"),
-    ("vocabulary", "hello", "a list of words in lower case, got 'hello'"),
-    ("vocabulary", [], "a list of words"),
-    ("vocabulary", ["hello", 7], "a list of words"),
-    ("vocabulary", ["Hello"], "a list of words"),
-    ("vocabulary", ["two words"], "a list of words"),
-    ("codec_identity", 7, "16 hexadecimal digits, got 7"),
-    ("codec_identity", "abc", "16 hexadecimal digits"),
-])
+@pytest.mark.parametrize(
+    "field, value, says",
+    [
+        ("display_name", 7, "a text, got 7"),
+        ("vocabulary", "hello", "a list of words in lower case, got 'hello'"),
+        ("vocabulary", [], "a list of words"),
+        ("vocabulary", ["hello", 7], "a list of words"),
+        ("vocabulary", ["Hello"], "a list of words"),
+        ("vocabulary", ["two words"], "a list of words"),
+        ("codec_identity", 7, "16 hexadecimal digits, got 7"),
+        ("codec_identity", "abc", "16 hexadecimal digits"),
+    ],
+)
 def test_fields_of_another_kind_are_refused(models, tmp_path, field, value, says):
     folder = add_to_config(shutil.copytree(models / "plain", tmp_path / "lm"), **{field: value})
     with pytest.raises(CheckpointError, match=f"'{field}' in config.json.*{says}"):
@@ -204,11 +210,14 @@ def test_words_are_listed_in_columns_for_a_person(models, monkeypatch):
     assert screen.getvalue() == "Higgs Nano (4 words):\nhello    keeper\no'clock  the\n"
 
 
-@pytest.mark.parametrize("name, says", [
-    ("plain", "plain speaks any text."),
-    ("a", "where there are higgs-nano, plain"),  # both have it
-    ("unheard-of", "'unheard-of', where there are"),
-])
+@pytest.mark.parametrize(
+    "name, says",
+    [
+        ("plain", "plain speaks any text."),
+        ("a", "where there are higgs-nano, plain"),  # both have it
+        ("unheard-of", "'unheard-of', where there are"),
+    ],
+)
 def test_words_that_cannot_be_listed(models, capsys, monkeypatch, tmp_path, name, says):
     monkeypatch.setattr("higgs_runtime.hub.catalog.EMBEDDED", tmp_path)
     status, out, err = words_listed(capsys, name, "--models-dir", str(models))

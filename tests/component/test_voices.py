@@ -70,7 +70,9 @@ def changed(path: Path, change) -> Path:
 def same(one: Voice, two: Voice) -> bool:
     pairs = list(zip(one.references, two.references, strict=True))
     return one.description == two.description and all(
-        torch.equal(a.ids, b.ids) and b.ids.dtype == torch.int64 and s == t
+        torch.equal(a.ids, b.ids)
+        and b.ids.dtype == torch.int64
+        and s == t
         and (a.frame_rate, a.codebook_size, a.codec) == (b.frame_rate, b.codebook_size, b.codec)
         for (a, s), (b, t) in pairs
     )
@@ -160,10 +162,33 @@ def test_names_of_any_language(tmp_path, name):
     assert list(find_voices([tmp_path])) == [name]
 
 
-@pytest.mark.parametrize("name", [
-    "", " ", "..", ".", "../keeper", "a/b", "a\\b", "C:x", "a\0b", "a\nb", ".hidden", "end.", " left", "right ",
-    "nul", "COM1.txt", "a*", "x" * 81, "漢" * 70, "a\u202eb", "\ud800", "a|b",
-])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        " ",
+        "..",
+        ".",
+        "../keeper",
+        "a/b",
+        "a\\b",
+        "C:x",
+        "a\0b",
+        "a\nb",
+        ".hidden",
+        "end.",
+        " left",
+        "right ",
+        "nul",
+        "COM1.txt",
+        "a*",
+        "x" * 81,
+        "漢" * 70,
+        "a\u202eb",
+        "\ud800",
+        "a|b",
+    ],
+)
 def test_hostile_names_are_refused(tmp_path, name):
     with pytest.raises(VoiceError, match="cannot be the name"):
         voice_path(tmp_path, name)
@@ -211,20 +236,23 @@ def test_other_files_are_refused(tmp_path):
         save_voice(tmp_path / "c.wav", KEEPER)
 
 
-@pytest.mark.parametrize("change, words", [
-    (lambda record, tensors: tensors["codes_0"].__setitem__((0, 0), 1024), "leave their codebook"),
-    (lambda record, tensors: tensors["codes_1"].__setitem__((7, 3), -1), "leave their codebook"),
-    (lambda record, tensors: tensors.pop("codes_1"), "codes_1"),
-    (lambda record, tensors: tensors.update(codes_0=torch.rand(8, 40)), "float32"),
-    (lambda record, tensors: tensors.update(codes_0=torch.zeros(40, dtype=torch.int16)), "not audio codes"),
-    (lambda record, tensors: record.pop("references"), "references"),
-    (lambda record, tensors: record["references"][1].update(transcript=" "), "no transcript"),
-    (lambda record, tensors: record["references"][0].update(codec=OTHER), "different codecs"),
-    (lambda record, tensors: record.update(note=7), "note is no text"),
-    (lambda record, tensors: record.update(references=5), "damaged"),
-    (lambda record, tensors: record.update(sample_rate=None), "damaged"),
-    (lambda record, tensors: record.update(version=2), "newer version.*Update"),
-])
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (lambda record, tensors: tensors["codes_0"].__setitem__((0, 0), 1024), "leave their codebook"),
+        (lambda record, tensors: tensors["codes_1"].__setitem__((7, 3), -1), "leave their codebook"),
+        (lambda record, tensors: tensors.pop("codes_1"), "codes_1"),
+        (lambda record, tensors: tensors.update(codes_0=torch.rand(8, 40)), "float32"),
+        (lambda record, tensors: tensors.update(codes_0=torch.zeros(40, dtype=torch.int16)), "not audio codes"),
+        (lambda record, tensors: record.pop("references"), "references"),
+        (lambda record, tensors: record["references"][1].update(transcript=" "), "no transcript"),
+        (lambda record, tensors: record["references"][0].update(codec=OTHER), "different codecs"),
+        (lambda record, tensors: record.update(note=7), "note is no text"),
+        (lambda record, tensors: record.update(references=5), "damaged"),
+        (lambda record, tensors: record.update(sample_rate=None), "damaged"),
+        (lambda record, tensors: record.update(version=2), "newer version.*Update"),
+    ],
+)
 def test_files_with_wrong_contents_are_refused(saved, change, words):
     with pytest.raises(VoiceError, match=words):
         load_voice(changed(saved, change))
@@ -256,7 +284,9 @@ def test_each_reference_is_its_own_pair():
     assert messages[1].content == ["SPEAKER0: An old keeper. Slow."]
     dialogue = conversation("[SPEAKER1] Hi.", [Voice(description="x"), KEEPER])
     assert [m.content[0] for m in dialogue if m.role == "user" and m.reference] == [
-        "[SPEAKER1] The first clip.", "[SPEAKER1] 第二段录音。"]
+        "[SPEAKER1] The first clip.",
+        "[SPEAKER1] 第二段录音。",
+    ]
 
 
 def test_references_in_the_prompts_of_v2_and_v3(v2, tmp_path):

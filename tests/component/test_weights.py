@@ -40,8 +40,11 @@ def test_weights_that_fit_are_mapped_not_copied(lm_folder):
             if line.rstrip().endswith(file):
                 ranges.append(tuple(int(part, 16) for part in line.split()[0].split("-")))
     assert ranges
-    mapped = {name for name, parameter in model.named_parameters()
-              if any(low <= parameter.data_ptr() < high for low, high in ranges)}
+    mapped = {
+        name
+        for name, parameter in model.named_parameters()
+        if any(low <= parameter.data_ptr() < high for low, high in ranges)
+    }
     assert {name for name, _ in model.named_parameters()} - mapped == {
         name for name, _ in model.named_parameters() if "qkv" in name or "gate_up" in name
     }
@@ -118,14 +121,17 @@ def test_a_codec_is_not_a_language_model(tmp_path):
         load_model(make_codec_checkpoint(tmp_path / "codec"))
 
 
-@pytest.mark.parametrize("change, says", [
-    ({"hidden_size": None}, "hidden_size"),
-    ({"hidden_act": "gelu"}, "gelu"),
-    ({"num_key_value_heads": 3}, "3 key/value heads"),
-    ({"codebook_size": 1024}, "no room"),
-    ({"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4}}, "yarn"),
-    ({"model_type": "llama"}, "llama"),
-])
+@pytest.mark.parametrize(
+    "change, says",
+    [
+        ({"hidden_size": None}, "hidden_size"),
+        ({"hidden_act": "gelu"}, "gelu"),
+        ({"num_key_value_heads": 3}, "3 key/value heads"),
+        ({"codebook_size": 1024}, "no room"),
+        ({"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4}}, "yarn"),
+        ({"model_type": "llama"}, "llama"),
+    ],
+)
 def test_contradictory_config(copy, change, says):
     config = json.loads((copy / "config.json").read_text())
     config.update(change)
@@ -180,14 +186,28 @@ def test_a_model_that_does_not_fit_is_refused_before_it_is_read(copy, monkeypatc
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize("stored, dtype, quantization", [
-    ("bfloat16", "float32", None), ("bfloat16", "bfloat16", None), ("bfloat16", "bfloat16", "int8"),
-    ("float32", "bfloat16", None), ("float32", "bfloat16", "int4"),
-])
+@pytest.mark.parametrize(
+    "stored, dtype, quantization",
+    [
+        ("bfloat16", "float32", None),
+        ("bfloat16", "bfloat16", None),
+        ("bfloat16", "bfloat16", "int8"),
+        ("float32", "bfloat16", None),
+        ("float32", "bfloat16", "int4"),
+    ],
+)
 def test_loading_takes_little_more_than_the_model(tmp_path, stored, dtype, quantization):
     """The peak of a process that loads, above what it had before; file pages that stay mapped count."""
-    folder = make_lm_checkpoint(tmp_path, hidden_size=768, intermediate_size=3072, num_hidden_layers=6,
-                                num_attention_heads=12, num_key_value_heads=4, head_dim=64, dtype=stored)
+    folder = make_lm_checkpoint(
+        tmp_path,
+        hidden_size=768,
+        intermediate_size=3072,
+        num_hidden_layers=6,
+        num_attention_heads=12,
+        num_key_value_heads=4,
+        head_dim=64,
+        dtype=stored,
+    )
     program = (
         "import sys, torch\n"
         "from higgs_runtime.model.memory import weights_bytes\n"

@@ -15,11 +15,23 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 SHAPE = {
-    "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3, "num_attention_heads": 4,
-    "num_key_value_heads": 2, "head_dim": 16, "vocab_size": 128256, "max_position_embeddings": 8192,
-    "rms_norm_eps": 1e-5, "rope_theta": 500000.0,
-    "rope_scaling": {"rope_type": "llama3", "factor": 32.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
-                     "original_max_position_embeddings": 8192},
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "vocab_size": 128256,
+    "max_position_embeddings": 8192,
+    "rms_norm_eps": 1e-5,
+    "rope_theta": 500000.0,
+    "rope_scaling": {
+        "rope_type": "llama3",
+        "factor": 32.0,
+        "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 8192,
+    },
 }
 
 
@@ -31,9 +43,15 @@ def make_model(settings: dict):
     text = {**SHAPE, **settings.pop("text", {})}
     frozen, stream_end = settings.pop("frozen", 0), settings.pop("stream_end", 1.0)
     base = {
-        "audio_adapter_type": "dual_ffn_fast_forward", "audio_dual_ffn_layers": list(range(text["num_hidden_layers"])),
-        "encode_whisper_embed": False, "encode_audio_in_tokens": True, "use_delay_pattern": True,
-        "skip_audio_tower": True, "audio_num_codebooks": 8, "audio_codebook_size": 1024, "torch_dtype": "float32",
+        "audio_adapter_type": "dual_ffn_fast_forward",
+        "audio_dual_ffn_layers": list(range(text["num_hidden_layers"])),
+        "encode_whisper_embed": False,
+        "encode_audio_in_tokens": True,
+        "use_delay_pattern": True,
+        "skip_audio_tower": True,
+        "audio_num_codebooks": 8,
+        "audio_codebook_size": 1024,
+        "torch_dtype": "float32",
     }
     torch.manual_seed(0)
     config = HiggsAudioConfig(text_config=text, **{**base, **settings})
@@ -55,13 +73,16 @@ def sample_of(messages: list, tokenizer):
     from boson_multimodal.dataset.chatml_dataset import ChatMLDatasetSample, prepare_chatml_sample
 
     codes = [item for _, content in messages for item in content if isinstance(item, torch.Tensor)]
-    chat = ChatMLSample([
-        Message(role, [TextContent(item) if isinstance(item, str) else AudioContent("") for item in content])
-        for role, content in messages
-    ])
+    chat = ChatMLSample(
+        [
+            Message(role, [TextContent(item) if isinstance(item, str) else AudioContent("") for item in content])
+            for role, content in messages
+        ]
+    )
     ids = prepare_chatml_sample(chat, tokenizer)[0]
-    ids += tokenizer.encode("<|start_header_id|>assistant<|end_header_id|>\n\n<|audio_out_bos|>",
-                            add_special_tokens=False)
+    ids += tokenizer.encode(
+        "<|start_header_id|>assistant<|end_header_id|>\n\n<|audio_out_bos|>", add_special_tokens=False
+    )
     starts = torch.tensor([0] + [one.shape[1] for one in codes]).cumsum(0)[:-1]
     joined = torch.cat(codes, 1) if codes else torch.zeros((8, 0), dtype=torch.long)
     return ChatMLDatasetSample(torch.tensor(ids), None, joined, starts, None, None, None, None)
@@ -76,25 +97,42 @@ def answer(model, tokenizer, messages: list, frames: int) -> dict:
 
     config = model.config
     collate = HiggsAudioSampleCollator(
-        whisper_processor=None, encode_whisper_embed=False, audio_in_token_id=config.audio_in_token_idx,
-        audio_out_token_id=config.audio_out_token_idx, audio_stream_bos_id=config.audio_stream_bos_id,
-        audio_stream_eos_id=config.audio_stream_eos_id, pad_token_id=config.pad_token_id,
-        return_audio_in_tokens=True, use_delay_pattern=True, audio_num_codebooks=config.audio_num_codebooks, round_to=1,
+        whisper_processor=None,
+        encode_whisper_embed=False,
+        audio_in_token_id=config.audio_in_token_idx,
+        audio_out_token_id=config.audio_out_token_idx,
+        audio_stream_bos_id=config.audio_stream_bos_id,
+        audio_stream_eos_id=config.audio_stream_eos_id,
+        pad_token_id=config.pad_token_id,
+        return_audio_in_tokens=True,
+        use_delay_pattern=True,
+        audio_num_codebooks=config.audio_num_codebooks,
+        round_to=1,
     )
     inputs = asdict(collate([sample_of(messages, tokenizer)]))
     with torch.no_grad():
         read = model(**inputs, use_cache=True)
         model.set_audio_special_tokens(tokenizer)
         _, clips = model.generate(
-            **inputs, max_new_tokens=frames, use_cache=True, do_sample=False, tokenizer=tokenizer,
-            audio_out_bos_token_id=model.audio_out_bos_token_id, audio_eos_token_id=model.audio_eos_token_id,
+            **inputs,
+            max_new_tokens=frames,
+            use_cache=True,
+            do_sample=False,
+            tokenizer=tokenizer,
+            audio_out_bos_token_id=model.audio_out_bos_token_id,
+            audio_eos_token_id=model.audio_eos_token_id,
         )
     ended = bool((clips[0][:-1, -1] == config.audio_stream_eos_id).all())  # it leaves the last one free
     frames = revert_delay_pattern(clips[0])[:, 1:]
     stopped = (frames == config.audio_stream_eos_id).any(0)  # that code plays such a frame, clipped to the last entry
     frames = frames[:, : int(stopped.int().argmax())] if stopped.any() else frames
-    return {"ids": read.expanded_input_ids[0], "spoken": read.audio_out_mask[0], "logits": read.audio_logits,
-            "ended": ended, "frames": frames.clip(max=config.audio_codebook_size - 1)}
+    return {
+        "ids": read.expanded_input_ids[0],
+        "spoken": read.audio_out_mask[0],
+        "logits": read.audio_logits,
+        "ended": ended,
+        "frames": frames.clip(max=config.audio_codebook_size - 1),
+    }
 
 
 def language_model(task: dict) -> dict:

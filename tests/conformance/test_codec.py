@@ -103,17 +103,25 @@ def test_clips_too_short_for_hubert_are_padded(codec, reference, samples):
 @pytest.mark.parametrize(
     "config",
     [
-        pytest.param({"codebook_size": 256, "target_bandwidths": [0.2, 0.4, 0.8], "codebook_dim": 12},
-                     marks=pytest.mark.slow),
+        pytest.param(
+            {"codebook_size": 256, "target_bandwidths": [0.2, 0.4, 0.8], "codebook_dim": 12}, marks=pytest.mark.slow
+        ),
         pytest.param({"block_dilations": [1, 3], "kernel_size": 5, "unit_kernel_size": 5}, marks=pytest.mark.slow),
         {
             "acoustic_model_config": {
-                **SMALL["acoustic_model_config"], "downsampling_ratios": [6, 5, 4, 4, 2],
-                "upsampling_ratios": [2, 2, 4, 4, 3, 5], "decoder_hidden_size": 128,
+                **SMALL["acoustic_model_config"],
+                "downsampling_ratios": [6, 5, 4, 4, 2],
+                "upsampling_ratios": [2, 2, 4, 4, 3, 5],
+                "decoder_hidden_size": 128,
             },
             "semantic_model_config": {
-                **SMALL["semantic_model_config"], "do_stable_layer_norm": True, "feat_extract_norm": "layer",
-                "conv_dim": [8, 16, 32], "conv_stride": [5, 8, 8], "conv_kernel": [10, 8, 8], "conv_bias": True,
+                **SMALL["semantic_model_config"],
+                "do_stable_layer_norm": True,
+                "feat_extract_norm": "layer",
+                "conv_dim": [8, 16, 32],
+                "conv_stride": [5, 8, 8],
+                "conv_kernel": [10, 8, 8],
+                "conv_bias": True,
             },
         },
     ],
@@ -230,9 +238,7 @@ def test_long_acoustic_encoding_in_windows_equals_a_whole_pass(codec):
     wave = sound_like(20)[None, None]
     with torch.no_grad():
         whole = codec.module.acoustic_encoder(wave)
-        pieces = encode_windows(
-            wave, codec.module.acoustic_encoder, hop=960, context=codec._encode_context, window=40
-        )
+        pieces = encode_windows(wave, codec.module.acoustic_encoder, hop=960, context=codec._encode_context, window=40)
     assert pieces.shape == whole.shape
     assert (pieces - whole).abs().max() <= WAVE_TOLERANCE
 
@@ -279,7 +285,8 @@ def test_nan_never_becomes_codes(codec):
 
 
 @pytest.mark.parametrize(
-    "codes", [random_codes(5, codebooks=9), random_codes(5, size=1000), random_codes(5, rate=86.13)],
+    "codes",
+    [random_codes(5, codebooks=9), random_codes(5, size=1000), random_codes(5, rate=86.13)],
     ids=["codebooks", "size", "rate"],
 )
 def test_codes_of_another_codec_are_refused(codec, codes):
@@ -301,7 +308,9 @@ def test_config_defaults_are_those_of_transformers():
     assert (ours.hop, ours.num_codebooks, ours.codebook_width) == (320, theirs.num_quantizers, theirs.codebook_dim)
     acoustic = theirs.acoustic_model_config
     assert (ours.encoder_width, ours.decoder_width, ours.latent) == (
-        acoustic.encoder_hidden_size, acoustic.decoder_hidden_size, acoustic.hidden_size,
+        acoustic.encoder_hidden_size,
+        acoustic.decoder_hidden_size,
+        acoustic.hidden_size,
     )
     assert list(ours.up_ratios) == list(acoustic.upsampling_ratios)
 
@@ -309,8 +318,13 @@ def test_config_defaults_are_those_of_transformers():
 @pytest.mark.parametrize(
     "setting",
     [
-        {"sample_rate": "fast"}, {"codebook_size": 0}, {"target_bandwidths": []}, {"target_bandwidths": [0]},
-        {"acoustic_model_config": {"upsampling_ratios": [8, 5, 4]}}, {"strides": [1]}, {"semantic_model_config": 5},
+        {"sample_rate": "fast"},
+        {"codebook_size": 0},
+        {"target_bandwidths": []},
+        {"target_bandwidths": [0]},
+        {"acoustic_model_config": {"upsampling_ratios": [8, 5, 4]}},
+        {"strides": [1]},
+        {"semantic_model_config": 5},
     ],
     ids=str,
 )

@@ -25,8 +25,13 @@ MAKE = {
     "all": {"r": 3, "lora_alpha": 5, "target_modules": ALL, "use_rslora": True},
     "one": {"r": 2, "lora_alpha": 2, "target_modules": ["v_proj"], "alpha_pattern": {"layers.1.self_attn.v_proj": 7}},
 }
-USE = {"attention": {"attention": 1.0}, "all": {"all": 1.0}, "half": {"all": 0.5}, "one": {"one": 1.0},
-       "several": {"attention": 0.7, "all": 1.2, "one": -0.5}}
+USE = {
+    "attention": {"attention": 1.0},
+    "all": {"all": 1.0},
+    "half": {"all": 0.5},
+    "one": {"one": 1.0},
+    "several": {"attention": 0.7, "all": 1.2, "one": -0.5},
+}
 
 
 @pytest.fixture(scope="module")
@@ -34,16 +39,40 @@ def made(tmp_path_factory):
     """(our model, its prompt, folder of the adapters, PEFT's logits by the names of USE)."""
     root = tmp_path_factory.mktemp("lora")
     model = load_model(make_lm_checkpoint(root / "lm", initializer_range=0.2, whole_vocabulary=True))
-    prompt = build_prompt([Message("system", "Speak."), Message("user", "One."), Message("assistant", random_codes(9)),
-                           Message("user", "Two.")], model.tokenizer)
-    inputs = {"input_ids": prompt.token_ids[None], "attention_mask": torch.ones(1, len(prompt), dtype=torch.long),
-              "audio_input_ids": prompt.audio_rows[None],
-              "audio_input_ids_mask": torch.ones(1, len(prompt.audio_rows), dtype=torch.bool)}
-    tasks = {name: {"model": str(root / "lm"), "folder": str(root), "inputs": inputs, "use": use,
-                    "make": MAKE if name == "attention" else {}} for name, use in USE.items()}
+    prompt = build_prompt(
+        [
+            Message("system", "Speak."),
+            Message("user", "One."),
+            Message("assistant", random_codes(9)),
+            Message("user", "Two."),
+        ],
+        model.tokenizer,
+    )
+    inputs = {
+        "input_ids": prompt.token_ids[None],
+        "attention_mask": torch.ones(1, len(prompt), dtype=torch.long),
+        "audio_input_ids": prompt.audio_rows[None],
+        "audio_input_ids_mask": torch.ones(1, len(prompt.audio_rows), dtype=torch.bool),
+    }
+    tasks = {
+        name: {
+            "model": str(root / "lm"),
+            "folder": str(root),
+            "inputs": inputs,
+            "use": use,
+            "make": MAKE if name == "attention" else {},
+        }
+        for name, use in USE.items()
+    }
     torch.save(tasks, root / "tasks.pt")
-    command = [str(python_of("peft")), "-W", "ignore", str(ROOT / "tests" / "conformance" / "peft_reference.py"),
-               str(root / "tasks.pt"), str(root / "answers.pt")]
+    command = [
+        str(python_of("peft")),
+        "-W",
+        "ignore",
+        str(ROOT / "tests" / "conformance" / "peft_reference.py"),
+        str(root / "tasks.pt"),
+        str(root / "answers.pt"),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     return model, prompt, root, torch.load(root / "answers.pt", weights_only=True)
@@ -94,12 +123,19 @@ def test_on_quantized_weights(made, quantization):
     assert model.logits(prompt).isfinite().all()
 
 
-@pytest.mark.parametrize("change, named", [
-    ({"peft_type": "IA3"}, "peft_type IA3"), ({"use_dora": True}, "use_dora True"), ({"bias": "all"}, "bias 'all'"),
-    ({"modules_to_save": ["embed_tokens"]}, "modules_to_save"), ({"lora_alpha": None}, "no plain|complete|lora_alpha"),
-    ({"lora_alpha": "16"}, "cannot be used"), ({"alpha_pattern": {"(": 1}}, "cannot be used"),
-    ({"alpha_pattern": [1]}, "cannot be used"),
-])
+@pytest.mark.parametrize(
+    "change, named",
+    [
+        ({"peft_type": "IA3"}, "peft_type IA3"),
+        ({"use_dora": True}, "use_dora True"),
+        ({"bias": "all"}, "bias 'all'"),
+        ({"modules_to_save": ["embed_tokens"]}, "modules_to_save"),
+        ({"lora_alpha": None}, "no plain|complete|lora_alpha"),
+        ({"lora_alpha": "16"}, "cannot be used"),
+        ({"alpha_pattern": {"(": 1}}, "cannot be used"),
+        ({"alpha_pattern": [1]}, "cannot be used"),
+    ],
+)
 def test_other_adapters_are_refused(made, tmp_path, change, named):
     folder = shutil.copytree(made[2] / "one", tmp_path / "one")
     config = json.loads((folder / "adapter_config.json").read_text())
@@ -125,11 +161,20 @@ def test_on_the_canvas(made, tmp_path, monkeypatch):
     handle = handles.ModelHandle("lm", str(root / "lm"))
     [adapted_handle] = nodes["HiggsLoadLoRA"].execute(handle, "voices/all", 1.0).args
     assert handle.adapters == () and len(adapted_handle.adapters) == 1
-    settings = {"seed": 3, "max_seconds": 0.4, "temperature": 1.0, "top_k": 50, "top_p": 0.95, "ras_window": -1,
-                "ras_max_repeats": 2}
+    settings = {
+        "seed": 3,
+        "max_seconds": 0.4,
+        "temperature": 1.0,
+        "top_k": 50,
+        "top_p": 0.95,
+        "ras_window": -1,
+        "ras_max_repeats": 2,
+    }
     try:
-        takes = [nodes["HiggsGenerate"].execute(one, runtime.conversation("Hello."), **settings).args[0]
-                 for one in (handle, adapted_handle, handle)]
+        takes = [
+            nodes["HiggsGenerate"].execute(one, runtime.conversation("Hello."), **settings).args[0]
+            for one in (handle, adapted_handle, handle)
+        ]
     finally:
         node_module("host.residency").model_cache().clear()
     plain, other, again = (take.ids for take in takes)
@@ -153,15 +198,17 @@ def test_broken_files_and_other_models_are_named(made, tmp_path):
     save_file({**tensors, key: torch.zeros(2)}, file)
     with pytest.raises(CheckpointError, match="no LoRA matrix"):
         load_adapter(folder)
-    save_file({name: tensor[:0] if "lora_A" in name else tensor[:, :0].contiguous()
-               for name, tensor in tensors.items()}, file)
+    save_file(
+        {name: tensor[:0] if "lora_A" in name else tensor[:, :0].contiguous() for name, tensor in tensors.items()}, file
+    )
     with pytest.raises(CheckpointError, match="cannot be used"):
         load_adapter(folder)
     save_file({name.replace("layers.0", "layers.7"): tensor for name, tensor in tensors.items()}, file)
     with pytest.raises(CheckpointError, match="'one' is of another model"), adapted(model, [(load_adapter(folder), 1)]):
         pass
-    save_file({name: tensor[..., :-1].contiguous() if "lora_A" in name else tensor for name, tensor in tensors.items()},
-              file)
+    save_file(
+        {name: tensor[..., :-1].contiguous() if "lora_A" in name else tensor for name, tensor in tensors.items()}, file
+    )
     with pytest.raises(CheckpointError, match="expected|another model"), adapted(model, [(load_adapter(folder), 1)]):
         pass
     file.write_bytes(file.read_bytes()[:100])

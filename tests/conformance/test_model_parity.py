@@ -18,7 +18,10 @@ CONFIGS = {
     "wide_heads": {"num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 64, "hidden_size": 96},
     "four_codebooks": {"num_codebooks": 4, "num_hidden_layers": 3},
     "two_small_codebooks": {
-        "num_codebooks": 2, "codebook_size": 66, "audio_stream_bos_id": 64, "audio_stream_eos_id": 65,
+        "num_codebooks": 2,
+        "codebook_size": 66,
+        "audio_stream_bos_id": 64,
+        "audio_stream_eos_id": 65,
     },
     "biases": {"attention_bias": True, "mlp_bias": True, "num_hidden_layers": 4},
     "default_rope": {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}},
@@ -36,8 +39,7 @@ CONVERSATIONS = {
 @pytest.fixture(scope="module", params=ONE_FAST)
 def pair(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)  # moderate weights: fp32 rounding grows with the logits
-    return load_pair(make_lm_checkpoint(folder, initializer_range=0.2, whole_vocabulary=True,
-                                        **CONFIGS[request.param]))
+    return load_pair(make_lm_checkpoint(folder, initializer_range=0.2, whole_vocabulary=True, **CONFIGS[request.param]))
 
 
 def load_pair(folder):
@@ -74,7 +76,7 @@ def reference_logits(reference, prompt):
 
 def reference_rows(reference, prompt, steps):
     rows = reference.generate(**reference_inputs(prompt), do_sample=False, max_new_tokens=steps)[0]
-    return rows[len(prompt.audio_rows):]
+    return rows[len(prompt.audio_rows) :]
 
 
 @pytest.mark.parametrize("name", CONVERSATIONS)
@@ -134,10 +136,24 @@ def test_greedy_rows_for_150_frames(name, tmp_path):
 
 def single_path_model():
     config = ModelConfig(
-        vocab_size=100, hidden_size=32, intermediate_size=48, num_layers=2, num_heads=4, num_kv_heads=2, head_dim=8,
-        norm_eps=1e-6, max_positions=512, num_codebooks=2, codebook_rows=18, audio_token_id=90,
-        audio_delay_token_id=91, audio_bos_token_id=92, stream_bos_id=16, stream_eos_id=17,
-        audio_path=False, qk_norm=True,
+        vocab_size=100,
+        hidden_size=32,
+        intermediate_size=48,
+        num_layers=2,
+        num_heads=4,
+        num_kv_heads=2,
+        head_dim=8,
+        norm_eps=1e-6,
+        max_positions=512,
+        num_codebooks=2,
+        codebook_rows=18,
+        audio_token_id=90,
+        audio_delay_token_id=91,
+        audio_bos_token_id=92,
+        stream_bos_id=16,
+        stream_eos_id=17,
+        audio_path=False,
+        qk_norm=True,
     )
     return HiggsModel(config).eval()
 
@@ -149,14 +165,26 @@ def test_a_single_path_layer_with_head_norms_is_a_qwen3_layer():
     with torch.random.fork_rng():
         ours = single_path_model()
         c = ours.config
-        theirs = Qwen3Model(Qwen3Config(
-            vocab_size=c.vocab_size, hidden_size=c.hidden_size, intermediate_size=c.intermediate_size,
-            num_hidden_layers=c.num_layers, num_attention_heads=c.num_heads, num_key_value_heads=c.num_kv_heads,
-            head_dim=c.head_dim, rms_norm_eps=c.norm_eps,
-            rope_parameters={"rope_type": "default", "rope_theta": c.rope.theta},
-        )).eval()
-    names = {"self_attn": "attention", "mlp": "text.ffn", "input_layernorm": "text.attention_norm",
-             "post_attention_layernorm": "text.ffn_norm", "embed_tokens": "text_embedding"}
+        theirs = Qwen3Model(
+            Qwen3Config(
+                vocab_size=c.vocab_size,
+                hidden_size=c.hidden_size,
+                intermediate_size=c.intermediate_size,
+                num_hidden_layers=c.num_layers,
+                num_attention_heads=c.num_heads,
+                num_key_value_heads=c.num_kv_heads,
+                head_dim=c.head_dim,
+                rms_norm_eps=c.norm_eps,
+                rope_parameters={"rope_type": "default", "rope_theta": c.rope.theta},
+            )
+        ).eval()
+    names = {
+        "self_attn": "attention",
+        "mlp": "text.ffn",
+        "input_layernorm": "text.attention_norm",
+        "post_attention_layernorm": "text.ffn_norm",
+        "embed_tokens": "text_embedding",
+    }
     state = {}
     for key, value in theirs.state_dict().items():
         for old, new in names.items():

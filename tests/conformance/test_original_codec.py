@@ -18,10 +18,23 @@ from higgs_runtime.hub.convert import convert_codec
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 CONFIG = {  # as released, but for D
-    "n_filters": 32, "D": 16, "target_bandwidths": [0.5, 1, 1.5, 2], "ratios": [8, 5, 4, 2, 3], "sample_rate": RATE,
-    "bins": 1024, "n_q": 8, "codebook_dim": 8, "normalize": False, "causal": False,
-    "semantic_techer": "hubert_base_general", "last_layer_semantic": True, "merge_mode": "concat",
-    "downsample_mode": "step_down", "semantic_mode": "classic", "vq_scale": 1, "semantic_sample_rate": 16_000,
+    "n_filters": 32,
+    "D": 16,
+    "target_bandwidths": [0.5, 1, 1.5, 2],
+    "ratios": [8, 5, 4, 2, 3],
+    "sample_rate": RATE,
+    "bins": 1024,
+    "n_q": 8,
+    "codebook_dim": 8,
+    "normalize": False,
+    "causal": False,
+    "semantic_techer": "hubert_base_general",
+    "last_layer_semantic": True,
+    "merge_mode": "concat",
+    "downsample_mode": "step_down",
+    "semantic_mode": "classic",
+    "vq_scale": 1,
+    "semantic_sample_rate": 16_000,
 }
 SEMANTIC = {**SMALL["semantic_model_config"], "hidden_size": 768, "num_attention_heads": 12, "num_hidden_layers": 1}
 SAMPLES = [960, 1100, 1919, 2881, 12_000, 24_001, 24_480, 96_000]  # that code fails below some 900
@@ -32,8 +45,14 @@ def made(tmp_path_factory):
     """(folder of the original checkpoint, of a native one with its weights, [(codes, wave) for each of SAMPLES])."""
     root = tmp_path_factory.mktemp("codec")
     native = make_codec_checkpoint(root / "native", semantic_model_config=SEMANTIC)
-    task = {"folder": str(root / "original"), "weights": load_file(native / "model.safetensors"), "config": CONFIG,
-            "semantic": SEMANTIC, "widths": (4, 64), "waves": [sound_like(count / RATE) for count in SAMPLES]}
+    task = {
+        "folder": str(root / "original"),
+        "weights": load_file(native / "model.safetensors"),
+        "config": CONFIG,
+        "semantic": SEMANTIC,
+        "widths": (4, 64),
+        "waves": [sound_like(count / RATE) for count in SAMPLES],
+    }
     answers = ask("codec", {"small": task}, root)["small"]["answers"]
     (root / "original" / HUBERT_FOLDER).mkdir()
     (root / "original" / HUBERT_FOLDER / "config.json").write_text(json.dumps(SEMANTIC))

@@ -24,8 +24,15 @@ def ask(kind: str, task: dict, folder) -> dict:
     """What the original code answers."""
     asked, answered = folder / "task.pt", folder / "answer.pt"
     torch.save(task, asked)
-    command = [str(python_of("boson")), "-W", "ignore", str(ROOT / "tests" / "conformance" / "original_v2.py"), kind,
-               str(asked), str(answered)]
+    command = [
+        str(python_of("boson")),
+        "-W",
+        "ignore",
+        str(ROOT / "tests" / "conformance" / "original_v2.py"),
+        kind,
+        str(asked),
+        str(answered),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     return torch.load(answered, weights_only=True)
@@ -41,13 +48,21 @@ def conversations() -> dict:
         "text": ([("system", [SYSTEM]), ("user", [line])], [Message("system", SYSTEM), Message("user", line)]),
         "voice": (
             [("system", [scene + end]), ("user", [text]), ("assistant", [one.ids]), ("user", [line])],
-            [Message("system", SYSTEM), Message("scene", ROOM), Message("user", text), Message("assistant", one),
-             Message("user", line)],
+            [
+                Message("system", SYSTEM),
+                Message("scene", ROOM),
+                Message("user", text),
+                Message("assistant", one),
+                Message("user", line),
+            ],
         ),
         "heard": (
             [("system", [f"{scene}\n\nSPEAKER0: ", one.ids, "\nSPEAKER1: ", two.ids, end]), ("user", [line])],
-            [Message("system", SYSTEM), Message("scene", [ROOM, "SPEAKER0:", one, "SPEAKER1:", two]),
-             Message("user", line)],
+            [
+                Message("system", SYSTEM),
+                Message("scene", [ROOM, "SPEAKER0:", one, "SPEAKER1:", two]),
+                Message("user", line),
+            ],
         ),
     }
 
@@ -116,19 +131,26 @@ def test_the_layout_is_the_released_one(pair):
     folder = pair[2]
     names = json.loads((folder / "model.safetensors.index.json").read_text(encoding="utf-8"))["weight_map"]
     assert len(set(names.values())) > 1
-    assert {"audio_codebook_embeddings.weight", "audio_decoder_proj.audio_lm_head.weight",
-            "layers.0.audio_mlp.up_proj.weight", "layers.0.audio_post_attention_layernorm.weight"} <= set(names)
+    assert {
+        "audio_codebook_embeddings.weight",
+        "audio_decoder_proj.audio_lm_head.weight",
+        "layers.0.audio_mlp.up_proj.weight",
+        "layers.0.audio_post_attention_layernorm.weight",
+    } <= set(names)
     frozen = "embed_tokens.embedding_frozen.weight" in names
     assert frozen == (folder.name == "partly_frozen") != ("embed_tokens.weight" in names)
 
 
-@pytest.mark.parametrize("field, value, named", [
-    ("audio_dual_ffn_layers", [0], "dual_ffn_fast_forward with audio_dual_ffn_layers for 1 of 3 layers"),
-    ("audio_adapter_type", "cross", "audio_adapter_type 'cross'"),
-    ("use_delay_pattern", False, "use_delay_pattern False"),
-    ("audio_embed_avg", True, "audio_embed_avg True"),
-    ("use_audio_out_self_attention", True, "use_audio_out_self_attention True"),
-])
+@pytest.mark.parametrize(
+    "field, value, named",
+    [
+        ("audio_dual_ffn_layers", [0], "dual_ffn_fast_forward with audio_dual_ffn_layers for 1 of 3 layers"),
+        ("audio_adapter_type", "cross", "audio_adapter_type 'cross'"),
+        ("use_delay_pattern", False, "use_delay_pattern False"),
+        ("audio_embed_avg", True, "audio_embed_avg True"),
+        ("use_audio_out_self_attention", True, "use_audio_out_self_attention True"),
+    ],
+)
 def test_settings_of_no_released_checkpoint_are_refused(answers, tmp_path, field, value, named):
     config = json.loads((answers[0] / "released" / "config.json").read_text(encoding="utf-8"))
     (tmp_path / "config.json").write_text(json.dumps({**config, field: value}))

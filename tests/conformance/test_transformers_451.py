@@ -43,8 +43,13 @@ print(json.dumps({
 
 
 def speak_with(python: Path | str, lm: Path, codec: Path) -> dict:
-    done = subprocess.run([str(python), "-W", "ignore", "-c", PROGRAM, str(lm), str(codec)], cwd=ROOT,
-                          capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [str(python), "-W", "ignore", "-c", PROGRAM, str(lm), str(codec)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 

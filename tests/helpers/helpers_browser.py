@@ -18,8 +18,21 @@ from helpers_server import free_port
 
 START_TIMEOUT_S = 60
 MODIFIERS = {"Alt": 1, "Control": 2, "Meta": 4, "Shift": 8}
-KEY_CODES = {"Backspace": 8, "Tab": 9, "Enter": 13, "Escape": 27, "End": 35, "Home": 36, "ArrowLeft": 37, "ArrowUp": 38,
-             "ArrowRight": 39, "ArrowDown": 40, "Delete": 46, "F8": 119, " ": 32}
+KEY_CODES = {
+    "Backspace": 8,
+    "Tab": 9,
+    "Enter": 13,
+    "Escape": 27,
+    "End": 35,
+    "Home": 36,
+    "ArrowLeft": 37,
+    "ArrowUp": 38,
+    "ArrowRight": 39,
+    "ArrowDown": 40,
+    "Delete": 46,
+    "F8": 119,
+    " ": 32,
+}
 
 
 def _key(name: str) -> dict:
@@ -36,6 +49,8 @@ def find_chromium() -> str:
         if shutil.which(name):
             return shutil.which(name)
     pytest.skip(f"needs a Chromium ({' or '.join(BROWSERS)}) on the PATH")
+
+
 HOLD_THE_END = """
 // A quick machine has spoken before the page hears anything: until its result is called, what is done looks half done.
 const holdTheEnd = () => {
@@ -60,11 +75,23 @@ class Browser:
 
     def __init__(self, profile: Path):
         port = free_port()
-        command = [find_chromium(), "--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1900,1100",
-                   "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-                   "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
-                   "--autoplay-policy=no-user-gesture-required",
-                   f"--remote-debugging-port={port}", "--remote-allow-origins=*", f"--user-data-dir={profile}"]
+        command = [
+            find_chromium(),
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--window-size=1900,1100",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--use-fake-device-for-media-stream",
+            "--use-fake-ui-for-media-stream",
+            "--autoplay-policy=no-user-gesture-required",
+            f"--remote-debugging-port={port}",
+            "--remote-allow-origins=*",
+            f"--user-data-dir={profile}",
+        ]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         self._process = subprocess.Popen([*command, "about:blank"], **quiet)
         self._port = port
@@ -114,8 +141,9 @@ class Browser:
 
     def run(self, body: str):
         """What the body of an async function returns, as JSON."""
-        answer = self.call("Runtime.evaluate", expression=f"(async () => {{ {body} }})()", awaitPromise=True,
-                           returnByValue=True)
+        answer = self.call(
+            "Runtime.evaluate", expression=f"(async () => {{ {body} }})()", awaitPromise=True, returnByValue=True
+        )
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
@@ -130,8 +158,15 @@ class Browser:
 
     def _mouse(self, kind: str, x: float, y: float, buttons: int) -> None:
         button = "none" if kind == "mouseMoved" and not buttons else "left"
-        self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button=button, buttons=buttons,
-                  clickCount=int(kind != "mouseMoved"))
+        self.call(
+            "Input.dispatchMouseEvent",
+            type=kind,
+            x=x,
+            y=y,
+            button=button,
+            buttons=buttons,
+            clickCount=int(kind != "mouseMoved"),
+        )
 
     def wait_for(self, expression: str, timeout_s: float = 90) -> None:
         deadline = time.monotonic() + timeout_s

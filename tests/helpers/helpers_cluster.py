@@ -32,8 +32,9 @@ def engine(folder: Path) -> Engine:
 
 def script_of(lines: int = LINES):
     names = list(VOICES)
-    return parse_script("\n".join(f"[{names[n % 3 == 0]}] This is line {n}{' and so on' * (n % 7)}."
-                                  for n in range(lines)))
+    return parse_script(
+        "\n".join(f"[{names[n % 3 == 0]}] This is line {n}{' and so on' * (n % 7)}." for n in range(lines))
+    )
 
 
 def render(address: str, folder: Path, log: Path, lines: int = LINES):
@@ -46,9 +47,17 @@ def render(address: str, folder: Path, log: Path, lines: int = LINES):
     def on_line(line, state, seconds) -> None:
         note(state, line.number)
 
-    found = render_on_cluster(script_of(lines), VOICES, engine(folder), SAMPLING, SETTINGS,
-                              store=TakeStore(folder / "takes"), cluster=ClusterSettings(address), on_line=on_line,
-                              on_pool=lambda pool: note("pool", pool))
+    found = render_on_cluster(
+        script_of(lines),
+        VOICES,
+        engine(folder),
+        SAMPLING,
+        SETTINGS,
+        store=TakeStore(folder / "takes"),
+        cluster=ClusterSettings(address),
+        on_line=on_line,
+        on_pool=lambda pool: note("pool", pool),
+    )
     for one in found.lines:
         note("line", one.line.number, one.key, int(one.stored))
     os.close(file)

@@ -20,8 +20,14 @@ def make_dac_weights(file: Path | str, sample_rate: int, *, seed: int = 0) -> Pa
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
         model = DAC(
-            encoder_dim=4, encoder_rates=DAC_RATES[sample_rate], latent_dim=16, decoder_dim=64,
-            decoder_rates=DAC_RATES[sample_rate][::-1], n_codebooks=4, codebook_size=64, sample_rate=sample_rate,
+            encoder_dim=4,
+            encoder_rates=DAC_RATES[sample_rate],
+            latent_dim=16,
+            decoder_dim=64,
+            decoder_rates=DAC_RATES[sample_rate][::-1],
+            n_codebooks=4,
+            codebook_size=64,
+            sample_rate=sample_rate,
         )
         for layer in model.eval().modules():
             if isinstance(layer, torch.nn.ConvTranspose1d):

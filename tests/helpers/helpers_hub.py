@@ -31,9 +31,15 @@ LM, HUBERT = RELEASES["higgs-audio-v2-generation-3B-base"], RELEASES["hubert_bas
 NEW = "f" * 40  # a later commit
 BIG = random.Random(0).randbytes(600_000)
 FILES = {
-    "config.json": b'{"model_type": "higgs_audio_v2"}', "tokenizer.json": b"{}" * 900, "model.safetensors": BIG,
-    "LICENSE": b"Read me.", "README.md": b"not fetched", "modeling.py": b"not fetched", "sub/config.json": b"{}",
-    "../outside.json": b"{}", ".hidden.json": b"{}",
+    "config.json": b'{"model_type": "higgs_audio_v2"}',
+    "tokenizer.json": b"{}" * 900,
+    "model.safetensors": BIG,
+    "LICENSE": b"Read me.",
+    "README.md": b"not fetched",
+    "modeling.py": b"not fetched",
+    "sub/config.json": b"{}",
+    "../outside.json": b"{}",
+    ".hidden.json": b"{}",
 }
 FETCHED = ["LICENSE", "config.json", "model.safetensors", "tokenizer.json"]
 
@@ -65,10 +71,11 @@ class Hub(LocalServer):
 
     def fill(self) -> None:
         """v2 and HuBERT, and nothing goes wrong."""
-        self.repositories = {LM.repository: {LM.revision: dict(FILES)},
-                             HUBERT.repository: {"a" * 40: {"config.json": b"{}", "pytorch_model.bin": BIG[:5000]}}}
+        self.repositories = {
+            LM.repository: {LM.revision: dict(FILES)},
+            HUBERT.repository: {"a" * 40: {"config.json": b"{}", "pytorch_model.bin": BIG[:5000]}},
+        }
         self.gate, self.pause_s, self.asked, self.ranges = {}, 0.0, [], []
-
 
 
 class _Answer(BaseHTTPRequestHandler):
@@ -116,8 +123,17 @@ class _Answer(BaseHTTPRequestHandler):
                 sha = hashlib.sha256(content).hexdigest()
                 entry["lfs"] = {"sha256": sha, "size": len(content), "pointerSize": 134}
             siblings.append(entry)
-        body = {"_id": "1", "id": name, "modelId": name, "sha": commit, "siblings": siblings, "tags": [],
-                "private": False, "downloads": 0, "likes": 0}
+        body = {
+            "_id": "1",
+            "id": name,
+            "modelId": name,
+            "sha": commit,
+            "siblings": siblings,
+            "tags": [],
+            "private": False,
+            "downloads": 0,
+            "likes": 0,
+        }
         self._send(200, json.dumps(body).encode(), {"Content-Type": "application/json"})
 
     def _resolve(self, name, commit, file, files):
@@ -127,8 +143,11 @@ class _Answer(BaseHTTPRequestHandler):
         headers = {"X-Repo-Commit": commit, "ETag": f'"{hashlib.sha1(content).hexdigest()}"'}
         if len(content) <= LARGE:
             return self._bytes(content, file, headers)
-        headers |= {"X-Linked-Size": str(len(content)), "Location": f"{self.server.url}/cdn/{name}/{commit}/{file}",
-                    "X-Linked-ETag": f'"{hashlib.sha256(content).hexdigest()}"'}
+        headers |= {
+            "X-Linked-Size": str(len(content)),
+            "Location": f"{self.server.url}/cdn/{name}/{commit}/{file}",
+            "X-Linked-ETag": f'"{hashlib.sha256(content).hexdigest()}"',
+        }
         return self._send(302, b"", headers)
 
     def _bytes(self, content, file, headers=()):
@@ -186,8 +205,9 @@ def local_hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 
     with Hub() as hub:
         monkeypatch.setattr(constants, "ENDPOINT", hub.url)
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE",
-                            hub.url + "/{repo_id}/resolve/{revision}/{filename}")
+        monkeypatch.setattr(
+            constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + "/{repo_id}/resolve/{revision}/{filename}"
+        )
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
         for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
             monkeypatch.delenv(name, raising=False)

@@ -34,16 +34,20 @@ def loudnorm(clip: AudioClip) -> dict[str, float]:
     finally:
         av.logging.set_level(level)
     text = "".join(line[2] for line in lines)
-    return {key: float(value) for key, value in json.loads(text[text.index("{"): text.rindex("}") + 1]).items()
-            if key.startswith("input")}
+    return {
+        key: float(value)
+        for key, value in json.loads(text[text.index("{") : text.rindex("}") + 1]).items()
+        if key.startswith("input")
+    }
 
 
 def _filtered(clip: AudioClip, name: str, arguments: str):
     import av
 
     layout, graph = _LAYOUTS[clip.channels], av.filter.Graph()
-    source = graph.add_abuffer(sample_rate=clip.sample_rate, format="fltp", layout=layout,
-                               time_base=Fraction(1, clip.sample_rate))
+    source = graph.add_abuffer(
+        sample_rate=clip.sample_rate, format="fltp", layout=layout, time_base=Fraction(1, clip.sample_rate)
+    )
     meter, sink = graph.add(name, arguments), graph.add("abuffersink")
     source.link_to(meter)
     meter.link_to(sink)

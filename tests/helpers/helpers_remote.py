@@ -22,12 +22,28 @@ KEY = "key-of-the-stub"
 
 def _vllm(body: dict) -> None:
     """The request class of vLLM-Omni; raw streams need stream_format "audio", and stream is for events."""
-    _fields(body, {
-        "input": STRING, "model": STRING, "voice": STRING, "response_format": STRING, "speed": NUMBER,
-        "instructions": STRING, "stream": (bool,), "stream_format": STRING, "language": STRING, "task_type": STRING,
-        "ref_audio": STRING, "ref_text": STRING, "max_new_tokens": WHOLE, "seed": WHOLE,
-        "initial_codec_chunk_frames": WHOLE, "non_streaming_mode": (bool,), "x_vector_only_mode": (bool,),
-    })
+    _fields(
+        body,
+        {
+            "input": STRING,
+            "model": STRING,
+            "voice": STRING,
+            "response_format": STRING,
+            "speed": NUMBER,
+            "instructions": STRING,
+            "stream": (bool,),
+            "stream_format": STRING,
+            "language": STRING,
+            "task_type": STRING,
+            "ref_audio": STRING,
+            "ref_text": STRING,
+            "max_new_tokens": WHOLE,
+            "seed": WHOLE,
+            "initial_codec_chunk_frames": WHOLE,
+            "non_streaming_mode": (bool,),
+            "x_vector_only_mode": (bool,),
+        },
+    )
     assert body["stream_format"] == "audio" and body["response_format"] in ("pcm", "wav"), "not a raw stream"
     assert -(2**63) <= body.get("seed", 0) < 2**63 and body.get("max_new_tokens", 1) >= 1
     if "ref_audio" in body:
@@ -36,12 +52,27 @@ def _vllm(body: dict) -> None:
 
 def _sglang(body: dict) -> None:
     """The request parameters in the Higgs page of SGLang-Omni's cookbook; streams are raw PCM."""
-    _fields(body, {
-        "input": STRING, "model": STRING, "voice": STRING, "response_format": STRING, "stream": (bool,),
-        "references": (list,), "ref_audio": STRING, "ref_text": STRING, "reference_codes": (list,),
-        "reference_text": STRING, "max_new_tokens": WHOLE, "temperature": NUMBER, "top_p": NUMBER, "top_k": WHOLE,
-        "seed": WHOLE, "initial_codec_chunk_frames": WHOLE,
-    })
+    _fields(
+        body,
+        {
+            "input": STRING,
+            "model": STRING,
+            "voice": STRING,
+            "response_format": STRING,
+            "stream": (bool,),
+            "references": (list,),
+            "ref_audio": STRING,
+            "ref_text": STRING,
+            "reference_codes": (list,),
+            "reference_text": STRING,
+            "max_new_tokens": WHOLE,
+            "temperature": NUMBER,
+            "top_p": NUMBER,
+            "top_k": WHOLE,
+            "seed": WHOLE,
+            "initial_codec_chunk_frames": WHOLE,
+        },
+    )
     assert body["stream"] is True and body["response_format"] == "pcm", "not a raw stream"
     for one in body.get("references", []):
         _fields(one, {"audio_path": STRING, "text": STRING})
@@ -50,10 +81,18 @@ def _sglang(body: dict) -> None:
 
 def _boson(body: dict) -> None:
     """The API reference of Boson AI."""
-    _fields(body, {
-        "input": STRING, "model": STRING, "voice": STRING, "response_format": STRING, "stream": (bool,),
-        "ref_audio": STRING, "ref_text": STRING,
-    })
+    _fields(
+        body,
+        {
+            "input": STRING,
+            "model": STRING,
+            "voice": STRING,
+            "response_format": STRING,
+            "stream": (bool,),
+            "ref_audio": STRING,
+            "ref_text": STRING,
+        },
+    )
     assert 1 <= len(body["input"]) <= 5000, "input_too_long"
     assert body["model"] in ("higgs-tts-3", "higgs-audio-v3-tts"), "no such model"
     assert not body["stream"] or body["response_format"] == "pcm", "streaming requires pcm"
@@ -112,8 +151,13 @@ class _Answer(BaseHTTPRequestHandler):
 
     def do_GET(self):
         assert self.path == "/v1/models"
-        self._send(200, {"object": "list", "data": [{"id": "bosonai/higgs-audio-v3-tts-4b", "object": "model",
-                                                     "created": 0, "owned_by": "stub"}]})
+        self._send(
+            200,
+            {
+                "object": "list",
+                "data": [{"id": "bosonai/higgs-audio-v3-tts-4b", "object": "model", "created": 0, "owned_by": "stub"}],
+            },
+        )
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

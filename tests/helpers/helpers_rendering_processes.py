@@ -39,11 +39,18 @@ def render_again_and_again(folder, takes, pipe):
 
 
 def render_with(model, identity, takes, out=None):
-    voices = {name: Voice(random_codes(9 + n, seed=n), f"What voice {n} says.")
-              for n, name in ((1, "Anna"), (2, "Ben"))}
+    voices = {
+        name: Voice(random_codes(9 + n, seed=n), f"What voice {n} says.") for n, name in ((1, "Anna"), (2, "Ben"))
+    }
     spoken = []
     found = render_script(
-        parse_script(LINES), voices, model, QUICK, RenderSettings(batch=2), store=TakeStore(takes), identity=identity,
+        parse_script(LINES),
+        voices,
+        model,
+        QUICK,
+        RenderSettings(batch=2),
+        store=TakeStore(takes),
+        identity=identity,
         on_line=lambda line, state, seconds: spoken.append(line.number) if state == "spoken" else None,
     )
     if out is not None:

@@ -49,6 +49,9 @@ def text_of(browser) -> str:
 
 
 def middle(browser, selector: str, number: int = 0, below: float = 0) -> tuple[float, float]:
-    box = run(browser, f"const box = editor.root.querySelectorAll({json.dumps(selector)})[{number}]"
-              ".getBoundingClientRect(); return [box.x, box.y, box.width, box.height];")
+    box = run(
+        browser,
+        f"const box = editor.root.querySelectorAll({json.dumps(selector)})[{number}]"
+        ".getBoundingClientRect(); return [box.x, box.y, box.width, box.height];",
+    )
     return box[0] + box[2] / 2, box[1] + box[3] / 2 + below

@@ -77,8 +77,9 @@ class Server:
     def client(self, **more) -> openai.AsyncOpenAI:
         key = self.headers.get("Authorization", "Bearer none")[7:]
         http = openai.DefaultAsyncHttpxClient(verify=False)  # reading all certificates takes longer than a line
-        return openai.AsyncOpenAI(base_url=self.url + "/v1", api_key=key, http_client=http,
-                                  **{"max_retries": 0, "timeout": 120, **more})
+        return openai.AsyncOpenAI(
+            base_url=self.url + "/v1", api_key=key, http_client=http, **{"max_retries": 0, "timeout": 120, **more}
+        )
 
     def wait_for(self, what, timeout_s: float = 30.0) -> dict:
         """/health once `what(health)` is true."""
@@ -105,8 +106,14 @@ def read_codes(data: bytes) -> tuple[Codes, dict]:
 def serving(pair, limits: ServerLimits = SMALL, key: str | None = None, roots=()) -> Iterator[Server]:
     """A server in this process."""
     with SpeechEngine(*pair, limits, Voices(roots, pair[1])) as engine:
-        config = uvicorn.Config(create_app(engine, NAME, key), host="127.0.0.1", port=free_port(), log_level="critical",
-                                http=partial(Connection, limits=limits), ws="none")
+        config = uvicorn.Config(
+            create_app(engine, NAME, key),
+            host="127.0.0.1",
+            port=free_port(),
+            log_level="critical",
+            http=partial(Connection, limits=limits),
+            ws="none",
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
@@ -158,6 +165,7 @@ def spoken_alone(model, text: str, voices=(), **settings):
 
 def together(*calls):
     """What coroutines give, run side by side."""
+
     async def run():
         return await asyncio.gather(*calls)
 

@@ -34,8 +34,7 @@ class ComfyServer:
 
     def __init__(self, tree: Path, base: Path, **environment: str):
         self.tree, self.base, self.log = tree, base, base / "server.log"
-        self._environment = {**os.environ, "PYTHONUNBUFFERED": "1", "HIGGS_TAKES": str(base / "takes"),
-                             **environment}
+        self._environment = {**os.environ, "PYTHONUNBUFFERED": "1", "HIGGS_TAKES": str(base / "takes"), **environment}
         for name in ("models/higgs_audio", "input", "output", "user", "custom_nodes"):
             (base / name).mkdir(parents=True, exist_ok=True)
         (base / "custom_nodes" / PACK_FOLDER).symlink_to(ROOT, target_is_directory=True)
@@ -43,12 +42,24 @@ class ComfyServer:
         self.url = f"http://127.0.0.1:{self.port}"
 
     def __enter__(self) -> ComfyServer:
-        command = [sys.executable, "main.py", "--cpu", "--port", str(self.port), "--base-directory", str(self.base),
-                   "--disable-auto-launch", "--disable-api-nodes", "--disable-metadata",
-                   "--database-url", "sqlite:///:memory:"]
+        command = [
+            sys.executable,
+            "main.py",
+            "--cpu",
+            "--port",
+            str(self.port),
+            "--base-directory",
+            str(self.base),
+            "--disable-auto-launch",
+            "--disable-api-nodes",
+            "--disable-metadata",
+            "--database-url",
+            "sqlite:///:memory:",
+        ]
         with self.log.open("wb") as sink:
-            self.process = subprocess.Popen(command, cwd=self.tree, stdout=sink, stderr=subprocess.STDOUT,
-                                            env=self._environment)
+            self.process = subprocess.Popen(
+                command, cwd=self.tree, stdout=sink, stderr=subprocess.STDOUT, env=self._environment
+            )
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self._answers():
             if self.process.poll() is not None or time.monotonic() > deadline:

@@ -28,8 +28,17 @@ def lines(model):
 
 
 def settings(count=8, seed=0):
-    return [Sampling(temperature=1.0, top_k=(0, 50, 5)[n % 3], top_p=(1.0, 0.9)[n % 2], seed=seed + n,
-                     ras_window=(7, 0, 3)[n % 3], max_frames=10 + 7 * n) for n in range(count)]
+    return [
+        Sampling(
+            temperature=1.0,
+            top_k=(0, 50, 5)[n % 3],
+            top_p=(1.0, 0.9)[n % 2],
+            seed=seed + n,
+            ras_window=(7, 0, 3)[n % 3],
+            max_frames=10 + 7 * n,
+        )
+        for n in range(count)
+    ]
 
 
 def takes_alone(model):

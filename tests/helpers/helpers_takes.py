@@ -25,8 +25,10 @@ def some_take(seed: int = 0, frames: int = 20, **meta) -> Take:
 
 def same(a: Take, b: Take) -> bool:
     codes = torch.equal(a.codes.ids, b.codes.ids) and a.codes.ids.dtype == b.codes.ids.dtype
-    about = [(one.codes.frame_rate, one.codes.codebook_size, one.codes.codec, one.finish_reason, one.seed, one.seconds)
-             for one in (a, b)]
+    about = [
+        (one.codes.frame_rate, one.codes.codebook_size, one.codes.codec, one.finish_reason, one.seed, one.seconds)
+        for one in (a, b)
+    ]
     return codes and about[0] == about[1]
 
 

@@ -10,17 +10,41 @@ from helpers_vocabulary import write_qwen_tokenizer
 from safetensors.torch import save_file
 
 TEXT = {
-    "model_type": "qwen3", "vocab_size": 151936, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2,
-    "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 32, "rms_norm_eps": 1e-6,
-    "max_position_embeddings": 40960, "rope_theta": None, "rope_scaling": None, "attention_bias": False,
+    "model_type": "qwen3",
+    "vocab_size": 151936,
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 32,
+    "rms_norm_eps": 1e-6,
+    "max_position_embeddings": 40960,
+    "rope_theta": None,
+    "rope_scaling": None,
+    "attention_bias": False,
     "hidden_act": "silu",
 }
-AUDIO = {"encoder_type": "discrete", "num_codebooks": 8, "vocab_size": 1026, "out_dim": 64, "tie_word_embeddings": True,
-         "use_delay_pattern": True, "model_type": "higgs_audio_encoder"}
+AUDIO = {
+    "encoder_type": "discrete",
+    "num_codebooks": 8,
+    "vocab_size": 1026,
+    "out_dim": 64,
+    "tie_word_embeddings": True,
+    "use_delay_pattern": True,
+    "model_type": "higgs_audio_encoder",
+}
 
 
-def make_v3_checkpoint(folder: Path, *, seed: int = 0, stream_end: float = 1.0, codec: dict | None = None,
-                       whole_vocabulary: bool = False, **text) -> Path:
+def make_v3_checkpoint(
+    folder: Path,
+    *,
+    seed: int = 0,
+    stream_end: float = 1.0,
+    codec: dict | None = None,
+    whole_vocabulary: bool = False,
+    **text,
+) -> Path:
     """Write config.json, model.safetensors and tokenizer.json.
 
     Args:
@@ -32,8 +56,13 @@ def make_v3_checkpoint(folder: Path, *, seed: int = 0, stream_end: float = 1.0, 
     from transformers import Qwen3Config, Qwen3Model
 
     settings = {**TEXT, **text}
-    config = {"model_type": "higgs_multimodal_qwen3", "audio_token_id": -100, "text_config": settings,
-              "audio_encoder_config": AUDIO, "sample_rate": 24000}
+    config = {
+        "model_type": "higgs_multimodal_qwen3",
+        "audio_token_id": -100,
+        "text_config": settings,
+        "audio_encoder_config": AUDIO,
+        "sample_rate": 24000,
+    }
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         known = {name: value for name, value in settings.items() if value is not None and name != "model_type"}
@@ -64,9 +93,14 @@ class Reference:
 
         settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))["text_config"]
         known = {name: value for name, value in settings.items() if value is not None and name != "model_type"}
-        self.body = Qwen3Model(Qwen3Config(**{
-            **known, "rope_parameters": {"rope_type": "default", "rope_theta": 1_000_000.0},
-        })).eval()
+        self.body = Qwen3Model(
+            Qwen3Config(
+                **{
+                    **known,
+                    "rope_parameters": {"rope_type": "default", "rope_theta": 1_000_000.0},
+                }
+            )
+        ).eval()
         tensors = load_file(folder / "model.safetensors")
         self.text = tensors["tied.embedding.text_embedding.weight"]
         self.audio = tensors["tied.embedding.modality_embeddings.0.embedding.weight"].view(8, 1026, -1)

@@ -14,8 +14,13 @@ from make_random_checkpoint import write_tokenizer
 
 ROOT = Path(__file__).resolve().parents[2]
 V3_MARKS = ["<|tts|>", "<|audio|>", "<|text|>", "<|ref_text|>", "<|ref_audio|>", "<|im_start|>"]
-V3_TAGS = ["<|emotion:anger|>", "<|emotion:amusement|>", "<|style:whispering|>", "<|prosody:long_pause|>",
-           "<|sfx:laughter|>"]
+V3_TAGS = [
+    "<|emotion:anger|>",
+    "<|emotion:amusement|>",
+    "<|style:whispering|>",
+    "<|prosody:long_pause|>",
+    "<|sfx:laughter|>",
+]
 FIRST_MARK = 151667
 SHORT = 4096  # ids in order of rank: all bytes and the most frequent pieces
 
@@ -60,11 +65,16 @@ def qwen_tokenizer() -> Path:
     source = text_encoder("qwen25_tokenizer")
     tokenizer = Tokenizer(models.BPE.from_file(str(source / "vocab.json"), str(source / "merges.txt")))
     tokenizer.normalizer = normalizers.NFC()
-    words = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|"
-             r"\s+(?!\S)|\s+")
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Split(Regex(words), "isolated"), pre_tokenizers.ByteLevel(False, use_regex=False),
-    ])
+    words = (
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|"
+        r"\s+(?!\S)|\s+"
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(words), "isolated"),
+            pre_tokenizers.ByteLevel(False, use_regex=False),
+        ]
+    )
     tokenizer.decoder = decoders.ByteLevel()
     fill = [f"<|unused_{n}|>" for n in range(tokenizer.get_vocab_size(), FIRST_MARK)]
     for token in [*fill, *V3_MARKS, *V3_TAGS]:

@@ -83,8 +83,15 @@ def test_scenes_are_those_of_one_machine(nodes, folder, local, tmp_path):
     script, settings, states = parse_script(SCENES), replace(SETTINGS, mode="continuous"), Counter()
     here, _ = local(script, settings)
     there = render_on_cluster(
-        script, VOICES, engine(folder), SAMPLING, settings, store=TakeStore(tmp_path),
-        cluster=ClusterSettings(nodes[0]), on_line=lambda line, state, _: states.update([(state, line.number)]))
+        script,
+        VOICES,
+        engine(folder),
+        SAMPLING,
+        settings,
+        store=TakeStore(tmp_path),
+        cluster=ClusterSettings(nodes[0]),
+        on_line=lambda line, state, _: states.update([(state, line.number)]),
+    )
     check_same(here, there)
     assert all(states[state, n] == 1 for state in ("queued", "spoken") for n in range(8))
     assert not any(one.stored for one in there.lines) and not list(tmp_path.glob(".cluster-*"))
@@ -101,8 +108,16 @@ def test_without_a_shared_folder_takes_come_back_and_the_keeper_may_be_killed(no
     script, store = script_of(12), TakeStore(tmp_path)
     store.leave_mark = lambda _: None
     here, _ = local(script)
-    there = render_on_cluster(script, VOICES, engine(folder), SAMPLING, SETTINGS, store=store, on_line=kill_keeper,
-                              cluster=ClusterSettings(nodes[0]))
+    there = render_on_cluster(
+        script,
+        VOICES,
+        engine(folder),
+        SAMPLING,
+        SETTINGS,
+        store=store,
+        on_line=kill_keeper,
+        cluster=ClusterSettings(nodes[0]),
+    )
     check_same(here, there)
     assert len(killed) == 1 and {one.key for one in store.list()} == {one.key for one in here.lines}
 
@@ -112,8 +127,9 @@ def test_takes_may_be_at_a_url(nodes, folder, local, tmp_path):
     here, _ = local(script)
 
     def render():
-        return render_on_cluster(script, VOICES, engine(folder), SAMPLING, SETTINGS, store=store,
-                                 cluster=ClusterSettings(nodes[0]))
+        return render_on_cluster(
+            script, VOICES, engine(folder), SAMPLING, SETTINGS, store=store, cluster=ClusterSettings(nodes[0])
+        )
 
     there = render()
     check_same(here, there)
@@ -128,8 +144,19 @@ def test_the_command_speaks_and_listens_there_and_finds_it_all_here(nodes, tmp_p
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "scene.txt").write_text("[Anna] Good morning.\n[Jack] Where is the old bridge?\n", encoding="utf-8")
-    words = ["render-script", "scene.txt", "--voice", "Anna=rose", "--voice", "Jack=ross", "--takes-dir", "takes",
-             "--listen", "--max-takes", "2"]
+    words = [
+        "render-script",
+        "scene.txt",
+        "--voice",
+        "Anna=rose",
+        "--voice",
+        "Jack=ross",
+        "--takes-dir",
+        "takes",
+        "--listen",
+        "--max-takes",
+        "2",
+    ]
     assert cli.main([*words, "--cluster", nodes[0]]) == 0
     there = capsys.readouterr().out
     assert "2 of 2 lines" in there and "0 from the store" in there and (tmp_path / "scene.flac").is_file()
@@ -154,8 +181,9 @@ def test_what_is_wrong_is_said(nodes, folder, tmp_path):
     store, script, good = TakeStore(tmp_path), script_of(3), engine(folder)
 
     def render(script=script, engine=good, **cluster):
-        return render_on_cluster(script, VOICES, engine, SAMPLING, SETTINGS, store=store,
-                                 cluster=ClusterSettings(nodes[0], **cluster))
+        return render_on_cluster(
+            script, VOICES, engine, SAMPLING, SETTINGS, store=store, cluster=ClusterSettings(nodes[0], **cluster)
+        )
 
     with pytest.raises(CheckpointError, match="has no model 'no-such-folder'"):
         render(engine=replace(good, model="no-such-folder"))
@@ -165,8 +193,9 @@ def test_what_is_wrong_is_said(nodes, folder, tmp_path):
         render(gpus=1, patience_s=0.1)
     with pytest.raises(ClusterError, match="cannot be reached"):
         render_on_cluster(script, VOICES, good, store=store, cluster=ClusterSettings("127.0.0.1:9"))
-    stopped = render_on_cluster(script, VOICES, good, SAMPLING, store=store,
-                                cluster=ClusterSettings(nodes[0]), should_stop=lambda: True)
+    stopped = render_on_cluster(
+        script, VOICES, good, SAMPLING, store=store, cluster=ClusterSettings(nodes[0]), should_stop=lambda: True
+    )
     assert not stopped.complete and len(stopped.lines) == 3 and store.list() == []
 
 
@@ -179,8 +208,11 @@ class Driver:
     def __init__(self, address, folder):
         self.log = folder / f"log-{len(list(folder.glob('log-*')))}"
         program = Path(helpers_cluster.__file__)
-        self.process = subprocess.Popen([sys.executable, "-W", "ignore", str(program), address, str(folder)],
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self.process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", str(program), address, str(folder)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
 
     def said(self):
         return [line.split() for line in self.log.read_text().splitlines()] if self.log.exists() else []

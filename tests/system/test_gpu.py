@@ -50,8 +50,10 @@ def test_rows_side_by_side_are_those_alone_recorded_or_not(lm_folder, capture):
 def test_a_seed_means_the_same_as_on_the_cpu(lm_folder):
     """The random numbers are drawn on the CPU for every device."""
     chosen = Sampling(temperature=0.8, max_frames=30, seed=5)
-    codes = [generate(model, [prompt_for(model)], chosen)[0].codes.ids
-             for model in (load_model(lm_folder), load_model(lm_folder, device="cuda"))]
+    codes = [
+        generate(model, [prompt_for(model)], chosen)[0].codes.ids
+        for model in (load_model(lm_folder), load_model(lm_folder, device="cuda"))
+    ]
     assert (codes[0] == codes[1]).float().mean() > 0.5, "a near tie may fall the other way, and the take goes its own"
 
 

@@ -34,9 +34,13 @@ def codec():
 @pytest.fixture(scope="module")
 def voices(codec):
     """Each reference clip as a voice, encoded from its sound."""
-    return {name: Voice(codes=codec.encode(AudioClip.load(file)),
-                        transcript=file.with_suffix(".txt").read_text(encoding="utf-8").strip())
-            for name, file in embedded_voices().items()}
+    return {
+        name: Voice(
+            codes=codec.encode(AudioClip.load(file)),
+            transcript=file.with_suffix(".txt").read_text(encoding="utf-8").strip(),
+        )
+        for name, file in embedded_voices().items()
+    }
 
 
 @pytest.fixture(scope="module")

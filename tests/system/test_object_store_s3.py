@@ -31,8 +31,12 @@ def server():
     threaded.start()
     host, port = threaded.get_host_and_port()
     with pytest.MonkeyPatch.context() as patched:
-        for name, value in (("AWS_ENDPOINT_URL", f"http://{host}:{port}"), ("AWS_ACCESS_KEY_ID", "a"),
-                            ("AWS_SECRET_ACCESS_KEY", "b"), ("AWS_DEFAULT_REGION", "us-east-1")):
+        for name, value in (
+            ("AWS_ENDPOINT_URL", f"http://{host}:{port}"),
+            ("AWS_ACCESS_KEY_ID", "a"),
+            ("AWS_SECRET_ACCESS_KEY", "b"),
+            ("AWS_DEFAULT_REGION", "us-east-1"),
+        ):
             patched.setenv(name, value)
         s3fs.S3FileSystem().mkdir(BUCKET)
         yield
@@ -65,9 +69,11 @@ def test_what_others_write_is_seen_at_once(store):
     """The client remembers names; a store must not."""
     store.put(key_of(1, 5), some_take(5))
     assert store.takes_of(line_of(1)) == [key_of(1, 5)] and len(store.list()) == 1 and not store.is_locked(key_of(1))
-    program = (f"import sys; sys.path[:0] = {[str(ROOT / folder) for folder in ('', 'tests/helpers', 'tools')]!r}\n"
-               "from higgs_runtime.takes import ObjectStore; from helpers_takes import key_of, some_take\n"
-               f"store = ObjectStore({store.where!r}); store.put(key_of(1), some_take(1)); store.lock_take(key_of(1))")
+    program = (
+        f"import sys; sys.path[:0] = {[str(ROOT / folder) for folder in ('', 'tests/helpers', 'tools')]!r}\n"
+        "from higgs_runtime.takes import ObjectStore; from helpers_takes import key_of, some_take\n"
+        f"store = ObjectStore({store.where!r}); store.put(key_of(1), some_take(1)); store.lock_take(key_of(1))"
+    )
     subprocess.run([sys.executable, "-W", "ignore", "-c", program], check=True)
     assert store.takes_of(line_of(1)) == [key_of(1), key_of(1, 5)] and store.is_locked(key_of(1))
     assert len(store.list()) == 2

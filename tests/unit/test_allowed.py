@@ -22,8 +22,9 @@ def environment(monkeypatch):
     return monkeypatch.setenv
 
 
-@pytest.mark.parametrize("url", ["", "https://api.boson.ai/v1", "https://api.boson.ai:443/v2/",
-                                 "HTTPS://API.BOSON.AI/v1"])
+@pytest.mark.parametrize(
+    "url", ["", "https://api.boson.ai/v1", "https://api.boson.ai:443/v2/", "HTTPS://API.BOSON.AI/v1"]
+)
 def test_a_key_goes_to_the_host_that_it_belongs_to(url):
     assert remote_key(BOSON, url) == remote_key(BOSON, url, "BOSON_API_KEY") == "value of BOSON_API_KEY"
 
@@ -36,24 +37,50 @@ def test_a_key_is_one_line(environment):
         remote_key(BOSON, "", "BOSON_API_KEY")
 
 
-@pytest.mark.parametrize("url", [
-    "http://api.boson.ai/v1", "https://api.boson.ai:8443/v1", "https://api.boson.ai.example.org/v1",
-    "https://example.org/api.boson.ai/v1", LAN, "http://10.0.0.1/v1", "http://0.0.0.0:8000/v1", "http://127.1:8000/v1",
-    "http://localhost.example.org/v1", "http://2130706433/v1", "http://[::ffff:10.0.0.1]/v1",
-])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://api.boson.ai/v1",
+        "https://api.boson.ai:8443/v1",
+        "https://api.boson.ai.example.org/v1",
+        "https://example.org/api.boson.ai/v1",
+        LAN,
+        "http://10.0.0.1/v1",
+        "http://0.0.0.0:8000/v1",
+        "http://127.1:8000/v1",
+        "http://localhost.example.org/v1",
+        "http://2130706433/v1",
+        "http://[::ffff:10.0.0.1]/v1",
+    ],
+)
 @pytest.mark.parametrize("variable", ["", "BOSON_API_KEY"])
 def test_another_address_is_refused_with_how_to_allow_it(url, variable):
     with pytest.raises(SettingError, match="may not send text and clips to http.*add http.* to HIGGS_REMOTE_URLS"):
         remote_key(BOSON, url, variable)
 
 
-@pytest.mark.parametrize("url", [
-    "https://api.boson.ai@example.org/v1", "https://example.org\\@api.boson.ai/v1", "https://api.boson.ai/v1?x=",
-    "https://api.boson.ai/v1#x", "https://api.boson.ai\\.example.org", "https://api.boson.ai%2eexample.org/v1",
-    "https://api.boson.ai\t.example.org/v1", "https://\uff41pi.boson.ai/v1", "https://api.boson.ai/v1/../admin",
-    "https://api.boson.ai:x/v1", "https://[::1/v1", "https:///v1", "ftp://127.0.0.1/v1", "127.0.0.1:8000", "file:///v1",
-    "http://127.0.0.1:8000/v1?", "http://127.0.0.1:8000/v1#",
-])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api.boson.ai@example.org/v1",
+        "https://example.org\\@api.boson.ai/v1",
+        "https://api.boson.ai/v1?x=",
+        "https://api.boson.ai/v1#x",
+        "https://api.boson.ai\\.example.org",
+        "https://api.boson.ai%2eexample.org/v1",
+        "https://api.boson.ai\t.example.org/v1",
+        "https://\uff41pi.boson.ai/v1",
+        "https://api.boson.ai/v1/../admin",
+        "https://api.boson.ai:x/v1",
+        "https://[::1/v1",
+        "https:///v1",
+        "ftp://127.0.0.1/v1",
+        "127.0.0.1:8000",
+        "file:///v1",
+        "http://127.0.0.1:8000/v1?",
+        "http://127.0.0.1:8000/v1#",
+    ],
+)
 def test_an_address_that_can_be_read_in_two_ways_is_none(url):
     with pytest.raises(SettingError, match="no address of a server"):
         remote_key(BOSON, url)
@@ -61,8 +88,9 @@ def test_an_address_that_can_be_read_in_two_ways_is_none(url):
         Remote(BOSON, url)
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:9999/v1", "http://localhost:1/v1", "https://[::1]/v1",
-                                 "http://127.3.2.1"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:9999/v1", "http://localhost:1/v1", "https://[::1]/v1", "http://127.3.2.1"]
+)
 def test_this_computer_needs_no_leave_but_gets_no_key_of_another(url):
     assert remote_key(BOSON, url) == remote_key(SERVE, url) == ""
     with pytest.raises(SettingError, match="BOSON_API_KEY may not go to .*HIGGS_REMOTE_URLS.*no key is sent"):
@@ -75,8 +103,11 @@ def test_the_usual_place_on_this_computer_gets_its_key():
 
 def test_no_server_gets_the_key_of_another():
     assert remote_key(SERVE, BOSON.url) == ""
-    for server, url, variable in ((SERVE, BOSON.url, "HIGGS_API_KEY"), (SERVE, "", "BOSON_API_KEY"),
-                                  (BOSON, SERVE.url, "BOSON_API_KEY")):
+    for server, url, variable in (
+        (SERVE, BOSON.url, "HIGGS_API_KEY"),
+        (SERVE, "", "BOSON_API_KEY"),
+        (BOSON, SERVE.url, "BOSON_API_KEY"),
+    ):
         with pytest.raises(SettingError, match=f"{variable} may not go to"):
             remote_key(server, url, variable)
 
@@ -97,8 +128,12 @@ def test_what_the_environment_lists_is_allowed(environment):
         assert remote_key(BOSON, url) == "value of BOSON_API_KEY"
         assert remote_key(BOSON, url, "OTHER_SECRET") == "value of OTHER_SECRET"
     assert remote_key(BOSON, "", "OTHER_SECRET") == "value of OTHER_SECRET"
-    for url in ("https://example.org/speeches", "https://example.org", "http://192.168.0.9:8000",
-                "http://192.168.0.9/v1"):
+    for url in (
+        "https://example.org/speeches",
+        "https://example.org",
+        "http://192.168.0.9:8000",
+        "http://192.168.0.9/v1",
+    ):
         with pytest.raises(SettingError, match="may not send"):
             remote_key(BOSON, url)
     with pytest.raises(SettingError, match="MORE is not set"):
@@ -122,8 +157,20 @@ def test_clusters_of_this_computer_need_no_leave(address):
     check_cluster(address)
 
 
-@pytest.mark.parametrize("address", ["10.0.0.5:6379", "head:6379", "127.0.0.1:6379@head:1", "ray://127.0.0.1:10001",
-                                     "127.0.0.1", "localhost", "[::1", "head:1#127.0.0.1:2", "AUTO"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "10.0.0.5:6379",
+        "head:6379",
+        "127.0.0.1:6379@head:1",
+        "ray://127.0.0.1:10001",
+        "127.0.0.1",
+        "localhost",
+        "[::1",
+        "head:1#127.0.0.1:2",
+        "AUTO",
+    ],
+)
 def test_another_cluster_has_to_be_listed(address, environment):
     with pytest.raises(SettingError, match="may not connect.*HIGGS_CLUSTER_ADDRESSES"):
         check_cluster(address)

@@ -69,9 +69,15 @@ def test_gaps_follow_marks_speakers_pauses_and_scenes():
     assert all(round(time.end_s - time.start_s, 3) == 1.0 for time in found.times)
 
 
-@pytest.mark.parametrize(("end", "quicker"), [
-    ("well,", "well."), ("well", "well,"), ("好，", "好。"), ("well.", "well…"),
-])
+@pytest.mark.parametrize(
+    ("end", "quicker"),
+    [
+        ("well,", "well."),
+        ("well", "well,"),
+        ("好，", "好。"),
+        ("well.", "well…"),
+    ],
+)
 def test_a_mark_that_closes_more_leaves_more_time(end, quicker):
     [turn] = parse_script("[Anna] well.").turns
     assert gap_after(end, turn, turn) < gap_after(quicker, turn, turn)
@@ -95,8 +101,11 @@ def test_a_line_starts_behind_the_last_to_end_not_behind_the_last_to_start():
 
 def test_subtitles_keep_their_times_by_fitting(tmp_path):
     file = tmp_path / "in.srt"
-    file.write_text("1\n00:00:01,000 --> 00:00:02,000\nOne.\n\n2\n00:00:02,100 --> 00:00:04,000\nTwo.\n\n"
-                    "3\n00:00:05,000 --> 00:00:05,500\nThree.\n", encoding="utf-8")
+    file.write_text(
+        "1\n00:00:01,000 --> 00:00:02,000\nOne.\n\n2\n00:00:02,100 --> 00:00:04,000\nTwo.\n\n"
+        "3\n00:00:05,000 --> 00:00:05,500\nThree.\n",
+        encoding="utf-8",
+    )
     script = read_subtitles(file)
     found = assemble(performed(script, [1.2, 1.0, 1.0]), ToneCodec())
     assert starts(found) == [1.0, 2.1, 5.0]
@@ -174,8 +183,7 @@ def test_subtitles_chapters_and_timeline(sounds, tmp_path):
     assert found.chapters == [(0.0, "hall"), (pytest.approx(2.5 + SCENE_S), "yard")]
     assert [entry[2:] for entry in found.subtitles()] == [("Anna", "One."), ("Ben", "Two."), ("Anna", "Three.")]
     write_subtitles(found.subtitles(), tmp_path / "out.srt")
-    assert [turn.slot for turn in read_subtitles(tmp_path / "out.srt").turns] \
-        == [(0.0, 1.0), (1.5, 2.5), (3.7, 4.7)]
+    assert [turn.slot for turn in read_subtitles(tmp_path / "out.srt").turns] == [(0.0, 1.0), (1.5, 2.5), (3.7, 4.7)]
     told = json.loads(json.dumps(found.timeline()))
     assert [line["speaker"] for line in told["lines"]] == ["Anna", "Ben", "Anna"]
     assert [cue["kind"] for cue in told["cues"]] == ["music", "sounds"] and told["chapters"][1]["title"] == "yard"

@@ -44,16 +44,19 @@ def write_av(path: Path, clip: AudioClip, codec: str, options=None) -> None:
             container.mux(stream.encode(part))
 
 
-@pytest.mark.parametrize("samples, rate, message", [
-    (torch.zeros(4), 24_000, r"expected|Expected \[channels, samples\]"),
-    (torch.zeros(0, 4), 24_000, "one channel or more"),
-    (torch.zeros(1, 4, dtype=torch.float64), 24_000, "float64"),
-    (np.zeros((1, 4), "f"), 24_000, "ndarray"),
-    (torch.zeros(1, 4), 0, "from 1 to 768000"),
-    (torch.zeros(1, 4), 768_001, "768001"),
-    (torch.zeros(1, 4), 24_000.0, "24000.0"),
-    (torch.zeros(1, 4), True, "True"),
-])
+@pytest.mark.parametrize(
+    "samples, rate, message",
+    [
+        (torch.zeros(4), 24_000, r"expected|Expected \[channels, samples\]"),
+        (torch.zeros(0, 4), 24_000, "one channel or more"),
+        (torch.zeros(1, 4, dtype=torch.float64), 24_000, "float64"),
+        (np.zeros((1, 4), "f"), 24_000, "ndarray"),
+        (torch.zeros(1, 4), 0, "from 1 to 768000"),
+        (torch.zeros(1, 4), 768_001, "768001"),
+        (torch.zeros(1, 4), 24_000.0, "24000.0"),
+        (torch.zeros(1, 4), True, "True"),
+    ],
+)
 def test_a_clip_refuses_what_is_not_audio(samples, rate, message):
     with pytest.raises(AudioError, match=message):
         AudioClip(samples, rate)
@@ -127,9 +130,11 @@ def test_pydub_is_the_last_resort(tmp_path, monkeypatch):
     folder = tmp_path / "bin"
     folder.mkdir()
     program = folder / "ffmpeg"
-    program.write_text(f"#!{sys.executable}\nimport shutil, sys\n"
-                       "shutil.copy(sys.argv[sys.argv.index('-i') + 1], sys.argv[-1]) if sys.argv[-1] != '-' else "
-                       "sys.stdout.buffer.write(open(sys.argv[sys.argv.index('-i') + 1], 'rb').read())\n")
+    program.write_text(
+        f"#!{sys.executable}\nimport shutil, sys\n"
+        "shutil.copy(sys.argv[sys.argv.index('-i') + 1], sys.argv[-1]) if sys.argv[-1] != '-' else "
+        "sys.stdout.buffer.write(open(sys.argv[sys.argv.index('-i') + 1], 'rb').read())\n"
+    )
     program.chmod(0o755)
     (folder / "ffprobe").write_text("#!/bin/sh\necho '{}'\n")
     (folder / "ffprobe").chmod(0o755)
@@ -230,15 +235,22 @@ def test_nan_in_a_file_names_file_and_place(tmp_path):
 
 def test_a_file_without_samples(tmp_path):
     import soundfile
+
     soundfile.write(tmp_path / "a.wav", np.zeros((0, 2), "f"), 8000)
     with pytest.raises(AudioError, match="no audio in.*got 0 samples"):
         AudioClip.load(tmp_path / "a.wav")
 
 
-@pytest.mark.parametrize("arguments, message", [
-    ({"start_s": -1}, "0 seconds or more"), ({"start_s": math.nan}, "0 seconds"), ({"duration_s": 0}, "more than 0"),
-    ({"duration_s": math.inf}, "more than 0"), ({"start_s": 1.0}, "a start before 1 s, got 1 s"),
-])
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"start_s": -1}, "0 seconds or more"),
+        ({"start_s": math.nan}, "0 seconds"),
+        ({"duration_s": 0}, "more than 0"),
+        ({"duration_s": math.inf}, "more than 0"),
+        ({"start_s": 1.0}, "a start before 1 s, got 1 s"),
+    ],
+)
 def test_parts_that_do_not_exist(tmp_path, arguments, message):
     tone().save(tmp_path / "a.wav")
     with pytest.raises(AudioError, match=message):
@@ -252,16 +264,24 @@ def test_two_hours_are_read_in_part(tmp_path):
     """A sparse file: 2 h of 48 kHz stereo, of which one second is touched."""
     path, size = tmp_path / "long.wav", 2 * 3600 * 48_000 * 4
     with open(path, "wb") as file:
-        file.write(b"RIFF" + struct.pack("<I", size + 36) + b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 2, 48_000,
-                   48_000 * 4, 4, 16) + b"data" + struct.pack("<I", size))
+        file.write(
+            b"RIFF"
+            + struct.pack("<I", size + 36)
+            + b"WAVEfmt "
+            + struct.pack("<IHHIIHH", 16, 1, 2, 48_000, 48_000 * 4, 4, 16)
+            + b"data"
+            + struct.pack("<I", size)
+        )
         file.truncate(size + 44)
         file.seek(44 + 7000 * 48_000 * 4)
         file.write(struct.pack("<hh", 16384, -8192))
-    script = ("import resource, sys; sys.path.insert(0, '.'); from higgs_runtime.audio.clip import AudioClip\n"
-              "import soundfile; before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-              f"clip = AudioClip.load({str(path)!r}, start_s=7000, duration_s=1)\n"
-              "print(clip.samples[:, 0].tolist(), clip.length, clip.sample_rate)\n"
-              "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)")
+    script = (
+        "import resource, sys; sys.path.insert(0, '.'); from higgs_runtime.audio.clip import AudioClip\n"
+        "import soundfile; before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        f"clip = AudioClip.load({str(path)!r}, start_s=7000, duration_s=1)\n"
+        "print(clip.samples[:, 0].tolist(), clip.length, clip.sample_rate)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    )
     pytest.importorskip("resource")
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=root, check=True)
@@ -286,9 +306,14 @@ def test_saving_refuses(tmp_path):
             loud.save(tmp_path / name)
     loud.save(tmp_path / "b.wav", subtype="FLOAT")
     assert AudioClip.load(tmp_path / "b.wav").samples.max() == 1.5
-    cases = [("a.xyz", tone(), None, r"expected one of \.wav|Expected one of \.wav"), ("a", tone(), None, "got ''"),
-             ("a.wav", AudioClip(torch.zeros(1, 0), 8000), None, "0 samples"), ("a.flac", tone(), "FLOAT", "PCM_24"),
-             ("a.mp3", tone(channels=3), None, "3 channels"), ("no/a.wav", tone(), None, "no such folder")]
+    cases = [
+        ("a.xyz", tone(), None, r"expected one of \.wav|Expected one of \.wav"),
+        ("a", tone(), None, "got ''"),
+        ("a.wav", AudioClip(torch.zeros(1, 0), 8000), None, "0 samples"),
+        ("a.flac", tone(), "FLOAT", "PCM_24"),
+        ("a.mp3", tone(channels=3), None, "3 channels"),
+        ("no/a.wav", tone(), None, "no such folder"),
+    ]
     for name, clip, subtype, message in cases:
         with pytest.raises(AudioError, match=message):
             clip.save(tmp_path / name, subtype=subtype)

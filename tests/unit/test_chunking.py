@@ -10,9 +10,14 @@ import pytest
 from higgs_runtime import SettingError, chunk_text
 
 SENTENCES = {
-    "en": ['Dr. Smith paid $1,234,567.89 at 12:30! ', '"Is it far? Not at all," she said. ',
-           "It’s e.g. the U.S. army. ", "See https://example.com/a,b?c=d. ", "Wait… what?! ",
-           "Well — no; yes: [laugh] perhaps.\n\n"],
+    "en": [
+        "Dr. Smith paid $1,234,567.89 at 12:30! ",
+        '"Is it far? Not at all," she said. ',
+        "It’s e.g. the U.S. army. ",
+        "See https://example.com/a,b?c=d. ",
+        "Wait… what?! ",
+        "Well — no; yes: [laugh] perhaps.\n\n",
+    ],
     "zh": ["今天天气很好。", "我们去公园散步吧，顺便买点东西！", "他说：“你好吗？我很好。”", "价格是３．５元吗？"],
     "ja": ["これはカメラマンですか？", "「はい、そうです。」と言った。", "きゃっと叫んだ。"],
     "ko": ["한국어 문장입니다. ", "두 번째 문장은 조금 더 깁니다! "],
@@ -45,7 +50,7 @@ def test_no_character_is_lost_and_no_piece_is_too_long(script):
 
 def test_random_characters():
     generator = random.Random(4)
-    alphabet = " \n\t.,!?\"“”「」。，a1é\u0301\u200d👍🏽🇩🇫中カー\ud83d\ude00\r\n각\u1100\u1161\u11a8\u0915\u094d"
+    alphabet = ' \n\t.,!?"“”「」。，a1é\u0301\u200d👍🏽🇩🇫中カー\ud83d\ude00\r\n각\u1100\u1161\u11a8\u0915\u094d'
     for _ in range(600):
         text = "".join(generator.choice(alphabet) for _ in range(generator.randrange(60)))
         pieces = chunk_text(text, generator.randrange(1, 20))
@@ -63,27 +68,30 @@ def test_length_below_one(max_chars):
         chunk_text("abc", max_chars)
 
 
-@pytest.mark.parametrize("text, max_chars, expected", [
-    ("One two. Three four. Five.", 21, ["One two. Three four. ", "Five."]),
-    ("One two three, four five six seven", 24, ["One two three, ", "four five six seven"]),
-    ("one two three four", 9, ["one two ", "three ", "four"]),
-    ("Dr. Smith went. He came.", 16, ["Dr. Smith went. ", "He came."]),
-    ("Ask J. R. Tolkien. He knows.", 20, ["Ask J. R. Tolkien. ", "He knows."]),
-    ('He left. "I am. You are." Yes.', 20, ["He left. ", '"I am. You are." ', "Yes."]),
-    ("What? he asked. Nothing.", 17, ["What? he asked. ", "Nothing."]),
-    ("It costs 1,234,567.89 now", 16, ["It costs ", "1,234,567.89 now"]),
-    ("About 12 345 678 people", 12, ["About ", "12 345 678 ", "people"]),
-    ("see https://a.org/b,c.d?e=f ok", 25, ["see ", "https://a.org/b,c.d?e=f ", "ok"]),
-    ("oh [humming start] la la", 16, ["oh ", "[humming start] ", "la la"]),
-    ("A b.\n\nC d e", 8, ["A b.\n\n", "C d e"]),
-    ("abcdefghij", 4, ["abcd", "efgh", "ij"]),
-    ("ab abcdefghij", 4, ["ab ", "abcd", "efgh", "ij"]),
-    ("word word", 4, ["word", " ", "word"]),
-    ("今天好。明天也好，后天不好。", 9, ["今天好。", "明天也好，", "后天不好。"]),
-    ("他走了。“你好吗？我很好。”她说。", 12, ["他走了。", "“你好吗？我很好。”", "她说。"]),
-    ("私はカメラマンです", 5, ["私は", "カメラマン", "です"]),
-    ("10\u00a0000 km", 7, ["10\u00a0000 ", "km"]),
-])
+@pytest.mark.parametrize(
+    "text, max_chars, expected",
+    [
+        ("One two. Three four. Five.", 21, ["One two. Three four. ", "Five."]),
+        ("One two three, four five six seven", 24, ["One two three, ", "four five six seven"]),
+        ("one two three four", 9, ["one two ", "three ", "four"]),
+        ("Dr. Smith went. He came.", 16, ["Dr. Smith went. ", "He came."]),
+        ("Ask J. R. Tolkien. He knows.", 20, ["Ask J. R. Tolkien. ", "He knows."]),
+        ('He left. "I am. You are." Yes.', 20, ["He left. ", '"I am. You are." ', "Yes."]),
+        ("What? he asked. Nothing.", 17, ["What? he asked. ", "Nothing."]),
+        ("It costs 1,234,567.89 now", 16, ["It costs ", "1,234,567.89 now"]),
+        ("About 12 345 678 people", 12, ["About ", "12 345 678 ", "people"]),
+        ("see https://a.org/b,c.d?e=f ok", 25, ["see ", "https://a.org/b,c.d?e=f ", "ok"]),
+        ("oh [humming start] la la", 16, ["oh ", "[humming start] ", "la la"]),
+        ("A b.\n\nC d e", 8, ["A b.\n\n", "C d e"]),
+        ("abcdefghij", 4, ["abcd", "efgh", "ij"]),
+        ("ab abcdefghij", 4, ["ab ", "abcd", "efgh", "ij"]),
+        ("word word", 4, ["word", " ", "word"]),
+        ("今天好。明天也好，后天不好。", 9, ["今天好。", "明天也好，", "后天不好。"]),
+        ("他走了。“你好吗？我很好。”她说。", 12, ["他走了。", "“你好吗？我很好。”", "她说。"]),
+        ("私はカメラマンです", 5, ["私は", "カメラマン", "です"]),
+        ("10\u00a0000 km", 7, ["10\u00a0000 ", "km"]),
+    ],
+)
 def test_where_text_is_cut(text, max_chars, expected):
     assert check(text, max_chars) == expected
 
@@ -96,18 +104,43 @@ def test_language_decides_on_ordinals_and_abbreviations():
     assert chunk_text("It is usw. Then we go on", 20, "de")[0] == "It is usw. Then we "
 
 
-@pytest.mark.parametrize("grapheme", [
-    "👨‍👩‍👧‍👦", "🇩🇪", "e\u0301\u0323", "👍🏽", "1\ufe0f\u20e3", "\ud83d\ude00", "각",
-    "\u1100\u1161\u11a8", "क्ष", "กำ", "\r\n",
-])
+@pytest.mark.parametrize(
+    "grapheme",
+    [
+        "👨‍👩‍👧‍👦",
+        "🇩🇪",
+        "e\u0301\u0323",
+        "👍🏽",
+        "1\ufe0f\u20e3",
+        "\ud83d\ude00",
+        "각",
+        "\u1100\u1161\u11a8",
+        "क्ष",
+        "กำ",
+        "\r\n",
+    ],
+)
 def test_graphemes_stay_whole(grapheme):
     assert chunk_text(grapheme * 3, 1) == [grapheme] * 3
     longer = len(grapheme) + (len(grapheme) > 1)
     assert all(len(piece) % len(grapheme) == 0 for piece in chunk_text(grapheme * 9, longer))
 
 
-@pytest.mark.parametrize("text", ["a\u0301" * 10_000, '"' * 20_000, "." * 20_000, "a." * 10_000, "a@" * 10_000,
-                                  "[" * 20_000, "123 " * 5000 + "1234", "\n " * 10_000, ".'" * 10_000,
-                                  "🇩" * 5000, "“" * 20_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a\u0301" * 10_000,
+        '"' * 20_000,
+        "." * 20_000,
+        "a." * 10_000,
+        "a@" * 10_000,
+        "[" * 20_000,
+        "123 " * 5000 + "1234",
+        "\n " * 10_000,
+        ".'" * 10_000,
+        "🇩" * 5000,
+        "“" * 20_000,
+    ],
+)
 def test_hostile_text_takes_no_more_than_linear_time(text):
     assert "".join(chunk_text(text, 7)) == text

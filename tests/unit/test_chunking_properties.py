@@ -13,14 +13,23 @@ WORDS = {
     "Cyrillic": "и Это слово большой самолёт что-нибудь Україна ґанок",
     "Greek": "η Αυτό είναι μεγάλος λέξη ξανά",
     "Arabic": "و هذه كلمة كبيرة مَدرسة اليوم",
-    "Hebrew": "זה מילה גדול צה\"ל ארה״ב שָׁלוֹם",
+    "Hebrew": 'זה מילה גדול צה"ל ארה״ב שָׁלוֹם',
     "Devanagari": "है यह वाक्य क्षेत्र प्रार्थना हिन्दी",
     "Thai": "นี่ ประโยค กำลัง ภาษาไทย น้ำ",
     "Hangul": "이 한국어 문장입니다 커다란 각",
 }
 NUMBERS = "7 3.14 1,234,567.89 1.234,5 12:30 2026-11-25 ٣٫١٤ १२,३४५ ５０％ 50% 10\u00a0000".split(" ")
-WHOLE = [*NUMBERS, "12 345", "https://example.org/a,b.c?d=e", "www.example.org", "max@example.org", "[laugh]",
-         "[humming start]", "<SE>[Laughter]</SE>", "<|sfx:laughter|>"]
+WHOLE = [
+    *NUMBERS,
+    "12 345",
+    "https://example.org/a,b.c?d=e",
+    "www.example.org",
+    "max@example.org",
+    "[laugh]",
+    "[humming start]",
+    "<SE>[Laughter]</SE>",
+    "<|sfx:laughter|>",
+]
 QUOTES = ["“{}”", "„{}“", "«{}»", "»{}«", '"{}"', "‘{}’"]
 STOPS = {"Arabic": ["،", "؟", "."], "Devanagari": ["।", ",", "?"], "Greek": [".", ",", ";"]}
 SPACED = sorted(WORDS)
@@ -31,8 +40,11 @@ QUICK = settings(max_examples=60, derandomize=True, deadline=None, database=None
 def spaced_texts(draw, script):
     """A text, and the spans of it that belong together."""
     words = st.sampled_from(WORDS[script].split())
-    quoted = st.builds(lambda mark, inner: mark.format(" ".join(inner)), st.sampled_from(QUOTES),
-                       st.lists(words, min_size=1, max_size=5))
+    quoted = st.builds(
+        lambda mark, inner: mark.format(" ".join(inner)),
+        st.sampled_from(QUOTES),
+        st.lists(words, min_size=1, max_size=5),
+    )
     text, spans = "", []
     for item in draw(st.lists(words | st.sampled_from(WHOLE) | quoted, max_size=20)):
         spans.append((len(text), len(text) + len(item)))
@@ -67,9 +79,24 @@ def test_words_numbers_addresses_quotations_and_tags_stay_whole(script):
     check()
 
 
-HAN = {"zh": ["今天", "天气", "很", "好", "我们", "公园", "，", "。", "“你好吗？”", "《红楼梦》", "３．５元", "12:30",
-              "[laugh]"],
-       "ja": ["これは", "カメラマン", "です", "、", "。", "「はい、そうです。」", "東京", "2026年", "きゃっ"]}
+HAN = {
+    "zh": [
+        "今天",
+        "天气",
+        "很",
+        "好",
+        "我们",
+        "公园",
+        "，",
+        "。",
+        "“你好吗？”",
+        "《红楼梦》",
+        "３．５元",
+        "12:30",
+        "[laugh]",
+    ],
+    "ja": ["これは", "カメラマン", "です", "、", "。", "「はい、そうです。」", "東京", "2026年", "きゃっ"],
+}
 
 
 @pytest.mark.parametrize("language", HAN)
@@ -77,8 +104,11 @@ def test_text_without_spaces(language):
     kept = [item for item in HAN[language] if item[0] in "“《「[" or item[0].isdecimal() or item == "カメラマン"]
 
     @QUICK
-    @given(st.lists(st.sampled_from(HAN[language]), max_size=25), st.integers(1, 30),
-           st.sampled_from([None, language, "en"]))
+    @given(
+        st.lists(st.sampled_from(HAN[language]), max_size=25),
+        st.integers(1, 30),
+        st.sampled_from([None, language, "en"]),
+    )
     def check(items, max_chars, told):
         pieces, cuts = cuts_of("".join(items), max_chars, told)
         assert all(len(piece) <= max_chars for piece in pieces)

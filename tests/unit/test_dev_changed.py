@@ -46,27 +46,39 @@ def root(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize(("changed", "touched"), [
-    ("higgs_runtime/levels.py", "mix process module"),
-    ("higgs_runtime/audio/mix.py", "mix process"),
-    ("higgs_runtime/text.py", "text graph"),
-    ("nodes/one.py", "graph"),
-    ("tools/maker.py", "made again"),
-    ("tests/helpers/helpers_made.py", "made again"),
-    ("tests/component/test_made.py", "made again"),
-    ("tests/unit/test_deleted.py", ""),
-    ("tools/ears.py", "heard"),
-    ("tools/always.py", "mix text made again process module graph docs heard"),
-    ("workflows/api/clone.json", "graph"),
-    ("guide.md", "docs"),
-])
+@pytest.mark.parametrize(
+    ("changed", "touched"),
+    [
+        ("higgs_runtime/levels.py", "mix process module"),
+        ("higgs_runtime/audio/mix.py", "mix process"),
+        ("higgs_runtime/text.py", "text graph"),
+        ("nodes/one.py", "graph"),
+        ("tools/maker.py", "made again"),
+        ("tests/helpers/helpers_made.py", "made again"),
+        ("tests/component/test_made.py", "made again"),
+        ("tests/unit/test_deleted.py", ""),
+        ("tools/ears.py", "heard"),
+        ("tools/always.py", "mix text made again process module graph docs heard"),
+        ("workflows/api/clone.json", "graph"),
+        ("guide.md", "docs"),
+    ],
+)
 def test_a_change_touches_what_imports_or_names_it(changed, touched, root):
     found = touched_tests([changed], Repository(root))
     assert {path.rpartition("/test_")[2].removesuffix(".py") for path in found} == {"dev_rules", *touched.split()}
 
 
-@pytest.mark.parametrize("changed", ["pyproject.toml", "tests/conftest.py", "__init__.py", "higgs_runtime/gone.py",
-                                     "unnamed.md", "higgs_runtime/nano/model.safetensors"])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        "pyproject.toml",
+        "tests/conftest.py",
+        "__init__.py",
+        "higgs_runtime/gone.py",
+        "unnamed.md",
+        "higgs_runtime/nano/model.safetensors",
+    ],
+)
 def test_what_any_test_may_read_touches_all(changed, root):
     assert touched_tests(["tools/maker.py", changed], Repository(root)) is None
 
@@ -84,8 +96,9 @@ def test_the_whole_pack_is_behind_a_test_of_this_repository():
 
 def test_git_says_what_changed(root):
     def git(*words):
-        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *words], cwd=root, check=True,
-                       capture_output=True)
+        subprocess.run(
+            ["git", "-c", "user.name=a", "-c", "user.email=a@b", *words], cwd=root, check=True, capture_output=True
+        )
 
     git("init", "-b", "main")
     git("add", "-A")
@@ -101,8 +114,10 @@ def test_git_says_what_changed(root):
         changed_files("nowhere", root)
 
 
-@pytest.mark.parametrize(("found", "selected"), [
-    (["tests/unit/test_mix.py"], ("tests/unit/test_mix.py",)), (None, dev.FAST_TIERS), ([], None)])
+@pytest.mark.parametrize(
+    ("found", "selected"),
+    [(["tests/unit/test_mix.py"], ("tests/unit/test_mix.py",)), (None, dev.FAST_TIERS), ([], None)],
+)
 def test_the_command_runs_them(found, selected, monkeypatch):
     asked = []
     monkeypatch.setattr(dev_changed, "changed_files", lambda base: [base])
@@ -111,5 +126,5 @@ def test_the_command_runs_them(found, selected, monkeypatch):
     options = dev.parse(["test", "--changed", "main", "--", "-x"])
     assert options.changed == "main" and dev.parse(["test", "--changed"]).changed == "HEAD"
     status = dev.run_tests(options, {})
-    assert [words[-len(selected) - 1:] for words in asked] == [(*selected, "-x")] if selected else asked == []
+    assert [words[-len(selected) - 1 :] for words in asked] == [(*selected, "-x")] if selected else asked == []
     assert status == (dev.NOTHING_SELECTED if found is None else 0)

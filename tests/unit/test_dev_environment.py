@@ -92,7 +92,8 @@ def test_a_worker_that_dies_ends_the_run_with_the_name_of_its_test(tmp_path, cap
         "import os, time\nimport pytest\n\n"
         "@pytest.mark.parametrize('n', range(40))\ndef test_quick(n):\n    time.sleep(0.02)\n\n"
         "def test_that_dies():\n    os._exit(3)\n\n"
-        "@pytest.mark.parametrize('n', range(40))\ndef test_after(n):\n    time.sleep(0.02)\n")
+        "@pytest.mark.parametrize('n', range(40))\ndef test_after(n):\n    time.sleep(0.02)\n"
+    )
     started = time.monotonic()
     status = dev.pytest({**os.environ, "PYTEST_ADDOPTS": "-p no:cacheprovider"}, *dev.SIDE_BY_SIDE, str(tmp_path))
     assert status != 0 and time.monotonic() - started < 120

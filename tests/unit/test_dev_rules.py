@@ -37,7 +37,8 @@ BROKEN = [
 ]
 FINE = {
     "tools/raises.py": BROAD.format("Exception as error", "raise ValueError from error")
-    + BROAD.format("Exception", "raise") + BROAD.format("OSError", "pass"),
+    + BROAD.format("Exception", "raise")
+    + BROAD.format("OSError", "pass"),
     "tools/just.py": FUNCTION.removesuffix("    print()\n"),
     "nodes/host/files.py": "import folder_paths\n",
     "nodes/routes/sounds.py": "from .. import voice\n",
@@ -53,6 +54,7 @@ FINE = {
 @pytest.fixture
 def sample(tmp_path):
     """A repository that keeps every rule; a function that writes one more file and gives the repository."""
+
     def write(name: str, text: str) -> Repository:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)

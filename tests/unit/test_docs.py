@@ -69,9 +69,32 @@ def test_the_readme_is_short_and_names_every_page():
 def test_the_glossary_has_each_word_once_and_pages_use_no_private_ones():
     glossary = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
     terms = [term.strip() for cells in re.findall(r"^\| (.+?) \|", glossary, re.M) for term in cells.split(",")]
-    fields = {"batch", "request", "slot", "prefix cache", "prefill", "decode step", "KV cache", "sampler", "CUDA graph",
-              "worker pool", "verifier", "word error rate (WER)", "voice activity", "loudness target", "reference",
-              "time line", "clip", "codes", "delayed rows", "voice", "turn", "take", "cue", "slot of a subtitle"}
+    fields = {
+        "batch",
+        "request",
+        "slot",
+        "prefix cache",
+        "prefill",
+        "decode step",
+        "KV cache",
+        "sampler",
+        "CUDA graph",
+        "worker pool",
+        "verifier",
+        "word error rate (WER)",
+        "voice activity",
+        "loudness target",
+        "reference",
+        "time line",
+        "clip",
+        "codes",
+        "delayed rows",
+        "voice",
+        "turn",
+        "take",
+        "cue",
+        "slot of a subtitle",
+    }
     named = [term for term in terms if term not in ("term", "---")]
     assert fields <= set(named) and len(named) == len(set(named))
     for page in [ROOT / "README.md", ROOT / "CHANGELOG.md", *ROOT.glob("docs/*.md")]:
@@ -80,8 +103,10 @@ def test_the_glossary_has_each_word_once_and_pages_use_no_private_ones():
         assert private == [], page.name
 
 
-@pytest.mark.parametrize("page", [path.relative_to(ROOT).as_posix() for pattern in ("*.md", "docs/*.md")
-                                  for path in sorted(ROOT.glob(pattern))])
+@pytest.mark.parametrize(
+    "page",
+    [path.relative_to(ROOT).as_posix() for pattern in ("*.md", "docs/*.md") for path in sorted(ROOT.glob(pattern))],
+)
 def test_links_of_a_page_lead_somewhere(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     links = [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if not link.startswith("http")]

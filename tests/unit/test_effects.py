@@ -55,9 +55,14 @@ def test_high_and_low_pass():
     assert high_pass(flat(0.5, 3 * RATE)).samples[0, -RATE:].abs().max() < 1e-4, "DC"
 
 
-@pytest.mark.parametrize("kind, inside, outside", [
-    ("peak", [1000], [50, 15_000]), ("low_shelf", [20, 100], [15_000]), ("high_shelf", [10_000, 20_000], [50]),
-])
+@pytest.mark.parametrize(
+    "kind, inside, outside",
+    [
+        ("peak", [1000], [50, 15_000]),
+        ("low_shelf", [20, 100], [15_000]),
+        ("high_shelf", [10_000, 20_000], [50]),
+    ],
+)
 @pytest.mark.parametrize("gain", [-12.0, 4.0])
 def test_bands_do_what_they_say(kind, inside, outside, gain):
     def effect(clip):
@@ -73,8 +78,10 @@ def test_presets_say_what_they_do():
     [mud] = EQ_PRESETS["less mud"]
     assert str(mud) == "-4 dB at 300 Hz"
     assert response(lambda clip: equalize(clip, [mud]), 300) == pytest.approx(-4, abs=0.05)
-    assert [str(band) for band in (*EQ_PRESETS["warmth"], *EQ_PRESETS["air"])] == ["+3 dB below 200 Hz",
-                                                                                   "+3 dB above 10000 Hz"]
+    assert [str(band) for band in (*EQ_PRESETS["warmth"], *EQ_PRESETS["air"])] == [
+        "+3 dB below 200 Hz",
+        "+3 dB above 10000 Hz",
+    ]
     for bands in EQ_PRESETS.values():
         equalize(sine(500, 0.1, rate=8000), bands)
 
@@ -111,8 +118,10 @@ def test_compressor_times():
 def test_channels_are_compressed_alike():
     left, right = sine(500, 1, -6).samples, sine(700, 1, -26).samples
     out = compress(AudioClip(torch.cat([left, right]), 48_000), -20, 4, attack_ms=0.1, release_ms=1000)
-    gains = [level(AudioClip(out.samples[[n]], 48_000), 0.5) - level(AudioClip(one, 48_000), 0.5)
-             for n, one in enumerate((left, right))]
+    gains = [
+        level(AudioClip(out.samples[[n]], 48_000), 0.5) - level(AudioClip(one, 48_000), 0.5)
+        for n, one in enumerate((left, right))
+    ]
     assert gains[0] < -8 and gains[1] == pytest.approx(gains[0], abs=0.3)
 
 
@@ -196,15 +205,24 @@ def test_what_is_driven_distorts_and_a_telephone_line_is_quantized():
 # --- bad and odd input ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("call, words", [
-    (lambda c: high_pass(c, 3800), "hertz.*10 to 3600"), (lambda c: low_pass(c, 5), "hertz"),
-    (lambda c: compress(c, 1), "threshold_db"), (lambda c: compress(c, ratio=0.5), "ratio"),
-    (lambda c: compress(c, makeup_db=25), "makeup_db"), (lambda c: gate(c, attack_ms=0), "attack_ms"),
-    (lambda c: gate(c, release_ms=math.nan), "release_ms"), (lambda c: de_ess(c), "hertz.*10 to 3600"),
-    (lambda c: Band("notch", 100, 3), "peak, low_shelf"), (lambda c: Band("peak", 1, 3), "hertz"),
-    (lambda c: Band("peak", 100, 30), "gain_db"), (lambda c: Band("peak", 100, 3, 0), "'q'"),
-    (lambda c: character(c, "gramophone"), "telephone or radio"),
-])
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda c: high_pass(c, 3800), "hertz.*10 to 3600"),
+        (lambda c: low_pass(c, 5), "hertz"),
+        (lambda c: compress(c, 1), "threshold_db"),
+        (lambda c: compress(c, ratio=0.5), "ratio"),
+        (lambda c: compress(c, makeup_db=25), "makeup_db"),
+        (lambda c: gate(c, attack_ms=0), "attack_ms"),
+        (lambda c: gate(c, release_ms=math.nan), "release_ms"),
+        (lambda c: de_ess(c), "hertz.*10 to 3600"),
+        (lambda c: Band("notch", 100, 3), "peak, low_shelf"),
+        (lambda c: Band("peak", 1, 3), "hertz"),
+        (lambda c: Band("peak", 100, 30), "gain_db"),
+        (lambda c: Band("peak", 100, 3, 0), "'q'"),
+        (lambda c: character(c, "gramophone"), "telephone or radio"),
+    ],
+)
 def test_bad_settings(call, words):
     with pytest.raises(SettingError, match=words):
         call(flat(0.1))
@@ -224,15 +242,26 @@ def test_the_missing_extra_is_named(monkeypatch):
 
 
 EFFECTS = [
-    high_pass, lambda clip: low_pass(clip, 3000), lambda clip: equalize(clip, EQ_PRESETS["broadcast"]), gate, compress,
-    lambda clip: de_ess(clip, hertz=3000), lambda clip: room(clip, synthetic_room(0.05, channels=1)),
+    high_pass,
+    lambda clip: low_pass(clip, 3000),
+    lambda clip: equalize(clip, EQ_PRESETS["broadcast"]),
+    gate,
+    compress,
+    lambda clip: de_ess(clip, hertz=3000),
+    lambda clip: room(clip, synthetic_room(0.05, channels=1)),
     *(lambda clip, name=name: character(clip, name) for name in CHARACTERS),
 ]
 
 
 @settings(max_examples=examples(40), deadline=None)
-@given(st.integers(0, len(EFFECTS) - 1), st.integers(1, 8), st.sampled_from([0, 1, 2, 7, 100, 1000]),
-       st.sampled_from([8000, 11_025, 48_000]), st.sampled_from([0.0, 1e-20, 0.3, 1e3]), st.sampled_from([0.0, 0.5]))
+@given(
+    st.integers(0, len(EFFECTS) - 1),
+    st.integers(1, 8),
+    st.sampled_from([0, 1, 2, 7, 100, 1000]),
+    st.sampled_from([8000, 11_025, 48_000]),
+    st.sampled_from([0.0, 1e-20, 0.3, 1e3]),
+    st.sampled_from([0.0, 0.5]),
+)
 def test_any_clip_stays_finite_and_of_its_kind(effect, channels, length, rate, scale, offset):
     noise = torch.rand(channels, length, generator=torch.Generator().manual_seed(0)) - 0.5
     clip = AudioClip(noise * scale + offset, rate)

@@ -54,8 +54,17 @@ def level(samples: torch.Tensor) -> float:
 def test_all_of_it_is_read_back(tmp_path, clip, format):
     chapters = parse_chapters("0:00 Eins\n0:01.5 Zwei", clip.seconds)
     cover = torch.rand(40, 60, 3, generator=torch.Generator().manual_seed(0))
-    made = export_audio(clip, tmp_path, "{title}", format, tags=TAGS, chapters=chapters, cover=cover,
-                        provenance=Provenance("Nano", "rose", "R. Rose,\n2026"), metadata=WORKFLOW)
+    made = export_audio(
+        clip,
+        tmp_path,
+        "{title}",
+        format,
+        tags=TAGS,
+        chapters=chapters,
+        cover=cover,
+        provenance=Provenance("Nano", "rose", "R. Rose,\n2026"),
+        metadata=WORKFLOW,
+    )
     assert made.notes == (("Resampled from 24000 to 44100 Hz for mp3.",) if format == "mp3" else ())
     assert os.listdir(tmp_path) == ["The Tower" + EXPORT_FORMATS[format][0]]
     told = entries(made.path)
@@ -71,8 +80,16 @@ def test_all_of_it_is_read_back(tmp_path, clip, format):
     assert mutagen.File(made.path).tags
 
 
-@pytest.mark.parametrize("format, tolerance", [("wav 16-bit", 2**-15), ("wav 24-bit", 2**-23), ("wav 32-bit float", 0),
-                                               ("flac 16-bit", 2**-15), ("flac 24-bit", 2**-22)])
+@pytest.mark.parametrize(
+    "format, tolerance",
+    [
+        ("wav 16-bit", 2**-15),
+        ("wav 24-bit", 2**-23),
+        ("wav 32-bit float", 0),
+        ("flac 16-bit", 2**-15),
+        ("flac 24-bit", 2**-22),
+    ],
+)
 @pytest.mark.parametrize("channels", [1, 2, 5, 6])
 def test_lossless_formats(tmp_path, format, tolerance, channels):
     clip = AudioClip(torch.rand(channels, 5000, generator=torch.Generator().manual_seed(1)) * 2 - 1, 22_050)
@@ -93,7 +110,8 @@ def test_lossy_round_trips_keep_the_length_within_a_frame(tmp_path, format, rate
     back = AudioClip.load(made.path)
     wanted = length * back.sample_rate / rate
     assert back.channels == channels and abs(back.length - wanted) <= coding.frame * back.sample_rate / coding.rate_for(
-        rate)
+        rate
+    )
     if length > 10_000:
         middle = back.samples[:, back.length // 3 : back.length // 2]
         assert level(middle) == pytest.approx(-15.05, abs=0.5 if format == "mp3" else 0.1)  # LAME turns down
@@ -138,8 +156,10 @@ def test_without_mutagen_a_note_tells_what_is_missing(tmp_path, clip, monkeypatc
 
 
 def test_nothing_is_overwritten(tmp_path, clip):
-    names = [export_audio(clip, tmp_path, "{project}_{speaker}_{n:03}", tags={"project": "a", "speaker": "b"}).path.name
-             for _ in range(3)]
+    names = [
+        export_audio(clip, tmp_path, "{project}_{speaker}_{n:03}", tags={"project": "a", "speaker": "b"}).path.name
+        for _ in range(3)
+    ]
     assert names == ["a_b_001.flac", "a_b_002.flac", "a_b_003.flac"]
     (tmp_path / "a_b_002.flac").unlink()
     (tmp_path / "a_b_001.flac").write_bytes(b"mine")
@@ -151,8 +171,9 @@ def test_nothing_is_overwritten(tmp_path, clip):
 
 def test_writers_at_the_same_time_get_names_of_their_own(tmp_path):
     made = []
-    threads = [threading.Thread(target=lambda: made.append(export_audio(flat(0.1), tmp_path, "x_{n}").path))
-               for _ in range(6)]
+    threads = [
+        threading.Thread(target=lambda: made.append(export_audio(flat(0.1), tmp_path, "x_{n}").path)) for _ in range(6)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -169,9 +190,29 @@ def test_a_file_system_without_links(tmp_path, monkeypatch):
     assert names == ["x_1.flac", "x_2.flac"] == sorted(os.listdir(tmp_path))
 
 
-@pytest.mark.parametrize("template", ["../x", "a/../../x", "/etc/x", "C:/x", "..", "", "  ", "{title", "{nothing}",
-                                      "{title.__class__}", "{title[0]}", "{title!r}", "{title:>9}", "{n:x}",
-                                      "{n:0999999999}", "x" * 195, "a\\..\\..\\x", "{}"])
+@pytest.mark.parametrize(
+    "template",
+    [
+        "../x",
+        "a/../../x",
+        "/etc/x",
+        "C:/x",
+        "..",
+        "",
+        "  ",
+        "{title",
+        "{nothing}",
+        "{title.__class__}",
+        "{title[0]}",
+        "{title!r}",
+        "{title:>9}",
+        "{n:x}",
+        "{n:0999999999}",
+        "x" * 195,
+        "a\\..\\..\\x",
+        "{}",
+    ],
+)
 def test_templates_that_are_refused(tmp_path, template):
     with pytest.raises(SettingError, match="template|filled"):
         export_audio(flat(0.1), tmp_path, template)
@@ -191,9 +232,17 @@ def test_any_value_stays_one_name_below_the_folder(tmp_path_factory, value, temp
         assert len(os.fsencode(name)) < 255 and name[0] not in " ." and "\0" not in name
 
 
-@pytest.mark.parametrize("value, name", [
-    ("a/b\\c:d*?", "a_b_c_d_.wav"), ("CON", "_CON.wav"), ("nul.txt", "_nul.txt.wav"), ("x. ", "x.wav"),
-    ("a\x00b\nc", "a_b_c.wav"), ("../../etc", "_.._etc.wav")])
+@pytest.mark.parametrize(
+    "value, name",
+    [
+        ("a/b\\c:d*?", "a_b_c_d_.wav"),
+        ("CON", "_CON.wav"),
+        ("nul.txt", "_nul.txt.wav"),
+        ("x. ", "x.wav"),
+        ("a\x00b\nc", "a_b_c.wav"),
+        ("../../etc", "_.._etc.wav"),
+    ],
+)
 def test_values_are_cleaned(tmp_path, value, name):
     assert next(file_names(tmp_path, "{title}", {"title": value}, ".wav")).name == name
 
@@ -217,13 +266,20 @@ def test_tags_and_chapters_as_text():
 # --- what goes wrong ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("clip, arguments, message", [
-    (AudioClip(torch.zeros(1, 0), 8000), {}, "0 samples"), (flat(1.5), {}, "louder than this format"),
-    (flat(1.5), {"format": "mp3"}, "louder"), (flat(1.5), {"format": "wav 16-bit"}, "louder"),
-    (flat(0.1), {"format": "ogg"}, "one of wav 16-bit"), (flat(0.1), {"kbps": 7}, "kbps"),
-    (flat(0.1, channels=3), {"format": "mp3"}, "2 at most"), (flat(0.1, channels=9), {}, "8 at most"),
-    (flat(0.1), {"cover": torch.zeros(4, 4)}, "cover"),
-])
+@pytest.mark.parametrize(
+    "clip, arguments, message",
+    [
+        (AudioClip(torch.zeros(1, 0), 8000), {}, "0 samples"),
+        (flat(1.5), {}, "louder than this format"),
+        (flat(1.5), {"format": "mp3"}, "louder"),
+        (flat(1.5), {"format": "wav 16-bit"}, "louder"),
+        (flat(0.1), {"format": "ogg"}, "one of wav 16-bit"),
+        (flat(0.1), {"kbps": 7}, "kbps"),
+        (flat(0.1, channels=3), {"format": "mp3"}, "2 at most"),
+        (flat(0.1, channels=9), {}, "8 at most"),
+        (flat(0.1), {"cover": torch.zeros(4, 4)}, "cover"),
+    ],
+)
 def test_refusals_leave_nothing(tmp_path, clip, arguments, message):
     with pytest.raises((AudioError, SettingError), match=message):
         export_audio(clip, tmp_path, **arguments)

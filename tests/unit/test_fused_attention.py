@@ -36,8 +36,9 @@ def test_it_is_that_of_torch(heads, size):
     queries, keys, values = some(heads, size, scale=2), some(max(FILLED) + 1, size, seed=1), some(800, size, seed=2)
     for total in FILLED:
         keys[total] = values[total] = np.nan  # not in use
-        wanted = scaled_dot_product_attention(*(torch.from_numpy(x).double() for x in
-                                                (queries, keys[:total], values[:total])))
+        wanted = scaled_dot_product_attention(
+            *(torch.from_numpy(x).double() for x in (queries, keys[:total], values[:total]))
+        )
         found = attended(queries, keys, values, total)
         assert torch.allclose(found.double(), wanted, atol=2e-6, rtol=0), total
         keys[total], values[total] = 0.5, -0.5

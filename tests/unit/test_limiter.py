@@ -32,9 +32,16 @@ def faded(clip: AudioClip) -> AudioClip:
     return AudioClip(clip.samples * window, clip.sample_rate)
 
 
-@pytest.mark.parametrize("part, degrees, amplitude, wanted", [
-    (4, 0, 0.5, -6.0), (4, 45, 0.5, -6.0), (6, 60, 0.5, -6.0), (8, 67.5, 0.5, -6.0), (4, 45, 1.41, 3.0),
-])
+@pytest.mark.parametrize(
+    "part, degrees, amplitude, wanted",
+    [
+        (4, 0, 0.5, -6.0),
+        (4, 45, 0.5, -6.0),
+        (6, 60, 0.5, -6.0),
+        (8, 67.5, 0.5, -6.0),
+        (4, 45, 1.41, 3.0),
+    ],
+)
 def test_ebu_3341_true_peak_of_tones(part, degrees, amplitude, wanted):
     """EBU Tech 3341, minimum requirements 15 to 19: a tone at a whole part of the rate."""
     clip = faded(sine(48_000 / part, 1, 20 * math.log10(amplitude), phase=math.radians(degrees)))
@@ -108,10 +115,14 @@ def test_the_gain_comes_back_at_60_db_a_second():
     assert torch.equal(out.clip.samples[:, 24_000 + 16_000 :], clip.samples[:, 24_000 + 16_000 :])
 
 
-@given(channels=st.integers(1, 3), length=st.integers(0, 3000),
-       rate=st.sampled_from([1, 8000, 44_100, 96_000, 192_000]),
-       kind=st.sampled_from(["noise", "constant", "clicks", "nyquist"]),
-       level=st.sampled_from([1e-6, 0.9, 1.0, 5.0, 1e4]), ceiling=st.sampled_from([-20.0, -1.0, 0.0]))
+@given(
+    channels=st.integers(1, 3),
+    length=st.integers(0, 3000),
+    rate=st.sampled_from([1, 8000, 44_100, 96_000, 192_000]),
+    kind=st.sampled_from(["noise", "constant", "clicks", "nyquist"]),
+    level=st.sampled_from([1e-6, 0.9, 1.0, 5.0, 1e4]),
+    ceiling=st.sampled_from([-20.0, -1.0, 0.0]),
+)
 @settings(max_examples=examples(60), deadline=None)
 def test_nothing_ever_exceeds_the_ceiling(channels, length, rate, kind, level, ceiling):
     generator = torch.Generator().manual_seed(length)

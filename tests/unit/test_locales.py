@@ -46,8 +46,9 @@ def test_missing_texts_are_named(english, german):
     found = locales.problems(english, changed)
     assert "HiggsGenerate.inputs.top_k.name is missing" in found
     assert "HiggsLoudness.outputs.3.tooltip is missing" in found
-    assert [one for one in found if "gain_" in one] == [f"HiggsMixAudio.inputs.gain_0.{kind} is missing"
-                                                        for kind in ("name", "tooltip")]
+    assert [one for one in found if "gain_" in one] == [
+        f"HiggsMixAudio.inputs.gain_0.{kind} is missing" for kind in ("name", "tooltip")
+    ]
     assert "HiggsVoice.display_name is missing" in found
 
 
@@ -66,16 +67,30 @@ def test_stale_texts_are_named(english, german):
     ]
 
 
-@pytest.mark.parametrize(("node_id", "key", "kind", "text", "fault"), [
-    ("HiggsGenerate", "top_k", "tooltip", "Chooses among this many likeliest ids; 0: all of them.", "is in English"),
-    ("HiggsGenerate", "top_k", "tooltip", "Wählt unter so vielen IDs.", "lacks 0"),
-    ("HiggsGenerate", "ras_window", "tooltip", "25 Frames; 0: aus; 1: wie veröffentlicht (7 bei v2, aus bei v3).",
-     "lacks -1"),
-    ("HiggsLoadAudio", "start", "name", "Anfang", "lacks its unit (s)"),
-    ("HiggsLoadAudio", "start", "name", "Anfang (ms)", "has another unit than (s)"),
-    ("HiggsMixAudio", "mute_#", "tooltip", "Spur 0 ist nicht zu hören und behält ihren Platz.", "lacks 1"),
-    ("HiggsMixAudio", "mute_#", "name", "stumm", "lacks 0"),
-])
+@pytest.mark.parametrize(
+    ("node_id", "key", "kind", "text", "fault"),
+    [
+        (
+            "HiggsGenerate",
+            "top_k",
+            "tooltip",
+            "Chooses among this many likeliest ids; 0: all of them.",
+            "is in English",
+        ),
+        ("HiggsGenerate", "top_k", "tooltip", "Wählt unter so vielen IDs.", "lacks 0"),
+        (
+            "HiggsGenerate",
+            "ras_window",
+            "tooltip",
+            "25 Frames; 0: aus; 1: wie veröffentlicht (7 bei v2, aus bei v3).",
+            "lacks -1",
+        ),
+        ("HiggsLoadAudio", "start", "name", "Anfang", "lacks its unit (s)"),
+        ("HiggsLoadAudio", "start", "name", "Anfang (ms)", "has another unit than (s)"),
+        ("HiggsMixAudio", "mute_#", "tooltip", "Spur 0 ist nicht zu hören und behält ihren Platz.", "lacks 1"),
+        ("HiggsMixAudio", "mute_#", "name", "stumm", "lacks 0"),
+    ],
+)
 def test_wrong_texts_are_named(english, german, node_id, key, kind, text, fault):
     [found] = locales.problems(english, change(german, node_id, key, **{kind: text}))
     assert found.startswith(f"{node_id}.inputs.") and f".{kind} {fault}" in found

@@ -38,8 +38,11 @@ def tones(*parts: tuple[float, float], channels=2, rate=48_000) -> AudioClip:
 
 # EBU Tech 3341, minimum requirements 1 to 6: all read -23 LUFS but the second, which reads -33.
 INTEGRATED = {
-    "1": tones((20, -23)), "2": tones((20, -33)), "3": tones((10, -36), (60, -23), (10, -36)),
-    "4": tones((10, -72), (10, -36), (60, -23), (10, -36), (10, -72)), "5": tones((20, -26), (20.1, -20), (20, -26)),
+    "1": tones((20, -23)),
+    "2": tones((20, -33)),
+    "3": tones((10, -36), (60, -23), (10, -36)),
+    "4": tones((10, -72), (10, -36), (60, -23), (10, -36), (10, -72)),
+    "5": tones((20, -26), (20.1, -20), (20, -26)),
     "6": AudioClip(torch.cat([sine(1000, 20, level).samples for level in (-28, -28, -24, -30, -30)]), 48_000),
 }
 
@@ -78,8 +81,9 @@ def test_ebu_3341_short_term_and_momentary():
         assert measure_loudness(shifted).max_momentary_lufs == pytest.approx(-23, abs=0.1)
 
 
-@pytest.mark.parametrize("levels, wanted", [((-20, -30), 10), ((-20, -15), 5), ((-40, -20), 20),
-                                            ((-50, -35, -20, -35, -50), 15)])
+@pytest.mark.parametrize(
+    "levels, wanted", [((-20, -30), 10), ((-20, -15), 5), ((-40, -20), 20), ((-50, -35, -20, -35, -50), 15)]
+)
 def test_ebu_3342_range(levels, wanted):
     """EBU Tech 3342, minimum requirements 1 to 4, of which ±1 LU is asked."""
     clip = tones(*((20, level) for level in levels), rate=8000)
@@ -89,8 +93,9 @@ def test_ebu_3342_range(levels, wanted):
 def test_k_weighting_is_that_of_the_standard():
     """BS.1770, tables 1 and 2, at 48 kHz."""
     shelf, high = k_weighting(48_000)
-    assert shelf == pytest.approx([1.53512485958697, -2.69169618940638, 1.19839281085285, 1,
-                                   -1.69065929318241, 0.73248077421585], abs=1e-8)
+    assert shelf == pytest.approx(
+        [1.53512485958697, -2.69169618940638, 1.19839281085285, 1, -1.69065929318241, 0.73248077421585], abs=1e-8
+    )
     assert high == pytest.approx([1, -2, 1, 1, -1.99004745483398, 0.99007225036621], abs=1e-8)
 
 
@@ -193,8 +198,13 @@ def test_what_cannot_be_normalized():
         normalize_loudness(sine(997, 1, -20), -16, 1)
 
 
-@given(channels=st.integers(1, 6), length=st.integers(0, 9000), rate=st.integers(8000, 20_000),
-       level=st.sampled_from([0.0, 1e-30, 1e-5, 0.5, 1.0, 40.0]), offset=st.sampled_from([0.0, 0.3]))
+@given(
+    channels=st.integers(1, 6),
+    length=st.integers(0, 9000),
+    rate=st.integers(8000, 20_000),
+    level=st.sampled_from([0.0, 1e-30, 1e-5, 0.5, 1.0, 40.0]),
+    offset=st.sampled_from([0.0, 0.3]),
+)
 @settings(max_examples=examples(25), deadline=None)
 def test_any_clip_has_sensible_figures(channels, length, rate, level, offset):
     wave = torch.rand(channels, length, generator=torch.Generator().manual_seed(length)) * 2 - 1

@@ -27,9 +27,26 @@ def test_a_take_becomes_a_deliverable(source, tmp_path, capsys):
 
     (tmp_path / "marks.txt").write_text("0:00 Eins\n0:01 Zwei\n", encoding="utf-8-sig")
     Image.new("L", (30, 20)).save(tmp_path / "cover.png")
-    words = ["master", str(source), "--norm", "podcast", "--format", "m4b (AAC audiobook)", "-o", str(tmp_path),
-             "--tag", "artist: Rose", "--chapters", str(tmp_path / "marks.txt"), "--cover", str(tmp_path / "cover.png"),
-             "--model", "Nano", "--kbps", "96"]
+    words = [
+        "master",
+        str(source),
+        "--norm",
+        "podcast",
+        "--format",
+        "m4b (AAC audiobook)",
+        "-o",
+        str(tmp_path),
+        "--tag",
+        "artist: Rose",
+        "--chapters",
+        str(tmp_path / "marks.txt"),
+        "--cover",
+        str(tmp_path / "cover.png"),
+        "--model",
+        "Nano",
+        "--kbps",
+        "96",
+    ]
     assert main(words) == 0 == main(words)
     out, err = capsys.readouterr()
     assert out.split() == [str(tmp_path / name) for name in ("take.m4b", "take_2.m4b")] and "Gain +14.0 dB" in err
@@ -46,11 +63,17 @@ def test_without_the_note(source, tmp_path, capsys):
         assert "comment" not in {name.lower() for name in file.metadata}
 
 
-@pytest.mark.parametrize("words, message", [
-    (["--chapters", "none.txt"], "cannot be read"), (["--cover", "none.png"], "cannot be read"),
-    (["--tag", "x"], "tags"), (["-o", "nowhere"], "no folder"), (["--name", "../x"], "template"),
-    (["--kbps", "1"], "kbps"),
-])
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["--chapters", "none.txt"], "cannot be read"),
+        (["--cover", "none.png"], "cannot be read"),
+        (["--tag", "x"], "tags"),
+        (["-o", "nowhere"], "no folder"),
+        (["--name", "../x"], "template"),
+        (["--kbps", "1"], "kbps"),
+    ],
+)
 def test_what_is_refused(source, tmp_path, capsys, monkeypatch, words, message):
     monkeypatch.chdir(tmp_path)
     assert main(["master", str(source), *words]) == 1

@@ -26,16 +26,28 @@ def run(node_id: str, **inputs):
 
 # --- what no node takes ---------------------------------------------------------------------------------------------
 
-SOUND_NODES = {"HiggsMixAudio": ["track_0"], "HiggsJoinAudio": ["audio_0"], "HiggsDuckAudio": ["bed", "speech"],
-               **{f"Higgs{name}": ["audio"] for name in ("VoiceChain", "TempoPitch", "Loudness", "NormalizeLoudness",
-                                                         "AudioPicture", "ExportAudio")}}
+SOUND_NODES = {
+    "HiggsMixAudio": ["track_0"],
+    "HiggsJoinAudio": ["audio_0"],
+    "HiggsDuckAudio": ["bed", "speech"],
+    **{
+        f"Higgs{name}": ["audio"]
+        for name in ("VoiceChain", "TempoPitch", "Loudness", "NormalizeLoudness", "AudioPicture", "ExportAudio")
+    },
+}
 
 
 @pytest.mark.parametrize("node_id", SOUND_NODES)
-@pytest.mark.parametrize("waves, words", [
-    (torch.zeros(1, 1, 0), "0 samples"), (torch.full((1, 1, 9000), float("nan")), "finite|NaN"),
-    (torch.full((1, 2, 9000), float("inf")), "finite|inf"), (torch.zeros(0, 1, 9), "batch"), (TONES[0], "batch"),
-])
+@pytest.mark.parametrize(
+    "waves, words",
+    [
+        (torch.zeros(1, 1, 0), "0 samples"),
+        (torch.full((1, 1, 9000), float("nan")), "finite|NaN"),
+        (torch.full((1, 2, 9000), float("inf")), "finite|inf"),
+        (torch.zeros(0, 1, 9), "batch"),
+        (TONES[0], "batch"),
+    ],
+)
 def test_sound_that_is_none_is_refused(folders, saver, runtime, node_id, waves, words):
     with pytest.raises(runtime.AudioError, match=words):
         run(node_id, **{name: audio(waves) for name in SOUND_NODES[node_id]})
@@ -68,8 +80,10 @@ def test_normalizing_by_preset_and_by_figures(runtime):
 
 
 def test_help_pages_say_what_the_norms_are(runtime):
-    measured, reached = ((ROOT / "web" / "docs" / f"Higgs{name}.md").read_text(encoding="utf-8")
-                         for name in ("Loudness", "NormalizeLoudness"))
+    measured, reached = (
+        (ROOT / "web" / "docs" / f"Higgs{name}.md").read_text(encoding="utf-8")
+        for name in ("Loudness", "NormalizeLoudness")
+    )
     for key, norm in pack_module("choices").NORMS.items():
         low, high = norm.rms_db or norm.integrated_lufs
         assert f"| {key} | {'RMS ' if norm.rms_db else ''}{low:g} to {high:g} " in measured
@@ -141,15 +155,19 @@ def entries(path) -> dict:
 def test_a_file_tells_where_it_comes_from(folders, saver, runtime):
     made = run("HiggsExportAudio", audio=audio(), tags="title: Sea\nartist: Rose", consent=" Rose R., 2026 ")
     assert made.ui.as_dict()["audio"] == [
-        {"filename": f"Sea_00{number}.flac", "subfolder": "audio", "type": "output"} for number in (1, 2)]
+        {"filename": f"Sea_00{number}.flac", "subfolder": "audio", "type": "output"} for number in (1, 2)
+    ]
     told = entries(folders / "audio" / "Sea_001.flac")
     catalog = pack_module("hub.catalog")
     model = catalog.default_pair(catalog.find_checkpoints(catalog.model_roots([])))[0].title
-    assert told["comment"] == (f"Synthetic speech. Model: {model}. Voices: rose (from the pack), keeper. "
-                               "Consent: Rose R., 2026.")
+    assert told["comment"] == (
+        f"Synthetic speech. Model: {model}. Voices: rose (from the pack), keeper. Consent: Rose R., 2026."
+    )
     assert json.loads(told["prompt"]) == PROMPT and json.loads(told["workflow"]) == {"nodes": ["ü"]}
     assert (told["title"], told["artist"]) == ("Sea", "Rose") and made.args[0].split() == [
-        "audio/Sea_001.flac", "audio/Sea_002.flac"]
+        "audio/Sea_001.flac",
+        "audio/Sea_002.flac",
+    ]
 
 
 def test_what_comfyui_is_told_not_to_embed_is_left_out(folders, saver, monkeypatch):
@@ -162,17 +180,31 @@ def test_what_comfyui_is_told_not_to_embed_is_left_out(folders, saver, monkeypat
 
 def test_chapters_and_cover_go_into_an_audiobook(folders, saver):
     cover = torch.rand(2, 30, 40, 3)
-    made = run("HiggsExportAudio", audio=audio(TONES[:1]), format="m4b (AAC audiobook)", cover=cover, kbps=64,
-               chapters="0:00 One\n0:01 Two", file_name="book/{date}", note=False)
+    made = run(
+        "HiggsExportAudio",
+        audio=audio(TONES[:1]),
+        format="m4b (AAC audiobook)",
+        cover=cover,
+        kbps=64,
+        chapters="0:00 One\n0:01 Two",
+        file_name="book/{date}",
+        note=False,
+    )
     with av.open(str(folders / made.args[0].splitlines()[0])) as file:
         assert [mark["metadata"]["title"] for mark in file.chapters()] == ["One", "Two"]
         assert file.streams.video[0].width == 40
 
 
-@pytest.mark.parametrize("inputs, words", [
-    ({"file_name": "../x"}, "template"), ({"tags": "no colon"}, "Line 1 of the tags"), ({"kbps": 4}, "kbps"),
-    ({"chapters": "9:00 late"}, "Line 1 of the chapters"), ({"audio": audio(TONES * 100)}, "louder"),
-])
+@pytest.mark.parametrize(
+    "inputs, words",
+    [
+        ({"file_name": "../x"}, "template"),
+        ({"tags": "no colon"}, "Line 1 of the tags"),
+        ({"kbps": 4}, "kbps"),
+        ({"chapters": "9:00 late"}, "Line 1 of the chapters"),
+        ({"audio": audio(TONES * 100)}, "louder"),
+    ],
+)
 def test_bad_inputs_write_nothing(folders, saver, runtime, inputs, words):
     with pytest.raises(runtime.HiggsError, match=words):
         run("HiggsExportAudio", **{"audio": audio(TONES[:1]), **inputs})

@@ -22,20 +22,47 @@ from higgs_runtime.model.loading import quantize_layers
 from higgs_runtime.model.memory import weights_bytes
 from higgs_runtime.model.transformer import HiggsModel
 
-V2 = parse_native_v2({
-    "vocab_size": 128256, "hidden_size": 3072, "intermediate_size": 8192, "num_hidden_layers": 28,
-    "num_attention_heads": 24, "num_key_value_heads": 8, "head_dim": 128, "max_position_embeddings": 131072,
-    "rms_norm_eps": 1e-5, "num_codebooks": 8, "codebook_size": 1026, "audio_stream_bos_id": 1024,
-    "audio_stream_eos_id": 1025, "audio_token_id": 128016, "audio_bos_token_id": 128013, "audio_delay_token_id": 128014,
-})
-V3 = parse_v3({
-    "text_config": {**TEXT, "hidden_size": 2560, "intermediate_size": 9728, "num_hidden_layers": 36,
-                    "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128},
-    "audio_encoder_config": {**AUDIO, "out_dim": 2560},
-})
+V2 = parse_native_v2(
+    {
+        "vocab_size": 128256,
+        "hidden_size": 3072,
+        "intermediate_size": 8192,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 24,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+        "max_position_embeddings": 131072,
+        "rms_norm_eps": 1e-5,
+        "num_codebooks": 8,
+        "codebook_size": 1026,
+        "audio_stream_bos_id": 1024,
+        "audio_stream_eos_id": 1025,
+        "audio_token_id": 128016,
+        "audio_bos_token_id": 128013,
+        "audio_delay_token_id": 128014,
+    }
+)
+V3 = parse_v3(
+    {
+        "text_config": {
+            **TEXT,
+            "hidden_size": 2560,
+            "intermediate_size": 9728,
+            "num_hidden_layers": 36,
+            "num_attention_heads": 32,
+            "num_key_value_heads": 8,
+            "head_dim": 128,
+        },
+        "audio_encoder_config": {**AUDIO, "out_dim": 2560},
+    }
+)
 MODELS = {"v2 language model": V2, "v3 language model": V3}
-FORMATS = {"float32": (torch.float32, None), "bfloat16": (torch.bfloat16, None), "int8": (torch.bfloat16, "int8"),
-           "int4": (torch.bfloat16, "int4")}
+FORMATS = {
+    "float32": (torch.float32, None),
+    "bfloat16": (torch.bfloat16, None),
+    "int8": (torch.bfloat16, "int8"),
+    "int4": (torch.bfloat16, "int4"),
+}
 
 
 def table() -> dict[str, dict[str, float]]:
@@ -49,8 +76,11 @@ def table() -> dict[str, dict[str, float]]:
             return found
         name, *cells = (cell.strip() for cell in line.split("|")[1:-1])
         values = [re.match(r"([\d.]+) (GB|MB)", cell) for cell in cells]
-        found[name] = {column: float(value[1]) * (1 if value[2] == "GB" else 1e-3)
-                       for column, value in zip(columns, values, strict=True) if value}
+        found[name] = {
+            column: float(value[1]) * (1 if value[2] == "GB" else 1e-3)
+            for column, value in zip(columns, values, strict=True)
+            if value
+        }
     raise AssertionError("the table has no end")
 
 

@@ -99,11 +99,19 @@ def test_no_clipping_unless_asked(caplog):
     assert mix_with_report([Track(flat(0.0))]).peak_dbfs == -math.inf
 
 
-@pytest.mark.parametrize("values, message", [
-    ({"start_s": -0.1}, "start_s.*0 to 86400"), ({"start_s": math.inf}, "start_s"), ({"gain_db": math.nan}, "gain_db"),
-    ({"gain_db": -math.inf}, "gain_db"), ({"pan": 1.1}, "-1 to 1"), ({"fade_in_s": 1.1}, "fade_in_s.*0 to 1"),
-    ({"fade_out_s": -1}, "fade_out_s"), ({"fade_in_s": 0.6, "fade_out_s": 0.6}, "overlap"),
-])
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ({"start_s": -0.1}, "start_s.*0 to 86400"),
+        ({"start_s": math.inf}, "start_s"),
+        ({"gain_db": math.nan}, "gain_db"),
+        ({"gain_db": -math.inf}, "gain_db"),
+        ({"pan": 1.1}, "-1 to 1"),
+        ({"fade_in_s": 1.1}, "fade_in_s.*0 to 1"),
+        ({"fade_out_s": -1}, "fade_out_s"),
+        ({"fade_in_s": 0.6, "fade_out_s": 0.6}, "overlap"),
+    ],
+)
 def test_tracks_refuse_bad_values(values, message):
     with pytest.raises(SettingError, match=message):
         Track(flat(0.1), **values)

@@ -30,8 +30,13 @@ def decibels(curve: DuckCurve, seconds: float, rate=RATE) -> torch.Tensor:
 def music_and_noise() -> dict[str, AudioClip]:
     hiss = torch.randn(1, 160_000, generator=torch.Generator().manual_seed(0)) * 0.1
     hum = hiss.cumsum(1) - hiss.cumsum(1).mean()
-    return {"music": music(10), "bed": AudioClip.load(embedded_clips()["bed"]), "tone": sine(440, 10, -6, rate=16_000),
-            "hiss": AudioClip(hiss, 16_000), "hum": AudioClip(hum / hum.abs().max() * 0.5, 16_000)}
+    return {
+        "music": music(10),
+        "bed": AudioClip.load(embedded_clips()["bed"]),
+        "tone": sine(440, 10, -6, rate=16_000),
+        "hiss": AudioClip(hiss, 16_000),
+        "hum": AudioClip(hum / hum.abs().max() * 0.5, 16_000),
+    }
 
 
 # --- hearing speech -------------------------------------------------------------------------------------------------
@@ -108,8 +113,15 @@ def test_a_fall_that_is_cut_short_and_speech_that_overlaps():
 
 
 def test_bad_settings():
-    for name, value in (("depth_db", -1), ("depth_db", 81), ("attack_s", 0), ("release_s", math.nan), ("hold_s", -1),
-                        ("look_ahead_s", 11), ("threshold", 0)):
+    for name, value in (
+        ("depth_db", -1),
+        ("depth_db", 81),
+        ("attack_s", 0),
+        ("release_s", math.nan),
+        ("hold_s", -1),
+        ("look_ahead_s", 11),
+        ("threshold", 0),
+    ):
         with pytest.raises(SettingError, match=name):
             Ducking(**{name: value})
     with pytest.raises(SettingError, match="stretch of speech"):

@@ -40,7 +40,12 @@ print(peak() - before)
 def test_an_hour_of_twenty_tracks_in_little_memory(tmp_path):
     sine(300, 9, -20, rate=24_000).save(tmp_path / "same.wav")
     sine(500, 9, -20, rate=16_000).save(tmp_path / "other.wav")
-    done = subprocess.run([sys.executable, "-c", PROGRAM, str(tmp_path), str(HOUR_S), str(TRACKS)], cwd=ROOT,
-                          stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(tmp_path), str(HOUR_S), str(TRACKS)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
     assert float(done.stdout) < LIMIT_MB
     assert AudioFile(tmp_path / "hour.flac").length == 24_000 * HOUR_S

@@ -9,8 +9,11 @@ import torch
 from helpers_audio import sine, synthetic_speech
 from helpers_workflow import ROOT, node_classes, node_inputs, node_module, pack_module, widget_names
 
-FIRST_WIDGETS = ["allow_clipping", "sample_rate", *(f"{name}_{number}" for number in range(8) for name in (
-    "start", "gain", "pan", "fade_in", "fade_out"))]
+FIRST_WIDGETS = [
+    "allow_clipping",
+    "sample_rate",
+    *(f"{name}_{number}" for number in range(8) for name in ("start", "gain", "pan", "fade_in", "fade_out")),
+]
 
 
 def audio(*waves: torch.Tensor, rate=16_000) -> dict:
@@ -44,8 +47,16 @@ def test_a_track_at_its_defaults_comes_through_unchanged():
 
 
 def test_later_settings_of_a_track(runtime):
-    out = run("HiggsMixAudio", track_1=audio(NOISE[0]), track_4=audio(NOISE[1]), after_4=1, start_4=-0.25,
-              trim_start_4=0.25, fade_shape_1="s_curve", mute_1=True)
+    out = run(
+        "HiggsMixAudio",
+        track_1=audio(NOISE[0]),
+        track_4=audio(NOISE[1]),
+        after_4=1,
+        start_4=-0.25,
+        trim_start_4=0.25,
+        fade_shape_1="s_curve",
+        mute_1=True,
+    )
     assert out["waveform"].shape == (1, 2, 8000)
     assert torch.equal(out["waveform"][0, :, 4000:], NOISE[1, :, 4000:]) and not out["waveform"][0, :, :4000].any()
     out = run("HiggsMixAudio", track_0=audio(NOISE[0]), track_1=audio(NOISE[1]), loop_1=-1.0, loop_0=0.75, solo_1=True)
@@ -62,8 +73,9 @@ def test_starts_in_frames(runtime):
     for rate, frame, sample in ((25.0, 3.0, 1920), (29.97, 7.0, 3737), (24.0, 0.0, 0)):
         out = run("HiggsMixAudio", track_0=audio(NOISE[0]), start_0=frame, frame_rate=rate)["waveform"][0]
         assert torch.equal(out[:, sample:], NOISE[0]) and not out[:, :sample].any()
-    out = run("HiggsMixAudio", track_0=audio(NOISE[0]), track_1=audio(NOISE[1]), after_1=0, start_1=-5.0,
-              frame_rate=50.0)
+    out = run(
+        "HiggsMixAudio", track_0=audio(NOISE[0]), track_1=audio(NOISE[1]), after_1=0, start_1=-5.0, frame_rate=50.0
+    )
     assert out["waveform"].shape == (1, 2, 16_000 - 1600), "gaps count in frames too"
 
 
@@ -86,14 +98,25 @@ def test_batches_go_through_clip_by_clip(runtime):
     assert run("HiggsJoinAudio", audio_0=audio(*NOISE), audio_1=audio(*NOISE))["waveform"].shape == (3, 2, 15_680)
 
 
-@pytest.mark.parametrize("node_id, inputs", [
-    ("HiggsMixAudio", ["track_0"]), ("HiggsJoinAudio", ["audio_0", "audio_1"]), ("HiggsDuckAudio", ["bed", "speech"]),
-    ("HiggsVoiceChain", ["audio"]), ("HiggsTempoPitch", ["audio"]), ("HiggsNormalizeLoudness", ["audio"])])
+@pytest.mark.parametrize(
+    "node_id, inputs",
+    [
+        ("HiggsMixAudio", ["track_0"]),
+        ("HiggsJoinAudio", ["audio_0", "audio_1"]),
+        ("HiggsDuckAudio", ["bed", "speech"]),
+        ("HiggsVoiceChain", ["audio"]),
+        ("HiggsTempoPitch", ["audio"]),
+        ("HiggsNormalizeLoudness", ["audio"]),
+    ],
+)
 @pytest.mark.parametrize("rate, channels", [(8000, 6), (44_100, 1), (96_000, 2)])
 def test_any_rate_and_channel_count(node_id, inputs, rate, channels):
     waves = torch.rand(2, channels, rate // 2, generator=torch.Generator().manual_seed(0)) * 0.2 - 0.1
-    settings = {"HiggsMixAudio": {"channels": channels}, "HiggsVoiceChain": {"compress": -20.0, "eq": "warmth"},
-                "HiggsTempoPitch": {"tempo": 1.25, "semitones": 1.0}}.get(node_id, {})
+    settings = {
+        "HiggsMixAudio": {"channels": channels},
+        "HiggsVoiceChain": {"compress": -20.0, "eq": "warmth"},
+        "HiggsTempoPitch": {"tempo": 1.25, "semitones": 1.0},
+    }.get(node_id, {})
     out = run(node_id, **{name: audio(*waves, rate=rate) for name in inputs}, **settings)
     assert out["waveform"].shape[:2] == (2, channels) and out["sample_rate"] == rate
     assert bool(out["waveform"].isfinite().all()) and not torch.equal(out["waveform"][0], out["waveform"][1])
@@ -116,8 +139,16 @@ def test_batches_that_do_not_fit(runtime):
 def test_every_part_of_the_voice_chain_acts(runtime):
     speech = synthetic_speech(1, [(0, 1)]).samples
     plain = run("HiggsVoiceChain", audio=audio(speech))["waveform"]
-    for setting in ({"gate": -10.0}, {"de_ess": -80.0}, {"compress": -30.0}, {"eq": "presence"}, {"room": 0.3},
-                    {"character": "radio"}, {"high_pass": 500.0}, {"room": 0.3, "impulse": audio(NOISE[0])}):
+    for setting in (
+        {"gate": -10.0},
+        {"de_ess": -80.0},
+        {"compress": -30.0},
+        {"eq": "presence"},
+        {"room": 0.3},
+        {"character": "radio"},
+        {"high_pass": 500.0},
+        {"room": 0.3, "impulse": audio(NOISE[0])},
+    ):
         out = run("HiggsVoiceChain", audio=audio(speech), **setting)["waveform"]
         assert out[..., :16_000].shape[-1] == 16_000 and not torch.equal(out[0, :1, :16_000], plain[0]), setting
     louder = run("HiggsVoiceChain", audio=audio(speech), compress=-1.0, makeup=6.0)["waveform"]
@@ -148,8 +179,7 @@ def test_what_the_mixer_view_draws():
 
 def test_the_mixer_view_of_odd_mixes():
     assert shown(track_0=audio(torch.zeros(1, 3)))["clips"][0]["high"] == [0, 0, 0]
-    assert shown(track_0=audio(torch.zeros(1, 90)))["loudness"] == {
-        "integrated": None, "range": 0, "true_peak": None}
+    assert shown(track_0=audio(torch.zeros(1, 90)))["loudness"] == {"integrated": None, "range": 0, "true_peak": None}
     assert shown(track_0=audio(NOISE[0], rate=4000))["loudness"] is None, "BS.1770 begins at 8000 Hz"
     assert shown(track_0=audio(torch.zeros(7, 9)), channels=7)["loudness"] is None
     assert shown(track_0=audio(torch.zeros(1, 16_000)), loop_0=301.0)["loudness"] is None, "too long"

@@ -256,17 +256,29 @@ def test_join_does_not_turn_down():
 
 clips = st.builds(
     lambda channels, length, rate, scale, offset: AudioClip(
-        noise(length, channels, rate).samples * scale + offset, rate),
-    st.integers(1, 8), st.integers(1, 600), st.sampled_from([1000, 8000, 11_025, 24_000]),
-    st.sampled_from([0.0, 1.0, 1e3]), st.sampled_from([0.0, 0.3]),
+        noise(length, channels, rate).samples * scale + offset, rate
+    ),
+    st.integers(1, 8),
+    st.integers(1, 600),
+    st.sampled_from([1000, 8000, 11_025, 24_000]),
+    st.sampled_from([0.0, 1.0, 1e3]),
+    st.sampled_from([0.0, 0.3]),
 )
-tracks = st.builds(Track, clips, st.floats(0, 0.05), st.floats(-60, 24), st.floats(-1, 1),
-                   loop_s=st.one_of(st.none(), st.floats(0.01, 0.1)), fade_shape=st.sampled_from(["linear", "s_curve"]))
+tracks = st.builds(
+    Track,
+    clips,
+    st.floats(0, 0.05),
+    st.floats(-60, 24),
+    st.floats(-1, 1),
+    loop_s=st.one_of(st.none(), st.floats(0.01, 0.1)),
+    fade_shape=st.sampled_from(["linear", "s_curve"]),
+)
 
 
 @settings(max_examples=examples(25), deadline=None)
-@given(st.lists(tracks, min_size=1, max_size=4), st.sampled_from([None, 8000, 22_050]),
-       st.sampled_from([None, 1, 2, 3, 8]))
+@given(
+    st.lists(tracks, min_size=1, max_size=4), st.sampled_from([None, 8000, 22_050]), st.sampled_from([None, 1, 2, 3, 8])
+)
 def test_any_tracks_make_a_finite_mix_of_the_planned_shape(tracks, rate, channels):
     mixdown = Mixdown(tracks, rate, channels)
     out = mix(tracks, rate, channels=channels)

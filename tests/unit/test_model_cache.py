@@ -197,7 +197,9 @@ def test_residency_sees_each_use_and_each_drop():
         pass
     cache.clear()
     assert manager.calls == [
-        ("admit", "/models/a", True, 0), ("admit", "/models/a", True, KIB // 2), ("dropped", "/models/a"),
+        ("admit", "/models/a", True, 0),
+        ("admit", "/models/a", True, KIB // 2),
+        ("dropped", "/models/a"),
     ]
 
 
@@ -255,8 +257,12 @@ def test_changed_checkpoint_leaves_with_its_last_user():
 
 
 def test_key_tells_devices_dtypes_and_quantizations_apart(tmp_path):
-    settings = [("cpu", torch.float32, None), ("cpu", torch.bfloat16, None), ("cuda:0", torch.float32, None),
-                ("cpu", torch.float32, "int8")]
+    settings = [
+        ("cpu", torch.float32, None),
+        ("cpu", torch.bfloat16, None),
+        ("cuda:0", torch.float32, None),
+        ("cpu", torch.float32, "int8"),
+    ]
     keys = {ModelKey.of("lm", tmp_path, device=d, dtype=t, quantization=q) for d, t, q in settings}
     assert len(keys) == 4
 

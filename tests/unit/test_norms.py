@@ -19,8 +19,9 @@ def audiobook(rms_db=-20.0, floor_db=-70.0, peak_db=-6.0, rate=16_000) -> AudioC
     """3 s of tone, 1 s of room noise, one high sample in the tone; the RMS is that of the whole."""
     tone_db = rms_db + 10 * math.log10(4 / 3) + 3.01
     noise = torch.randn(1, rate, generator=torch.Generator().manual_seed(0))
-    wave = torch.cat([sine(440, 3, tone_db, rate=rate).samples,
-                      noise / noise.square().mean().sqrt() * 10 ** (floor_db / 20)], 1)
+    wave = torch.cat(
+        [sine(440, 3, tone_db, rate=rate).samples, noise / noise.square().mean().sqrt() * 10 ** (floor_db / 20)], 1
+    )
     wave[0, 1000] = 10 ** (peak_db / 20)
     return AudioClip(wave, rate)
 
@@ -32,12 +33,22 @@ def failed(clip: AudioClip, norm: str) -> list[str]:
     return names
 
 
-@pytest.mark.parametrize("clip, wanted", [
-    (audiobook(), []), (audiobook(rms_db=-23.2), ["RMS"]), (audiobook(rms_db=-17.8), ["RMS"]),
-    (audiobook(rms_db=-22.8), []), (audiobook(rms_db=-18.2), []), (audiobook(peak_db=-2.9), ["peak"]),
-    (audiobook(peak_db=-3.1), []), (audiobook(floor_db=-59), ["noise floor"]), (audiobook(floor_db=-61.5), []),
-    (audiobook(-10, -40, 0), ["RMS", "peak", "noise floor"]), (audiobook(floor_db=-math.inf), []),
-])
+@pytest.mark.parametrize(
+    "clip, wanted",
+    [
+        (audiobook(), []),
+        (audiobook(rms_db=-23.2), ["RMS"]),
+        (audiobook(rms_db=-17.8), ["RMS"]),
+        (audiobook(rms_db=-22.8), []),
+        (audiobook(rms_db=-18.2), []),
+        (audiobook(peak_db=-2.9), ["peak"]),
+        (audiobook(peak_db=-3.1), []),
+        (audiobook(floor_db=-59), ["noise floor"]),
+        (audiobook(floor_db=-61.5), []),
+        (audiobook(-10, -40, 0), ["RMS", "peak", "noise floor"]),
+        (audiobook(floor_db=-math.inf), []),
+    ],
+)
 def test_acx_report_of_files_made_for_it(clip, wanted):
     assert failed(clip, "acx") == wanted
 
@@ -53,11 +64,20 @@ def test_each_norm_passes_what_is_normalized_to_it():
     assert failed(normalize_to(stereo, "podcast mono").clip, "podcast mono") == ["channels"]
 
 
-@pytest.mark.parametrize("norm, level, wanted", [
-    ("streaming", -14, []), ("streaming", -16, ["loudness"]), ("podcast", -16, []), ("ebu r128", -23, []),
-    ("ebu r128", -24, ["loudness"]), ("atsc a85", -25.5, []), ("atsc a85", -27, ["loudness"]),
-    ("podcast mono", -19, []), ("podcast", -30, ["loudness"]),
-])
+@pytest.mark.parametrize(
+    "norm, level, wanted",
+    [
+        ("streaming", -14, []),
+        ("streaming", -16, ["loudness"]),
+        ("podcast", -16, []),
+        ("ebu r128", -23, []),
+        ("ebu r128", -24, ["loudness"]),
+        ("atsc a85", -25.5, []),
+        ("atsc a85", -27, ["loudness"]),
+        ("podcast mono", -19, []),
+        ("podcast", -30, ["loudness"]),
+    ],
+)
 def test_loudness_norms(norm, level, wanted):
     """A 1 kHz tone in one channel reads 3.0 LU below its peak."""
     assert failed(sine(1000, 3, level + 3.0, rate=16_000), norm) == wanted
@@ -85,9 +105,14 @@ def test_silence_and_empty_clips_pass_nothing_but_their_peaks():
                 normalize_to(clip, norm)
 
 
-@given(channels=st.integers(1, 6), length=st.integers(0, 12_000), rate=st.sampled_from([8000, 11_025, 16_000]),
-       level=st.sampled_from([0.0, 1e-30, 1e-3, 0.5, 1.0, 1e4]), offset=st.sampled_from([0.0, 0.3]),
-       norm=st.sampled_from([*NORMS]))
+@given(
+    channels=st.integers(1, 6),
+    length=st.integers(0, 12_000),
+    rate=st.sampled_from([8000, 11_025, 16_000]),
+    level=st.sampled_from([0.0, 1e-30, 1e-3, 0.5, 1.0, 1e4]),
+    offset=st.sampled_from([0.0, 0.3]),
+    norm=st.sampled_from([*NORMS]),
+)
 @settings(max_examples=examples(30), deadline=None)
 def test_any_clip_reaches_a_norm_or_is_told_why_not(channels, length, rate, level, offset, norm):
     wave = torch.rand(channels, length, generator=torch.Generator().manual_seed(length)) * 2 - 1

@@ -40,8 +40,13 @@ def test_everything_moves_without_a_limit():
 def test_layers_beyond_the_room_stay_on_the_cpu_and_visit_the_device():
     net = Net()
     placement = Placement(net, "meta", room_bytes=2 * LAYER_BYTES + 8 * 4)
-    at_rest = {"first.weight": "meta", "offset": "meta", "layers.0.weight": "meta", "layers.1.weight": "cpu",
-               "layers.2.weight": "cpu"}
+    at_rest = {
+        "first.weight": "meta",
+        "offset": "meta",
+        "layers.0.weight": "meta",
+        "layers.1.weight": "cpu",
+        "layers.2.weight": "cpu",
+    }
     assert homes(net) == at_rest
     assert placement.streamed == 2
     seen = []

@@ -14,8 +14,12 @@ from hypothesis import given, settings, strategies as st
 from higgs_runtime import AudioClip, AudioError, MissingExtraError, SettingError, Track
 from higgs_runtime.audio.plots import loudness_picture, spectrogram_picture, timeline_picture, waveform_picture
 
-PICTURES = {"waveform": waveform_picture, "spectrogram": spectrogram_picture, "loudness": loudness_picture,
-            "timeline": lambda clip, *size: timeline_picture([Track(clip)], (), *size)}
+PICTURES = {
+    "waveform": waveform_picture,
+    "spectrogram": spectrogram_picture,
+    "loudness": loudness_picture,
+    "timeline": lambda clip, *size: timeline_picture([Track(clip)], (), *size),
+}
 BLUE, ORANGE = torch.tensor([0x4F, 0xC3, 0xF7]) / 255, torch.tensor([0xFF, 0xB7, 0x4D]) / 255
 
 
@@ -83,9 +87,14 @@ def test_a_timeline_shows_where_tracks_lie():
 
 
 @pytest.mark.filterwarnings("error")
-@given(channels=st.sampled_from([1, 2, 9, 64]), length=st.integers(1, 5000),
-       rate=st.sampled_from([1, 100, 8000, 48_000, 768_000]), level=st.sampled_from([0.0, 1e-30, 1.0, 1e6]),
-       offset=st.sampled_from([0.0, 0.5]), kind=st.sampled_from(["waveform", "spectrogram", "timeline"]))
+@given(
+    channels=st.sampled_from([1, 2, 9, 64]),
+    length=st.integers(1, 5000),
+    rate=st.sampled_from([1, 100, 8000, 48_000, 768_000]),
+    level=st.sampled_from([0.0, 1e-30, 1.0, 1e6]),
+    offset=st.sampled_from([0.0, 0.5]),
+    kind=st.sampled_from(["waveform", "spectrogram", "timeline"]),
+)
 @settings(max_examples=examples(8), deadline=None)
 def test_any_clip_can_be_drawn(channels, length, rate, level, offset, kind):
     wave = torch.rand(channels, length, generator=torch.Generator().manual_seed(length)) * 2 - 1

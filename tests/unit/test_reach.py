@@ -12,16 +12,36 @@ import pytest
 from helpers_workflow import ROOT, load_pack, node_module, pack_nodes
 
 NUMBERS = {"INT", "FLOAT", "BOOLEAN"}  # the page may name them too
-SOCKETS = {"AUDIO", "IMAGE", "HIGGS_MODEL", "HIGGS_CODEC", "HIGGS_CODES", "HIGGS_PROMPT", "HIGGS_VOICE", "HIGGS_SCRIPT",
-           "HIGGS_PERFORMANCE"}  # what nodes made, with inputs of their own
+SOCKETS = {
+    "AUDIO",
+    "IMAGE",
+    "HIGGS_MODEL",
+    "HIGGS_CODEC",
+    "HIGGS_CODES",
+    "HIGGS_PROMPT",
+    "HIGGS_VOICE",
+    "HIGGS_SCRIPT",
+    "HIGGS_PERFORMANCE",
+}  # what nodes made, with inputs of their own
 HARMLESS = {
-    "HiggsLoadModel": "device dtype quantization", "HiggsLoadCodec": "device dtype", "HiggsLoadAudio": "level",
-    "HiggsVoice": "transcript description", "HiggsChatMLPrompt": "text system scene", "HiggsMixAudio": "fade_shape_#",
-    "HiggsVoiceChain": "eq character", "HiggsConvertModel": "quantization dtype", "HiggsConvertCodec": "dtype",
+    "HiggsLoadModel": "device dtype quantization",
+    "HiggsLoadCodec": "device dtype",
+    "HiggsLoadAudio": "level",
+    "HiggsVoice": "transcript description",
+    "HiggsChatMLPrompt": "text system scene",
+    "HiggsMixAudio": "fade_shape_#",
+    "HiggsVoiceChain": "eq character",
+    "HiggsConvertModel": "quantization dtype",
+    "HiggsConvertCodec": "dtype",
     "HiggsRemoteModel": "model voice",  # sent to the server, as words of a request
-    "HiggsPrepareReference": "language", "HiggsSaveVoice": "note", "HiggsPrepareText": "text model language",
-    "HiggsRenderScript": "mode choose language name_# when_cancelled", "HiggsAssemble": "subtitles",
-    "HiggsVerifyTakes": "text language", "HiggsNormalizeLoudness": "preset", "HiggsAudioPicture": "kind",
+    "HiggsPrepareReference": "language",
+    "HiggsSaveVoice": "note",
+    "HiggsPrepareText": "text model language",
+    "HiggsRenderScript": "mode choose language name_# when_cancelled",
+    "HiggsAssemble": "subtitles",
+    "HiggsVerifyTakes": "text language",
+    "HiggsNormalizeLoudness": "preset",
+    "HiggsAudioPicture": "kind",
     "HiggsExportAudio": "format tags chapters consent",
 }
 ROW = re.compile(r"^\| `(Higgs\w+)` \| `([\w#]+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", re.M)
@@ -35,8 +55,12 @@ def unclassified(nodes: dict) -> list[str]:
     """Inputs of which nobody has said where they lead; those of a growing row count once."""
     known = {(node, name) for node, name, *_ in page()}
     known |= {(node, name) for node, names in HARMLESS.items() for name in names.split()}
-    found = {(node_id, re.sub(r"_\d+$", "_#", one.id)) for node_id, node in nodes.items()
-             for one in node.GET_SCHEMA().inputs if one.io_type not in NUMBERS | SOCKETS}
+    found = {
+        (node_id, re.sub(r"_\d+$", "_#", one.id))
+        for node_id, node in nodes.items()
+        for one in node.GET_SCHEMA().inputs
+        if one.io_type not in NUMBERS | SOCKETS
+    }
     return sorted(f"{node}.{name}" for node, name in found - known)
 
 
@@ -49,8 +73,12 @@ def test_a_new_input_is_noticed(kind):
     load_pack()
     from comfy_api.latest import io
 
-    new = {"String": lambda: io.String.Input("mirror"), "Combo": lambda: io.Combo.Input("mirror", options=["a"]),
-           "AnyType": lambda: io.AnyType.Input("mirror"), "Custom": lambda: io.Custom("HIGGS_PATH").Input("mirror")}
+    new = {
+        "String": lambda: io.String.Input("mirror"),
+        "Combo": lambda: io.Combo.Input("mirror", options=["a"]),
+        "AnyType": lambda: io.AnyType.Input("mirror"),
+        "Custom": lambda: io.Custom("HIGGS_PATH").Input("mirror"),
+    }
 
     class Node:
         @classmethod
@@ -61,8 +89,11 @@ def test_a_new_input_is_noticed(kind):
 
 
 def test_the_page_and_the_list_name_inputs_that_there_are_once_each():
-    there = {(node_id, re.sub(r"_\d+$", "_#", one.id)) for node_id, node in pack_nodes().items()
-             for one in node.GET_SCHEMA().inputs}
+    there = {
+        (node_id, re.sub(r"_\d+$", "_#", one.id))
+        for node_id, node in pack_nodes().items()
+        for one in node.GET_SCHEMA().inputs
+    }
     listed = [(node, name) for node, name, *_ in page()]
     listed += [(node, name) for node, names in HARMLESS.items() for name in names.split()]
     assert len(listed) == len(set(listed)) and set(listed) <= there

@@ -44,10 +44,14 @@ def test_it_is_measured_as_prepare_reference_measures():
     assert abs(prepared.speech_dbfs - seen.speech_dbfs) < 1 and prepared.peak_dbfs == seen.peak_dbfs
 
 
-@pytest.mark.parametrize("samples, words", [
-    (torch.zeros(1, 0), "0 samples"), (torch.zeros(2, RATE), "silence"),
-    (torch.stack([torch.ones(RATE), -torch.ones(RATE)]), "silence"),
-])
+@pytest.mark.parametrize(
+    "samples, words",
+    [
+        (torch.zeros(1, 0), "0 samples"),
+        (torch.zeros(2, RATE), "silence"),
+        (torch.stack([torch.ones(RATE), -torch.ones(RATE)]), "silence"),
+    ],
+)
 def test_silence_is_refused(samples, words):
     with pytest.raises(AudioError, match=words):
         inspect_reference(AudioClip(samples, RATE))

@@ -56,10 +56,25 @@ def test_nothing_unpickles_but_tensors_and_nothing_trusts_remote_code():
     assert {name: said for name, said in found.items() if said} == {}
 
 
-@pytest.mark.parametrize("text", [
-    "load(trust_remote_code=True)", "load(allow_pickle=True)", "load(weights_only=False)", "a.from_pretrained(b)",
-    "np.load(a)", "import marshal", "eval(a)", "exec(a)", "__import__(a)", "pickle.load(a)", "pickle.loads(a)",
-    "pickle.Unpickler(a)", "torch.load(a)", "torch.load(a, weights_only=maybe)"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "load(trust_remote_code=True)",
+        "load(allow_pickle=True)",
+        "load(weights_only=False)",
+        "a.from_pretrained(b)",
+        "np.load(a)",
+        "import marshal",
+        "eval(a)",
+        "exec(a)",
+        "__import__(a)",
+        "pickle.load(a)",
+        "pickle.loads(a)",
+        "pickle.Unpickler(a)",
+        "torch.load(a)",
+        "torch.load(a, weights_only=maybe)",
+    ],
+)
 def test_what_would_run_what_it_reads_is_found(text):
     assert runs_what_it_reads(f"import json\n{text}\n")
     assert not runs_what_it_reads("torch.load(a, weights_only=True)\njson.load(a)\n")
@@ -143,9 +158,15 @@ def test_a_header_of_a_hundred_megabytes_is_not_read(tmp_path):
 
 def test_what_the_library_writes_is_read_and_what_we_write_is_read_by_it(tmp_path):
     tensors = {
-        "b": torch.arange(6.0).view(2, 3), "a": torch.ones(3, dtype=torch.bfloat16), "none": torch.zeros(0, 4),
-        "one": torch.tensor(7), "packed": torch.arange(5).byte(), "signed": -torch.ones(1).char(),
-        "turned": torch.arange(6.0).view(2, 3).t(), "yes": torch.tensor([True]), "half": torch.ones(2).half(),
+        "b": torch.arange(6.0).view(2, 3),
+        "a": torch.ones(3, dtype=torch.bfloat16),
+        "none": torch.zeros(0, 4),
+        "one": torch.tensor(7),
+        "packed": torch.arange(5).byte(),
+        "signed": -torch.ones(1).char(),
+        "turned": torch.arange(6.0).view(2, 3).t(),
+        "yes": torch.tensor([True]),
+        "half": torch.ones(2).half(),
     }
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, tmp_path / "theirs.safetensors")
     told = []
@@ -154,10 +175,12 @@ def test_what_the_library_writes_is_read_and_what_we_write_is_read_by_it(tmp_pat
     assert told[-1] == size and told == sorted(told)
     for file in ("theirs.safetensors", "ours.safetensors"):
         assert {name: one.shape for name, one in read_header(tmp_path / file).items()} == {
-            name: tuple(tensor.shape) for name, tensor in tensors.items()}
+            name: tuple(tensor.shape) for name, tensor in tensors.items()
+        }
     loaded = load_file(tmp_path / "ours.safetensors")
-    assert all(torch.equal(loaded[name], tensor) and loaded[name].dtype == tensor.dtype
-               for name, tensor in tensors.items()) and set(loaded) == set(tensors)
+    assert all(
+        torch.equal(loaded[name], tensor) and loaded[name].dtype == tensor.dtype for name, tensor in tensors.items()
+    ) and set(loaded) == set(tensors)
 
 
 # --- other files ----------------------------------------------------------------------------------------------------
@@ -171,8 +194,20 @@ def test_a_config_of_many_brackets_is_refused(tmp_path):
     assert [item.label for item in find_checkpoints([tmp_path / "models"])] == ["lm"]
 
 
-@pytest.mark.parametrize("shard", ["../outside.safetensors", "{0}/outside.safetensors", "a/../../outside.safetensors",
-                                   "..\\outside.safetensors", "C:outside.safetensors", ".", "", None, ["x"]])
+@pytest.mark.parametrize(
+    "shard",
+    [
+        "../outside.safetensors",
+        "{0}/outside.safetensors",
+        "a/../../outside.safetensors",
+        "..\\outside.safetensors",
+        "C:outside.safetensors",
+        ".",
+        "",
+        None,
+        ["x"],
+    ],
+)
 def test_an_index_names_files_of_its_own_folder_and_no_others(tmp_path, shard):
     save_file({"a": torch.ones(1)}, tmp_path / "outside.safetensors")
     folder = make_folder(tmp_path / "models" / "lm", files=["tokenizer.json"])
@@ -197,26 +232,46 @@ def test_a_config_of_gigabytes_is_not_read(tmp_path):
 GOOD = json.loads((ROOT / "higgs_runtime" / "nano" / "higgs-nano" / "config.json").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("field, value", [
-    ("num_hidden_layers", 10**9), ("vocab_size", 10**15), ("hidden_size", -64), ("num_codebooks", 0),
-    ("num_hidden_layers", "4"), ("intermediate_size", 1e300), ("num_attention_heads", 0), ("head_dim", [1]),
-    ("audio_token_id", "x"), ("rms_norm_eps", "x"), ("rope_parameters", {"rope_theta": -1, "rope_type": "default"}),
-    ("rope_parameters", [1]), ("max_position_embeddings", True),
-])
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        ("num_hidden_layers", 10**9),
+        ("vocab_size", 10**15),
+        ("hidden_size", -64),
+        ("num_codebooks", 0),
+        ("num_hidden_layers", "4"),
+        ("intermediate_size", 1e300),
+        ("num_attention_heads", 0),
+        ("head_dim", [1]),
+        ("audio_token_id", "x"),
+        ("rms_norm_eps", "x"),
+        ("rope_parameters", {"rope_theta": -1, "rope_type": "default"}),
+        ("rope_parameters", [1]),
+        ("max_position_embeddings", True),
+    ],
+)
 def test_a_language_model_of_impossible_size_is_refused_at_once(field, value):
     parse_native_v2(GOOD)
     with pytest.raises(CheckpointError, match="config.json"):
         parse_native_v2({**GOOD, field: value})
 
 
-@pytest.mark.parametrize("change", [
-    {"codebook_size": 2**40}, {"codebook_dim": 10**9}, {"block_dilations": [1] * 10_000},
-    {"acoustic_model_config": {**SMALL["acoustic_model_config"], "hidden_size": 10**12}},
-    {"semantic_model_config": {**SMALL["semantic_model_config"], "num_hidden_layers": 10**6}},
-    {"semantic_model_config": {**SMALL["semantic_model_config"], "conv_dim": [10**9] * 7}},
-    {"semantic_model_config": {**SMALL["semantic_model_config"], "num_hidden_layers": "2"}},
-    {"num_codebooks": None}, {"num_codebooks": 10**9}, {"edge_padding": -1}, {"edge_padding": 10**9},
-])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"codebook_size": 2**40},
+        {"codebook_dim": 10**9},
+        {"block_dilations": [1] * 10_000},
+        {"acoustic_model_config": {**SMALL["acoustic_model_config"], "hidden_size": 10**12}},
+        {"semantic_model_config": {**SMALL["semantic_model_config"], "num_hidden_layers": 10**6}},
+        {"semantic_model_config": {**SMALL["semantic_model_config"], "conv_dim": [10**9] * 7}},
+        {"semantic_model_config": {**SMALL["semantic_model_config"], "num_hidden_layers": "2"}},
+        {"num_codebooks": None},
+        {"num_codebooks": 10**9},
+        {"edge_padding": -1},
+        {"edge_padding": 10**9},
+    ],
+)
 def test_a_codec_of_impossible_size_is_refused_at_once(change):
     HiggsCodecConfig.from_dict(SMALL)
     with pytest.raises(CheckpointError, match="config.json"):
@@ -242,12 +297,23 @@ def models(monkeypatch, tmp_path):
 
 def astray(name: str, root: Path) -> list[str]:
     """Ways to say the thing of this name that lies beside the models folder."""
-    return [f"../outside/{name}", str(root / "outside" / name), f"{name}/../../outside/{name}", f"./{name}",
-            f"..\\outside\\{name}", f"{name}/", f"{name}\0", "", ".", ".."]
+    return [
+        f"../outside/{name}",
+        str(root / "outside" / name),
+        f"{name}/../../outside/{name}",
+        f"./{name}",
+        f"..\\outside\\{name}",
+        f"{name}/",
+        f"{name}\0",
+        "",
+        ".",
+        "..",
+    ]
 
 
-@pytest.mark.parametrize("node_id, name", [("HiggsLoadModel", "lm"), ("HiggsLoadCodec", "codec"),
-                                           ("HiggsLoadLoRA", "lora")])
+@pytest.mark.parametrize(
+    "node_id, name", [("HiggsLoadModel", "lm"), ("HiggsLoadCodec", "codec"), ("HiggsLoadLoRA", "lora")]
+)
 def test_a_workflow_names_what_is_in_the_models_folders_and_nothing_else(models, node_id, name):
     node, more = node_classes()[node_id], {"HiggsLoadLoRA": (1.0,)}.get(node_id, ("auto", "auto"))
     handle = node_module("host.handles").ModelHandle("lm", "x")
@@ -283,8 +349,13 @@ def test_input_files_lie_in_comfyuis_own_folders(models, tmp_path, monkeypatch):
     (tmp_path / "secret.wav").write_bytes(b"x")
     assert input_path("sub/a.wav") == tmp_path / "input" / "sub" / "a.wav"
     assert input_path("sub/a.wav [output]") == tmp_path / "output" / "sub" / "a.wav"
-    for wrong in ("../secret.wav", str(tmp_path / "secret.wav"), "sub/../../secret.wav", "../secret.wav [output]",
-                  "sub"):
+    for wrong in (
+        "../secret.wav",
+        str(tmp_path / "secret.wav"),
+        "sub/../../secret.wav",
+        "../secret.wav [output]",
+        "sub",
+    ):
         with pytest.raises(Exception, match="There is no file"):
             input_path(wrong)
 

@@ -13,8 +13,16 @@ from higgs_runtime.generation.sampling import Settings, draw, probabilities, sam
 
 K, V, ENTRIES = 8, 1026, 1024
 FILTERS = [
-    (1.0, 0, 1.0), (0.3, 50, 0.95), (1.0, 50, 0.95), (0.7, 0, 0.9), (1.5, 5, 1.0), (2.0, 1, 0.5), (1.0, 0, 0.01),
-    (0.05, 1025, 0.999), (1.0, 1026, 0.5), (1.0, 5000, 1.0),
+    (1.0, 0, 1.0),
+    (0.3, 50, 0.95),
+    (1.0, 50, 0.95),
+    (0.7, 0, 0.9),
+    (1.5, 5, 1.0),
+    (2.0, 1, 0.5),
+    (1.0, 0, 0.01),
+    (0.05, 1025, 0.999),
+    (1.0, 1026, 0.5),
+    (1.0, 5000, 1.0),
 ]
 
 
@@ -76,8 +84,9 @@ def test_a_draw_is_where_the_number_falls():
         for k in range(K):
             reached = list(accumulate(chances[0, k].tolist()))
             found = bisect.bisect_right(reached, numbers[0, k].item() * reached[-1])
-            assert abs(found - ids[0, k]) <= 1 and (found == ids[0, k] or abs(
-                reached[min(found, ids[0, k])] - numbers[0, k].item()) < 1e-6)
+            assert abs(found - ids[0, k]) <= 1 and (
+                found == ids[0, k] or abs(reached[min(found, ids[0, k])] - numbers[0, k].item()) < 1e-6
+            )
 
 
 @pytest.mark.parametrize("number", [0.0, 0.5, 1.0 - 2**-24, 1.0])
@@ -92,8 +101,9 @@ def test_a_broken_distribution_gives_an_id_all_the_same():
 
 def test_temperature_zero_is_the_most_likely_id():
     logits = random_logits(1)
-    assert torch.equal(sample(logits, NO_HISTORY, settings_of(Sampling(temperature=0)), uniform(3), ENTRIES)[0],
-                       logits[0].argmax(-1))
+    assert torch.equal(
+        sample(logits, NO_HISTORY, settings_of(Sampling(temperature=0)), uniform(3), ENTRIES)[0], logits[0].argmax(-1)
+    )
 
 
 def test_temperature_zero_stays_with_a_repeated_id():
@@ -136,7 +146,8 @@ def test_repetition_aware_sampling_is_the_literal_loop(window, max_repeats):
     raw = settings_of(Sampling(temperature=1.0, top_k=0, top_p=1.0, ras_window=0))
     ras = settings_of(
         Sampling(temperature=0.4, top_k=3, top_p=0.9, ras_window=window, ras_max_repeats=max_repeats),
-        Sampling(temperature=0.4, top_k=3, top_p=0.9, ras_window=25, ras_max_repeats=9), history=25,
+        Sampling(temperature=0.4, top_k=3, top_p=0.9, ras_window=25, ras_max_repeats=9),
+        history=25,
     )
     base = random_logits(9, scale=3.0)
     base[..., ENTRIES] += 6  # stream ids repeat too and must not count
@@ -171,10 +182,22 @@ def test_settings_change_in_place_where_the_same_is_computed():
     assert not one.become(settings_of(Sampling(temperature=0)))
 
 
-@pytest.mark.parametrize("field, value", [
-    ("temperature", -0.1), ("temperature", float("nan")), ("temperature", float("inf")), ("top_k", -1), ("top_p", 1.1),
-    ("top_p", -0.1), ("seed", -1), ("seed", 2**64), ("ras_window", -2), ("ras_max_repeats", 0), ("max_frames", 0),
-])
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        ("temperature", -0.1),
+        ("temperature", float("nan")),
+        ("temperature", float("inf")),
+        ("top_k", -1),
+        ("top_p", 1.1),
+        ("top_p", -0.1),
+        ("seed", -1),
+        ("seed", 2**64),
+        ("ras_window", -2),
+        ("ras_max_repeats", 0),
+        ("max_frames", 0),
+    ],
+)
 def test_settings_out_of_range(field, value):
     with pytest.raises(SettingError, match=field):
         Sampling(**{field: value})

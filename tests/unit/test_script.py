@@ -45,65 +45,120 @@ def test_example():
     assert type(script.turns[1].settings["seed"]) is int and str(script) == EXAMPLE
 
 
-@pytest.mark.parametrize("text, expected", [
-    ("[Anna] Hi.", [("Anna", "Hi.")]), ("[ Anna Lee ]Hi.", [("Anna Lee", "Hi.")]), ("Anna: Hi.", [("Anna", "Hi.")]),
-    ("ANNA:\nHi.", [("ANNA", "Hi.")]), ("Mr. Smith: Hi.", [("Mr. Smith", "Hi.")]),
-    ("Guard 2: Halt!", [("Guard 2", "Halt!")]), ("Queen of Hearts: Off!", [("Queen of Hearts", "Off!")]),
-    ("O’Neil-Jones: Yes.", [("O’Neil-Jones", "Yes.")]), ("Élodie: Oui.", [("Élodie", "Oui.")]),
-    ("小明：你好", [("小明", "你好")]), ("Анна: Да.", [("Анна", "Да.")]),
-    ("\ufeffAnna: Hi.\r\nMore.\rEnd.", [("Anna", "Hi.\nMore.\nEnd.")]),
-    ("  Anna: Hi.  \n\tthere", [("Anna", "Hi.\nthere")]),
-    ("A: one\nB: two", [("A", "one"), ("B", "two")]),
-    ("A: one\n# note\ntwo", [("A", "one\ntwo")]),
-    ("A: one\n\ntwo\nthree\n\nfour", [("A", "one"), ("", "two\nthree"), ("", "four")]),
-    ("[A] one [pause 1s] two", [("A", "one"), ("A", "two")]),
-    ("[A] one\n[pause 1s]\ntwo", [("A", "one"), ("A", "two")]),
-    ("[A] one\n\n[pause 1s]\ntwo", [("A", "one"), ("", "two")]),
-    ("{seed=1} one", [("", "one")]), ("[A]\n{seed=1}\none", [("A", "one")]),
-])
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("[Anna] Hi.", [("Anna", "Hi.")]),
+        ("[ Anna Lee ]Hi.", [("Anna Lee", "Hi.")]),
+        ("Anna: Hi.", [("Anna", "Hi.")]),
+        ("ANNA:\nHi.", [("ANNA", "Hi.")]),
+        ("Mr. Smith: Hi.", [("Mr. Smith", "Hi.")]),
+        ("Guard 2: Halt!", [("Guard 2", "Halt!")]),
+        ("Queen of Hearts: Off!", [("Queen of Hearts", "Off!")]),
+        ("O’Neil-Jones: Yes.", [("O’Neil-Jones", "Yes.")]),
+        ("Élodie: Oui.", [("Élodie", "Oui.")]),
+        ("小明：你好", [("小明", "你好")]),
+        ("Анна: Да.", [("Анна", "Да.")]),
+        ("\ufeffAnna: Hi.\r\nMore.\rEnd.", [("Anna", "Hi.\nMore.\nEnd.")]),
+        ("  Anna: Hi.  \n\tthere", [("Anna", "Hi.\nthere")]),
+        ("A: one\nB: two", [("A", "one"), ("B", "two")]),
+        ("A: one\n# note\ntwo", [("A", "one\ntwo")]),
+        ("A: one\n\ntwo\nthree\n\nfour", [("A", "one"), ("", "two\nthree"), ("", "four")]),
+        ("[A] one [pause 1s] two", [("A", "one"), ("A", "two")]),
+        ("[A] one\n[pause 1s]\ntwo", [("A", "one"), ("A", "two")]),
+        ("[A] one\n\n[pause 1s]\ntwo", [("A", "one"), ("", "two")]),
+        ("{seed=1} one", [("", "one")]),
+        ("[A]\n{seed=1}\none", [("A", "one")]),
+    ],
+)
 def test_turns(text, expected):
     assert turns(text) == expected
 
 
-@pytest.mark.parametrize("line", [
-    "Note: this is text.", "Step 1: open it.", "It is 12:30 now.", "12:30: lunch.", "He said: hello.",
-    "Chapter 3: Home", "http://example.com/a", "Anna:no blank", "他说：“你好”", "注意：小心",
-    "The Very Long Name Of Someone: hi",
-    "[laugh] That was good.", "I like {braces}.", "One, two: three.", ": nothing", "However: no.",
-])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Note: this is text.",
+        "Step 1: open it.",
+        "It is 12:30 now.",
+        "12:30: lunch.",
+        "He said: hello.",
+        "Chapter 3: Home",
+        "http://example.com/a",
+        "Anna:no blank",
+        "他说：“你好”",
+        "注意：小心",
+        "The Very Long Name Of Someone: hi",
+        "[laugh] That was good.",
+        "I like {braces}.",
+        "One, two: three.",
+        ": nothing",
+        "However: no.",
+    ],
+)
 def test_ordinary_text_stays_text(line):
     assert turns(line) == [("", line)] and parse_script(line).warnings == ()
     assert turns(f"[A] Hi.\n{line}") == [("A", f"Hi.\n{line}")]
 
 
-@pytest.mark.parametrize("line", ["[Bob] hi", "Bob: hi", "# no comment", "{seed=1} x", "\\ slash", "a [pause 1s] b",
-                                  "[open", "[sfx: a.wav]", "[pause 1s]"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[Bob] hi",
+        "Bob: hi",
+        "# no comment",
+        "{seed=1} x",
+        "\\ slash",
+        "a [pause 1s] b",
+        "[open",
+        "[sfx: a.wav]",
+        "[pause 1s]",
+    ],
+)
 def test_a_backslash_makes_text(line):
     assert turns("\\" + line) == [("", line)]
     assert turns(f"[A] \\{line}\n\\{line}") == [("A", f"{line}\n{line}")]
 
 
-@pytest.mark.parametrize("text, seconds", [
-    ("[pause 0.8s]", 0.8), ("[pause 800ms]", 0.8), ("[PAUSE .5]", 0.5), ("[pause 1s]\n\n[pause 2 s]", 3.0),
-    ("[pause 1s] [pause 250 ms]", 1.25), ("[ pause 0s ]", 0.0),
-])
+@pytest.mark.parametrize(
+    "text, seconds",
+    [
+        ("[pause 0.8s]", 0.8),
+        ("[pause 800ms]", 0.8),
+        ("[PAUSE .5]", 0.5),
+        ("[pause 1s]\n\n[pause 2 s]", 3.0),
+        ("[pause 1s] [pause 250 ms]", 1.25),
+        ("[ pause 0s ]", 0.0),
+    ],
+)
 def test_pauses_follow_the_turn_before(text, seconds):
     script = parse_script(f"[A] one\n{text}\n[B] two")
     assert [turn.pause_s for turn in script.turns] == [pytest.approx(seconds), 0.0]
     assert parse_script(f"[A] one {text}").turns[0].pause_s == pytest.approx(seconds)
 
 
-@pytest.mark.parametrize("text, line, column, message", [
-    ("", 1, 1, "no turns.*an empty text"), ("# a\n\n", 1, 1, "no turns.*only comments"),
-    ("[A]\n[B] x", 1, 1, "no text"), ("[A] x\n\nB:\n", 3, 1, "no text"), ("x\n  [A y", 2, 3, "not closed"),
-    ("[pause 1s]\n[A] x", 1, 1, "nothing to pause after"), ("[A] x [pause soon]", 1, 7, r"got \[pause soon\]"),
-    ("[A] x [pause -1s]", 1, 7, "cannot be read"), ("[A] x [pause 601s]", 1, 7, "600 s or less"),
-    ("[A] [pause 1s] x", 1, 5, "nothing to pause after"),
-    ("[A] {seed=1 x", 1, 5, "not closed"), ("[A] {sed=1} x", 1, 6, "got 'sed'"), ("[A] {} {seed} x", 1, 5, "x"),
-    ("[A] {seed=1.5} x", 1, 6, "a whole number from 0 .*, got '1.5'"),
-    ("[A] {seed=1, top_p=x} y", 1, 14, "a number from 0 to 1,"),
-    ("[A] {seed=1 seed=2} x", 1, 13, "'seed' twice"), ("[A] {temperature=nan} x", 1, 6, "'nan'"),
-])
+@pytest.mark.parametrize(
+    "text, line, column, message",
+    [
+        ("", 1, 1, "no turns.*an empty text"),
+        ("# a\n\n", 1, 1, "no turns.*only comments"),
+        ("[A]\n[B] x", 1, 1, "no text"),
+        ("[A] x\n\nB:\n", 3, 1, "no text"),
+        ("x\n  [A y", 2, 3, "not closed"),
+        ("[pause 1s]\n[A] x", 1, 1, "nothing to pause after"),
+        ("[A] x [pause soon]", 1, 7, r"got \[pause soon\]"),
+        ("[A] x [pause -1s]", 1, 7, "cannot be read"),
+        ("[A] x [pause 601s]", 1, 7, "600 s or less"),
+        ("[A] [pause 1s] x", 1, 5, "nothing to pause after"),
+        ("[A] {seed=1 x", 1, 5, "not closed"),
+        ("[A] {sed=1} x", 1, 6, "got 'sed'"),
+        ("[A] {} {seed} x", 1, 5, "x"),
+        ("[A] {seed=1.5} x", 1, 6, "a whole number from 0 .*, got '1.5'"),
+        ("[A] {seed=1, top_p=x} y", 1, 14, "a number from 0 to 1,"),
+        ("[A] {seed=1 seed=2} x", 1, 13, "'seed' twice"),
+        ("[A] {temperature=nan} x", 1, 6, "'nan'"),
+    ],
+)
 def test_errors_point_at_their_place(text, line, column, message):
     if message == "x":  # empty settings are none; the second braces are text
         assert turns(text) == [("A", "{seed} x")]
@@ -114,11 +169,15 @@ def test_errors_point_at_their_place(text, line, column, message):
     assert f"Line {line}, column {column}" in str(caught.value)
 
 
-@pytest.mark.parametrize("text, line, column, message", [
-    ("Hi.\n [anna] there", 2, 2, r"\[anna\].*capital"),
-    ("[1] Hi.", 1, 1, "read as text"), ("[Anna] a\n[ANNA] b", 2, 1, "'ANNA' and 'Anna' are two"),
-    ("[Anna] a\n[Bob] b\n[Anna] c\n\n Ending: d", 5, 2, "'Ending:' is read as a speaker"),
-])
+@pytest.mark.parametrize(
+    "text, line, column, message",
+    [
+        ("Hi.\n [anna] there", 2, 2, r"\[anna\].*capital"),
+        ("[1] Hi.", 1, 1, "read as text"),
+        ("[Anna] a\n[ANNA] b", 2, 1, "'ANNA' and 'Anna' are two"),
+        ("[Anna] a\n[Bob] b\n[Anna] c\n\n Ending: d", 5, 2, "'Ending:' is read as a speaker"),
+    ],
+)
 def test_warnings_are_data(text, line, column, message):
     [warning] = parse_script(text).warnings
     assert (warning.line, warning.column) == (line, column)
@@ -126,8 +185,13 @@ def test_warnings_are_data(text, line, column, message):
 
 
 def test_turns_refuse_what_no_script_can_say():
-    for values in ({"speaker": "anna", "text": "x"}, {"speaker": "A]", "text": "x"}, {"speaker": "A", "text": "\n"},
-                   {"speaker": "A", "text": "x", "pause_s": -1}, {"speaker": "A", "text": "x", "pause_s": math.nan}):
+    for values in (
+        {"speaker": "anna", "text": "x"},
+        {"speaker": "A]", "text": "x"},
+        {"speaker": "A", "text": "\n"},
+        {"speaker": "A", "text": "x", "pause_s": -1},
+        {"speaker": "A", "text": "x", "pause_s": math.nan},
+    ):
         with pytest.raises(ScriptError):
             Turn(**values)
 
@@ -139,17 +203,49 @@ def test_a_changed_script_is_written_anew():
     assert parse_script(str(changed)) == changed
 
 
-PIECES = ["[Anna]", "[pause 0.5s]", "Bob:", "小明：", "{seed=3}", "{temperature=1e-05 top_p=0.1}", "#", "\\", "[", "]",
-          "[laugh]", "word", "Note:", "two words", "12:30", "[sfx: a]", "：", "{", "}", "\n", "\n\n", " ",
-          "[pause 1e-06s]", "[/music]", "é", "\u2028", "\r\n", "\t", "[B C]", "[1]", "Dr. No: ", "…"]
+PIECES = [
+    "[Anna]",
+    "[pause 0.5s]",
+    "Bob:",
+    "小明：",
+    "{seed=3}",
+    "{temperature=1e-05 top_p=0.1}",
+    "#",
+    "\\",
+    "[",
+    "]",
+    "[laugh]",
+    "word",
+    "Note:",
+    "two words",
+    "12:30",
+    "[sfx: a]",
+    "：",
+    "{",
+    "}",
+    "\n",
+    "\n\n",
+    " ",
+    "[pause 1e-06s]",
+    "[/music]",
+    "é",
+    "\u2028",
+    "\r\n",
+    "\t",
+    "[B C]",
+    "[1]",
+    "Dr. No: ",
+    "…",
+]
 
 
 def test_round_trip_of_random_scripts():
     """parse → text → parse is the identity, both for the text itself and for turns written anew."""
     generator, parsed = random.Random(11), 0
     for _ in range(6000):
-        text = "".join(generator.choice(PIECES) + generator.choice(["", " ", "\n"])
-                       for _ in range(generator.randrange(9)))
+        text = "".join(
+            generator.choice(PIECES) + generator.choice(["", " ", "\n"]) for _ in range(generator.randrange(9))
+        )
         try:
             script = parse_script(text)
         except ScriptError as error:

@@ -44,14 +44,36 @@ def test_headings_make_scenes_and_are_read():
         assert BOOK.splitlines()[turn.line - 1].strip(" #.").startswith(turn.text[:8].strip("."))
 
 
-@pytest.mark.parametrize("line", ["Chapter One", "CHAPTER XII.", "Part 2 - Winter", "Kapitel 3", "第三章 风",
-                                  "Epilogue", "# Of cats", "Chapitre 4 : La mer", "глава 1"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Chapter One",
+        "CHAPTER XII.",
+        "Part 2 - Winter",
+        "Kapitel 3",
+        "第三章 风",
+        "Epilogue",
+        "# Of cats",
+        "Chapitre 4 : La mer",
+        "глава 1",
+    ],
+)
 def test_these_are_headings(line):
     assert book_script(f"{line}\n\nText.").turns[1].scene == line.strip("# ")
 
 
-@pytest.mark.parametrize("line", ["Chapter one was long, and she slept.", "Partly", "Part of it", "A title",
-                                  "Chapter 1\nand more", "#hashtag", "Chapter " + "x" * 80])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Chapter one was long, and she slept.",
+        "Partly",
+        "Part of it",
+        "A title",
+        "Chapter 1\nand more",
+        "#hashtag",
+        "Chapter " + "x" * 80,
+    ],
+)
 def test_these_are_not(line):
     script = book_script(f"{line}\n\nText.")
     assert script.turns[1].scene == "" and "no chapters" in str(script.warnings[0])
@@ -67,15 +89,19 @@ words = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min
 @given(st.lists(st.lists(st.lists(words, min_size=1, max_size=4), min_size=1, max_size=3), min_size=1, max_size=6))
 def test_no_word_is_lost(paragraphs):
     text = "\n\n".join("\n".join(" ".join(line) for line in paragraph) for paragraph in paragraphs)
-    spoken = [paragraph for paragraph in paragraphs
-              if any(letter.isalnum() for line in paragraph for word in line for letter in word)]
+    spoken = [
+        paragraph
+        for paragraph in paragraphs
+        if any(letter.isalnum() for line in paragraph for word in line for letter in word)
+    ]
     if not spoken:
         with pytest.raises(ScriptError):
             book_script(text)
         return
     read = "".join(turn.text for turn in book_script(text).turns)
-    letters = "".join(letter for paragraph in spoken for line in paragraph for word in line for letter in word
-                      if letter.isalnum())
+    letters = "".join(
+        letter for paragraph in spoken for line in paragraph for word in line for letter in word if letter.isalnum()
+    )
     assert "".join(letter for letter in read if letter.isalnum()) == letters
 
 

@@ -42,7 +42,8 @@ WHAT = {  # of each form: what it leaves, after "Hi." and before "End."
     "Look! [sfx: door.wav -6dB] There!": lambda s: s.cues[0].turn == 1 and s.cues[0].gain_db == -6,
     "[music: bed.flac -12dB fade=2s duck] Hi. [/music]": lambda s: s.cues[0].duck and s.cues[0].last == 1,
     "# Scene: quiet room": lambda s: s.turns[1].scene == "quiet room",
-    "# a note": lambda s: s.comments[0].turn == 1, r"\[Anna] is a name.": lambda s: "[Anna] is" in s.turns[0].text,
+    "# a note": lambda s: s.comments[0].turn == 1,
+    r"\[Anna] is a name.": lambda s: "[Anna] is" in s.turns[0].text,
     "[laugh] Very good!": lambda s: s.turns[0].text == "Hi.\n[laugh] Very good!",
 }
 
@@ -83,8 +84,11 @@ def test_the_help_page_of_the_node_has_the_same_forms():
 
 def test_report():
     lines = describe_script(parse_script(EXAMPLE + "\nScene: end\n" + "long " * 50)).splitlines()
-    assert lines[:3] == ["5 turns · 3 speakers · 1 scene · 2 cues · 1 warning", "Anna 2, narrator 2, Bob 1",
-                         "! 13:1 This is spoken. A scene header begins with '#': '# Scene: …'."]
+    assert lines[:3] == [
+        "5 turns · 3 speakers · 1 scene · 2 cues · 1 warning",
+        "Anna 2, narrator 2, Bob 1",
+        "! 13:1 This is spoken. A scene header begins with '#': '# Scene: …'.",
+    ]
     assert lines[3] == "     # Scene: a quiet hall at night"
     assert lines[4] == "     [music: bed.flac -12dB fade=2s duck] under 1 to 4, 3 s before"
     assert lines[5] == "   1 [Anna] {seed=7 temperature=0.6} Who is there? … 0.8 s"

@@ -16,12 +16,65 @@ from higgs_runtime.script import Comment, Music, Sound
 from higgs_runtime.script.grammar import SETTINGS, to_micro
 
 PIECES = [
-    "[Anna]", "Bob:", "小明：", "שרה: ", "[B C]", "[1]", "Note:", "Scene: x", "[laugh]", "word", "two words", "12:30",
-    "[pause 0.5s]", "[pause 1e3s]", "[pause", "[overlap 0.2s]", "[slot 1s-2s]", "[slot 2s-1s]", "[sfx: a.wav -6dB]",
-    '[sfx: "a [b].wav"]', '[sfx: "', "[music: bed.flac fade=1s duck]", "[music: b]", "[/music]", "[/ Music ]",
-    "{seed=3}", "{temperature=1e-05 gain=-3dB}", "{x=1}", "{", "}", "# note", "# Scene: a room", "##scene:", "#", "\\",
-    "[", "]", '"', "=", ":", "：", "\n", "\n\n", "\r\n", "\r", "\t", " ", "\u2028", "\x85", "\x0b", "\x00", "\ufeff",
-    "\u200f", "مرحبا", "👩‍🚀", "é", "ſ", "[pauſe 1s]", "\ud800",
+    "[Anna]",
+    "Bob:",
+    "小明：",
+    "שרה: ",
+    "[B C]",
+    "[1]",
+    "Note:",
+    "Scene: x",
+    "[laugh]",
+    "word",
+    "two words",
+    "12:30",
+    "[pause 0.5s]",
+    "[pause 1e3s]",
+    "[pause",
+    "[overlap 0.2s]",
+    "[slot 1s-2s]",
+    "[slot 2s-1s]",
+    "[sfx: a.wav -6dB]",
+    '[sfx: "a [b].wav"]',
+    '[sfx: "',
+    "[music: bed.flac fade=1s duck]",
+    "[music: b]",
+    "[/music]",
+    "[/ Music ]",
+    "{seed=3}",
+    "{temperature=1e-05 gain=-3dB}",
+    "{x=1}",
+    "{",
+    "}",
+    "# note",
+    "# Scene: a room",
+    "##scene:",
+    "#",
+    "\\",
+    "[",
+    "]",
+    '"',
+    "=",
+    ":",
+    "：",
+    "\n",
+    "\n\n",
+    "\r\n",
+    "\r",
+    "\t",
+    " ",
+    "\u2028",
+    "\x85",
+    "\x0b",
+    "\x00",
+    "\ufeff",
+    "\u200f",
+    "مرحبا",
+    "👩‍🚀",
+    "é",
+    "ſ",
+    "[pauſe 1s]",
+    "\ud800",
 ]
 HOSTILE = st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=10).map("".join)
 ANY_TEXT = HOSTILE | st.text(max_size=60)
@@ -29,11 +82,20 @@ SPEAKERS = st.sampled_from(["", "Anna", "SPEAKER0", "小明", "Dr. No {x}", 'A "
 TIMES = st.sampled_from([0, 0.1, 1 / 3, 0.7, 1e-6, 2, 599.999999])
 SPOKEN = ANY_TEXT.filter(lambda text: any(part.strip() for part in re.split("[\r\n]", text)))
 FILES = st.sampled_from(["a.wav", "b c.flac", "duck", "x [1].mp3", "-6dB", "小.wav", "a,b", " ", "7", "a=b", "fade=1s"])
-NUMBERS = {name: st.integers(one.least, one.most) if one.kind is int else st.floats(one.least, one.most)
-           for name, one in SETTINGS.items()}
+NUMBERS = {
+    name: st.integers(one.least, one.most) if one.kind is int else st.floats(one.least, one.most)
+    for name, one in SETTINGS.items()
+}
 TURNS = st.builds(
-    Turn, SPEAKERS, SPOKEN, TIMES, st.fixed_dictionaries({}, optional=NUMBERS), scene=st.just("") | ANY_TEXT,
-    overlap_s=TIMES, slot=st.none() | st.tuples(TIMES, TIMES).map(lambda span: (span[0], span[0] + span[1] + 0.001)))
+    Turn,
+    SPEAKERS,
+    SPOKEN,
+    TIMES,
+    st.fixed_dictionaries({}, optional=NUMBERS),
+    scene=st.just("") | ANY_TEXT,
+    overlap_s=TIMES,
+    slot=st.none() | st.tuples(TIMES, TIMES).map(lambda span: (span[0], span[0] + span[1] + 0.001)),
+)
 QUICK = settings(max_examples=examples(150), derandomize=True, deadline=None, database=None)
 
 
@@ -59,8 +121,18 @@ def scripts(draw):
     for first, last in zip(edges[::2], edges[1::2], strict=False):
         before_s = min(part_of_pause(first), left_of_pause(turns, first, taken))
         taken[last + 1] = part_of_pause(last + 1)
-        cues.append(Music("bed.flac", draw(gains), draw(st.floats(0, 60)), draw(st.booleans()), first, last,
-                          before_s=before_s, after_s=taken[last + 1]))
+        cues.append(
+            Music(
+                "bed.flac",
+                draw(gains),
+                draw(st.floats(0, 60)),
+                draw(st.booleans()),
+                first,
+                last,
+                before_s=before_s,
+                after_s=taken[last + 1],
+            )
+        )
     notes = draw(st.lists(st.sampled_from(["#", "# a [b]", "##x"]), max_size=3))
     comments = [Comment(text, draw(places)) for text in notes]
     return Script(turns, cues, comments)
@@ -102,14 +174,25 @@ def test_no_word_is_lost(text):
 
 MEGABYTE = 1_000_000
 REPEATED = {  # what fills a megabyte
-    "one line": "word ", "turns": "[Anna] Some words that are said.\n\n", "colons": "Bob: That is what I say.\n",
-    "brackets": "[a", "braces": "{", "open pauses": "[pause ", "cues": "Some words here [sfx: door.wav] ",
-    "cues without words": "[sfx: x.wav][pause 0s]", "quotes": '[sfx: "', "lines": "\n",
-    "comments": "# What is noted here\n", "escapes": "\\[x]\n", "settings": "{seed=1}",
+    "one line": "word ",
+    "turns": "[Anna] Some words that are said.\n\n",
+    "colons": "Bob: That is what I say.\n",
+    "brackets": "[a",
+    "braces": "{",
+    "open pauses": "[pause ",
+    "cues": "Some words here [sfx: door.wav] ",
+    "cues without words": "[sfx: x.wav][pause 0s]",
+    "quotes": '[sfx: "',
+    "lines": "\n",
+    "comments": "# What is noted here\n",
+    "escapes": "\\[x]\n",
+    "settings": "{seed=1}",
 }
 LONG = {name: "x\n" + piece * (MEGABYTE // len(piece)) for name, piece in REPEATED.items()} | {
-    "capitals": "A " * (MEGABYTE // 2) + ": x", "blanks": "x" + " " * MEGABYTE + "y",
-    "digits": "x [pause " + "1" * MEGABYTE, "open blanks": "[ " + " " * MEGABYTE,
+    "capitals": "A " * (MEGABYTE // 2) + ": x",
+    "blanks": "x" + " " * MEGABYTE + "y",
+    "digits": "x [pause " + "1" * MEGABYTE,
+    "open blanks": "[ " + " " * MEGABYTE,
     "a long file": f"[sfx: {'x ' * (MEGABYTE // 2)}] a",
     "a long setting": "{" + "a" * MEGABYTE + "} x",
 }
@@ -117,6 +200,7 @@ LONG = {name: "x\n" + piece * (MEGABYTE // len(piece)) for name, piece in REPEAT
 
 def time_to_parse(text: str) -> float:
     """Processor seconds, the lesser of two runs."""
+
     def once():
         start = time.process_time()
         try:

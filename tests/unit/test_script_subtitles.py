@@ -96,8 +96,10 @@ def said(script) -> list[tuple]:
 def test_srt(tmp_path):
     script = read_subtitles(file_of(tmp_path, "a.srt", SRT))
     assert said(script) == [
-        ("Anna", "Who is there?", (1.0, 2.5)), ("", "It is {dark}.\nAnswer:\n42", (2.0, 3.0)),
-        ("Anna", "Me.", (5.0, 5.5)), ("Bob", "No!", (5.5, 6.0)),
+        ("Anna", "Who is there?", (1.0, 2.5)),
+        ("", "It is {dark}.\nAnswer:\n42", (2.0, 3.0)),
+        ("Anna", "Me.", (5.0, 5.5)),
+        ("Bob", "No!", (5.5, 6.0)),
         ("", "Blank line\ninside, 3 --> 4\n7", (3600.25, 3601.0)),
     ]
     assert [str(warning) for warning in script.warnings] == [
@@ -119,8 +121,11 @@ def test_vtt(tmp_path):
 def test_ass(tmp_path, name):
     text = ASS if name == "a.ass" else ASS.replace("Format: Layer", "Format: Marked").replace(": 0,", ": Marked=0,")
     script = read_subtitles(file_of(tmp_path, name, text))
-    assert said(script) == [("Anna", "First <3 &amp;", (1.0, 2.0)), ("Dr no", "Second, with\na comma", (3.0, 4.5)),
-                            ("Speaker 7", "Third", (5.0, 6.0))]
+    assert said(script) == [
+        ("Anna", "First <3 &amp;", (1.0, 2.0)),
+        ("Dr no", "Second, with\na comma", (3.0, 4.5)),
+        ("Speaker 7", "Third", (5.0, 6.0)),
+    ]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
@@ -131,14 +136,21 @@ def test_encodings_and_ends_of_lines(tmp_path, encoding, end):
     assert read_subtitles(file_of(tmp_path, "b.srt", text.encode(encoding))) == plain
 
 
-@pytest.mark.parametrize("name, content, message", [
-    ("a.srt", "Grüße".encode("latin-1"), "UTF-8, got the byte 0xfc at 2"), ("a.srt", b"", "no subtitle"),
-    ("a.srt", b"\xff\xfea", "UTF-8"),
-    ("a.srt", b"RIFF\0\0\0\0WAVE", "no subtitle"), ("a.vtt", b"WEBVTT\n", "no subtitle"),
-    ("a.ass", b"[Events]\n", "no subtitle"), ("a.ass", ASS[: ASS.index("Second") - 30].encode(), "no subtitles in"),
-    ("a.ass", ASS.replace("0:00:03.00", "soon").encode(), "no subtitles in"), ("a.txt", b"hi", r"\.srt, \.vtt"),
-    ("a.srt", SRT[:20].encode(), "no subtitle"),
-])
+@pytest.mark.parametrize(
+    "name, content, message",
+    [
+        ("a.srt", "Grüße".encode("latin-1"), "UTF-8, got the byte 0xfc at 2"),
+        ("a.srt", b"", "no subtitle"),
+        ("a.srt", b"\xff\xfea", "UTF-8"),
+        ("a.srt", b"RIFF\0\0\0\0WAVE", "no subtitle"),
+        ("a.vtt", b"WEBVTT\n", "no subtitle"),
+        ("a.ass", b"[Events]\n", "no subtitle"),
+        ("a.ass", ASS[: ASS.index("Second") - 30].encode(), "no subtitles in"),
+        ("a.ass", ASS.replace("0:00:03.00", "soon").encode(), "no subtitles in"),
+        ("a.txt", b"hi", r"\.srt, \.vtt"),
+        ("a.srt", SRT[:20].encode(), "no subtitle"),
+    ],
+)
 def test_what_is_no_subtitles_is_explained(tmp_path, name, content, message):
     with pytest.raises(ScriptError, match=message):
         read_subtitles(file_of(tmp_path, name, content))
@@ -152,8 +164,11 @@ def test_files_that_are_not_there(tmp_path):
         read_subtitles(tmp_path / "folder.srt")
 
 
-LINES = [(3.0, 4.25, "", "Count this:\nis there?\n\n42"),
-         (0.0, 1.5, "Anna", "Hello."), (1.2, 2.0, "Dr. No", "Good <3 {x} & 5\n42")]
+LINES = [
+    (3.0, 4.25, "", "Count this:\nis there?\n\n42"),
+    (0.0, 1.5, "Anna", "Hello."),
+    (1.2, 2.0, "Dr. No", "Good <3 {x} & 5\n42"),
+]
 
 
 @pytest.mark.parametrize("suffix", [".srt", ".vtt", ".ass", ".ssa"])
@@ -163,16 +178,48 @@ def test_written_subtitles_are_read_as_the_same(tmp_path, suffix):
     braces = "｛x｝" if suffix in (".ass", ".ssa") else "{x}"
     less = "＜3" if suffix == ".srt" else "<3"
     assert said(read_subtitles(path)) == [
-        ("Anna", "Hello.", (0.0, 1.5)), ("Dr. No", f"Good {less} {braces} & 5\n42", (1.2, 2.0)),
+        ("Anna", "Hello.", (0.0, 1.5)),
+        ("Dr. No", f"Good {less} {braces} & 5\n42", (1.2, 2.0)),
         ("", "Count this:\nis there?\n42", (3.0, 4.25)),
     ]
     assert [item.name for item in tmp_path.iterdir()] == [path.name]
 
 
 @settings(max_examples=examples(60), derandomize=True, deadline=None, database=None)
-@given(st.lists(st.sampled_from(["<b>", "</i", "{\\an8}", "\\N", "\\n", "-->", "00:00:01,000 --> 00:00:02,000", "\n",
-                                 "\n\n", "7", "&lt;", "<v Bob>", "NOTE", "x", " ", "שלום", "\ud800", "\x00", "{", "}",
-                                 "[Events]", ";Dialogue: 0,", "\r", "\x85", "\u2028"]), max_size=8).map("".join))
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "<b>",
+                "</i",
+                "{\\an8}",
+                "\\N",
+                "\\n",
+                "-->",
+                "00:00:01,000 --> 00:00:02,000",
+                "\n",
+                "\n\n",
+                "7",
+                "&lt;",
+                "<v Bob>",
+                "NOTE",
+                "x",
+                " ",
+                "שלום",
+                "\ud800",
+                "\x00",
+                "{",
+                "}",
+                "[Events]",
+                ";Dialogue: 0,",
+                "\r",
+                "\x85",
+                "\u2028",
+            ]
+        ),
+        max_size=8,
+    ).map("".join)
+)
 def test_no_text_becomes_another_subtitle(tmp_path_factory, text):
     folder = tmp_path_factory.getbasetemp()
     for suffix in (".srt", ".vtt", ".ass"):
@@ -222,13 +269,26 @@ def test_without_pysubs2(tmp_path, monkeypatch):
 # --- fitting --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("spoken, next_start, retakes, action, speed, over", [
-    (2.0, 13, 0, "as is", 1, 0), (1.97, 13, 0, "as is", 1, 0), (1.8, 13, 0, "stretch", 0.9, 0),
-    (1.7, 13, 0, "stretch", 0.85, 0), (1.6, 13, 0, "as is", 1, 0), (0.1, 13, 0, "as is", 1, 0),
-    (2.9, 13, 0, "as is", 1, 0), (2.9, None, 0, "as is", 1, 0), (99, None, 0, "as is", 1, 0),
-    (3.3, 13, 0, "stretch", 1.1, 0), (3.6, 13, 2, "stretch", 1.2, 0), (3.9, 13, 1, "retake", 1.3, 0.9),
-    (3.9, 13, 0, "overrun", 1.2, 0.25), (2.4, 11, 0, "stretch", 1.2, 0), (2.4, 0, 0, "stretch", 1.2, 0),
-])
+@pytest.mark.parametrize(
+    "spoken, next_start, retakes, action, speed, over",
+    [
+        (2.0, 13, 0, "as is", 1, 0),
+        (1.97, 13, 0, "as is", 1, 0),
+        (1.8, 13, 0, "stretch", 0.9, 0),
+        (1.7, 13, 0, "stretch", 0.85, 0),
+        (1.6, 13, 0, "as is", 1, 0),
+        (0.1, 13, 0, "as is", 1, 0),
+        (2.9, 13, 0, "as is", 1, 0),
+        (2.9, None, 0, "as is", 1, 0),
+        (99, None, 0, "as is", 1, 0),
+        (3.3, 13, 0, "stretch", 1.1, 0),
+        (3.6, 13, 2, "stretch", 1.2, 0),
+        (3.9, 13, 1, "retake", 1.3, 0.9),
+        (3.9, 13, 0, "overrun", 1.2, 0.25),
+        (2.4, 11, 0, "stretch", 1.2, 0),
+        (2.4, 0, 0, "stretch", 1.2, 0),
+    ],
+)
 def test_a_line_gets_into_its_slot(spoken, next_start, retakes, action, speed, over):
     fit = plan_fit(spoken, (10.0, 12.0), next_start, retakes=retakes)
     assert (fit.action, fit.speed, fit.over_s) == (action, pytest.approx(speed), pytest.approx(over))
@@ -246,10 +306,20 @@ def test_a_fitted_line_ends_before_the_next_one(spoken, start, length, gap, reta
     assert (fit.over_s > 0) == (fit.action in ("retake", "overrun")) and (fit.action != "retake" or retakes)
 
 
-@pytest.mark.parametrize("spoken, slot, limits", [
-    (0, (0, 1), {}), (math.nan, (0, 1), {}), (-1, (0, 1), {}), (1, (1, 1), {}), (1, (2, 1), {}), (1, (0, math.inf), {}),
-    (1, (0, 1), {"slowest": 1.1}), (1, (0, 1), {"fastest": 0.9}), (1, (0, 1), {"fastest": math.nan}),
-])
+@pytest.mark.parametrize(
+    "spoken, slot, limits",
+    [
+        (0, (0, 1), {}),
+        (math.nan, (0, 1), {}),
+        (-1, (0, 1), {}),
+        (1, (1, 1), {}),
+        (1, (2, 1), {}),
+        (1, (0, math.inf), {}),
+        (1, (0, 1), {"slowest": 1.1}),
+        (1, (0, 1), {"fastest": 0.9}),
+        (1, (0, 1), {"fastest": math.nan}),
+    ],
+)
 def test_what_cannot_be_fitted(spoken, slot, limits):
     with pytest.raises(SettingError):
         plan_fit(spoken, slot, **limits)

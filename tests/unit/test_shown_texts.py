@@ -13,14 +13,29 @@ from helpers_server import ROOT
 from helpers_workflow import node_classes, node_module
 
 TEXTS = [
-    '<b id="x">x</b>', "<img alt=harmless>", "a < b > c", "&amp; & &lt; &#60; &nbsp", "\"double\" 'single'",
-    "[[a|http://x]]", "[[", "]]", "[SPEAKER0] Hello.", "__LNK0__ [[a|b]]",
+    '<b id="x">x</b>',
+    "<img alt=harmless>",
+    "a < b > c",
+    "&amp; & &lt; &#60; &nbsp",
+    "\"double\" 'single'",
+    "[[a|http://x]]",
+    "[[",
+    "]]",
+    "[SPEAKER0] Hello.",
+    "__LNK0__ [[a|b]]",
     "see https://a.example/?b=1&c=2>, www.b.example.",
-    "ftp://c.example file:///d", "one\ntwo\n\n    three\n\tfour", "# a *b* `c` ~d~ \\e",
-    "- f\n1. g\n1) h\n> i\n| j | k |\n|---|---|\n===", "„Ü“ 小明：你好 👩‍🚀", "", " ",
+    "ftp://c.example file:///d",
+    "one\ntwo\n\n    three\n\tfour",
+    "# a *b* `c` ~d~ \\e",
+    "- f\n1. g\n1) h\n> i\n| j | k |\n|---|---|\n===",
+    "„Ü“ 小明：你好 👩‍🚀",
+    "",
+    " ",
 ]
-SETS_HTML = re.compile(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|createContextualFragment|DOMParser|"
-                       r"srcdoc|setHTML|v-html|\beval\(|new Function")
+SETS_HTML = re.compile(
+    r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|createContextualFragment|DOMParser|"
+    r"srcdoc|setHTML|v-html|\beval\(|new Function"
+)
 
 
 @pytest.fixture
@@ -53,7 +68,8 @@ def test_nothing_else_of_the_pack_sends_texts_to_nodes():
     assert (ROOT / "nodes" / "host" / "messages.py").read_text("utf-8").count("send_progress_text") == 1
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "web").rglob("*.js")),
-                         ids=lambda path: path.relative_to(ROOT / "web").as_posix())
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "web").rglob("*.js")), ids=lambda path: path.relative_to(ROOT / "web").as_posix()
+)
 def test_scripts_set_no_html(path):
     assert not SETS_HTML.search(path.read_text("utf-8"))

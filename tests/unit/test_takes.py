@@ -28,11 +28,20 @@ def store(tmp_path):
 # ---- put and get ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("codes", [
-    random_codes(1), random_codes(750), random_codes(3, num_codebooks=1), random_codes(0),
-    Codes(torch.tensor([[0, 1023]]), 25.0, 1024), Codes(torch.tensor([[0, 2**15 - 1]]), 86.13, 2**15),
-    Codes(torch.tensor([[0, 2**20]], dtype=torch.int32), 12.5, 2**20 + 1, "x"), random_codes(9, codec="ü"),
-], ids=["one frame", "30 s", "one codebook", "no frame", "ends", "all of int16", "beyond int16", "codec"])
+@pytest.mark.parametrize(
+    "codes",
+    [
+        random_codes(1),
+        random_codes(750),
+        random_codes(3, num_codebooks=1),
+        random_codes(0),
+        Codes(torch.tensor([[0, 1023]]), 25.0, 1024),
+        Codes(torch.tensor([[0, 2**15 - 1]]), 86.13, 2**15),
+        Codes(torch.tensor([[0, 2**20]], dtype=torch.int32), 12.5, 2**20 + 1, "x"),
+        random_codes(9, codec="ü"),
+    ],
+    ids=["one frame", "30 s", "one codebook", "no frame", "ends", "all of int16", "beyond int16", "codec"],
+)
 def test_a_take_comes_back_bit_for_bit(store, codes):
     take = Take(Codes(codes.ids.long(), codes.frame_rate, codes.codebook_size, codes.codec), "length", 2**64 - 1, 0.1)
     assert store.get(key_of(1)) is None and key_of(1) not in store
@@ -49,11 +58,21 @@ def test_what_generate_gives_is_a_take(store):
 
 
 @settings(max_examples=examples(40), deadline=None)
-@given(st.dictionaries(st.text(), st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(st.characters()), lambda some: st.lists(some, max_size=3) | st.dictionaries(st.text(), some, max_size=3),
-    max_leaves=5,
-), max_size=4))
+@given(
+    st.dictionaries(
+        st.text(),
+        st.recursive(
+            st.none()
+            | st.booleans()
+            | st.integers()
+            | st.floats(allow_nan=False, allow_infinity=False)
+            | st.text(st.characters()),
+            lambda some: st.lists(some, max_size=3) | st.dictionaries(st.text(), some, max_size=3),
+            max_leaves=5,
+        ),
+        max_size=4,
+    )
+)
 def test_any_notes_come_back(tmp_path_factory, notes):
     store = TakeStore(tmp_path_factory.mktemp("takes"))
     store.put(key_of(1), some_take(**{"created": 1.0}))
@@ -101,8 +120,21 @@ def test_a_cancelled_take_is_refused(store):
     assert not store.folder.exists()
 
 
-@pytest.mark.parametrize("key", ["", "../x", LINE, f"{LINE}-", f"{LINE}-x", f"{LINE.upper()}-1", f"{LINE}-1\n", None,
-                                 f"{LINE}-1/../../x", f"{LINE}-{10**20}"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "",
+        "../x",
+        LINE,
+        f"{LINE}-",
+        f"{LINE}-x",
+        f"{LINE.upper()}-1",
+        f"{LINE}-1\n",
+        None,
+        f"{LINE}-1/../../x",
+        f"{LINE}-{10**20}",
+    ],
+)
 def test_only_keys_become_file_names(store, key):
     for use in (store.get, store.is_locked, store.lock_take, lambda key: store.put(key, some_take())):
         with pytest.raises(TakeError, match="not the key of a take"):
@@ -116,8 +148,14 @@ def test_only_keys_become_file_names(store, key):
 def damaged(data: bytes) -> dict[str, bytes]:
     at = data.rindex(b'"seconds') if b'"seconds' in data else len(data) // 2
     return {
-        "empty": b"", "a byte": data[:1], "half": data[: len(data) // 2], "last byte gone": data[:-1],
-        "a byte more": data + b"x", "noise": os.urandom(500), "text": b"not a take", "zeros": bytes(len(data)),
+        "empty": b"",
+        "a byte": data[:1],
+        "half": data[: len(data) // 2],
+        "last byte gone": data[:-1],
+        "a byte more": data + b"x",
+        "noise": os.urandom(500),
+        "text": b"not a take",
+        "zeros": bytes(len(data)),
         "a bit of the codes": data[:-3] + bytes([data[-3] ^ 1]) + data[-2:],
         "a letter of the notes": data[:at] + b"'" + data[at + 1 :],
         "huge header": (2**60).to_bytes(8, "little") + data[8:],
@@ -162,8 +200,14 @@ def test_a_file_under_another_name_is_no_take(store):
 def test_foreign_files_are_left_alone(store):
     store.put(key_of(1), some_take())
     folder = path_of(store, key_of(1)).parent
-    foreign = [store.folder / "notes.txt", store.folder / "zz", folder / "Thumbs.db", folder / f"{key_of(1)}.txt",
-               folder / "x.safetensors", folder / f"{LINE}.safetensors"]
+    foreign = [
+        store.folder / "notes.txt",
+        store.folder / "zz",
+        folder / "Thumbs.db",
+        folder / f"{key_of(1)}.txt",
+        folder / "x.safetensors",
+        folder / f"{LINE}.safetensors",
+    ]
     for file in foreign:
         file.write_text("mine")
     assert [one.key for one in store.list()] == [key_of(1)]
@@ -274,7 +318,7 @@ def test_prune_spares_what_a_running_render_may_need(store):
 
 
 def test_what_is_dated_in_the_future_ages_as_the_others(store):
-    for number, seconds in enumerate((-10**8, -10**6, 10_000)):
+    for number, seconds in enumerate((-(10**8), -(10**6), 10_000)):
         store.put(key_of(number), some_take())
         age(store, key_of(number), seconds)
     rest = path_of(store, key_of(0)).parent / ".abc.part"
@@ -286,7 +330,7 @@ def test_what_is_dated_in_the_future_ages_as_the_others(store):
         os.utime(file, (passed, passed))
     assert store.prune(0).files == 2 and not rest.exists()
     store.put(key_of(3), some_take())
-    age(store, key_of(3), -10**8)
+    age(store, key_of(3), -(10**8))
     assert store.prune(0, grace_s=0).files == 1 and store.list() == []
 
 

@@ -33,15 +33,19 @@ def test_takes_of_a_line_by_seed(store):
         store.takes_of("../..")
 
 
-@pytest.mark.parametrize("notes, best", [
-    ({1: {}, 2: {}, 0: {}}, 0),
-    ({0: {}, 1: {"wer": 0.9}, 2: {}}, 1),
-    ({0: {"wer": 0.2, "similarity": 0.9}, 1: {"wer": 0.1, "similarity": 0.2}}, 1),
-    ({0: {"wer": 0.1, "similarity": 0.7}, 1: {"wer": 0.1, "similarity": 0.8}, 2: {"wer": 0.1}}, 1),
-    ({0: {"wer": 0}, 1: {"wer": 0.0}}, 0),
-    ({0: {"wer": None}, 1: {"wer": 1.5, "similarity": None}}, 1),
-    ({0: {"wer": "good"}, 1: {"wer": 0.3}}, 1),
-], ids=["seed", "with a verdict", "words", "voice", "equal", "none", "text"])
+@pytest.mark.parametrize(
+    "notes, best",
+    [
+        ({1: {}, 2: {}, 0: {}}, 0),
+        ({0: {}, 1: {"wer": 0.9}, 2: {}}, 1),
+        ({0: {"wer": 0.2, "similarity": 0.9}, 1: {"wer": 0.1, "similarity": 0.2}}, 1),
+        ({0: {"wer": 0.1, "similarity": 0.7}, 1: {"wer": 0.1, "similarity": 0.8}, 2: {"wer": 0.1}}, 1),
+        ({0: {"wer": 0}, 1: {"wer": 0.0}}, 0),
+        ({0: {"wer": None}, 1: {"wer": 1.5, "similarity": None}}, 1),
+        ({0: {"wer": "good"}, 1: {"wer": 0.3}}, 1),
+    ],
+    ids=["seed", "with a verdict", "words", "voice", "equal", "none", "text"],
+)
 def test_the_best_take_is_picked(store, notes, best):
     for seed, note in notes.items():
         store.put(key_of(1, seed), some_take(seed, **note))
@@ -196,12 +200,23 @@ def test_export_that_fails_leaves_nothing(store, tmp_path):
         export_takes(store, tmp_path / "file", Tones())
 
 
-@pytest.mark.parametrize("speaker, line, name", [
-    ("Rose", 12, "0012-Rose-seed0"), ("", None, "seed0"), ("CON", None, "CON-seed0"), (None, "x", "seed0"),
-    ("a/b\\c:d*e?f\"g<h>i|j", 1, "0001-a_b_c_d_e_f_g_h_i_j-seed0"), ("../..", 1, "0001-_-seed0"),
-    ("aux.txt", None, "_aux.txt-seed0"), ("\x00\n\ud800", 1, "0001-_-seed0"), ("小明", 1, "0001-小明-seed0"),
-    ("x" * 500, 1, f"0001-{'x' * 40}-seed0"), ("Dot. ", 1, "0001-Dot-seed0"), (17, True, "0001-17-seed0"),
-])
+@pytest.mark.parametrize(
+    "speaker, line, name",
+    [
+        ("Rose", 12, "0012-Rose-seed0"),
+        ("", None, "seed0"),
+        ("CON", None, "CON-seed0"),
+        (None, "x", "seed0"),
+        ('a/b\\c:d*e?f"g<h>i|j', 1, "0001-a_b_c_d_e_f_g_h_i_j-seed0"),
+        ("../..", 1, "0001-_-seed0"),
+        ("aux.txt", None, "_aux.txt-seed0"),
+        ("\x00\n\ud800", 1, "0001-_-seed0"),
+        ("小明", 1, "0001-小明-seed0"),
+        ("x" * 500, 1, f"0001-{'x' * 40}-seed0"),
+        ("Dot. ", 1, "0001-Dot-seed0"),
+        (17, True, "0001-17-seed0"),
+    ],
+)
 def test_names_that_every_system_takes(speaker, line, name):
     assert file_name(some_take(speaker=speaker, line=line)) == name
     assert len(f"{name} (99).flac".encode()) < 255

@@ -17,6 +17,7 @@ from higgs_runtime import TakeStore
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="SIGKILL and forkserver")]
 
+
 @pytest.fixture(scope="module")
 def start():
     """Starts a function in a process that has everything imported; what still runs is killed in the end."""

@@ -24,8 +24,16 @@ from higgs_runtime.hub import catalog
 from higgs_runtime.text.vocabulary import unknown_words
 from tools.nano import domain
 
-WITH_NANO = ["audiobook", "clone_voice", "codec_round_trip", "five_voice_scene", "retake_line", "srt_dubbing",
-             "text_to_speech", "two_voice_dialogue"]
+WITH_NANO = [
+    "audiobook",
+    "clone_voice",
+    "codec_round_trip",
+    "five_voice_scene",
+    "retake_line",
+    "srt_dubbing",
+    "text_to_speech",
+    "two_voice_dialogue",
+]
 NAMES = sorted([*WITH_NANO, "master_a_mix", "tags_v3"])
 NANO_WORDS = {*domain.words(), *"0123456789"}
 FROM_PACK = " (from the pack)"

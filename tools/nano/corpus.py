@@ -27,12 +27,16 @@ def load_lexicon(folder: Path) -> dict[str, dict[str, Word]]:
     if not file.is_file():
         check_voices()
         spoken = {name: render_words(words(), speaker) for name, speaker in SPEAKERS.items()}
-        plain = {name: {text: (torch.from_numpy(word.samples), list(word.phones)) for text, word in said.items()}
-                 for name, said in spoken.items()}
+        plain = {
+            name: {text: (torch.from_numpy(word.samples), list(word.phones)) for text, word in said.items()}
+            for name, said in spoken.items()
+        }
         save_atomically(plain, file)
     kept = torch.load(file, weights_only=True)
-    return {name: {text: Word(samples.numpy(), tuple(phones)) for text, (samples, phones) in said.items()}
-            for name, said in kept.items()}
+    return {
+        name: {text: Word(samples.numpy(), tuple(phones)) for text, (samples, phones) in said.items()}
+        for name, said in kept.items()
+    }
 
 
 def is_held_out(text: str) -> bool:

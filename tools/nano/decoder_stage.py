@@ -60,8 +60,10 @@ class Crops:
 
     def __call__(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         random, texts = np.random.default_rng([self.seed, step]), Texts(self.seed * 1_000_000 + step)
-        pairs = [self._crop(random, *(self._heard(random) if clip % 2 else self._joined(random, texts)))
-                 for clip in range(CLIPS)]
+        pairs = [
+            self._crop(random, *(self._heard(random) if clip % 2 else self._joined(random, texts)))
+            for clip in range(CLIPS)
+        ]
         codes, waves = zip(*pairs, strict=True)
         return torch.stack(codes), torch.from_numpy(np.stack(waves))
 

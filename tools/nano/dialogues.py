@@ -75,9 +75,7 @@ class Dialogues:
 
 
 class _Draw:
-    def __init__(
-        self, source: Dialogues, random: np.random.Generator, texts: Texts, max_words: int, dialogues: float
-    ):
+    def __init__(self, source: Dialogues, random: np.random.Generator, texts: Texts, max_words: int, dialogues: float):
         self.source, self.random, self.texts, self.max_words = source, random, texts, max_words
         self.shares = [*((1 - dialogues) * np.array([4, 8, 3]) / 15), dialogues]
 

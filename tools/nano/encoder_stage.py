@@ -114,10 +114,14 @@ def train_encoder(folder: Path, lexicon: dict[str, dict[str, Word]], steps: int)
     module, config = new_codec()
     batches, spectra = Batches(lexicon, seed=1), Spectra()
     heads = Heads(len(batches.phones))
-    encoder = nn.ModuleDict({
-        "hubert": module.semantic_model, "semantic": module.encoder_semantic,
-        "bottleneck": nn.Linear(config.semantic_width, BOTTLENECK), "heads": heads,
-    })
+    encoder = nn.ModuleDict(
+        {
+            "hubert": module.semantic_model,
+            "semantic": module.encoder_semantic,
+            "bottleneck": nn.Linear(config.semantic_width, BOTTLENECK),
+            "heads": heads,
+        }
+    )
     weights = [parameter for parameter in encoder.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=RATE_PEAK, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
     parts = {"encoder": encoder, "optimizer": optimizer}

@@ -158,10 +158,16 @@ def _orderless(evaluation: Evaluation) -> list[Figure]:
     texts = [" ".join(known[n : n + ORDERLESS]) + "." for n in range(0, len(known), ORDERLESS)]
     takes = evaluation.spoken(texts)
     return [
-        Figure("WER of all words in random order (floor)",
-               evaluation.error_rate(texts, [take.original for take in takes]), len(texts)),
-        Figure("WER of all words in random order, generated",
-               evaluation.error_rate(texts, [take.made for take in takes]), len(texts)),
+        Figure(
+            "WER of all words in random order (floor)",
+            evaluation.error_rate(texts, [take.original for take in takes]),
+            len(texts),
+        ),
+        Figure(
+            "WER of all words in random order, generated",
+            evaluation.error_rate(texts, [take.made for take in takes]),
+            len(texts),
+        ),
     ]
 
 
@@ -186,8 +192,12 @@ def _dialogues(evaluation: Evaluation) -> list[Figure]:
     return [
         _share("dialogue: words of a line right", right_words),
         _share("dialogue: voice of a line right", right_voice),
-        Figure("dialogue: words and voice of a line right", interval(by_dialogue, np.full(DIALOGUES, LINES)),
-               len(both), f"goal >= 0.90; by place in the dialogue {by_place}"),
+        Figure(
+            "dialogue: words and voice of a line right",
+            interval(by_dialogue, np.full(DIALOGUES, LINES)),
+            len(both),
+            f"goal >= 0.90; by place in the dialogue {by_place}",
+        ),
     ]
 
 

@@ -76,8 +76,11 @@ def lm_gate(folder: Path, lexicon: dict[str, dict[str, Word]]) -> bool:
         frames += max(len(made), len(wanted))
         whole += torch.equal(made, wanted)
         ended += take.finish_reason == "stop"
-    print(f"lm: first codebook right on {right / frames:.3f} of the frames (goal 0.90); of {SENTENCES} sentences "
-          f"{whole} without an error, {ended} ended by themselves", flush=True)
+    print(
+        f"lm: first codebook right on {right / frames:.3f} of the frames (goal 0.90); of {SENTENCES} sentences "
+        f"{whole} without an error, {ended} ended by themselves",
+        flush=True,
+    )
     return right / frames >= 0.90
 
 

@@ -16,13 +16,51 @@ import soxr
 from .domain import DIGITS, split_text
 
 SOUND_ALIKE = {
-    "to": "two", "too": "two", "for": "four", "won": "one", "ate": "eight", "their": "there", "they're": "there",
-    "you're": "your", "write": "right", "here": "hear", "blew": "blue", "know": "no", "buy": "by",
-    "bye": "by", "sea": "see", "its": "it's", "our": "hour", "son": "sun", "wait": "weight", "week": "weak",
-    "ok": "okay", "oclock": "o'clock", "grey": "gray", "mary": "merry", "bored": "board", "knew": "new",
-    "threw": "through", "hay": "hey", "high": "hi", "whether": "weather", "scene": "seen", "bare": "bear",
-    "hole": "whole", "would": "wood", "knight": "night", "allowed": "aloud", "bred": "bread", "beech": "beach",
-    "rows": "rose", "be": "bee", "i'll": "aisle", "tale": "tail", "hours": "ours", "nose": "knows", "which": "witch",
+    "to": "two",
+    "too": "two",
+    "for": "four",
+    "won": "one",
+    "ate": "eight",
+    "their": "there",
+    "they're": "there",
+    "you're": "your",
+    "write": "right",
+    "here": "hear",
+    "blew": "blue",
+    "know": "no",
+    "buy": "by",
+    "bye": "by",
+    "sea": "see",
+    "its": "it's",
+    "our": "hour",
+    "son": "sun",
+    "wait": "weight",
+    "week": "weak",
+    "ok": "okay",
+    "oclock": "o'clock",
+    "grey": "gray",
+    "mary": "merry",
+    "bored": "board",
+    "knew": "new",
+    "threw": "through",
+    "hay": "hey",
+    "high": "hi",
+    "whether": "weather",
+    "scene": "seen",
+    "bare": "bear",
+    "hole": "whole",
+    "would": "wood",
+    "knight": "night",
+    "allowed": "aloud",
+    "bred": "bread",
+    "beech": "beach",
+    "rows": "rose",
+    "be": "bee",
+    "i'll": "aisle",
+    "tale": "tail",
+    "hours": "ours",
+    "nose": "knows",
+    "which": "witch",
 }
 ONES = [*DIGITS, *"ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()]
 TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
@@ -57,8 +95,14 @@ class Recognizer:
 
     def _hear(self, samples: np.ndarray, rate: int) -> str:
         heard = soxr.resample(samples.astype(np.float32), rate, 16_000)
-        segments, _ = self._model.transcribe(heard, language="en", beam_size=5, condition_on_previous_text=False,
-                                             without_timestamps=True, temperature=0.0)
+        segments, _ = self._model.transcribe(
+            heard,
+            language="en",
+            beam_size=5,
+            condition_on_previous_text=False,
+            without_timestamps=True,
+            temperature=0.0,
+        )
         return " ".join(segment.text.strip() for segment in segments)
 
 

@@ -25,8 +25,10 @@ def save_atomically(value, file: Path) -> None:
     except OSError as error:
         partial.unlink(missing_ok=True)
         free = shutil.disk_usage(file.parent).free / 1e6
-        raise SystemExit(f"{file} cannot be written: {error} ({free:.0f} MB free). Make room and run again; "
-                         "the run goes on from the last save.") from error
+        raise SystemExit(
+            f"{file} cannot be written: {error} ({free:.0f} MB free). Make room and run again; "
+            "the run goes on from the last save."
+        ) from error
 
 
 class Training:

@@ -72,8 +72,10 @@ def check_recipe(work: Path) -> None:
     recipe = json.dumps([words(), repr(SPEAKERS), CONFIG, lm_config(), STEPS])
     key, file = hashlib.sha256(recipe.encode()).hexdigest(), work / "recipe"
     if file.is_file() and file.read_text() != key:
-        raise SystemExit(f"{work} was begun with another recipe (words, speakers, sizes or steps). "
-                         "Delete the folder, or name another one with --work.")
+        raise SystemExit(
+            f"{work} was begun with another recipe (words, speakers, sizes or steps). "
+            "Delete the folder, or name another one with --work."
+        )
     work.mkdir(parents=True, exist_ok=True)
     file.write_text(key)
 

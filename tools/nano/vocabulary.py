@@ -10,9 +10,19 @@ from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_to
 from .domain import PAUSES, REPEATED_MARK, TYPOGRAPHY, words
 
 SPECIAL = [
-    "<|end_of_text|>", "<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>",
-    "<|audio_bos|>", "<|audio_eos|>", "<|audio_out_bos|>", "<|reserved_special_token_6|>", "<|AUDIO|>",
-    "<|AUDIO_OUT|>", "<|scene_desc_start|>", "<|scene_desc_end|>",
+    "<|end_of_text|>",
+    "<|begin_of_text|>",
+    "<|start_header_id|>",
+    "<|end_header_id|>",
+    "<|eot_id|>",
+    "<|audio_bos|>",
+    "<|audio_eos|>",
+    "<|audio_out_bos|>",
+    "<|reserved_special_token_6|>",
+    "<|AUDIO|>",
+    "<|AUDIO_OUT|>",
+    "<|scene_desc_start|>",
+    "<|scene_desc_end|>",
 ]
 UNKNOWN = "<unk>"
 ROLES = ["system", "user", "assistant"]
@@ -34,10 +44,13 @@ def write_tokenizer(folder: Path) -> None:
     """tokenizer.json and tokenizer_config.json. Words are read in lower case, digits one by one."""
     names = tokens()
     tokenizer = Tokenizer(models.WordLevel({name: index for index, name in enumerate(names)}, unk_token=UNKNOWN))
-    tokenizer.normalizer = normalizers.Sequence([
-        normalizers.Lowercase(), *(normalizers.Replace(sign, plain) for sign, plain in TYPOGRAPHY.items()),
-        normalizers.Replace(Regex(REPEATED_MARK), ""),
-    ])
+    tokenizer.normalizer = normalizers.Sequence(
+        [
+            normalizers.Lowercase(),
+            *(normalizers.Replace(sign, plain) for sign, plain in TYPOGRAPHY.items()),
+            normalizers.Replace(Regex(REPEATED_MARK), ""),
+        ]
+    )
     # Other letters become the unknown token; other signs are not read at all.
     piece = Regex(r"\[speaker\d\]|[a-z]+(?:'[a-z]+)*|\d|[,;:.!?-]|[^\W\d_a-z]+")
     tokenizer.pre_tokenizer = pre_tokenizers.Split(piece, behavior="removed", invert=True)
@@ -45,7 +58,10 @@ def write_tokenizer(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
     settings = {
-        "tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<|begin_of_text|>", "eos_token": "<|eot_id|>",
-        "pad_token": "<|end_of_text|>", "unk_token": UNKNOWN,
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": "<|begin_of_text|>",
+        "eos_token": "<|eot_id|>",
+        "pad_token": "<|end_of_text|>",
+        "unk_token": UNKNOWN,
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")

@@ -50,11 +50,19 @@ def character(clip: AudioClip, name: str) -> AudioClip:
         AudioError: a rate below 2000 Hz.
     """
     if name not in CHARACTERS:
-        raise SettingError("There is no such character.", expected=" or ".join(CHARACTERS), got=repr(name),
-                           remedy="Choose one of these.")
+        raise SettingError(
+            "There is no such character.",
+            expected=" or ".join(CHARACTERS),
+            got=repr(name),
+            remedy="Choose one of these.",
+        )
     if clip.sample_rate < 2000:
-        raise AudioError("The rate is too low for a character.", expected="2000 Hz or more",
-                         got=f"{clip.sample_rate} Hz", remedy="Resample the clip first.")
+        raise AudioError(
+            "The rate is too low for a character.",
+            expected="2000 Hz or more",
+            got=f"{clip.sample_rate} Hz",
+            remedy="Resample the clip first.",
+        )
     device = CHARACTERS[name]
     out = equalize(_band(clip, device), device.bands)
     if device.drive_db:

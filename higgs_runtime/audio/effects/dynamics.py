@@ -30,8 +30,12 @@ def gate(
 
 
 def compress(
-    clip: AudioClip, threshold_db: float = -20.0, ratio: float = 3.0, attack_ms: float = 5.0,
-    release_ms: float = 120.0, makeup_db: float = 0.0,
+    clip: AudioClip,
+    threshold_db: float = -20.0,
+    ratio: float = 3.0,
+    attack_ms: float = 5.0,
+    release_ms: float = 120.0,
+    makeup_db: float = 0.0,
 ) -> AudioClip:
     """Evens loud and quiet out: what exceeds the threshold by `ratio` dB comes out 1 dB above it.
 

@@ -37,8 +37,12 @@ class Band:
 
     def __post_init__(self):
         if self.kind not in ("peak", "low_shelf", "high_shelf"):
-            raise SettingError("There is no band of this kind.", expected="peak, low_shelf or high_shelf",
-                               got=repr(self.kind), remedy="Choose one of these.")
+            raise SettingError(
+                "There is no band of this kind.",
+                expected="peak, low_shelf or high_shelf",
+                got=repr(self.kind),
+                remedy="Choose one of these.",
+            )
         check_range("hertz", self.hertz, 10.0, 100_000.0)
         check_range("gain_db", self.gain_db, -24.0, 24.0)
         check_range("q", self.q, 0.1, 20.0)
@@ -55,8 +59,12 @@ EQ_PRESETS = {
     "less mud": (Band("peak", 300, -4, 1.2),),
     "less nasal": (Band("peak", 1000, -3, 1.5),),
     "less harsh": (Band("peak", 4500, -3, 1.2),),
-    "broadcast": (Band("low_shelf", 120, 2), Band("peak", 300, -3, 1.2), Band("peak", 4000, 3, 0.9),
-                  Band("high_shelf", 10_000, 2)),
+    "broadcast": (
+        Band("low_shelf", 120, 2),
+        Band("peak", 300, -3, 1.2),
+        Band("peak", 4000, 3, 0.9),
+        Band("high_shelf", 10_000, 2),
+    ),
 }
 
 
@@ -108,8 +116,12 @@ def butterworth(clip: AudioClip, hertz: float, kind: str, order: int = 4):
     from scipy.signal import butter
 
     if clip.sample_rate * TOP < 10:
-        raise SettingError("The rate is too low to filter.", expected="23 Hz or more", got=f"{clip.sample_rate} Hz",
-                           remedy="Resample the clip first.")
+        raise SettingError(
+            "The rate is too low to filter.",
+            expected="23 Hz or more",
+            got=f"{clip.sample_rate} Hz",
+            remedy="Resample the clip first.",
+        )
     check_range("hertz", hertz, 10.0, TOP * clip.sample_rate, "A clip holds what lies below half its rate.")
     return butter(order, hertz, kind, fs=clip.sample_rate, output="sos")
 
@@ -124,7 +136,10 @@ def _biquad(band: Band, rate: int) -> list[float]:
     else:
         side = 1 if band.kind == "low_shelf" else -1  # the shelves are each other's mirror
         plus, minus, slope = root + 1, (root - 1) * side, 2 * math.sqrt(root) * alpha
-        above = [root * (plus - minus * cosine + slope), 2 * root * (minus - plus * cosine),
-                 root * (plus - minus * cosine - slope)]
+        above = [
+            root * (plus - minus * cosine + slope),
+            2 * root * (minus - plus * cosine),
+            root * (plus - minus * cosine - slope),
+        ]
         below = [plus + minus * cosine + slope, -2 * (minus + plus * cosine), plus + minus * cosine - slope]
     return [value / below[0] for value in (*above, *below)]

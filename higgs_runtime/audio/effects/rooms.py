@@ -19,8 +19,10 @@ def synthetic_room(seconds: float = 0.6, sample_rate: int = 48_000, channels: in
     length = round(seconds * sample_rate)
     time = torch.arange(length) / sample_rate
     noise = [torch.randn(channels, length, generator=generator) for _ in range(2)]
-    full, dull = (AudioClip(one * 1000 ** (-time / reach), sample_rate)
-                  for one, reach in zip(noise, (seconds * 0.4, seconds), strict=True))
+    full, dull = (
+        AudioClip(one * 1000 ** (-time / reach), sample_rate)
+        for one, reach in zip(noise, (seconds * 0.4, seconds), strict=True)
+    )
     dull = low_pass(dull, min(3000.0, TOP * sample_rate))
     return AudioClip(full.samples + 2 * dull.samples, sample_rate)
 
@@ -45,11 +47,19 @@ def room(clip: AudioClip, impulse: AudioClip, wet: float = 0.2) -> AudioClip:
 
     check_range("wet", wet, 0.0, 1.0, "0.1 to 0.3 suits speech.")
     if not bool(impulse.samples.any()):
-        raise AudioError("There is no sound in the impulse.", expected="the echo of a room", got="silence",
-                         remedy="Give another recording.")
+        raise AudioError(
+            "There is no sound in the impulse.",
+            expected="the echo of a room",
+            got="silence",
+            remedy="Give another recording.",
+        )
     if clip.channels != 1 and impulse.channels not in (1, clip.channels):
-        raise AudioError("The impulse does not fit the clip.", expected=f"1 or {clip.channels} channels",
-                         got=f"{impulse.channels}", remedy="Mix the impulse down to mono.")
+        raise AudioError(
+            "The impulse does not fit the clip.",
+            expected=f"1 or {clip.channels} channels",
+            got=f"{impulse.channels}",
+            remedy="Mix the impulse down to mono.",
+        )
     if clip.length == 0 or wet == 0:
         return clip
     echo = resample(impulse, clip.sample_rate).samples.detach().cpu().double()
@@ -57,6 +67,8 @@ def room(clip: AudioClip, impulse: AudioClip, wet: float = 0.2) -> AudioClip:
     dry = clip.samples.detach().cpu().double()
     both = [(dry[number % len(dry)], echo[number % len(echo)]) for number in range(max(len(dry), len(echo)))]
     tail = echo.shape[1] - 1
-    out = [(1 - wet) * torch.nn.functional.pad(one, (0, tail)) + wet * torch.from_numpy(oaconvolve(one, other))
-           for one, other in both]
+    out = [
+        (1 - wet) * torch.nn.functional.pad(one, (0, tail)) + wet * torch.from_numpy(oaconvolve(one, other))
+        for one, other in both
+    ]
     return AudioClip(torch.stack(out).float(), clip.sample_rate)

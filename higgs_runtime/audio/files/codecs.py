@@ -63,7 +63,9 @@ CODINGS = {
     "flac24": Coding("flac", "flac", "s32", codec_options={"bits_per_raw_sample": "24"}),
     "mp3": Coding("mp3", "libmp3lame", "fltp", _MP3, 2, 192, 1152),
     "opus": Coding("opus", "libopus", "flt", _OPUS, kbps=96, frame=960),
-    "m4a": _mp4("M4A "), "m4b": _mp4("M4B "), "mp4": _mp4("isom"),
+    "m4a": _mp4("M4A "),
+    "m4b": _mp4("M4B "),
+    "mp4": _mp4("isom"),
     "aac": Coding("adts", "aac", "fltp", _AAC, kbps=128, frame=1024),
     "wma": Coding("asf", "wmav2", "fltp", (8000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000), 2, 128, 2048),
     "ac3": Coding("ac3", "ac3", "fltp", (32_000, 44_100, 48_000), 6, 192, 1536),
@@ -112,8 +114,14 @@ def pyav():
 
 
 def encode(
-    file: BinaryIO, wave: np.ndarray, rate: int, coding: Coding, kbps: int | None = None,
-    metadata: Mapping[str, str] | None = None, chapters: Sequence[Chapter] = (), cover: Cover | None = None,
+    file: BinaryIO,
+    wave: np.ndarray,
+    rate: int,
+    coding: Coding,
+    kbps: int | None = None,
+    metadata: Mapping[str, str] | None = None,
+    chapters: Sequence[Chapter] = (),
+    cover: Cover | None = None,
 ) -> None:
     """Writes a whole file; a rate that the codec does not take is first changed to `coding.rate_for` of it.
 
@@ -128,8 +136,12 @@ def encode(
     """
     av = pyav()
     if wave.shape[0] > coding.channels:
-        raise AudioError(f"{coding.codec} takes fewer channels.", expected=f"{coding.channels} at most",
-                         got=str(wave.shape[0]), remedy="Mix down, or save as .wav.")
+        raise AudioError(
+            f"{coding.codec} takes fewer channels.",
+            expected=f"{coding.channels} at most",
+            got=str(wave.shape[0]),
+            remedy="Mix down, or save as .wav.",
+        )
     coded = coding.rate_for(rate)
     if coded != rate:
         import soxr
@@ -140,8 +152,9 @@ def encode(
         options["movie_timescale"] = str(coded)  # the length in samples; FFmpeg's own unit is 1 ms
     try:
         with av.open(watched, "w", format=coding.muxer, options=options) as container:
-            stream = container.add_stream(coding.codec, rate=coded, layout=LAYOUTS[wave.shape[0]],
-                                          options=dict(coding.codec_options))
+            stream = container.add_stream(
+                coding.codec, rate=coded, layout=LAYOUTS[wave.shape[0]], options=dict(coding.codec_options)
+            )
             stream.format = coding.sample_format
             if kbps or coding.kbps:
                 stream.bit_rate = 1000 * (kbps or coding.kbps)
@@ -154,9 +167,12 @@ def encode(
     except (av.error.FFmpegError, ValueError) as error:
         if watched.error:
             raise watched.error from error
-        raise AudioError(f"FFmpeg could not write this as {coding.codec}.", got=str(error),
-                         expected="a rate and channel count that it supports",
-                         remedy="Resample, mix down, or save as .wav.") from error
+        raise AudioError(
+            f"FFmpeg could not write this as {coding.codec}.",
+            got=str(error),
+            expected="a rate and channel count that it supports",
+            remedy="Resample, mix down, or save as .wav.",
+        ) from error
 
 
 class _Watched:
@@ -198,12 +214,23 @@ def _add_extras(container, coding: Coding, chapters: Sequence[Chapter], cover: C
             container.metadata[f"CHAPTER{number:03}NAME"] = chapter.title
     elif chapters:
         if not hasattr(container, "set_chapters"):
-            raise AudioError("This PyAV does not write chapters.", got=f"av {av.__version__}",
-                             remedy="With the Python that runs this: pip install --upgrade av")
-        container.set_chapters([
-            {"id": number, "start": round(1000 * chapter.start_s), "end": round(1000 * chapter.end_s),
-             "time_base": Fraction(1, 1000), "metadata": {"title": chapter.title}}
-            for number, chapter in enumerate(chapters)])
+            raise AudioError(
+                "This PyAV does not write chapters.",
+                got=f"av {av.__version__}",
+                remedy="With the Python that runs this: pip install --upgrade av",
+            )
+        container.set_chapters(
+            [
+                {
+                    "id": number,
+                    "start": round(1000 * chapter.start_s),
+                    "end": round(1000 * chapter.end_s),
+                    "time_base": Fraction(1, 1000),
+                    "metadata": {"title": chapter.title},
+                }
+                for number, chapter in enumerate(chapters)
+            ]
+        )
     if cover is None:
         return None
     if coding.muxer == "opus":
@@ -221,8 +248,13 @@ def _add_extras(container, coding: Coding, chapters: Sequence[Chapter], cover: C
 def _flac_picture(cover: Cover) -> bytes:
     """The picture block of FLAC (RFC 9639, 8.8), which Opus files carry as a comment: a front cover."""
     mime = b"image/jpeg"
-    return (struct.pack(">II", 3, len(mime)) + mime + struct.pack(">IIIII", 0, cover.width, cover.height, 24, 0)
-            + struct.pack(">I", len(cover.data)) + cover.data)
+    return (
+        struct.pack(">II", 3, len(mime))
+        + mime
+        + struct.pack(">IIIII", 0, cover.width, cover.height, 24, 0)
+        + struct.pack(">I", len(cover.data))
+        + cover.data
+    )
 
 
 def append_id3(
@@ -242,8 +274,12 @@ def append_id3(
     tag = silent.getvalue()[:size]
     end = file.seek(0, io.SEEK_END)
     if end + len(tag) > 2**32 - 16:  # the size field of a WAV file has 32 bits
-        raise AudioError("The clip and its tags are too long for a WAV file.", expected="less than 4 GiB",
-                         got=f"{end + len(tag)} bytes", remedy="Export as FLAC.")
+        raise AudioError(
+            "The clip and its tags are too long for a WAV file.",
+            expected="less than 4 GiB",
+            got=f"{end + len(tag)} bytes",
+            remedy="Export as FLAC.",
+        )
     file.write(b"\0" * (end % 2) + b"id3 " + struct.pack("<I", len(tag)) + tag + b"\0" * (len(tag) % 2))
     total = file.tell()
     file.seek(4)

@@ -78,8 +78,12 @@ def parse_tags(text: str) -> dict[str, str]:
         if not line.strip():
             continue
         if not colon or not re.fullmatch(r"\w+", name) or name.lower() in tags:
-            raise ScriptError(f"Line {number} of the tags is not usable.", expected="name: value, each name once",
-                              got=f"'{line.strip()}'", remedy="Write, for example, title: The old lighthouse")
+            raise ScriptError(
+                f"Line {number} of the tags is not usable.",
+                expected="name: value, each name once",
+                got=f"'{line.strip()}'",
+                remedy="Write, for example, title: The old lighthouse",
+            )
         tags[name.lower()] = value
     return tags
 
@@ -98,17 +102,28 @@ def parse_chapters(text: str, seconds: float) -> tuple[Chapter, ...]:
         start = int(found[1] or 0) * 3600 + int(found[2]) * 60 + float(found[3]) if found else -1.0
         if not (starts[-1] if starts else -1) < start < seconds:
             wanted = f"a time after the line before and before the end at {seconds:g} s, then a title"
-            raise ScriptError(f"Line {number} of the chapters is not usable.", expected=wanted,
-                              got=f"'{line.strip()}'", remedy="Write, for example, 12:30 The storm")
+            raise ScriptError(
+                f"Line {number} of the chapters is not usable.",
+                expected=wanted,
+                got=f"'{line.strip()}'",
+                remedy="Write, for example, 12:30 The storm",
+            )
         starts.append(start)
         titles.append(found[4])
     return tuple(map(Chapter, starts, [*starts[1:], seconds], titles))
 
 
 def export_audio(
-    clip: AudioClip, folder: str | os.PathLike, template: str = "{title}_{n:03}", format: str = "flac 16-bit", *,
-    kbps: int | None = None, tags: Mapping[str, str] | None = None, chapters: Sequence[Chapter] = (),
-    cover: torch.Tensor | None = None, provenance: Provenance | None = SYNTHETIC,
+    clip: AudioClip,
+    folder: str | os.PathLike,
+    template: str = "{title}_{n:03}",
+    format: str = "flac 16-bit",
+    *,
+    kbps: int | None = None,
+    tags: Mapping[str, str] | None = None,
+    chapters: Sequence[Chapter] = (),
+    cover: torch.Tensor | None = None,
+    provenance: Provenance | None = SYNTHETIC,
     metadata: Mapping[str, str] | None = None,
 ) -> Exported:
     """Writes a clip below a folder, under the first name that is free: nothing is ever overwritten.
@@ -147,29 +162,46 @@ def export_audio(
             notes = _write(part, clip, coding, kbps, told, further, chapters, picture)
             return Exported(_claim(part, chain([first], names)), notes)
     except OSError as error:
-        raise AudioError(f"'{first}' could not be written: {error.strerror or error}.",
-                         remedy="Check free disk space and permissions, then export again.") from error
+        raise AudioError(
+            f"'{first}' could not be written: {error.strerror or error}.",
+            remedy="Check free disk space and permissions, then export again.",
+        ) from error
 
 
 def _chosen(clip: AudioClip, folder: str | os.PathLike, format: str, kbps: int | None) -> tuple[str, str]:
     """The row of the table, once all that can be refused beforehand is."""
     if format not in EXPORT_FORMATS:
-        raise SettingError("This format is not known.", expected="one of " + ", ".join(EXPORT_FORMATS),
-                           got=f"'{format}'", remedy="Choose one of them.")
+        raise SettingError(
+            "This format is not known.",
+            expected="one of " + ", ".join(EXPORT_FORMATS),
+            got=f"'{format}'",
+            remedy="Choose one of them.",
+        )
     if kbps is not None:
         check_range("kbps", kbps, 8, 512, "192 suits mp3, 96 Opus.")
     if clip.length == 0:
-        raise AudioError("There is nothing to export.", expected="a clip with samples", got="0 samples",
-                         remedy="Check the step that made the clip.")
+        raise AudioError(
+            "There is nothing to export.",
+            expected="a clip with samples",
+            got="0 samples",
+            remedy="Check the step that made the clip.",
+        )
     if not Path(folder).is_dir():
-        raise AudioError(f"There is no folder '{folder}'.", expected="a folder that exists", got="none",
-                         remedy="Make it first.")
+        raise AudioError(
+            f"There is no folder '{folder}'.", expected="a folder that exists", got="none", remedy="Make it first."
+        )
     return EXPORT_FORMATS[format]
 
 
 def _write(
-    part: Path, clip: AudioClip, coding: str, kbps: int | None, told: Mapping[str, str], further: Mapping[str, str],
-    chapters: Sequence[Chapter], cover: Cover | None,
+    part: Path,
+    clip: AudioClip,
+    coding: str,
+    kbps: int | None,
+    told: Mapping[str, str],
+    further: Mapping[str, str],
+    chapters: Sequence[Chapter],
+    cover: Cover | None,
 ) -> tuple[str, ...]:
     """Writes the whole file; what is to be noted about it."""
     wave, rate, notes = clip.samples.detach().cpu().numpy(), clip.sample_rate, []
@@ -204,8 +236,9 @@ def _add_freeform(part: Path, entries: Mapping[str, str]) -> bool:
     except MutagenError as error:
         if isinstance(error.__cause__ or error.__context__, OSError):
             raise (error.__cause__ or error.__context__) from error
-        raise AudioError("The entries of the file could not be written.", got=str(error),
-                         remedy="Choose another format.") from error
+        raise AudioError(
+            "The entries of the file could not be written.", got=str(error), remedy="Choose another format."
+        ) from error
     return True
 
 
@@ -236,8 +269,12 @@ def _cover(picture: torch.Tensor) -> Cover:
     except ImportError as error:
         raise MissingExtraError("A cover", "export", "Pillow") from error
     if picture.ndim != 3 or picture.shape[2] != 3 or not picture.numel():
-        raise SettingError("This is not a picture for a cover.", expected="[rows, columns, 3]",
-                           got=str(list(picture.shape)), remedy="Give one picture in colour.")
+        raise SettingError(
+            "This is not a picture for a cover.",
+            expected="[rows, columns, 3]",
+            got=str(list(picture.shape)),
+            remedy="Give one picture in colour.",
+        )
     image = Image.fromarray((picture.detach().cpu().float().nan_to_num().clamp(0, 1) * 255).round().byte().numpy())
     image.thumbnail((_MAX_COVER, _MAX_COVER))
     data = io.BytesIO()

@@ -32,22 +32,35 @@ _RF64_MISMATCH = re.compile(r"frame count (?P<found>\d+) does not match value fr
 def check_span(start_s: float, duration_s: float | None) -> None:
     """Raises AudioError unless start_s ≥ 0 and duration_s > 0 (or None), both finite, in seconds."""
     if not math.isfinite(start_s) or start_s < 0:
-        raise AudioError("The start time is not usable.", expected="0 seconds or more", got=f"{start_s} s",
-                         remedy="Count the start from the beginning of the clip.")
+        raise AudioError(
+            "The start time is not usable.",
+            expected="0 seconds or more",
+            got=f"{start_s} s",
+            remedy="Count the start from the beginning of the clip.",
+        )
     if duration_s is not None and (not math.isfinite(duration_s) or duration_s <= 0):
-        raise AudioError("The duration is not usable.", expected="more than 0 seconds", got=f"{duration_s} s",
-                         remedy="Leave the duration out to take everything up to the end.")
+        raise AudioError(
+            "The duration is not usable.",
+            expected="more than 0 seconds",
+            got=f"{duration_s} s",
+            remedy="Leave the duration out to take everything up to the end.",
+        )
 
 
 def span(total: int, rate: int, start_s: float, duration_s: float | None, name: str) -> tuple[int, int]:
     """First sample and sample count of the asked part of `total` samples; AudioError when nothing is left."""
     first = round(start_s * rate)
     if total == 0:
-        raise AudioError(f"There is no audio in {name}.", expected="samples", got="0 samples",
-                         remedy="Check the step that made it.")
+        raise AudioError(
+            f"There is no audio in {name}.", expected="samples", got="0 samples", remedy="Check the step that made it."
+        )
     if first >= total:
-        raise AudioError(f"Nothing is left of {name} at the start time.", expected=f"a start before {total / rate:g} s",
-                         got=f"{start_s:g} s", remedy="Choose an earlier start.")
+        raise AudioError(
+            f"Nothing is left of {name} at the start time.",
+            expected=f"a start before {total / rate:g} s",
+            got=f"{start_s:g} s",
+            remedy="Choose an earlier start.",
+        )
     left = total - first
     return first, left if duration_s is None else min(left, max(1, round(duration_s * rate)))
 
@@ -67,27 +80,39 @@ def read_file(path: Path, start_s: float, duration_s: float | None) -> tuple[np.
     """
     check_span(start_s, duration_s)
     if not path.is_file():
-        raise AudioError(f"There is no audio file at '{path}'.", expected="a file",
-                         got="a folder" if path.is_dir() else "nothing" if not path.exists() else "a special file",
-                         remedy="Check the path.")
+        raise AudioError(
+            f"There is no audio file at '{path}'.",
+            expected="a file",
+            got="a folder" if path.is_dir() else "nothing" if not path.exists() else "a special file",
+            remedy="Check the path.",
+        )
     tried = []
     for name, read in (("soundfile", _read_soundfile), ("PyAV", _read_av), ("pydub", _read_pydub)):
         try:
             if path.stat().st_size == 0:
-                raise AudioError(f"The file '{path}' is empty.", expected="audio data", got="0 bytes",
-                                 remedy="Copy or export the file again.")
+                raise AudioError(
+                    f"The file '{path}' is empty.",
+                    expected="audio data",
+                    got="0 bytes",
+                    remedy="Copy or export the file again.",
+                )
             return read(path, start_s, duration_s)
         except Unreadable as error:
             tried.append(f"{name} ({error})")
         except MemoryError as error:
-            raise AudioError(f"'{path}' does not fit in memory.", expected="a shorter part",
-                             remedy="Set a start and a duration.") from error
+            raise AudioError(
+                f"'{path}' does not fit in memory.", expected="a shorter part", remedy="Set a start and a duration."
+            ) from error
         except OSError as error:
-            raise AudioError(f"'{path}' could not be opened: {error.strerror or error}.",
-                             remedy="Check the permissions.") from error
-    raise AudioError(f"'{path}' could not be read as audio.", expected="a sound or video file that is intact",
-                     got="these refusals: " + "; ".join(tried),
-                     remedy="Convert the file to wav or flac, or export it again.")
+            raise AudioError(
+                f"'{path}' could not be opened: {error.strerror or error}.", remedy="Check the permissions."
+            ) from error
+    raise AudioError(
+        f"'{path}' could not be read as audio.",
+        expected="a sound or video file that is intact",
+        got="these refusals: " + "; ".join(tried),
+        remedy="Convert the file to wav or flac, or export it again.",
+    )
 
 
 def open_soundfile(path: Path):
@@ -171,8 +196,12 @@ def _check_last_page(path: Path) -> None:
 
 
 def _cut_off(path: Path, expected: str, got: str) -> AudioError:
-    return AudioError(f"'{path}' is cut off or damaged.", expected=expected, got=got,
-                      remedy="Copy, download or export the file again.")
+    return AudioError(
+        f"'{path}' is cut off or damaged.",
+        expected=expected,
+        got=got,
+        remedy="Copy, download or export the file again.",
+    )
 
 
 def _read_av(path: Path, start_s: float, duration_s: float | None):
@@ -185,8 +214,12 @@ def _read_av(path: Path, start_s: float, duration_s: float | None):
     try:
         with av.open(f"file:{path.absolute()}", options={"protocol_whitelist": "file"}) as container:
             if not container.streams.audio:
-                raise AudioError(f"'{path}' holds no audio.", expected="an audio track", got=container.format.name,
-                                 remedy="Choose a file with sound.")
+                raise AudioError(
+                    f"'{path}' holds no audio.",
+                    expected="an audio track",
+                    got=container.format.name,
+                    remedy="Choose a file with sound.",
+                )
             return _decode_av(container, container.streams.audio[0], path, start_s, duration_s)
     except AudioError:
         raise

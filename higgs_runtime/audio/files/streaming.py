@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     import numpy as np
 
 MEDIA_TYPES = {  # of the formats
-    "wav": "audio/wav", "pcm": "audio/pcm", "flac": "audio/flac", "mp3": "audio/mpeg", "opus": "audio/ogg",
+    "wav": "audio/wav",
+    "pcm": "audio/pcm",
+    "flac": "audio/flac",
+    "mp3": "audio/mpeg",
+    "opus": "audio/ogg",
     "aac": "audio/aac",
 }
 _OPEN_END = 0xFFFFFFFF  # as size in the header of a WAV file whose end is not known
@@ -87,10 +91,16 @@ class _Coder:
         self._resampler = _resampler(rate, self._rate, channels)
         self._file = _Pipe()
         try:
-            self._container = av.open(self._file, "w", format=coding.muxer, buffer_size=1024, container_options={
-                **coding.muxer_options, **_STREAMED.get(format, {}), "fflags": "+flush_packets"})
-            self._stream = self._container.add_stream(coding.codec, rate=self._rate, layout=LAYOUTS[channels],
-                                                      options=dict(coding.codec_options))
+            self._container = av.open(
+                self._file,
+                "w",
+                format=coding.muxer,
+                buffer_size=1024,
+                container_options={**coding.muxer_options, **_STREAMED.get(format, {}), "fflags": "+flush_packets"},
+            )
+            self._stream = self._container.add_stream(
+                coding.codec, rate=self._rate, layout=LAYOUTS[channels], options=dict(coding.codec_options)
+            )
             self._stream.format = coding.sample_format
             if kbps or coding.kbps:
                 self._stream.bit_rate = 1000 * (kbps or coding.kbps)
@@ -130,8 +140,12 @@ class _Coder:
         self._written += wave.shape[1]
 
     def _refused(self, error: Exception) -> AudioError:
-        return AudioError(f"FFmpeg could not write this as {self._name}.", got=str(error), remedy="Ask for wav.",
-                          expected="a rate and channel count that it supports")
+        return AudioError(
+            f"FFmpeg could not write this as {self._name}.",
+            got=str(error),
+            remedy="Ask for wav.",
+            expected="a rate and channel count that it supports",
+        )
 
 
 class _Pipe:
@@ -161,12 +175,20 @@ def _resampler(rate: int, wanted: int, channels: int):
 
 def _check(format: str, channels: int) -> None:
     if format not in MEDIA_TYPES:
-        raise AudioError("There is no such format.", expected="one of " + ", ".join(MEDIA_TYPES), got=repr(format),
-                         remedy="Ask for one of these.")
+        raise AudioError(
+            "There is no such format.",
+            expected="one of " + ", ".join(MEDIA_TYPES),
+            got=repr(format),
+            remedy="Ask for one of these.",
+        )
     most = CODINGS[format].channels if format in CODINGS else 8
     if not 1 <= channels <= most:
-        raise AudioError(f"{format} does not take so many channels.", expected=f"1 to {most}", got=str(channels),
-                         remedy="Mix down, or ask for wav.")
+        raise AudioError(
+            f"{format} does not take so many channels.",
+            expected=f"1 to {most}",
+            got=str(channels),
+            remedy="Mix down, or ask for wav.",
+        )
 
 
 def _sixteen_bit(wave: np.ndarray) -> bytes:
@@ -177,5 +199,19 @@ def _wav_header(rate: int, channels: int, data_bytes: int | None) -> bytes:
     """44 bytes of a RIFF file with 16-bit PCM. None: its end is not known."""
     whole = _OPEN_END if data_bytes is None else min(36 + data_bytes, _OPEN_END)
     data = _OPEN_END if data_bytes is None else min(data_bytes, _OPEN_END)
-    return struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", whole, b"WAVE", b"fmt ", 16, 1, channels, rate,
-                       rate * channels * 2, channels * 2, 16, b"data", data)
+    return struct.pack(
+        "<4sI4s4sIHHIIHH4sI",
+        b"RIFF",
+        whole,
+        b"WAVE",
+        b"fmt ",
+        16,
+        1,
+        channels,
+        rate,
+        rate * channels * 2,
+        channels * 2,
+        16,
+        b"data",
+        data,
+    )

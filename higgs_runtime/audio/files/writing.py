@@ -21,9 +21,16 @@ if TYPE_CHECKING:
 
 # suffix -> libsndfile format, default sample encoding
 SOUNDFILE_FORMATS = {
-    ".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS"), ".opus": ("OGG", "OPUS"),
-    ".mp3": ("MP3", "MPEG_LAYER_III"), ".aiff": ("AIFF", "PCM_16"), ".aif": ("AIFF", "PCM_16"),
-    ".caf": ("CAF", "PCM_16"), ".w64": ("W64", "PCM_16"), ".rf64": ("RF64", "PCM_16"),
+    ".wav": ("WAV", "PCM_16"),
+    ".flac": ("FLAC", "PCM_16"),
+    ".ogg": ("OGG", "VORBIS"),
+    ".opus": ("OGG", "OPUS"),
+    ".mp3": ("MP3", "MPEG_LAYER_III"),
+    ".aiff": ("AIFF", "PCM_16"),
+    ".aif": ("AIFF", "PCM_16"),
+    ".caf": ("CAF", "PCM_16"),
+    ".w64": ("W64", "PCM_16"),
+    ".rf64": ("RF64", "PCM_16"),
 }
 FFMPEG_FORMATS = {f".{name}": CODINGS[name] for name in ("m4a", "m4b", "mp4", "aac", "wma", "ac3", "mka", "webm")}
 _BYTES = {"PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}  # of one sample; other encodings: 1 at most
@@ -69,7 +76,10 @@ def write_file(path: str | os.PathLike, wave: np.ndarray, rate: int, subtype: st
 
 
 def write_blocks(
-    path: str | os.PathLike, tries: Iterable[Generator[np.ndarray, None, None]], shape: tuple[int, int], rate: int,
+    path: str | os.PathLike,
+    tries: Iterable[Generator[np.ndarray, None, None]],
+    shape: tuple[int, int],
+    rate: int,
     subtype: str | None,
 ) -> None:
     """Writes a file from blocks, float32 [C, n], through a temporary file beside the target.
@@ -83,8 +93,12 @@ def write_blocks(
     """
     with _replacing(path, shape[1]) as (part, suffix):
         if suffix not in SOUNDFILE_FORMATS:
-            raise AudioError(f"'{suffix}' files are not written in pieces.", got=f"'{suffix}'",
-                             expected="one of " + " ".join(SOUNDFILE_FORMATS), remedy="Write .flac, then convert it.")
+            raise AudioError(
+                f"'{suffix}' files are not written in pieces.",
+                got=f"'{suffix}'",
+                expected="one of " + " ".join(SOUNDFILE_FORMATS),
+                remedy="Write .flac, then convert it.",
+            )
         for blocks in tries:
             part.unlink(missing_ok=True)
             with closing(blocks):
@@ -97,22 +111,34 @@ def _replacing(path: str | os.PathLike, length: int) -> Iterator[tuple[Path, str
     target = Path(os.path.realpath(path))
     suffix = target.suffix.lower()
     if suffix not in SOUNDFILE_FORMATS and suffix not in FFMPEG_FORMATS:
-        raise AudioError(f"'{path}' does not name a known audio format.",
-                         expected="one of " + " ".join([*SOUNDFILE_FORMATS, *FFMPEG_FORMATS]), got=f"'{suffix}'",
-                         remedy="Change the suffix.")
+        raise AudioError(
+            f"'{path}' does not name a known audio format.",
+            expected="one of " + " ".join([*SOUNDFILE_FORMATS, *FFMPEG_FORMATS]),
+            got=f"'{suffix}'",
+            remedy="Change the suffix.",
+        )
     if length == 0:
-        raise AudioError("There is nothing to save.", expected="a clip with samples", got="0 samples",
-                         remedy="Check the step that made the clip.")
+        raise AudioError(
+            "There is nothing to save.",
+            expected="a clip with samples",
+            got="0 samples",
+            remedy="Check the step that made the clip.",
+        )
     if not target.parent.is_dir() or (target.exists() and not target.is_file()):
-        raise AudioError(f"'{path}' cannot be written.", expected="a file name in a folder that exists",
-                         got="no such folder" if not target.parent.is_dir() else "a folder or special file",
-                         remedy="Choose another path, or make the folder first.")
+        raise AudioError(
+            f"'{path}' cannot be written.",
+            expected="a file name in a folder that exists",
+            got="no such folder" if not target.parent.is_dir() else "a folder or special file",
+            remedy="Choose another path, or make the folder first.",
+        )
     try:
         with replacing(target) as part:
             yield part, suffix
     except OSError as error:
-        raise AudioError(f"'{path}' could not be written: {error.strerror or error}.",
-                         remedy="Check free disk space and permissions, then save again.") from error
+        raise AudioError(
+            f"'{path}' could not be written: {error.strerror or error}.",
+            remedy="Check free disk space and permissions, then save again.",
+        ) from error
 
 
 def _write_soundfile(
@@ -124,13 +150,19 @@ def _write_soundfile(
     kind, default = SOUNDFILE_FORMATS[suffix]
     encoding = (subtype or default).upper()
     if not soundfile.check_format(kind, encoding):
-        raise AudioError(f"{kind} files cannot hold this sample encoding.", got=f"subtype '{subtype}'",
-                         expected="one of " + " ".join(soundfile.available_subtypes(kind)),
-                         remedy=f"Leave subtype out for {default}.")
+        raise AudioError(
+            f"{kind} files cannot hold this sample encoding.",
+            got=f"subtype '{subtype}'",
+            expected="one of " + " ".join(soundfile.available_subtypes(kind)),
+            remedy=f"Leave subtype out for {default}.",
+        )
     if kind == "WAV" and channels * length * _BYTES.get(encoding, 1) > _WAV_LIMIT:
-        raise AudioError("The clip is too long for a WAV file.", expected="less than 4 GiB",
-                         got=f"{length / rate:g} s, {channels} channels",
-                         remedy="Save as .flac, .w64 or .rf64.")
+        raise AudioError(
+            "The clip is too long for a WAV file.",
+            expected="less than 4 GiB",
+            got=f"{length / rate:g} s, {channels} channels",
+            remedy="Save as .flac, .w64 or .rf64.",
+        )
     try:
         with open(part, "x+b") as file:
             sink = _Sink(file)
@@ -147,9 +179,12 @@ def _write_soundfile(
                 raise sink.error
             on_disk(file)
     except soundfile.SoundFileError as error:
-        raise AudioError(f"The {kind} writer refused the clip.", expected="a rate and channel count that it supports",
-                         got=f"{rate} Hz, {channels} channels ({error})",
-                         remedy="Resample, mix down, or save as .wav.") from error
+        raise AudioError(
+            f"The {kind} writer refused the clip.",
+            expected="a rate and channel count that it supports",
+            got=f"{rate} Hz, {channels} channels ({error})",
+            remedy="Resample, mix down, or save as .wav.",
+        ) from error
 
 
 def _write_ffmpeg(part: Path, wave: np.ndarray, rate: int, suffix: str, subtype: str | None) -> None:
@@ -165,6 +200,9 @@ def check_full_scale(wave: np.ndarray) -> None:
     """Raises AudioError where a sample lies beyond ±1."""
     peak = float(max(wave.max(), -wave.min()))
     if peak > 1:
-        raise AudioError("The clip is louder than this format can hold.", expected="samples within ±1",
-                         got=f"a peak of {peak:.4g} ({decibels(peak):+.2f} dBFS)",
-                         remedy="Level the peak first, or save as .wav with subtype FLOAT.")
+        raise AudioError(
+            "The clip is louder than this format can hold.",
+            expected="samples within ±1",
+            got=f"a peak of {peak:.4g} ({decibels(peak):+.2f} dBFS)",
+            remedy="Level the peak first, or save as .wav with subtype FLOAT.",
+        )

@@ -62,8 +62,9 @@ def limit(clip: AudioClip, ceiling_dbtp: float = -1.0) -> Limited:
     ceiling = amplitude(ceiling_dbtp)
     total_db = 0.0
     for number in range(1, _PASSES + 1):
-        samples, most_db = _pass(clip.samples.detach().cpu(), clip.sample_rate, ceiling,
-                                 ceiling * amplitude(-_STEP_DB * number))
+        samples, most_db = _pass(
+            clip.samples.detach().cpu(), clip.sample_rate, ceiling, ceiling * amplitude(-_STEP_DB * number)
+        )
         if most_db == 0:
             return Limited(clip, total_db)
         clip, total_db = AudioClip(samples, clip.sample_rate), total_db + most_db

@@ -26,8 +26,13 @@ _OFFSET = -0.691  # BS.1770: dB
 _ABSOLUTE_GATE, _RELATIVE_GATE, _RANGE_GATE = -70.0, -10.0, -20.0  # LUFS, LU, LU (the last: Tech 3342)
 # BS.1770-5, table 4, by channel count: left, right, centre, (LFE,) surround left and right; 7.1 has back and side.
 _WEIGHTS = {
-    1: (1.0,), 2: (1.0, 1.0), 3: (1.0, 1.0, 1.0), 4: (1.0, 1.0, 1.0, 1.41), 5: (1.0, 1.0, 1.0, 1.41, 1.41),
-    6: (1.0, 1.0, 1.0, 0.0, 1.41, 1.41), 8: (1.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1.41, 1.41),
+    1: (1.0,),
+    2: (1.0, 1.0),
+    3: (1.0, 1.0, 1.0),
+    4: (1.0, 1.0, 1.0, 1.41),
+    5: (1.0, 1.0, 1.0, 1.41, 1.41),
+    6: (1.0, 1.0, 1.0, 0.0, 1.41, 1.41),
+    8: (1.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1.41, 1.41),
 }
 _REACHED_LU = 0.05  # how close normalizing comes
 _TRIES = 6
@@ -93,8 +98,11 @@ def measure_loudness(clip: AudioClip) -> Loudness:
     power = _powers(clip)
     momentary, short = _loudness(power, _MOMENTARY), _loudness(power, _SHORT_TERM)
     return Loudness(
-        _integrated(momentary[::_EVERY]), _range(short[::_EVERY]), decibels(true_peak(clip)),
-        float(momentary.max(initial=-math.inf)), float(short.max(initial=-math.inf)),
+        _integrated(momentary[::_EVERY]),
+        _range(short[::_EVERY]),
+        decibels(true_peak(clip)),
+        float(momentary.max(initial=-math.inf)),
+        float(short.max(initial=-math.inf)),
     )
 
 
@@ -125,8 +133,12 @@ def level_loudness(clip: AudioClip, target_lufs: float) -> AudioClip:
     room_db = -decibels(peak(clip))
     if gain_db > room_db:
         highest = math.floor((target_lufs - gain_db + room_db) * 10) / 10
-        raise AudioError("At this loudness the clip would exceed full scale.", expected=f"{highest:.1f} LUFS or less",
-                         got=f"{target_lufs:g} LUFS", remedy="Choose a lower target, or normalize with a limiter.")
+        raise AudioError(
+            "At this loudness the clip would exceed full scale.",
+            expected=f"{highest:.1f} LUFS or less",
+            got=f"{target_lufs:g} LUFS",
+            remedy="Choose a lower target, or normalize with a limiter.",
+        )
     return AudioClip(clip.samples * amplitude(gain_db), clip.sample_rate)
 
 
@@ -152,9 +164,12 @@ def reach(clip: AudioClip, target: float, ceiling_dbtp: float, level: Callable[[
             share = min(1.0, max(0.1, (before - missing) / added))
         before, added = missing, missing / share
         gain_db += added
-    raise AudioError("The clip cannot be so loud below this ceiling.",
-                     expected=f"{target - missing:.1f} LUFS or less", got=f"{target:g} LUFS",
-                     remedy="Choose a lower target or a higher ceiling, or compress the clip first.")
+    raise AudioError(
+        "The clip cannot be so loud below this ceiling.",
+        expected=f"{target - missing:.1f} LUFS or less",
+        got=f"{target:g} LUFS",
+        remedy="Choose a lower target or a higher ceiling, or compress the clip first.",
+    )
 
 
 def _integrated_lufs(clip: AudioClip) -> float:
@@ -165,9 +180,12 @@ def _gain_db(clip: AudioClip, target: float, level: Callable[[AudioClip], float]
     check_range("target_lufs", target, -70.0, 0.0, "-16 suits podcasts, -23 broadcasts.")
     now = level(clip)
     if math.isinf(now):
-        raise AudioError("The clip has no measurable loudness.", expected="sound of 0.4 s or more above -70 LUFS",
-                         got=f"{clip.seconds:g} s at {decibels(peak(clip)):.1f} dBFS",
-                         remedy="Level the peak instead.")
+        raise AudioError(
+            "The clip has no measurable loudness.",
+            expected="sound of 0.4 s or more above -70 LUFS",
+            got=f"{clip.seconds:g} s at {decibels(peak(clip)):.1f} dBFS",
+            remedy="Level the peak instead.",
+        )
     return target - now
 
 
@@ -185,8 +203,14 @@ def k_weighting(rate: int) -> np.ndarray:
     middle = gain**0.4996667741545416
     k = math.tan(math.pi * 1681.974450955533 / rate)
     a0 = 1 + k / shelf_q + k * k
-    shelf = [(gain + middle * k / shelf_q + k * k) / a0, 2 * (k * k - gain) / a0,
-             (gain - middle * k / shelf_q + k * k) / a0, 1.0, 2 * (k * k - 1) / a0, (1 - k / shelf_q + k * k) / a0]
+    shelf = [
+        (gain + middle * k / shelf_q + k * k) / a0,
+        2 * (k * k - gain) / a0,
+        (gain - middle * k / shelf_q + k * k) / a0,
+        1.0,
+        2 * (k * k - 1) / a0,
+        (1 - k / shelf_q + k * k) / a0,
+    ]
     k = math.tan(math.pi * 38.13547087602444 / rate)
     a0 = 1 + k / high_q + k * k
     high = [1.0, -2.0, 1.0, 1.0, 2 * (k * k - 1) / a0, (1 - k / high_q + k * k) / a0]
@@ -199,9 +223,12 @@ def _powers(clip: AudioClip) -> np.ndarray:
     from scipy.signal import sosfilt
 
     if clip.channels not in _WEIGHTS or clip.sample_rate < 8000:
-        raise AudioError("The loudness of this clip is not defined.",
-                         expected="1 to 6 or 8 channels at 8000 Hz or more",
-                         got=f"{clip.channels} channels at {clip.sample_rate} Hz", remedy="Mix down or resample first.")
+        raise AudioError(
+            "The loudness of this clip is not defined.",
+            expected="1 to 6 or 8 channels at 8000 Hz or more",
+            got=f"{clip.channels} channels at {clip.sample_rate} Hz",
+            remedy="Mix down or resample first.",
+        )
     rate, weights = clip.sample_rate, np.array(_WEIGHTS[clip.channels])
     steps = clip.length * _STEPS_PER_S // rate
     edges = -(-np.arange(steps + 1) * rate // _STEPS_PER_S)  # rounded up

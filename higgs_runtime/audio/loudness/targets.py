@@ -133,8 +133,12 @@ def normalize_to(clip: AudioClip, norm: str) -> Normalized:
         AudioError: see `normalize_loudness`.
     """
     if norm not in NORMS:
-        raise SettingError("This norm is not known.", expected="one of " + ", ".join(NORMS), got=f"'{norm}'",
-                           remedy="Choose one of them, or give a target in LUFS.")
+        raise SettingError(
+            "This norm is not known.",
+            expected="one of " + ", ".join(NORMS),
+            got=f"'{norm}'",
+            remedy="Choose one of them, or give a target in LUFS.",
+        )
     asked = NORMS[norm]
     if asked.rms_db:
         return reach(clip, asked.target, asked.ceiling_db, lambda one: _rms_and_floor(one)[0])

@@ -7,5 +7,17 @@ from .plan import TrackSpan, plan
 from .sources import AudioFile
 from .track import Track
 
-__all__ = ["AudioFile", "Ducking", "Mixdown", "MixReport", "TrackSpan", "Track", "duck", "join", "mix", "mix_to_file",
-           "mix_with_report", "plan"]
+__all__ = [
+    "AudioFile",
+    "Ducking",
+    "Mixdown",
+    "MixReport",
+    "TrackSpan",
+    "Track",
+    "duck",
+    "join",
+    "mix",
+    "mix_to_file",
+    "mix_with_report",
+    "plan",
+]

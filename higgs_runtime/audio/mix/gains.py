@@ -51,8 +51,12 @@ class Ducking:
     def __post_init__(self):
         check_range("threshold", self.threshold, 0.05, 0.95, "0.5 suits clean speech.")
         check_range("depth_db", self.depth_db, 0.0, 80.0, "12 dB suits music under speech.")
-        for name, low, high in (("attack_s", 0.001, 10.0), ("hold_s", 0.0, 30.0), ("release_s", 0.001, 30.0),
-                                ("look_ahead_s", 0.0, 10.0)):
+        for name, low, high in (
+            ("attack_s", 0.001, 10.0),
+            ("hold_s", 0.0, 30.0),
+            ("release_s", 0.001, 30.0),
+            ("look_ahead_s", 0.0, 10.0),
+        ):
             check_range(name, getattr(self, name), low, high)
 
 
@@ -89,9 +93,7 @@ class DuckCurve:
         return (10 ** (depth * (-self._ducking.depth_db / 20))).float()
 
 
-def fade(
-    length: int, rising: int, falling: int, shape: str, first: int, count: int
-) -> torch.Tensor | None:
+def fade(length: int, rising: int, falling: int, shape: str, first: int, count: int) -> torch.Tensor | None:
     """Gains [n] of the samples from `first` on, of `length` with fades at both ends; None where all are 1.
 
     Linear starts at 0 and would reach 1 one sample after the fade; the other shapes lie half a sample later, so that

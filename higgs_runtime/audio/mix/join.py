@@ -33,15 +33,30 @@ def join(clips: Sequence[AudioClip], crossfade_s: float = 0.02, gap_s: float = 0
     tracks = []
     for number, clip in enumerate(clips):
         if clip.channels not in (1, channels):
-            raise AudioError(f"Clip {number} does not fit the others.", expected=f"1 or {channels} channels",
-                             got=f"{clip.channels}", remedy="Mix it down first.")
+            raise AudioError(
+                f"Clip {number} does not fit the others.",
+                expected=f"1 or {channels} channels",
+                got=f"{clip.channels}",
+                remedy="Mix it down first.",
+            )
         fade_in, fade_out = crossfade_s * (number > 0), crossfade_s * (number < len(clips) - 1)
         if 0 < clip.seconds < fade_in + fade_out:
-            raise SettingError(f"Clip {number} is too short for this crossfade.", got=f"{crossfade_s:g} s",
-                               expected=f"at most {clip.seconds / ((fade_in > 0) + (fade_out > 0)):g} s",
-                               remedy="Shorten the crossfade.")
+            raise SettingError(
+                f"Clip {number} is too short for this crossfade.",
+                got=f"{crossfade_s:g} s",
+                expected=f"at most {clip.seconds / ((fade_in > 0) + (fade_out > 0)):g} s",
+                remedy="Shorten the crossfade.",
+            )
         wide = AudioClip(clip.samples.detach().cpu().expand(channels, -1), clip.sample_rate)
-        tracks.append(Track(wide, 0.0 if number == 0 else gap_s or -crossfade_s, fade_in_s=fade_in,
-                            fade_out_s=fade_out, fade_shape="equal_power", after=number - 1 if number else None))
+        tracks.append(
+            Track(
+                wide,
+                0.0 if number == 0 else gap_s or -crossfade_s,
+                fade_in_s=fade_in,
+                fade_out_s=fade_out,
+                fade_shape="equal_power",
+                after=number - 1 if number else None,
+            )
+        )
     mixdown = Mixdown(tracks, channels=channels)
     return AudioClip(torch.cat(list(mixdown), 1), mixdown.sample_rate)

@@ -71,15 +71,20 @@ class Mixdown:
 
     def __init__(self, tracks: Sequence[Track], sample_rate: int | None = None, channels: int | None = None):
         if not tracks:
-            raise AudioError("There is nothing to mix.", expected="one track or more", got="none",
-                             remedy="Connect a clip.")
+            raise AudioError(
+                "There is nothing to mix.", expected="one track or more", got="none", remedy="Connect a clip."
+            )
         self.sample_rate = max(track.clip.sample_rate for track in tracks) if sample_rate is None else sample_rate
         AudioClip(torch.zeros(1, 0), self.sample_rate)  # checks the rate
         if channels is None:
             channels = 2 if any(track.clip.channels == 2 or track.pan != 0 for track in tracks) else 1
         elif not 1 <= channels <= 64:
-            raise SettingError("The mix cannot have so many channels.", expected="1 to 64", got=str(channels),
-                               remedy="Leave it out for mono or stereo, as the tracks are.")
+            raise SettingError(
+                "The mix cannot have so many channels.",
+                expected="1 to 64",
+                got=str(channels),
+                remedy="Leave it out for mono or stereo, as the tracks are.",
+            )
         self.tracks, self.channels = tuple(tracks), channels
         self.places = plan(tracks, self.sample_rate)
         self.length = max(place.end for place in self.places)
@@ -91,8 +96,10 @@ class Mixdown:
             AudioError: NaN or infinity in the sum, or a file that breaks off.
             MissingExtraError: a track is ducked, and speech has to be heard; see `speech_spans`.
         """
-        voices = [_TrackReader(self.tracks[number], self.places[number], self, curve)
-                  for number, curve in zip(self._heard(), self._curves, strict=True)]
+        voices = [
+            _TrackReader(self.tracks[number], self.places[number], self, curve)
+            for number, curve in zip(self._heard(), self._curves, strict=True)
+        ]
         try:
             for first in range(0, self.length, _BLOCK):
                 total = torch.zeros(self.channels, min(_BLOCK, self.length - first))
@@ -119,7 +126,9 @@ class Mixdown:
                 return None
             if ducking.threshold not in known:
                 known[ducking.threshold] = [
-                    span for number in heard if self.tracks[number].duck is None
+                    span
+                    for number in heard
+                    if self.tracks[number].duck is None
                     for span in _speech(self.tracks[number], self.places[number], self.sample_rate, ducking.threshold)
                 ]
             return DuckCurve(ducking, known[ducking.threshold])
@@ -128,7 +137,10 @@ class Mixdown:
 
 
 def mix(
-    tracks: Sequence[Track], sample_rate: int | None = None, *, channels: int | None = None,
+    tracks: Sequence[Track],
+    sample_rate: int | None = None,
+    *,
+    channels: int | None = None,
     allow_clipping: bool = False,
 ) -> AudioClip:
     """Adds tracks up; see `mix_with_report`, of which this is the clip."""
@@ -136,7 +148,10 @@ def mix(
 
 
 def mix_with_report(
-    tracks: Sequence[Track], sample_rate: int | None = None, *, channels: int | None = None,
+    tracks: Sequence[Track],
+    sample_rate: int | None = None,
+    *,
+    channels: int | None = None,
     allow_clipping: bool = False,
 ) -> MixReport:
     """Adds tracks up as `Mixdown` does, each resampled, faded, amplified, panned and ducked.
@@ -167,8 +182,13 @@ def mix_with_report(
 
 
 def mix_to_file(
-    tracks: Sequence[Track], path: str | os.PathLike, sample_rate: int | None = None, *, channels: int | None = None,
-    allow_clipping: bool = False, subtype: str | None = None,
+    tracks: Sequence[Track],
+    path: str | os.PathLike,
+    sample_rate: int | None = None,
+    *,
+    channels: int | None = None,
+    allow_clipping: bool = False,
+    subtype: str | None = None,
 ) -> MixReport:
     """Mixes into a file, block by block: an hour of many tracks in little memory.
 
@@ -315,6 +335,9 @@ def _check_finite(block: torch.Tensor, first: int) -> None:
         bad = (~torch.isfinite(block)).nonzero()
         if len(bad):
             channel, place = bad[0].tolist()
-            raise AudioError("The mix holds a value that is not a number.", expected="finite samples",
-                             got=f"{float(block[channel, place])} in channel {channel} at sample {first + place}",
-                             remedy="Make the clips again, or replace such samples first.")
+            raise AudioError(
+                "The mix holds a value that is not a number.",
+                expected="finite samples",
+                got=f"{float(block[channel, place])} in channel {channel} at sample {first + place}",
+                remedy="Make the clips again, or replace such samples first.",
+            )

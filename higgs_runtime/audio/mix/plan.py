@@ -45,9 +45,12 @@ def plan(tracks: Sequence[Track], rate: int) -> list[TrackSpan]:
         if track.loop_s == math.inf:
             start = _start(tracks, number, rate, places, ())
             if start >= end:
-                raise SettingError(f"Track {number} has nothing to fill.", got=f"a mix that ends at {end / rate:g} s",
-                                   expected=f"another track that ends after {start / rate:g} s",
-                                   remedy="Start it earlier, or set loop_s to seconds.")
+                raise SettingError(
+                    f"Track {number} has nothing to fill.",
+                    got=f"a mix that ends at {end / rate:g} s",
+                    expected=f"another track that ends after {start / rate:g} s",
+                    remedy="Start it earlier, or set loop_s to seconds.",
+                )
             places[number] = TrackSpan(start, end - start, _period(track, rate))
     return [places[number] for number in range(len(tracks))]
 
@@ -76,13 +79,19 @@ def _start(
         return start
     if not 0 <= other < len(tracks) or other in (number, *waiting) or tracks[other].loop_s == math.inf:
         raise SettingError(
-            f"Track {number} cannot come after track {other}.", expected="the index of another track that has an end",
+            f"Track {number} cannot come after track {other}.",
+            expected="the index of another track that has an end",
             got=f"{len(tracks)} tracks; {other} is endless, or comes after {number} itself"
-            if 0 <= other < len(tracks) else f"{len(tracks)} tracks",
+            if 0 <= other < len(tracks)
+            else f"{len(tracks)} tracks",
             remedy="Name another track, or set the start in seconds.",
         )
     start += _place(tracks, other, rate, places, (*waiting, number)).end
     if start < 0:
-        raise SettingError(f"Track {number} begins before the mix.", expected="a start at 0 s or later",
-                           got=f"{start / rate:g} s", remedy="Give a negative gap that is shorter.")
+        raise SettingError(
+            f"Track {number} begins before the mix.",
+            expected="a start at 0 s or later",
+            got=f"{start / rate:g} s",
+            remedy="Give a negative gap that is shorter.",
+        )
     return start

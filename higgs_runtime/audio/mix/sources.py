@@ -40,12 +40,19 @@ class AudioFile:
     def __init__(self, path: str | os.PathLike):
         try:
             with open_soundfile(Path(path)) as file:
-                facts = {"path": Path(path), "channels": file.channels, "sample_rate": file.samplerate,
-                         "length": len(file)}
+                facts = {
+                    "path": Path(path),
+                    "channels": file.channels,
+                    "sample_rate": file.samplerate,
+                    "length": len(file),
+                }
         except Unreadable as error:
-            raise AudioError(f"'{path}' cannot be read piece by piece.", got=str(error),
-                             expected="a file that libsndfile reads, as .wav, .flac, .ogg or .mp3",
-                             remedy="Check the path, or load the file whole with AudioClip.load.") from error
+            raise AudioError(
+                f"'{path}' cannot be read piece by piece.",
+                got=str(error),
+                expected="a file that libsndfile reads, as .wav, .flac, .ogg or .mp3",
+                remedy="Check the path, or load the file whole with AudioClip.load.",
+            ) from error
         for name, value in facts.items():
             object.__setattr__(self, name, value)
 
@@ -89,8 +96,13 @@ def read(
         pieces = (to_mono(AudioClip(piece, source.sample_rate)).samples for piece in found) if mono else found
         if rate != source.sample_rate:
             channels = 1 if mono else source.channels
-            pieces = _resampled(pieces, channels, source.sample_rate, rate,
-                                resampled_length(span[1] - span[0], source.sample_rate, rate))
+            pieces = _resampled(
+                pieces,
+                channels,
+                source.sample_rate,
+                rate,
+                resampled_length(span[1] - span[0], source.sample_rate, rate),
+            )
         yield from pieces
 
 

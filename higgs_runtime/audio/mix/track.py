@@ -60,34 +60,54 @@ class Track:
 
     def __post_init__(self):
         if self.clip.length == 0:
-            raise AudioError("A track of the mix is empty.", expected="a clip with samples", got="0 samples",
-                             remedy="Check the step that made the clip.")
+            raise AudioError(
+                "A track of the mix is empty.",
+                expected="a clip with samples",
+                got="0 samples",
+                remedy="Check the step that made the clip.",
+            )
         earliest = 0.0 if self.after is None else -_LONGEST_S
         check_range("start_s", self.start_s, earliest, _LONGEST_S, "Seconds count from the start of the mix.")
         check_range("gain_db", self.gain_db, -120.0, 120.0, "0 dB leaves the level as it is.")
         check_range("pan", self.pan, -1.0, 1.0, "-1 is left, 0 the centre, 1 right.")
         self._check_length()
         if self.fade_shape not in FADES:
-            raise SettingError("There is no fade of this shape.", expected=" or ".join(FADES),
-                               got=repr(self.fade_shape), remedy="Choose one of these.")
+            raise SettingError(
+                "There is no fade of this shape.",
+                expected=" or ".join(FADES),
+                got=repr(self.fade_shape),
+                remedy="Choose one of these.",
+            )
         heard_s = self.heard_s
         for name in ("fade_in_s", "fade_out_s"):
             check_range(name, getattr(self, name), 0.0, min(heard_s, _LONGEST_S), "A fade fits inside its clip.")
         if self.fade_in_s + self.fade_out_s > heard_s:
-            raise SettingError("The fades of a track overlap.", expected=f"{heard_s:g} s or less together",
-                               got=f"{self.fade_in_s:g} s + {self.fade_out_s:g} s", remedy="Shorten one of them.")
+            raise SettingError(
+                "The fades of a track overlap.",
+                expected=f"{heard_s:g} s or less together",
+                got=f"{self.fade_in_s:g} s + {self.fade_out_s:g} s",
+                remedy="Shorten one of them.",
+            )
         for start, end in self.speech or ():
             if not 0 <= start <= end < math.inf:
-                raise SettingError("A stretch of speech is not usable.", expected="0 <= start <= end, in seconds",
-                                   got=f"{start} to {end}", remedy="Count both from the start of the clip.")
+                raise SettingError(
+                    "A stretch of speech is not usable.",
+                    expected="0 <= start <= end, in seconds",
+                    got=f"{start} to {end}",
+                    remedy="Count both from the start of the clip.",
+                )
 
     def _check_length(self) -> None:
         for name in ("trim_start_s", "trim_end_s"):
             check_range(name, getattr(self, name), 0.0, _LONGEST_S, "Seconds of the clip to leave out.")
         first, last = self.span
         if first >= last:
-            raise AudioError("Nothing is left of a track.", expected=f"less than {self.clip.seconds:g} s trimmed away",
-                             got=f"{self.trim_start_s:g} s + {self.trim_end_s:g} s", remedy="Trim less.")
+            raise AudioError(
+                "Nothing is left of a track.",
+                expected=f"less than {self.clip.seconds:g} s trimmed away",
+                got=f"{self.trim_start_s:g} s + {self.trim_end_s:g} s",
+                remedy="Trim less.",
+            )
         if self.loop_s is not None and self.loop_s != math.inf:
             check_range("loop_s", self.loop_s, 1 / self.clip.sample_rate, _LONGEST_S, "Infinity fills the mix.")
 

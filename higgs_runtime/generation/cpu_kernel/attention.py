@@ -129,5 +129,12 @@ def attention(eps, head_norms, fresh, keys, values, rope, positions, out, thread
             _rotate(query, rope[position], queries[one])
             for i in range(d):
                 queries[one, i] *= scale
-        _attend(queries, own_keys.ctypes.data, own_values.ctypes.data, position + 1, tile, scores,
-                out[row].reshape(-1, d)[head * group : (head + 1) * group])
+        _attend(
+            queries,
+            own_keys.ctypes.data,
+            own_values.ctypes.data,
+            position + 1,
+            tile,
+            scores,
+            out[row].reshape(-1, d)[head * group : (head + 1) * group],
+        )

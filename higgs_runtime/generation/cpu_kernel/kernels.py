@@ -92,7 +92,22 @@ def _of_this_pack(function):
 @njit(nogil=True, cache=True, fastmath=FAST)
 @_of_this_pack
 def step(
-    eps, bits, layers, ends, cache, stored, rope, x, positions, logits, between, draws, found, counter, start, thread,
+    eps,
+    bits,
+    layers,
+    ends,
+    cache,
+    stored,
+    rope,
+    x,
+    positions,
+    logits,
+    between,
+    draws,
+    found,
+    counter,
+    start,
+    thread,
     threads,
 ):
     """The part of one thread in a step of all rows.

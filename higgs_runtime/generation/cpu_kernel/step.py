@@ -85,11 +85,28 @@ class FusedStep:
         self._cache.check(max(self._cache.lengths[:count]) + 1)
         x, logits, between, found = self._buffers(count)
         self._embed(last.numpy(), x)
-        draws = (*self._settings, self._config.codebook_size, np.ascontiguousarray(history.numpy()),
-                 np.ascontiguousarray(uniform.numpy()))
+        draws = (
+            *self._settings,
+            self._config.codebook_size,
+            np.ascontiguousarray(history.numpy()),
+            np.ascontiguousarray(uniform.numpy()),
+        )
         positions = np.array(self._cache.lengths[:count], np.int64)
-        self._run(self._config.norm_eps, self._bits, self._layers, self._ends, self._stores,
-                  tuple(self._cache.keys.shape), self._rope, x, positions, logits, between, draws, found)
+        self._run(
+            self._config.norm_eps,
+            self._bits,
+            self._layers,
+            self._ends,
+            self._stores,
+            tuple(self._cache.keys.shape),
+            self._rope,
+            x,
+            positions,
+            logits,
+            between,
+            draws,
+            found,
+        )
         return torch.from_numpy(found[0]), torch.from_numpy(found[1]).sum(dim=1)
 
     def logits(self, count: int) -> Tensor:
@@ -137,8 +154,11 @@ class FusedStep:
             def area(width: int, rows: int = filled) -> np.ndarray:
                 return np.zeros((rows, width), np.float32)
 
-            between = (area((c.num_heads + 2 * c.num_kv_heads) * c.head_dim), area(c.num_heads * c.head_dim),
-                       area(c.intermediate_size))
+            between = (
+                area((c.num_heads + 2 * c.num_kv_heads) * c.head_dim),
+                area(c.num_heads * c.head_dim),
+                area(c.intermediate_size),
+            )
             found = np.zeros((count, c.num_codebooks), np.int64), area(c.num_codebooks, count)
             self._made[count] = area(c.hidden_size), area(c.num_codebooks * c.codebook_rows), between, found
         return self._made[count]
@@ -169,9 +189,12 @@ def serves(model: HiggsModel, cache: KVCache) -> bool:
     bits = {_bits(part) for layer in model.layers for part in _matrices(layer)}
     sizes = (config.hidden_size, config.intermediate_size, config.num_codebooks * config.codebook_rows, config.head_dim)
     return (
-        len(bits) == 1 and 0 not in bits and _bits(model.audio_head) == 32
+        len(bits) == 1
+        and 0 not in bits
+        and _bits(model.audio_head) == 32
         and all(size % LANES == 0 for size in sizes)
-        and cache.keys.dtype == torch.float32 and cache.keys.device.type == "cpu"
+        and cache.keys.dtype == torch.float32
+        and cache.keys.device.type == "cpu"
         and model.audio_embedding.weight.dtype == torch.float32
         and not any(part._forward_hooks or part._forward_pre_hooks for part in model.modules())
     )

@@ -140,8 +140,9 @@ def _sums(form: _Form, builder, a, scales, b, size) -> list:
             builder.store(value, total)
     sums = [builder.load(total) for total in totals]
     if form.scales == "row":
-        sums = [builder.fmul(value, spread(builder, load_one(builder, scales[n // len(b)])))
-                for n, value in enumerate(sums)]
+        sums = [
+            builder.fmul(value, spread(builder, load_one(builder, scales[n // len(b)]))) for n, value in enumerate(sums)
+        ]
     return sums
 
 

@@ -62,20 +62,25 @@ def on_clip(browser, body: str, audio: str = "ten seconds & <b>.wav"):
 
 
 def test_the_waveform_is_drawn_and_judged(browser):
-    drawn, ends, hint, names = on_clip(browser, """
+    drawn, ends, hint, names = on_clip(
+        browser,
+        """
         const canvas = box().querySelector("canvas");
         await until(() => said());
         await wait(200);
         const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
         const drawn = pixels.filter((value, n) => n % 4 === 3 && value).length;
         return [drawn, now(), said(), handles().map((one) => one.getAttribute("aria-label"))];
-    """)
+    """,
+    )
     assert drawn > 500 and ends == [0, 10] and hint.startswith("Speech -") and "apart." in hint
     assert names == ["Start of the part to use", "End of the part to use"]
 
 
 def test_handles_by_keyboard(browser):
-    steps = on_clip(browser, """
+    steps = on_clip(
+        browser,
+        """
         const [start, end] = handles(), steps = [];
         for (const [handle, key, more] of [[start, "ArrowRight"], [start, "ArrowUp", { shiftKey: true }],
             [end, "PageDown"], [end, "ArrowLeft"], [end, "Home"], [end, "End"], [start, "Home"]]) {
@@ -84,14 +89,17 @@ def test_handles_by_keyboard(browser):
         }
         press(start, "PageUp");
         return [steps, now(), press(start, "Tab"), handles().every((one) => one.tabIndex === 0)];
-    """)
+    """,
+    )
     moves, ends, tab, reachable = steps
     assert [step[:2] for step in moves] == [[0.1, 0], [1.1, 0], [1.1, 7.9], [1.1, 7.8], [1.1, 0.05], [1.1, 0], [0, 0]]
     assert not any(step[2] for step in moves) and tab and reachable and ends == [1, 10]
 
 
 def test_handles_and_the_part_by_pointer(browser):
-    first, second, third = on_clip(browser, """
+    first, second, third = on_clip(
+        browser,
+        """
         const wave = box().querySelector("canvas"), width = () => wave.getBoundingClientRect().width;
         wave.setPointerCapture = () => {};
         for (const handle of handles()) handle.setPointerCapture = () => {};
@@ -103,13 +111,16 @@ def test_handles_and_the_part_by_pointer(browser):
             return times();
         };
         return [drag(handles()[0], 0.2), drag(handles()[1], -0.3), drag(wave, 0.9)];
-    """)
+    """,
+    )
     assert first == pytest.approx([2, 0], abs=0.1) and second == pytest.approx([2, 5], abs=0.2)  # whole pixels
     assert third[0] == pytest.approx(5, abs=0.2) and third[1] == 0  # as far as it goes: to the end
 
 
 def test_times_that_are_typed_move_the_handles_and_survive_saving_and_undo(browser):
-    typed, saved, prompt, undone = on_clip(browser, """
+    typed, saved, prompt, undone = on_clip(
+        browser,
+        """
         const type = (name, value) => { named(load(), name).value = value; named(load(), name).callback(value); };
         type("start", 2.5);
         type("duration", 3);
@@ -125,12 +136,15 @@ def test_times_that_are_typed_move_the_handles_and_survive_saving_and_undo(brows
         await tracker.undo();
         await until(() => times()[0] === 2.5);
         return [typed, saved.slice(0, 4), "trim" in inputs, [moved, times()[0]]];
-    """)
+    """,
+    )
     assert typed == [2.5, 5.5] and saved == [2.5, 5.5, 2.5, 3] and prompt is False and undone == [2.6, 2.5]
 
 
 def test_the_part_is_played_and_ends(browser):
-    begun, ended = on_clip(browser, """
+    begun, ended = on_clip(
+        browser,
+        """
         const player = named(load(), "audioUI").element, play = box().querySelector("button:not([role])");
         await until(() => player.readyState >= 1);
         named(load(), "start").value = 1;
@@ -141,12 +155,15 @@ def test_the_part_is_played_and_ends(browser):
         const begun = [play.textContent, player.currentTime];
         await until(() => play.textContent.includes("Play")); // the event comes after the state
         return [begun, [play.textContent, player.currentTime]];
-    """)
+    """,
+    )
     assert "Stop" in begun[0] and 1 <= begun[1] <= 1.7 and "Play" in ended[0] and 1.4 <= ended[1] <= 2.2
 
 
 def test_a_recording_is_uploaded_and_chosen(browser, server):
-    chosen, whole, hint = on_clip(browser, """
+    chosen, whole, hint = on_clip(
+        browser,
+        """
         const record = [...box().querySelectorAll("button:not([role])")][1];
         named(load(), "start").value = 3;
         record.click();
@@ -157,7 +174,8 @@ def test_a_recording_is_uploaded_and_chosen(browser, server):
         await until(() => now()[1] > 0.5 && now()[1] < 5);
         await until(() => said().startsWith("Speech"));
         return [[named(load(), "audio").value, pressed], [...now(), ...times()], said()];
-    """)
+    """,
+    )
     clip = AudioClip.load(server.base / "input" / chosen[0])
     assert chosen[1] == "true" and chosen[0].endswith(".wav") and float(clip.samples.abs().max()) > 0.01
     assert whole[0] == 0 and whole[1] == pytest.approx(clip.seconds, abs=0.01) and whole[2:] == [0, 0]
@@ -165,7 +183,9 @@ def test_a_recording_is_uploaded_and_chosen(browser, server):
 
 
 def test_no_microphone_and_no_file_are_said(browser):
-    refused, missing = on_clip(browser, """
+    refused, missing = on_clip(
+        browser,
+        """
         const real = navigator.mediaDevices.getUserMedia;
         navigator.mediaDevices.getUserMedia = async () => { throw new DOMException("Permission denied"); };
         [...box().querySelectorAll("button:not([role])")][1].click();
@@ -176,7 +196,8 @@ def test_no_microphone_and_no_file_are_said(browser):
         named(load(), "audio").callback(named(load(), "audio").value);
         await until(() => said().includes("no such sound"));
         return [refused, [said(), handles()[0].disabled]];
-    """)
+    """,
+    )
     assert "Permission denied" in refused and missing == ["There is no such sound.", True]
 
 

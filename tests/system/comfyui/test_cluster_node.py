@@ -45,8 +45,9 @@ def spoken(count: int):
     found = set()
 
     def enough(kind: str, data: dict) -> bool:
-        found.update(line["line"] for line in data.get("lines", ()) if kind == "higgs.lines"
-                     and line["state"] == "spoken")
+        found.update(
+            line["line"] for line in data.get("lines", ()) if kind == "higgs.lines" and line["state"] == "spoken"
+        )
         return len(found) >= count
 
     return enough
@@ -54,8 +55,10 @@ def spoken(count: int):
 
 def long_graph(**settings) -> dict:
     """The random model never ends by itself: each line lasts as long as its text allows."""
-    return {**render_graph(LONG, model="auto", codec="auto", voice_0=["voice", 0], cluster="local", **settings),
-            "voice": {"class_type": "HiggsVoice", "inputs": {"transcript": "", "description": "Calm."}}}
+    return {
+        **render_graph(LONG, model="auto", codec="auto", voice_0=["voice", 0], cluster="local", **settings),
+        "voice": {"class_type": "HiggsVoice", "inputs": {"transcript": "", "description": "Calm."}},
+    }
 
 
 @pytest.fixture(autouse=True)

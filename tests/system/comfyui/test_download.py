@@ -25,8 +25,10 @@ def models(server, server_hub, tmp_path):
 
 
 def graph(accepted: bool, release: str = LM.name) -> dict:
-    return {"1": {"class_type": "HiggsDownloadModel", "inputs": {"release": release, "licence_accepted": accepted}},
-            "2": {"class_type": "PreviewAny", "inputs": {"source": ["1", 0]}}}
+    return {
+        "1": {"class_type": "HiggsDownloadModel", "inputs": {"release": release, "licence_accepted": accepted}},
+        "2": {"class_type": "PreviewAny", "inputs": {"source": ["1", 0]}},
+    }
 
 
 def report(run) -> str:
@@ -75,10 +77,14 @@ def test_cancel_acts_at_once_and_the_next_run_goes_on_from_there(client, server_
     assert content(models / LM.name) == {name: FILES[name] for name in FETCHED}
 
 
-@pytest.mark.parametrize("gate, says", [
-    ((401, ""), "does not let us read"), ((403, "GatedRepo"), "accept the licence"),
-    ((404, "RepoNotFound"), "no such repository"),
-])
+@pytest.mark.parametrize(
+    "gate, says",
+    [
+        ((401, ""), "does not let us read"),
+        ((403, "GatedRepo"), "accept the licence"),
+        ((404, "RepoNotFound"), "no such repository"),
+    ],
+)
 def test_a_refusal_of_the_hub_is_the_nodes_error(client, server_hub, models, gate, says):
     server_hub.gate[LM.repository] = gate
     for accepted in (False, True):

@@ -20,8 +20,18 @@ from higgs_runtime.voices.library import VoiceCard, voice_path
 
 pytestmark = pytest.mark.web
 
-NAMES = ["audiobook", "clone_voice", "codec_round_trip", "five_voice_scene", "master_a_mix", "retake_line",
-         "srt_dubbing", "tags_v3", "text_to_speech", "two_voice_dialogue"]
+NAMES = [
+    "audiobook",
+    "clone_voice",
+    "codec_round_trip",
+    "five_voice_scene",
+    "master_a_mix",
+    "retake_line",
+    "srt_dubbing",
+    "tags_v3",
+    "text_to_speech",
+    "two_voice_dialogue",
+]
 SCRIPT_WIDGETS = ("audioUI", "upload", "preview")  # of the editor's own scripts; the server ignores them
 HELPERS = """
 const wait = (ms = 150) => new Promise((done) => setTimeout(done, ms));
@@ -47,23 +57,30 @@ def in_editor(browser, body: str):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_template_opens_whole_and_queues_what_the_api_file_says(browser, name):
-    answer = browser.run(HELPERS + f"""
+    answer = browser.run(
+        HELPERS
+        + f"""
         const file = await fetch("/api/workflow_templates/{PACK_FOLDER}/{name}.json");
         await app.loadGraphData(await file.json());
         await wait(500);
         const missing = !!document.querySelector(".comfy-missing-nodes");
         return JSON.stringify({{ missing, prompt: (await app.graphToPrompt()).output }});
-    """)
+    """
+    )
     opened = json.loads(answer)
     assert opened["missing"] is False
-    queued = {key: (node["class_type"], {name: value for name, value in node["inputs"].items()
-                                         if name not in SCRIPT_WIDGETS}) for key, node in opened["prompt"].items()}
+    queued = {
+        key: (node["class_type"], {name: value for name, value in node["inputs"].items() if name not in SCRIPT_WIDGETS})
+        for key, node in opened["prompt"].items()
+    }
     expected = {key: (node["class_type"], node["inputs"]) for key, node in read_workflow(name, api=True).items()}
     assert queued == expected
 
 
 def test_voices_grow_and_shrink_with_the_connections(browser):
-    steps = in_editor(browser, """
+    steps = in_editor(
+        browser,
+        """
         const prompt = make("HiggsChatMLPrompt"), voice = make("HiggsVoice"), steps = [sockets(prompt)];
         for (const name of ["voice_0", "voice_1"]) {
             voice.connect(0, prompt, slot(prompt, name));
@@ -76,13 +93,16 @@ def test_voices_grow_and_shrink_with_the_connections(browser):
             steps.push(sockets(prompt));
         }
         return steps;
-    """)
+    """,
+    )
     one, two, three = (["voice_0", "voice_1", "voice_2"][:count] for count in (1, 2, 3))
     assert steps == [one, two, three, three, one]
 
 
 def test_settings_of_a_track_show_once_it_is_connected(browser):
-    before, after, all_of_it, restored, sizes = in_editor(browser, """
+    before, after, all_of_it, restored, sizes = in_editor(
+        browser,
+        """
         const mix = make("HiggsMixAudio"), clip = make("HiggsLoadAudio"), before = shown(mix);
         clip.connect(0, mix, slot(mix, "track_0"));
         await wait();
@@ -99,7 +119,8 @@ def test_settings_of_a_track_show_once_it_is_connected(browser):
         await wait();
         const again = found("HiggsMixAudio"), gain = again.widgets.find((widget) => widget.name === "gain_0").value;
         return [before, after, all, [shown(again), gain], [height, again.size[1]]];
-    """)
+    """,
+    )
     assert before == ["allow_clipping", "sample_rate", "more_settings"]
     assert after == [*before[:2], "start_0", "gain_0", "pan_0", "fade_in_0", "fade_out_0", before[2], "mixer"]
     assert {"loop_0", "duck_0", "duck_attack"} <= set(all_of_it[0]) and "loop_1" not in all_of_it[0]
@@ -115,13 +136,16 @@ def test_load_audio_has_player_and_upload_button(browser):
 def test_load_audio_plays_the_packs_clips(browser, server):
     for name in ("none", "rose", "..%2Frose (from the pack)", "%2Fetc%2Fpasswd"):
         assert requests.get(f"{server.url}/higgs/clips/{name}", timeout=30).status_code == 404
-    seconds = in_editor(browser, """
+    seconds = in_editor(
+        browser,
+        """
         const file = await fetch("/api/workflow_templates/PACK/clone_voice.json");
         await app.loadGraphData(await file.json());
         const player = found("HiggsLoadAudio").widgets.find((widget) => widget.name === "audioUI").element;
         for (let i = 0; i < 40 && !(player.duration > 0); i++) await wait();
         return player.duration;
-    """.replace("PACK", PACK_FOLDER))
+    """.replace("PACK", PACK_FOLDER),
+    )
     assert 3 <= seconds <= 15
 
 
@@ -129,7 +153,9 @@ def test_load_voice_plays_what_was_saved_since_the_page_was_opened(browser, serv
     for name, seconds in (("Ada", 1.0), ("Bea & co", 2.0)):
         clip = AudioClip(torch.rand(1, int(24_000 * seconds)) - 0.5, 24_000)
         save_voice(voice_path(server.base / "models" / "higgs_audio", name), Voice(description="x"), VoiceCard.of(clip))
-    before, after, durations = in_editor(browser, """
+    before, after, durations = in_editor(
+        browser,
+        """
         const node = make("HiggsLoadVoice"), voice = node.widgets.find((one) => one.name === "voice");
         const player = node.widgets.find((one) => one.name === "audioUI").element, durations = [];
         const before = [...voice.options.values];
@@ -141,13 +167,16 @@ def test_load_voice_plays_what_was_saved_since_the_page_was_opened(browser, serv
             durations.push(player.duration);
         }
         return [before, voice.options.values, durations];
-    """)
+    """,
+    )
     assert "Ada" not in before and {"Ada", "Bea & co"} <= set(after) and durations == [1, 2]
 
 
 def test_checkpoints_say_what_they_are_where_they_are_chosen(browser, server):
     models = server.base / "models" / "higgs_audio"
-    texts, prompt = in_editor(browser, """
+    texts, prompt = in_editor(
+        browser,
+        """
         const loader = make("HiggsLoadModel"), codec = make("HiggsLoadCodec"), texts = [];
         for (const node of [loader, codec]) {
             const widget = named(node, "checkpoint");
@@ -155,7 +184,8 @@ def test_checkpoints_say_what_they_are_where_they_are_chosen(browser, server):
             texts.push([widget.value, widget._displayValue, widget.options.getOptionLabel("higgs-nano")]);
         }
         return [texts, (await app.graphToPrompt()).output];
-    """)
+    """,
+    )
     assert [text[0] for text in texts] == ["auto", "auto"]
     assert texts[0][1].startswith("auto · now higgs-audio-v2-generation-3B-base · v2, transformers-native · ")
     assert texts[0][2].startswith("higgs-nano · v2, transformers-native · 17.0 MB · float16 · Apache-2.0")
@@ -163,21 +193,26 @@ def test_checkpoints_say_what_they_are_where_they_are_chosen(browser, server):
     assert {node["inputs"]["checkpoint"] for node in prompt.values()} == {"auto"}
     try:
         make_folder(models / "zz-half", "higgs_audio", [])
-        values, label = in_editor(browser, """
+        values, label = in_editor(
+            browser,
+            """
             const widget = named(make("HiggsLoadModel"), "checkpoint"), label = "zz-half (missing: model.safetensors";
             await app.refreshComboInNodes();
             const choice = widget.options.values.find((value) => value.startsWith(label)), told = () =>
                 widget.options.getOptionLabel(choice);
             for (let i = 0; i < 40 && told() === choice; i++) await wait();
             return [widget.options.values, told()];
-        """)
+        """,
+        )
         assert "higgs-nano" in values and "v2, original layout · 0.0 MB · Boson" in label
     finally:
         shutil.rmtree(models / "zz-half")
 
 
 def test_an_accepted_licence_does_not_travel_with_a_workflow(browser):
-    told, before, after = in_editor(browser, """
+    told, before, after = in_editor(
+        browser,
+        """
         const node = make("HiggsDownloadModel"), release = named(node, "release");
         for (let i = 0; i < 40 && !release._displayValue.includes(" · "); i++) await wait();
         const told = release._displayValue;
@@ -187,14 +222,17 @@ def test_an_accepted_licence_does_not_travel_with_a_workflow(browser):
         await app.loadGraphData(app.graph.serialize());
         await wait();
         return [told, before, (await app.graphToPrompt()).output[node.id].inputs];
-    """)
+    """,
+    )
     assert told.startswith("higgs-audio-v2-generation-3B-base · about 11.6 GB · Boson Higgs Audio 2 Community License")
     assert before == {"release": "higgs-audio-v3-tts-4b", "licence_accepted": True}
     assert after == {"release": "higgs-audio-v3-tts-4b", "licence_accepted": False}
 
 
 def test_export_audio_plays_what_it_wrote(browser):
-    durations, pictures = in_editor(browser, """
+    durations, pictures = in_editor(
+        browser,
+        """
         const bed = make("HiggsLoadAudio"), mix = make("HiggsMixAudio"), out = make("HiggsExportAudio");
         const set = (node, values) => {
             for (const [name, value] of Object.entries(values)) named(node, name).value = value;
@@ -214,26 +252,41 @@ def test_export_audio_plays_what_it_wrote(browser):
             durations.push(player.duration);
         }
         return [durations, mix.imgs?.length ?? 0];
-    """)
+    """,
+    )
     assert all(abs(seconds - 2) < 0.06 for seconds in durations) and pictures == 1
 
 
 @pytest.mark.parametrize("format, kind", [("flac 24-bit", "flac"), ("mp3", "mpeg"), ("opus", "ogg")])
 def test_an_exported_file_opens_its_workflow(browser, tmp_path, format, kind):
     """As the files of ComfyUI's own savers do when they are dropped on the canvas."""
-    graph = {"version": 0.4, "nodes": [{"id": 7, "type": "HiggsLoudness", "pos": [0, 0], "size": [200, 100]}],
-             "links": [], "extra": {"said": "„Ü“ {}"}}
+    graph = {
+        "version": 0.4,
+        "nodes": [{"id": 7, "type": "HiggsLoudness", "pos": [0, 0], "size": [200, 100]}],
+        "links": [],
+        "extra": {"said": "„Ü“ {}"},
+    }
     entries = {"workflow": json.dumps(graph), "prompt": json.dumps({"7": {"class_type": "X", "inputs": {}}})}
     noise = AudioClip(torch.rand(1, 6 * 24_000, generator=torch.Generator().manual_seed(0)) - 0.5, 24_000)
-    made = export_audio(noise, tmp_path, format=format, metadata=entries, tags={"title": "Sea"},
-                        cover=torch.rand(30, 40, 3), chapters=[Chapter(0.0, 2.0, "One")])
+    made = export_audio(
+        noise,
+        tmp_path,
+        format=format,
+        metadata=entries,
+        tags={"title": "Sea"},
+        cover=torch.rand(30, 40, 3),
+        chapters=[Chapter(0.0, 2.0, "One")],
+    )
     data = base64.b64encode(made.path.read_bytes()).decode()
-    opened = in_editor(browser, f"""
+    opened = in_editor(
+        browser,
+        f"""
         const bytes = Uint8Array.from(atob("{data}"), (letter) => letter.charCodeAt(0));
         await app.handleFile(new File([bytes], "{made.path.name}", {{type: "audio/{kind}"}}));
         await wait();
         return [app.graph.nodes.map((node) => [node.id, node.type]), app.graph.extra.said];
-    """)
+    """,
+    )
     assert opened == [[[7, "HiggsLoudness"]], "„Ü“ {}"]
 
 

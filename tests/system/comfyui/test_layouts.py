@@ -28,8 +28,20 @@ def originals(server, tmp_path_factory):
     write_tokenizer(models / LM, llama_tokenizer())
     ask("lm", {LM: {"folder": str(models / LM), "settings": {"stream_end": 0.0}, "conversations": {}}}, root)
     native = make_codec_checkpoint(root / "native", semantic_model_config=SEMANTIC)
-    ask("codec", {CODEC: {"folder": str(models / CODEC), "weights": load_file(native / "model.safetensors"),
-                          "config": CONFIG, "semantic": SEMANTIC, "widths": (4, 64), "waves": []}}, root)
+    ask(
+        "codec",
+        {
+            CODEC: {
+                "folder": str(models / CODEC),
+                "weights": load_file(native / "model.safetensors"),
+                "config": CONFIG,
+                "semantic": SEMANTIC,
+                "widths": (4, 64),
+                "waves": [],
+            }
+        },
+        root,
+    )
     (models / CODEC / "hubert_base").mkdir()
     (models / CODEC / "hubert_base" / "config.json").write_text(json.dumps(SEMANTIC))
     yield models
@@ -42,8 +54,12 @@ def speak(client, folder, name: str, lm: str, codec: str):
     prompt = read_workflow(name, api=True)
     chosen = {"HiggsLoadModel": lm, "HiggsLoadCodec": codec}
     for node in prompt.values():
-        changes = {"max_seconds": 1.0, "transcript": "What the clip says.", "seed": 7,
-                   "checkpoint": chosen.get(node["class_type"])}
+        changes = {
+            "max_seconds": 1.0,
+            "transcript": "What the clip says.",
+            "seed": 7,
+            "checkpoint": chosen.get(node["class_type"]),
+        }
         node["inputs"] |= {key: value for key, value in changes.items() if key in node["inputs"]}
     run = client.run(prompt)
     assert run.error is None, run.error
@@ -61,10 +77,14 @@ def test_what_was_converted_speaks_without_the_original(client, server, original
     convert = {
         "1": {"class_type": "HiggsLoadModel", "inputs": {"checkpoint": LM, "device": "auto", "dtype": "auto"}},
         "2": {"class_type": "HiggsLoadCodec", "inputs": {"checkpoint": CODEC, "device": "auto", "dtype": "auto"}},
-        "3": {"class_type": "HiggsConvertModel",
-              "inputs": {"model": ["1", 0], "quantization": "int8", "dtype": "bfloat16", "name": "small-lm"}},
-        "4": {"class_type": "HiggsConvertCodec", "inputs": {"codec": ["2", 0], "dtype": "float16",
-                                                            "name": "small-codec"}},
+        "3": {
+            "class_type": "HiggsConvertModel",
+            "inputs": {"model": ["1", 0], "quantization": "int8", "dtype": "bfloat16", "name": "small-lm"},
+        },
+        "4": {
+            "class_type": "HiggsConvertCodec",
+            "inputs": {"codec": ["2", 0], "dtype": "float16", "name": "small-codec"},
+        },
     }
     run = client.run(convert)
     assert run.error is None, run.error

@@ -94,7 +94,9 @@ def sound_of(server, prompt_id: str, node: str = "4") -> tuple[np.ndarray, dict]
 
 
 def test_a_take_is_heard_while_it_is_spoken_and_is_then_that_of_decode_codes(browser, server, client, tmp_path):
-    heard = in_page(browser, f"""
+    heard = in_page(
+        browser,
+        f"""
         await open({settings(NANO, seed=11)});
         const starts = [], start = AudioBufferSourceNode.prototype.start;
         AudioBufferSourceNode.prototype.start = function (when) {{
@@ -118,7 +120,8 @@ def test_a_take_is_heard_while_it_is_spoken_and_is_then_that_of_decode_codes(bro
         AudioBufferSourceNode.prototype.start = start;
         return {{ early, loudest, starts, dried: player().playback.dried, samples: samples(),
             about: player().sound.about, at: player().playback.position, figures: player().figures.textContent }};
-    """)
+    """,
+    )
     assert heard["early"] == "rendering" and heard["loudest"] > 0.01
     ends = [start + count for start, count in heard["starts"]]
     breaks = [begin for begin, end in zip(heard["starts"][1:], ends, strict=False) if begin[0] != end]
@@ -135,7 +138,9 @@ def test_a_take_is_heard_while_it_is_spoken_and_is_then_that_of_decode_codes(bro
 
 def test_every_sample_reaches_the_speakers_once_and_in_order(browser):
     """Through an audio worklet behind the player, while the sound grows, with a jump in the middle."""
-    played, sounds = in_page(browser, f"""
+    played, sounds = in_page(
+        browser,
+        f"""
         const {{ LiveSound }} = await import("/extensions/{PACK_FOLDER}/common/live/sound.js");
         const {{ Playback }} = await import("/extensions/{PACK_FOLDER}/common/live/playback.js");
         const rate = 24000;
@@ -167,7 +172,8 @@ def test_every_sample_reaches_the_speakers_once_and_in_order(browser):
         const text = (list) => btoa(Array.from(new Uint8Array(Float32Array.from(list).buffer),
             (byte) => String.fromCharCode(byte)).join(""));
         return [text(got), text(noise)];
-    """)
+    """,
+    )
     played, noise = array(played), array(sounds)
     sounding = np.flatnonzero(played)
     stretches = np.split(played[sounding], np.flatnonzero(np.diff(sounding) > 1) + 1)
@@ -177,7 +183,9 @@ def test_every_sample_reaches_the_speakers_once_and_in_order(browser):
 
 
 def test_cancel_from_the_node(browser, server):
-    state, prompt_id, text, has = in_page(browser, f"""
+    state, prompt_id, text, has = in_page(
+        browser,
+        f"""
         await open({settings(RANDOM, seed=12, max_seconds=240)});
         await app.queuePrompt(0);
         await until(() => player().sound?.length > 24000);
@@ -186,7 +194,8 @@ def test_cancel_from_the_node(browser, server):
         player().playback.pause();
         return [player().sound.about.state, player().sound.about.prompt_id, player().figures.textContent,
             [player().sound.length, player().cancelButton.hidden]];
-    """)
+    """,
+    )
     assert state == "cancelled" and text.startswith("cancelled") and has[0] > 24_000
     deadline = time.monotonic() + 20
     while prompt_id not in (history := server.get(f"/history/{prompt_id}")):
@@ -197,24 +206,30 @@ def test_cancel_from_the_node(browser, server):
 
 def test_a_page_that_comes_late_or_loses_the_server_for_a_while_misses_nothing(browser, server):
     browser.call("Network.enable")
-    in_page(browser, f"""
+    in_page(
+        browser,
+        f"""
         await open({settings(RANDOM, seed=13, max_seconds=12)});
         await app.queuePrompt(0);
         await until(() => player().sound?.length > 24000);
         window.late = app.graph.serialize();
-    """)
+    """,
+    )
     offline = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
     browser.call("Network.emulateNetworkConditions", offline=True, **offline)
     had = in_page(browser, "await until(() => player().sound.trouble); return player().sound.length;")
     browser.call("Network.emulateNetworkConditions", offline=False, **offline)
-    mine, about = in_page(browser, """
+    mine, about = in_page(
+        browser,
+        """
         const first = player();
         await until(() => first.sound.trouble === "" && first.sound.length > HAD);
         first.playback.pause();
         await app.loadGraphData(late);  // the same workflow, opened anew while it is rendered
         await until(() => player() !== first && player().sound?.exact && player().sound.whole);
         return [samples(), player().sound.about];
-    """.replace("HAD", str(had)))
+    """.replace("HAD", str(had)),
+    )
     theirs, _ = sound_of(server, about["prompt_id"])
     assert had < len(theirs) == 12 * 24_000 and np.array_equal(array(mine), theirs)
 
@@ -266,11 +281,20 @@ def spoken(server):
     return run.prompt_id
 
 
-@pytest.mark.parametrize("path, status", [
-    ("none/4", 404), ("..%2F..%2Fmodels/4", 404), ("%2Fetc%2Fpasswd/4", 404), ("%00/%3Cscript%3E", 404),
-    ("PROMPT/4?after=-1", 400), ("PROMPT/4?after=1e3", 400), ("PROMPT/4?after=%D9%A3", 400),
-    ("PROMPT/4?after=" + "9" * 400, 400), ("PROMPT/4?after=999999999999", 200),
-])
+@pytest.mark.parametrize(
+    "path, status",
+    [
+        ("none/4", 404),
+        ("..%2F..%2Fmodels/4", 404),
+        ("%2Fetc%2Fpasswd/4", 404),
+        ("%00/%3Cscript%3E", 404),
+        ("PROMPT/4?after=-1", 400),
+        ("PROMPT/4?after=1e3", 400),
+        ("PROMPT/4?after=%D9%A3", 400),
+        ("PROMPT/4?after=" + "9" * 400, 400),
+        ("PROMPT/4?after=999999999999", 200),
+    ],
+)
 def test_hostile_names_and_numbers(server, spoken, path, status):
     answer = requests.get(f"{server.url}/higgs/live/{path.replace('PROMPT', spoken)}", timeout=30)
     assert answer.status_code == status
@@ -281,7 +305,9 @@ def test_hostile_names_and_numbers(server, spoken, path, status):
 
 
 def test_the_player_shows_with_a_codec_and_is_no_part_of_the_prompt(browser):
-    steps = in_page(browser, """
+    steps = in_page(
+        browser,
+        """
         const steps = [], note = () => steps.push([named(node, "live").hidden, widget().hidden, node.size[1]]);
         app.graph.clear();
         const make = (type) => { const one = LiteGraph.createNode(type); app.graph.add(one); return one; };
@@ -302,7 +328,8 @@ def test_the_player_shows_with_a_codec_and_is_no_part_of_the_prompt(browser):
         steps.push(Object.keys((await app.graphToPrompt()).output[found("HiggsGenerate").id].inputs));
         steps.push(found("HiggsGenerate").serialize().widgets_values.length);
         return steps;
-    """)
+    """,
+    )
     (no, both, off), reopened, names, values = steps[:3], *steps[3:]
     assert no[:2] == [True, True] and both[:2] == [False, False] and off[:2] == [False, True]
     assert no[2] < off[2] < both[2] - 100 and reopened == [False, True, off[2]]
@@ -310,7 +337,9 @@ def test_the_player_shows_with_a_codec_and_is_no_part_of_the_prompt(browser):
 
 
 def test_keys_move_play_and_mute(browser):
-    steps = in_page(browser, f"""
+    steps = in_page(
+        browser,
+        f"""
         await open({settings(RANDOM, seed=19, max_seconds=2)});
         await app.queuePrompt(0);
         await until(() => player().sound?.whole);
@@ -329,7 +358,8 @@ def test_keys_move_play_and_mute(browser):
         await until(() => one.canvas.ariaValueText.endsWith("of 2.0 seconds"));
         const names = [...one.element.querySelectorAll("button, input, canvas")].map((part) => part.ariaLabel);
         return [...steps, names, one.canvas.ariaValueText];
-    """)
+    """,
+    )
     assert steps[:5] == [0, 1, 0, 2, 0] and steps[5] is True
     assert steps[6] == ["paused", 0, {"volume": 1, "muted": True}]
     assert steps[7] == ["Position", "Play", "Mute", "Volume", "Cancel the render"]
@@ -338,7 +368,9 @@ def test_keys_move_play_and_mute(browser):
 
 def test_fifty_players_in_one_graph(browser):
     """All show one sound; at any time one of them plays. Nothing in this page was an error until now."""
-    shown, playing, last = in_page(browser, """
+    shown, playing, last = in_page(
+        browser,
+        """
         const about = player().sound.about;
         app.graph.clear();
         const codec = LiteGraph.createNode("HiggsLoadCodec");
@@ -361,7 +393,8 @@ def test_fifty_players_in_one_graph(browser):
         const last = players[49].playback.state !== "paused";
         await until(() => players[49].playback.state === "paused");
         return [players.filter((one) => document.contains(one.element)).length, playing, last];
-    """)
+    """,
+    )
     assert (shown, playing, last) == (50, 1, True)
     assert in_page(browser, "return complaints;") == []
     assert [error for error in browser.errors if PACK_FOLDER in error] == []
@@ -373,22 +406,28 @@ def test_two_tabs_hear_their_own_and_none_sounds_before_it_is_touched(browser, s
     go(other, server)
     for page, seed in ((browser, 14), (other, 15)):
         in_page(page, f"await open({settings(RANDOM, seed=seed, max_seconds=2)}); await app.queuePrompt(0);")
-    ask = ("if (!await until(() => player().sound?.whole && player().sound.exact)) throw Error('it was not finished');"
-           "const is = player().playback.state;")
+    ask = (
+        "if (!await until(() => player().sound?.whole && player().sound.exact)) throw Error('it was not finished');"
+        "const is = player().playback.state;"
+    )
     (_, mine, sound), (state, theirs, another) = (
-        in_page(page, ask + "return [is, player().sound.about, samples()];") for page in (browser, other))
+        in_page(page, ask + "return [is, player().sound.about, samples()];") for page in (browser, other)
+    )
     assert mine["prompt_id"] != theirs["prompt_id"] and state == "paused"
     assert not np.array_equal(array(sound), array(another))
     for about, samples in ((mine, sound), (theirs, another)):
         assert np.array_equal(array(samples), sound_of(server, about["prompt_id"])[0])
-    x, y = in_page(other, """
+    x, y = in_page(
+        other,
+        """
         app.canvas.ds.scale = 1;
         app.canvas.ds.offset = found("HiggsGenerate").pos.map((place) => 200 - place);
         app.canvas.setDirty(true, true);
         await wait(500);
         const box = player().playButton.getBoundingClientRect();
         return [box.x + box.width / 2, box.y + box.height / 2];
-    """)
+    """,
+    )
     other.click(x, y)
     assert in_page(other, "return until(() => player().playback.position > 2400);") is True
     assert in_page(other, "return complaints;") == []

@@ -46,7 +46,9 @@ def run(browser, body: str):
 @pytest.fixture(scope="module")
 def mixer(browser):
     """Two clips of the pack that were mixed once: a voice of 4 s, and a bed after it."""
-    seconds = run(browser, """
+    seconds = run(
+        browser,
+        """
         app.graph.clear();
         const node = make("HiggsMixAudio"), save = make("SaveAudio");
         for (const [number, name] of ["rose", "bed"].entries()) {
@@ -66,18 +68,22 @@ def mixer(browser):
         await app.queuePrompt(0);
         for (let i = 0; i < 200 && all(".hl-clip.guess").length; i++) await wait();
         return [before, all(".hl-clip.guess").length];
-    """)
+    """,
+    )
     assert seconds == [2, 0], "lengths are known once it has run"
     return browser
 
 
 def places(browser) -> dict:
     """Boxes on the page of both clips, their fade handles and their lanes, and how many pixels a second takes."""
-    return run(browser, """
+    return run(
+        browser,
+        """
         const clips = all(".hl-clip").map(box), lanes = all(".hl-lane").map(box);
         return {clips, lanes, fades: all(".hl-fade").map(box), second: clips[0][2] / 4,
                 start: [value("start_0"), value("start_1")]};
-    """)
+    """,
+    )
 
 
 def middle(box) -> tuple[float, float]:
@@ -85,12 +91,15 @@ def middle(box) -> tuple[float, float]:
 
 
 def test_lanes_show_the_clips_where_they_lie(mixer):
-    waves, names, text, meter = run(mixer, """
+    waves, names, text, meter = run(
+        mixer,
+        """
         await look(1);
         const texts = (selector) => all(selector).map((one) => one.textContent);
         return [all(".wave").map((path) => path.getAttribute("d").length), texts(".hl-name"), texts(".hl-figures")[0],
                 all(".hl-meter")[0].getAttribute("aria-valuenow")];
-    """)
+    """,
+    )
     found = places(mixer)
     assert min(waves) > 2000 and [name[:2] for name in names] == ["0 ", "1 "]
     assert "LUFS" in text and "dBTP" in text and -40 < float(meter) < -5
@@ -120,8 +129,7 @@ def test_fades_are_dragged_and_never_overlap(mixer):
     mixer.drag((x, y), (x + found["second"], y))
     end = middle(found["fades"][1])
     mixer.drag(end, (end[0] - 20 * found["second"], end[1]))
-    fade_in, fade_out, start = run(
-        mixer, "await wait(); return ['fade_in_0', 'fade_out_0', 'start_0'].map(value)")
+    fade_in, fade_out, start = run(mixer, "await wait(); return ['fade_in_0', 'fade_out_0', 'start_0'].map(value)")
     assert fade_in == pytest.approx(1, abs=0.1) and fade_in + fade_out == pytest.approx(4, abs=0.011) and start == 0
     assert run(mixer, "return all('.fades')[0].getAttribute('d').split('M').length - 1") == 2
     assert "before the last change" in run(mixer, "return all('.hl-figures')[0].textContent")
@@ -132,8 +140,11 @@ def test_everything_is_reached_by_keyboard_and_named(mixer):
     run(mixer, "set('start_0', 0); await look(1); all('.hl-clip')[0].focus();")
     mixer.press("ArrowRight", "Shift+ArrowRight", "ArrowLeft", "ArrowRight")
     assert run(mixer, "return value('start_0')") == pytest.approx(1.1)
-    label, now, text = run(mixer, """return ["aria-label", "aria-valuenow", "aria-valuetext"]
-        .map((name) => document.activeElement.getAttribute(name))""")
+    label, now, text = run(
+        mixer,
+        """return ["aria-label", "aria-valuenow", "aria-valuetext"]
+        .map((name) => document.activeElement.getAttribute(name))""",
+    )
     assert label.startswith("0 ") and label.endswith(": start") and float(now) == 1.1 and text.startswith("1.10 s")
     mixer.press("Home")
     mixer.press("Tab")
@@ -149,8 +160,11 @@ def test_everything_is_reached_by_keyboard_and_named(mixer):
     mixer.press("ArrowRight")
     gain = run(mixer, "return value('gain_1')")
     assert (quiet, alone, gain) == ([True, 1], [True, 2], 0.5)
-    unnamed = run(mixer, """return all(":is(button, input, [tabindex], [role=meter])")
-        .filter((one) => !one.getAttribute("aria-label")).length""")
+    unnamed = run(
+        mixer,
+        """return all(":is(button, input, [tabindex], [role=meter])")
+        .filter((one) => !one.getAttribute("aria-label")).length""",
+    )
     assert unnamed == 0
     run(mixer, "set('mute_1', false); set('solo_1', false); set('gain_1', 0);")
 
@@ -160,19 +174,25 @@ def test_undo_and_the_workflow_know_what_was_dragged(mixer):
     found = places(mixer)
     x, y = middle(found["clips"][1])
     mixer.drag((x, y), (x - found["second"], y))
-    dragged, queued, saved = run(mixer, """
+    dragged, queued, saved = run(
+        mixer,
+        """
         await wait(300);
         const prompt = (await app.graphToPrompt()).output;
         const node = Object.values(prompt).find((one) => one.inputs.start_1);
         const names = mix().widgets.filter((one) => one.serialize !== false).map((one) => one.name);
         return [value("start_1"), node.inputs, mix().serialize().widgets_values[names.indexOf("start_1")]];
-    """)
+    """,
+    )
     assert dragged == saved == queued["start_1"] == pytest.approx(3, abs=0.03) and "mixer" not in queued
-    back = run(mixer, """
+    back = run(
+        mixer,
+        """
         await app.extensionManager.workflow.activeWorkflow.changeTracker.undo();
         await wait(400);
         return [value("start_1"), value("start_0"), all(".hl-row").length];
-    """)
+    """,
+    )
     assert back == [4, 0, 2]
 
 
@@ -203,7 +223,9 @@ def test_starts_in_frames_and_after_another_track(mixer):
 
 def test_places_that_cannot_be_are_drawn_all_the_same(mixer):
     """The node says what is wrong when it runs; until then the mixer has to live with it."""
-    rows = run(mixer, """
+    rows = run(
+        mixer,
+        """
         const tries = [{after_0: 1, after_1: 0}, {after_0: 7}, {after_0: 0}, {trim_start_0: 99}, {fade_in_0: 600},
             {loop_0: -1, loop_1: -1}, {loop_0: 86400}, {start_0: -3}, {gain_0: 24}], rows = [];
         for (const values of tries) {
@@ -214,13 +236,16 @@ def test_places_that_cannot_be_are_drawn_all_the_same(mixer):
             for (const [name, to] of before) set(name, to);
         }
         return rows;
-    """)
+    """,
+    )
     assert rows == [2] * 9
 
 
 def test_a_page_that_was_opened_again_shows_what_is_not_made_anew(mixer):
     """ComfyUI says nothing of nodes that it has kept: the mixer asks."""
-    guesses = run(mixer, """
+    guesses = run(
+        mixer,
+        """
         const graph = app.graph.serialize();
         app.nodeOutputs = {};
         await app.loadGraphData(graph);
@@ -229,12 +254,15 @@ def test_a_page_that_was_opened_again_shows_what_is_not_made_anew(mixer):
         await app.queuePrompt(0);
         for (let i = 0; i < 60 && all(".hl-clip.guess").length; i++) await wait();
         return [before, all(".hl-clip.guess").length];
-    """)
+    """,
+    )
     assert guesses == [2, 0]
 
 
 def test_the_wave_of_another_clip_is_not_shown(mixer):
-    guesses = run(mixer, """
+    guesses = run(
+        mixer,
+        """
         const bed = mix().getInputNode(slot(mix(), "track_1")), guesses = [];
         for (const clip of [mix().getInputNode(slot(mix(), "track_0")), bed]) {
             clip.connect(0, mix(), slot(mix(), "track_1"));
@@ -242,13 +270,16 @@ def test_the_wave_of_another_clip_is_not_shown(mixer):
             guesses.push(all(".hl-clip").map((one) => one.classList.contains("guess")));
         }
         return guesses;
-    """)
+    """,
+    )
     assert guesses == [[False, True], [False, False]]
 
 
 def test_a_linked_setting_is_left_to_its_link(mixer):
     """A value that comes through a socket cannot be dragged; the same of other tracks can."""
-    disabled = run(mixer, """
+    disabled = run(
+        mixer,
+        """
         const number = make("PrimitiveFloat"), node = mix();
         number.connect(0, node, slot(node, "gain_1"));
         await wait(300);
@@ -257,12 +288,15 @@ def test_a_linked_setting_is_left_to_its_link(mixer):
         app.graph.remove(number);
         await wait(300);
         return [...disabled, ...all("input").map((one) => one.disabled)];
-    """)
+    """,
+    )
     assert disabled == [False, False, True, False, False, False, False, False]
 
 
 def test_lanes_follow_the_connections(mixer):
-    shown, heights = run(mixer, """
+    shown, heights = run(
+        mixer,
+        """
         const node = mix(), heights = [node.size[1]], shown = [all(".hl-row").length];
         for (const number of [1, 0]) {
             node.disconnectInput(slot(node, `track_${number}`));
@@ -271,7 +305,8 @@ def test_lanes_follow_the_connections(mixer):
             heights.push(node.size[1]);
         }
         return [[...shown, node.widgets.find((one) => one.name === "mixer").hidden], heights];
-    """)
+    """,
+    )
     assert shown == [2, 1, 0, True] and heights == sorted(heights, reverse=True)
 
 

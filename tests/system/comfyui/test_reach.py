@@ -14,23 +14,36 @@ def remote_graph(**inputs) -> dict:
     """Up to the first word that would leave."""
     asked = {"server": "higgs serve", "url": "", "model": "", "voice": "", "key_variable": "", **inputs}
     words = {"text": "Good morning.", "system": "", "scene": "", "reference_first": True}
-    sampling = {"seed": 1, "max_seconds": 1.0, "temperature": 1.0, "top_k": 50, "top_p": 0.95, "ras_window": -1,
-                "ras_max_repeats": 2}
+    sampling = {
+        "seed": 1,
+        "max_seconds": 1.0,
+        "temperature": 1.0,
+        "top_k": 50,
+        "top_p": 0.95,
+        "ras_window": -1,
+        "ras_max_repeats": 2,
+    }
     return {
         "url": {"class_type": "PrimitiveString", "inputs": {"value": AWAY}},
         "remote": {"class_type": "HiggsRemoteModel", "inputs": asked},
         "prompt": {"class_type": "HiggsChatMLPrompt", "inputs": words},
-        "generate": {"class_type": "HiggsGenerate", "inputs": {
-            "model": ["remote", 0], "prompt": ["prompt", 0], **sampling}},
+        "generate": {
+            "class_type": "HiggsGenerate",
+            "inputs": {"model": ["remote", 0], "prompt": ["prompt", 0], **sampling},
+        },
         "report": {"class_type": "PreviewAny", "inputs": {"source": ["generate", 1]}},
     }
 
 
-@pytest.mark.parametrize("graph, words", [
-    (remote_graph(url=AWAY), "HIGGS_REMOTE_URLS"), (remote_graph(key_variable="PATH"), "HIGGS_REMOTE_KEYS"),
-    (remote_graph(server="another"), "no server of the kind"),
-    (render_graph(cluster="203.0.113.5:6379"), "HIGGS_CLUSTER_ADDRESSES"),
-])
+@pytest.mark.parametrize(
+    "graph, words",
+    [
+        (remote_graph(url=AWAY), "HIGGS_REMOTE_URLS"),
+        (remote_graph(key_variable="PATH"), "HIGGS_REMOTE_KEYS"),
+        (remote_graph(server="another"), "no server of the kind"),
+        (render_graph(cluster="203.0.113.5:6379"), "HIGGS_CLUSTER_ADDRESSES"),
+    ],
+)
 def test_the_editor_is_told_before_it_runs(server, graph, words):
     with pytest.raises(RenderError, match=words):
         ComfyClient(server.url).queue(graph)

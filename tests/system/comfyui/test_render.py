@@ -29,8 +29,12 @@ def test_render_gives_a_playable_file(server, tmp_path, capsys):
     clip = tmp_path / "my clip.wav"
     soundfile.write(clip, sound_like(2.0, 24_000).numpy(), 24_000)
     code = render(
-        server, "clone_voice", f"Load Audio (Higgs).audio=@{clip}", "Higgs Voice.transcript=What the clip says.",
-        "Higgs Generate.max_seconds=1.0", output=tmp_path / "out",
+        server,
+        "clone_voice",
+        f"Load Audio (Higgs).audio=@{clip}",
+        "Higgs Voice.transcript=What the clip says.",
+        "Higgs Generate.max_seconds=1.0",
+        output=tmp_path / "out",
     )
     said = capsys.readouterr()
     assert code == 0, said.err

@@ -47,11 +47,17 @@ def test_cancel_acts_within_a_line_and_keeps_those_before(server, client):
     """The random model never ends by itself: each line lasts as long as its text allows."""
     text = "\n".join(f"[SPEAKER0] This is line number {n} of a rather long story." for n in range(30))
     settings = {"model": "auto", "codec": "auto", "voice_0": ["voice", 0], "seed": 5}
-    prompt = {**render_graph(text, **settings), "voice": {"class_type": "HiggsVoice", "inputs": {
-        "transcript": "", "description": "Calm."}}}
+    prompt = {
+        **render_graph(text, **settings),
+        "voice": {"class_type": "HiggsVoice", "inputs": {"transcript": "", "description": "Calm."}},
+    }
     run = client.queue(prompt)
-    client.follow(run, lambda kind, data: kind == "higgs.lines" and any(
-        line["line"] == 3 and line["state"] == "speaking" for line in data["lines"]))
+    client.follow(
+        run,
+        lambda kind, data: (
+            kind == "higgs.lines" and any(line["line"] == 3 and line["state"] == "speaking" for line in data["lines"])
+        ),
+    )
     client.interrupt()
     before = run.events[-1][0]
     client.follow(run)
@@ -64,11 +70,14 @@ def test_cancel_acts_within_a_line_and_keeps_those_before(server, client):
     assert all(store.peek(key) is not None for key in kept)
 
 
-@pytest.mark.parametrize("text, settings, words", [
-    ("[Zoe] Hello.", {}, "none for Zoe"),
-    (TEXT, {"choose": "3"}, "does not choose a take"),
-    ("[Rose] Hello.\n[sfx: nothing.wav]", {}, "'nothing.wav' of a cue is not there"),
-])
+@pytest.mark.parametrize(
+    "text, settings, words",
+    [
+        ("[Zoe] Hello.", {}, "none for Zoe"),
+        (TEXT, {"choose": "3"}, "does not choose a take"),
+        ("[Rose] Hello.\n[sfx: nothing.wav]", {}, "'nothing.wav' of a cue is not there"),
+    ],
+)
 def test_errors_reach_the_person(client, text, settings, words):
     assert words in client.run(render_graph(text, **settings)).error["exception_message"]
 
@@ -87,8 +96,11 @@ def run_example(client):
                 node["inputs"]["recognizer"] = "none"
         run = client.run(prompt)
         assert run.error is None, run.error["exception_message"]
-        shown = {node["_meta"]["title"]: run.outputs[key]["text"][0] for key, node in prompt.items()
-                 if node["class_type"] == "PreviewAny"}
+        shown = {
+            node["_meta"]["title"]: run.outputs[key]["text"][0]
+            for key, node in prompt.items()
+            if node["class_type"] == "PreviewAny"
+        }
         files = {key: run.outputs[key]["audio"][0] for key in run.outputs if run.outputs[key].get("audio")}
         return prompt, shown, files
 

@@ -24,14 +24,58 @@ Bob: {take=2} It is only me.
 The door opens.
 """
 PIECES = [
-    "[Anna] ", "Bob: ", "小明：", "[1] ", "Note: ", "Scene: x", "[laugh] ", "word", "two words", "[pause 0.5s]",
-    "[pause", "[overlap 0.2s] ", "[slot 1s-2s] ", "[sfx: a.wav -6dB]", "[music: bed.flac duck]", "[/music]",
-    "{seed=3} ", "{", "}", "# note", "# Scene: a room", "##scene:", "\\", "[", "\n", "\n\n",
-    "\n", "\t", " ", "\u2028", "\x85", "\ufeff",
-    "مرحبا", "👩‍🚀", "ſ", "[pauſe 1s]", "Mr. Smith: ", "\r\n", "[anna] ", "He said: ",
+    "[Anna] ",
+    "Bob: ",
+    "小明：",
+    "[1] ",
+    "Note: ",
+    "Scene: x",
+    "[laugh] ",
+    "word",
+    "two words",
+    "[pause 0.5s]",
+    "[pause",
+    "[overlap 0.2s] ",
+    "[slot 1s-2s] ",
+    "[sfx: a.wav -6dB]",
+    "[music: bed.flac duck]",
+    "[/music]",
+    "{seed=3} ",
+    "{",
+    "}",
+    "# note",
+    "# Scene: a room",
+    "##scene:",
+    "\\",
+    "[",
+    "\n",
+    "\n\n",
+    "\n",
+    "\t",
+    " ",
+    "\u2028",
+    "\x85",
+    "\ufeff",
+    "مرحبا",
+    "👩‍🚀",
+    "ſ",
+    "[pauſe 1s]",
+    "Mr. Smith: ",
+    "\r\n",
+    "[anna] ",
+    "He said: ",
 ]
-LINES = ["[Anna] Hi.", "Bob: Yo. [pause 1s]", "Rain falls.", "", "", "and on", "[1] {seed=2} x", "\\[Zed] no",
-         "  小明：好 [pause 1s] 好"]
+LINES = [
+    "[Anna] Hi.",
+    "Bob: Yo. [pause 1s]",
+    "Rain falls.",
+    "",
+    "",
+    "and on",
+    "[1] {seed=2} x",
+    "\\[Zed] no",
+    "  小明：好 [pause 1s] 好",
+]
 
 
 @pytest.fixture(scope="module")
@@ -179,8 +223,11 @@ def test_the_graphs_undo_and_the_editors_are_two(browser):
     browser.press("Control+z")
     assert text_of(browser) == SCENE and run(browser, "return app.graph.nodes.includes(node);")
     browser.press("Control+Shift+z")
-    run(browser, "document.activeElement.blur(); await wait(); await "
-        "app.extensionManager.workflow.activeWorkflow.changeTracker.undo(); await wait(300);")
+    run(
+        browser,
+        "document.activeElement.blur(); await wait(); await "
+        "app.extensionManager.workflow.activeWorkflow.changeTracker.undo(); await wait(300);",
+    )
     texts = browser.run("return app.graph.nodes.map((one) => [one.widgets[0].value, one.higgsScene.text]);")
     assert texts == [[SCENE] * 2]
 
@@ -199,8 +246,11 @@ def seen(browser, request):
     setting = "await app.extensionManager.setting.set('Comfy.VueNodes.Enabled', {}); await wait(500);"
     run(browser, setting.format("true") if vue else "")
     show(browser, "[A] One\n[B] Two three\n[C] Four\n")
-    run(browser, f"Object.assign(app.canvas.ds, {{ scale: {zoom}, offset: [{40 / zoom}, {60 / zoom}] }});"
-        "app.canvas.setDirty(true, true); await wait(500);")
+    run(
+        browser,
+        f"Object.assign(app.canvas.ds, {{ scale: {zoom}, offset: [{40 / zoom}, {60 / zoom}] }});"
+        "app.canvas.setDirty(true, true); await wait(500);",
+    )
     yield zoom
     run(browser, setting.format("false") if vue else "")
 
@@ -226,14 +276,17 @@ def test_it_is_edited_at_any_zoom_and_in_vues_nodes(browser, seen):
 
 def test_a_linked_text_is_shown_and_left_alone(browser):
     show(browser, SCENE)
-    linked = run(browser, """
+    linked = run(
+        browser,
+        """
         const source = LiteGraph.createNode("PrimitiveStringMultiline");
         app.graph.add(source);
         Object.assign(source, { title: "Found <b>text", pos: [100, 700] });
         source.connect(0, node, node.inputs.findIndex((one) => one.name === "text"));
         await wait();
         return [editor.said.textContent, rows().length, editor.list.querySelectorAll("input, textarea").length];
-    """)
+    """,
+    )
     assert linked[0].startswith("Linked") and "“Found <b>text”" in linked[0] and linked[1:] == [5, 0]
     for view in ("Text", "Scene"):
         browser.mouse(middle(browser, f"input[value={view}]"))
@@ -243,15 +296,21 @@ def test_a_linked_text_is_shown_and_left_alone(browser):
     start = middle(browser, ".row", 1)
     browser.mouse(start, middle(browser, ".row", 3))
     assert text_of(browser) == SCENE
-    run(browser, """
+    run(
+        browser,
+        """
         const saved = app.graph.serialize();
         await app.loadGraphData(saved);
         window.scriptNode = app.graph.nodes.find((one) => one.type === "HiggsScript");
         await wait(300);
-    """)
+    """,
+    )
     assert run(browser, "return editor.linked;"), "also in a workflow that is opened"
-    run(browser, "node.disconnectInput(node.inputs.findIndex((one) => one.name === 'text')); await wait();"
-        "editor.activate(2, 0);")
+    run(
+        browser,
+        "node.disconnectInput(node.inputs.findIndex((one) => one.name === 'text')); await wait();"
+        "editor.activate(2, 0);",
+    )
     browser.type("Oh! ")
     assert text_of(browser) == SCENE.replace("Who", "Oh! Who")
 
@@ -272,12 +331,15 @@ def test_text_view_and_back_loses_nothing(browser):
 
 
 def paste(browser, text: str) -> None:
-    run(browser, f"""
+    run(
+        browser,
+        f"""
         const data = new DataTransfer();
         data.setData("text/plain", {json.dumps(text)});
         const event = new ClipboardEvent("paste", {{ clipboardData: data, bubbles: true, cancelable: true }});
         if (editor.field.dispatchEvent(event)) document.execCommand("insertText", false, {json.dumps(text)});
-    """)
+    """,
+    )
 
 
 def test_pasted_text_becomes_rows(browser):
@@ -291,36 +353,51 @@ def test_pasted_text_becomes_rows(browser):
 def test_pasted_subtitles_become_rows(browser):
     show(browser, "[Anna] Hi.\n")
     run(browser, "editor.activate(0, 3);")
-    paste(browser, "1\n00:00:01,000 --> 00:00:02,500\nBob: Who <i>is</i> there?\n\n"
-          "2\n00:00:03,000 --> 00:00:04,000\nRain.\n")
+    paste(
+        browser,
+        "1\n00:00:01,000 --> 00:00:02,500\nBob: Who <i>is</i> there?\n\n2\n00:00:03,000 --> 00:00:04,000\nRain.\n",
+    )
     run(browser, "await until(() => rows().length === 3);")
     assert text_of(browser) == "[Anna] Hi.\n[Bob] [slot 1s-2.5s] Who is there?\n\n[slot 3s-4s] Rain.\n"
 
 
 def test_errors_stand_at_their_rows(browser):
     show(browser, "[Anna] Hi.\n[Bob] {seed=x} No.\n")
-    found = run(browser, """
+    found = run(
+        browser,
+        """
         await until(() => editor.said.textContent === "1 error");
         return rows().map((row) => [row.classList.contains("error"), row.querySelector(".notes").textContent]);
-    """)
+    """,
+    )
     assert found[0] == [False, ""] and found[1][0] and "'seed'" in found[1][1]
     browser.press("F8")
     run(browser, "editor.activate(1, 0); editor.findings.next();")
     assert run(browser, "return editor.active;") == 1
 
 
-HOSTILE = ["<script>window.hacked = 1</script>", "<img src=x onerror='window.hacked = 1'>", "\u202eevil\u202c", "\0nul",
-           "[<b>Eve</b>] \"><img src=x onerror=window.hacked=1>", "[Eve\" onfocus=\"window.hacked=1] x", "../../etc"]
+HOSTILE = [
+    "<script>window.hacked = 1</script>",
+    "<img src=x onerror='window.hacked = 1'>",
+    "\u202eevil\u202c",
+    "\0nul",
+    '[<b>Eve</b>] "><img src=x onerror=window.hacked=1>',
+    '[Eve" onfocus="window.hacked=1] x',
+    "../../etc",
+]
 
 
 def test_hostile_texts_are_text(browser):
     text = "".join(f"{one}\n\n[A] {one}\n\n" for one in HOSTILE)
     show(browser, text)
-    found = run(browser, """
+    found = run(
+        browser,
+        """
         for (const at of rows().keys()) editor.activate(at, 0);
         await editor.findings.check();
         return [editor.root.querySelectorAll("img, script, b").length, window.hacked ?? null, text(), rows().length];
-    """)
+    """,
+    )
     assert found == [0, None, text, 2 * len(HOSTILE)]
 
 
@@ -336,7 +413,9 @@ def test_a_megabyte_is_edited_as_text(browser):
 def test_a_scene_of_300_rows_touches_one_row_at_a_time(browser):
     names = ["Anna", "Bob", "Cy"]
     show(browser, "".join(f"[{names[n % 3]}] Line number {n} of a long scene. [pause 0.5s]\n" for n in range(300)))
-    found = run(browser, """
+    found = run(
+        browser,
+        """
         await editor.findings.check();
         const touched = [];
         const watch = new MutationObserver((all) => touched.push(...all.map((one) => (
@@ -356,7 +435,8 @@ def test_a_scene_of_300_rows_touches_one_row_at_a_time(browser):
         return { elements: editor.root.querySelectorAll("*").length, type: await of(type),
             split: await of(() => press("Enter")), move: await of(() => press("ArrowUp", { altKey: true })),
             undo: await of(() => press("z", { ctrlKey: true })) };
-    """)
+    """,
+    )
     assert found.pop("elements") < 300 * 12
     assert all(0 < count <= 5 for count in found.values()), found
 

@@ -35,28 +35,39 @@ def browser(server, tmp_path_factory):
 
 
 def tell(browser, node: str, *lines: dict) -> None:
-    whole = [{"line": 1, "turn": 1, "speaker": "", "seconds": 0, "wer": None, "passed": None, "take": "", **one}
-             for one in lines]
-    run(browser, f"""
+    whole = [
+        {"line": 1, "turn": 1, "speaker": "", "seconds": 0, "wer": None, "passed": None, "take": "", **one}
+        for one in lines
+    ]
+    run(
+        browser,
+        f"""
         const {{ api }} = await import("/scripts/api.js");
         api.dispatchCustomEvent("higgs.lines", {{ node: {node}, prompt_id: "run", lines: {json.dumps(whole)} }});
         await wait(300);
-    """)
+    """,
+    )
 
 
 def test_lines_of_a_render_show_at_their_rows(browser):
     show(browser, SCENE)
-    run(browser, """
+    run(
+        browser,
+        """
         window.below = LiteGraph.createNode("PreviewAny");
         app.graph.add(window.below);
         node.connect(0, window.below, 0);
-    """)
+    """,
+    )
     tell(browser, "String(window.below.id)", {"state": "queued"}, {"line": 2, "turn": 2, "state": "queued"})
     run(browser, "editor.activate(2, 0);")
     browser.press("Enter")  # a row more: the rows keep what is told of them
-    tell(browser, "window.below.id", {"state": "speaking", "seconds": 0.7},
-         {"line": 2, "turn": 2, "state": "failed", "seconds": 2, "wer": 0.5, "passed": False,
-          "take": f"{line_of(1)}-3"})
+    tell(
+        browser,
+        "window.below.id",
+        {"state": "speaking", "seconds": 0.7},
+        {"line": 2, "turn": 2, "state": "failed", "seconds": 2, "wer": 0.5, "passed": False, "take": f"{line_of(1)}-3"},
+    )
     states = run(browser, "return rows().map((row) => row.querySelector('.state').textContent);")
     assert states[-2:] == ["2.0 sWER 50 %", ""] and "0.7 s" in states
     assert run(browser, "return rows().at(-2).querySelector('[data-act=takes]').value;") == "A/B"
@@ -66,7 +77,9 @@ def test_lines_of_a_render_show_at_their_rows(browser):
 def test_a_real_render_shows_its_lines_and_takes(browser, server):
     script = "[Rose] Good morning, everyone.\n\n[Rose] Only the wind.\n"
     show(browser, script)
-    found = run(browser, """
+    found = run(
+        browser,
+        """
         const make = (type) => { const one = LiteGraph.createNode(type); app.graph.add(one); return one; };
         const [model, codec, render] = ["HiggsLoadModel", "HiggsLoadCodec", "HiggsRenderScript"].map(make);
         const shown = make("PreviewAny");
@@ -91,7 +104,8 @@ def test_a_real_render_shows_its_lines_and_takes(browser, server):
         const said = panel.querySelector(".title").textContent;
         panel.close();
         return [rows().map((row) => !!row.querySelector("[data-act=takes]")), takes, said];
-    """)
+    """,
+    )
     assert found == [[True, True], 2, "Rose: Good morning, everyone."], found
     browser.open(server.url)
     browser.wait_for("window.app?.graph && window.LiteGraph?.registered_node_types?.HiggsScript")
@@ -110,11 +124,14 @@ def test_takes_are_compared_and_locked(browser, server):
     show(browser, "[Rose] Hi.\n")
     tell(browser, "node.id", {"state": "spoken", "seconds": 1, "take": keys[0]})
     browser.mouse(middle(browser, "[data-act=takes]"))
-    found = run(browser, """
+    found = run(
+        browser,
+        """
         const panel = await until(() => document.querySelector(".higgs-takes"));
         await until(() => panel.textContent.split("LUFS").length === 3 && panel.textContent.includes("dB"));
         return [panel.querySelector(".title").textContent, panel.querySelectorAll(".take").length, panel.textContent];
-    """)
+    """,
+    )
     assert found[:2] == ["Rose: <b>Hi", 2] and "WER 10 %" in found[2] and re.search(r"-\d+\.\d dB", found[2])
     browser.press("2")
     assert run(browser, "return document.querySelector('.higgs-takes :checked').value;") == keys[1]
@@ -127,8 +144,9 @@ def test_takes_are_compared_and_locked(browser, server):
 
 
 def test_other_origins_are_refused(server):
-    answer = requests.post(f"{server.url}/higgs/takes/{line_of(1)}-1/lock", timeout=30,
-                           headers={"Origin": "http://elsewhere.example"})
+    answer = requests.post(
+        f"{server.url}/higgs/takes/{line_of(1)}-1/lock", timeout=30, headers={"Origin": "http://elsewhere.example"}
+    )
     assert answer.status_code == 403
 
 

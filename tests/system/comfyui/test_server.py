@@ -220,8 +220,11 @@ def test_incomplete_model_folder_is_listed_and_refused_with_what_is_missing(clie
 
 
 def test_the_editor_is_told_what_stands_behind_a_choice(server):
-    for name, choice, says in (("lm", "higgs-nano", "17.0 MB · float16"), ("codec", "higgs-nano-codec", "codec, "),
-                               ("releases", "higgs-audio-v3-tts-4b", "non-commercial")):
+    for name, choice, says in (
+        ("lm", "higgs-nano", "17.0 MB · float16"),
+        ("codec", "higgs-nano-codec", "codec, "),
+        ("releases", "higgs-audio-v3-tts-4b", "non-commercial"),
+    ):
         assert says in server.get(f"/higgs/choices/{name}")[choice]
     for name in ("..", "none", "..%2F..%2Fetc"):
         assert requests.get(f"{server.url}/higgs/choices/{name}", timeout=10).status_code == 404

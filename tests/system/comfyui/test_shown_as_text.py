@@ -27,8 +27,11 @@ ON_NODES = ".break-all > span, .comfy-markdown-content"  # of LiteGraph, of Vue
 NAME = "zz <img id=higgs-marker alt=harmless>"  # of a folder, a voice, a file
 SPEECH = f"{MARK} &lt; &amp; & 'a' \"b\" <!-- [[label|http://a.example]] [[ __LNK0__ https://b.example?c=1&d> www.e.f"
 SCRIPT = f"[Anna] Yes.\n[{MARK} & '&amp;' __LNK0__ https://b.example] Hello."
-LISTS = {"HiggsLoadModel": ("checkpoint", NAME), "HiggsLoadVoice": ("voice", NAME), "HiggsLoadAudio": (
-    "audio", f"{NAME}.wav")}
+LISTS = {
+    "HiggsLoadModel": ("checkpoint", NAME),
+    "HiggsLoadVoice": ("voice", NAME),
+    "HiggsLoadAudio": ("audio", f"{NAME}.wav"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -60,15 +63,20 @@ def editor(browser, vue):
 
 
 def draw(browser, vue: bool) -> None:
-    run(browser, f"await app.extensionManager.setting.set('Comfy.VueNodes.Enabled', {str(vue).lower()});"
-        "await wait(500);")
+    run(
+        browser,
+        f"await app.extensionManager.setting.set('Comfy.VueNodes.Enabled', {str(vue).lower()});await wait(500);",
+    )
 
 
 def open_graph(editor, prompt: dict) -> None:
-    run(editor, f"app.extensionManager.dialog?.closeAllDialogs?.(); app.loadApiJson({json.dumps(prompt)}, 'shown');"
+    run(
+        editor,
+        f"app.extensionManager.dialog?.closeAllDialogs?.(); app.loadApiJson({json.dumps(prompt)}, 'shown');"
         "await wait(500); app.graph.nodes.forEach((node, n) => node.pos = [20 + 520 * (n % 4), 60 + 420 * (n >> 2)]);"
         "Object.assign(app.canvas.ds, { offset: [100, 0], scale: 0.8 }); app.canvas.setDirty(true, true);"
-        "await wait(500);")
+        "await wait(500);",
+    )
 
 
 def squeezed(text: str) -> str:
@@ -78,9 +86,15 @@ def squeezed(text: str) -> str:
 
 def shown(editor) -> list[str]:
     """The texts on the nodes."""
-    return [squeezed(text) for text in run(editor, f"""
+    return [
+        squeezed(text)
+        for text in run(
+            editor,
+            f"""
         return [...document.querySelectorAll({json.dumps(ON_NODES)})].filter((one) => one.checkVisibility())
-            .map((one) => one.innerText);""")]
+            .map((one) => one.innerText);""",
+        )
+    ]
 
 
 def wait_for_text(editor, text: str) -> None:
@@ -109,27 +123,39 @@ def test_what_nodes_show_stands_there_as_it_is(editor, vue, server, tmp_path):
     add_to_config(server.base / "models" / "higgs_audio" / NAME, vocabulary=["hello", "words"])
     prepare = {"text": speech, "model": "Higgs Audio v2", "language": "en", "spell_numbers": False, "max_chars": 300}
     load = {"checkpoint": NAME, "device": "auto", "dtype": "auto", "quantization": "off"}
-    open_graph(editor, {
-        "1": {"class_type": "HiggsScript", "inputs": {"text": script}}, "2": preview("1", 1),
-        "3": {"class_type": "HiggsPrepareText", "inputs": prepare}, "4": preview("3", 1),
-        "5": {"class_type": "HiggsLoadModel", "inputs": load}, "6": preview("5", 0),
-    })
+    open_graph(
+        editor,
+        {
+            "1": {"class_type": "HiggsScript", "inputs": {"text": script}},
+            "2": preview("1", 1),
+            "3": {"class_type": "HiggsPrepareText", "inputs": prepare},
+            "4": preview("3", 1),
+            "5": {"class_type": "HiggsLoadModel", "inputs": load},
+            "6": preview("5", 0),
+        },
+    )
     draw(editor, False)  # the Vue nodes look for what a node has when they are made
-    run(editor, """
+    run(
+        editor,
+        """
         await app.queuePrompt(0);
         const shows = (node) => node.widgets.some((one) => one.type === "progressText");
         await until(() => app.graph.nodes.every((node) => node.type === "PreviewAny" || shows(node)));
         // they show a report as Markdown, of ComfyUI's own accord
         for (const node of app.graph.nodes.filter((one) => one.type === "PreviewAny")) app.graph.remove(node);
-    """)
+    """,
+    )
     draw(editor, vue)
     [warning] = parse_script(script).warnings
     wait_for_text(editor, str(warning))
     wait_for_text(editor, prepare_text(speech, "native", "en").report(300))
     wait_for_text(editor, f"{NAME} (2 words); it speaks only these.")
     sent = as_sent(f"A note of a server, or heard words: {SPEECH}\n{MARK}")
-    run(editor, f"const {{ api }} = await import('/scripts/api.js');"
-        f"api.dispatchCustomEvent('progress_text', {{ nodeId: '1', text: {json.dumps(sent)} }}); await wait();")
+    run(
+        editor,
+        f"const {{ api }} = await import('/scripts/api.js');"
+        f"api.dispatchCustomEvent('progress_text', {{ nodeId: '1', text: {json.dumps(sent)} }}); await wait();",
+    )
     editor.screenshot(tmp_path / "shown.png")
     wait_for_text(editor, f"A note of a server, or heard words: {SPEECH}\n{MARK}")
 
@@ -150,7 +176,9 @@ def as_sent(text: str) -> str:
 @pytest.mark.parametrize("node", LISTS)
 def test_names_in_lists_are_names(editor, node, tmp_path):
     widget, name = LISTS[node]
-    run(editor, f"""
+    run(
+        editor,
+        f"""
         app.graph.clear();
         await wait();
         const made = LiteGraph.createNode({json.dumps(node)});
@@ -159,17 +187,26 @@ def test_names_in_lists_are_names(editor, node, tmp_path):
         Object.assign(app.canvas.ds, {{ offset: [100, 0], scale: 1 }});
         app.canvas.setDirty(true, true);
         await wait(500);
-    """)
+    """,
+    )
     for _ in range(20):  # a click may only close a menu, and a page may still be moving
-        editor.click(*run(editor, f"""
+        editor.click(
+            *run(
+                editor,
+                f"""
             const made = app.graph.nodes[0], widget = made.widgets.find((one) => one.name === {json.dumps(widget)});
             const vue = document.querySelector("[data-node-id] [role=combobox], [data-node-id] .p-select");
             const box = vue?.getBoundingClientRect();
             if (box) return [box.x + box.width / 2, box.y + box.height / 2];
             return app.canvasPosToClientPos([made.pos[0] + made.size[0] / 2, made.pos[1] + widget.y + 10]);
-        """))
-        entries = run(editor, "await wait(500); return [...document.querySelectorAll('.litemenu-entry, [role=option]')]"
-                      ".filter((one) => one.checkVisibility()).map((one) => one.innerText.replaceAll('\\u2060', ''));")
+        """,
+            )
+        )
+        entries = run(
+            editor,
+            "await wait(500); return [...document.querySelectorAll('.litemenu-entry, [role=option]')]"
+            ".filter((one) => one.checkVisibility()).map((one) => one.innerText.replaceAll('\\u2060', ''));",
+        )
         if entries:
             break
     editor.screenshot(tmp_path / "list.png")
