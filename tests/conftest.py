@@ -17,14 +17,16 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a test that reaches for the netw
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Without the slow tests the rest is quick as well: hypothesis tries fewer examples."""
-    if "not slow" in config.option.markexpr:
-        from helpers_examples import QUICK, examples
-        from hypothesis import settings
+    """Hypothesis tries the same examples each time, so that a change is what makes a test fail; fewer without the slow
+    tests. `--hypothesis-profile default` looks further."""
+    from helpers_examples import QUICK, examples
+    from hypothesis import settings
 
+    if "not slow" in config.option.markexpr:
         os.environ[QUICK] = "1"
-        settings.register_profile("quick", max_examples=examples(100))
-        settings.load_profile("quick")
+    if not config.getoption("hypothesis_profile", None):
+        settings.register_profile("repeatable", max_examples=examples(100), derandomize=True, database=None)
+        settings.load_profile("repeatable")
 
 
 def pytest_collection_finish() -> None:
