@@ -15,7 +15,17 @@ from itertools import islice
 import torch
 from _common import load_model, write, write_json
 
-from higgs_runtime import AudioClip, RenderSettings, Sampling, embedded_voices, load_codec, parse_script, render_script
+from higgs_runtime import (
+    AudioClip,
+    LocalSpeaker,
+    RenderJob,
+    RenderSettings,
+    Sampling,
+    embedded_voices,
+    load_codec,
+    parse_script,
+    render,
+)
 from higgs_runtime.hub.catalog import EMBEDDED
 from higgs_runtime.rendering import cast_voices
 from higgs_runtime.verification import speaker_similarity
@@ -48,9 +58,9 @@ def spoken(model, codec, voice: str, mode: str, lines: int, context_turns: int) 
     texts = islice(sentences(seed=2_024), lines)
     script = parse_script("\n".join(f"[{voice.capitalize()}] {text}" for text in texts))
     cast = cast_voices(script, {}, codec=codec)
-    made = render_script(
-        script, cast.voices, model, Sampling(max_frames=200), RenderSettings(mode=mode, context_turns=context_turns)
-    )
+    settings = RenderSettings(mode=mode, context_turns=context_turns)
+    job = RenderJob(script=script, voices=cast.voices, sampling=Sampling(max_frames=200), settings=settings)
+    made = render(job, LocalSpeaker(model))
     return [codec.decode(one.take.codes) for one in made.lines if one.take.codes.frames]
 
 

@@ -149,14 +149,22 @@ def show(table: list[tuple[str, ...]]) -> None:
         write("  ".join(cell.rjust(14) for cell in row))
 
 
+def job_of(script, **how):
+    """A render of it, eight lines side by side. `how`: a store, and the longest that a line may be."""
+    from higgs_runtime import RenderJob, RenderSettings, Sampling
+
+    sampling = Sampling(seed=1, **{name: how.pop(name) for name in ("max_frames",) if name in how})
+    return RenderJob(script=script, voices=voices(), sampling=sampling, settings=RenderSettings(batch=8), **how)
+
+
 # ---- measured here ----------------------------------------------------------------------------------------------
 
 
 def measure() -> dict:
-    from higgs_runtime import RenderSettings, Sampling, load_model, render_script
+    from higgs_runtime import LocalSpeaker, load_model, render
 
     model = load_model(NANO)
-    found = render_script(script_of(240), voices(), model, Sampling(seed=1), RenderSettings(batch=8))
+    found = render(job_of(script_of(240)), LocalSpeaker(model))
     lines = [(len(one.line.text), one.take.codes.frames) for one in found.lines]
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         [one] = pool.map(speeds, [0])
@@ -269,26 +277,19 @@ def read_seconds(model, prompts) -> float:
 
 def beside_steps(model, step_s: dict[int, float], store_s: float) -> dict:
     """Seconds of a line and of a part without steps and store: two renders of takes of one frame, a part each."""
-    from higgs_runtime import RenderSettings, Sampling, TakeStore, render_script
+    from higgs_runtime import LocalSpeaker, TakeStore, render
     from higgs_runtime.takes import model_identity
 
     identity = model_identity(NANO, device="cpu", dtype=torch.float32)
     few, many = 8, 40
-    cast, scripts = voices(), {count: script_of(count) for count in (few, many)}
+    scripts = {count: script_of(count) for count in (few, many)}
 
-    def render(count: int) -> None:
+    def spoken(count: int) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            render_script(
-                scripts[count],
-                cast,
-                model,
-                Sampling(seed=1, max_frames=1),
-                RenderSettings(batch=8),
-                store=TakeStore(folder),
-                identity=identity,
-            )
+            job = job_of(scripts[count], max_frames=1, store=TakeStore(folder))
+            render(job, LocalSpeaker(model, identity=identity))
 
-    took = in_turn(3, lambda _: render(few), lambda _: render(many))
+    took = in_turn(3, lambda _: spoken(few), lambda _: spoken(many))
     known = store_s + (1 + WIND_DOWN) * step_s[8] / 8
     few_s, many_s = (statistics.median(each) - count * known for each, count in zip(took, (few, many), strict=True))
     line_s = max(0.0, (many_s - few_s) / (many - few))
@@ -344,35 +345,29 @@ def check(args, measured: dict) -> None:
 def real_render(workers: int, count: int):
     """(seconds from the first worker that is ready to the last take, (characters, frames) of the lines, when each
     worker was ready after the first, seconds of the driver's processor in that time)."""
-    from higgs_runtime import RenderSettings, Sampling, TakeStore
-    from higgs_runtime.cluster import ClusterSettings, Engine, render_on_cluster
+    from higgs_runtime import TakeStore, render
+    from higgs_runtime.cluster import ClusterSettings, ClusterSpeaker, Engine
+    from higgs_runtime.rendering import Events
 
     ready: list[float] = []
     used: list[float] = []
     ended = spent = 0.0
 
-    def on_line(line, state, _) -> None:
-        nonlocal ended, spent
-        if state == "spoken":
-            ended, spent = time.perf_counter(), time.process_time()
+    class Watch(Events):
+        def on_line(self, line, state, seconds) -> None:
+            nonlocal ended, spent
+            if state == "spoken":
+                ended, spent = time.perf_counter(), time.process_time()
 
-    def on_pool(crew) -> None:
-        while len(ready) < crew.idle + crew.speaking:
-            ready.append(time.perf_counter())
-            used.append(time.process_time())
+        def on_workers(self, status) -> None:
+            while len(ready) < status.idle + status.speaking:
+                ready.append(time.perf_counter())
+                used.append(time.process_time())
 
     with tempfile.TemporaryDirectory() as folder:
-        found = render_on_cluster(
-            script_of(count, uneven=True),
-            voices(),
-            Engine("higgs-nano", device="cpu"),
-            Sampling(seed=1),
-            RenderSettings(batch=8),
-            store=TakeStore(folder),
-            on_pool=on_pool,
-            on_line=on_line,
-            cluster=ClusterSettings("local", workers=workers, cpus=0.5),
-        )
+        job = job_of(script_of(count, uneven=True), store=TakeStore(folder))
+        cluster = ClusterSettings("local", workers=workers, cpus=0.5)
+        found = render(job, ClusterSpeaker(Engine("higgs-nano", device="cpu"), cluster), Watch())
     lines = [(len(one.line.text), one.take.codes.frames) for one in found.lines]
     return ended - ready[0], lines, [moment - ready[0] for moment in ready], spent - used[0]
 

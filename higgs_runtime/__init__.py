@@ -40,12 +40,16 @@ if TYPE_CHECKING:  # for editors and type checkers; a test holds it equal to _HO
     from .model.lora import adapted as adapted, load_adapter as load_adapter
     from .model.transformer import HiggsModel as HiggsModel
     from .prompt.builder import (
-        DEFAULT_SYSTEM as DEFAULT_SYSTEM,
         Message as Message,
         build_prompt as build_prompt,
         conversation as conversation,
     )
-    from .rendering import RenderSettings as RenderSettings, render_script as render_script
+    from .rendering import (
+        LocalSpeaker as LocalSpeaker,
+        RenderJob as RenderJob,
+        RenderSettings as RenderSettings,
+        render as render,
+    )
     from .script import (
         Script as Script,
         Turn as Turn,
@@ -82,7 +86,7 @@ _HOMES = {
     "script": ("Script", "Turn", "parse_script", "read_script", "read_subtitles", "write_subtitles"),
     "text.chunking": ("chunk_text",),
     "codec": ("Codec", "load_codec"),
-    "prompt.builder": ("DEFAULT_SYSTEM", "Message", "build_prompt", "conversation"),
+    "prompt.builder": ("Message", "build_prompt", "conversation"),
     "text.normalize": ("prepare_text",),
     "model.transformer": ("HiggsModel",),
     "audio.mix": ("Track", "mix"),
@@ -99,7 +103,7 @@ _HOMES = {
     "voices.library": ("find_voices", "load_voice", "save_voice"),
     "voices.reference": ("prepare_reference",),
     "hub.download": ("download",),
-    "rendering": ("RenderSettings", "render_script"),
+    "rendering": ("LocalSpeaker", "RenderJob", "RenderSettings", "render"),
     "speech": ("speak", "speak_stream"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

@@ -37,8 +37,8 @@ class HiggsRemoteModel(io.ComfyNode):
             node_id="HiggsRemoteModel",
             display_name="Higgs Remote Model",
             category=f"{sockets.CATEGORY}/loaders",
-            description="Has Higgs Generate ask a server for the speech: `higgs serve`, vLLM-Omni, SGLang-Omni, or "
-            "Boson AI. Text and reference clips are sent there.",
+            description="Has Higgs Generate and Render Script ask a server for the speech: `higgs serve`, vLLM-Omni, "
+            "SGLang-Omni, or Boson AI. Text and reference clips are sent there.",
             inputs=[
                 io.Combo.Input(
                     "server",
@@ -91,11 +91,11 @@ class HiggsRemoteModel(io.ComfyNode):
                 sockets.Codec.Input(
                     "codec",
                     optional=True,
-                    tooltip="From Load Higgs Codec. Servers other than higgs serve take and give sound: it makes sound "
-                    "of reference codes, and codes of the speech.",
+                    tooltip="From Load Higgs Codec, for Higgs Generate. Servers other than higgs serve take and give "
+                    "sound: it makes sound of reference codes, and codes of the speech. Render Script has its own.",
                 ),
             ],
-            outputs=[sockets.Model.Output(display_name="model", tooltip="For Higgs Generate.")],
+            outputs=[sockets.Model.Output(display_name="model", tooltip="For Higgs Generate and Render Script.")],
         )
 
     @classmethod
@@ -130,6 +130,19 @@ class HiggsRemoteModel(io.ComfyNode):
         )
 
 
+def remote_of(handle: RemoteHandle):
+    """The server, and how to ask it.
+
+    Raises:
+        SettingError: see `remote_key` and `Remote`.
+    """
+    from ..higgs_runtime.remote.client import Remote
+
+    server = SERVERS[handle.server]
+    key = remote_key(server, handle.path, handle.key_variable)
+    return Remote(server, handle.path, handle.model, handle.voice, key, handle.timeout_s, handle.retries)
+
+
 def speak(handle: RemoteHandle, messages: list, sampling, on_seconds) -> tuple:
     """What a server speaks, as codes, and a report.
 
@@ -138,7 +151,6 @@ def speak(handle: RemoteHandle, messages: list, sampling, on_seconds) -> tuple:
         RemoteError, AudioError, PromptError: see `Remote.speak`.
     """
     from ..higgs_runtime import AudioError, SettingError
-    from ..higgs_runtime.remote.client import Remote
 
     server = SERVERS[handle.server]
     if server.returns == "sound" and handle.codec is None:
@@ -148,8 +160,7 @@ def speak(handle: RemoteHandle, messages: list, sampling, on_seconds) -> tuple:
             got="none",
             remedy="Connect Load Higgs Codec to the codec input of Higgs Remote Model.",
         )
-    key = remote_key(server, handle.path, handle.key_variable)
-    remote = Remote(server, handle.path, handle.model, handle.voice, key, handle.timeout_s, handle.retries)
+    remote = remote_of(handle)
 
     def sound_of(codes):
         with handles.open_model(handle.codec, lambda codec: codec.decode_bytes(codes.seconds)) as codec:

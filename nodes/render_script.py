@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from comfy_api.latest import io
 
 from . import sockets
 from .generate import sampling_inputs
 from .host import files, handles, messages
-from .host.progress import cancelled, go_on_anyway, raise_if_cancelled
-from .shared import on_cluster, recognizer_inputs
+from .host.progress import go_on_anyway, raise_if_cancelled
+from .remote_model import remote_of
+from .shared import recognizer_inputs, speakers
 from .shared.growing_inputs import growing
 from .shared.line_states import LineStates
 from .shared.live_decoding import heard_lines
@@ -34,7 +37,7 @@ class HiggsRenderScript(io.ComfyNode):
             hidden=[io.Hidden.extra_pnginfo],
             inputs=[
                 sockets.Script.Input("script", tooltip="From Script or Load Subtitles."),
-                sockets.Model.Input("model", tooltip="From Load Higgs Model."),
+                sockets.Model.Input("model", tooltip="From Load Higgs Model or Higgs Remote Model."),
                 sockets.Codec.Input(
                     "codec",
                     tooltip="From Load Higgs Codec. Decodes takes for who listens, and makes "
@@ -95,78 +98,67 @@ class HiggsRenderScript(io.ComfyNode):
 
     @classmethod
     def execute(cls, script, model, codec, seed, max_seconds, when_cancelled=STOP, **values) -> io.NodeOutput:
-        from ..higgs_runtime import Sampling, render_script
-        from ..higgs_runtime.rendering import Verifier, cast_voices, rendering_bytes
+        from ..higgs_runtime import RenderJob, Sampling, render
+        from ..higgs_runtime.rendering import cast_voices
 
-        settings, language = settings_of(values), values.get("language", "").strip()
-        listener = recognizer_inputs.find_listener(values.get("recognizer", recognizer_inputs.AUTO), language)
-        compare, limits = values.get("compare_voices", False), limits_of(values)
-        store, states, cluster = store_of(values), LineStates(str(script)), values.get("cluster", "").strip()
-
-        def chosen(frame_rate):
-            named = {name: values[name] for name in ("temperature", "top_k", "top_p", "ras_window", "ras_max_repeats")}
-            return Sampling(seed=seed, max_frames=math.ceil(max_seconds * frame_rate), **named)
-
+        settings, store = settings_of(values), store_of(values)
+        listener = recognizer_inputs.find_listener(
+            values.get("recognizer", recognizer_inputs.AUTO), settings.language or ""
+        )
         with handles.open_model(codec) as tokenizer:
             named, unnamed = voices_of(values)
             cast = cast_voices(script, named, unnamed, roots=files.model_folders(), codec=tokenizer)
-            player = tokenizer if values.get("live", True) else None
-            if cluster:
-                listening = on_cluster.listening_of(listener, compare, limits)
-                with heard_lines(player, None, cls.hidden) as hear:
-                    made = on_cluster.perform(
-                        cluster,
-                        script,
-                        cast.voices,
-                        model,
-                        codec,
-                        chosen(tokenizer.frame_rate),
-                        settings,
-                        store=store,
-                        listening=listening,
-                        on_line=states.on_line,
-                        on_take=states.and_then(hear),
-                    )
-            else:
-                verifier = (
-                    None
-                    if listener is None
-                    else Verifier(
-                        tokenizer,
-                        listener.recognizer,
-                        listener.name,
-                        cast.voices,
-                        language=language or None,
-                        compare_voices=compare,
-                        limits=limits,
-                    )
-                )
-                identity = handles.identity_of(model) if store else None
-
-                def work_bytes(lm):
-                    return rendering_bytes(lm.config, lm.dtype, cast.voices, chosen(lm.config.frame_rate), settings)
-
-                with handles.open_speaker(model, work_bytes) as lm, heard_lines(player, lm, cls.hidden) as hear:
-                    made = render_script(
-                        script,
-                        cast.voices,
-                        lm,
-                        chosen(lm.config.frame_rate),
-                        settings,
-                        store=store,
-                        identity=identity,
-                        verifier=verifier,
-                        codec=tokenizer,
-                        on_line=states.on_line,
-                        on_take=states.and_then(hear),
-                        should_stop=cancelled,
-                    )
+            sampled = {
+                name: values[name] for name in ("temperature", "top_k", "top_p", "ras_window", "ras_max_repeats")
+            }
+            sampling = Sampling(seed=seed, max_frames=math.ceil(max_seconds * tokenizer.frame_rate), **sampled)
+            job = RenderJob(script=script, voices=cast.voices, sampling=sampling, settings=settings, store=store)
+            with (
+                _speaker(model, codec, tokenizer, job, listener, values) as (speaker, lm),
+                heard_lines(tokenizer if values.get("live", True) else None, lm, cls.hidden) as hear,
+            ):
+                states = LineStates(str(script), hear)
+                made = render(job, speaker, states)
         states.finish(made)
         if not made.complete:
             cut_short(made, store is not None, when_cancelled)
         report = "\n\n".join([made.summary(), "\n".join([str(cast), *cast.warnings]), made.table()])
         messages.show_text(made.summary())
         return io.NodeOutput(made, report)
+
+
+@contextmanager
+def _speaker(model, codec, tokenizer, job, listener, values: dict) -> Iterator[tuple]:
+    """Who speaks the job, and the language model where it is in this ComfyUI, as long as the with-block runs.
+
+    Args:
+        model, codec: the handles; `tokenizer`: the codec itself.
+    """
+    from ..higgs_runtime.rendering import Verifier
+
+    compare, limits, cluster = values.get("compare_voices", False), limits_of(values), values.get("cluster", "").strip()
+    if cluster:
+        listening = speakers.listening_of(listener, compare, limits)
+        yield speakers.speaker_on_cluster(cluster, model, codec, listening), None
+        return
+    verifier = None
+    if listener is not None:
+        verifier = Verifier(
+            tokenizer,
+            listener.recognizer,
+            listener.name,
+            job.voices,
+            language=job.settings.language,
+            compare_voices=compare,
+            limits=limits,
+        )
+    if model.kind == handles.REMOTE:
+        from ..higgs_runtime.remote.speaker import RemoteSpeaker
+
+        yield RemoteSpeaker(remote_of(model), tokenizer, verifier), None
+        return
+    with speakers.speaker_here(model, tokenizer, job, verifier) as here:
+        yield here
 
 
 def render_inputs() -> list[io.Input]:

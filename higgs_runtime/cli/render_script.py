@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-import time
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..errors import ScriptError, SettingError
+from ..errors import HiggsError, ScriptError, SettingError
 from ..outputs import check_folder, partial_name
-from .cluster import add_cluster, perform_on_cluster
+from .cluster import add_cluster, cluster_speaker
 from .common import (
     StopOnInterrupt,
     adapted_model,
@@ -28,6 +31,9 @@ from .common import (
 )
 from .takes import add_takes_dir, store_of
 
+if TYPE_CHECKING:
+    from .render_view import View
+
 INTERRUPTED = 130
 
 
@@ -38,7 +44,12 @@ def add(commands) -> None:
         description="Every line is kept on the disk as soon as it is spoken. The same command again, also after Ctrl-C "
         "or a crash, speaks only what is new.",
     )
-    parser.add_argument("file", type=Path, help="script in UTF-8 (higgs script check), or .srt, .vtt, .ass, .ssa")
+    parser.add_argument(
+        "file",
+        type=Path,
+        help="script in UTF-8 (higgs script check), or .srt, .vtt, .ass, .ssa; job.json: a render that another process "
+        "hands over, takes only",
+    )
     parser.add_argument("-o", "--output", type=Path, help="wav, flac, mp3, opus, m4a, m4b (default: FILE as .flac)")
     parser.add_argument(
         "--book", action="store_true", help="the file is plain text: all of it is read, its headings become chapters"
@@ -68,7 +79,12 @@ def add(commands) -> None:
     parser.add_argument("--no-store", action="store_true", help="keep nothing: all is spoken anew each time")
     add_takes_dir(parser)
     add_cluster(parser)
-    parser.set_defaults(run=_render)
+    parser.add_argument(
+        "--events",
+        choices=("jsonl",),
+        help="for another program: what happens as lines of JSON on the standard output, and nothing else there",
+    )
+    parser.set_defaults(run=_run)
 
 
 def _add_how(parser: argparse.ArgumentParser) -> None:
@@ -97,7 +113,37 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _render(args: argparse.Namespace) -> int:
+def _run(args: argparse.Namespace) -> int:
+    from .render_view import json_view, progress_view
+
+    with json_view() if args.events else progress_view() as view:
+        try:
+            if args.file.suffix.lower() == ".json":
+                return _render_job(args.file, view)
+            return _render(args, view)
+        except HiggsError as error:
+            view.failed(error)
+            raise
+
+
+def _render_job(file: Path, view: View) -> int:
+    """The takes of a job that another process wrote, until that closes our standard input or ends."""
+    from ..cluster.job import read_job, remove_job
+    from ..rendering import render
+
+    job, speaker = read_job(file)
+    remove_job(file)
+
+    def wait_for_the_end() -> None:
+        sys.stdin.buffer.read()
+        view.stopped = True
+
+    threading.Thread(target=wait_for_the_end, daemon=True).start()
+    view.done(render(job, speaker, view), [])
+    return 0
+
+
+def _render(args: argparse.Namespace, view: View) -> int:
     check_requirements()
     from ..audio.files.export import Provenance
     from ..hub.catalog import embedded_clips
@@ -112,10 +158,11 @@ def _render(args: argparse.Namespace) -> int:
     lm, codec_at = chosen(args)
     tell_what_speaks(lm)
     with StopOnInterrupt("stopping; what is spoken so far is kept (Ctrl-C again ends at once)") as stop:
-        codec, cast, performance = _perform(args, script, lm, codec_at, stop)
+        view.stop = stop
+        codec, cast, performance = _perform(args, script, lm, codec_at, view)
     progress("")
     sys.stderr.write(f"{cast}\n" + "".join(f"higgs: {warning}\n" for warning in cast.warnings))
-    sys.stdout.write(f"{performance.table()}\n\n{performance.summary()}\n")
+    view.spoken(performance)
     if not any(spoken.take for spoken in performance.lines):
         raise KeyboardInterrupt
     with tempfile.TemporaryDirectory(prefix="higgs-") as spool:
@@ -138,7 +185,7 @@ def _render(args: argparse.Namespace) -> int:
         )
     for note in made.notes:
         sys.stderr.write(f"{note}\n")
-    sys.stdout.write("".join(f"{path}\n" for path in made.files))
+    view.done(performance, made.files)
     if performance.complete:
         return 0
     kept = "nothing was kept, because of --no-store" if args.no_store else "run the same command again to go on"
@@ -184,11 +231,11 @@ def _script(args: argparse.Namespace):
     return script
 
 
-def _perform(args: argparse.Namespace, script, lm, codec_at, stop) -> tuple:
+def _perform(args: argparse.Namespace, script, lm, codec_at, view: View) -> tuple:
     """The codec, the cast and the performance."""
     from ..codec import load_codec
-    from ..rendering import RenderSettings, Verifier, parse_choice, render_script
-    from ..takes import TakeStore, model_identity
+    from ..rendering import RenderJob, RenderSettings, parse_choice, render
+    from ..takes import TakeStore
 
     settings = RenderSettings(
         mode=args.mode,
@@ -204,62 +251,35 @@ def _perform(args: argparse.Namespace, script, lm, codec_at, stop) -> tuple:
         prepare=args.prepare,
         spell_numbers=args.spell_numbers,
     )
-    loading, store = loading_of(args), None if args.no_store else store_of(args)
+    store = None if args.no_store else store_of(args)
     if isinstance(store, TakeStore):
         check_folder(store.folder)
-    codec = load_codec(codec_at.path, device=loading["device"])
+    codec = load_codec(codec_at.path, device=loading_of(args)["device"])
     cast = _cast(args, script, codec)
-    if args.cluster:
-        return (
-            codec,
-            cast,
-            perform_on_cluster(args, script, cast.voices, lm, codec_at, sampling_of(args), settings, store, stop),
-        )
-    verifier = None
+    job = RenderJob(script=script, voices=cast.voices, sampling=sampling_of(args), settings=settings, store=store)
+    with _speaker(args, lm, codec_at, codec, job) as speaker:
+        return codec, cast, render(job, speaker, view)
+
+
+@contextmanager
+def _speaker(args: argparse.Namespace, lm, codec_at, codec, job) -> Iterator:
+    """Who speaks the job, as long as the with-block runs: a model here, or a cluster."""
+    from ..rendering import Listening, LocalSpeaker
+    from ..takes import model_identity
+    from ..verification import find_recognizers
+
+    listening = None
     if args.listen is not None:
-        from ..verification import find_recognizers, load_recognizer
-
         name = args.listen or next(iter(find_recognizers(args.models_dir)), None)
-        verifier = Verifier(
-            codec,
-            load_recognizer(name, folders=args.models_dir),
-            str(name),
-            cast.voices,
-            language=args.language,
-            compare_voices=args.compare_voices,
-        )
-    adapters = adapters_of(args)
-    identity = model_identity(lm.path, **loading, adapters=adapters) if store else None
-    show = _LineProgress()
+        listening = Listening(name, compare_voices=args.compare_voices)
+    if args.cluster:
+        yield cluster_speaker(args, lm, codec_at, listening)
+        return
+    loading, adapters = loading_of(args), adapters_of(args)
+    verifier = listening and listening.verifier(codec, job.voices, args.language, args.models_dir)
+    identity = model_identity(lm.path, **loading, adapters=adapters) if job.store else None
     with adapted_model(lm.path, loading, adapters) as model:
-        performance = render_script(
-            script,
-            cast.voices,
-            model,
-            sampling_of(args),
-            settings,
-            store=store,
-            identity=identity,
-            verifier=verifier,
-            codec=codec,
-            on_line=show.line,
-            should_stop=lambda: stop.asked,
-        )
-    return codec, cast, performance
-
-
-class _LineProgress:
-    """One line: how many lines are there, how many seconds, and how fast."""
-
-    def __init__(self):
-        self.lines: dict[int, tuple[str, float]] = {}
-        self.began = time.perf_counter()
-
-    def line(self, line, state: str, seconds: float) -> None:
-        self.lines[line.number] = (state, seconds)
-        done = sum(one in ("spoken", "stored") for one, _ in self.lines.values())
-        audio, took = sum(length for _, length in self.lines.values()), time.perf_counter() - self.began
-        progress(f"{done} of {len(self.lines)} lines, {audio:.1f} s of audio in {took:.1f} s")
+        yield LocalSpeaker(model, codec, identity, verifier)
 
 
 def _cast(args: argparse.Namespace, script, codec):

@@ -1,21 +1,21 @@
 """A script over the machines of a Ray cluster. parts: what is handed out · worker: who speaks · keeper: takes without a
-shared folder · worker_pool: workers that come and go · connect: to Ray · render: all of it · child_process, program,
-job: the same in a process of its own.
+shared folder · worker_pool: workers that come and go · connect: to Ray · speaker: all of it · child_process, job: the
+same in a process of its own.
 """
 
-from .child_process import render_in_child_process
+from .child_process import ChildProcessSpeaker
+from .connect import ClusterSettings
 from .parts import Part, Parts
-from .render import ClusterSettings, render_on_cluster
-from .worker import Engine, Listening
+from .speaker import ClusterSpeaker
+from .worker import Engine
 from .worker_pool import PoolStatus
 
 __all__ = [
+    "ChildProcessSpeaker",
     "ClusterSettings",
-    "PoolStatus",
+    "ClusterSpeaker",
     "Engine",
-    "Listening",
     "Part",
     "Parts",
-    "render_in_child_process",
-    "render_on_cluster",
+    "PoolStatus",
 ]

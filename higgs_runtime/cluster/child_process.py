@@ -1,4 +1,4 @@
-"""`render_on_cluster` in a process of its own.
+"""`ClusterSpeaker` in a process of its own.
 
 Ray's workers import what they are sent by its name. ComfyUI loads this pack under a name made of its path, which exists
 in no other process; so it starts one in which the runtime has its own name, and follows what that tells.
@@ -12,27 +12,23 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ..errors import ClusterError, TakeError
-from ..generation.session import ShouldStop
-from ..rendering import Performance, RenderSettings, SpokenLine
-from ..rendering.lines import Line
-from ..rendering.render import OnLine, OnTake
-from ..script import Script
-from ..takes import Takes
-from ..types import Sampling, Voice
-from .job import Job, error_of, line_of, verdict_of, write_job
-from .render import ClusterSettings, unspoken
-from .worker import Engine
+from ..rendering import Events, Line, Performance, RenderJob, Silent, SpokenLine
+from ..rendering.json_events import error_of, line_of, verdict_of
+from ..takes import Take, Takes
+from .job import write_job
+from .speaker import ClusterSpeaker, check_store, unspoken
 from .worker_pool import PoolStatus
 
-PROGRAM = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from higgs_runtime.cluster import program; "
-    "sys.exit(program.main(sys.argv[2]))"
+PROGRAM = (  # `higgs render-script JOB --events jsonl`, of this very runtime
+    "import sys; sys.path.insert(0, sys.argv[1]); from higgs_runtime.cli import main; "
+    "sys.exit(main(['render-script', sys.argv[2], '--events', 'jsonl']))"
 )
 LOOK_S = 0.1  # between two looks at should_stop
 START_STOP_S = 0.5  # to end by itself before it has told anything: nothing is lost then
@@ -40,53 +36,47 @@ STOP_S = 5.0  # to end by itself when it is asked to, and again when it is told 
 LOG_LINES = 5  # of what it said, in an error
 
 
-def render_in_child_process(
-    script: Script,
-    voices: Mapping[str, Voice],
-    engine: Engine,
-    sampling: Sampling | None = None,
-    settings: RenderSettings | None = None,
-    *,
-    store: Takes,
-    cluster: ClusterSettings | None = None,
-    on_line: OnLine | None = None,
-    on_take: OnTake | None = None,
-    on_pool: Callable[[PoolStatus], None] | None = None,
-    should_stop: ShouldStop | None = None,
-) -> Performance:
-    """As `render_on_cluster`, with the same takes in the same store.
+@dataclass(frozen=True)
+class ChildProcessSpeaker:
+    """A `ClusterSpeaker` in a process of its own: the same takes in the same store.
 
     The process ends when this one does. Once `should_stop` says so, nothing more is told; what was spoken until then is
     in the performance.
-
-    Raises:
-        ClusterError: as there, or the process ended without a word; what was spoken is in the store.
-        HiggsError: as there.
     """
-    settings, sampling = settings or RenderSettings(), sampling or Sampling()
-    job = Job(script, voices, engine, sampling, settings, cluster or ClusterSettings(), store.where, store.max_bytes)
-    hearing = _Hearing(store, on_line or (lambda *_: None), on_take or (lambda _: None), on_pool or (lambda _: None))
-    should_stop, stopped_at, begun = should_stop or (lambda: False), None, False
-    with TemporaryDirectory(prefix="higgs-cluster-", ignore_cleanup_errors=True) as place, _started(place, job) as told:
-        process, news = told
-        while (one := _next(news)) is not None:
-            if stopped_at is None and should_stop():
-                stopped_at, hearing.quiet = time.monotonic(), True
-                process.stdin.close()
-            elif stopped_at is not None and time.monotonic() > stopped_at + (STOP_S if begun else START_STOP_S):
-                (process.terminate if begun else process.kill)()  # it starts, or waits for a node, and looks at no more
-                break
-            hearing.hear(one)
-            begun = begun or bool(one)
-        if not hearing.done and stopped_at is None:
-            raise _ended(process, Path(place))
-    lines = list(hearing.lines.values()) or unspoken(script, sampling, settings)
-    return Performance(
-        script, [hearing.spoken.get(line.number) or SpokenLine(line) for line in lines], hearing.warnings
-    )
+
+    speaker: ClusterSpeaker
+
+    def perform(self, job: RenderJob, events: Events) -> Performance:
+        """See `render`.
+
+        Raises:
+            ClusterError: as there, or the process ended without a word; what was spoken is in the store.
+            HiggsError: as there.
+        """
+        check_store(job)
+        followed, stopped_at, begun = _Followed(job.store, events), None, False
+        with (
+            TemporaryDirectory(prefix="higgs-cluster-", ignore_cleanup_errors=True) as place,
+            _started(Path(place), job, self.speaker) as (process, news),
+        ):
+            while (one := _next(news)) is not None:
+                if stopped_at is None and events.should_stop():
+                    stopped_at, followed.quiet = time.monotonic(), True
+                    process.stdin.close()
+                elif stopped_at is not None and time.monotonic() > stopped_at + (STOP_S if begun else START_STOP_S):
+                    (process.terminate if begun else process.kill)()  # it starts, or waits for a node: it looks no more
+                    break
+                if one:
+                    followed.take_in(one)
+                    begun = True
+            if not followed.done and stopped_at is None:
+                raise _ended(process, Path(place))
+        lines = list(followed.lines.values()) or unspoken(job)
+        spoken = [followed.spoken.get(line.number) or SpokenLine(line) for line in lines]
+        return Performance(job.script, spoken, followed.warnings)
 
 
-class _Hearing:
+class _Followed:
     """What the process has told so far.
 
     Attributes:
@@ -94,53 +84,41 @@ class _Hearing:
         spoken: the take of each line: the one that is used, or until all is done the first one.
     """
 
-    def __init__(self, store: Takes, on_line: OnLine, on_take: OnTake, on_pool: Callable[[PoolStatus], None]):
-        self._store, self._on_line, self._on_take, self._on_crew = store, on_line, on_take, on_pool
+    def __init__(self, store: Takes, events: Events):
+        self._store, self._events = store, events
         self.quiet = self.done = False
         self.lines: dict[int, Line] = {}
         self.spoken: dict[int, SpokenLine] = {}
         self.warnings: tuple[str, ...] = ()
-        self._takes: dict = {}  # by key: the store may lose one that was made hours ago
+        self._takes: dict[str, Take] = {}  # by key: the store may lose one that was made hours ago
 
-    def hear(self, one: dict) -> None:
-        """Raises:
-        HiggsError: the one that is told.
+    def take_in(self, fields: dict) -> None:
+        """One event, see json_events.py.
+
+        Raises:
+            HiggsError: the one that is told.
         """
-        for name, value in one.items():
-            getattr(self, f"_{name}")(value)
+        event = fields.pop("event")
+        events = Silent() if self.quiet else self._events
+        if event == "queued":
+            line = self.lines[fields["number"]] = line_of(fields)
+            events.on_line(line, "queued", 0.0)
+        elif event == "line":
+            events.on_line(self.lines[fields["number"]], fields["state"], fields["seconds"])
+        elif event == "take":
+            spoken = self._spoken(fields)
+            self.spoken.setdefault(spoken.line.number, spoken)
+            events.on_take(spoken)
+        elif event == "workers":
+            events.on_workers(PoolStatus(**fields))
+        elif event == "done":
+            self.spoken.update((one["number"], self._spoken(one)) for one in fields["lines"])
+            self.warnings, self.done = tuple(fields["warnings"]), True
+        elif event == "error":
+            raise error_of(fields)
 
-    def _queued(self, told: dict) -> None:
-        line = self.lines[told["number"]] = line_of(told)
-        self._tell(line, "queued", 0.0)
-
-    def _line(self, told: list) -> None:
-        number, state, seconds = told
-        self._tell(self.lines[number], state, seconds)
-
-    def _take(self, told: dict) -> None:
-        spoken = self._spoken(told)
-        self.spoken.setdefault(spoken.line.number, spoken)
-        if not self.quiet:
-            self._on_take(spoken)
-
-    def _pool(self, told: list) -> None:
-        if not self.quiet:
-            self._on_crew(PoolStatus(*told))
-
-    def _done(self, told: dict) -> None:
-        for one in told["lines"]:
-            self.spoken[one["number"]] = self._spoken(one)
-        self.warnings, self.done = tuple(told["warnings"]), True
-
-    def _error(self, told: dict) -> None:
-        raise error_of(told)
-
-    def _tell(self, line: Line, state: str, seconds: float) -> None:
-        if not self.quiet:
-            self._on_line(line, state, seconds)
-
-    def _spoken(self, told: dict) -> SpokenLine:
-        key = told["key"]
+    def _spoken(self, fields: dict) -> SpokenLine:
+        key = fields["key"]
         take = self._takes.get(key) or self._store.get(key)
         if take is None:
             raise TakeError(
@@ -149,17 +127,19 @@ class _Hearing:
             )
         self._takes[key] = take
         return SpokenLine(
-            self.lines[told["number"]], take, key, verdict_of(told["verdict"]), told["tries"], told["stored"]
+            self.lines[fields["number"]], take, key, verdict_of(fields["verdict"]), fields["tries"], fields["stored"]
         )
 
 
 @contextmanager
-def _started(place: str, job: Job) -> Iterator[tuple[subprocess.Popen, queue.SimpleQueue]]:
+def _started(
+    place: Path, job: RenderJob, speaker: ClusterSpeaker
+) -> Iterator[tuple[subprocess.Popen, queue.SimpleQueue]]:
     """The process and its news; when the block ends, so does the process."""
-    command = [sys.executable, "-c", PROGRAM, str(Path(__file__).resolve().parents[2]), place]
     try:
-        write_job(Path(place), job)
-        with open(Path(place, "log"), "wb") as log:
+        file = write_job(place, job, speaker)
+        command = [sys.executable, "-c", PROGRAM, str(Path(__file__).resolve().parents[2]), str(file)]
+        with open(place / "log", "wb") as log:
             process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True
             )  # Ctrl-C is for its parent, which closes its input

@@ -8,9 +8,10 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
-from ..errors import ClusterError, MissingExtraError, SettingError
+from ..errors import ClusterError, MissingExtraError, SettingError, check_range
 from ..generation.session import ShouldStop
 
 LOCAL = "local"
@@ -18,6 +19,35 @@ CONNECT_S = 10.0
 LOOK_S = 0.1  # between two looks at should_stop
 GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"  # of HTTP/2, which Ray's servers speak
 SETTINGS = 4  # kind of the first frame that comes back
+
+
+@dataclass(frozen=True)
+class ClusterSettings:
+    """Which cluster, and how it is used.
+
+    Attributes:
+        address: "auto", the cluster that this machine is part of; "host:port"; "local", this machine alone.
+        workers: at most; None: as many as there is room for.
+        cpus, gpus: of each worker; None: a GPU and one CPU where the cluster has GPUs, else one worker a node with as
+            many CPUs as the smallest node has. Rounding on CPUs may depend on their number.
+        patience_s: how long to wait where there is no place for any worker.
+
+    Raises:
+        SettingError: a value out of its range.
+    """
+
+    address: str = "auto"
+    _: KW_ONLY
+    workers: int | None = None
+    cpus: float | None = None
+    gpus: float | None = None
+    patience_s: float = 300.0
+
+    def __post_init__(self):
+        for name, low, high in (("workers", 1, 100_000), ("cpus", 0, 10_000), ("gpus", 0, 64)):
+            if getattr(self, name) is not None:
+                check_range(name, getattr(self, name), low, high)
+        check_range("patience_s", self.patience_s, 0, 10**9)
 
 
 @contextmanager

@@ -15,30 +15,12 @@ from pathlib import Path
 
 from ..errors import CheckpointError, HiggsError, SettingError
 from ..hub.catalog import checkpoint_at, find_checkpoints, model_roots
-from ..rendering import RenderSettings, SpokenLine, Verifier, render_script
+from ..rendering import Events, Line, Listening, LocalSpeaker, RenderJob, RenderSettings, SpokenLine, Verifier, render
 from ..script import Script
 from ..takes import ModelIdentity, Takes, model_identity
 from ..types import Sampling, Voice
-from ..verification import Limits
 
 NEWS_S = 0.25  # between two reports of a worker
-
-
-@dataclass(frozen=True)
-class Listening:
-    """How workers listen to their takes (see `Verifier`).
-
-    Attributes:
-        recognizer: as in `load_recognizer`.
-        compare_voices, limits: as in `Verifier`.
-        name: what verdicts call the recognizer; "": as it is named here.
-    """
-
-    recognizer: str | None = None
-    _: KW_ONLY
-    compare_voices: bool = False
-    limits: Limits | None = None
-    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -131,20 +113,18 @@ class Worker:
         device = engine.device or pick_device()
         dtype = getattr(torch, engine.dtype) if engine.dtype else pick_dtype(device)
         chosen = {"device": device, "dtype": dtype, "quantization": engine.quantization}
-        self._model = load_model(folder, **chosen)
+        model = load_model(folder, **chosen)
         loaded = [(load_adapter(one), strength) for one, strength in engine.adapters]
-        self._stack.enter_context(adapted(self._model, loaded))
-        self._identity = model_identity(folder, **chosen, adapters=engine.adapters)
-        self._codec = None
+        self._stack.enter_context(adapted(model, loaded))
+        identity = model_identity(folder, **chosen, adapters=engine.adapters)
+        codec = None
         if engine.codec:
             precision = getattr(torch, engine.codec_dtype or "float32")
-            self._codec = load_codec(_folder(engine.codec), dtype=precision)
-            check_pair(self._model, self._codec)
-        self._verifier = self._listen(engine.listening)
-        config = self._model.config
-        return Ready(
-            socket.gethostname(), self._identity, config.frame_rate, config.prompt_layout, self._shared is not None
-        )
+            codec = load_codec(_folder(engine.codec), dtype=precision)
+            check_pair(model, codec)
+        self._speaker = LocalSpeaker(model, codec, identity, self._verifier(codec))
+        config = model.config
+        return Ready(socket.gethostname(), identity, config.frame_rate, config.prompt_layout, self._shared is not None)
 
     def speak(self, script: Script, choose: Mapping[int, int], keeper) -> Iterator[News]:
         """Speak a part, and tell how it goes.
@@ -154,26 +134,18 @@ class Worker:
             keeper: of takes, for who does not see the store.
 
         Raises:
-            HiggsError: as `render_script`.
+            HiggsError: as `render`.
         """
         reports: queue.SimpleQueue = queue.SimpleQueue()
-        settings = replace(self._settings, choose=choose)
+        job = RenderJob(
+            script=script,
+            voices=self._voices,
+            sampling=self._sampling,
+            settings=replace(self._settings, choose=choose),
+            store=self._store(keeper),
+        )
         with ThreadPoolExecutor(1) as pool:
-            rendering = pool.submit(
-                render_script,
-                script,
-                self._voices,
-                self._model,
-                self._sampling,
-                settings,
-                store=self._store(keeper),
-                identity=self._identity,
-                verifier=self._verifier,
-                codec=self._codec,
-                should_stop=self._stopped.is_set,
-                on_line=lambda line, state, seconds: reports.put((line.number, state, seconds)),
-                on_take=reports.put,
-            )
+            rendering = pool.submit(render, job, self._speaker, _Reports(reports, self._stopped))
             rendering.add_done_callback(lambda _: reports.put(None))
             going = True
             while going:
@@ -196,28 +168,34 @@ class Worker:
 
         return KeptStore(ray, keeper)
 
-    def _listen(self, listening: Listening | None) -> Verifier | None:
+    def _verifier(self, codec) -> Verifier | None:
+        listening = self._engine.listening
         if listening is None:
             return None
-        from ..verification import load_recognizer
-
-        if self._codec is None:
+        if codec is None:
             raise SettingError(
                 "Who listens needs the codec.",
                 expected="Engine.codec with listening",
                 got="none",
                 remedy="Name the codec of the model.",
             )
-        name = listening.recognizer
-        return Verifier(
-            self._codec,
-            load_recognizer(name),
-            listening.name or str(name),
-            self._voices,
-            limits=listening.limits,
-            language=self._settings.language,
-            compare_voices=listening.compare_voices,
-        )
+        return listening.verifier(codec, self._voices, self._settings.language)
+
+
+class _Reports(Events):
+    """What happens, into a queue: (number, state, seconds), and takes that were verified."""
+
+    def __init__(self, reports: queue.SimpleQueue, stopped: threading.Event):
+        self._reports, self._stopped = reports, stopped
+
+    def on_line(self, line: Line, state: str, seconds: float) -> None:
+        self._reports.put((line.number, state, seconds))
+
+    def on_take(self, spoken: SpokenLine) -> None:
+        self._reports.put(spoken)
+
+    def should_stop(self) -> bool:
+        return self._stopped.is_set()
 
 
 def _sees(store: Takes, mark: str) -> bool:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from ..errors import ClusterError, HiggsError
-from ..generation.session import ShouldStop
-from .connect import room
+from ..rendering import Events
+from .connect import ClusterSettings, room
 from .parts import Part, Parts
 from .worker import News, Ready
 
@@ -48,31 +48,35 @@ class _Hand:
     part: Part | None = None
 
 
+class Desk(Protocol):
+    """Puts together what workers say."""
+
+    def ready(self, ready: Ready) -> None:
+        """The first worker has its model."""
+
+    def choice(self, part: Part) -> Mapping[int, int]:
+        """The takes that are chosen in a part, by its own numbers of lines."""
+        ...
+
+    def news(self, part: Part, news: News) -> None:
+        """What happened in a part."""
+
+
 @dataclass(eq=False)
 class WorkerPool:
     """Args:
     hire: makes an actor with these CPUs and GPUs.
     keeper: makes the actor that keeps takes, when a worker needs it.
-    workers: how many at most; None: as many as there is room for, also when that changes.
-    patience_s: how long to wait for a place for the first worker, and again when all are lost.
-    choice: of a part: the takes that are chosen, by its own numbers of lines.
-    on_news: told what happened in a part.
-    on_status: told when the workers change.
+    desk: is told of the workers' news, and knows the takes that are chosen.
     """
 
     ray: Any
     hire: Callable[[float, float], Any]
     keeper: Callable[[], Any]
     parts: Parts
-    workers: int | None
-    cpus: float | None
-    gpus: float | None
-    patience_s: float
-    on_ready: Callable[[Ready], None]
-    choice: Callable[[Part], Mapping[int, int]]
-    on_news: Callable[[Part, News], None]
-    on_status: Callable[[PoolStatus], None]
-    should_stop: ShouldStop
+    settings: ClusterSettings
+    desk: Desk
+    events: Events
     _hands: list[_Hand] = field(default_factory=list)
     _lost: int = 0
     _failed_starts: int = 0
@@ -98,7 +102,7 @@ class WorkerPool:
                     self._hear(calls[call])
                 if any(hand.state != "waiting" for hand in self._hands):
                     heard = time.monotonic()
-                elif time.monotonic() > heard + POLL_S + self.patience_s:
+                elif time.monotonic() > heard + POLL_S + self.settings.patience_s:
                     raise self._no_room()
         finally:
             for hand in self._hands:
@@ -119,12 +123,14 @@ class WorkerPool:
 
     def _look(self) -> None:
         """At what changes by itself: the room in the cluster, and whether to stop."""
-        if self.should_stop() and not self._stopping:
+        if self.events.should_stop() and not self._stopping:
             self._stopping = True
             for hand in self._hands:
                 hand.actor.stop.remote()
-        there, cpus, gpus = room(self.ray, self.cpus, self.gpus)
-        wanted = min(self.workers if self.workers is not None else there, len(self.parts) + len(self._hands))
+        there, cpus, gpus = room(self.ray, self.settings.cpus, self.settings.gpus)
+        wanted = min(
+            there if self.settings.workers is None else self.settings.workers, len(self.parts) + len(self._hands)
+        )
         while len(self._hands) < wanted and not self._stopping:
             actor = self.hire(cpus, gpus)
             self._hands.append(_Hand(actor, "waiting", actor.hello.remote()))
@@ -164,7 +170,7 @@ class WorkerPool:
             self._check_same(said)
             hand.state, hand.call, self._failed_starts = "idle", None, 0
         else:
-            self.on_news(hand.part, said)
+            self.desk.news(hand.part, said)
         if not isinstance(said, News):
             self._tell()
 
@@ -174,7 +180,7 @@ class WorkerPool:
             if hand.state == "idle" and not self._stopping and (part := self.parts.fetch(len(self._hands))):
                 keeper = self.keeper() if self._needs_keeper else None
                 speak = hand.actor.speak.options(num_returns="streaming")
-                call = speak.remote(part.script, self.choice(part), keeper)
+                call = speak.remote(part.script, self.desk.choice(part), keeper)
                 hand.state, hand.part, hand.call = "speaking", part, call
         self._tell()
 
@@ -202,7 +208,7 @@ class WorkerPool:
         """All workers have to speak alike."""
         if self._first is None:
             self._first = ready
-            self.on_ready(ready)
+            self.desk.ready(ready)
         elif ready.identity != self._first.identity:
             raise ClusterError(
                 "The nodes do not have the same model.",
@@ -215,15 +221,15 @@ class WorkerPool:
     def _tell(self) -> None:
         states = [hand.state for hand in self._hands]
         nodes = len({hand.node for hand in self._hands if hand.node})
-        self.on_status(
+        self.events.on_workers(
             PoolStatus(*(states.count(one) for one in ("waiting", "loading", "speaking", "idle")), self._lost, nodes)
         )
 
     def _no_room(self) -> ClusterError:
-        there, cpus, gpus = room(self.ray, self.cpus, self.gpus)
+        there, cpus, gpus = room(self.ray, self.settings.cpus, self.settings.gpus)
         return ClusterError(
             "The cluster has no place for a worker.",
             expected=f"a node with {cpus:g} CPUs and {gpus:g} GPUs free",
-            got=f"room for {there} in all, and none free in {self.patience_s:g} s",
+            got=f"room for {there} in all, and none free in {self.settings.patience_s:g} s",
             remedy="Ask for less for each worker, end what else runs there, or add nodes.",
         )

@@ -1,26 +1,36 @@
-"""Scripts into speech. casting: who speaks whom · lines: what is spoken at once · choice: which take ·
-verifier: listens to takes · render: takes of all lines · room: the memory that needs · timing and assemble: takes on a
-time line · deliver: that as files.
+"""Scripts into speech. render: the way in, whoever speaks · job: what it is given · events: what it tells, json_events:
+to another process · local: a model in this process · line_by_line: takes of all lines · casting: who speaks whom ·
+lines: what is spoken at once · choice: which take · verifier: listens to takes · room: the memory that needs · timing
+and assemble: takes on a time line · deliver: that as files.
 """
 
 from .assemble import Assembly, assemble, check_assembly
 from .casting import Cast, cast_voices
 from .choice import parse_choice
 from .deliver import Delivered, check_output, deliver
+from .events import Events, Silent
+from .job import RenderJob, RenderSettings
 from .lines import NARRATOR, Line
+from .local import LocalSpeaker
 from .performance import Performance, SpokenLine
-from .render import RenderSettings, render_script
+from .render import Speaker, render
 from .room import rendering_bytes
-from .verifier import Verifier
+from .verifier import Listening, Verifier
 
 __all__ = [
-    "NARRATOR",
     "Assembly",
     "Cast",
     "Delivered",
+    "Events",
     "Line",
+    "Listening",
+    "LocalSpeaker",
+    "NARRATOR",
     "Performance",
+    "RenderJob",
     "RenderSettings",
+    "Silent",
+    "Speaker",
     "SpokenLine",
     "Verifier",
     "assemble",
@@ -29,6 +39,6 @@ __all__ = [
     "check_output",
     "deliver",
     "parse_choice",
-    "render_script",
+    "render",
     "rendering_bytes",
 ]

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 
 from ..errors import PromptError, ScriptError
-from ..generation.request import check_length
-from ..model.config import ModelConfig
-from ..model.tokenizer import ChatTokenizer
-from ..prompt.builder import Message, build_prompt, conversation
+from ..prompt.builder import Message, conversation
 from ..script import Script, Turn
 from ..text.chunking import chunk_text
 from ..text.normalize import prepare_text
-from ..types import Codes, Prompt, Sampling, Voice
+from ..types import Codes, Sampling, Voice
 from ..verification import length_bounds
 
 NARRATOR = "Narrator"  # the voice of turns without a speaker
@@ -138,23 +136,15 @@ def in_context(
     return [*start, *heard, asked]
 
 
-def lay_out(
-    line: Line, messages: Sequence[Message], tokenizer: ChatTokenizer, script: Script, *, check: bool = True
-) -> Prompt:
-    """The prompt of a line.
-
-    Raises:
-        PromptError: as `build_prompt`, or, if it is to be checked, too long for the model; it names the line.
-    """
+@contextmanager
+def named(line: Line, script: Script) -> Iterator[None]:
+    """Errors of prompts say which line it is."""
     try:
-        prompt = build_prompt(messages, tokenizer)
-        if check:
-            check_length(prompt, line.sampling, tokenizer.config)
+        yield
     except PromptError as error:
         raise PromptError(
             f"{where(line, script)}: {error.what}", expected=error.expected, got=error.got, remedy=error.remedy
         ) from error
-    return prompt
 
 
 def where(line: Line, script: Script) -> str:
@@ -171,15 +161,6 @@ def scenes_of(lines: Sequence[Line], script: Script) -> list[list[Line]]:
             found.append([])
         found[-1].append(line)
     return found
-
-
-def fits(prompt: Prompt, line: Line, config: ModelConfig) -> bool:
-    """Whether a prompt and its longest take are within the model's positions."""
-    try:
-        check_length(prompt, line.sampling, config)
-    except PromptError:
-        return False
-    return True
 
 
 def _sampling(turn: Turn, common: Sampling, longest: int) -> Sampling:

@@ -9,7 +9,7 @@ import torch
 from ..model.config import ModelConfig
 from ..model.memory import working_bytes
 from ..types import Sampling, Voice
-from .render import RenderSettings
+from .job import RenderSettings
 
 TEMPLATE = 200  # positions of a prompt that are no line and no voice
 

@@ -1,13 +1,14 @@
-"""Listening to the takes of a script's lines."""
+"""Verifies the takes of a script's lines, by a recognizer that listens to them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, asdict, dataclass
+from pathlib import Path
 
 from ..codec import Codec
 from ..types import Codes, Voice
-from ..verification import Limits, Recognizer, Verdict, verify_take, voice_comparer
+from ..verification import Limits, Recognizer, Verdict, load_recognizer, verify_take, voice_comparer
 from .lines import Line
 
 
@@ -64,3 +65,39 @@ class Verifier:
         if speaker not in self._references:
             self._references[speaker] = self._codec.decode(codes)
         return self._references[speaker]
+
+
+@dataclass(frozen=True)
+class Listening:
+    """How takes are listened to, before anything is loaded: what travels to another process.
+
+    Attributes:
+        recognizer: as in `load_recognizer`.
+        compare_voices, limits: as in `Verifier`.
+        name: what verdicts call the recognizer; "": as it is named here.
+    """
+
+    recognizer: str | None = None
+    _: KW_ONLY
+    compare_voices: bool = False
+    limits: Limits | None = None
+    name: str = ""
+
+    def verifier(
+        self, codec: Codec, voices: Mapping[str, Voice], language: str | None, folders: Sequence[Path] | None = None
+    ) -> Verifier:
+        """Args:
+            folders: where recognizers are looked for, as in `load_recognizer`.
+
+        Raises:
+            CheckpointError, MissingExtraError: as `load_recognizer`, and `Verifier`.
+        """
+        return Verifier(
+            codec,
+            load_recognizer(self.recognizer, folders=folders),
+            self.name or str(self.recognizer),
+            voices,
+            limits=self.limits,
+            language=language,
+            compare_voices=self.compare_voices,
+        )

@@ -2,7 +2,7 @@
 
 from .by_key import Takes
 from .export import export_takes
-from .keys import ModelIdentity, line_key, model_identity, take_key
+from .keys import ModelIdentity, key_of_take, line_key, model_identity, take_key
 from .object_store import ObjectStore, open_takes
 from .store import TakeStore, default_takes_folder
 from .take_files import Take
@@ -15,6 +15,7 @@ __all__ = [
     "Takes",
     "default_takes_folder",
     "export_takes",
+    "key_of_take",
     "line_key",
     "model_identity",
     "open_takes",

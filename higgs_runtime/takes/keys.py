@@ -131,7 +131,12 @@ def take_key(
 
     As far as the engine's promise goes: same kind of device, and rounding of its kernels that does not turn a draw.
     """
-    return f"{line_key(prompt, sampling, model, codec_identity, ending)}-{sampling.seed}"
+    return key_of_take(line_key(prompt, sampling, model, codec_identity, ending), sampling.seed)
+
+
+def key_of_take(line: str, seed: int) -> str:
+    """The key of a line's take."""
+    return f"{line}-{seed}"
 
 
 def cache_folder() -> Path:

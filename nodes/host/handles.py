@@ -71,7 +71,7 @@ def check_here(handle: ModelHandle) -> None:
             "This node needs a model on this computer.",
             expected="a model from Load Higgs Model",
             got="Higgs Remote Model",
-            remedy="Only Higgs Generate speaks with a remote model.",
+            remedy="Only Higgs Generate and Render Script speak with a remote model.",
         )
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any
 
+from ...higgs_runtime.rendering import Events, SpokenLine
 from ..host import messages
-from ..host.progress import Progress
+from ..host.progress import Progress, cancelled
 
 EVENT = "higgs.lines"
 INTERVAL_S = 0.1  # between two messages
@@ -17,17 +17,19 @@ MOST_RENDERS = 20  # whose lines a page that was opened again can ask for
 _renders: OrderedDict[str, LineStates] = OrderedDict()  # by the script's text; the last one last
 
 
-class LineStates:
-    """For `on_line` and `on_take` of `render_script`. The first message lists all lines as queued.
+class LineStates(Events):
+    """The first message lists all lines as queued.
 
     A message is {"node", "prompt_id", "lines": [{"line", "turn", "speaker", "state", "seconds", "wer", "passed",
     "take"}]}; lines and turns count from 1, `take` is the key in the store.
 
     Args:
         text: of the script; `last_lines` finds the lines by it.
+        hear: given each take as well.
     """
 
-    def __init__(self, text: str):
+    def __init__(self, text: str, hear: Callable[[SpokenLine], None] = lambda _: None):
+        self._hear = hear
         self.prompt_id = messages.running_node()[0]
         self._lines: dict[int, dict] = {}
         self._changed: set[int] = set()
@@ -64,29 +66,30 @@ class LineStates:
             self._spoken.add(line.number)
             self._bar.update(len(self._spoken))
 
-    def on_take(self, spoken) -> None:
-        verdict = spoken.verdict
-        self._note(spoken.line.number, take=spoken.key, wer=verdict and verdict.wer, passed=verdict and verdict.passed)
+    def on_take(self, spoken: SpokenLine) -> None:
+        self._note_take(spoken)
+        self._hear(spoken)
 
-    def and_then(self, hear: Callable[[Any], None]) -> Callable[[Any], None]:
-        """`on_take`, and who else takes it."""
+    def on_workers(self, status) -> None:
+        messages.show_text(f"Cluster: {status}", None)
 
-        def on_take(spoken) -> None:
-            self.on_take(spoken)
-            hear(spoken)
-
-        return on_take
+    def should_stop(self) -> bool:
+        return cancelled()
 
     def finish(self, performance) -> None:
         """What became of the lines in the end: the take that is used, and those that did not pass."""
         for spoken in performance.lines:
             if spoken.take is not None:
-                self.on_take(spoken)
+                self._note_take(spoken)
                 if self._lines[spoken.line.number]["state"] == "speaking":  # the end of it was not told any more
                     self._note(spoken.line.number, state="spoken", seconds=round(spoken.take.codes.seconds, 2))
                 if spoken.verdict is not None and not spoken.verdict.passed:
                     self._note(spoken.line.number, state="failed")
         self._tell()
+
+    def _note_take(self, spoken: SpokenLine) -> None:
+        verdict = spoken.verdict
+        self._note(spoken.line.number, take=spoken.key, wer=verdict and verdict.wer, passed=verdict and verdict.passed)
 
     def _note(self, number: int, **changes) -> None:
         self._lines[number].update(changes)

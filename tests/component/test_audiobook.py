@@ -10,8 +10,9 @@ import pytest
 import torch
 from helpers_checkpoint import make_lm_checkpoint, random_codes
 from helpers_codec import make_codec_checkpoint
+from helpers_rendering import rendered
 
-from higgs_runtime import RenderSettings, Sampling, TakeStore, Voice, load_codec, load_model, render_script
+from higgs_runtime import RenderSettings, Sampling, TakeStore, Voice, load_codec, load_model
 from higgs_runtime.audio.files.export import parse_chapters
 from higgs_runtime.audio.mix import AudioFile
 from higgs_runtime.rendering import assemble
@@ -58,7 +59,7 @@ def test_a_book_of_twenty_minutes_in_flat_memory(tmp_path, one_thread):
     script = book_script(book())
     lines = CHAPTERS * (PARAGRAPHS + 1)
     speaking = Watch(lines)
-    made = render_script(
+    made = rendered(
         script,
         {"Narrator": Voice(random_codes(20), "The words of the clip.")},
         model,

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from helpers_checkpoint import make_lm_checkpoint, random_codes
+from helpers_rendering import Told, job_of, rendered, rendered_on_cluster
 from helpers_takes import key_of, same, some_take
 
 from higgs_runtime import (
@@ -28,17 +29,16 @@ from higgs_runtime import (
     cli,
     errors as all_errors,
     parse_script,
-    render_script,
 )
-from higgs_runtime.cli.cluster import ClusterView
-from higgs_runtime.cluster import ClusterSettings, Engine, PoolStatus, connect, render_on_cluster
+from higgs_runtime.cli.render_view import ProgressLine
+from higgs_runtime.cluster import ClusterSettings, Engine, PoolStatus, connect
 from higgs_runtime.cluster.connect import connected, room
 from higgs_runtime.cluster.keeper import KeptStore
 from higgs_runtime.cluster.parts import Part, Parts
-from higgs_runtime.cluster.render import _Desk
+from higgs_runtime.cluster.speaker import _ScriptDesk
 from higgs_runtime.cluster.worker import News, Ready, Worker, _sees, condensed
 from higgs_runtime.errors import ClusterError, TakeError
-from higgs_runtime.rendering import SpokenLine
+from higgs_runtime.rendering import Silent, SpokenLine
 from higgs_runtime.rendering.lines import lines_of
 from higgs_runtime.takes import ObjectStore
 
@@ -161,12 +161,14 @@ def test_the_crew_in_words():
 def test_before_any_connection(tmp_path, monkeypatch):
     script, store = parse_script("[Eve] Hello."), TakeStore(tmp_path / "takes")
     with pytest.raises(ScriptError, match="Eve"):
-        render_on_cluster(script, NO_ONE, Engine("x"), store=store)
+        rendered_on_cluster(script, NO_ONE, Engine("x"), store=store)
+    with pytest.raises(SettingError, match="through the store"):
+        rendered_on_cluster(parse_script("Hello."), NO_ONE, Engine("x"))
     (tmp_path / "file").write_text("")
     with pytest.raises(TakeError, match="cannot be changed"):
-        render_on_cluster(parse_script("Hello."), NO_ONE, Engine("x"), store=TakeStore(tmp_path / "file"))
+        rendered_on_cluster(parse_script("Hello."), NO_ONE, Engine("x"), store=TakeStore(tmp_path / "file"))
     with pytest.raises(SettingError, match="Ray client"):
-        render_on_cluster(
+        rendered_on_cluster(
             parse_script("Hello."), NO_ONE, Engine("x"), store=store, cluster=ClusterSettings("ray://somewhere:10001")
         )
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
@@ -186,13 +188,13 @@ def test_somebody_who_never_answers_is_not_waited_for(tmp_path, monkeypatch, sil
     """Ray itself would go on for minutes."""
     store, cluster = TakeStore(tmp_path), ClusterSettings(silent)
     stops = iter([False, False])
-    made = render_on_cluster(
+    made = rendered_on_cluster(
         parse_script("Hello."), NO_ONE, Engine("x"), store=store, cluster=cluster, should_stop=lambda: next(stops, True)
     )
     assert [one.take for one in made.lines] == [None]
     monkeypatch.setattr(connect, "CONNECT_S", 0.3)
     with pytest.raises(ClusterError, match="cannot be reached.*timed out"):
-        render_on_cluster(parse_script("Hello."), NO_ONE, Engine("x"), store=store, cluster=cluster)
+        rendered_on_cluster(parse_script("Hello."), NO_ONE, Engine("x"), store=store, cluster=cluster)
     assert list(tmp_path.iterdir()) == [], "no mark is left"
 
 
@@ -218,13 +220,9 @@ def test_numbers_of_a_part_are_numbers_of_the_script():
     """The desk of the driver: chosen takes on their way out, what was heard on its way back."""
     script = Script([Turn("", "One. " * n) for n in (1, 90, 3, 1, 2)])  # the second turn is spoken in pieces
     told, taken = [], []
-    desk = _Desk(
-        script,
-        Sampling(),
-        RenderSettings(max_chars=200, choose={1: 4, 4: 2, 5: 9, 7: 3}),
-        lambda line, state, _: told.append((line.number, state)),
-        taken.append,
-    )
+    events = Told(on_line=lambda line, state, _: told.append((line.number, state)), on_take=taken.append)
+    chosen = RenderSettings(max_chars=200, choose={1: 4, 4: 2, 5: 9, 7: 3})
+    desk = _ScriptDesk(job_of(script, {}, settings=chosen), events)
     assert told == [] and len(desk.performance().lines) == 7, "no worker, and yet the lines are there"
     desk.ready(Ready("here", None, 25.0, "native", True))
     assert told == [(n, "queued") for n in range(7)]
@@ -239,7 +237,7 @@ def test_numbers_of_a_part_are_numbers_of_the_script():
     found = desk.performance()
     assert [one.take is not None for one in found.lines] == [False] * 5 + [True, False] and found.lines[5].stored
     assert not found.complete and found.warnings == ("Odd.",)
-    desk = _Desk(script, Sampling(), RenderSettings(max_chars=200, choose={8: 1}), lambda *_: None, lambda _: None)
+    desk = _ScriptDesk(job_of(script, {}, settings=RenderSettings(max_chars=200, choose={8: 1})), Silent())
     with pytest.raises(SettingError, match="line 8"):
         desk.ready(Ready("here", None, 25.0, "native", True))
 
@@ -248,24 +246,24 @@ def test_numbers_of_a_part_are_numbers_of_the_script():
 
 
 def test_what_a_person_sees(capsys):
-    view = ClusterView()
+    view = ProgressLine()
     for n in range(3):
-        view.line(SimpleNamespace(number=n), "queued", 0.0)
-    view.pool(PoolStatus(0, 2, 0, 0, 0, 1))
+        view.on_line(SimpleNamespace(number=n), "queued", 0.0)
+    view.on_workers(PoolStatus(0, 2, 0, 0, 0, 1))
     assert str(view).startswith("2 loading on 1 node: 0 of 3 lines, 0.0 s")
-    view.pool(PoolStatus(0, 0, 2, 0, 0, 1))
-    view.line(SimpleNamespace(number=0), "spoken", 2.5)
-    view.line(SimpleNamespace(number=1), "stored", 9.0)
+    view.on_workers(PoolStatus(0, 0, 2, 0, 0, 1))
+    view.on_line(SimpleNamespace(number=0), "spoken", 2.5)
+    view.on_line(SimpleNamespace(number=1), "stored", 9.0)
     assert ": 2 of 3 lines, 2.5 s" in str(view), "what is from the store says nothing of the speed"
-    view.pool(PoolStatus(1, 0, 1, 0, 1, 1))
-    view.pool(PoolStatus(0, 1, 1, 0, 1, 1))
+    view.on_workers(PoolStatus(1, 0, 1, 0, 1, 1))
+    view.on_workers(PoolStatus(0, 1, 1, 0, 1, 1))
     assert capsys.readouterr().err.count("a worker is lost") == 1
 
 
 def test_the_command_needs_the_store(tmp_path, monkeypatch, capsys):
     (tmp_path / "scene.txt").write_text("[Anna] Good morning.\n", encoding="utf-8")
     words = ["render-script", str(tmp_path / "scene.txt"), "--voice", "rose", "--no-store", "--cluster", "local"]
-    assert cli.main(words) == 1 and "Leave --no-store out" in capsys.readouterr().err
+    assert cli.main(words) == 1 and "leave --no-store out" in capsys.readouterr().err
 
 
 # ---- errors travel ----------------------------------------------------------------------------------------------
@@ -299,12 +297,8 @@ def work(folder, tmp_path):
         store.leave_mark(".mark")
         voices = {"Narrator": Voice(random_codes(9), "What it says.")}
         sampling = Sampling(temperature=1.0, seed=5, max_frames=8)
-        return (
-            Worker(Engine(model, device="cpu"), voices, sampling, RenderSettings(**settings), store, ".mark"),
-            voices,
-            sampling,
-            store,
-        )
+        worker = Worker(Engine(model, device="cpu"), voices, sampling, RenderSettings(**settings), store, ".mark")
+        return worker, voices, sampling, store
 
     return make
 
@@ -319,7 +313,7 @@ def test_a_worker_speaks_and_tells(work, folder):
     news = list(worker.speak(script, {}, None))
     states = [state for one in news for _, state, _ in one.events]
     assert states.count("spoken") == 2 and states.count("stored") == 1, "the same line twice is spoken once"
-    local = render_script(script, voices, load_model(folder), sampling)
+    local = rendered(script, voices, load_model(folder), sampling)
     for here, there in zip(local.lines, news[-1].done, strict=True):
         assert torch.equal(here.take.codes.ids, there.take.codes.ids) and there.key in store
     assert isinstance(pickle.loads(pickle.dumps(news[-1])), News)

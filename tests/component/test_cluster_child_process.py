@@ -12,18 +12,20 @@ import sys
 import threading
 import time
 from collections import Counter
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 import torch
 from helpers_checkpoint import make_lm_checkpoint, random_codes
 from helpers_cluster import LINES, SAMPLING, SETTINGS, VOICES, children, engine, script_of
+from helpers_rendering import rendered, rendered_in_child_process
 from helpers_takes import key_of, same, some_take
 
 from higgs_runtime import (
     CheckpointError,
     MissingExtraError,
+    RenderJob,
     RenderSettings,
     Sampling,
     Script,
@@ -34,11 +36,12 @@ from higgs_runtime import (
     errors as all_errors,
     load_model,
     parse_script,
-    render_script,
 )
-from higgs_runtime.cluster import ClusterSettings, Engine, Listening, PoolStatus, child_process, render_in_child_process
-from higgs_runtime.cluster.job import Job, error_of, error_told, line_told, read_job, remove_job, spoken_told, write_job
+from higgs_runtime.cluster import ClusterSettings, ClusterSpeaker, Engine, PoolStatus, child_process
+from higgs_runtime.cluster.job import read_job, remove_job, write_job
 from higgs_runtime.errors import ClusterError, TakeError
+from higgs_runtime.rendering import Listening
+from higgs_runtime.rendering.json_events import error_fields, error_of, spoken_fields
 from higgs_runtime.rendering.lines import lines_of
 from higgs_runtime.rendering.performance import SpokenLine
 from higgs_runtime.takes import model_identity
@@ -72,38 +75,37 @@ def test_a_job_comes_out_of_its_files_as_it_went_in(tmp_path):
         "Anna": Voice(random_codes(9), "Words.", "Old.", ((random_codes(5, seed=3), "More."),)),
         "Narrator": Voice(description="A woman."),
     }
-    job = Job(
-        script,
-        voices,
-        Engine(
-            "m",
-            device="cpu",
-            dtype="float32",
-            quantization="int8",
-            adapters=(("a", 0.3), ("b", 1.0)),
-            codec="c",
-            listening=Listening("r", compare_voices=True, limits=Limits(max_wer=0.123), name="name"),
-            codec_dtype="float16",
-        ),
-        Sampling(seed=2**64 - 1, top_p=0.1 + 0.2),
-        RenderSettings(mode="continuous", choose={3: 2}, silence_s=None),
-        ClusterSettings("local", workers=2, gpus=0.25),
-        str(tmp_path / "takes"),
-        None,
+    job = RenderJob(
+        script=script,
+        voices=voices,
+        sampling=Sampling(seed=2**64 - 1, top_p=0.1 + 0.2),
+        settings=RenderSettings(mode="continuous", choose={3: 2}, silence_s=None),
+        store=TakeStore(tmp_path / "takes", None),
     )
-    write_job(tmp_path, job)
-    back = read_job(tmp_path)
-    assert back.script == script and back.script.turns[0].line == 7
-    for name in ("engine", "sampling", "settings", "cluster", "where", "max_bytes"):
-        assert getattr(back, name) == getattr(job, name), name
+    engine = Engine(
+        "m",
+        device="cpu",
+        dtype="float32",
+        quantization="int8",
+        adapters=(("a", 0.3), ("b", 1.0)),
+        codec="c",
+        listening=Listening("r", compare_voices=True, limits=Limits(max_wer=0.123), name="name"),
+        codec_dtype="float16",
+    )
+    speaker = ClusterSpeaker(engine, ClusterSettings("local", workers=2, gpus=0.25))
+    file = write_job(tmp_path, job, speaker)
+    back, same_speaker = read_job(file)
+    assert back.script == script and back.script.turns[0].line == 7 and same_speaker == speaker
+    assert (back.sampling, back.settings) == (job.sampling, job.settings)
+    assert (back.store.where, back.store.max_bytes) == (job.store.where, None)
     assert list(back.voices) == list(voices)
     for here, there in zip(voices.values(), back.voices.values(), strict=True):
         assert (here.transcript, here.description) == (there.transcript, there.description)
         for (codes, words), (others, same_words) in zip(here.references, there.references, strict=True):
             assert torch.equal(codes.ids, others.ids) and words == same_words
             assert codes.origin == others.origin and codes.frame_rate == others.frame_rate
-    remove_job(tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    remove_job(file)
+    assert [one.name for one in tmp_path.iterdir() if one.is_file()] == []
 
 
 def test_errors_keep_kind_and_words():
@@ -114,7 +116,7 @@ def test_errors_keep_kind_and_words():
     ]
     made = [kind("It broke.", expected="a", got="b", remedy="Mend it.") for kind in kinds]
     for error in [*made, MissingExtraError("A cluster", "ray", "ray")]:
-        back = error_of(json.loads(json.dumps(error_told(error))))
+        back = error_of(json.loads(json.dumps(error_fields(error))))
         assert type(back) is type(error) and str(back) == str(error) and back.remedy == error.remedy
 
 
@@ -145,20 +147,20 @@ class Fake:
         self._monkeypatch.setattr(child_process, "PROGRAM", program)
 
     def queued(self) -> list[dict]:
-        return [{"queued": line_told(line)} for line in self.lines]
+        return [{"event": "queued", **asdict(line)} for line in self.lines]
 
     def spoken(self, number: int, **more) -> dict:
         key = key_of(number)
         self.store.put(key, some_take(0))
-        return spoken_told(SpokenLine(self.lines[number], some_take(0), key, **more))
+        return spoken_fields(SpokenLine(self.lines[number], some_take(0), key, **more))
 
     def render(self, **more):
         told = {
             "on_line": lambda line, state, _: self.told.append((line.number, state)),
-            "on_pool": self.told.append,
+            "on_workers": self.told.append,
             "on_take": lambda spoken: self.told.append((spoken.line.number, spoken.key)),
         }
-        return render_in_child_process(SCRIPT, CALM, Engine("x"), store=self.store, **{**told, **more})
+        return rendered_in_child_process(SCRIPT, CALM, Engine("x"), store=self.store, **{**told, **more})
 
 
 @pytest.fixture
@@ -172,13 +174,13 @@ def test_news_become_a_performance(fake):
     verdict = Verdict(True, 0.1, 0.05, None, 1.0, "two", ("fine",))
     first, second, third = fake.spoken(0), fake.spoken(1, verdict=verdict, tries=2), fake.spoken(2, stored=True)
     fake.tells(
-        {"pool": [0, 1, 0, 0, 0, 1]},
+        {"event": "workers", "waiting": 0, "loading": 1, "speaking": 0, "idle": 0, "lost": 0, "nodes": 1},
         *fake.queued(),
-        {"line": [0, "speaking", 0.4]},
-        {"take": first},
-        {"line": [0, "spoken", 0.8]},
-        {"take": third},
-        {"done": {"lines": [third, first, second], "warnings": ["Odd."]}},
+        {"event": "line", "number": 0, "state": "speaking", "seconds": 0.4},
+        {"event": "take", **first},
+        {"event": "line", "number": 0, "state": "spoken", "seconds": 0.8},
+        {"event": "take", **third},
+        {"event": "done", "lines": [third, first, second], "warnings": ["Odd."], "files": []},
     )
     made = fake.render()
     assert fake.told == [
@@ -199,7 +201,9 @@ def test_news_become_a_performance(fake):
 def test_a_take_that_was_told_outlives_the_store(fake):
     """A render may take longer than a take is safe from pruning."""
     first = fake.spoken(0)
-    fake.tells(*fake.queued(), {"take": first}, {"done": {"lines": [first], "warnings": []}})
+    fake.tells(
+        *fake.queued(), {"event": "take", **first}, {"event": "done", "lines": [first], "warnings": [], "files": []}
+    )
     made = fake.render(on_take=lambda _: fake.store.prune(0, grace_s=-1))
     assert same(made.lines[0].take, some_take(0)) and fake.store.list() == []
 
@@ -207,13 +211,13 @@ def test_a_take_that_was_told_outlives_the_store(fake):
 def test_a_take_that_is_gone_is_an_error(fake):
     first = fake.spoken(0)
     fake.store.prune(0, grace_s=-1)
-    fake.tells(*fake.queued(), {"take": first})
+    fake.tells(*fake.queued(), {"event": "take", **first})
     with pytest.raises(TakeError, match="spoken on the cluster and is not in the store"):
         fake.render()
 
 
 def test_an_error_is_raised_here(fake):
-    fake.tells({"error": error_told(MissingExtraError("A cluster", "ray", "ray"))}, then="sys.exit(1)")
+    fake.tells({"event": "error", **error_fields(MissingExtraError("A cluster", "ray", "ray"))}, then="sys.exit(1)")
     with pytest.raises(MissingExtraError, match="pip install ray"):
         fake.render()
 
@@ -223,11 +227,11 @@ def test_an_error_is_raised_here(fake):
     [
         ("os.kill(os.getpid(), signal.SIGKILL)", "killed by signal 9"),
         ("sys.exit('No such thing.')", r"exit status 1 \(No such thing"),
-        ('os.write(1, b\'{"done": {"lines"\')', "exit status 0"),
+        ('os.write(1, b\'{"event": "done", "lines"\')', "exit status 0"),
     ],
 )
 def test_an_end_without_a_word_is_an_error_and_says_what_is_known(fake, then, words):
-    fake.tells(*fake.queued(), {"take": fake.spoken(0)}, then=then)
+    fake.tells(*fake.queued(), {"event": "take", **fake.spoken(0)}, then=then)
     with pytest.raises(ClusterError, match=words) as caught:
         fake.render()
     assert "is in the store" in caught.value.remedy and len(fake.store.list()) == 1
@@ -235,15 +239,15 @@ def test_an_end_without_a_word_is_an_error_and_says_what_is_known(fake, then, wo
 
 def test_a_stop_closes_its_input_and_keeps_what_is_told_after_it(fake):
     first, second = fake.spoken(0), fake.spoken(1)
-    last = json.dumps({"done": {"lines": [first, second], "warnings": []}}) + "\n"
-    fake.tells(*fake.queued(), {"take": first}, then=f"sys.stdin.read(); os.write(1, {last.encode()!r})")
+    last = json.dumps({"event": "done", "lines": [first, second], "warnings": [], "files": []}) + "\n"
+    fake.tells(*fake.queued(), {"event": "take", **first}, then=f"sys.stdin.read(); os.write(1, {last.encode()!r})")
     made = fake.render(should_stop=lambda: (0, key_of(0)) in fake.told)
     assert [one.take is not None for one in made.lines] == [True, True, False] and (1, key_of(1)) not in fake.told
 
 
 @pytest.mark.parametrize("deaf", ["time.sleep(60)", "signal.signal(15, signal.SIG_IGN); time.sleep(60)"])
 def test_one_that_does_not_stop_is_ended(fake, deaf):
-    fake.tells(*fake.queued(), {"take": fake.spoken(0)}, then=deaf)
+    fake.tells(*fake.queued(), {"event": "take", **fake.spoken(0)}, then=deaf)
     began = time.monotonic()
     made = fake.render(should_stop=lambda: (0, key_of(0)) in fake.told)
     assert [one.take is not None for one in made.lines] == [True, False, False]
@@ -271,11 +275,11 @@ def test_an_error_of_who_is_told_ends_it(fake):
 def test_it_ends_when_its_parent_is_killed(tmp_path):
     child = f"import os, sys; os.write(1, b'{{}}\\n'); sys.stdin.read(); open({str(tmp_path / 'gone')!r}, 'w')"
     parent = f"""import sys; sys.path[:0] = {sys.path!r}
-from higgs_runtime.cluster import Engine, render_in_child_process
+from higgs_runtime.cluster import Engine
 from higgs_runtime import TakeStore, Voice, parse_script
 from higgs_runtime.cluster import child_process
 child_process.PROGRAM = {child!r}
-render_in_child_process(parse_script("Hi."), {{"Narrator": Voice(description="Calm.")}}, Engine("x"),
+rendered_in_child_process(parse_script("Hi."), {{"Narrator": Voice(description="Calm.")}}, Engine("x"),
                         store=TakeStore({str(tmp_path)!r}), should_stop=lambda: print("on", flush=True))
 """
     with subprocess.Popen(
@@ -297,7 +301,7 @@ render_in_child_process(parse_script("Hi."), {{"Narrator": Voice(description="Ca
 @pytest.mark.slow
 def test_what_is_wrong_with_the_job_is_said_there_and_raised_here(tmp_path):
     with pytest.raises(ScriptError, match="none for Ben"):
-        render_in_child_process(SCRIPT, {"Anna": Voice(description="Calm.")}, Engine("x"), store=TakeStore(tmp_path))
+        rendered_in_child_process(SCRIPT, {"Anna": Voice(description="Calm.")}, Engine("x"), store=TakeStore(tmp_path))
 
 
 @pytest.mark.slow
@@ -312,7 +316,7 @@ def test_a_stop_while_nobody_answers_takes_a_moment(tmp_path):
             return bool(connected)
 
         address = f"127.0.0.1:{listener.getsockname()[1]}"
-        made = render_in_child_process(
+        made = rendered_in_child_process(
             SCRIPT,
             CALM,
             Engine("x"),
@@ -328,7 +332,7 @@ def test_without_ray_it_says_how_to_get_it(tmp_path, monkeypatch):
     program = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); {child_process.PROGRAM}"
     monkeypatch.setattr(child_process, "PROGRAM", program)
     with pytest.raises(MissingExtraError, match="pip install ray"):
-        render_in_child_process(SCRIPT, CALM, Engine("x"), store=TakeStore(tmp_path / "takes"))
+        rendered_in_child_process(SCRIPT, CALM, Engine("x"), store=TakeStore(tmp_path / "takes"))
 
 
 @pytest.fixture(scope="module")
@@ -347,13 +351,13 @@ def test_takes_are_those_of_this_process_and_a_killed_render_goes_on(folder, tmp
     script, store, states = script_of(LINES), TakeStore(tmp_path / "takes"), Counter()
 
     def render(on_line=lambda *_: None, **more):
-        return render_in_child_process(
+        return rendered_in_child_process(
             script, VOICES, engine(folder), SAMPLING, SETTINGS, store=store, cluster=LOCAL, on_line=on_line, **more
         )
 
     def kill(line, state, _seconds):
         if state == "spoken" and len(store.list()) >= 3:
-            for pid in children(os.getpid(), "higgs_runtime.cluster"):
+            for pid in children(os.getpid(), "higgs_runtime.cli"):
                 os.kill(pid, signal.SIGKILL)
 
     with pytest.raises(ClusterError, match="killed by signal 9"):
@@ -372,9 +376,9 @@ def test_takes_are_those_of_this_process_and_a_killed_render_goes_on(folder, tmp
     assert len(list(store.folder.glob(".cluster-*"))) <= 1, "of the one that was killed"
     identity = model_identity(folder / "lm", device="cpu", dtype=torch.float64)
     model = load_model(folder / "lm", dtype=torch.float64)
-    here = render_script(script, VOICES, model, SAMPLING, SETTINGS, store=store, identity=identity)
+    here = rendered(script, VOICES, model, SAMPLING, SETTINGS, store=store, identity=identity)
     assert all(one.stored for one in here.lines), "the same keys"
-    alone = render_script(script, VOICES, model, SAMPLING, SETTINGS)
+    alone = rendered(script, VOICES, model, SAMPLING, SETTINGS)
     for a, b, c in zip(made.lines, here.lines, alone.lines, strict=True):
         assert a.line == b.line and a.key == b.key and torch.equal(a.take.codes.ids, c.take.codes.ids)
 
@@ -382,7 +386,7 @@ def test_takes_are_those_of_this_process_and_a_killed_render_goes_on(folder, tmp
 @pytest.mark.slow
 def test_an_error_of_a_worker_is_raised_here(folder, tmp_path):
     with pytest.raises(CheckpointError, match="has no model 'no-such-folder'"):
-        render_in_child_process(
+        rendered_in_child_process(
             script_of(2),
             VOICES,
             replace(engine(folder), model="no-such-folder"),

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from helpers_workflow import PACK, ROOT, comfyui_tree, node_classes, node_inputs, node_module, widget_names
+from helpers_workflow import PACK, ROOT, comfyui_tree, node_classes, node_inputs, node_module, pack_module, widget_names
 
 NODE_IDS = [
     "HiggsLoadModel",
@@ -87,7 +87,7 @@ def test_defaults_are_those_of_the_runtime(runtime):
     settings = runtime.Sampling()
     for name in ("temperature", "top_k", "top_p", "ras_window", "ras_max_repeats", "seed"):
         assert node_inputs("HiggsGenerate")[name][1]["default"] == getattr(settings, name)
-    assert node_inputs("HiggsChatMLPrompt")["system"][1]["default"] == runtime.DEFAULT_SYSTEM
+    assert node_inputs("HiggsChatMLPrompt")["system"][1]["default"] == pack_module("prompt.builder").DEFAULT_SYSTEM
 
 
 def test_importing_the_pack_loads_nothing_heavy():

@@ -15,6 +15,7 @@ import torch
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.registry import known_implementations
 from helpers_checkpoint import make_lm_checkpoint, random_codes
+from helpers_rendering import rendered
 from helpers_takes import LINE, is_missing_until_put_again, key_of, line_of, same, some_take
 
 from higgs_runtime import (
@@ -28,7 +29,6 @@ from higgs_runtime import (
     load_model,
     open_takes,
     parse_script,
-    render_script,
 )
 from higgs_runtime.errors import TakeError
 from higgs_runtime.takes import ObjectStore, Take, model_identity
@@ -298,7 +298,7 @@ def speaker(tmp_path_factory):
     identity = model_identity(folder, device="cpu", dtype=torch.float64)
 
     def render(store, **more):
-        return render_script(SCRIPT, VOICES, model, SAMPLING, SETTINGS, store=store, identity=identity, **more)
+        return rendered(SCRIPT, VOICES, model, SAMPLING, SETTINGS, store=store, identity=identity, **more)
 
     return render
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from helpers_checkpoint import make_lm_checkpoint
 from helpers_examples import examples
+from helpers_rendering import rendered
 from helpers_workflow import node_classes
 from hypothesis import given, settings, strategies as st
 
@@ -26,7 +27,6 @@ from higgs_runtime import (
     load_model,
     parse_script,
     prepare_text,
-    render_script,
     speak,
 )
 from higgs_runtime.cli import main
@@ -373,9 +373,7 @@ def test_a_script_is_rendered_as_it_is_prepared(model, tmp_path, prepare, read):
     script, voices = parse_script("[Anna] 你好，[laugh] [sigh]"), {"Anna": Voice(description="Warm.")}
     sampling, store = Sampling(seed=3, max_frames=6), TakeStore(tmp_path)
     identity = ModelIdentity("of a test", "cpu", "float32", "float32", None, (), -1)
-    found = render_script(
-        script, voices, model, sampling, RenderSettings(prepare=prepare), store=store, identity=identity
-    )
+    found = rendered(script, voices, model, sampling, RenderSettings(prepare=prepare), store=store, identity=identity)
     [spoken] = found.lines
     prompt = build_prompt(conversation(read + "." * prepare, [voices["Anna"]]), model.tokenizer)
     [alone] = generate(model, [prompt], sampling)

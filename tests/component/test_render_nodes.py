@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import warnings
+from dataclasses import replace
 
 import pytest
 import torch
@@ -293,29 +294,23 @@ def test_what_a_cluster_is_given(render, pack, handles, events, monkeypatch):
     embedded = pack_module("hub.catalog").EMBEDDED
     monkeypatch.setattr(handles, "open_speaker", lambda *_: opened.append(True))
 
-    def apart(script, voices, engine, sampling, settings, *, store, cluster, on_line, on_take, on_pool, should_stop):
-        given.append((voices, engine, sampling, settings, cluster))
-        here = pack.render_script(
-            script,
-            voices,
-            pack.load_model(embedded / "higgs-nano"),
-            sampling,
-            settings,
-            codec=pack.load_codec(embedded / "higgs-nano-codec"),
-            on_line=on_line,
-            on_take=on_take,
-            should_stop=should_stop,
+    def perform(self, job, events):
+        given.append((job, self.speaker))
+        here = pack.LocalSpeaker(
+            pack.load_model(embedded / "higgs-nano"), pack.load_codec(embedded / "higgs-nano-codec")
         )
-        on_pool(pack_module("cluster").PoolStatus(0, 0, 1, 0, 0, 1))
-        return here
+        made = pack.render(replace(job, store=None), here, events)
+        events.on_workers(pack_module("cluster").PoolStatus(0, 0, 1, 0, 0, 1))
+        return made
 
-    monkeypatch.setattr(pack_module("cluster"), "render_in_child_process", apart)
+    monkeypatch.setattr(pack_module("cluster").ChildProcessSpeaker, "perform", perform)
     monkeypatch.setenv("HIGGS_CLUSTER_ADDRESSES", "10.0.0.1:6379")
     made, report = render("[Anna] Hello.", cluster=" 10.0.0.1:6379 ", seed=4, voice_0=voice, takes=2)
-    [(voices, engine, sampling, settings, cluster)] = given
-    assert voices == {"Anna": voice} and (sampling.seed, sampling.max_frames, settings.takes) == (4, 25, 2)
-    assert cluster == pack_module("cluster").ClusterSettings("10.0.0.1:6379")
-    assert engine == pack_module("cluster").Engine("higgs-nano", codec="higgs-nano-codec"), "by name"
+    [(job, speaker)] = given
+    assert job.voices == {"Anna": voice} and job.store is not None
+    assert (job.sampling.seed, job.sampling.max_frames, job.settings.takes) == (4, 25, 2)
+    assert speaker.cluster == pack_module("cluster").ClusterSettings("10.0.0.1:6379")
+    assert speaker.engine == pack_module("cluster").Engine("higgs-nano", codec="higgs-nano-codec"), "by name"
     assert made.complete and "1 of 1 lines" in report and not opened
     last = {line["line"]: line["state"] for _, lines in events for line in lines}
     assert last == {1: "spoken"}
@@ -325,7 +320,7 @@ def test_a_cluster_that_may_not_be_is_refused_before_it_is_asked(render, pack, m
     node = node_classes()["HiggsRenderScript"]
     assert node.validate_inputs() is node.validate_inputs(None) is node.validate_inputs(" auto ") is True
     assert "HIGGS_CLUSTER_ADDRESSES" in node.validate_inputs("10.0.0.1:6379")
-    monkeypatch.setattr(pack_module("cluster"), "render_in_child_process", None)
+    monkeypatch.setattr(pack_module("cluster"), "ChildProcessSpeaker", None)
     with pytest.raises(pack.SettingError, match="may not connect to this cluster.*HIGGS_CLUSTER_ADDRESSES"):
         render("[Anna] Hello.", cluster="10.0.0.1:6379")
 
@@ -344,30 +339,14 @@ def test_a_line_whose_end_nobody_told_is_spoken_in_the_end(render, pack, events,
     assert last[1]["state"] == "spoken" and last[1]["take"] == made.lines[0].key
 
 
-def test_how_a_handle_becomes_an_engine(pack, handles, monkeypatch, tmp_path):
-    on_cluster, given = node_module("shared.on_cluster"), []
-    monkeypatch.setattr(
-        pack_module("cluster"), "render_in_child_process", lambda *args, cluster, **_: given.append((args[2], cluster))
-    )
+def test_how_a_handle_becomes_an_engine(handles):
+    speakers = node_module("shared.speakers")
     codec = handles.ModelHandle("codec", "codec", dtype="float16")
     for device, gpus in (("cpu", 0.0), ("gpu", 1.0), ("auto", None)):
         model = handles.ModelHandle("lm", "folder", device, "bfloat16", "int8", (("lora", 0.5),))
-        on_cluster.perform(
-            "local",
-            None,
-            {},
-            model,
-            codec,
-            None,
-            None,
-            store=pack.TakeStore(tmp_path),
-            listening=None,
-            on_line=None,
-            on_take=None,
-        )
-        engine, cluster = given.pop()
-        assert cluster == pack_module("cluster").ClusterSettings("local", gpus=gpus)
-        assert engine == pack_module("cluster").Engine(
+        speaker = speakers.speaker_on_cluster("local", model, codec, None).speaker
+        assert speaker.cluster == pack_module("cluster").ClusterSettings("local", gpus=gpus)
+        assert speaker.engine == pack_module("cluster").Engine(
             "folder",
             device="cpu" if device == "cpu" else None,
             dtype="bfloat16",
@@ -381,24 +360,24 @@ def test_how_a_handle_becomes_an_engine(pack, handles, monkeypatch, tmp_path):
 def test_workers_listen_as_the_node_would(pack, monkeypatch, tmp_path):
     from types import SimpleNamespace
 
-    on_cluster = node_module("shared.on_cluster")
+    speakers = node_module("shared.speakers")
     folder = tmp_path / "recognizers" / "small"
     folder.mkdir(parents=True)
     (folder / "model.bin").touch()
     monkeypatch.setattr(node_module("host.files"), "model_folders", lambda: [str(tmp_path)])
     verification = pack_module("verification")
     limits, brought = verification.Limits(max_wer=0.3), list(verification.find_recognizers([]))
-    own = on_cluster.listening_of(SimpleNamespace(name="small"), True, limits)
-    assert own == pack_module("cluster").Listening(str(folder), compare_voices=True, limits=limits, name="small")
+    own = speakers.listening_of(SimpleNamespace(name="small"), True, limits)
+    assert own == pack_module("rendering").Listening(str(folder), compare_voices=True, limits=limits, name="small")
     for name in brought:
-        assert on_cluster.listening_of(SimpleNamespace(name=name), False, limits).recognizer == name
-    assert on_cluster.listening_of(None, True, limits) is None
+        assert speakers.listening_of(SimpleNamespace(name=name), False, limits).recognizer == name
+    assert speakers.listening_of(None, True, limits) is None
 
 
 @pytest.mark.parametrize(
     "changes, words",
     [
-        ({"store": False}, "Switch store on"),
+        ({"store": False}, "Switch the store on"),
         pytest.param({"cluster": "ray://a:1"}, "Ray client", marks=pytest.mark.slow),
     ],
 )

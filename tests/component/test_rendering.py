@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from helpers_checkpoint import make_lm_checkpoint, random_codes
+from helpers_rendering import rendered
 from helpers_rendering_processes import QUICK, render, render_again_and_again
 
 from higgs_runtime import (
@@ -28,7 +29,6 @@ from higgs_runtime import (
     generate,
     load_model,
     parse_script,
-    render_script,
 )
 from higgs_runtime.takes import model_identity
 from higgs_runtime.verification import Verdict, silence_stop
@@ -102,7 +102,7 @@ def ids(performance):
 
 
 def test_a_line_is_what_generate_makes_of_its_voice_scene_and_settings(model, voices):
-    found = render_script(parse_script(SCRIPT), voices, model, QUICK)
+    found = rendered(parse_script(SCRIPT), voices, model, QUICK)
     assert [spoken.line.speaker for spoken in found.lines] == ["Anna", "Ben", "Anna", "Narrator", "Ben", "Anna"]
     assert [spoken.take.seed for spoken in found.lines] == [5, 5, 6, 5, 11, 5]
     own = {1: {"temperature": 0.9}, 2: {"seed": 6}, 4: {"seed": 11}}
@@ -117,52 +117,51 @@ def test_a_line_is_what_generate_makes_of_its_voice_scene_and_settings(model, vo
 @pytest.mark.parametrize("mode", ["independent", "continuous"])
 def test_rows_side_by_side_change_nothing(model, voices, mode):
     wide, narrow = (
-        render_script(parse_script(SCRIPT), voices, model, QUICK, RenderSettings(mode=mode, batch=batch))
-        for batch in (8, 1)
+        rendered(parse_script(SCRIPT), voices, model, QUICK, RenderSettings(mode=mode, batch=batch)) for batch in (8, 1)
     )
     assert ids(wide) == ids(narrow)
 
 
 def test_in_continuous_mode_a_line_hears_the_turns_before_it_in_its_scene(model, voices):
     settings = RenderSettings(mode="continuous", context_turns=2)
-    found = render_script(parse_script(SCRIPT), voices, model, QUICK, settings)
+    found = rendered(parse_script(SCRIPT), voices, model, QUICK, settings)
     first, second = (
-        ids(render_script(parse_script(part), voices, model, QUICK, settings))
+        ids(rendered(parse_script(part), voices, model, QUICK, settings))
         for part in SCRIPT.split("# Scene: the harbour")
     )
     assert ids(found)[:4] == first, "what comes later, or elsewhere, does not matter"
     assert ids(found)[4:] != second, "the other half without its scene is another text"
-    alone = render_script(parse_script(SCRIPT), voices, model, QUICK)
+    alone = rendered(parse_script(SCRIPT), voices, model, QUICK)
     assert ids(found)[0] != ids(alone)[0], "it knows both voices of the scene"
     changed = parse_script(SCRIPT.replace("So many boats!", "So few boats!"))
-    after = render_script(changed, voices, model, QUICK, settings)
+    after = rendered(changed, voices, model, QUICK, settings)
     assert ids(after)[:4] == ids(found)[:4] and ids(after)[5] != ids(found)[5]
 
 
 def test_the_window_of_turns_slides_and_stays_within_the_model(model, voices, monkeypatch):
-    from higgs_runtime.rendering import render
+    from higgs_runtime.rendering import line_by_line
 
-    heard, real = [], render.in_context
+    heard, real = [], line_by_line.in_context
 
     def seen(line, voices, cast, before):
         heard.append(len(before))
         return real(line, voices, cast, before)
 
-    monkeypatch.setattr(render, "in_context", seen)
+    monkeypatch.setattr(line_by_line, "in_context", seen)
     script = parse_script("\n".join(f"[Anna] This is line {n}." for n in range(12)))
     settings = RenderSettings(mode="continuous", context_turns=3)
-    whole = render_script(script, voices, model, QUICK, settings)
+    whole = rendered(script, voices, model, QUICK, settings)
     assert whole.complete and heard == [0, 1, 2, 3, 4, 5, 3, 4, 5, 3, 4, 5]
     del heard[:]
     monkeypatch.setattr(model, "config", replace(model.config, max_positions=180))
     monkeypatch.setattr(model.tokenizer, "config", model.config)
-    assert render_script(script, voices, model, QUICK, settings).complete
+    assert rendered(script, voices, model, QUICK, settings).complete
     assert min(heard[4:]) < 3, "fewer turns where there is no room for more"
 
 
 def test_a_long_turn_is_spoken_in_pieces(model, voices):
     text = "One sentence is here. Another one is there. And a third one follows."
-    found = render_script(parse_script(f"[Anna] {text}"), voices, model, QUICK, RenderSettings(max_chars=25))
+    found = rendered(parse_script(f"[Anna] {text}"), voices, model, QUICK, RenderSettings(max_chars=25))
     assert [spoken.line.text for spoken in found.lines] == [
         "One sentence is here.",
         "Another one is there.",
@@ -173,7 +172,7 @@ def test_a_long_turn_is_spoken_in_pieces(model, voices):
 
 def test_no_take_is_longer_than_its_text_can_be(folder, voices):
     endless = load_model(make_lm_checkpoint(folder.parent / "endless", stream_end=0))
-    [short, long] = render_script(
+    [short, long] = rendered(
         parse_script("[Anna] Yes.\n[Anna] " + "A much longer line it is. " * 4),
         voices,
         endless,
@@ -188,10 +187,10 @@ def test_a_second_run_speaks_only_what_changed(model, voices, store, identity):
     """One of 200."""
     lines = [f"[{('Anna', 'Ben')[n % 2]}] This is line number {n}." for n in range(200)]
     keep, short = {"store": store, "identity": identity}, replace(QUICK, max_frames=2)
-    first = render_script(parse_script("\n".join(lines)), voices, model, short, **keep)
+    first = rendered(parse_script("\n".join(lines)), voices, model, short, **keep)
     lines[7] = "[Ben] This one is new."
     told = []
-    again = render_script(
+    again = rendered(
         parse_script("\n".join(lines)),
         voices,
         model,
@@ -205,7 +204,7 @@ def test_a_second_run_speaks_only_what_changed(model, voices, store, identity):
 
 
 def test_a_line_that_is_written_twice_is_spoken_once(model, voices, store, identity):
-    found = render_script(
+    found = rendered(
         parse_script("[Anna] Yes.\n[Ben] No.\n[Anna] Yes."), voices, model, QUICK, store=store, identity=identity
     )
     assert len(store.list()) == 2 and ids(found)[0] == ids(found)[2]
@@ -214,7 +213,7 @@ def test_a_line_that_is_written_twice_is_spoken_once(model, voices, store, ident
 
 def test_lines_that_do_not_pass_are_spoken_again_and_the_best_take_counts(model, voices, store, identity):
     judge = Judge(lambda line, heard: line.number != 1 and heard > 1)
-    found = render_script(
+    found = rendered(
         parse_script(SCRIPT),
         voices,
         model,
@@ -229,7 +228,7 @@ def test_lines_that_do_not_pass_are_spoken_again_and_the_best_take_counts(model,
     assert [spoken.line.number for spoken in found.failed] == [1]
     assert "Line 2 (Ben): the words differ" in found.summary()
     before = len(judge.heard)
-    again = render_script(
+    again = rendered(
         parse_script(SCRIPT),
         voices,
         model,
@@ -244,7 +243,7 @@ def test_lines_that_do_not_pass_are_spoken_again_and_the_best_take_counts(model,
 
 def test_a_fixed_number_of_takes(model, voices):
     judge = Judge(lambda line, heard: heard == 2)
-    found = render_script(
+    found = rendered(
         parse_script("[Anna] One line."), voices, model, QUICK, RenderSettings(takes=4, max_takes=4), verifier=judge
     )
     assert judge.heard == [0] * 4 and found.lines[0].take.seed == 6
@@ -252,15 +251,15 @@ def test_a_fixed_number_of_takes(model, voices):
 
 def test_a_locked_take_is_the_one(model, voices, store, identity):
     script, keep = parse_script("[Anna] One line."), {"store": store, "identity": identity}
-    second = render_script(script, voices, model, replace(QUICK, seed=6), **keep).lines[0]
+    second = rendered(script, voices, model, replace(QUICK, seed=6), **keep).lines[0]
     store.lock_take(second.key)
-    found = render_script(script, voices, model, QUICK, **keep, verifier=Judge(lambda *_: False)).lines[0]
+    found = rendered(script, voices, model, QUICK, **keep, verifier=Judge(lambda *_: False)).lines[0]
     assert found.key == second.key and found.stored and found.tries == 1
 
 
 def test_stopping_keeps_what_is_spoken(model, voices, store, identity):
     done = []
-    found = render_script(
+    found = rendered(
         parse_script(SCRIPT),
         voices,
         model,
@@ -274,7 +273,7 @@ def test_stopping_keeps_what_is_spoken(model, voices, store, identity):
     assert [spoken.take is not None for spoken in found.lines] == [True, True, False, False, False, False]
     assert not found.complete and "2 of 6 lines" in found.summary() and "not spoken" in found.table()
     assert len(store.list()) == 2
-    whole = render_script(parse_script(SCRIPT), voices, model, QUICK, store=store, identity=identity)
+    whole = rendered(parse_script(SCRIPT), voices, model, QUICK, store=store, identity=identity)
     assert [spoken.stored for spoken in whole.lines] == [True, True, False, False, False, False]
 
 
@@ -288,7 +287,7 @@ def test_stopping_keeps_what_is_spoken(model, voices, store, identity):
 def test_what_cannot_be_spoken_is_said_before_anything_is(model, voices, text, error, match):
     told = []
     with pytest.raises(error, match=match):
-        render_script(
+        rendered(
             parse_script(text),
             voices,
             model,
@@ -316,7 +315,7 @@ def test_settings_out_of_range(settings):
 
 def test_a_store_needs_an_identity(model, voices, store):
     with pytest.raises(SettingError, match="identity"):
-        render_script(parse_script("[Anna] Yes."), voices, model, store=store)
+        rendered(parse_script("[Anna] Yes."), voices, model, store=store)
 
 
 # ---- several processes, and one that dies --------------------------------------------------------------------------
@@ -334,13 +333,13 @@ def context():
 def test_a_silent_line_ends_at_the_same_frame_in_any_company(folder, identity, voices, store, monkeypatch, batch):
     model = load_model(folder, dtype=torch.float64)  # in float32 another company may turn a draw of a random model
     script, sampling = parse_script(SCRIPT), Sampling(temperature=1.0, max_frames=40)
-    whole = [spoken.take.codes.ids for spoken in render_script(script, voices, model, sampling).lines]
+    whole = [spoken.take.codes.ids for spoken in rendered(script, voices, model, sampling).lines]
     entries = frozenset(whole[0][0, 7:12].tolist())  # as if these were silence; in 0.2 s there are 5 frames
     monkeypatch.setattr(silence_stop, "silent_entries", lambda codec: entries)
     settings = RenderSettings(silence_s=0.2, batch=batch)
 
     def spoken_now():
-        return render_script(
+        return rendered(
             script,
             voices,
             model,
@@ -358,13 +357,13 @@ def test_a_silent_line_ends_at_the_same_frame_in_any_company(folder, identity, v
         assert torch.equal(spoken.take.codes.ids, ids[:, : ends[0] if ends else None])
     assert made.lines[0].take.codes.frames <= 12 < whole[0].shape[1]
     assert all(spoken.stored for spoken in spoken_now().lines)
-    without = render_script(script, voices, model, sampling, store=store, identity=identity)
+    without = rendered(script, voices, model, sampling, store=store, identity=identity)
     assert not any(spoken.stored for spoken in without.lines), "another ending is another take"
 
 
 def test_silence_is_known_by_a_codec(model, voices):
     with pytest.raises(SettingError, match="codec"):
-        render_script(parse_script(SCRIPT), voices, model, settings=RenderSettings(silence_s=2.0))
+        rendered(parse_script(SCRIPT), voices, model, settings=RenderSettings(silence_s=2.0))
     with pytest.raises(SettingError, match="silence_s"):
         RenderSettings(silence_s=0.0)
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from helpers_checkpoint import random_codes
+from helpers_rendering import rendered
 
 from higgs_runtime import (
     RenderSettings,
@@ -17,7 +18,6 @@ from higgs_runtime import (
     Voice,
     load_model,
     parse_script,
-    render_script,
     save_voice,
 )
 from higgs_runtime.hub.catalog import EMBEDDED
@@ -110,9 +110,9 @@ VOICES = {"Anna": voice("Calm."), "Ben": voice("Old.")}
 QUICK = Sampling(temperature=1.0, max_frames=6)
 
 
-def rendered(nano, chosen, **more):
+def spoken(nano, chosen, **more):
     told = []
-    made = render_script(
+    made = rendered(
         parse_script("[Anna] Yes.\n[Ben] No.\n[Anna] Now."),
         VOICES,
         nano,
@@ -126,26 +126,26 @@ def rendered(nano, chosen, **more):
 
 def test_a_chosen_take_is_the_only_one_of_its_line(nano, identity, tmp_path):
     store = TakeStore(tmp_path)
-    first, told = rendered(nano, {}, store=store, identity=identity)
+    first, told = spoken(nano, {}, store=store, identity=identity)
     assert told[:3] == [(0, "queued"), (1, "queued"), (2, "queued")]
-    made, told = rendered(nano, {2: 5}, store=store, identity=identity)
+    made, told = spoken(nano, {2: 5}, store=store, identity=identity)
     assert [spoken.take.seed for spoken in made.lines] == [0, 4, 0] and made.lines[1].tries == 1
     assert {number for number, state in told if state == "speaking"} == {1} and (1, "again") not in told
     store.lock_take(first.lines[1].key)
-    again, _ = rendered(nano, {2: 5}, store=store, identity=identity)
+    again, _ = spoken(nano, {2: 5}, store=store, identity=identity)
     assert again.lines[1].take.seed == 4 and again.lines[1].stored, "it counts more than a lock"
 
 
 def test_a_choice_beyond_the_lines_is_refused_before_anything_is_spoken(nano):
     with pytest.raises(SettingError, match="lines 1 to 3, got line 4"):
-        rendered(nano, {4: 1})
+        spoken(nano, {4: 1})
     with pytest.raises(SettingError, match="choose"):
         RenderSettings(choose={1: 0})
 
 
 def test_takes_are_told_with_their_keys(nano, identity, tmp_path):
     takes = []
-    made, _ = rendered(nano, {}, store=TakeStore(tmp_path), identity=identity, on_take=takes.append)
+    made, _ = spoken(nano, {}, store=TakeStore(tmp_path), identity=identity, on_take=takes.append)
     assert sorted(take.key for take in takes) == sorted(spoken.key for spoken in made.lines)
 
 

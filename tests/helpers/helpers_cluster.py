@@ -16,9 +16,10 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "helpers"), str(ROOT / "tools")]
 
 from helpers_checkpoint import random_codes  # noqa: E402
+from helpers_rendering import rendered_on_cluster  # noqa: E402
 
 from higgs_runtime import RenderSettings, Sampling, TakeStore, Voice, parse_script  # noqa: E402
-from higgs_runtime.cluster import ClusterSettings, Engine, render_on_cluster  # noqa: E402
+from higgs_runtime.cluster import ClusterSettings, Engine  # noqa: E402
 
 LINES = 200
 VOICES = {"Anna": Voice(random_codes(9, seed=1), "Says Anna."), "Ben": Voice(random_codes(10, seed=2), "Says Ben.")}
@@ -47,7 +48,7 @@ def render(address: str, folder: Path, log: Path, lines: int = LINES):
     def on_line(line, state, seconds) -> None:
         note(state, line.number)
 
-    found = render_on_cluster(
+    found = rendered_on_cluster(
         script_of(lines),
         VOICES,
         engine(folder),
@@ -56,7 +57,7 @@ def render(address: str, folder: Path, log: Path, lines: int = LINES):
         store=TakeStore(folder / "takes"),
         cluster=ClusterSettings(address),
         on_line=on_line,
-        on_pool=lambda pool: note("pool", pool),
+        on_workers=lambda pool: note("pool", pool),
     )
     for one in found.lines:
         note("line", one.line.number, one.key, int(one.stored))

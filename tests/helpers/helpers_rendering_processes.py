@@ -7,8 +7,9 @@ import warnings
 
 import torch
 from helpers_checkpoint import random_codes
+from helpers_rendering import rendered
 
-from higgs_runtime import RenderSettings, Sampling, TakeStore, Voice, load_model, parse_script, render_script
+from higgs_runtime import RenderSettings, Sampling, TakeStore, Voice, load_model, parse_script
 from higgs_runtime.takes import model_identity
 
 LINES = "\n".join(f"[{('Anna', 'Ben')[n % 2]}] This is line {n} of many." for n in range(40))
@@ -43,7 +44,7 @@ def render_with(model, identity, takes, out=None):
         name: Voice(random_codes(9 + n, seed=n), f"What voice {n} says.") for n, name in ((1, "Anna"), (2, "Ben"))
     }
     spoken = []
-    found = render_script(
+    found = rendered(
         parse_script(LINES),
         voices,
         model,

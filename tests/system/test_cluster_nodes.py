@@ -17,9 +17,10 @@ import pytest
 import torch
 from helpers_checkpoint import make_lm_checkpoint
 from helpers_cluster import LINES, SAMPLING, SETTINGS, VOICES, children, engine, script_of
+from helpers_rendering import rendered, rendered_on_cluster
 
-from higgs_runtime import CheckpointError, PromptError, TakeStore, cli, load_model, parse_script, render_script
-from higgs_runtime.cluster import ClusterSettings, render_on_cluster
+from higgs_runtime import CheckpointError, PromptError, TakeStore, cli, load_model, parse_script
+from higgs_runtime.cluster import ClusterSettings
 from higgs_runtime.errors import ClusterError
 from higgs_runtime.takes import ObjectStore, model_identity
 
@@ -58,7 +59,7 @@ def local(folder, model, tmp_path_factory):
 
     def render(script, settings=SETTINGS):
         store = TakeStore(tmp_path_factory.mktemp("local"))
-        return render_script(script, VOICES, model, SAMPLING, settings, store=store, identity=identity), store
+        return rendered(script, VOICES, model, SAMPLING, settings, store=store, identity=identity), store
 
     return render
 
@@ -82,7 +83,7 @@ SCENES = "\n".join(f"# Scene: place {n}\n\n[Anna] What is {n}?\n[Ben] It is {n +
 def test_scenes_are_those_of_one_machine(nodes, folder, local, tmp_path):
     script, settings, states = parse_script(SCENES), replace(SETTINGS, mode="continuous"), Counter()
     here, _ = local(script, settings)
-    there = render_on_cluster(
+    there = rendered_on_cluster(
         script,
         VOICES,
         engine(folder),
@@ -108,7 +109,7 @@ def test_without_a_shared_folder_takes_come_back_and_the_keeper_may_be_killed(no
     script, store = script_of(12), TakeStore(tmp_path)
     store.leave_mark = lambda _: None
     here, _ = local(script)
-    there = render_on_cluster(
+    there = rendered_on_cluster(
         script,
         VOICES,
         engine(folder),
@@ -127,7 +128,7 @@ def test_takes_may_be_at_a_url(nodes, folder, local, tmp_path):
     here, _ = local(script)
 
     def render():
-        return render_on_cluster(
+        return rendered_on_cluster(
             script, VOICES, engine(folder), SAMPLING, SETTINGS, store=store, cluster=ClusterSettings(nodes[0])
         )
 
@@ -181,7 +182,7 @@ def test_what_is_wrong_is_said(nodes, folder, tmp_path):
     store, script, good = TakeStore(tmp_path), script_of(3), engine(folder)
 
     def render(script=script, engine=good, **cluster):
-        return render_on_cluster(
+        return rendered_on_cluster(
             script, VOICES, engine, SAMPLING, SETTINGS, store=store, cluster=ClusterSettings(nodes[0], **cluster)
         )
 
@@ -192,8 +193,8 @@ def test_what_is_wrong_is_said(nodes, folder, tmp_path):
     with pytest.raises(ClusterError, match="no place for a worker.*1 GPUs"):
         render(gpus=1, patience_s=0.1)
     with pytest.raises(ClusterError, match="cannot be reached"):
-        render_on_cluster(script, VOICES, good, store=store, cluster=ClusterSettings("127.0.0.1:9"))
-    stopped = render_on_cluster(
+        rendered_on_cluster(script, VOICES, good, store=store, cluster=ClusterSettings("127.0.0.1:9"))
+    stopped = rendered_on_cluster(
         script, VOICES, good, SAMPLING, store=store, cluster=ClusterSettings(nodes[0]), should_stop=lambda: True
     )
     assert not stopped.complete and len(stopped.lines) == 3 and store.list() == []

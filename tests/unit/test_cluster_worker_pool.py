@@ -5,8 +5,10 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+from helpers_rendering import Told
 
 from higgs_runtime import PromptError, Script, Turn
+from higgs_runtime.cluster import ClusterSettings
 from higgs_runtime.cluster.parts import Parts
 from higgs_runtime.cluster.worker import News, Ready
 from higgs_runtime.cluster.worker_pool import WorkerPool
@@ -90,17 +92,17 @@ def run(actors, cpus=2, turns=12, **more):
     ray, done, states = Ray(cpus), [], []
     waiting = list(actors)
     script = Script([Turn("", f"turn {n}") for n in range(turns)])
-    settings = {"workers": None, "cpus": 1, "gpus": 0, "patience_s": 0.2, "should_stop": lambda: False, **more}
+    should_stop = more.pop("should_stop", lambda: False)
     pool = WorkerPool(
         ray=ray,
         hire=lambda cpus, gpus: waiting.pop(0)() if len(waiting) > 1 else waiting[0](),
         keeper=lambda: "a keeper",
         parts=Parts(script, by_scene=False, batch=2),
-        on_ready=lambda ready: None,
-        choice=lambda part: {},
-        on_news=lambda part, news: done.extend(news.done or ()),
-        on_status=states.append,
-        **settings,
+        settings=ClusterSettings(**{"cpus": 1, "gpus": 0, "patience_s": 0.2, **more}),
+        desk=SimpleNamespace(
+            ready=lambda ready: None, choice=lambda part: {}, news=lambda part, news: done.extend(news.done or ())
+        ),
+        events=Told(on_workers=states.append, should_stop=should_stop),
     )
     pool.work()
     return done, states, ray

@@ -1,35 +1,45 @@
-"""Render Script on a Ray cluster: what its sockets hold, as all nodes of the cluster know it."""
+"""Who speaks a script: a model in this ComfyUI, a model on a server, or a Ray cluster."""
 
 from __future__ import annotations
 
-from ..host import files, handles, messages
-from ..host.progress import cancelled
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..host import files, handles
 
 CPU, GPU = "cpu", "gpu"  # choices of a loader's device
 
 
-def perform(address: str, script, voices, model, codec, sampling, settings, *, store, listening, on_line, on_take):
-    """The Performance; see `render_in_child_process`.
+@contextmanager
+def speaker_here(model, tokenizer, job, verifier) -> Iterator[tuple]:
+    """A LocalSpeaker and its language model, as long as the with-block runs."""
+    from ...higgs_runtime import LocalSpeaker
+    from ...higgs_runtime.rendering import rendering_bytes
+
+    identity = handles.identity_of(model) if job.store else None
+
+    def work_bytes(lm):
+        return rendering_bytes(lm.config, lm.dtype, job.voices, job.sampling, job.settings)
+
+    with handles.open_speaker(model, work_bytes) as lm:
+        yield LocalSpeaker(lm, tokenizer, identity, verifier), lm
+
+
+def speaker_on_cluster(address: str, model, codec, listening):
+    """A ChildProcessSpeaker: what the sockets hold, as all nodes of the cluster know it.
 
     Args:
         model, codec: the handles. What is "auto" in them each worker decides for itself.
+        listening: see `listening_of`.
 
     Raises:
-        SettingError: a workflow may not connect there, takes are not to be stored, or the model is on a server.
+        SettingError: a workflow may not connect there, or the model is on a server.
     """
-    from ...higgs_runtime import SettingError
-    from ...higgs_runtime.cluster import ClusterSettings, Engine, render_in_child_process
+    from ...higgs_runtime.cluster import ChildProcessSpeaker, ClusterSettings, ClusterSpeaker, Engine
     from ...higgs_runtime.remote.allowed import check_cluster
 
     check_cluster(address)
     handles.check_here(model)
-    if store is None:
-        raise SettingError(
-            "A cluster works through the store.",
-            expected="store switched on",
-            got="off",
-            remedy="Switch store on, or leave cluster empty.",
-        )
     engine = Engine(
         _everywhere(model.path),
         device=CPU if model.device == CPU else None,
@@ -41,24 +51,12 @@ def perform(address: str, script, voices, model, codec, sampling, settings, *, s
         codec_dtype=_named(codec.dtype),
     )
     cluster = ClusterSettings(address, gpus={CPU: 0.0, GPU: 1.0}.get(model.device))
-    return render_in_child_process(
-        script,
-        voices,
-        engine,
-        sampling,
-        settings,
-        store=store,
-        cluster=cluster,
-        on_line=on_line,
-        on_take=on_take,
-        on_pool=lambda pool: messages.show_text(f"Cluster: {pool}", None),
-        should_stop=cancelled,
-    )
+    return ChildProcessSpeaker(ClusterSpeaker(engine, cluster))
 
 
 def listening_of(listener, compare_voices: bool, limits):
     """How workers listen as this node would; None where nobody does."""
-    from ...higgs_runtime.cluster import Listening
+    from ...higgs_runtime.rendering import Listening
     from ...higgs_runtime.verification import find_recognizers
 
     if listener is None:

@@ -1,0 +1,106 @@
+"""What a render is given: a script, its voices, and how it is spoken."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ..errors import SettingError, check_range
+from ..script import Script
+from ..settings import SETTINGS, check_settings, default_of
+from ..takes import Takes
+from ..types import Sampling, Voice
+from .lines import Line, lines_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderSettings:
+    """How a script is rendered.
+
+    Attributes:
+        mode: "independent": each line knows its voice only, so all are spoken side by side and none drifts.
+            "continuous": each line also hears the turns before it in its scene; scenes are spoken side by side.
+        context_turns: in continuous mode, how many turns back a line hears at least, where there are so many; up to
+            one less than twice that, so that most of what was read need not be read again.
+        max_chars: turns that are longer are spoken in pieces of at most so many characters.
+        takes: of each line; the best is chosen by listening to them.
+        max_takes: go on until one passes, at most so many; as `takes` where nobody listens.
+        batch: lines that are spoken side by side, at most.
+        language: of the script, ISO 639-1; None: any.
+        read_scenes: the model reads what the script says of a scene; else scenes only part the script.
+        choose: number of a line, from 1 -> the take to use, from 1, whatever is heard in it or locked. Seeds count up
+            from take to take.
+        silence_s: seconds of silence that end a line which the model does not end; None: only its longest does.
+        prepare: turns are prepared for the model, as `prepare_text` does; else read as they are written.
+        spell_numbers: figures in words, where turns are prepared.
+
+    Raises:
+        SettingError: a value out of its range.
+    """
+
+    mode: Literal["independent", "continuous"] = "independent"
+    context_turns: int = default_of("context_turns")
+    max_chars: int = default_of("max_chars")
+    takes: int = default_of("takes")
+    max_takes: int = default_of("max_takes")
+    batch: int = default_of("batch")
+    language: str | None = None
+    read_scenes: bool = True
+    choose: Mapping[int, int] = field(default_factory=dict)
+    silence_s: float | None = None
+    prepare: bool = default_of("prepare")
+    spell_numbers: bool = default_of("spell_numbers")
+
+    def __post_init__(self):
+        if self.mode not in ("independent", "continuous"):
+            raise SettingError(
+                "There is no such mode.",
+                expected="'independent' or 'continuous'",
+                got=repr(self.mode),
+                remedy="Choose one of these.",
+            )
+        check_settings(self, ("context_turns", "takes", "batch"))
+        SETTINGS["max_chars"].check(self.max_chars, remedy="200 to 400 suit speech.")
+        if self.silence_s is not None:
+            SETTINGS["silence_s"].check(self.silence_s)
+        SETTINGS["max_takes"].check(self.max_takes, least=self.takes, remedy="It cannot be below `takes`.")
+        for take in self.choose.values():
+            check_range("choose", take, 1, 1_000_000, "Takes count from 1.")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RenderJob:
+    """A script to render.
+
+    Attributes:
+        voices: by the names of the speakers; turns without one are the Narrator's.
+        sampling: of every line; a turn's own settings count before it.
+        store: where takes are looked for first, and kept as soon as they are made: a render that breaks off goes on
+            there. Several processes may render one script from one store; each line is spoken by one of them.
+            None: nothing is kept.
+    """
+
+    script: Script
+    voices: Mapping[str, Voice]
+    sampling: Sampling = Sampling()
+    settings: RenderSettings = RenderSettings()
+    store: Takes | None = None
+
+    def lines(self, frame_rate: float, prompt_layout: str | None) -> list[Line]:
+        """What is spoken at once each, in order.
+
+        Args:
+            frame_rate: frames of codes a second, for the longest that a line may become.
+            prompt_layout: turns are prepared for it, if the settings say so; None: they are read as they are written.
+        """
+        return lines_of(
+            self.script,
+            self.sampling,
+            frame_rate,
+            max_chars=self.settings.max_chars,
+            language=self.settings.language,
+            read_scenes=self.settings.read_scenes,
+            spell_numbers=self.settings.spell_numbers,
+            prepare_for=prompt_layout if self.settings.prepare else None,
+        )
