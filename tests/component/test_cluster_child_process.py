@@ -275,6 +275,7 @@ def test_an_error_of_who_is_told_ends_it(fake):
 def test_it_ends_when_its_parent_is_killed(tmp_path):
     child = f"import os, sys; os.write(1, b'{{}}\\n'); sys.stdin.read(); open({str(tmp_path / 'gone')!r}, 'w')"
     parent = f"""import sys; sys.path[:0] = {sys.path!r}
+from helpers_rendering import rendered_in_child_process
 from higgs_runtime.cluster import Engine
 from higgs_runtime import TakeStore, Voice, parse_script
 from higgs_runtime.cluster import child_process

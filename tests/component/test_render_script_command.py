@@ -73,7 +73,7 @@ def interrupt_after(monkeypatch, lines: int):
             pressed.append(text)
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr("higgs_runtime.cli.render_script.progress", show)
+    monkeypatch.setattr("higgs_runtime.cli.render_view.progress", show)
 
 
 @pytest.mark.slow
@@ -297,3 +297,33 @@ def test_takes_are_listed_locked_exported_and_pruned(folder, capsys):
 def test_takes_that_there_are_not(capsys, command, words):
     assert cli.main(["takes", *command]) == 1
     assert words in capsys.readouterr().err
+
+
+def test_events_for_another_program(folder, capfd):
+    """Nothing but lines of JSON on the standard output, to the last one with the files."""
+    assert render("--events", "jsonl") == 0
+    out, err = capfd.readouterr()
+    events = [json.loads(line) for line in out.splitlines()]
+    kinds = [event["event"] for event in events]
+    assert kinds[:3] == ["queued"] * 3 and kinds.count("take") == 3 and kinds[-1] == "done"
+    assert [event["speaker"] for event in events[:3]] == ["Anna", "Jack", "Narrator"]
+    spoken = {event["number"]: event for event in events if event["event"] == "line"}
+    assert {event["state"] for event in spoken.values()} == {"spoken"} and set(spoken) == {0, 1, 2}
+    assert events[-1]["files"] == ["scene.flac", "scene.json", "scene.srt"]
+    store = TakeStore(folder / "takes")
+    assert all(line["key"] in store for line in events[-1]["lines"]) and "Jack: the voice named jack" in err
+
+
+def test_an_error_is_an_event_too(folder, capfd):
+    (folder / "scene.txt").write_text("[Zoe] Hello.\n", encoding="utf-8")
+    assert cli.main(["render-script", "scene.txt", "--events", "jsonl"]) == 1
+    out, err = capfd.readouterr()
+    [event] = [json.loads(line) for line in out.splitlines()]
+    assert (event["event"], event["kind"]) == ("error", "ScriptError") and "Zoe" in event["got"] and "Zoe" in err
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"engine": {}, "settings": {}}', "[1]", "\x00"])
+def test_a_file_that_is_no_job(folder, capsys, text):
+    (folder / "job.json").write_text(text, encoding="utf-8")
+    assert cli.main(["render-script", "job.json"]) == 1
+    assert "is no job of a render" in capsys.readouterr().err and (folder / "job.json").exists()
