@@ -108,9 +108,10 @@ export class SceneFindings {
     for (const row of changed) drawState(this.editor.elements.get(row), this.states.get(row));
   }
 
-  /** The ids of the rows that have the turns. */
+  /** The ids of the rows that have the turns. They stay theirs, whatever is typed before the server has answered. */
   async rowsOfTurns() {
-    const found = await this.check() ?? await this.check(); // once more, where the text changed meanwhile
-    return (found?.turns ?? []).map((turn) => this.editor.script.rows[this.editor.rowAt(turn.line)]?.id);
+    const { editor } = this, { text } = editor, { rows } = editor.script, starts = rows.map((row) => row.line);
+    const found = await editor.host.check(text);
+    return (found.turns ?? []).map((turn) => rows[starts.findLastIndex((line) => line <= turn.line)]?.id);
   }
 }
