@@ -52,6 +52,7 @@ def find_chromium() -> str:
 
 
 WAITING = """
+// What the page had a timer for has happened then, however busy the machine is: timers keep their order.
 const wait = (ms = 100) => new Promise((done) => setTimeout(done, ms));
 // For all that needs the server, a timer, a decoder or a drawing, however busy the machine is: what `found` finds then.
 const until = async (found, limit = 100) => {

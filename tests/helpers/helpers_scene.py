@@ -20,9 +20,17 @@ def open_editor(server, folder) -> Browser:
     """A browser with the server's page."""
     requests.post(server.url + "/api/settings", json={"Comfy.TutorialCompleted": True}, timeout=30)
     page = Browser(folder)
-    page.open(server.url)
-    page.wait_for("window.app?.graph && window.LiteGraph?.registered_node_types?.HiggsScript")
+    load_page(page, server)
     return page
+
+
+def load_page(page: Browser, server) -> None:
+    """Opens the server's page in a browser; returns when it has opened the workflow that it begins with."""
+    page.open(server.url)
+    page.wait_for(
+        "window.LiteGraph?.registered_node_types?.HiggsScript"
+        " && app.extensionManager?.workflow?.activeWorkflow?.changeTracker?.activeState"
+    )
 
 
 def run(browser, body: str):

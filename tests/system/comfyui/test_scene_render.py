@@ -7,7 +7,7 @@ import re
 
 import pytest
 import requests
-from helpers_scene import middle, open_editor, run, show, text_of
+from helpers_scene import load_page, middle, open_editor, run, show, text_of
 from helpers_server import PACK_FOLDER
 from helpers_takes import line_of
 
@@ -145,10 +145,9 @@ def test_a_real_render_shows_its_lines_and_takes(browser, server):
     """,
     )
     assert found == [[True, True], 2, "Rose: Good morning, everyone."], found
-    browser.open(server.url)
-    browser.wait_for("window.app?.graph && window.LiteGraph?.registered_node_types?.HiggsScript")
+    load_page(browser, server)
     show(browser, script)  # the page forgot, the server did not
-    assert run(browser, "return await until(() => rows().every((row) => row.querySelector('[data-act=takes]')));")
+    run(browser, "await until(() => rows().every((row) => row.querySelector('[data-act=takes]')));")
 
 
 @pytest.mark.slow
