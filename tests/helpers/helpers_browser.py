@@ -169,9 +169,9 @@ class Browser:
 
     def run(self, body: str):
         """What the body of an async function returns, as JSON."""
-        answer = self.call(
-            "Runtime.evaluate", expression=f"(async () => {{ {body} }})()", awaitPromise=True, returnByValue=True
-        )
+        # held by the page: else a promise that waits for what nothing else holds is garbage, and the call fails
+        told = f"globalThis.waitedFor = (async () => {{ {body} }})()"
+        answer = self.call("Runtime.evaluate", expression=told, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 

@@ -75,7 +75,9 @@ def draw(browser, vue: bool) -> None:
 def open_graph(editor, prompt: dict) -> None:
     run(
         editor,
-        f"app.extensionManager.dialog?.closeAllDialogs?.(); app.loadApiJson({json.dumps(prompt)}, 'shown');"
+        "app.extensionManager.dialog?.closeAllDialogs?.();"
+        "await until(() => !document.querySelector('.p-dialog'));"  # one that is closing would not open again
+        f"app.loadApiJson({json.dumps(prompt)}, 'shown');"
         f"await until(() => app.graph.nodes.length === {len(prompt)});"
         "app.graph.nodes.forEach((node, n) => node.pos = [20 + 520 * (n % 4), 60 + 420 * (n >> 2)]);"
         "Object.assign(app.canvas.ds, { offset: [100, 0], scale: 0.8 }); app.canvas.setDirty(true, true);"
