@@ -29,7 +29,7 @@ def load_page(page: Browser, server) -> None:
     page.open(server.url)
     page.wait_for(
         "window.LiteGraph?.registered_node_types?.HiggsScript"
-        " && app.extensionManager?.workflow?.activeWorkflow?.changeTracker?.activeState"
+        " && window.app?.extensionManager?.workflow?.activeWorkflow?.changeTracker?.activeState"
     )
 
 
