@@ -51,6 +51,34 @@ def find_chromium() -> str:
     pytest.skip(f"needs a Chromium ({' or '.join(BROWSERS)}) on the PATH")
 
 
+WAITING = """
+// What the page had a timer for has happened then, however busy the machine is: timers keep their order.
+const wait = (ms = 100) => new Promise((done) => setTimeout(done, ms));
+// For all that needs the server, a timer, a decoder or a drawing, however busy the machine is: what `found` finds then.
+const until = async (found, limit = 100) => {
+    const end = performance.now() + 1000 * limit;
+    for (;;) {
+        const result = await found();
+        if (result) return result;
+        if (performance.now() > end) throw new Error(`waited ${limit} s for ${found}`);
+        await wait(50);
+    }
+};
+const frame = () => new Promise((go) => requestAnimationFrame(go));
+// The element that `find` finds is drawn, and stays where it is for some frames.
+const settled = (find) => {
+    let before = "", same = 0;
+    return until(async () => {
+        await frame();
+        await frame();
+        const box = find()?.getBoundingClientRect(), now = box?.width ? JSON.stringify(box) : "";
+        same = now && now === before ? same + 1 : 0;
+        before = now;
+        return same >= 3;
+    });
+};
+"""  # JavaScript
+
 HOLD_THE_END = """
 // A quick machine has spoken before the page hears anything: until its result is called, what is done looks half done.
 const holdTheEnd = () => {
@@ -141,9 +169,9 @@ class Browser:
 
     def run(self, body: str):
         """What the body of an async function returns, as JSON."""
-        answer = self.call(
-            "Runtime.evaluate", expression=f"(async () => {{ {body} }})()", awaitPromise=True, returnByValue=True
-        )
+        # held by the page: else a promise that waits for what nothing else holds is garbage, and the call fails
+        told = f"globalThis.waitedFor = (async () => {{ {body} }})()"
+        answer = self.call("Runtime.evaluate", expression=told, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 

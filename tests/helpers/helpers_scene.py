@@ -5,23 +5,32 @@ from __future__ import annotations
 import json
 
 import requests
-from helpers_browser import Browser
+from helpers_browser import WAITING, Browser
 
-HELPERS = """
-const wait = (ms = 100) => new Promise((done) => setTimeout(done, ms));
-const until = async (found) => { for (let i = 0; i < 100 && !found(); i++) await wait(); return found(); };
+HELPERS = (
+    WAITING
+    + """
 const node = window.scriptNode, editor = node?.higgsScene, text = () => node.widgets[0].value;
 const rows = () => [...editor.list.querySelectorAll(".row")];
 """
+)
 
 
 def open_editor(server, folder) -> Browser:
     """A browser with the server's page."""
     requests.post(server.url + "/api/settings", json={"Comfy.TutorialCompleted": True}, timeout=30)
     page = Browser(folder)
-    page.open(server.url)
-    page.wait_for("window.app?.graph && window.LiteGraph?.registered_node_types?.HiggsScript")
+    load_page(page, server)
     return page
+
+
+def load_page(page: Browser, server) -> None:
+    """Opens the server's page in a browser; returns when it has opened the workflow that it begins with."""
+    page.open(server.url)
+    page.wait_for(
+        "window.LiteGraph?.registered_node_types?.HiggsScript"
+        " && window.app?.extensionManager?.workflow?.activeWorkflow?.changeTracker?.activeState"
+    )
 
 
 def run(browser, body: str):
@@ -31,16 +40,17 @@ def run(browser, body: str):
 def show(browser, text: str) -> None:
     """A Script node with this text, alone on the canvas."""
     browser.run(f"""
+        {WAITING}
         app.graph.clear();
-        await new Promise((go) => setTimeout(go, 50)); // Vue takes a node of the same number for the one before
+        // Vue takes a node of the same number for the one before
+        await until(() => !document.querySelector("[data-node-id], .dom-widget"));
         const node = window.scriptNode = LiteGraph.createNode("HiggsScript");
         node.pos = [100, 100];
         app.graph.add(node);
         Object.assign(app.canvas.ds, {{ offset: [40, 40], scale: 1 }});
         node.widgets[0].value = {json.dumps(text)};
         app.canvas.setDirty(true, true);
-        const there = () => node.higgsScene.root.isConnected;
-        for (let i = 0; i < 50 && !there(); i++) await new Promise((go) => setTimeout(go, 100));
+        await settled(() => node.higgsScene.root);
     """)
 
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 
 import pytest
-import requests
 import torch
-from helpers_browser import Browser
+from helpers_browser import WAITING
+from helpers_scene import open_editor
 from helpers_server import PACK_FOLDER
 
 from higgs_runtime import AudioClip
 
 pytestmark = pytest.mark.web
 
-HELPERS = """
-const wait = (ms = 100) => new Promise((done) => setTimeout(done, ms));
-const until = async (test) => { for (let i = 0; i < 100 && !test(); i++) await wait(); return test(); };
+HELPERS = (
+    WAITING
+    + """
 const named = (node, name) => node.widgets.find((widget) => widget.name === name);
 const load = () => app.graph.nodes.find((node) => node.type === "HiggsLoadAudio");
 const box = () => named(load(), "trim").element;
@@ -41,23 +41,21 @@ const make = async (audio) => {
   return until(() => box().isConnected && !handles()[0].disabled);
 };
 """
+)
 
 
 @pytest.fixture(scope="module")
 def browser(server, tmp_path_factory):
-    requests.post(server.url + "/api/settings", json={"Comfy.TutorialCompleted": True}, timeout=30)
     time = torch.arange(10 * 24_000) / 24_000
     tone = torch.sin(2 * torch.pi * 150 * time) * (torch.sin(2 * torch.pi * time) > 0) * 0.2
     AudioClip(tone[None], 24_000).save(server.base / "input" / "ten seconds & <b>.wav")
-    page = Browser(tmp_path_factory.mktemp("chromium"))
-    page.open(server.url)
-    page.wait_for("window.app?.graph && window.LiteGraph?.registered_node_types?.HiggsLoadAudio")
+    page = open_editor(server, tmp_path_factory.mktemp("chromium"))
     yield page
     page.close()
 
 
 def on_clip(browser, body: str, audio: str = "ten seconds & <b>.wav"):
-    made = f"if (!await make({json.dumps(audio)})) throw new Error('no waveform: ' + said());"
+    made = f"await make({json.dumps(audio)});"
     return browser.run(HELPERS + made + body)
 
 
@@ -67,9 +65,11 @@ def test_the_waveform_is_drawn_and_judged(browser):
         """
         const canvas = box().querySelector("canvas");
         await until(() => said());
-        await wait(200);
-        const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
-        const drawn = pixels.filter((value, n) => n % 4 === 3 && value).length;
+        const drawn = await until(() => {
+            const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+            const painted = pixels.filter((value, n) => n % 4 === 3 && value).length;
+            return painted > 500 && painted;
+        });
         return [drawn, now(), said(), handles().map((one) => one.getAttribute("aria-label"))];
     """,
     )
@@ -151,13 +151,13 @@ def test_the_part_is_played_and_ends(browser):
         named(load(), "duration").value = 0.5;
         named(load(), "start").callback(1);
         play.click();
-        await until(() => player.currentTime > 1);
         const begun = [play.textContent, player.currentTime];
         await until(() => play.textContent.includes("Play")); // the event comes after the state
-        return [begun, [play.textContent, player.currentTime]];
+        return [begun, player.currentTime];
     """,
     )
-    assert "Stop" in begun[0] and 1 <= begun[1] <= 1.7 and "Play" in ended[0] and 1.4 <= ended[1] <= 2.2
+    assert "Stop" in begun[0] and 1 <= begun[1] <= 1.5
+    assert 1.4 <= ended < 9, "it stops after the part, not at the clip's end"
 
 
 def test_a_recording_is_uploaded_and_chosen(browser, server):
@@ -167,11 +167,11 @@ def test_a_recording_is_uploaded_and_chosen(browser, server):
         const record = [...box().querySelectorAll("button:not([role])")][1];
         named(load(), "start").value = 3;
         record.click();
-        await until(() => said().startsWith("Recording: 1."));
+        await until(() => /^Recording: [1-9]/.test(said()));
         const pressed = record.getAttribute("aria-pressed");
         record.click();
         await until(() => named(load(), "audio").value.startsWith("recording-"));
-        await until(() => now()[1] > 0.5 && now()[1] < 5);
+        await until(() => now()[1] > 0.5 && now()[1] < 10); // the other clip's
         await until(() => said().startsWith("Speech"));
         return [[named(load(), "audio").value, pressed], [...now(), ...times()], said()];
     """,
@@ -179,7 +179,7 @@ def test_a_recording_is_uploaded_and_chosen(browser, server):
     clip = AudioClip.load(server.base / "input" / chosen[0])
     assert chosen[1] == "true" and chosen[0].endswith(".wav") and float(clip.samples.abs().max()) > 0.01
     assert whole[0] == 0 and whole[1] == pytest.approx(clip.seconds, abs=0.01) and whole[2:] == [0, 0]
-    assert 0.7 <= clip.seconds <= 5 and hint.startswith("Speech")
+    assert 0.7 <= clip.seconds < 10 and hint.startswith("Speech")
 
 
 def test_no_microphone_and_no_file_are_said(browser):

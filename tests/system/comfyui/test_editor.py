@@ -9,6 +9,7 @@ import shutil
 import pytest
 import requests
 import torch
+from helpers_browser import WAITING
 from helpers_checkpoint import make_folder
 from helpers_scene import open_editor
 from helpers_server import PACK_FOLDER
@@ -33,8 +34,9 @@ NAMES = [
     "two_voice_dialogue",
 ]
 SCRIPT_WIDGETS = ("audioUI", "upload", "preview")  # of the editor's own scripts; the server ignores them
-HELPERS = """
-const wait = (ms = 150) => new Promise((done) => setTimeout(done, ms));
+HELPERS = (
+    WAITING
+    + """
 const make = (type) => { const node = LiteGraph.createNode(type); app.graph.add(node); return node; };
 const slot = (node, name) => node.inputs.findIndex((input) => input.name === name);
 const sockets = (node) => node.inputs.filter((input) => !input.widget).map((input) => input.name);
@@ -42,6 +44,7 @@ const shown = (node) => node.widgets.filter((widget) => !widget.hidden).map((wid
 const named = (node, name) => node.widgets.find((widget) => widget.name === name);
 const found = (type) => app.graph.nodes.find((node) => node.type === type);
 """
+)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +65,7 @@ def test_template_opens_whole_and_queues_what_the_api_file_says(browser, name):
         + f"""
         const file = await fetch("/api/workflow_templates/{PACK_FOLDER}/{name}.json");
         await app.loadGraphData(await file.json());
-        await wait(500);
+        await settled(() => document.querySelector("#graph-canvas"));
         const missing = !!document.querySelector(".comfy-missing-nodes");
         return JSON.stringify({{ missing, prompt: (await app.graphToPrompt()).output }});
     """
@@ -142,8 +145,7 @@ def test_load_audio_plays_the_packs_clips(browser, server):
         const file = await fetch("/api/workflow_templates/PACK/clone_voice.json");
         await app.loadGraphData(await file.json());
         const player = found("HiggsLoadAudio").widgets.find((widget) => widget.name === "audioUI").element;
-        for (let i = 0; i < 40 && !(player.duration > 0); i++) await wait();
-        return player.duration;
+        return until(() => player.duration > 0 && player.duration);
     """.replace("PACK", PACK_FOLDER),
     )
     assert 3 <= seconds <= 15
@@ -163,7 +165,7 @@ def test_load_voice_plays_what_was_saved_since_the_page_was_opened(browser, serv
         for (const name of ["Ada", "Bea & co"]) {
             voice.value = name;
             voice.callback(name);
-            for (let i = 0; i < 40 && !(player.readyState > 0); i++) await wait();
+            await until(() => player.src.endsWith(encodeURIComponent(name)) && player.readyState > 0);
             durations.push(player.duration);
         }
         return [before, voice.options.values, durations];
@@ -180,7 +182,7 @@ def test_checkpoints_say_what_they_are_where_they_are_chosen(browser, server):
         const loader = make("HiggsLoadModel"), codec = make("HiggsLoadCodec"), texts = [];
         for (const node of [loader, codec]) {
             const widget = named(node, "checkpoint");
-            for (let i = 0; i < 40 && !widget._displayValue.includes(" · "); i++) await wait();
+            await until(() => widget._displayValue.includes(" · "));
             texts.push([widget.value, widget._displayValue, widget.options.getOptionLabel("higgs-nano")]);
         }
         return [texts, (await app.graphToPrompt()).output];
@@ -200,7 +202,7 @@ def test_checkpoints_say_what_they_are_where_they_are_chosen(browser, server):
             await app.refreshComboInNodes();
             const choice = widget.options.values.find((value) => value.startsWith(label)), told = () =>
                 widget.options.getOptionLabel(choice);
-            for (let i = 0; i < 40 && told() === choice; i++) await wait();
+            await until(() => told() !== choice);
             return [widget.options.values, told()];
         """,
         )
@@ -214,7 +216,7 @@ def test_an_accepted_licence_does_not_travel_with_a_workflow(browser):
         browser,
         """
         const node = make("HiggsDownloadModel"), release = named(node, "release");
-        for (let i = 0; i < 40 && !release._displayValue.includes(" · "); i++) await wait();
+        await until(() => release._displayValue.includes(" · "));
         const told = release._displayValue;
         release.value = "higgs-audio-v3-tts-4b";
         named(node, "licence_accepted").value = true;
@@ -248,10 +250,11 @@ def test_export_audio_plays_what_it_wrote(browser):
             set(out, {format, file_name: format.slice(0, 3) + "_{n}"});
             const before = player.src;
             await app.queuePrompt(0);
-            for (let i = 0; i < 200 && (player.src === before || !(player.duration > 0)); i++) await wait();
+            await until(() => player.src !== before && player.duration > 0);
             durations.push(player.duration);
         }
-        return [durations, mix.imgs?.length ?? 0];
+        await until(() => mix.imgs?.length);
+        return [durations, mix.imgs.length];
     """,
     )
     assert all(abs(seconds - 2) < 0.06 for seconds in durations) and pictures == 1
@@ -283,7 +286,7 @@ def test_an_exported_file_opens_its_workflow(browser, tmp_path, format, kind):
         f"""
         const bytes = Uint8Array.from(atob("{data}"), (letter) => letter.charCodeAt(0));
         await app.handleFile(new File([bytes], "{made.path.name}", {{type: "audio/{kind}"}}));
-        await wait();
+        await until(() => app.graph.nodes.length && app.graph.extra.said);
         return [app.graph.nodes.map((node) => [node.id, node.type]), app.graph.extra.said];
     """,
     )

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import requests
 import soundfile
-from helpers_browser import HOLD_THE_END, Browser
+from helpers_browser import HOLD_THE_END, WAITING
+from helpers_scene import load_page, open_editor
 from helpers_server import PACK_FOLDER, Client
 from helpers_workflow import read_workflow
 
@@ -18,9 +19,9 @@ pytestmark = pytest.mark.web
 
 NANO = {"HiggsLoadModel": "higgs-nano", "HiggsLoadCodec": "higgs-nano-codec"}
 RANDOM = {"HiggsLoadModel": "higgs-audio-v2-generation-3B-base", "HiggsLoadCodec": "higgs-audio-v2-tokenizer"}
-HELPERS = """
-const wait = (ms = 100) => new Promise((done) => setTimeout(done, ms));
-const until = async (wanted) => { for (let i = 0; i < 900 && !wanted(); i++) await wait(); return wanted(); };
+HELPERS = (
+    WAITING
+    + """
 const found = (type) => app.graph.nodes.find((node) => node.type === type);
 const named = (node, name) => node.widgets.find((widget) => widget.name === name);
 const widget = () => named(found("HiggsGenerate"), "live_player");
@@ -32,7 +33,7 @@ const set = (changes) => {
 const open = async (changes) => {
     const file = await fetch("/api/workflow_templates/PACK/text_to_speech.json");
     await app.loadGraphData({ ...(await file.json()), id: crypto.randomUUID() });  // nothing is known of it yet
-    await wait(300);
+    await until(() => player().element.isConnected);
     set(changes);
 };
 const samples = () => {
@@ -40,21 +41,19 @@ const samples = () => {
     return btoa(Array.from(new Uint8Array(all.buffer), (byte) => String.fromCharCode(byte)).join(""));
 };
 """.replace("PACK", PACK_FOLDER)
+)
 
 
 @pytest.fixture(scope="module")
 def browser(server, tmp_path_factory):
-    requests.post(server.url + "/api/settings", json={"Comfy.TutorialCompleted": True}, timeout=30)
-    page = Browser(tmp_path_factory.mktemp("chromium"))
-    go(page, server)
+    page = open_editor(server, tmp_path_factory.mktemp("chromium"))
+    listen(page)
     page.click(900, 100)  # a person has touched the page: it may make sounds
     yield page
     page.close()
 
 
-def go(page, server) -> None:
-    page.open(server.url)
-    page.wait_for("window.app?.graph && window.LiteGraph?.registered_node_types?.HiggsMixAudio")
+def listen(page) -> None:
     page.run("""
         window.complaints = [];
         const complain = console.error;
@@ -167,7 +166,7 @@ def test_every_sample_reaches_the_speakers_once_and_in_order(browser):
         await until(() => playback.position > rate / 2);
         playback.seek(2.5 * rate);
         await until(() => playback.state === "paused");
-        await wait(300);
+        await until(() => got.includes(noise.at(-1)));
         playback.close();
         const text = (list) => btoa(Array.from(new Uint8Array(Float32Array.from(list).buffer),
             (byte) => String.fromCharCode(byte)).join(""));
@@ -323,7 +322,7 @@ def test_the_player_shows_with_a_codec_and_is_no_part_of_the_prompt(browser):
         await wait();
         note();
         await app.loadGraphData(app.graph.serialize());
-        await wait(300);
+        await wait();
         steps.push([named(found("HiggsGenerate"), "live").value, widget().hidden, found("HiggsGenerate").size[1]]);
         steps.push(Object.keys((await app.graphToPrompt()).output[found("HiggsGenerate").id].inputs));
         steps.push(found("HiggsGenerate").serialize().widgets_values.length);
@@ -352,10 +351,10 @@ def test_keys_move_play_and_mute(browser):
         steps.push(one.playback.state !== "paused");
         press(" ");
         one.muteButton.click();
-        await wait();
         steps.push([one.playback.state, one.playback.volume, JSON.parse(localStorage.getItem("Higgs.live"))]);
         one.muteButton.click();
-        await until(() => one.canvas.ariaValueText.endsWith("of 2.0 seconds"));
+        const label = () => one.playButton.ariaLabel;
+        await until(() => label() === "Play" && one.canvas.ariaValueText.endsWith("of 2.0 seconds"));
         const names = [...one.element.querySelectorAll("button, input, canvas")].map((part) => part.ariaLabel);
         return [...steps, names, one.canvas.ariaValueText];
     """,
@@ -385,7 +384,7 @@ def test_fifty_players_in_one_graph(browser):
         }
         app.canvas.ds.scale = 0.5;
         app.canvas.setDirty(true, true);
-        await wait(500);
+        await until(() => players.every((one) => one.element.isConnected));
         for (const one of players) one.show(about, false);
         await until(() => players.every((one) => one.sound.whole));
         for (const one of players) one.playback.play();
@@ -403,13 +402,11 @@ def test_fifty_players_in_one_graph(browser):
 def test_two_tabs_hear_their_own_and_none_sounds_before_it_is_touched(browser, server):
     """The last test of the file: a page behind another one draws nothing."""
     other = browser.tab()
-    go(other, server)
+    load_page(other, server)
+    listen(other)
     for page, seed in ((browser, 14), (other, 15)):
         in_page(page, f"await open({settings(RANDOM, seed=seed, max_seconds=2)}); await app.queuePrompt(0);")
-    ask = (
-        "if (!await until(() => player().sound?.whole && player().sound.exact)) throw Error('it was not finished');"
-        "const is = player().playback.state;"
-    )
+    ask = "await until(() => player().sound?.whole && player().sound.exact); const is = player().playback.state;"
     (_, mine, sound), (state, theirs, another) = (
         in_page(page, ask + "return [is, player().sound.about, samples()];") for page in (browser, other)
     )
@@ -423,12 +420,12 @@ def test_two_tabs_hear_their_own_and_none_sounds_before_it_is_touched(browser, s
         app.canvas.ds.scale = 1;
         app.canvas.ds.offset = found("HiggsGenerate").pos.map((place) => 200 - place);
         app.canvas.setDirty(true, true);
-        await wait(500);
+        await settled(() => player().playButton);
         const box = player().playButton.getBoundingClientRect();
         return [box.x + box.width / 2, box.y + box.height / 2];
     """,
     )
     other.click(x, y)
-    assert in_page(other, "return until(() => player().playback.position > 2400);") is True
+    in_page(other, "await until(() => player().playback.position > 2400);")
     assert in_page(other, "return complaints;") == []
     assert [error for error in other.errors if PACK_FOLDER in error] == []  # ComfyUI's page has one of its own

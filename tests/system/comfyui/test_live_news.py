@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from helpers_browser import Browser
+from helpers_browser import WAITING, Browser
 from helpers_server import PACK_FOLDER
 
 pytestmark = pytest.mark.web
@@ -13,7 +13,7 @@ def test_news_of_the_finished_audio_may_overtake_what_was_heard_before(server, t
     browser = Browser(tmp_path / "chromium")
     browser.open(f"{server.url}/system_stats")  # any page of the server
     found = browser.run(f"""
-        const until = async (wanted) => {{ while (!wanted()) await new Promise((go) => setTimeout(go, 20)); }};
+        {WAITING}
         const {{ LiveSound }} = await import("/extensions/{PACK_FOLDER}/common/live/sound.js");
         const about = {{ prompt_id: "p", node: "4", number: 1, state: "done", samples: 3, sample_rate: 24000 }};
         const answer = (samples, exact) => ({{

@@ -8,7 +8,7 @@ import re
 from collections import Counter
 
 import pytest
-from helpers_scene import middle, open_editor, run, show, text_of
+from helpers_scene import load_page, middle, open_editor, run, show, text_of
 from helpers_server import PACK_FOLDER, ROOT
 
 from higgs_runtime import ScriptError, parse_script
@@ -185,15 +185,17 @@ Bob: {take=2} It is only me.
     assert kept["widgets_values"] == [expected]  # the text as it is, and nothing else
     prompt = run(browser, "return (await app.graphToPrompt()).output;")
     assert [one["inputs"] for one in prompt.values()] == [{"text": expected}]
-    browser.open(server.url)
-    browser.wait_for("window.app?.graph && window.LiteGraph?.registered_node_types?.HiggsScript")
-    loaded = browser.run(f"""
+    load_page(browser, server)
+    loaded = run(
+        browser,
+        f"""
         await app.loadGraphData({json.dumps(saved)});
-        await new Promise((go) => setTimeout(go, 500));
-        const node = window.scriptNode = app.graph.nodes.find((one) => one.type === "HiggsScript");
-        return [node.widgets[0].value, node.higgsScene.list.querySelectorAll(".row").length];
-    """)
-    assert loaded == [expected, 6]
+        const made = window.scriptNode = app.graph.nodes.find((one) => one.type === "HiggsScript");
+        await until(() => made.higgsScene.list.querySelectorAll(".row").length === 6);
+        return made.widgets[0].value;
+    """,
+    )
+    assert loaded == expected
 
 
 def test_rows_are_split_joined_and_removed(browser):
@@ -225,11 +227,14 @@ def test_the_graphs_undo_and_the_editors_are_two(browser):
     browser.press("Control+Shift+z")
     run(
         browser,
-        "document.activeElement.blur(); await wait(); await "
-        "app.extensionManager.workflow.activeWorkflow.changeTracker.undo(); await wait(300);",
+        f"""
+        document.activeElement.blur();
+        await wait();
+        await app.extensionManager.workflow.activeWorkflow.changeTracker.undo();
+        const texts = () => app.graph.nodes.flatMap((one) => [one.widgets[0].value, one.higgsScene.text]);
+        await until(() => texts().length === 2 && texts().every((one) => one === {json.dumps(SCENE)}));
+    """,
     )
-    texts = browser.run("return app.graph.nodes.map((one) => [one.widgets[0].value, one.higgsScene.text]);")
-    assert texts == [[SCENE] * 2]
 
 
 def test_rows_are_dragged(browser):
@@ -243,13 +248,17 @@ def test_rows_are_dragged(browser):
 def seen(browser, request):
     """How the node is drawn: by Vue or not, and the canvas's zoom."""
     vue, zoom = request.param
-    setting = "await app.extensionManager.setting.set('Comfy.VueNodes.Enabled', {}); await wait(500);"
+    setting = "await app.extensionManager.setting.set('Comfy.VueNodes.Enabled', {});"
     run(browser, setting.format("true") if vue else "")
     show(browser, "[A] One\n[B] Two three\n[C] Four\n")
     run(
         browser,
         f"Object.assign(app.canvas.ds, {{ scale: {zoom}, offset: [{40 / zoom}, {60 / zoom}] }});"
-        "app.canvas.setDirty(true, true); await wait(500);",
+        "app.canvas.setDirty(true, true);"
+        f"await until(() => !!editor.root.closest('[data-node-id]') === {json.dumps(vue)});"
+        "const zoomed = () => editor.root.getBoundingClientRect().width / editor.root.offsetWidth;"
+        f"await until(() => Math.abs(zoomed() - {zoom}) < 0.01);"
+        "await settled(() => editor.root);",
     )
     yield zoom
     run(browser, setting.format("false") if vue else "")
@@ -283,7 +292,8 @@ def test_a_linked_text_is_shown_and_left_alone(browser):
         app.graph.add(source);
         Object.assign(source, { title: "Found <b>text", pos: [100, 700] });
         source.connect(0, node, node.inputs.findIndex((one) => one.name === "text"));
-        await wait();
+        await until(() => editor.linked);
+        await settled(() => editor.root);
         return [editor.said.textContent, rows().length, editor.list.querySelectorAll("input, textarea").length];
     """,
     )
@@ -302,14 +312,13 @@ def test_a_linked_text_is_shown_and_left_alone(browser):
         const saved = app.graph.serialize();
         await app.loadGraphData(saved);
         window.scriptNode = app.graph.nodes.find((one) => one.type === "HiggsScript");
-        await wait(300);
+        await until(() => window.scriptNode.higgsScene.linked); // also in a workflow that is opened
     """,
     )
-    assert run(browser, "return editor.linked;"), "also in a workflow that is opened"
     run(
         browser,
-        "node.disconnectInput(node.inputs.findIndex((one) => one.name === 'text')); await wait();"
-        "editor.activate(2, 0);",
+        "node.disconnectInput(node.inputs.findIndex((one) => one.name === 'text'));"
+        "await until(() => !editor.linked); editor.activate(2, 0);",
     )
     browser.type("Oh! ")
     assert text_of(browser) == SCENE.replace("Who", "Oh! Who")

@@ -7,7 +7,7 @@ import re
 
 import pytest
 import requests
-from helpers_scene import middle, open_editor, run, show
+from helpers_scene import load_page, middle, open_editor, run, show, text_of
 from helpers_server import PACK_FOLDER
 from helpers_takes import line_of
 
@@ -43,8 +43,10 @@ def tell(browser, node: str, *lines: dict) -> None:
         browser,
         f"""
         const {{ api }} = await import("/scripts/api.js");
-        api.dispatchCustomEvent("higgs.lines", {{ node: {node}, prompt_id: "run", lines: {json.dumps(whole)} }});
-        await wait(300);
+        const lines = {json.dumps(whole)}, known = () => [...editor.findings.states.values()];
+        api.dispatchCustomEvent("higgs.lines", {{ node: {node}, prompt_id: "run", lines }});
+        const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
+        await until(() => lines.every((line) => known().some((row) => same(row.get(line.line), line))));
     """,
     )
 
@@ -71,6 +73,42 @@ def test_lines_of_a_render_show_at_their_rows(browser):
     states = run(browser, "return rows().map((row) => row.querySelector('.state').textContent);")
     assert states[-2:] == ["2.0 sWER 50 %", ""] and "0.7 s" in states
     assert run(browser, "return rows().at(-2).querySelector('[data-act=takes]').value;") == "A/B"
+
+
+def test_rows_get_their_states_whatever_is_typed_before_the_server_has_answered(browser):
+    show(browser, "[Anna] One.\n[Bob] Two.\n[Cy] Three.\n")
+    run(
+        browser,
+        """
+        await until(() => editor.said.textContent === "3 turns");
+        const { check } = editor.host, held = window.held = [];
+        editor.host.check = async (text) => {
+            const found = await check(text);
+            await new Promise((go) => held.push(go));
+            return found;
+        };
+        const lines = [1, 2, 3].map((line) => ({ line, turn: line, speaker: "", state: "spoken", seconds: line,
+            wer: null, passed: null, take: "" }));
+        editor.findings.progress({ prompt_id: "a run", lines });
+        await until(() => held.length);
+        editor.activate(0, 4);
+    """,
+    )
+    browser.press("Enter")
+    browser.type("{seed=x} Half.")
+    run(browser, "await until(() => held.length > 1); held.shift()(); await until(() => held.length);")
+    browser.type(" And again.")  # before the second answer, too
+    found = run(
+        browser,
+        """
+        const answers = setInterval(() => held.splice(0).forEach((go) => go()), 50);
+        const state = (row) => row.querySelector(".state").textContent;
+        await until(() => rows().some(state) && editor.said.textContent === "1 error");
+        clearInterval(answers);
+        return rows().map((row) => [state(row), row.classList.contains("error")]);
+    """,
+    )
+    assert found == [["1.0 s", False], ["", True], ["2.0 s", False], ["3.0 s", False]], text_of(browser)
 
 
 @pytest.mark.slow
@@ -107,10 +145,9 @@ def test_a_real_render_shows_its_lines_and_takes(browser, server):
     """,
     )
     assert found == [[True, True], 2, "Rose: Good morning, everyone."], found
-    browser.open(server.url)
-    browser.wait_for("window.app?.graph && window.LiteGraph?.registered_node_types?.HiggsScript")
+    load_page(browser, server)
     show(browser, script)  # the page forgot, the server did not
-    assert run(browser, "return await until(() => rows().every((row) => row.querySelector('[data-act=takes]')));")
+    run(browser, "await until(() => rows().every((row) => row.querySelector('[data-act=takes]')));")
 
 
 @pytest.mark.slow
@@ -135,12 +172,19 @@ def test_takes_are_compared_and_locked(browser, server):
     assert found[:2] == ["Rose: <b>Hi", 2] and "WER 10 %" in found[2] and re.search(r"-\d+\.\d dB", found[2])
     browser.press("2")
     assert run(browser, "return document.querySelector('.higgs-takes :checked').value;") == keys[1]
-    run(browser, "document.querySelectorAll('.higgs-takes .take input[type=button]')[1].click(); await wait(500);")
-    assert (store.is_locked(keys[0]), store.is_locked(keys[1])) == (False, True)
-    run(browser, "document.querySelectorAll('.higgs-takes .take input[type=button]')[0].click(); await wait(800);")
-    assert (store.is_locked(keys[0]), store.is_locked(keys[1])) == (True, False)
+    for number, locked in ((1, [False, True]), (0, [True, False])):
+        run(
+            browser,
+            f"""
+            const locks = () => [...document.querySelectorAll(".higgs-takes .take input[type=button]")];
+            locks()[{number}].click();
+            const told = () => JSON.stringify(locks().map((one) => one.value.includes("locked")));
+            await until(() => told() === {json.dumps(json.dumps(locked, separators=(",", ":")))});
+        """,
+        )
+        assert [store.is_locked(key) for key in keys] == locked
     browser.press("Escape")
-    assert run(browser, "await wait(); return document.querySelector('.higgs-takes');") is None
+    run(browser, "await until(() => !document.querySelector('.higgs-takes'));")
 
 
 def test_other_origins_are_refused(server):

@@ -9,6 +9,7 @@ import json
 import re
 import shutil
 import sys
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -65,17 +66,22 @@ def editor(browser, vue):
 def draw(browser, vue: bool) -> None:
     run(
         browser,
-        f"await app.extensionManager.setting.set('Comfy.VueNodes.Enabled', {str(vue).lower()});await wait(500);",
+        f"await app.extensionManager.setting.set('Comfy.VueNodes.Enabled', {json.dumps(vue)});"
+        "const drawn = () => document.querySelectorAll('[data-node-id]').length;"
+        f"await until(() => drawn() === ({json.dumps(vue)} ? app.graph.nodes.length : 0));",
     )
 
 
 def open_graph(editor, prompt: dict) -> None:
     run(
         editor,
-        f"app.extensionManager.dialog?.closeAllDialogs?.(); app.loadApiJson({json.dumps(prompt)}, 'shown');"
-        "await wait(500); app.graph.nodes.forEach((node, n) => node.pos = [20 + 520 * (n % 4), 60 + 420 * (n >> 2)]);"
+        "app.extensionManager.dialog?.closeAllDialogs?.();"
+        "await until(() => !document.querySelector('.p-dialog'));"  # one that is closing would not open again
+        f"app.loadApiJson({json.dumps(prompt)}, 'shown');"
+        f"await until(() => app.graph.nodes.length === {len(prompt)});"
+        "app.graph.nodes.forEach((node, n) => node.pos = [20 + 520 * (n % 4), 60 + 420 * (n >> 2)]);"
         "Object.assign(app.canvas.ds, { offset: [100, 0], scale: 0.8 }); app.canvas.setDirty(true, true);"
-        "await wait(500);",
+        "await frame(); await frame();",
     )
 
 
@@ -99,9 +105,8 @@ def shown(editor) -> list[str]:
 
 def wait_for_text(editor, text: str) -> None:
     """Raises if the text does not come to stand on a node, or if anything of it has become an element."""
-    for _ in range(100):
-        if squeezed(text) in shown(editor):
-            break
+    end = time.monotonic() + 100
+    while squeezed(text) not in shown(editor) and time.monotonic() < end:
         run(editor, "await wait(200);")
     assert squeezed(text) in shown(editor)
     check_no_marker(editor)
@@ -180,16 +185,17 @@ def test_names_in_lists_are_names(editor, node, tmp_path):
         editor,
         f"""
         app.graph.clear();
-        await wait();
+        await until(() => !document.querySelector("[data-node-id], .dom-widget"));
         const made = LiteGraph.createNode({json.dumps(node)});
         made.pos = [300, 200];
         app.graph.add(made);
         Object.assign(app.canvas.ds, {{ offset: [100, 0], scale: 1 }});
         app.canvas.setDirty(true, true);
-        await wait(500);
+        await frame();
+        await frame();
     """,
     )
-    for _ in range(20):  # a click may only close a menu, and a page may still be moving
+    for _ in range(60):  # a click may only close a menu, and a page may still be moving
         editor.click(
             *run(
                 editor,
@@ -217,9 +223,11 @@ def test_names_in_lists_are_names(editor, node, tmp_path):
 
 def test_what_an_error_quotes_is_a_text(editor, tmp_path):
     open_graph(editor, {"1": {"class_type": "HiggsScript", "inputs": {"text": f"[{MARK}"}}, "2": preview("1", 1)})
-    run(editor, "await app.queuePrompt(0); await until(() => document.querySelector('.p-dialog'));")
-    run(editor, "await wait(500);")
+    run(
+        editor,
+        "await app.queuePrompt(0);"
+        "await until(() => document.querySelector('.p-dialog')?.innerText.includes('[<b id=higgs-marker>'));",
+    )
     editor.screenshot(tmp_path / "error.png")
-    assert "[<b id=higgs-marker>" in run(editor, "return document.querySelector('.p-dialog').innerText;")
     check_no_marker(editor)
     editor.press("Escape")

@@ -7,6 +7,7 @@ import json
 import pytest
 import requests
 from helpers_browser import Browser
+from helpers_scene import load_page
 from helpers_server import PACK_FOLDER
 
 from tools import make_locales as locales
@@ -43,8 +44,7 @@ def speak(server, language: str) -> None:
 @pytest.mark.parametrize("language", ["fr", "zh"])
 def test_the_editor_shows_the_nodes_in_its_language(browser, server, language):
     speak(server, language)
-    browser.open(server.url)
-    browser.wait_for("window.app?.graph && window.LiteGraph?.registered_node_types?.HiggsMixAudio")
+    load_page(browser, server)
     seen, compact = json.loads(browser.run(SEEN)), locales.read(language)
     mixer = compact["HiggsMixAudio"]
     assert [error for error in browser.errors if PACK_FOLDER in error] == []
