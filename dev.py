@@ -272,11 +272,11 @@ def comfy(options: argparse.Namespace) -> int:
 
 
 def lint(options: argparse.Namespace) -> int:
-    """Ruff's check and format, and the repository's own rules (tools/dev_rules.py)."""
-    tree = ensure_env()
+    """Ruff's check and format, the types (pyright), and the repository's own rules (tools/dev_rules.py)."""
+    env = {**child_env(ensure_env()), "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}  # it asks nobody for a newer one of itself
     paths, failed = options.rest or ["."], 0
-    for command in (["ruff", "check", *paths], ["ruff", "format", "--check", "--quiet", *paths]):
-        run = subprocess.run([str(venv_python()), "-m", *command], cwd=ROOT, env=child_env(tree), check=False)
+    for command in (["ruff", "check", *paths], ["ruff", "format", "--check", "--quiet", *paths], ["pyright"]):
+        run = subprocess.run([str(venv_python()), "-m", *command], cwd=ROOT, env=env, check=False)
         failed |= run.returncode
     return failed | dev_rules.main()
 
@@ -346,7 +346,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add.add_argument("--port", type=int, default=8188)
     add.add_argument("--no-browser", action="store_true")
     add.set_defaults(run=comfy)
-    add = commands.add_parser("lint", help="ruff check and format (paths after --), and the repository's own rules")
+    add = commands.add_parser("lint", help="ruff check and format (paths after --), types, the repository's own rules")
     add.set_defaults(run=lint)
     add = commands.add_parser("bench", help="run a benchmark; without a name, list them")
     add.add_argument("name", nargs="?")

@@ -46,8 +46,8 @@ def pick_dtype(device: torch.device | str) -> torch.dtype:
 def _is_there(kind: str) -> bool:
     if kind == "mps":
         return torch.backends.mps.is_available()
-    module = getattr(torch, kind, None)
-    return kind == "cpu" or not hasattr(module, "is_available") or module.is_available()
+    is_available = getattr(getattr(torch, kind, None), "is_available", None)
+    return kind == "cpu" or is_available is None or is_available()
 
 
 def prefill_chunk(device: torch.device, products: int) -> int:

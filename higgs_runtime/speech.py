@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
@@ -86,7 +86,7 @@ def speak_stream(
     sampling: Sampling | None = None,
     should_stop: ShouldStop | None = None,
     **chosen,
-) -> Iterator[AudioClip]:
+) -> Generator[AudioClip, None, None]:
     """Speak a text and hand out the sound while it is made, in pieces of about a second, the first one shorter.
 
     All pieces in a row are what the codec makes of the whole take; they are not brought down where they leave full

@@ -67,7 +67,11 @@ class HiggsDownloadModel(io.ComfyNode):
         from ..higgs_runtime.hub.download import describe_plan, plan_download
         from ..higgs_runtime.hub.releases import release_named
 
-        wanted, folder, stop = release_named(release), files.model_folders()[0], raise_if_cancelled
+        def stop() -> bool:
+            raise_if_cancelled()
+            return False
+
+        wanted, folder = release_named(release), files.model_folders()[0]
         plan = plan_download(wanted, folder, should_stop=stop)
         report = describe_plan(plan)
         if not plan.complete and not licence_accepted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from comfy_api.latest import io, ui
 
@@ -259,7 +260,7 @@ def track(clip, values: dict, n: int, numbers: list[int]):
     from ..higgs_runtime import SettingError, Track
     from ..higgs_runtime.audio.clip import trim_silence as cut_silence
 
-    def setting(name: str, default=0.0):
+    def setting(name: str, default: Any = 0.0) -> Any:
         return values.get(f"{name}_{n}", default)
 
     after, loop, depth = setting("after", -1), setting("loop"), setting("duck")

@@ -34,7 +34,18 @@ ORDER = (
     "cluster serve remote",
     "cli",
 )
-CORE = {"atomic_write", "choices", "cores", "devices", "errors", "outputs", "settings", "suspended", "types"}
+CORE = {
+    "atomic_write",
+    "choices",
+    "cores",
+    "devices",
+    "errors",
+    "outputs",
+    "settings",
+    "suspended",
+    "typed_modules",
+    "types",
+}
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names.split()}
 COMFYUI = {
     "comfy",

@@ -21,6 +21,7 @@ from .mix import AudioFile, Track, plan
 if TYPE_CHECKING:
     import numpy as np
     from matplotlib.axes import Axes
+    from matplotlib.typing import RcKeyType
 
 _BACK, _INK, _GRID = "#1b1d23", "#e8e8ea", "#3a3d46"
 _COLOURS = ("#4fc3f7", "#ffb74d", "#81c784", "#f06292", "#ba68c8", "#ffd54f", "#4db6ac", "#a1887f")
@@ -221,7 +222,8 @@ def _columns(values: torch.Tensor, columns: int) -> tuple[torch.Tensor, torch.Te
 
     columns = min(columns, len(values))
     starts, plain = np.arange(columns) * len(values) // columns, values.detach().cpu().numpy()
-    return tuple(torch.from_numpy(best.reduceat(plain, starts)) for best in (np.minimum, np.maximum))
+    low, high = (torch.from_numpy(best.reduceat(plain, starts)) for best in (np.minimum, np.maximum))
+    return low, high
 
 
 def _mel_levels(clip: AudioClip, columns: int) -> tuple[np.ndarray, np.ndarray]:
@@ -278,7 +280,7 @@ def _figure(clips: Sequence[AudioClip | AudioFile], width: int, height: int):
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    style = {
+    style: dict[RcKeyType, str | float] = {
         "font.size": min(height, width / 2) * _TEXT_SHARE * 0.72,
         "text.color": _INK,
         "axes.facecolor": _BACK,

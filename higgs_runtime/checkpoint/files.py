@@ -13,11 +13,15 @@ import re
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from ..errors import CheckpointError
 from .safetensors_file import unreadable
+
+if TYPE_CHECKING:
+    from safetensors import safe_open
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -93,7 +97,7 @@ class CheckpointTensors(Mapping[str, torch.Tensor]):
 
     def __init__(self, source: Path, files: Iterable[Path]):
         self.source = source
-        self._owner: dict[str, object] = {}
+        self._owner: dict[str, safe_open] = {}
         self._file: dict[str, Path] = {}
         for file in files:
             opened = _open_safetensors(file)
@@ -222,12 +226,13 @@ def weight_files(folder: Path) -> list[Path]:
 def shards_of(index: Mapping) -> list[str] | None:
     """The files that an index names; None where it is no index, or names what does not lie beside it."""
     names = index.get("weight_map")
-    values = names.values() if isinstance(names, dict) else [None]
-    beside = all(isinstance(name, str) and PLAIN_NAME.fullmatch(name) for name in values)
-    return sorted(set(values)) if beside else None
+    if not isinstance(names, dict):
+        return None
+    beside = [name for name in names.values() if isinstance(name, str) and PLAIN_NAME.fullmatch(name)]
+    return sorted(set(beside)) if len(beside) == len(names) else None
 
 
-def _open_safetensors(file: Path):
+def _open_safetensors(file: Path) -> safe_open:
     from safetensors import SafetensorError, safe_open
 
     if not file.is_file():

@@ -116,7 +116,7 @@ def write_tensors(
         for name in order:
             if not tensors[name].numel():
                 continue
-            data = memoryview(tensors[name].contiguous().flatten().view(torch.uint8).numpy())
+            data = tensors[name].contiguous().flatten().view(torch.uint8).numpy().data
             for start in range(0, len(data), PIECE_BYTES):
                 written += sink.write(data[start : start + PIECE_BYTES])
                 if on_bytes is not None:

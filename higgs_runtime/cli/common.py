@@ -12,6 +12,7 @@ import warnings
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from ..choices import DEVICES, DTYPES, QUANTIZATIONS
 from ..errors import HiggsWarning, SettingError
@@ -71,6 +72,7 @@ def add_settings(parser: argparse.ArgumentParser, *names: str) -> None:
     """Options of these settings; their values are called as the settings are."""
     for name in names:
         one = SETTINGS[name]
+        how: dict[str, Any]
         if one.kind is bool:
             how = {"action": argparse.BooleanOptionalAction}
         else:
@@ -221,7 +223,7 @@ def plain_messages():
     """Our warnings and notes as one line each, without the file and line that Python adds."""
     global _last_line
     _last_line = None  # of this command
-    log, told = logging.getLogger(__package__.rpartition(".")[0]), _MessageHandler()
+    log, told = logging.getLogger(__name__.rsplit(".", 2)[0]), _MessageHandler()
     with warnings.catch_warnings():
         usual = warnings.showwarning
 

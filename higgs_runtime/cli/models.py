@@ -104,5 +104,7 @@ def _convert(args: argparse.Namespace) -> None:
             dtype=getattr(torch, args.dtype or "bfloat16"),
         )
     progress("")
-    after = describe_checkpoint(checkpoint_at(made))
+    written = checkpoint_at(made)
+    assert written is not None  # it is a folder with a config.json
+    after = describe_checkpoint(written)
     sys.stdout.write(f"{made}: {after.size} ({source.path.name} has {describe_checkpoint(source).size})\n")

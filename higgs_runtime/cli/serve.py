@@ -139,7 +139,7 @@ def _serve(args: argparse.Namespace) -> None:
                     timeout_graceful_shutdown=GRACE_S,
                     h11_max_incomplete_event_size=65_536,
                     ws="none",
-                    http=partial(Connection, limits=limits),
+                    http=partial(Connection, limits=limits),  # pyright: ignore[reportArgumentType] - it is only called
                 )
             )
             with suppress(KeyboardInterrupt):  # it raises it again once all is closed

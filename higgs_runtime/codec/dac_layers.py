@@ -40,6 +40,8 @@ class Pointwise(nn.Conv1d):
     Torch's convolution is up to three times slower there with two threads, and its last bits follow their number.
     """
 
+    bias: torch.Tensor  # it is never built without
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if x.device.type != "cpu":
             return super().forward(x)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -20,6 +21,9 @@ from ..errors import CheckpointError, MissingExtraError
 from .interface import Codec, check_finite
 from .windows import activation_bytes, encode_windows, encoder_context
 
+if TYPE_CHECKING:
+    from dac.model.dac import DAC
+
 ENCODE_WINDOW_SECONDS = 20.0
 
 
@@ -30,9 +34,10 @@ class DacCodec(Codec):
     normalization is not applied: codes keep the level of the clip. The quantizer always computes in float32.
     """
 
+    module: DAC
     max_encode_seconds = 3600.0
 
-    def __init__(self, module: nn.Module):
+    def __init__(self, module: DAC):
         hop = int(module.hop_length)
         super().__init__(module, module.decoder, hop)
         self._encode_context = encoder_context(module.encoder, hop)
@@ -78,7 +83,8 @@ class DacCodec(Codec):
         return int(self.module.codebook_size)
 
     def _codebooks(self) -> list[torch.Tensor]:
-        return [level.codebook.weight for level in self.module.quantizer.quantizers]
+        levels: Any = self.module.quantizer.quantizers  # of the package's own classes, as torch cannot tell
+        return [level.codebook.weight for level in levels]
 
     def encode_bytes(self, seconds: float) -> int:
         return activation_bytes(self.module.encoder, self.sample_rate, min(seconds, ENCODE_WINDOW_SECONDS))
@@ -106,10 +112,10 @@ class DacCodec(Codec):
     def _decode_ids(self, ids: torch.Tensor) -> torch.Tensor:
         place = next(self.module.decoder.parameters())
         latents = self.module.quantizer.from_codes(ids[None].to(place.device))[0]
-        return self.module.decoder(latents.to(place.dtype))[0]
+        return self.module.decoder(torch.as_tensor(latents).to(place.dtype))[0]
 
 
-def _dac_class() -> type[nn.Module]:
+def _dac_class() -> type[DAC]:
     try:
         from dac.model.dac import DAC
     except ImportError as error:

@@ -67,6 +67,7 @@ class HiggsCodec(Codec):
     hence the limit of 300 s. A clip below 119 samples gives HuBERT no frame; it is padded with silence to that.
     """
 
+    module: HiggsTokenizer
     max_encode_seconds = 300.0
 
     def __init__(self, module: HiggsTokenizer, config: HiggsCodecConfig):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from functools import cached_property
 
@@ -155,7 +155,7 @@ class Codec(ABC):
                     on_progress(done, codes.frames)
         return AudioClip(torch.cat(pieces, dim=1), self.sample_rate)
 
-    def decode_stream(self, chunks: Iterable[Codes]) -> Iterator[AudioClip]:
+    def decode_stream(self, chunks: Iterable[Codes]) -> Generator[AudioClip, None, None]:
         """Turns codes into audio while they arrive; all clips in a row equal `decode` of all chunks in a row.
 
         The sound of a frame depends on some frames after it, so clips lag behind the chunks (10 frames, 0.4 s, with

@@ -10,9 +10,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from ..typed_modules import ModulesOf
+
 
 class Codebook(nn.Module):
     """N entries [N, width], in a dtype of their own. Distances are computed in float32 whatever it is."""
+
+    embed: torch.Tensor
 
     def __init__(self, size: int, width: int):
         super().__init__()
@@ -48,7 +52,7 @@ class ResidualQuantizer(nn.Module):
 
     def __init__(self, codebooks: int, width: int, codebook_size: int, codebook_width: int):
         super().__init__()
-        self.quantizers = nn.ModuleList(VectorQuantizer(width, codebook_size, codebook_width) for _ in range(codebooks))
+        self.quantizers = ModulesOf(VectorQuantizer(width, codebook_size, codebook_width) for _ in range(codebooks))
 
     def encode(self, vectors: torch.Tensor) -> torch.Tensor:
         """[B, F, D] -> ids [B, K, F]."""
@@ -61,6 +65,6 @@ class ResidualQuantizer(nn.Module):
     def decode(self, ids: torch.Tensor) -> torch.Tensor:
         """ids [B, K, F] -> [B, F, D]."""
         total = self.quantizers[0].decode(ids[:, 0])
-        for level, quantizer in enumerate(self.quantizers[1:], start=1):
-            total = total + quantizer.decode(ids[:, level])
+        for level in range(1, len(self.quantizers)):
+            total = total + self.quantizers[level].decode(ids[:, level])
         return total

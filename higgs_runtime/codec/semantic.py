@@ -7,12 +7,16 @@ and encoding alone uses it. Letters in shapes: B batch, W width of HuBERT, T sam
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 from torch.nn import functional
 
 from ..errors import CheckpointError
+
+if TYPE_CHECKING:
+    from transformers import HubertModel
 
 HUBERT_PADDING = 160  # samples of silence on each side of the waveform before HuBERT
 
@@ -81,7 +85,7 @@ class SemanticEncoder(nn.Module):
         return x
 
 
-def build_hubert(config: Mapping, attention: str = "sdpa") -> nn.Module:
+def build_hubert(config: Mapping, attention: str = "sdpa") -> HubertModel:
     """HubertModel with the weights left to be assigned; call it under torch.device("meta").
 
     Masking is for training only: its probabilities are set to 0, so the model owns no mask embedding.
@@ -109,7 +113,7 @@ def build_hubert(config: Mapping, attention: str = "sdpa") -> nn.Module:
         ) from error
 
 
-def hubert_features(hubert: nn.Module, wave: torch.Tensor, keep_every: int) -> torch.Tensor:
+def hubert_features(hubert: HubertModel, wave: torch.Tensor, keep_every: int) -> torch.Tensor:
     """Mean of all hidden states (embeddings and every layer), each keep_every-th frame.
 
     Args:
@@ -123,7 +127,7 @@ def hubert_features(hubert: nn.Module, wave: torch.Tensor, keep_every: int) -> t
     return torch.stack(tuple(hidden), dim=1).mean(dim=1)[:, :: max(1, keep_every)]
 
 
-def shortest_wave(hubert: nn.Module) -> int:
+def shortest_wave(hubert: HubertModel) -> int:
     """Samples at HuBERT's rate that its convolutions need for one frame, beside the padding."""
     samples = 1
     for kernel, stride in reversed(list(zip(hubert.config.conv_kernel, hubert.config.conv_stride, strict=True))):

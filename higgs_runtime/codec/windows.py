@@ -7,7 +7,7 @@ Letters in shapes: K codebooks, F frames, C channels, T samples.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -83,12 +83,13 @@ class DecodeWindows:
             end = min(total, self._done + self._window)
             yield self._emit(end, last=end == total)
 
-    def whole(self, ids: torch.Tensor) -> Iterator[tuple[int, torch.Tensor]]:
+    def whole(self, ids: torch.Tensor) -> Generator[tuple[int, torch.Tensor], None, None]:
         """All that `push` and `finish` yield of frames that are all there is."""
         yield from self.push(ids)
         yield from self.finish()
 
     def _emit(self, end: int, last: bool) -> tuple[int, torch.Tensor]:
+        assert self._pending is not None  # only frames that were pushed are emitted
         samples = self._decode(self._pending[:, : end + self._context.right - self._start])
         first = (self._done - self._start) * self._hop
         samples = samples[:, first : None if last else (end - self._start) * self._hop].clone()  # without the context
@@ -133,6 +134,7 @@ def encode_windows(
 def _needed_inputs(network: nn.Module, low: int, high: int) -> tuple[int, int]:
     """Inputs that the outputs low..high of a chain of convolutions depend on."""
     for layer in reversed(_convolutions(network)):
+        assert not isinstance(layer.padding, str)  # the layers of codecs are padded by numbers
         stride, padding, reach = layer.stride[0], layer.padding[0], layer.dilation[0] * (layer.kernel_size[0] - 1)
         if isinstance(layer, nn.ConvTranspose1d):
             low, high = -((reach - low - padding) // stride), (high + padding) // stride

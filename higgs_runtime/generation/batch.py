@@ -52,7 +52,7 @@ class DecodeBatch:
         self._log = self.last.new_zeros((steps, *self.last.shape))
         self._uniform = torch.zeros((steps, 2, *self.last.shape), device=device)
         self._by_count: dict[int, Settings] = {}
-        self._settings: Settings | None = None
+        self._settings: Settings  # from `speak_as` on, which comes before the first step
         self._graphs = StepGraphs(self._own_tensors, device) if capture else None
         self.done = 0
 

@@ -38,7 +38,7 @@ class GenerationRequest:
     random: torch.Generator
     should_end: ShouldEnd | None
     frames: list[Tensor] = field(default_factory=list)
-    started: float | None = None
+    started: float = 0.0
     seconds: float = 0.0
     reused: int | None = None
     speaks: bool = False

@@ -86,19 +86,19 @@ def probabilities(logits: Tensor, settings: Settings) -> Tensor:
     logits = logits / settings.temperature
     if settings.top_k is not None:
         best = logits.topk(settings.widest, dim=-1).values
-        last = best.gather(-1, _kept(best, settings) - 1)
+        last = best.gather(-1, _kept(best, settings.top_k, settings.top_p) - 1)
         logits = logits.masked_fill(logits < last, -torch.inf)
     return logits.softmax(dim=-1)
 
 
-def _kept(best: Tensor, settings: Settings) -> Tensor:
+def _kept(best: Tensor, top_k: Tensor, top_p: Tensor | None) -> Tensor:
     """How many of the most likely logits [B, K, widest], in falling order, stay: [B, K, 1]."""
-    if settings.top_p is None:
-        return settings.top_k.expand(*best.shape[:2], 1)
-    within = torch.arange(settings.widest, device=best.device) < settings.top_k
+    if top_p is None:
+        return top_k.expand(*best.shape[:2], 1)
+    within = torch.arange(best.shape[-1], device=best.device) < top_k
     chances = best.masked_fill(~within, -torch.inf).softmax(dim=-1)
     before = chances.cumsum(dim=-1) - chances  # what the more likely ones reach together
-    return (within & (before < settings.top_p)).sum(dim=-1, keepdim=True).clamp_(min=1)
+    return (within & (before < top_p)).sum(dim=-1, keepdim=True).clamp_(min=1)
 
 
 def draw(chances: Tensor, uniform: Tensor) -> Tensor:

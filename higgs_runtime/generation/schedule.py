@@ -124,6 +124,7 @@ class WrittenRows:
             self._end_step = self._first_end(ended)
         closed = ended.all(dim=1)
         if bool(closed.any()) and self.stop.holds:  # perhaps by chance, before the schedule does it
+            assert self._end_step is not None  # where all codebooks ended, the first did
             rows = rows[: int(closed.int().argmax()) + 1]
             self._end_step = min(self._end_step, self.count + len(rows) - self._wind_down)
         if self._end_step is not None:

@@ -7,7 +7,7 @@ like an earlier one is read from where they part. Letters in shapes: K codebooks
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from itertools import count
 from typing import NamedTuple
@@ -34,7 +34,7 @@ from .schedule import WrittenRows
 DEFAULT_BATCH: int = default_of("batch")
 
 OnFrames = Callable[[int, Tensor], None]
-Frames = Iterator[tuple[GenerationRequest, Tensor]]
+Frames = Generator[tuple[GenerationRequest, Tensor], None, None]
 
 
 class Room(NamedTuple):
@@ -109,7 +109,7 @@ class Session:
         on_frames: OnFrames | None = None,
         should_stop: ShouldStop | None = None,
         should_end: ShouldEnd | None = None,
-    ) -> Iterator[tuple[int, Generation]]:
+    ) -> Generator[tuple[int, Generation], None, None]:
         """As `generate`, but yields each take as soon as it is over, with the index of its prompt.
 
         Args:
@@ -123,7 +123,9 @@ class Session:
                     yield request.index, self._finished(request)
 
     @torch.no_grad()
-    def stream(self, prompt: Prompt, sampling: Sampling, *, should_stop: ShouldStop | None = None) -> Iterator[Codes]:
+    def stream(
+        self, prompt: Prompt, sampling: Sampling, *, should_stop: ShouldStop | None = None
+    ) -> Generator[Codes, None, None]:
         """Speak one prompt; yields its frames every few steps. Whoever stops reading, or a next call, ends it."""
         with self._run(self._requests([prompt], sampling), should_stop) as found:
             for _, frames in found:
@@ -139,7 +141,7 @@ class Session:
         window: int,
         should_stop: ShouldStop | None = None,
         should_end: ShouldEnd | None = None,
-    ) -> Iterator[tuple[int, Codes, Generation | None]]:
+    ) -> Generator[tuple[int, Codes, Generation | None], None, None]:
         """Speak lines that arrive while others speak, until nobody speaks and none is there.
 
         Args:

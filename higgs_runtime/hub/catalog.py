@@ -151,8 +151,9 @@ def default_pair(
     for embedded in (False, True):
         there = find_checkpoints([EMBEDDED]) if embedded else [item for item in checkpoints if not item.embedded]
         pair = [_first(there, kind) if one is None else one for kind, one in chosen.items()]
-        if all(item is not None and item.embedded == embedded for item in pair):
-            return pair[0], pair[1]
+        found = [item for item in pair if item is not None and item.embedded == embedded]
+        if len(found) == len(pair):
+            return found[0], found[1]
     beside = "".join(f" that goes with '{one.name}'" for one in chosen.values() if one)
     raise CheckpointError(
         "There is nothing to speak with.",
@@ -223,7 +224,8 @@ def _inspect(root: Path, folder: Path) -> Checkpoint | None:
     missing = _missing_weights(folder, files, PICKLE if model_type == ORIGINAL_CODEC else WEIGHTS_FILE)
     if kind == LM and TOKENIZER_FILE not in files:
         missing.append(TOKENIZER_FILE)
-    return Checkpoint(name, folder, kind, tuple(missing), model_type if kind else "", **_names(config))
+    known_type = model_type if kind and isinstance(model_type, str) else ""
+    return Checkpoint(name, folder, kind, tuple(missing), known_type, **_names(config))
 
 
 def _names(config: dict) -> dict:

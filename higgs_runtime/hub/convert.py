@@ -114,7 +114,10 @@ def convert_codec(
             got=source.name,
             remedy="Choose the folder of a Higgs codec.",
         )
+    from ..codec.higgs_tokenizer import HiggsCodec
+
     codec = load_codec(source, dtype=dtype)
+    assert isinstance(codec, HiggsCodec)  # as every codec that is a folder
     tensors = codec.module.state_dict()
     with _appearing(target, tensors) as partial:
         _write(partial, tensors, codec.config.native(), {}, _part(on_progress, 0, 1))

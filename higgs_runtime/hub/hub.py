@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -78,7 +78,7 @@ def repository_files(release: Release, revision: str | None) -> tuple[str, list[
     return info.sha, [_described(there[name], release) for name in wanted]
 
 
-def stream(release: Release, revision: str, file: RemoteFile, start: int) -> Iterator[bytes]:
+def stream(release: Release, revision: str, file: RemoteFile, start: int) -> Generator[bytes, None, None]:
     """The bytes of a file from `start` on, as they come; they may end early.
 
     Raises:
@@ -139,7 +139,7 @@ def _errors(release: Release, revision: str | None, file: str = "") -> Iterator[
     from huggingface_hub import errors as hub
 
     at = f"{release.repository} at {revision[:12] if revision else 'its newest revision'}"
-    http_error = hub.HfHubHTTPError.__bases__[0]  # of requests or httpx, whichever this version uses
+    http_error: type[Exception] = hub.HfHubHTTPError.__bases__[0]  # of requests or httpx, whichever this version uses
     try:
         yield
     except hub.OfflineModeIsEnabled as error:

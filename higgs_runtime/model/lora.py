@@ -128,6 +128,9 @@ def adapted(model: HiggsModel, adapters: Sequence[tuple[Adapter, float]]) -> Ite
 class Adapted(nn.Module):
     """A matrix and what is added to it: inner(x) + up (down x), down [r, I], up [O, r]."""
 
+    down: Tensor
+    up: Tensor
+
     def __init__(self, inner: nn.Module, down: Tensor, up: Tensor):
         super().__init__()
         self.inner = inner
@@ -184,4 +187,5 @@ def _parts(model: HiggsModel) -> dict[str, tuple[str, int, int, int]]:
 def _out_features(module: nn.Module) -> int:
     while isinstance(module, Adapted):
         module = module.inner
+    assert isinstance(module.weight, Tensor)  # as a parameter, or packed
     return len(module.weight)

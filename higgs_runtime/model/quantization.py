@@ -30,6 +30,10 @@ class _PackedMatrix(nn.Module):
     Buffers: weight, scale, and bias, which may be None.
     """
 
+    weight: Tensor
+    scale: Tensor
+    bias: Tensor | None
+
     def __init__(self, pack: Callable[[Tensor], tuple[Tensor, Tensor]], weight, bias: Tensor | None):
         super().__init__()
         packed, scale = _by_rows(pack, weight)
@@ -146,7 +150,8 @@ def _has_int8_kernel(device: str) -> bool:
 
 def _kernel_product(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
     """By torch's private function, of bfloat16 activations; the weights are coarser than these."""
-    return torch._weight_int8pack_mm(x.bfloat16(), weight, scale.bfloat16()).to(x.dtype)
+    product = torch._weight_int8pack_mm  # pyright: ignore[reportPrivateImportUsage] - private it is
+    return product(x.bfloat16(), weight, scale.bfloat16()).to(x.dtype)
 
 
 def agrees_with_plain(product: Callable[[Tensor, Tensor, Tensor], Tensor], device: str) -> bool:

@@ -12,18 +12,22 @@ R audio positions.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import PromptError
+from ..typed_modules import ModulesOf
 from ..types import Prompt
 from .config import ModelConfig
 from .kv_cache import KVCache, Place
 from .linear import Linear, PackedLinear
 from .rope import inverse_frequencies, rope_table, rotate
+
+if TYPE_CHECKING:
+    from .tokenizer import ChatTokenizer
 
 
 class Routing(NamedTuple):
@@ -91,7 +95,7 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, place: Place) -> Tensor:
         heads = self.qkv(x).view(*place.shape, self.heads + 2 * self.kv_heads, self.head_dim)
         turned, v = heads.split((self.heads + self.kv_heads, self.kv_heads), dim=2)
-        if self.q_norm is not None:
+        if self.q_norm is not None and self.k_norm is not None:
             q, k = turned.split((self.heads, self.kv_heads), dim=2)
             turned = torch.cat((self.q_norm(q), self.k_norm(k)), dim=2)
         q, k = rotate(turned, place.cos, place.sin).split((self.heads, self.kv_heads), dim=2)
@@ -137,13 +141,16 @@ class HiggsModel(nn.Module):
         tokenizer: the checkpoint's ChatTokenizer, or None for a model built without files.
     """
 
+    codebook_offsets: Tensor
+    inverse_frequencies: Tensor
+
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.config = config
-        self.tokenizer = None
+        self.tokenizer = cast("ChatTokenizer", None)  # who reads text has loaded one from files
         self.text_embedding = nn.Embedding(config.vocab_size, config.hidden_size)
         self.audio_embedding = nn.Embedding(config.num_codebooks * config.codebook_rows, config.hidden_size)
-        self.layers = nn.ModuleList(Layer(config, index) for index in range(config.num_layers))
+        self.layers = ModulesOf(Layer(config, index) for index in range(config.num_layers))
         self.norm = RMSNorm(config.hidden_size, config.norm_eps)
         self.audio_head = Linear(config.hidden_size, config.num_codebooks * config.codebook_rows, bias=False)
         # Built on the CPU even while the weights are still on the meta device: no file carries these.
@@ -193,7 +200,7 @@ class HiggsModel(nn.Module):
         """
         if place is None:
             positions = torch.arange(x.shape[1], device=x.device)
-            place = Place(tuple(x.shape[:2]), rope_table(positions, self.inverse_frequencies, x.dtype)[None])
+            place = Place((x.shape[0], x.shape[1]), rope_table(positions, self.inverse_frequencies, x.dtype)[None])
         flat = x.flatten(0, 1)
         for layer in self.layers:
             flat = layer(flat, routing, place)

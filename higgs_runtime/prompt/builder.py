@@ -26,7 +26,7 @@ from ..model.tokenizer import AUDIO_BEGIN, BEGIN, CONTROL, END_OF_TURN, SCENE_EN
 from ..text.vocabulary import extent_of, unknown_words
 from ..types import Codes, Prompt, Voice
 from .chatml import Encode, PromptBuilder
-from .v3 import lay_out_v3
+from .v3 import SpokenTurn, lay_out_v3
 
 DEFAULT_SYSTEM = "Generate audio following instruction."
 ROLES = ("system", "scene", "user", "assistant")
@@ -151,7 +151,7 @@ def conversation(
     return [*messages, Message("user", [text])]
 
 
-def _v3_turns(messages: Sequence[Message]) -> list[tuple[str, Codes | AudioClip | None, bool]]:
+def _v3_turns(messages: Sequence[Message]) -> list[SpokenTurn]:
     """(text, audio, whether it is a reference) of each turn; the last one may be without audio."""
     turns, rest = [], [message for message in messages if message.role in ("user", "assistant")]
     while rest:
@@ -216,14 +216,15 @@ def _check_order(messages: list[Message]) -> None:
 
 
 def _texts(message: Message) -> list[str]:
-    if not all(isinstance(item, str) for item in message.content):
+    texts = [item for item in message.content if isinstance(item, str)]
+    if len(texts) != len(message.content):
         raise PromptError(
             f"A {message.role} message holds audio.",
             expected="text",
             got="audio",
             remedy="Put reference audio into an assistant message, after the user message with its transcript.",
         )
-    return list(message.content)
+    return texts
 
 
 def _instruction(message: Message) -> str:

@@ -13,17 +13,19 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from ..audio.clip import AudioClip
 from ..errors import PromptError
 from ..model.tokenizer import V3_BEGIN, V3_REFERENCE_AUDIO, V3_REFERENCE_TEXT, V3_TEXT, ChatTokenizer
 from ..types import Codes
 from .chatml import PromptBuilder
 
+SpokenTurn = tuple[str, Codes | AudioClip | None, bool]  # text, audio, whether it is a reference
 TAG = re.compile(r"(<\|[^<>|\s]+\|>)")
 
 
-def lay_out_v3(layout: PromptBuilder, tokenizer: ChatTokenizer, turns: list[tuple[str, Codes | None, bool]]) -> None:
+def lay_out_v3(layout: PromptBuilder, tokenizer: ChatTokenizer, turns: Iterable[SpokenTurn]) -> None:
     """Lay out turns of (text, audio, whether it is a reference); one without audio is to be spoken.
 
     Raises:

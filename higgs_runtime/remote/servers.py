@@ -187,18 +187,31 @@ def _parts(
             remedy="Speak each speaker's lines in a request of their own.",
         )
     pairs = zip(turns[:-1:2], turns[1::2], strict=True)
-    return system, scene, [(spoken.content[0], _text(words)) for words, spoken in pairs], text
+    return system, scene, [(_sound(spoken), _text(words)) for words, spoken in pairs], text
 
 
 def _text(message: Message) -> str:
-    if not all(isinstance(part, str) for part in message.content):
+    texts = [part for part in message.content if isinstance(part, str)]
+    if len(texts) != len(message.content):
         raise PromptError(
             f"A {message.role} message holds audio.",
             expected="text",
             got="audio",
             remedy="Only references can be audio for a server.",
         )
-    return "".join(message.content).strip()
+    return "".join(texts).strip()
+
+
+def _sound(message: Message) -> Codes | AudioClip:
+    sound = message.content[0] if message.content else ""
+    if isinstance(sound, str):
+        raise PromptError(
+            "A reference holds no audio.",
+            expected="codes or a clip",
+            got="text",
+            remedy="Put the words into the user message before it.",
+        )
+    return sound
 
 
 def _sampled(server: RemoteServer, sampling: Sampling) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from ..codec import Codec
 from ..errors import AudioError, ScriptError
 from ..script import Music, Script
 from ..script.cues import resolve_cue
+from ..takes import Take
 from .performance import Performance, SpokenLine
 from .timing import Timed, time_lines
 
@@ -41,11 +42,11 @@ class Assembly:
     chapters: Sequence[tuple[float, str]]
     warnings: Sequence[str] = ()
 
-    def mix(self) -> MixReport:
+    def mix(self) -> MixReport[AudioClip]:
         """All of it."""
         return mix_with_report(self.tracks)
 
-    def mix_to(self, path: str | os.PathLike) -> MixReport:
+    def mix_to(self, path: str | os.PathLike) -> MixReport[AudioFile]:
         """All of it into a file, in little memory; see `mix_to_file`."""
         return mix_to_file(self.tracks, path)
 
@@ -87,7 +88,7 @@ class Assembly:
                 "start_s": round(time.start_s, 6),
                 "end_s": round(time.end_s, 6),
                 "speed": round(time.speed, 4),
-                "seed": one.take.seed,
+                "seed": _take(one).seed,
                 "take": one.key,
                 "note": time.note,
             }
@@ -190,8 +191,13 @@ def _clock(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02}:{milliseconds // 1000:02}.{milliseconds % 1000:03}"
 
 
+def _take(spoken: SpokenLine) -> Take:
+    assert spoken.take is not None  # lines without one are not in an assembly
+    return spoken.take
+
+
 def _clip(spoken: SpokenLine, script: Script, codec: Codec) -> AudioClip:
-    clip = codec.decode(spoken.take.codes)
+    clip = codec.decode(_take(spoken).codes)
     if bool(clip.samples.any()):
         clip = trim_silence(clip)
     return change_tempo(clip, float(script.turns[spoken.line.turn].settings.get("speed", 1.0)))
@@ -253,5 +259,5 @@ def _warnings(performance: Performance, spoken: Sequence[SpokenLine], times: Seq
         yield f"Not spoken, and left out: line {', '.join(left_out)}."
     for one, time in zip(spoken, times, strict=True):
         slot = performance.script.turns[one.line.turn].slot
-        if time.note and (time.speed != 1 or time.end_s > slot[1]):  # else it fits as it was spoken
+        if slot and time.note and (time.speed != 1 or time.end_s > slot[1]):  # else it fits as it was spoken
             yield f"Line {one.line.number + 1}: {time.note}."

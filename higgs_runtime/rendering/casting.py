@@ -10,7 +10,7 @@ from ..codec import Codec
 from ..hub.catalog import embedded_voices
 from ..script import Script
 from ..types import Voice
-from ..voices.library import find_voices
+from ..voices.library import find_voices, load_voice
 from ..voices.resolve import load_source
 from .lines import NARRATOR, check_cast
 
@@ -64,7 +64,7 @@ def cast_voices(
         found[speaker], sources[speaker] = voice, source
 
     given, library = _by_name(named), _by_name(find_voices(roots))
-    pack = _by_name(embedded_voices()) if codec is not None else {}
+    pack = _by_name(embedded_voices())
     for speaker in speakers:
         number = speaker.casefold().removeprefix("speaker")
         if (voice := _called(speaker, given)) is not None:
@@ -72,8 +72,8 @@ def cast_voices(
         elif number != speaker.casefold() and number.isdecimal() and int(number) in left:
             give(speaker, left.pop(int(number)), f"voice {int(number)}")
         elif (voice := _called(speaker, library)) is not None:
-            give(speaker, load_source(voice[1], codec), f"{voice[0]} of the library")
-        elif (voice := _called(speaker, pack)) is not None:
+            give(speaker, load_voice(voice[1])[0], f"{voice[0]} of the library")
+        elif codec is not None and (voice := _called(speaker, pack)) is not None:
             give(speaker, load_source(voice[1], codec), f"{voice[0]} of the pack")
     for speaker in speakers:
         if speaker not in found and left:

@@ -129,9 +129,7 @@ def in_context(
 
     *start, asked = conversation(tagged(line), [voices[name] for name in cast], scene=line.scene)
     heard = [
-        Message(role, [content])
-        for one, codes in before
-        for role, content in (("user", tagged(one)), ("assistant", codes))
+        message for one, codes in before for message in (Message("user", [tagged(one)]), Message("assistant", [codes]))
     ]
     return [*start, *heard, asked]
 

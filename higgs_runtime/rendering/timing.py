@@ -63,7 +63,7 @@ def time_lines(script: Script, turns: Sequence[int], texts: Sequence[str], secon
         turn, first = script.turns[turn_index], n == 0 or turns[n - 1] != turn_index
         speed, note = (found[-1].speed, "") if turn.slot and not first else (1.0, "")
         if turn.slot and first:
-            speed, note = _fit(script, turns, n, seconds)
+            speed, note = _fit(script, turns, n, seconds, turn.slot)
         if turn.slot and first:
             start = turn.slot[0]
         else:
@@ -75,10 +75,11 @@ def time_lines(script: Script, turns: Sequence[int], texts: Sequence[str], secon
     return found
 
 
-def _fit(script: Script, turns: Sequence[int], first: int, seconds: Sequence[float]) -> tuple[float, str]:
+def _fit(
+    script: Script, turns: Sequence[int], first: int, seconds: Sequence[float], slot: tuple[float, float]
+) -> tuple[float, str]:
     """The speed at which a turn fits its slot, and what is said of it."""
-    turn = script.turns[turns[first]]
     spoken = sum(length for one, length in zip(turns, seconds, strict=True) if one == turns[first])
-    later = [one.slot[0] for one in script.turns[turns[first] + 1 :] if one.slot and one.slot[0] > turn.slot[0]]
-    fit = plan_fit(spoken, turn.slot, later[0] if later else None)
+    later = [one.slot[0] for one in script.turns[turns[first] + 1 :] if one.slot and one.slot[0] > slot[0]]
+    fit = plan_fit(spoken, slot, later[0] if later else None)
     return fit.speed, fit.words

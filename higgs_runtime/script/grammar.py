@@ -94,7 +94,7 @@ def colon_speaker(line: str) -> tuple[str, int] | None:
     return (colon[1].strip(), colon.end()) if colon and fits_colon(colon[1].strip()) else None
 
 
-def to_micro(value: float) -> float:
+def to_micro(value: float | str) -> float:
     """Times and gains are kept to six decimals, so that sums of them are exact in a text."""
     return round(float(value), 6)
 
@@ -184,14 +184,15 @@ def read_sound(text: str, options: tuple[str, ...]) -> dict | str:
     path, rest = _split_file(text.strip())
     if not fits_file(path):
         return path or "no file"
-    found, position = {"path": path}, 0
+    found: dict[str, str | float] = {"path": path}
+    position = 0
     while rest[position:].strip(" \t,"):
         option = _OPTION.match(rest, position)
-        name = option.lastgroup if option else ""
-        if name not in options or name in found:
+        name = option.lastgroup if option else None
+        if option is None or name is None or name not in options or name in found:
             return rest[position:].strip()
         value = True if name == "duck" else read_time(option[name]) if name == "fade" else float(option[name])
-        if name in RANGES and not RANGES[name][0] <= value <= RANGES[name][1]:
+        if value is None or (name in RANGES and not RANGES[name][0] <= value <= RANGES[name][1]):
             return option[0].strip()
         found[name], position = value, option.end()
     return found

@@ -26,8 +26,6 @@ from .grammar import (
 )
 from .types import Comment, Music, Script, ScriptWarning, Sound, Turn, with_source
 
-_BLANK = re.compile(r"\s*")
-
 
 def parse_script(text: str) -> Script:
     """Reads a script; `str` of it gives the text back.
@@ -110,15 +108,16 @@ class _Parser:
 
     def body(self, number: int, column: int, line: str, position: int) -> None:
         """What follows the tag: settings and cues, and between them text."""
-        while (position := _BLANK.match(line, position).end()) < len(line):
-            at = column + position
+        while words := line[position:].lstrip():
+            position = len(line) - len(words)
+            at, turn = column + position, self.open
             if line[position] == "\\":
                 return self.say(line[position + 1 :], number, at)
-            if line[position] == "{" and (self.open is None or not (self.open["text"] or self.set)):
-                if self.open is None:
-                    self.start("", number, at)
+            if line[position] == "{" and (turn is None or not (turn["text"] or self.set)):
+                if turn is None:
+                    turn = self.start("", number, at)
                 self.set = True
-                self.open["settings"], length = read_settings(number, at, line[position:])
+                turn["settings"], length = read_settings(number, at, line[position:])
                 position += length
                 continue
             cue = CUE.search(line, position)
@@ -155,11 +154,12 @@ class _Parser:
     def say(self, text: str, number: int, column: int) -> None:
         if not (text := text.strip()):
             return
-        if self.open is None:
-            self.start("", number, column)
+        turn = self.open
+        if turn is None:
+            turn = self.start("", number, column)
         elif self.cut:
-            self.start(self.open["speaker"], number, column, self.open["settings"])
-        self.open["text"].append(text)
+            turn = self.start(turn["speaker"], number, column, turn["settings"])
+        turn["text"].append(text)
         self.end_gap()
         self.scene_at = None
 
@@ -195,10 +195,9 @@ class _Parser:
     def timing(self, number: int, column: int, cue: re.Match, kind: str) -> None:
         """`[overlap 0.3s]` and `[slot 1s-2.5s]`: when the turn that begins here is spoken."""
         form = "[overlap 0.3s]" if kind == "overlap" else "[slot 12.5s-14s]"
-        if self.open is None:
-            self.start("", number, column)
+        turn = self.start("", number, column) if self.open is None else self.open
         name = "overlap_s" if kind == "overlap" else "slot"
-        if self.open["text"] or name in self.open:
+        if turn["text"] or name in turn:
             raise error_at(
                 number,
                 column,
@@ -208,7 +207,8 @@ class _Parser:
                 "Move it there, or put a backslash in front of the text.",
             )
         value = read_time(cue["inner"]) if kind == "overlap" else read_slot(cue["inner"])
-        if value is None or not (value <= LONGEST_S if kind == "overlap" else value[0] < value[1]):
+        fits = value[0] < value[1] if isinstance(value, tuple) else value is not None and value <= LONGEST_S
+        if not fits:
             raise error_at(
                 number,
                 column,
@@ -223,7 +223,7 @@ class _Parser:
             self.warn(number, column, "There is no turn before this one to overlap.")
         elif value and kind == "overlap" and self.turns[-1]["pause_s"]:
             self.warn(number, column, "The pause before this turn and its overlap work against each other.")
-        self.open[name] = value
+        turn[name] = value
 
     def sound(self, number: int, column: int, cue: re.Match, kind: str) -> None:
         options = ("gain",) if kind == "sfx" else ("gain", "fade", "duck")
@@ -262,12 +262,13 @@ class _Parser:
         self.music[0].update(last=self.here - 1, after_s=self.gap_s)
         self.music = None
 
-    def start(self, speaker: str, number: int, column: int, settings: dict | None = None) -> None:
+    def start(self, speaker: str, number: int, column: int, settings: dict | None = None) -> dict:
         self.close()
-        self.open = dict(
+        self.open = turn = dict(
             speaker=speaker, text=[], pause_s=0.0, settings=dict(settings or {}), line=number, scene=self.scene
         )
         self.open_column = column
+        return turn
 
     def close(self) -> None:
         if self.open:

@@ -6,7 +6,7 @@ from collections import Counter
 
 from .grammar import decimal, short
 from .types import Script
-from .write import write_cue, write_head
+from .write import is_music, write_cue, write_head
 
 
 def describe_script(script: Script) -> str:
@@ -28,7 +28,7 @@ def describe_script(script: Script) -> str:
     ]
     starts: dict[int, list[str]] = {}
     for cue in script.cues:
-        under = f" under {cue.first + 1} to {cue.last + 1}" if hasattr(cue, "last") else ""
+        under = f" under {cue.first + 1} to {cue.last + 1}" if is_music(cue) else ""
         early = f", {decimal(cue.before_s)} s before" if cue.before_s else ""
         starts.setdefault(cue.turn, []).append(f"     {write_cue(cue)}{under}{early}")
     scene = ""

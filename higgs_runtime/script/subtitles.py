@@ -92,9 +92,9 @@ class _Reader:
             self.warn(f"{place} has {len(parts)} speakers, who share its time.")
         total, turns, said = sum(len(text) for _, text in parts), [], 0
         for speaker, text in parts:
-            slot = [start + (end - start) * share / total for share in (said, said + len(text))]
-            turns.append(Turn(speaker, text, slot=tuple(slot)))
-            said += len(text)
+            first, said = said, said + len(text)
+            slot = (start + (end - start) * first / total, start + (end - start) * said / total)
+            turns.append(Turn(speaker, text, slot=slot))
         return turns
 
     def parts(self, event) -> list[tuple[str, str]]:
@@ -176,21 +176,22 @@ def subtitles_text(lines: Iterable[tuple[float, float, str, str]], kind: str) ->
             )
         body = "\n".join(part.strip() for part in lines_of(text) if part.strip())
         if body:
-            file.append(pysubs2.SSAEvent(round(start * 1000), round(end * 1000), **_written(kind, speaker, body)))
+            said, name = _written(kind, speaker, body)
+            file.append(pysubs2.SSAEvent(round(start * 1000), round(end * 1000), said, name=name))
     return file.to_string(kind, **({} if kind in ("ass", "ssa") else {"keep_ssa_tags": True}))
 
 
-def _written(kind: str, speaker: str, text: str) -> dict[str, str]:
-    """Text and name of an event so that nothing in them is markup; backslashes are pysubs2's in every format."""
+def _written(kind: str, speaker: str, text: str) -> tuple[str, str]:
+    """Text and speaker of an event so that nothing in them is markup; backslashes are pysubs2's in every format."""
     text, speaker = text.replace("\\", "＼"), speaker.replace("\\", "＼")
     if kind in ("ass", "ssa"):
         text = text.translate(str.maketrans("{}", "｛｝"))
-        return {"text": text.replace("\n", r"\N"), "name": re.sub(r"[,\s]+", " ", speaker)}
+        return text.replace("\n", r"\N"), re.sub(r"[,\s]+", " ", speaker)
     if kind == "vtt":
         text, speaker = html.escape(text, quote=False), html.escape(speaker, quote=False)
-        return {"text": (f"<v {speaker}>" if speaker else "") + text.replace("\n", r"\N")}
+        return (f"<v {speaker}>" if speaker else "") + text.replace("\n", r"\N"), ""
     text = re.sub("<(?=[/a-zA-Z0-9])", "＜", text.replace("-->", "→")).replace("{＼", "｛＼")
-    return {"text": (f"{speaker}: " if speaker else "") + text.replace("\n", r"\N")}
+    return (f"{speaker}: " if speaker else "") + text.replace("\n", r"\N"), ""
 
 
 def _format(path: Path) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from .grammar import SETTINGS, decimal, needs_escape, number, to_micro, write_file
 
@@ -37,7 +37,7 @@ def write_script(script: Script) -> str:
     cues: dict[int, list] = {}
     for cue in script.cues:
         cues.setdefault(cue.turn, []).append(cue)
-    ends = {cue.last + 1: cue for cue in script.cues if hasattr(cue, "last")}
+    ends = {cue.last + 1: cue for cue in script.cues if is_music(cue)}
     comments: dict[int, list] = {}
     for comment in script.comments:
         comments.setdefault(comment.turn, []).append(comment.text)
@@ -71,13 +71,19 @@ def _write_gap(pause: float, starting: list[Sound | Music], ending: Music | None
     return lines
 
 
+def is_music(cue: Sound | Music) -> TypeGuard[Music]:
+    """By what it has: the classes stand above this module."""
+    return hasattr(cue, "last")
+
+
 def write_cue(cue: Sound | Music) -> str:
     """A cue as it stands in the text."""
-    parts = [f"[{'music' if hasattr(cue, 'last') else 'sfx'}: {write_file(cue.path)}"]
+    music = cue if is_music(cue) else None
+    parts = [f"[{'music' if music else 'sfx'}: {write_file(cue.path)}"]
     if cue.gain_db:
         parts.append(f"{decimal(cue.gain_db)}dB")
-    if getattr(cue, "fade_s", 0):
-        parts.append(f"fade={decimal(cue.fade_s)}s")
-    if getattr(cue, "duck", False):
+    if music and music.fade_s:
+        parts.append(f"fade={decimal(music.fade_s)}s")
+    if music and music.duck:
         parts.append("duck")
     return " ".join(parts) + "]"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -17,7 +17,7 @@ from ..audio.files.streaming import MEDIA_TYPES, StreamEncoder, file_bytes
 from ..audio.stretch import change_tempo
 from ..types import Codes
 from .fields import SpeechRequest
-from .lines import Done, Event, Failed, ServedRequest
+from .lines import Done, Failed, ServedRequest
 
 CODES_TYPE = "application/x-ndjson"
 CLIENT_LEFT = 499  # nobody reads it; nginx's number for it
@@ -30,7 +30,7 @@ def error_answer(
     *,
     param: str | None = None,
     code: str | None = None,
-    headers: dict[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
     """An error in OpenAI's form."""
     kind = (
@@ -81,11 +81,11 @@ def end_line(done: Done) -> bytes:
     return json.dumps(fields).encode() + b"\n"
 
 
-def whole_file(asked: SpeechRequest, events: Iterable[Event], done: Done) -> bytes:
+def whole_file(asked: SpeechRequest, heard: Iterable[AudioClip | Codes], done: Done) -> bytes:
     """All of it at once; sound that leaves full scale is turned down as a whole."""
     if asked.response_format == "codes":
-        return b"".join(map(codes_line, events)) + end_line(done)
-    clips = list(events)
+        return b"".join(codes_line(one) for one in heard if isinstance(one, Codes)) + end_line(done)
+    clips = [one for one in heard if isinstance(one, AudioClip)]
     whole = AudioClip(torch.cat([one.samples for one in clips], dim=1), clips[0].sample_rate)
     clip = change_tempo(within_full_scale(whole), asked.speed)
     return file_bytes(asked.response_format, clip.samples.numpy(), clip.sample_rate)
@@ -99,8 +99,9 @@ class Pieces:
         self._encoder = None if codes else StreamEncoder(asked.response_format, rate)
 
     def of(self, event: AudioClip | Codes) -> bytes:
-        if self._encoder is None:
+        if isinstance(event, Codes):
             return codes_line(event)
+        assert self._encoder is not None  # who asked for codes is told no clips
         return self._packed(self._encoder.push(event.samples.numpy()))
 
     def end(self, done: Done) -> bytes:

@@ -339,6 +339,7 @@ def _references(asked: SpeechRequest, engine: SpeechEngine, share: Share) -> lis
 
 def _source(one: Reference, engine: SpeechEngine, most_s: float) -> AudioClip | Codes:
     if one.codes is None:
+        assert one.audio_path is not None  # else it has codes: see Reference
         return read_reference(one.audio_path, engine.limits, engine.codec.sample_rate, most_s)
     if len({len(frame) for frame in one.codes}) != 1 or not one.codes[0]:
         raise AudioError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, suppress
 from itertools import count
 
@@ -24,6 +24,9 @@ from .metrics import Metrics
 from .voices import Voices
 
 LINE_GUESS_S = 5.0  # how long a line speaks, before one has
+
+
+Spoken = Generator[tuple[int, Codes, Generation | None], None, None]
 
 
 class SpeechEngine:
@@ -156,7 +159,7 @@ class SpeechEngine:
             line.gone = True
             line.fail(_explained(error))
 
-    def _serving(self, arrivals: Iterator[tuple[Prompt, Sampling] | None]) -> closing[Iterator]:
+    def _serving(self, arrivals: Iterator[tuple[Prompt, Sampling] | None]) -> closing[Spoken]:
         return closing(
             self._session.serve(
                 arrivals,

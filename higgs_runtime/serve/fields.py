@@ -24,7 +24,8 @@ def _setting(name: str, note: str = "", **other: Any) -> Any:
         other: what this door has another way: its default, or a narrower range.
     """
     one = SETTINGS[name]
-    return Field(**{"default": one.default, "ge": one.least, "le": one.most, **other}, description=f"{one.help}{note}")
+    limits: dict[str, Any] = {"default": one.default, "ge": one.least, "le": one.most, **other}
+    return Field(**limits, description=f"{one.help}{note}")
 
 
 class _Strict(BaseModel):

@@ -16,17 +16,20 @@ class Metrics:
     """Figures of one server, in a registry of their own."""
 
     def __init__(self, engine: SpeechEngine):
-        self.registry = CollectorRegistry()
-        kept = {"registry": self.registry}
-        Gauge("higgs_waiting_lines", "Lines that wait for a row.", **kept).set_function(lambda: engine.waiting)
-        Gauge("higgs_running_rows", "Lines that speak.", **kept).set_function(lambda: engine.speaking)
-        Gauge("higgs_held_bytes", "Of memory that requests hold.", **kept).set_function(lambda: engine.budget.held)
-        Gauge("higgs_rows", "Lines that can speak side by side.", **kept).set(engine.limits.rows)
-        self.requests = Counter("higgs_requests", "Answers, by HTTP status; 499: the client left.", ["status"], **kept)
-        self.frames = Counter("higgs_frames", "Frames spoken; their rate is frames a second.", **kept)
+        self.registry = own = CollectorRegistry()
+        Gauge("higgs_waiting_lines", "Lines that wait for a row.", registry=own).set_function(lambda: engine.waiting)
+        Gauge("higgs_running_rows", "Lines that speak.", registry=own).set_function(lambda: engine.speaking)
+        Gauge("higgs_held_bytes", "Of memory that requests hold.", registry=own).set_function(
+            lambda: engine.budget.held
+        )
+        Gauge("higgs_rows", "Lines that can speak side by side.", registry=own).set(engine.limits.rows)
+        self.requests = Counter(
+            "higgs_requests", "Answers, by HTTP status; 499: the client left.", ["status"], registry=own
+        )
+        self.frames = Counter("higgs_frames", "Frames spoken; their rate is frames a second.", registry=own)
         self.first_sound = Histogram(
-            "higgs_first_sound_seconds", "From the request to its first sound.", buckets=SECONDS, **kept
+            "higgs_first_sound_seconds", "From the request to its first sound.", buckets=SECONDS, registry=own
         )
         self.line_seconds = Histogram(
-            "higgs_line_seconds", "From the request to the end of its line.", buckets=SECONDS, **kept
+            "higgs_line_seconds", "From the request to the end of its line.", buckets=SECONDS, registry=own
         )

@@ -62,10 +62,11 @@ class Voices:
             return conversation(asked.text, voices, system=asked.system, scene=asked.scene)
         start, *rest = conversation(asked.text, system=asked.system, scene=asked.scene)
         for source, words in asked.references:  # as they are: several speakers are told apart in the words
-            voice = Voice(source if isinstance(source, Codes) else self._codes(source), words)
+            codes = source if isinstance(source, Codes) else self._codes(source)
+            voice = Voice(codes, words)
             rest[-1:-1] = [
                 Message("user", [voice.transcript.strip()], reference=True),
-                Message("assistant", [voice.codes], reference=True),
+                Message("assistant", [codes], reference=True),
             ]
         return [start, *rest]
 

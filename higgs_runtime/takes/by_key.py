@@ -25,6 +25,16 @@ class Stored:
     locked: bool
 
 
+@dataclass(frozen=True)
+class Pruned:
+    """How many files went, and what is left: in all, and of that what had to stay (locked, or in use of late)."""
+
+    files: int
+    bytes: int
+    left_bytes: int
+    kept_bytes: int
+
+
 class Takes(ABC):
     """Takes by their key. What is not said here is that of `TakeStore`.
 
@@ -84,6 +94,14 @@ class Takes(ABC):
 
     @abstractmethod
     def remove_mark(self, name: str) -> None: ...
+
+    @abstractmethod
+    def prune(self, max_bytes: int, *, grace_s: float = 0.0) -> Pruned:
+        """Make room: see `TakeStore.prune`.
+
+        Raises:
+            SettingError: the store is not one whose takes are pruned from here.
+        """
 
     def pick(self, line: str) -> tuple[str, Take] | None:
         """The key and the take to use for a line; None if there is none.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from itertools import count
 from pathlib import Path
 
 from ..audio.clip import within_full_scale
@@ -67,13 +66,14 @@ def _reserved(folder: Path, name: str, suffix: str) -> Path:
     """A file of our own, empty as yet, under the first free name."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for number in count(1):
+        number = 1
+        while True:
             path = folder / f"{name}{f' ({number})' if number > 1 else ''}{suffix}"
             try:
                 path.open("x").close()
+                return path
             except FileExistsError:
-                continue
-            return path
+                number += 1
     except OSError as error:
         raise TakeError(
             f"Takes cannot be written to '{folder}'.", got=error.strerror or str(error), remedy="Name another folder."

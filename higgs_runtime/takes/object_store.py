@@ -22,7 +22,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ..errors import HiggsWarning, MissingExtraError, SettingError, TakeError
-from .by_key import KEEP, KEY, SUFFIX, Stored, Takes, check_ended, check_key, joined, keys_of, missing_take
+from .by_key import KEEP, KEY, SUFFIX, Pruned, Stored, Takes, check_ended, check_key, joined, keys_of, missing_take
 from .store import DEFAULT_BYTES, TakeStore, default_takes_folder
 from .take_files import BrokenTake, Take, packed_take, unpacked_take
 
@@ -148,7 +148,7 @@ class ObjectStore(Takes):
         ]
         return sorted(stored, key=lambda one: -one.used)
 
-    def prune(self, max_bytes: int, *, grace_s: float = 0.0):
+    def prune(self, max_bytes: int, *, grace_s: float = 0.0) -> Pruned:
         """Raises:
         SettingError: always.
         """

@@ -19,12 +19,12 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from ..atomic_write import PART
 from ..errors import HiggsWarning, SettingError, TakeError, check_range
-from .by_key import KEEP, KEY, SUFFIX, Stored, Takes, check_ended, check_key, joined, keys_of, missing_take
+from .by_key import KEEP, KEY, SUFFIX, Pruned, Stored, Takes, check_ended, check_key, joined, keys_of, missing_take
 from .keys import cache_folder
 from .take_files import BrokenTake, Take, read_take, write_take
 
@@ -36,16 +36,6 @@ WRITE_WAIT_S = 10.0  # for another's change of a few kB; then without the lock
 POLL_S = 0.02
 CLAIM, WRITE, LOCKS, BROKEN = ".claim", ".write", ".locks", "broken"
 PREFIX = re.compile(r"[0-9a-f]{2}")
-
-
-@dataclass(frozen=True)
-class Pruned:
-    """How many files went, and what is left: in all, and of that what had to stay (locked, or in use of late)."""
-
-    files: int
-    bytes: int
-    left_bytes: int
-    kept_bytes: int
 
 
 def default_takes_folder() -> Path:

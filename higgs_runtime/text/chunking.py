@@ -27,6 +27,7 @@ _SENTENCE = _marks(".!?…‥؟۔।॥", "。！？｡")
 _CLAUSE = _marks(",;:،؛", "，、；：—")
 _PARAGRAPH = re.compile(r"()\n[^\S\n]*\n\s*")
 _LINE = re.compile(rf"()\n{_BLANK}*")
+_FLAG_LETTERS = "".join(map(chr, range(0x1F1E6, 0x1F200)))  # two of them are a flag
 _SPACE = re.compile(rf"()({_BLANK}+)")
 _BETWEEN_CJK = re.compile(
     rf"(?<=[{_CJK}])(?=[{_CJK}“‘「『《（\w])|(?<=\w)(?=[{_CJK}])|(?<=[”’」』》）】。，、\]])(?=[{_CJK}“‘「『《（\[])"
@@ -146,7 +147,7 @@ def _ends_sentence(text: str, match: re.Match, language: str) -> bool:
         return False
     if match[0].rstrip() != ".":
         return True
-    word = re.search(r"[^\s(“\"„«]*$", text[max(0, match.start() - 12) : match.start()])[0].lower()
+    word = re.split(r"[\s(“\"„«]", text[max(0, match.start() - 12) : match.start()])[-1].lower()
     known = _ABBREVIATIONS.get(language, "").split() or _ANY_ABBREVIATION
     initial = len(word) == 1 and word.isalpha() and ord(word) < 0x3000
     return not (word in known or initial or (word.isdigit() and language in _ORDINAL_STOP))
@@ -169,8 +170,8 @@ def _is_boundary(text: str, place: int) -> bool:
     if "\ud800" <= left <= "\udbff" and "\udc00" <= right <= "\udfff":
         return False  # a pair of surrogates that was never joined
     if "\U0001f1e6" <= right <= "\U0001f1ff" and "\U0001f1e6" <= left <= "\U0001f1ff":
-        flags = re.search("[\U0001f1e6-\U0001f1ff]*$", text[max(0, place - 64) : place])[0]
-        return len(flags) % 2 == 0
+        before = text[max(0, place - 64) : place]
+        return (len(before) - len(before.rstrip(_FLAG_LETTERS))) % 2 == 0
     if "\u1160" <= right <= "\u11ff":  # Hangul: a vowel or final consonant joins what is before it
         return not ("\u1100" <= left <= "\u11ff" or "\uac00" <= left <= "\ud7a3")
     joins = "\u1100" <= right <= "\u115f" or "\uac00" <= right <= "\ud7a3"

@@ -12,16 +12,12 @@ from typing import NamedTuple
 from ..errors import MissingExtraError
 
 # ISO 639-1 codes that langid knows, by the first word of their letters' names in Unicode.
-_ONE = dict(
-    pair.split(":")
-    for pair in (
-        "ARMENIAN:hy ETHIOPIC:am GEORGIAN:ka GREEK:el GUJARATI:gu GURMUKHI:pa HANGUL:ko HEBREW:he KANNADA:kn "
-        "KHMER:km LAO:lo MALAYALAM:ml ORIYA:or SINHALA:si TAMIL:ta TELUGU:te THAI:th TIBETAN:dz CJK:zh HIRAGANA:ja "
-        "KATAKANA:ja"
-    ).split()
+_ONE = (
+    "ARMENIAN:hy ETHIOPIC:am GEORGIAN:ka GREEK:el GUJARATI:gu GURMUKHI:pa HANGUL:ko HEBREW:he KANNADA:kn KHMER:km "
+    "LAO:lo MALAYALAM:ml ORIYA:or SINHALA:si TAMIL:ta TELUGU:te THAI:th TIBETAN:dz CJK:zh HIRAGANA:ja KATAKANA:ja"
 )
 LANGUAGES = {
-    **{script: (code,) for script, code in _ONE.items()},
+    **{script: (code,) for script, code in (pair.split(":") for pair in _ONE.split())},
     "ARABIC": tuple("ar fa ps ug ur".split()),
     "BENGALI": ("as", "bn"),
     "DEVANAGARI": ("hi", "mr", "ne"),

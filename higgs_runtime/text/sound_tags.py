@@ -108,7 +108,8 @@ def _brackets(text: str) -> Iterator[tuple[int, int, str]]:
 def _v3(text: str, start: int, end: int, form: tuple[str, ...], chinese: bool) -> SoundTag:
     """The tag, and the sound in letters unless the text has it; both stick together."""
     tag, *letters = form
-    after = re.compile(r"[^\S\n]*").match(text, end).end()
+    blanks = re.compile(r"[^\S\n]+").match(text, end)
+    after = blanks.end() if blanks else end
     if not letters or _WRITTEN.match(text, after):
         return SoundTag(start, after, tag)
     reads = tag + letters[1 if chinese else 0]

@@ -63,13 +63,12 @@ def compare_words(written: str, heard: str, language: str = "en") -> WordErrors:
         product(readings(written, language), readings(heard, language)), key=lambda pair: Levenshtein.distance(*pair)
     )
     pairs: list[tuple[str, str]] = []
-    for kind, i, end, j, stop in Levenshtein.opcodes(ours, theirs):
-        changed = kind in ("equal", "replace")
-        pairs += (
-            zip(ours[i:end], theirs[j:stop], strict=True)
-            if changed
-            else [*((word, "") for word in ours[i:end]), *(("", word) for word in theirs[j:stop])]
-        )
+    for step in Levenshtein.opcodes(ours, theirs):
+        mine, heard_there = ours[step.src_start : step.src_end], theirs[step.dest_start : step.dest_end]
+        if step.tag in ("equal", "replace"):
+            pairs += zip(mine, heard_there, strict=True)
+        else:
+            pairs += [*((word, "") for word in mine), *(("", word) for word in heard_there)]
     letters, other = "".join(ours), "".join(theirs)
     return WordErrors(
         sum(a != b for a, b in pairs) / max(1, len(ours)),

@@ -61,7 +61,7 @@ class VoiceCard:
             AudioError: the clip has no samples.
         """
         samples = clip.samples.detach().cpu().contiguous().numpy().astype("<f4", copy=False)
-        return cls(note, hashlib.sha256(samples).hexdigest(), clip.sample_rate, preview=_flac(clip))
+        return cls(note, hashlib.sha256(samples.data).hexdigest(), clip.sample_rate, preview=_flac(clip))
 
 
 def save_voice(
@@ -248,8 +248,8 @@ def _unpacked(record: dict, tensors: dict[str, torch.Tensor]) -> tuple[Voice, Vo
             raise ValueError(f"codes_{n} are {ids.dtype}")
         codes = Codes(ids.long(), float(about["frame_rate"]), int(about["codebook_size"]), _text(about, "codec"))
         references.append((codes, _text(about, "transcript")))
-    first = references[0] if references else (None, "")
-    voice = Voice(*first, _text(record, "description"), tuple(references[1:]))
+    first, transcript = references[0] if references else (None, "")
+    voice = Voice(first, transcript, _text(record, "description"), tuple(references[1:]))
     preview = tensors.get("preview", torch.empty(0, dtype=torch.uint8))
     card = VoiceCard(
         _text(record, "note"),

@@ -121,9 +121,10 @@ def prepare_reference(
     level = levels(found.db)
     between = at_pauses(word_gaps(words, part.seconds, open_ends), words, found, level)
     cut = best_cut(between, found, level, min_s, max_s) if words else None
-    text = _between(heard.text, words, cut.first.word, cut.last.word) if cut else ""
+    text = _between(heard.text, words, cut.first.word, cut.last.word) if heard is not None and cut else ""
     taken_words = words[cut.first.word : cut.last.word] if cut else ()
     cut = cut or best_cut(pause_gaps(found, level, part.seconds, open_ends), found, level, min_s, max_s)
+    assert cut is not None  # there are both ends of the clip, or moments near each other in it
     taken = trim(part, cut.start_s, cut.end_s - cut.start_s)
     notes = _notes_on_words(heard, taken_words)
     if not taken_words and not _in_silence(cut, part.seconds, found, level):

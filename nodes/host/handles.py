@@ -13,7 +13,7 @@ import torch
 from ...higgs_runtime.errors import SettingError
 from ...higgs_runtime.hub.cache import ModelKey
 from .progress import raise_if_cancelled
-from .residency import model_cache
+from .residency import ComfyResidency, model_cache
 
 DEVICES = ["auto", "gpu", "cpu"]
 REMOTE = "remote"  # kind of a model on a server, see remote_model.py
@@ -126,7 +126,8 @@ def identity_of(handle: ModelHandle):
 
 def offload_notes(model: Any) -> tuple[str, ...]:
     """What a person should know of where the layers of a language model in use lie; nothing where all of them fit."""
-    return model_cache().residency.notes(model)
+    residency = model_cache().residency
+    return residency.notes(model) if isinstance(residency, ComfyResidency) else ()
 
 
 def _load(handle: ModelHandle, dtype: torch.dtype) -> Any:

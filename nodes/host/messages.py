@@ -90,8 +90,9 @@ def tell(event: str, data: dict[str, Any]) -> None:
     """Sends news to the page that queued the prompt which runs now."""
     server = getattr(sys.modules.get("server"), "PromptServer", None)
     instance = getattr(server, "instance", None)
-    if getattr(instance, "client_id", None) is not None:
-        instance.send_sync(event, data, instance.client_id)
+    client = getattr(instance, "client_id", None)
+    if instance is not None and client is not None:
+        instance.send_sync(event, data, client)
 
 
 def http_routes():

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import comfy.model_management as management
 import comfy.model_patcher
 import torch
 
 from ...higgs_runtime.hub.cache import ModelKey, model_bytes, shared_cache
+
+if TYPE_CHECKING:
+    from ...higgs_runtime import HiggsModel
 
 CACHE_SHARE = 0.8  # of each device's memory
 RAM_CLAIM = 10**24  # bytes: more than any node asks ComfyUI for, less than the 1e30 of its "unload all"
@@ -22,7 +25,8 @@ def model_cache():
     if cache.residency is None:
         cache.residency = ComfyResidency(cache)
         devices = (torch.device("cpu"), management.get_torch_device())
-        cache.budget_bytes = {str(one): int(CACHE_SHARE * management.get_total_memory(one)) for one in devices}
+        totals = {str(one): management.get_total_memory(one) for one in devices}
+        cache.budget_bytes = {one: int(CACHE_SHARE * cast("int", total)) for one, total in totals.items()}
     return cache
 
 
@@ -47,7 +51,7 @@ class ComfyResidency:
             self._cache.evict(key)
             raise
 
-    def notes(self, model: torch.nn.Module) -> tuple[str, ...]:
+    def notes(self, model: HiggsModel) -> tuple[str, ...]:
         """That layers of a model have no room on its device and are brought over whenever they run, if that is so."""
         count = next((one.streamed for one in self._patchers.values() if one.model.weights is model), 0)
         if not count:
@@ -111,7 +115,7 @@ class _Patcher(comfy.model_patcher.ModelPatcher):
 
     def partially_load(self, device_to, extra_memory=0, force_patch_weights=False) -> int:
         weights, before = self.model.weights, self.loaded_size()
-        if self.stays_on_cpu or weights is None or (before and (self._placement.streamed == 0 or extra_memory <= 0)):
+        if self.stays_on_cpu or weights is None or (before and (self.streamed == 0 or extra_memory <= 0)):
             return 0
         from ...higgs_runtime.model.offload import Placement
 

@@ -18,11 +18,15 @@ MOST_SECONDS = 60.0  # whose quality is measured at once
 async def clip(request):
     from aiohttp import web
 
-    return web.FileResponse(sound_named("clip", request.match_info["name"]))
+    sound = sound_named("clip", request.match_info["name"])
+    assert isinstance(sound, Path)  # clips of the pack are files
+    return web.FileResponse(sound)
 
 
 async def voice(request):
-    return flac(sound_named("voice", request.match_info["name"]))
+    sound = sound_named("voice", request.match_info["name"])
+    assert isinstance(sound, bytes)  # a preview lies inside its voice
+    return flac(sound)
 
 
 async def peaks(request) -> dict:

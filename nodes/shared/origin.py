@@ -23,12 +23,14 @@ def origin(prompt: Mapping[str, Any] | None, node_id: str) -> tuple[str, str]:
         elif kind == "HiggsLoadVoice":
             voices.append(inputs["voice"])
         elif kind == "HiggsVoice":
-            behind = _behind(prompt, *_sources(node))
+            behind = _behind(prompt or {}, *_sources(node))
             voices.extend(one["inputs"]["audio"] for one in behind if one["class_type"].endswith("LoadAudio"))
-    return tuple(", ".join(dict.fromkeys(str(name) for name in names)) for names in (models, voices))
+    listed = (", ".join(dict.fromkeys(str(name) for name in names)) for names in (models, voices))
+    models_behind, voices_behind = listed
+    return models_behind, voices_behind
 
 
-def _title(choice: Any) -> str:
+def _title(choice: Any) -> Any:
     """A checkpoint by name; what "auto" stands for here."""
     from .checkpoints import find_checkpoint
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from comfy_api.latest import io
 
 from ..host import files
 from .settings import setting_input
+
+if TYPE_CHECKING:
+    from ...higgs_runtime.verification import Recognizer
 
 AUTO, NONE = "auto", "none"
 NEEDED = ("faster_whisper", "rapidfuzz")  # modules of the extra 'asr'
@@ -18,7 +21,7 @@ class Listener(NamedTuple):
     """A recognizer and the name it goes by."""
 
     name: str
-    recognizer: object
+    recognizer: Recognizer
 
 
 def recognizer_input(auto: str, *, needed: bool = False) -> io.Input:

@@ -127,6 +127,21 @@ def test_all_tests_run_once_and_one_failure_fails(monkeypatch):
     assert all(set(dev.SIDE_BY_SIDE) <= set(words) for words in asked) and set(dev.BY_FILE) <= set(asked[1])
 
 
+@pytest.mark.parametrize("failing", ["ruff check", "ruff format", "pyright", "rules"])
+def test_lint_runs_all_checks_and_one_failure_fails(failing, monkeypatch):
+    asked = []
+
+    def run(command, **_):
+        asked.append(" ".join(command[2:4]))
+        return subprocess.CompletedProcess(command, int(asked[-1] == failing))
+
+    monkeypatch.setattr(dev, "ensure_env", lambda: Path("tree"))
+    monkeypatch.setattr(dev.subprocess, "run", run)
+    monkeypatch.setattr(dev.dev_rules, "main", lambda: asked.append("rules") or int(failing == "rules"))
+    assert dev.lint(dev.parse(["lint"])) == 1
+    assert asked == ["ruff check", "ruff format", "pyright", "rules"]
+
+
 def test_the_demo_changes_what_it_is_asked_to(tmp_path):
     clip = tmp_path / "My = Voice.WAV"
     clip.touch()

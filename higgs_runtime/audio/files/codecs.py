@@ -107,7 +107,7 @@ def pyav():
         MissingExtraError: it (extra `export`) is not installed.
     """
     try:
-        import av
+        import av.error
     except ImportError as error:
         raise MissingExtraError("Writing this kind of file", "export", "av") from error
     return av
@@ -156,8 +156,8 @@ def encode(
                 coding.codec, rate=coded, layout=LAYOUTS[wave.shape[0]], options=dict(coding.codec_options)
             )
             stream.format = coding.sample_format
-            if kbps or coding.kbps:
-                stream.bit_rate = 1000 * (kbps or coding.kbps)
+            if wanted := kbps or coding.kbps:
+                stream.bit_rate = 1000 * wanted
             container.metadata.update(metadata or {})
             picture = _add_extras(container, coding, chapters, cover)
             container.start_encoding()
@@ -204,7 +204,7 @@ def _encode_samples(container, stream, wave: np.ndarray, rate: int) -> None:
 
 def _add_extras(container, coding: Coding, chapters: Sequence[Chapter], cover: Cover | None):
     """Chapters and cover where this muxer wants them; the packet of the cover's stream, if it has one."""
-    import av
+    import av.stream
 
     if chapters and coding.muxer in ("flac", "opus"):  # Vorbis comments: FFmpeg writes none, or rounds whole seconds
         for number, chapter in enumerate(chapters):

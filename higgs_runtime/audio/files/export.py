@@ -100,7 +100,7 @@ def parse_chapters(text: str, seconds: float) -> tuple[Chapter, ...]:
             continue
         found = _CLOCK.fullmatch(line)
         start = int(found[1] or 0) * 3600 + int(found[2]) * 60 + float(found[3]) if found else -1.0
-        if not (starts[-1] if starts else -1) < start < seconds:
+        if found is None or not (starts[-1] if starts else -1) < start < seconds:
             wanted = f"a time after the line before and before the end at {seconds:g} s, then a title"
             raise ScriptError(
                 f"Line {number} of the chapters is not usable.",
@@ -234,8 +234,9 @@ def _add_freeform(part: Path, entries: Mapping[str, str]) -> bool:
             file[f"----:com.apple.iTunes:{name}"] = value.encode()
         file.save()
     except MutagenError as error:
-        if isinstance(error.__cause__ or error.__context__, OSError):
-            raise (error.__cause__ or error.__context__) from error
+        cause = error.__cause__ or error.__context__
+        if isinstance(cause, OSError):
+            raise cause from error
         raise AudioError(
             "The entries of the file could not be written.", got=str(error), remedy="Choose another format."
         ) from error

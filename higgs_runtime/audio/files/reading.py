@@ -206,7 +206,7 @@ def _cut_off(path: Path, expected: str, got: str) -> AudioError:
 
 def _read_av(path: Path, start_s: float, duration_s: float | None):
     try:
-        import av
+        import av.error
     except ImportError as error:
         raise Unreadable("not installed") from error
     if missing := missing_bytes(path):  # FFmpeg hands out what there is; how it ends depends on its version
@@ -244,7 +244,9 @@ def _decode_av(container, stream, path: Path, start_s: float, duration_s: float 
     for frame in container.decode(stream):
         for block in to_float.resample(frame):
             if position is None:  # later time stamps jitter in some containers, the sample count does not
-                position = 0 if block.pts is None else round((block.pts * block.time_base - origin * tick) * rate)
+                position = 0
+                if block.pts is not None and block.time_base is not None:
+                    position = round((block.pts * block.time_base - origin * tick) * rate)
             wave = block.to_ndarray()
             low, high = max(0, first - position), min(wave.shape[1], end - position)
             if low < high:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import io
 import struct
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ...errors import AudioError, MissingExtraError
 from .codecs import CODINGS, LAYOUTS, encode
 
 if TYPE_CHECKING:
     import numpy as np
+    from av.audio.stream import AudioStream
 
 MEDIA_TYPES = {  # of the formats
     "wav": "audio/wav",
@@ -82,7 +83,7 @@ class _Coder:
 
     def __init__(self, format: str, rate: int, channels: int, kbps: int | None):
         try:
-            import av
+            import av.error
         except ImportError as error:
             raise MissingExtraError(f"Sound as {format}", "export", "av") from error
         coding = CODINGS[format]
@@ -98,12 +99,13 @@ class _Coder:
                 buffer_size=1024,
                 container_options={**coding.muxer_options, **_STREAMED.get(format, {}), "fflags": "+flush_packets"},
             )
-            self._stream = self._container.add_stream(
+            stream = self._container.add_stream(
                 coding.codec, rate=self._rate, layout=LAYOUTS[channels], options=dict(coding.codec_options)
             )
+            self._stream = cast("AudioStream", stream)  # every one of CODINGS is of sound
             self._stream.format = coding.sample_format
-            if kbps or coding.kbps:
-                self._stream.bit_rate = 1000 * (kbps or coding.kbps)
+            if wanted := kbps or coding.kbps:
+                self._stream.bit_rate = 1000 * wanted
             self._container.start_encoding()
         except self._refusals as error:
             raise self._refused(error) from error

@@ -9,7 +9,7 @@ import os
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ...atomic_write import on_disk, replacing
 from ...errors import AudioError
@@ -166,7 +166,9 @@ def _write_soundfile(
     try:
         with open(part, "x+b") as file:
             sink = _Sink(file)
-            with soundfile.SoundFile(sink, "w", rate, channels, encoding, format=kind) as out:
+            # It takes open files too, though its annotations do not say so.
+            opened: Any = sink
+            with soundfile.SoundFile(opened, "w", rate, channels, encoding, format=kind) as out:
                 for wave in blocks:
                     if encoding not in _FLOAT_ENCODINGS:
                         check_full_scale(wave)

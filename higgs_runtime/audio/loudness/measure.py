@@ -118,8 +118,12 @@ def loudness_over_time(clip: AudioClip) -> LoudnessCurve:
     momentary, short = _loudness(power, _MOMENTARY)[::_EVERY], _loudness(power, _SHORT_TERM)[::_EVERY]
     early = len(momentary) - len(short)
     times = (np.arange(len(momentary)) * _EVERY + _MOMENTARY) / _STEPS_PER_S
-    curves = times, momentary.copy(), np.concatenate([np.full(early, -math.inf), short])
-    return LoudnessCurve(*map(torch.from_numpy, curves), _integrated(momentary))
+    return LoudnessCurve(
+        torch.from_numpy(times),
+        torch.from_numpy(momentary.copy()),
+        torch.from_numpy(np.concatenate([np.full(early, -math.inf), short])),
+        _integrated(momentary),
+    )
 
 
 def level_loudness(clip: AudioClip, target_lufs: float) -> AudioClip:

@@ -112,7 +112,7 @@ def report_loudness(clip: AudioClip) -> LoudnessReport:
             norm.floor_db and Check("noise floor", "dB", floor_db, none, norm.floor_db),
             norm.channels and Check("channels", "", clip.channels, norm.channels, norm.channels),
         )
-        results.append(NormResult(key, tuple(check for check in checks if check)))
+        results.append(NormResult(key, tuple(check for check in checks if isinstance(check, Check))))
     return LoudnessReport(loudness, rms_db, floor_db, peak_dbfs, tuple(results))
 
 

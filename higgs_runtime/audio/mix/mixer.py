@@ -8,10 +8,11 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import torch
 
@@ -25,13 +26,18 @@ from .plan import TrackSpan, plan
 from .sources import AudioFile, Blocks, read
 from .track import Track
 
+if TYPE_CHECKING:
+    import numpy as np
+
 CEILING_DBFS = -0.1  # where the peak of a mix lands that would have clipped
 _BLOCK = 32_768  # samples: up to here torch keeps to one thread; more of them only wait for each other
 
 _log = logging.getLogger(__name__)
+Mixed = TypeVar("Mixed", AudioClip, AudioFile)
 
 
-class MixReport(NamedTuple):
+@dataclass(frozen=True)
+class MixReport(Generic[Mixed]):
     """A mix, and what was done to keep it inside full scale.
 
     Attributes:
@@ -40,7 +46,7 @@ class MixReport(NamedTuple):
         scaled_db: the gain applied to the whole mix: 0, or negative where the sum exceeded full scale.
     """
 
-    clip: AudioClip | AudioFile
+    clip: Mixed
     peak_dbfs: float
     scaled_db: float
 
@@ -89,7 +95,7 @@ class Mixdown:
         self.places = plan(tracks, self.sample_rate)
         self.length = max(place.end for place in self.places)
 
-    def __iter__(self) -> Iterator[torch.Tensor]:
+    def __iter__(self) -> Generator[torch.Tensor, None, None]:
         """Blocks [C, n] in order, float32; beyond ±1 where the sum is.
 
         Raises:
@@ -153,7 +159,7 @@ def mix_with_report(
     *,
     channels: int | None = None,
     allow_clipping: bool = False,
-) -> MixReport:
+) -> MixReport[AudioClip]:
     """Adds tracks up as `Mixdown` does, each resampled, faded, amplified, panned and ducked.
 
     Args:
@@ -189,7 +195,7 @@ def mix_to_file(
     channels: int | None = None,
     allow_clipping: bool = False,
     subtype: str | None = None,
-) -> MixReport:
+) -> MixReport[AudioFile]:
     """Mixes into a file, block by block: an hour of many tracks in little memory.
 
     A mix that turns out to exceed full scale is made a second time, turned down. On failure an old file stays.
@@ -206,19 +212,19 @@ def mix_to_file(
     """
     mixdown, highest, gain_db = Mixdown(tracks, sample_rate, channels), 0.0, 0.0
 
-    def first_try() -> Iterator:
+    def first_try() -> Generator[np.ndarray, None, None]:
         nonlocal highest
         with closing(iter(mixdown)) as mixed:
             for block in mixed:
                 highest = max(highest, float(block.abs().max()))
                 yield block.clamp(-1, 1).numpy()
 
-    def turned_down() -> Iterator:
+    def turned_down() -> Generator[np.ndarray, None, None]:
         with closing(iter(mixdown)) as mixed:
             for block in mixed:
                 yield (block * amplitude(gain_db)).clamp(-1, 1).numpy()
 
-    def blocks() -> Iterator[Iterator]:
+    def blocks() -> Iterator[Generator[np.ndarray, None, None]]:
         nonlocal gain_db
         yield first_try()
         gain_db = _room(highest, allow_clipping)
@@ -288,7 +294,7 @@ class _TrackReader:
         if self._curve is not None:
             yield self._curve.block(begin, count, rate)
 
-    def _pieces(self) -> Iterator[torch.Tensor]:
+    def _pieces(self) -> Generator[torch.Tensor, None, None]:
         while True:
             yield from read(self._track.clip, self._track.span, self._rate, self._mono)
 

@@ -106,12 +106,12 @@ def read(
         yield from pieces
 
 
-def _clip_pieces(clip: AudioClip, span: tuple[int, int]) -> Iterator[torch.Tensor]:
+def _clip_pieces(clip: AudioClip, span: tuple[int, int]) -> Generator[torch.Tensor, None, None]:
     for first in range(*span, _PIECE):
         yield clip.samples[:, first : min(first + _PIECE, span[1])].detach().cpu()
 
 
-def _file_pieces(file: AudioFile, span: tuple[int, int]) -> Iterator[torch.Tensor]:
+def _file_pieces(file: AudioFile, span: tuple[int, int]) -> Generator[torch.Tensor, None, None]:
     with open_soundfile(file.path) as opened:
         for first in range(*span, _PIECE):
             yield torch.from_numpy(read_at(file.path, opened, first, min(_PIECE, span[1] - first)).T)
@@ -119,7 +119,7 @@ def _file_pieces(file: AudioFile, span: tuple[int, int]) -> Iterator[torch.Tenso
 
 def _resampled(
     pieces: Iterator[torch.Tensor], channels: int, old: int, new: int, length: int
-) -> Iterator[torch.Tensor]:
+) -> Generator[torch.Tensor, None, None]:
     """As `audio.resample`, piece by piece: soxr keeps what it needs of the earlier ones."""
     import soxr
 
@@ -131,5 +131,6 @@ def _resampled(
             left -= len(wave)
             yield torch.from_numpy(wave.T)
         waiting = piece.T.contiguous().numpy()
+    assert waiting is not None  # a span holds a sample at least
     wave = stream.resample_chunk(waiting, last=True)[:left]
     yield torch.nn.functional.pad(torch.from_numpy(wave.T), (0, left - len(wave)))

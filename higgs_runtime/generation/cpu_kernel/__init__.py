@@ -22,9 +22,12 @@ if TYPE_CHECKING:
 
 def fused_step(model: HiggsModel, cache: KVCache) -> FusedStep | None:
     """Steps of the rows of a cache, for as long as the weights stay where they are; None where it does not serve."""
-    if cache.keys.device.type != "cpu" or cache.keys.dtype != torch.float32 or _compiled() is None:
+    if cache.keys.device.type != "cpu" or cache.keys.dtype != torch.float32:
         return None
-    return _compiled().FusedStep(model, cache, team_size=TEAM_SIZE) if _compiled().serves(model, cache) else None
+    compiled = _compiled()
+    if compiled is None or not compiled.serves(model, cache):
+        return None
+    return compiled.FusedStep(model, cache, team_size=TEAM_SIZE)
 
 
 @cache

@@ -12,7 +12,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import carray, njit
+from numba import njit
+from numba.np.numpy_support import carray
 
 from .team import pointer, share
 from .tiles import FOUR, four_by_one, one_by_one, two_by_four

@@ -18,7 +18,8 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from numba import carray, njit
+from numba import njit
+from numba.np.numpy_support import carray
 
 from .attention import attention, norm
 from .draws import draw

@@ -18,13 +18,14 @@ from ...cores import TeamSize, available
 from ...model.kv_cache import KVCache
 from ...model.linear import Linear
 from ...model.quantization import Int4Linear, Int8Linear
-from ...model.transformer import FeedForward, HiggsModel
+from ...model.transformer import HiggsModel, Layer, Path as LayerPath
 from ...types import Sampling
 from ..sampling import kept_ids
 from . import kernels
 from .tiles import FOUR, GROUP
 from .vectors import LANES
 
+Matrix = Linear | Int8Linear | Int4Linear
 FAR = 2**62  # no step comes to so many meetings
 
 
@@ -202,38 +203,41 @@ def serves(model: HiggsModel, cache: KVCache) -> bool:
 
 def is_kept() -> bool:
     """Whether this step was compiled before, here."""
-    return any(Path(kernels.step.stats.cache_path).glob(f"*{kernels.step.py_func.__qualname__}*.nbi"))
+    folder = kernels.step.stats.cache_path
+    assert folder is not None  # the step is compiled with cache=True
+    return any(Path(folder).glob(f"*{kernels.step.py_func.__qualname__}*.nbi"))
 
 
 def _bits(part: nn.Module) -> int:
     """Of a weight of a matrix that the compiled step can read; 0: it cannot."""
-    kinds = {Int8Linear: 8, Int4Linear: 4}
-    bits = kinds.get(type(part), 32 if isinstance(part, Linear) else 0)
-    if not bits or part.bias is not None or part.weight.device.type != "cpu" or not part.weight.is_contiguous():
+    if not isinstance(part, Matrix):
         return 0
-    if bits == 32:
-        return bits if part.weight.dtype == torch.float32 else 0
+    if part.bias is not None or part.weight.device.type != "cpu" or not part.weight.is_contiguous():
+        return 0
+    if isinstance(part, Linear):
+        return 32 if part.weight.dtype == torch.float32 else 0
+    bits = 8 if isinstance(part, Int8Linear) else 4
     features = part.weight.shape[1] * 8 // bits
     fits = features % GROUP == 0 and part.scale.shape[1:] in ((), (features // GROUP,))
     return bits if fits and part.scale.dtype == torch.float32 and part.scale.is_contiguous() else 0
 
 
-def _audio(layer: nn.Module) -> nn.Module:
+def _audio(layer: Layer) -> LayerPath:
     return layer.audio or layer.text
 
 
-def _matrices(layer: nn.Module) -> list[nn.Module]:
-    feed: FeedForward = _audio(layer).ffn
+def _matrices(layer: Layer) -> list[Matrix]:
+    feed = _audio(layer).ffn
     return [layer.attention.qkv, layer.attention.o, feed.gate_up, feed.down]
 
 
-def _addresses(layer: nn.Module) -> list[int]:
+def _addresses(layer: Layer) -> list[int]:
     """In the order of `kernels.step`."""
     path, heads = _audio(layer), layer.attention
     norms = (path.attention_norm, path.ffn_norm, heads.q_norm, heads.k_norm)
     found = [norm.weight.data_ptr() if norm is not None else 0 for norm in norms]
     for part in _matrices(layer):
-        found += part.weight.data_ptr(), part.scale.data_ptr() if hasattr(part, "scale") else 0
+        found += part.weight.data_ptr(), 0 if isinstance(part, Linear) else part.scale.data_ptr()
     return found
 
 

@@ -15,8 +15,8 @@ import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
+from .intrinsics import intrinsic
 from .vectors import (
     FAST,
     I8,
