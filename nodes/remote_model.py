@@ -152,8 +152,8 @@ def speak(handle: RemoteHandle, messages: list, sampling, on_seconds) -> tuple:
     """
     from ..higgs_runtime import AudioError, SettingError
 
-    server = SERVERS[handle.server]
-    if server.returns == "sound" and handle.codec is None:
+    server, codec_handle = SERVERS[handle.server], handle.codec
+    if server.returns == "sound" and codec_handle is None:
         raise SettingError(
             f"{server.title} gives sound, and Generate gives codes.",
             expected="a codec that makes codes of the sound",
@@ -163,14 +163,15 @@ def speak(handle: RemoteHandle, messages: list, sampling, on_seconds) -> tuple:
     remote = remote_of(handle)
 
     def sound_of(codes):
-        with handles.open_model(handle.codec, lambda codec: codec.decode_bytes(codes.seconds)) as codec:
+        assert codec_handle is not None, "it is asked only where there is one"
+        with handles.open_model(codec_handle, lambda codec: codec.decode_bytes(codes.seconds)) as codec:
             return codec.decode(codes)
 
     try:
         take = remote.speak(
             messages,
             sampling,
-            sound_of=sound_of if handle.codec else None,
+            sound_of=sound_of if codec_handle else None,
             on_seconds=on_seconds,
             should_stop=cancelled,
         )
@@ -179,10 +180,10 @@ def speak(handle: RemoteHandle, messages: list, sampling, on_seconds) -> tuple:
         raise
     raise_if_cancelled()
     show_warnings(take.notes)
-    codes = take.codes
-    if codes is None:
-        with handles.open_model(handle.codec, lambda codec: codec.encode_bytes(take.clip.seconds)) as codec:
-            codes = codec.encode(take.clip)
+    codes, clip = take.codes, take.clip
+    if clip is not None and codec_handle is not None:
+        with handles.open_model(codec_handle, lambda codec: codec.encode_bytes(clip.seconds)) as codec:
+            codes = codec.encode(clip)
     return codes, report(take, remote)
 
 

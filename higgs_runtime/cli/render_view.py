@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ..errors import HiggsError
-from ..rendering import Events, Performance
+from ..rendering import Events, Line, Performance, State
 from ..rendering.json_events import JsonEvents
 from .common import StopOnInterrupt, progress
 
@@ -51,7 +51,7 @@ class ProgressLine(View):
         self._now_s = 0.0  # spoken in this render
         self._workers = None
 
-    def on_line(self, line, state: str, seconds: float) -> None:
+    def on_line(self, line: Line, state: State, seconds: float) -> None:
         self._lines[line.number] = state, seconds
         if state == "spoken":
             self._now_s += seconds

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from ..rendering import Events, Line, Performance, RenderJob, Silent, SpokenLine
 from ..rendering.json_events import error_of, line_of, verdict_of
 from ..takes import Take, Takes
 from .job import write_job
-from .speaker import ClusterSpeaker, check_store, unspoken
+from .speaker import ClusterSpeaker, store_of, unspoken
 from .worker_pool import PoolStatus
 
 PROGRAM = (  # `higgs render-script JOB --events jsonl`, of this very runtime
@@ -53,16 +53,15 @@ class ChildProcessSpeaker:
             ClusterError: as there, or the process ended without a word; what was spoken is in the store.
             HiggsError: as there.
         """
-        check_store(job)
-        followed, stopped_at, begun = _Followed(job.store, events), None, False
+        followed, stopped_at, begun = _Followed(store_of(job), events), None, False
         with (
             TemporaryDirectory(prefix="higgs-cluster-", ignore_cleanup_errors=True) as place,
-            _started(Path(place), job, self.speaker) as (process, news),
+            _started(Path(place), job, self.speaker) as (process, close_input, news),
         ):
             while (one := _next(news)) is not None:
                 if stopped_at is None and events.should_stop():
                     stopped_at, followed.quiet = time.monotonic(), True
-                    process.stdin.close()
+                    close_input()
                 elif stopped_at is not None and time.monotonic() > stopped_at + (STOP_S if begun else START_STOP_S):
                     (process.terminate if begun else process.kill)()  # it starts, or waits for a node: it looks no more
                     break
@@ -134,8 +133,8 @@ class _Followed:
 @contextmanager
 def _started(
     place: Path, job: RenderJob, speaker: ClusterSpeaker
-) -> Iterator[tuple[subprocess.Popen, queue.SimpleQueue]]:
-    """The process and its news; when the block ends, so does the process."""
+) -> Iterator[tuple[subprocess.Popen, Callable[[], None], queue.SimpleQueue]]:
+    """The process, what closes its input, and its news; when the block ends, so does the process."""
     try:
         file = write_job(place, job, speaker)
         command = [sys.executable, "-c", PROGRAM, str(Path(__file__).resolve().parents[2]), str(file)]
@@ -149,20 +148,22 @@ def _started(
             got=error.strerror or str(error),
             remedy=f"See that '{sys.executable}' runs and that there is room in '{place}'.",
         ) from error
+    stdin, stdout = process.stdin, process.stdout
+    assert stdin is not None and stdout is not None, "both are pipes"
     news: queue.SimpleQueue = queue.SimpleQueue()
-    reader = threading.Thread(target=_read, args=(process.stdout, news), daemon=True)
+    reader = threading.Thread(target=_read, args=(stdout, news), daemon=True)
     reader.start()
     try:
-        yield process, news
+        yield process, stdin.close, news
     finally:
-        for end in (process.stdin.close, process.terminate, process.kill):
+        for end in (stdin.close, process.terminate, process.kill):
             with suppress(OSError):
                 end()
             with suppress(subprocess.TimeoutExpired):
                 process.wait(STOP_S)
                 break
         reader.join(STOP_S)
-        process.stdout.close()
+        stdout.close()
 
 
 def _read(lines, news: queue.SimpleQueue) -> None:

@@ -80,7 +80,6 @@ def connected(address: str, should_stop: ShouldStop = lambda: False) -> Iterator
         yield ray
         return
     package = str(Path(__file__).resolve().parents[1])
-    alone = {"include_dashboard": False} if address == LOCAL else {}
     try:
         answered = _answered(os.environ.get("RAY_ADDRESS", "") if address == "auto" else address, should_stop)
         if answered:
@@ -89,7 +88,7 @@ def connected(address: str, should_stop: ShouldStop = lambda: False) -> Iterator
                 runtime_env={"py_modules": [package]},
                 log_to_driver=False,
                 logging_level=logging.ERROR,
-                **alone,
+                include_dashboard=False if address == LOCAL else None,
             )
     except (OSError, RuntimeError, ValueError) as error:
         raise ClusterError(

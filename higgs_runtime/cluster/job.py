@@ -18,7 +18,7 @@ from ..types import Sampling
 from ..verification import Limits
 from ..voices.library import load_voice, save_voice
 from .connect import ClusterSettings
-from .speaker import ClusterSpeaker
+from .speaker import ClusterSpeaker, store_of
 from .worker import Engine
 
 FILE = "job.json"
@@ -33,13 +33,14 @@ def write_job(place: Path, job: RenderJob, speaker: ClusterSpeaker) -> Path:
     """
     for number, voice in enumerate(job.voices.values()):
         save_voice(_voice_file(place, number), voice)
+    store = store_of(job)
     about = {
         "turns": [asdict(turn) for turn in job.script.turns],
         "speakers": list(job.voices),
         "sampling": asdict(job.sampling),
         "settings": asdict(job.settings),
-        "where": job.store.where,
-        "max_bytes": job.store.max_bytes,
+        "where": store.where,
+        "max_bytes": store.max_bytes,
         "engine": asdict(speaker.engine),
         "cluster": asdict(speaker.cluster),
     }

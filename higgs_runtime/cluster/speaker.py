@@ -48,27 +48,28 @@ class ClusterSpeaker:
             ClusterError: the cluster cannot be reached, has no room, or its workers end again and again.
             HiggsError: as `LocalSpeaker`, of a worker.
         """
-        check_store(job)
-        desk = _ScriptDesk(job, events)
-        with _marked(job.store) as mark, connected(self.cluster.address, events.should_stop) as ray:
+        store, desk = store_of(job), _ScriptDesk(job, events)
+        with _marked(store) as mark, connected(self.cluster.address, events.should_stop) as ray:
             if ray is None:
                 return desk.performance()
             sent = (self.engine, dict(job.voices), job.sampling, job.settings)
-            context = [*map(ray.put, sent), job.store, mark]
+            context = [*map(ray.put, sent), store, mark]
 
             def hire(cpus: float, gpus: float):
                 placed = ray.remote(Worker).options(num_cpus=cpus, num_gpus=gpus, max_concurrency=2)
                 return placed.remote(*context)
 
             parts = Parts(job.script, by_scene=job.settings.mode == "continuous", batch=job.settings.batch)
-            keeper = cache(lambda: start_keeper(ray, job.store))
+            keeper = cache(lambda: start_keeper(ray, store))
             WorkerPool(ray, hire, keeper, parts, self.cluster, desk, events).work()
         return desk.performance()
 
 
-def check_store(job: RenderJob) -> None:
-    """Raises:
-    SettingError: the job has no store.
+def store_of(job: RenderJob) -> Takes:
+    """The job's store.
+
+    Raises:
+        SettingError: it has none.
     """
     if job.store is None:
         raise SettingError(
@@ -77,6 +78,7 @@ def check_store(job: RenderJob) -> None:
             got="none",
             remedy="Switch the store on (on the command line: leave --no-store out), or render without a cluster.",
         )
+    return job.store
 
 
 def unspoken(job: RenderJob) -> list[Line]:

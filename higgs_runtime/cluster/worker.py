@@ -12,10 +12,22 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
+from typing import cast
 
 from ..errors import CheckpointError, HiggsError, SettingError
 from ..hub.catalog import checkpoint_at, find_checkpoints, model_roots
-from ..rendering import Events, Line, Listening, LocalSpeaker, RenderJob, RenderSettings, SpokenLine, Verifier, render
+from ..rendering import (
+    Events,
+    Line,
+    Listening,
+    LocalSpeaker,
+    RenderJob,
+    RenderSettings,
+    SpokenLine,
+    State,
+    Verifier,
+    render,
+)
 from ..script import Script
 from ..takes import ModelIdentity, Takes, model_identity
 from ..types import Sampling, Voice
@@ -65,7 +77,7 @@ class News:
     """What happened to lines, as (number within the part, state, seconds), and takes that were heard; `done`: its
     lines, when all are through."""
 
-    events: Sequence[tuple[int, str, float]] = ()
+    events: Sequence[tuple[int, State, float]] = ()
     takes: Sequence[SpokenLine] = ()
     done: Sequence[SpokenLine] | None = None
     warnings: Sequence[str] = ()
@@ -159,14 +171,14 @@ class Worker:
         """End after the step that it is in; what is spoken until then is kept."""
         self._stopped.set()
 
-    def _store(self, keeper):
+    def _store(self, keeper) -> Takes:
         if self._shared is not None:
             return self._shared
         import ray
 
         from .keeper import KeptStore
 
-        return KeptStore(ray, keeper)
+        return cast(Takes, KeptStore(ray, keeper))  # as much of one as a render uses
 
     def _verifier(self, codec) -> Verifier | None:
         listening = self._engine.listening
@@ -188,7 +200,7 @@ class _Reports(Events):
     def __init__(self, reports: queue.SimpleQueue, stopped: threading.Event):
         self._reports, self._stopped = reports, stopped
 
-    def on_line(self, line: Line, state: str, seconds: float) -> None:
+    def on_line(self, line: Line, state: State, seconds: float) -> None:
         self._reports.put((line.number, state, seconds))
 
     def on_take(self, spoken: SpokenLine) -> None:
@@ -220,7 +232,7 @@ def _read(reports: queue.SimpleQueue) -> tuple[list, bool]:
         found.append(report)
 
 
-def condensed(events: Sequence[tuple[int, str, float]]) -> list[tuple[int, str, float]]:
+def condensed(events: Sequence[tuple[int, State, float]]) -> list[tuple[int, State, float]]:
     """Without how far a line was, where more is said of it; and without that it waits, which the driver says."""
     events = [event for event in events if event[1] != "queued"]
     last = {number: n for n, (number, _, _) in enumerate(events)}

@@ -169,7 +169,7 @@ class WorkerPool:
         elif hand.state == "loading":
             self._check_same(said)
             hand.state, hand.call, self._failed_starts = "idle", None, 0
-        else:
+        elif hand.part is not None:
             self.desk.news(hand.part, said)
         if not isinstance(said, News):
             self._tell()
@@ -221,9 +221,8 @@ class WorkerPool:
     def _tell(self) -> None:
         states = [hand.state for hand in self._hands]
         nodes = len({hand.node for hand in self._hands if hand.node})
-        self.events.on_workers(
-            PoolStatus(*(states.count(one) for one in ("waiting", "loading", "speaking", "idle")), self._lost, nodes)
-        )
+        waiting, loading, speaking, idle = (states.count(one) for one in ("waiting", "loading", "speaking", "idle"))
+        self.events.on_workers(PoolStatus(waiting, loading, speaking, idle, self._lost, nodes))
 
     def _no_room(self) -> ClusterError:
         there, cpus, gpus = room(self.ray, self.settings.cpus, self.settings.gpus)

@@ -10,7 +10,7 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -59,7 +59,8 @@ class RemoteTake:
     @property
     def audio_s(self) -> float:
         """Length of the audio in seconds."""
-        return self.codes.seconds if self.codes is not None else self.clip.seconds
+        sound = self.codes or self.clip
+        return sound.seconds if sound else 0.0
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,7 @@ class _Call:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="higgs-remote", daemon=True)
 
-    def events(self, should_stop: ShouldStop) -> Iterator[_Start | bytes | None]:
+    def events(self, should_stop: ShouldStop) -> Generator[_Start | bytes | None, None, None]:
         """What comes, and None in the end if it was told to stop."""
         self._thread.start()
         try:

@@ -16,6 +16,7 @@ import torch
 from ..audio.clip import AudioClip
 from ..codec import Codec
 from ..errors import AudioError, RemoteError, SettingError
+from ..model.config import PromptFormat
 from ..prompt.builder import Message
 from ..rendering import Events, Line, Performance, RenderJob, Verifier
 from ..rendering.line_by_line import perform_lines
@@ -77,7 +78,8 @@ class _Request:
 class _RemoteSession:
     """The `LineSession` of a server."""
 
-    frame_rate, prompt_layout = FRAME_RATE, None
+    frame_rate = FRAME_RATE
+    prompt_layout: PromptFormat | None = None
 
     def __init__(self, remote: Remote, codec: Codec, batch: int, script: Script):
         self._remote, self._codec, self._batch, self._script = remote, codec, batch, script
@@ -170,6 +172,7 @@ class _RemoteSession:
     def _codes_of(self, take: RemoteTake) -> Codes:
         if take.codes is not None:
             return take.codes
+        assert take.clip is not None, "one of both came"
         with self._lock:
             return self._codec.encode(take.clip)
 

@@ -8,7 +8,7 @@ from .assemble import Assembly, assemble, check_assembly
 from .casting import Cast, cast_voices
 from .choice import parse_choice
 from .deliver import Delivered, check_output, deliver
-from .events import Events, Silent
+from .events import Events, Silent, State
 from .job import RenderJob, RenderSettings
 from .lines import NARRATOR, Line
 from .local import LocalSpeaker
@@ -32,6 +32,7 @@ __all__ = [
     "Silent",
     "Speaker",
     "SpokenLine",
+    "State",
     "Verifier",
     "assemble",
     "cast_voices",

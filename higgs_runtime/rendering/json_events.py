@@ -21,7 +21,7 @@ from .. import errors
 from ..errors import HiggsError, MissingExtraError
 from ..types import Sampling
 from ..verification import Verdict
-from .events import Events
+from .events import Events, State
 from .lines import Line
 from .performance import Performance, SpokenLine
 
@@ -36,7 +36,7 @@ class JsonEvents(Events):
     def __init__(self, out: TextIO):
         self._out = out
 
-    def on_line(self, line: Line, state: str, seconds: float) -> None:
+    def on_line(self, line: Line, state: State, seconds: float) -> None:
         if state == "queued":
             self._write("queued", **asdict(line))
         else:

@@ -7,6 +7,7 @@ from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
+from ..model.config import PromptFormat
 from ..prompt.builder import Message
 from ..takes import Take, Takes, key_of_take
 from ..types import Generation, Sampling
@@ -36,7 +37,7 @@ class LineSession(Protocol):
     """
 
     frame_rate: float
-    prompt_layout: str | None
+    prompt_layout: PromptFormat | None
 
     def request(self, line: Line, messages: Sequence[Message], *, check: bool = True) -> Any:
         """The request for a line, a `LineRequest`.
@@ -47,9 +48,11 @@ class LineSession(Protocol):
 
     def fits(self, request: Any, line: Line) -> bool:
         """Whether a request and the longest take of its line are within the model's positions."""
+        ...
 
     def line_key(self, request: Any, sampling: Sampling) -> str:
         """Names a line in the store, whatever the seed: equal keys and seeds, equal codes."""
+        ...
 
     def takes(
         self,
@@ -103,8 +106,8 @@ class _Work:
     def best(self) -> SpokenLine:
         if not self.tries:
             return SpokenLine(self.line)
-        heard = [spoken for spoken in self.tries if spoken.verdict is not None]
-        best = heard[best_take([spoken.verdict for spoken in heard])] if heard else self.tries[0]
+        heard = [(spoken, spoken.verdict) for spoken in self.tries if spoken.verdict is not None]
+        best = heard[best_take([verdict for _, verdict in heard])][0] if heard else self.tries[0]
         return replace(best, tries=len(self.tries))
 
 
@@ -125,13 +128,11 @@ def _by_scene(job: RenderJob, lines: list[Line], booth: _Booth) -> list[_Work]:
 
 def _in_scene(job: RenderJob, scene: list[Line], spoken: list[_Work], session: LineSession) -> LineRequest:
     """The request for a scene's next line. Turns drop out several at a time: what follows them is read anew then."""
-    line, cast, turns = (
-        scene[len(spoken)],
-        list(dict.fromkeys(one.speaker for one in scene)),
-        job.settings.context_turns,
-    )
+    line, cast = scene[len(spoken)], list(dict.fromkeys(one.speaker for one in scene))
+    turns = job.settings.context_turns
     first = max(0, (len(spoken) - turns) // turns * turns)
-    before = [(one.line, one.best().take.codes) for one in spoken[first:]]
+    best = [one.best() for one in spoken[first:]]
+    before = [(one.line, one.take.codes) for one in best if one.take is not None]
     while before:
         request = session.request(line, in_context(line, job.voices, cast, before), check=False)
         if session.fits(request, line):
@@ -177,16 +178,18 @@ class _Booth:
             return True
         if take >= self.settings.max_takes:  # others have a later one chosen
             return False
-        return self.verifier is not None and not any(spoken.verdict.passed for spoken in work.tries)
+        return self.verifier is not None and not any(spoken.passed for spoken in work.tries)
 
     def _use_locked(self, work: Sequence[_Work]) -> None:
         """A take that a person locked is the one, whatever the seed."""
-        for one in work if self.store is not None else ():
+        if (store := self.store) is None:
+            return
+        for one in work:
             if one.chosen is not None:
                 continue
             line = self.session.line_key(one.request, one.line.sampling)
-            locked = [key for key in self.store.takes_of(line) if self.store.is_locked(key)]
-            if locked and (take := self.store.get(locked[0])) is not None:
+            locked = [key for key in store.takes_of(line) if store.is_locked(key)]
+            if locked and (take := store.get(locked[0])) is not None:
                 self._add(one, locked[0], take, stored=True)
                 one.locked = True
 
@@ -233,7 +236,7 @@ class _Booth:
 
     def _arrives(self, work: _Work, take: int) -> bool:
         """Whether a take that another process was speaking is there, after waiting for it a little."""
-        if not self.events.should_stop():
+        if self.store is not None and not self.events.should_stop():
             with self.store.claim(self._key(work, take), wait_s=WAIT_S):
                 pass
         return self._find(work, take)

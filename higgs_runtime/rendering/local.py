@@ -10,6 +10,7 @@ from ..codec import Codec
 from ..errors import PromptError, SettingError
 from ..generation.request import check_length
 from ..generation.session import Session
+from ..model.config import PromptFormat
 from ..model.transformer import HiggsModel
 from ..prompt.builder import Message, build_prompt
 from ..script import Script
@@ -78,7 +79,8 @@ class _LocalSession:
         identity: ModelIdentity | None,
         silence: SilenceStop | None,
     ):
-        self.frame_rate, self.prompt_layout = model.config.frame_rate, model.config.prompt_layout
+        self.frame_rate = model.config.frame_rate
+        self.prompt_layout: PromptFormat | None = model.config.prompt_layout
         self._model, self._session = model, Session(model, batch=batch)
         self._script, self._identity, self._silence = script, identity, silence
 
@@ -97,6 +99,7 @@ class _LocalSession:
         return True
 
     def line_key(self, request: Prompt, sampling: Sampling) -> str:
+        assert self._identity is not None, "where there is a store"
         ending = self._silence.key if self._silence else ""
         return line_key(request, sampling, self._identity, self._model.config.codec_identity, ending)
 

@@ -32,6 +32,11 @@ class SpokenLine:
     tries: int = 0
     stored: bool = False
 
+    @property
+    def passed(self) -> bool:
+        """Whether the verifier let it pass."""
+        return self.verdict is not None and self.verdict.passed
+
 
 @dataclass(frozen=True, eq=False)
 class Performance:
@@ -68,9 +73,9 @@ class Performance:
 
     def summary(self) -> str:
         """What a person wants to know first, and each line that needs a look."""
-        done = [spoken for spoken in self.lines if spoken.take is not None]
-        seconds = sum(spoken.take.codes.seconds for spoken in done)
-        stored = sum(spoken.stored for spoken in done)
+        done = [(spoken, spoken.take) for spoken in self.lines if spoken.take is not None]
+        seconds = sum(take.codes.seconds for _, take in done)
+        stored = sum(spoken.stored for spoken, _ in done)
         said = [
             f"{len(done)} of {len(self.lines)} lines, {seconds:.1f} s of speech; {stored} from the store, "
             f"{len(done) - stored} spoken now"
@@ -78,8 +83,9 @@ class Performance:
         said += [
             f"Line {spoken.line.number + 1} ({spoken.line.speaker}): {'; '.join(spoken.verdict.reasons)}"
             for spoken in self.failed
+            if spoken.verdict
         ]
-        cut = [str(spoken.line.number + 1) for spoken in done if spoken.take.finish_reason == "length"]
+        cut = [str(spoken.line.number + 1) for spoken, take in done if take.finish_reason == "length"]
         if cut:
             said.append(f"Cut at their longest: line {', '.join(cut)}")
         return "\n".join([*said, *(f"Note: {warning}" for warning in self.warnings)])

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, asdict, dataclass
 from pathlib import Path
 
+from ..audio.clip import AudioClip
 from ..codec import Codec
 from ..types import Codes, Voice
 from ..verification import Limits, Recognizer, Verdict, load_recognizer, verify_take, voice_comparer
@@ -42,7 +43,7 @@ class Verifier:
             voice_comparer()  # before anything is spoken
         self._codec, self._recognizer, self._voices = codec, recognizer, voices
         self._limits, self._language, self._compare = limits or Limits(), language, compare_voices
-        self._references: dict[str, object] = {}
+        self._references: dict[str, AudioClip] = {}
         self.judge = f"{name} {language or ''} {compare_voices} {sorted(asdict(self._limits).items())}"
 
     def hear(self, line: Line, codes: Codes) -> Verdict:
@@ -58,7 +59,7 @@ class Verifier:
             limits=self._limits,
         )
 
-    def _reference(self, speaker: str):
+    def _reference(self, speaker: str) -> AudioClip | None:
         codes = self._voices[speaker].codes
         if not self._compare or codes is None:
             return None

@@ -91,6 +91,11 @@ def shown_folder(kind: str) -> Path | None:
     return Path(folder) if folder else None
 
 
+def temp_folder() -> Path:
+    """Where ComfyUI keeps what lasts until it starts again."""
+    return Path(folder_paths.get_temp_directory())
+
+
 def sound_folders() -> list[Path]:
     """Where sounds and music of scripts are looked for: ComfyUI's input folder, and the pack's clips."""
     return [Path(folder_paths.get_input_directory()), next(iter(embedded_clips().values())).parent]

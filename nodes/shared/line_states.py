@@ -6,7 +6,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from ...higgs_runtime.rendering import Events, SpokenLine
+from ...higgs_runtime.rendering import Events, Line, SpokenLine, State
 from ..host import messages
 from ..host.progress import Progress, cancelled
 
@@ -44,7 +44,7 @@ class LineStates(Events):
     def lines(self) -> list[dict]:
         return [dict(line) for line in list(self._lines.values())]
 
-    def on_line(self, line, state: str, seconds: float) -> None:
+    def on_line(self, line: Line, state: State, seconds: float) -> None:
         if state == "queued":
             self._lines[line.number] = {
                 "line": line.number + 1,

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+from ...higgs_runtime.types import Codes
 from ..host import files, messages
 from ..host.progress import Cancelled
 
@@ -56,7 +57,8 @@ class LiveSound:
         self.key, self.number, self.sample_rate, self.frame_rate = key, number, sample_rate, frame_rate
         self.most_s, self.workflow = most_s, workflow
         self.state: State = "rendering"
-        self.why, self.samples, self.codes, self.exact = "", 0, None, False
+        self.why, self.samples, self.exact = "", 0, False
+        self.codes: Codes | None = None
         self._rendered_s, self._started, self._seconds = 0.0, time.monotonic(), 0.0
         self._lock, self._folder = threading.Lock(), folder
         self._path: Path | None = folder / f"{number}.f32"
@@ -176,7 +178,7 @@ def channel(
         most_s: seconds of sound that it can become at most.
         workflow: `workflow_id`; tells pages that were opened later which graph the node stands in.
     """
-    key, folder = messages.running_node(), files.shown_folder("temp") / FOLDER
+    key, folder = messages.running_node(), files.temp_folder() / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     sound = LiveSound(key, next(_numbers), folder, sample_rate, frame_rate, most_s, workflow)
     with _sounds_lock:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 from queue import SimpleQueue
@@ -88,7 +88,7 @@ def _sound(codec, model, most_s: float | None, hidden: Any) -> Iterator[LiveSoun
 
 
 @contextmanager
-def _decoding(sound: LiveSound, decode: Callable[..., Iterator[Any]]) -> Iterator[Callable[[Any], None]]:
+def _decoding(sound: LiveSound, decode: Callable[..., Generator[Any, None, None]]) -> Iterator[Callable[[Any], None]]:
     """What takes codes; all that it was given is decoded when the block ends. What goes wrong in the codec ends the
     sound and not the render: the player says why.
 
@@ -125,15 +125,15 @@ def _decoding(sound: LiveSound, decode: Callable[..., Iterator[Any]]) -> Iterato
             sound.end("failed", f"It cannot be heard live: {error}")
 
 
-def _as_one(codec) -> Callable[..., Iterator[Any]]:
+def _as_one(codec) -> Callable[..., Generator[Any, None, None]]:
     """All codes as one stream."""
     return lambda waiting, stopped: codec.decode_stream(_joined(waiting, stopped))
 
 
-def _one_by_one(codec) -> Callable[..., Iterator[Any]]:
+def _one_by_one(codec) -> Callable[..., Generator[Any, None, None]]:
     """Each codes alone, with a pause after it."""
 
-    def decode(waiting: SimpleQueue, stopped: threading.Event) -> Iterator[Any]:
+    def decode(waiting: SimpleQueue, stopped: threading.Event) -> Generator[Any, None, None]:
         from ...higgs_runtime import AudioClip
 
         pause = AudioClip(torch.zeros(1, round(PAUSE_S * codec.sample_rate)), codec.sample_rate)
@@ -152,6 +152,6 @@ def _joined(waiting: SimpleQueue, stopped: threading.Event) -> Iterator[Any]:
     while not ended:
         codes = waiting.get()
         ended = codes is None or stopped.is_set()
-        piece = groups.rest() if ended else groups.add(codes, more=not waiting.empty())
+        piece = groups.rest() if codes is None or ended else groups.add(codes, more=not waiting.empty())
         if piece is not None:
             yield piece
