@@ -47,18 +47,28 @@ def input_path(name: str) -> Path:
     Raises:
         AudioError: there is no such file.
     """
-    clip = pack_clip(name)
-    path = clip or Path(os.path.abspath(folder_paths.get_annotated_filepath(name)))
-    folders = folder_paths.get_input_directory(), folder_paths.get_output_directory(), folder_paths.get_temp_directory()
-    inside = clip or any(Path(os.path.abspath(folder)) in path.parents for folder in folders)
-    if not name or not inside or not path.is_file():
+    path = pack_clip(name) or _annotated_path(name)
+    if not name or path is None or not path.is_file():
         raise AudioError(
             f"There is no file '{name}'.",
             expected=f"a file in {folder_paths.get_input_directory()}",
-            got="none" if inside else "a path outside",
+            got="none" if path else "a path outside",
             remedy="Upload the file, or choose another one.",
         )
     return path
+
+
+def _annotated_path(name: str) -> Path | None:
+    """What an annotated name means; None where that is outside of ComfyUI's folders.
+
+    Newer versions of ComfyUI refuse such a path themselves, by a ValueError; there a link that leads out is one too.
+    """
+    try:
+        path = Path(os.path.abspath(folder_paths.get_annotated_filepath(name)))
+    except ValueError:
+        return None
+    folders = folder_paths.get_input_directory(), folder_paths.get_output_directory(), folder_paths.get_temp_directory()
+    return path if any(Path(os.path.abspath(folder)) in path.parents for folder in folders) else None
 
 
 def explain_input(name: str) -> bool | str:

@@ -50,6 +50,7 @@ class ComfyResidency:
         except BaseException:  # out of memory: nothing of the model may stay, here or there
             self._cache.evict(key)
             raise
+        patcher.is_registered()
 
     def notes(self, model: HiggsModel) -> tuple[str, ...]:
         """That layers of a model have no room on its device and are brought over whenever they run, if that is so."""
@@ -98,8 +99,14 @@ class _Patcher(comfy.model_patcher.ModelPatcher):
         self._placement = None
         registered = management.get_torch_device() if self.stays_on_cpu else device
         self._takes_room = registered == device
-        self._total = model_bytes(model) if self._takes_room else RAM_CLAIM
+        # While it is registered it asks for nothing: ComfyUI 0.33 would push others' pinned memory out for it.
+        self._total = model_bytes(model) if self._takes_room else 0
         super().__init__(HiggsAudioWeights(module, registered), registered, torch.device("cpu"), size=self._total)
+
+    def is_registered(self) -> None:
+        """ComfyUI holds it from now on."""
+        if not self._takes_room and self.model.weights is not None:
+            self._total = RAM_CLAIM
 
     @property
     def streamed(self) -> int:

@@ -251,6 +251,23 @@ def registered():
     return [one for one in management.loaded_models() if one is not None and one.model.weights is not None]
 
 
+def test_a_model_on_the_cpu_asks_for_no_pinned_memory_of_the_gpu(gpu, opened, monkeypatch):
+    """ComfyUI 0.33 adds up the sizes of what it loads, and pushes others' pinned memory out for so much."""
+    import comfy.model_management as management
+
+    load, asked = management.load_models_gpu, []
+
+    def watched(models, *args, **more):
+        asked.extend(management.LoadedModel(one).model_memory() for one in models)
+        return load(models, *args, **more)
+
+    monkeypatch.setattr(management, "load_models_gpu", watched)
+    opened("cpu")
+    assert asked == [0]
+    [patcher] = registered()
+    assert patcher.loaded_size() > 1e20, "and others take none of it"
+
+
 def test_gpu_keeps_the_model_from_use_to_use(gpu, opened):
     models = [opened() for _ in range(6)]
     assert len(opened.loads) == 1 and opened.places == {"meta"}

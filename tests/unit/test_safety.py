@@ -359,6 +359,13 @@ def test_input_files_lie_in_comfyuis_own_folders(models, tmp_path, monkeypatch):
         with pytest.raises(Exception, match="There is no file"):
             input_path(wrong)
 
+    def refuses(name, default_dir=None):  # as ComfyUI 0.33, also for a link that leads out of the folder
+        raise ValueError(f"Invalid file path: {name!r}")
+
+    monkeypatch.setattr(folder_paths, "get_annotated_filepath", refuses)
+    with pytest.raises(Exception, match="There is no file '../secret.wav'. Expected a file in .*, got a path outside"):
+        input_path("../secret.wav")
+
 
 def test_what_is_hidden_is_no_lora(tmp_path):
     (make_folder(tmp_path / "models" / ".hidden" / "lora", "", []) / "adapter_config.json").write_text("{}")
