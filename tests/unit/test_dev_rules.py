@@ -50,7 +50,7 @@ FINE = {
     "nodes/many.py": f"class One:\n    def execute(cls, {MANY}, more):\n        pass\n",
     f"{dev_rules.KERNEL}many.py": f"def many({MANY}, more):\n    pass\n",
     "tests/many.py": f"def many({MANY}, more):\n    pass\n",
-    "higgs_runtime/rendering/render.py": f"def render_script({MANY}, more):\n    pass\n",
+    **{path: f"def {name}({MANY}, more):\n    pass\n" for path, name in dev_rules.MANY_PARAMETERS},
     "nodes/host/files.py": "import folder_paths\n",
     "nodes/routes/sounds.py": "from .. import voice\n",
     "nodes/voice.py": "from .host import files\n",
