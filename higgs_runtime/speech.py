@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -66,11 +67,18 @@ def speak(
         AudioError: there is no sound, because the model ended at once or the call was stopped before the first frame.
         HiggsError: whatever cannot be loaded, read or spoken, with what to do about it.
     """
-    with _prepared(text, voice, model, codec, transcript, scene, system, device, dtype, prepare, quantization) as (
-        lm,
-        tokenizer,
-        prompt,
-    ):
+    how = _Options(
+        model=model,
+        codec=codec,
+        transcript=transcript,
+        scene=scene,
+        system=system,
+        prepare=prepare,
+        device=device,
+        dtype=dtype,
+        quantization=quantization,
+    )
+    with _prepared(text, voice, how) as (lm, tokenizer, prompt):
         [spoken] = generate(lm, [prompt], sampling or Sampling(), on_frames=on_frames, should_stop=should_stop)
         if spoken.frames == 0:
             raise silence(spoken.finish_reason)
@@ -97,7 +105,7 @@ def speak_stream(
             warnings and errors.
     """
     with ExitStack() as stack:
-        lm, tokenizer, prompt = stack.enter_context(_prepared(text, voice, **chosen))
+        lm, tokenizer, prompt = stack.enter_context(_prepared(text, voice, _Options(**chosen)))
         spoken = stack.enter_context(closing(stream(lm, prompt, sampling or Sampling(), should_stop=should_stop)))
         clips = stack.enter_context(closing(tokenizer.decode_stream(_grouped(spoken))))
         heard = False
@@ -129,34 +137,39 @@ def silence(reason: str) -> AudioError:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Options:
+    """What `speak` and `speak_stream` take beside a text and a voice, under their names."""
+
+    model: HiggsModel | str | Path | None = None
+    codec: Codec | str | Path | None = None
+    transcript: str = ""
+    scene: str = ""
+    system: str = DEFAULT_SYSTEM
+    prepare: bool = False
+    device: str | None = None
+    dtype: torch.dtype | None = None
+    quantization: str | None = None
+
+
 @contextmanager
 def _prepared(
-    text: str,
-    voice,
-    model=None,
-    codec=None,
-    transcript: str = "",
-    scene: str = "",
-    system: str = DEFAULT_SYSTEM,
-    device: str | None = None,
-    dtype: torch.dtype | None = None,
-    prepare: bool = False,
-    quantization: str | None = None,
+    text: str, voice: Voice | AudioClip | str | Path | None, how: _Options
 ) -> Iterator[tuple[HiggsModel, Codec, Prompt]]:
     """Model, codec and the prompt for them, as long as the with-block runs."""
-    device = device or pick_device()
-    dtype = dtype or pick_dtype(device)
-    model, codec = _chosen(model, codec)
+    device = how.device or pick_device()
+    dtype = how.dtype or pick_dtype(device)
+    model, codec = _chosen(how.model, how.codec)
     conversation(text, [])  # what cannot be spoken, or heard, is said before minutes of loading
     if isinstance(voice, (str, Path)):
         voice = AudioClip.load(voice)
     with ExitStack() as stack:
-        lm = stack.enter_context(_loaded("lm", model, load_model, device, dtype, quantization=quantization))
+        lm = stack.enter_context(_loaded("lm", model, load_model, device, dtype, quantization=how.quantization))
         tokenizer = stack.enter_context(_loaded("codec", codec, load_codec, device, torch.float32))
         check_pair(lm, tokenizer)
-        voices = [] if voice is None else [make_voice(voice, transcript, tokenizer)]
-        prepared = prepare_text(text, lm.config.prompt_layout) if prepare else PreparedText(text)
-        prompt = build_prompt(conversation(prepared.text, voices, system=system, scene=scene), lm.tokenizer)
+        voices = [] if voice is None else [make_voice(voice, how.transcript, tokenizer)]
+        prepared = prepare_text(text, lm.config.prompt_layout) if how.prepare else PreparedText(text)
+        prompt = build_prompt(conversation(prepared.text, voices, system=how.system, scene=how.scene), lm.tokenizer)
         for warning in (*prepared.warnings, *prompt.warnings):
             warnings.warn(warning, HiggsWarning, stacklevel=4)
         yield lm, tokenizer, prompt

@@ -84,26 +84,20 @@ class HiggsExportAudio(io.ComfyNode):
     @classmethod
     def execute(cls, audio, file_name, format, kbps, tags, chapters, note, consent, cover=None) -> io.NodeOutput:
         from ..higgs_runtime import export_audio
-        from ..higgs_runtime.audio.files.export import Provenance, parse_chapters, parse_tags
+        from ..higgs_runtime.audio.files.export import About, Provenance, parse_chapters, parse_tags
 
         told = Provenance(*origin(cls.hidden.prompt, cls.hidden.unique_id), consent.strip()) if note else None
         made, folder = [], files.output_folder()
         for clip in clips_from_audio(audio):
             raise_if_cancelled()
-            made.append(
-                export_audio(
-                    clip,
-                    folder,
-                    file_name,
-                    format,
-                    kbps=kbps or None,
-                    tags=parse_tags(tags),
-                    chapters=parse_chapters(chapters, clip.seconds),
-                    cover=None if cover is None else cover[0],
-                    provenance=told,
-                    metadata=files.workflow_entries(cls.hidden),
-                )
+            about = About(
+                tags=parse_tags(tags),
+                chapters=parse_chapters(chapters, clip.seconds),
+                cover=None if cover is None else cover[0],
+                provenance=told,
+                metadata=files.workflow_entries(cls.hidden),
             )
+            made.append(export_audio(clip, folder, file_name, format, kbps=kbps or None, about=about))
         report = "\n".join(str(line) for one in made for line in (one.path.relative_to(folder), *one.notes))
         messages.show_text(report)
         saved = [

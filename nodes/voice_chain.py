@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 from comfy_api.latest import io
 
 from . import sockets
 from .shared.batches import each
+
+if TYPE_CHECKING:
+    from ..higgs_runtime import AudioClip
 
 OFF = "off"
 
@@ -25,33 +31,49 @@ class HiggsVoiceChain(io.ComfyNode):
 
     @classmethod
     def execute(cls, audio, impulse=None, **settings) -> io.NodeOutput:
+        chain = VoiceChain(**settings)
         return io.NodeOutput(
-            each(lambda audio, impulse=None: processed(audio, impulse, **settings), audio=audio, impulse=impulse)
+            each(lambda audio, impulse=None: chain.processed(audio, impulse), audio=audio, impulse=impulse)
         )
 
 
-def processed(clip, impulse, high_pass, gate, de_ess, compress, ratio, makeup, eq, character, room, room_seconds):
-    """The clip after all that is on."""
-    from ..higgs_runtime.audio import effects
-    from ..higgs_runtime.audio.clip import to_mono
+@dataclass(frozen=True, kw_only=True)
+class VoiceChain:
+    """The settings of the node, under the names of its inputs."""
 
-    if high_pass:
-        clip = effects.high_pass(clip, high_pass)
-    if gate:
-        clip = effects.gate(clip, gate)
-    if de_ess:
-        clip = effects.de_ess(clip, de_ess)
-    if compress:
-        clip = effects.compress(clip, compress, ratio, makeup_db=makeup)
-    if eq != OFF:
-        clip = effects.equalize(clip, effects.EQ_PRESETS[eq])
-    if character != OFF:
-        clip = effects.character(clip, character)
-    if room:
-        echo = impulse or effects.synthetic_room(room_seconds, clip.sample_rate, min(clip.channels, 2))
-        fits = echo.channels in (1, clip.channels) or clip.channels == 1
-        clip = effects.room(clip, echo if fits else to_mono(echo), room)
-    return clip
+    high_pass: float
+    gate: float
+    de_ess: float
+    compress: float
+    ratio: float
+    makeup: float
+    eq: str
+    character: str
+    room: float
+    room_seconds: float
+
+    def processed(self, clip: AudioClip, impulse: AudioClip | None) -> AudioClip:
+        """The clip after all that is on."""
+        from ..higgs_runtime.audio import effects
+        from ..higgs_runtime.audio.clip import to_mono
+
+        if self.high_pass:
+            clip = effects.high_pass(clip, self.high_pass)
+        if self.gate:
+            clip = effects.gate(clip, self.gate)
+        if self.de_ess:
+            clip = effects.de_ess(clip, self.de_ess)
+        if self.compress:
+            clip = effects.compress(clip, self.compress, self.ratio, makeup_db=self.makeup)
+        if self.eq != OFF:
+            clip = effects.equalize(clip, effects.EQ_PRESETS[self.eq])
+        if self.character != OFF:
+            clip = effects.character(clip, self.character)
+        if self.room:
+            echo = impulse or effects.synthetic_room(self.room_seconds, clip.sample_rate, min(clip.channels, 2))
+            fits = echo.channels in (1, clip.channels) or clip.channels == 1
+            clip = effects.room(clip, echo if fits else to_mono(echo), self.room)
+        return clip
 
 
 def settings() -> list[io.Input]:

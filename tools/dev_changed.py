@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from dev_rules import ROOT, Repository, Source, reached
+from dev_sources import ROOT, Repository, Source, reached
 
 ON_THE_PATH = ("tools", "tests/helpers", "tests/unit", "tests/component", "tests/conformance")  # as in pyproject.toml
 # Files that load the pack as ComfyUI does, so all of its nodes.

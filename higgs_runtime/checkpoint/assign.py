@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 import torch
@@ -86,16 +87,34 @@ def _lies_well(tensor: Tensor) -> bool:
     return tensor.data_ptr() % needed == 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class NameRules:
+    """How the names of a checkpoint's tensors stand to those of a module.
+
+    Attributes:
+        keep: shell-style patterns of module names that keep what the file holds, whatever dtype is asked for.
+        ignore: shell-style patterns of checkpoint names that may be there and are not used ("decoder_semantic.*").
+        rename: checkpoint name -> module name.
+        joined: checkpoint name -> those whose rows follow each other in it, where a checkpoint has these and not it.
+            One alone also keeps its own name.
+    """
+
+    keep: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    rename: Callable[[str], str] = str
+    joined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+AS_THEY_ARE = NameRules()
+
+
 def assign_strict(
     module: nn.Module,
     tensors: Mapping[str, Tensor],
     *,
     device: torch.device | str = "cpu",
     dtype: torch.dtype | None = None,
-    keep: Iterable[str] = (),
-    ignore: Iterable[str] = (),
-    rename: Callable[[str], str] | None = None,
-    joined: Mapping[str, tuple[str, ...]] | None = None,
+    names: NameRules = AS_THEY_ARE,
     convert: Callable[[str, nn.Module, Rows], nn.Module | None] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     what: str = "checkpoint",
@@ -109,11 +128,7 @@ def assign_strict(
         module: its parameters and persistent buffers are replaced; parameters no longer require gradients.
         tensors: by the names of the checkpoint.
         dtype: of floating-point tensors in the module; None keeps what the file holds.
-        keep: shell-style patterns of module names that keep what the file holds, whatever dtype says.
-        ignore: shell-style patterns of checkpoint names that may be there and are not used ("decoder_semantic.*").
-        rename: checkpoint name -> module name.
-        joined: checkpoint name -> those whose rows follow each other in it, where a checkpoint has these and not it.
-            One alone also keeps its own name.
+        names: which tensor goes where, and which stay as they are or away.
         convert: (name, submodule without its weight, rows of the weight) -> what takes its place, or None; so the
             weight need not be there whole.
         on_progress: called with (tensors in place, tensors in all) after each; what it raises ends the assignment.
@@ -123,9 +138,7 @@ def assign_strict(
         CheckpointError: unknown, missing or wrongly shaped tensors, named (the first 8 and a count); nothing is
             assigned then.
     """
-    rename = rename or (lambda name: name)
-    keep = tuple(keep)
-    source = {rename(name): parts for name, parts in _sources(tensors, joined or {}, tuple(ignore)).items()}
+    source = {names.rename(name): parts for name, parts in _sources(tensors, names).items()}
     slots = {name: _parts(module, name, slot) for name, slot in module.state_dict(keep_vars=True).items()}
     wanted = {name: shape for parts in slots.values() for name, shape in parts.items()}
     _check_names(source, wanted, what)
@@ -134,10 +147,10 @@ def assign_strict(
     for name in slots:
         by_owner.setdefault(name.rpartition(".")[0], []).append(name)
     done = 0
-    for owner_name, names in by_owner.items():
+    for owner_name, owned in by_owner.items():
         owner = module.get_submodule(owner_name)
-        for name in sorted(names, key=lambda name: name.endswith(".weight")):  # the weight last: convert sees the rest
-            kept = any(fnmatchcase(name, pattern) for pattern in keep)
+        for name in sorted(owned, key=lambda name: name.endswith(".weight")):  # the weight last: convert sees the rest
+            kept = any(fnmatchcase(name, pattern) for pattern in names.keep)
             parts = [part for wanted in slots[name] for part in source[wanted]]
             rows = Rows(tensors, parts, device, None if kept else dtype)
             if convert and name.endswith(".weight") and (made := convert(owner_name, owner, rows)) is not None:
@@ -150,15 +163,15 @@ def assign_strict(
                 on_progress(done, len(slots))
 
 
-def _sources(
-    tensors: Mapping[str, Tensor], joined: Mapping[str, tuple[str, ...]], ignore: tuple[str, ...]
-) -> dict[str, tuple[str, ...]]:
+def _sources(tensors: Mapping[str, Tensor], names: NameRules) -> dict[str, tuple[str, ...]]:
     """What a checkpoint has, by name: one tensor, or several that belong below each other."""
     found = {
-        name: parts for name, parts in joined.items() if name not in tensors and all(part in tensors for part in parts)
+        name: parts
+        for name, parts in names.joined.items()
+        if name not in tensors and all(part in tensors for part in parts)
     }
     gone = {part for parts in found.values() if len(parts) > 1 for part in parts}
-    kept = [name for name in tensors if name not in gone and not any(fnmatchcase(name, one) for one in ignore)]
+    kept = [name for name in tensors if name not in gone and not any(fnmatchcase(name, one) for one in names.ignore)]
     return {name: (name,) for name in kept} | found
 
 

@@ -49,7 +49,7 @@ def _loudness(args: argparse.Namespace) -> None:
 
 def _master(args: argparse.Namespace) -> None:
     from ..audio.clip import AudioClip
-    from ..audio.files.export import Provenance, export_audio, parse_chapters, parse_tags
+    from ..audio.files.export import About, Provenance, export_audio, parse_chapters, parse_tags
     from ..audio.loudness.targets import normalize_to
 
     check_folder(args.output)
@@ -63,10 +63,12 @@ def _master(args: argparse.Namespace) -> None:
         args.name,
         args.format,
         kbps=args.kbps,
-        tags=tags,
-        chapters=parse_chapters(_text(args.chapters), clip.seconds) if args.chapters else (),
-        cover=_picture(args.cover) if args.cover else None,
-        provenance=None if args.no_note else Provenance(args.model, args.voices, args.consent),
+        about=About(
+            tags=tags,
+            chapters=parse_chapters(_text(args.chapters), clip.seconds) if args.chapters else (),
+            cover=_picture(args.cover) if args.cover else None,
+            provenance=None if args.no_note else Provenance(args.model, args.voices, args.consent),
+        ),
     )
     for note in made.notes:
         sys.stderr.write(f"{note}\n")

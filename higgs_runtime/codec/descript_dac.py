@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ..checkpoint.assign import assign_strict
+from ..checkpoint.assign import NameRules, assign_strict
 from ..checkpoint.files import read_pickle
 from ..errors import CheckpointError, MissingExtraError
 from .interface import Codec, check_finite
@@ -66,7 +66,7 @@ class DacCodec(Codec):
                 remedy="Download the weights file again.",
             ) from error
         what = f"DAC model in '{file}'"
-        assign_strict(module, tensors, device=device, dtype=dtype, keep=("quantizer.*",), what=what)
+        assign_strict(module, tensors, device=device, dtype=dtype, names=NameRules(keep=("quantizer.*",)), what=what)
         module.quantizer.float()
         return cls(module)
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ..checkpoint.assign import assign_strict
+from ..checkpoint.assign import NameRules, assign_strict
 from ..checkpoint.files import ORIGINAL_CODEC, V3, check_model_type, checkpoint_tensors, model_type_of, read_config
 from .bundled import read_bundled
 from .dac_layers import AcousticDecoder, AcousticEncoder
@@ -109,9 +109,7 @@ class HiggsCodec(Codec):
             tensors,
             device=device,
             dtype=dtype,
-            keep=CODEBOOKS,
-            ignore=UNUSED_TENSORS,
-            rename=_current_name,
+            names=NameRules(keep=CODEBOOKS, ignore=UNUSED_TENSORS, rename=_current_name),
             what=f"Higgs codec in '{folder}'",
         )
         return cls(module, config)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..checkpoint.assign import Rows, assign_strict
+from ..checkpoint.assign import NameRules, Rows, assign_strict
 from ..checkpoint.files import V3, V3_CODEC, check_model_type, checkpoint_tensors, read_config
 from ..errors import CheckpointError, SettingError
 from .config import ModelConfig, parse_native_v2, parse_original_v2, parse_v3
@@ -145,9 +145,7 @@ def load_model(
         checkpoint_tensors(path),
         device=device,
         dtype=dtype,
-        ignore=layout.ignore,
-        rename=layout.rename,
-        joined=layout.joined,
+        names=NameRules(ignore=layout.ignore, rename=layout.rename, joined=layout.joined),
         convert=_quantizer(quantization) if quantization and not converted else None,
         on_progress=on_progress,
         what=f"language model {path.name}",

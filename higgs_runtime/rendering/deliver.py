@@ -12,7 +12,7 @@ from typing import NamedTuple
 from ..atomic_write import write_bytes
 from ..audio.clip import AudioClip
 from ..audio.files.codecs import pyav
-from ..audio.files.export import EXPORT_FORMATS, SYNTHETIC, Provenance, export_audio, parse_chapters
+from ..audio.files.export import EXPORT_FORMATS, SYNTHETIC, About, Provenance, export_audio, parse_chapters
 from ..audio.files.filenames import file_names
 from ..audio.loudness.decibels import amplitude
 from ..errors import AudioError, MissingExtraError
@@ -68,7 +68,7 @@ def deliver(
     have such a name stay, and a note says which name was taken instead.
 
     Args:
-        tags, provenance: as in `export_audio`; the title is the file's name where there is none.
+        tags, provenance: as in `About`; the title is the file's name where there is none.
         inputs: files that are read for it; none is written over.
         replace: the mix takes the place of whatever has its name.
 
@@ -127,15 +127,8 @@ def _within(clip: AudioClip, factor: float) -> AudioClip:
 def _export(clip: AudioClip, path: Path, tags: Mapping[str, str], chapters: str, provenance) -> tuple[str, ...]:
     """`export_audio` under one certain name, over what is there."""
     with TemporaryDirectory(prefix=".higgs-", dir=path.parent) as scratch:
-        made = export_audio(
-            clip,
-            scratch,
-            "mix",
-            FORMATS[path.suffix.lower()],
-            tags=tags,
-            provenance=provenance,
-            chapters=parse_chapters(chapters, clip.seconds),
-        )
+        about = About(tags=tags, provenance=provenance, chapters=parse_chapters(chapters, clip.seconds))
+        made = export_audio(clip, scratch, "mix", FORMATS[path.suffix.lower()], about=about)
         try:
             os.replace(made.path, path)
         except OSError as error:

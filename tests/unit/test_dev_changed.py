@@ -7,7 +7,7 @@ import subprocess
 import dev_changed
 import pytest
 from dev_changed import ALWAYS, changed_files, touched_tests
-from dev_rules import Repository
+from dev_sources import Repository
 
 import dev
 

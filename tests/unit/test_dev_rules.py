@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dev_rules
 import pytest
-from dev_rules import CORE, RANK, RULES, Repository
+from dev_rules import RANK, RULES
+from dev_sources import CORE, Repository
 
 BROAD = "try:\n    print()\nexcept {}:\n    {}\n"
 LONG = "\n" * dev_rules.MAX_FILE + "# one too many\n"
 FUNCTION = "def long():\n    '''Said\n    in two lines.'''\n" + "    print()\n" * dev_rules.MAX_FUNCTION
+MANY = ", ".join(f"a{n}" for n in range(dev_rules.MAX_PARAMETERS))
 # Rule, file, what stands in it, lines that break the rule.
 BROKEN = [
     ("places", "higgs_runtime/cellar/__init__.py", "", [1]),
@@ -29,6 +31,10 @@ BROKEN = [
     ("lengths_of_files", "tests/test_long.py", LONG, [dev_rules.MAX_FILE + 1]),
     ("lengths_of_files", "web/long.js", LONG, [dev_rules.MAX_FILE + 1]),
     ("lengths_of_functions", "tools/long.py", FUNCTION, [1]),
+    ("numbers_of_parameters", "tools/many.py", f"def many({MANY}, *, more=1):\n    pass\n", [1]),
+    ("numbers_of_parameters", "dev.py", f"class One:\n    def many(self, {MANY}, **more):\n        pass\n", [2]),
+    ("numbers_of_parameters", "nodes/one.py", f"def draw(cls, {MANY}, *more):\n    pass\n", [1]),
+    ("numbers_of_parameters", "higgs_runtime/speech.py", "def speak(text):\n    pass\n", [1]),
     ("swallowed_errors", "tools/hush.py", BROAD.format("Exception as error", "raise ValueError"), [3]),
     ("swallowed_errors", "tools/hush.py", BROAD.format("(OSError, BaseException)", "pass"), [3]),
     ("swallowed_errors", "tools/hush.py", BROAD.format("", "pass"), [3]),
@@ -40,6 +46,11 @@ FINE = {
     + BROAD.format("Exception", "raise")
     + BROAD.format("OSError", "pass"),
     "tools/just.py": FUNCTION.removesuffix("    print()\n"),
+    "tools/many.py": f"class One:\n    def many(self, {MANY}):\n        pass\n",
+    "nodes/many.py": f"class One:\n    def execute(cls, {MANY}, more):\n        pass\n",
+    f"{dev_rules.KERNEL}many.py": f"def many({MANY}, more):\n    pass\n",
+    "tests/many.py": f"def many({MANY}, more):\n    pass\n",
+    **{path: f"def {name}({MANY}, more):\n    pass\n" for path, name in dev_rules.MANY_PARAMETERS},
     "nodes/host/files.py": "import folder_paths\n",
     "nodes/routes/sounds.py": "from .. import voice\n",
     "nodes/voice.py": "from .host import files\n",

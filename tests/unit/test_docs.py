@@ -6,7 +6,8 @@ import re
 
 import pytest
 from dev_env import ROOT
-from dev_rules import CORE, ORDER, RANK, Repository
+from dev_rules import ORDER, RANK
+from dev_sources import CORE, Repository
 
 from higgs_runtime.errors import EXTRAS
 

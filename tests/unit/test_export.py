@@ -21,11 +21,12 @@ from hypothesis import given, settings, strategies as st
 from higgs_runtime import AudioClip, AudioError, MissingExtraError, ScriptError, SettingError, export_audio
 from higgs_runtime.audio.files import codecs as encoding
 from higgs_runtime.audio.files.codecs import CODINGS
-from higgs_runtime.audio.files.export import Provenance, parse_chapters, parse_tags
+from higgs_runtime.audio.files.export import About, Provenance, parse_chapters, parse_tags
 from higgs_runtime.audio.files.filenames import file_names
 from higgs_runtime.choices import EXPORT_FORMATS
 
 TAGS = {"title": "The Tower", "artist": "Röse", "album": "Night & sea", "project": "p/1"}
+OF_B = About(tags={"project": "a", "speaker": "b"})
 WORKFLOW = {"prompt": '{"1": {"class_type": "Ü"}}', "workflow": '{"nodes": []}'}
 FULL_DISK = OSError(errno.ENOSPC, "No space left on device")
 
@@ -59,11 +60,13 @@ def test_all_of_it_is_read_back(tmp_path, clip, format):
         tmp_path,
         "{title}",
         format,
-        tags=TAGS,
-        chapters=chapters,
-        cover=cover,
-        provenance=Provenance("Nano", "rose", "R. Rose,\n2026"),
-        metadata=WORKFLOW,
+        about=About(
+            tags=TAGS,
+            chapters=chapters,
+            cover=cover,
+            provenance=Provenance("Nano", "rose", "R. Rose,\n2026"),
+            metadata=WORKFLOW,
+        ),
     )
     assert made.notes == (("Resampled from 24000 to 44100 Hz for mp3.",) if format == "mp3" else ())
     assert os.listdir(tmp_path) == ["The Tower" + EXPORT_FORMATS[format][0]]
@@ -140,30 +143,27 @@ def test_the_bit_rate_is_the_one_asked_for(tmp_path):
 
 def test_provenance_is_on_by_default_and_can_be_left_out(tmp_path, clip):
     assert entries(export_audio(clip, tmp_path).path)["comment"] == "Synthetic speech."
-    assert "comment" not in entries(export_audio(clip, tmp_path, provenance=None).path)
-    both = entries(export_audio(clip, tmp_path, tags={"comment": "Mine."}).path)["comment"]
+    assert "comment" not in entries(export_audio(clip, tmp_path, about=About(provenance=None)).path)
+    both = entries(export_audio(clip, tmp_path, about=About(tags={"comment": "Mine."})).path)["comment"]
     assert both == "Mine.\nSynthetic speech."
 
 
 def test_without_mutagen_a_note_tells_what_is_missing(tmp_path, clip, monkeypatch):
     monkeypatch.setitem(sys.modules, "mutagen", None)
-    made = export_audio(clip, tmp_path, format="m4b (AAC audiobook)", metadata=WORKFLOW)
+    made = export_audio(clip, tmp_path, format="m4b (AAC audiobook)", about=About(metadata=WORKFLOW))
     assert "prompt, workflow" in made.notes[0] and "pip install mutagen" in made.notes[0]
-    assert export_audio(clip, tmp_path, format="opus", metadata=WORKFLOW).notes == ()
+    assert export_audio(clip, tmp_path, format="opus", about=About(metadata=WORKFLOW)).notes == ()
 
 
 # --- names ----------------------------------------------------------------------------------------------------------
 
 
 def test_nothing_is_overwritten(tmp_path, clip):
-    names = [
-        export_audio(clip, tmp_path, "{project}_{speaker}_{n:03}", tags={"project": "a", "speaker": "b"}).path.name
-        for _ in range(3)
-    ]
+    names = [export_audio(clip, tmp_path, "{project}_{speaker}_{n:03}", about=OF_B).path.name for _ in range(3)]
     assert names == ["a_b_001.flac", "a_b_002.flac", "a_b_003.flac"]
     (tmp_path / "a_b_002.flac").unlink()
     (tmp_path / "a_b_001.flac").write_bytes(b"mine")
-    made = export_audio(clip, tmp_path, "{project}_{speaker}_{n:03}", tags={"project": "a", "speaker": "b"})
+    made = export_audio(clip, tmp_path, "{project}_{speaker}_{n:03}", about=OF_B)
     assert made.path.name == "a_b_002.flac" and (tmp_path / "a_b_001.flac").read_bytes() == b"mine"
     plain = [export_audio(clip, tmp_path, "sub/x").path.relative_to(tmp_path).as_posix() for _ in range(2)]
     assert plain == ["sub/x.flac", "sub/x_2.flac"]
@@ -277,7 +277,7 @@ def test_tags_and_chapters_as_text():
         (flat(0.1), {"kbps": 7}, "kbps"),
         (flat(0.1, channels=3), {"format": "mp3"}, "2 at most"),
         (flat(0.1, channels=9), {}, "8 at most"),
-        (flat(0.1), {"cover": torch.zeros(4, 4)}, "cover"),
+        (flat(0.1), {"about": About(cover=torch.zeros(4, 4))}, "cover"),
     ],
 )
 def test_refusals_leave_nothing(tmp_path, clip, arguments, message):

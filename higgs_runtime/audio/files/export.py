@@ -11,7 +11,7 @@ import os
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -52,6 +52,29 @@ class Provenance:
 
 
 SYNTHETIC = Provenance()
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What a file says of itself.
+
+    Attributes:
+        tags: title, artist, album, date, genre, comment, …; names in lower case.
+        chapters: in order; see `parse_chapters`.
+        cover: a picture, float [H, W, 3], 0 to 1.
+        provenance: is added to the comment; None leaves it out.
+        metadata: further entries that are no fields of a name's template, as ComfyUI's `prompt` and `workflow`. AAC
+            files hold them with the extra `tags` only; without it a note says so.
+    """
+
+    tags: Mapping[str, str] = field(default_factory=dict)
+    chapters: Sequence[Chapter] = ()
+    cover: torch.Tensor | None = None
+    provenance: Provenance | None = SYNTHETIC
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+NOTHING_MORE = About()
 
 
 class Exported(NamedTuple):
@@ -120,11 +143,7 @@ def export_audio(
     format: str = "flac 16-bit",
     *,
     kbps: int | None = None,
-    tags: Mapping[str, str] | None = None,
-    chapters: Sequence[Chapter] = (),
-    cover: torch.Tensor | None = None,
-    provenance: Provenance | None = SYNTHETIC,
-    metadata: Mapping[str, str] | None = None,
+    about: About = NOTHING_MORE,
 ) -> Exported:
     """Writes a clip below a folder, under the first name that is free: nothing is ever overwritten.
 
@@ -132,15 +151,10 @@ def export_audio(
 
     Args:
         folder: an existing one; the template may make folders in it.
-        template: see `file_names`; its fields are the tags, `title` (else "audio"), `date`, `time` and `n`.
+        template: see `file_names`; its fields are the tags of `about`, `title` (else "audio"), `date`, `time` and `n`.
         format: a key of EXPORT_FORMATS.
         kbps: bit rate in kbit/s, 8 to 512, of mp3, opus and AAC; None takes 192, 96 and 128.
-        tags: title, artist, album, date, genre, comment, …; names in lower case.
-        chapters: in order; see `parse_chapters`.
-        cover: a picture, float [H, W, 3], 0 to 1.
-        provenance: is added to the comment; None leaves it out.
-        metadata: further entries that are no fields of the template, as ComfyUI's `prompt` and `workflow`. AAC files
-            hold them with the extra `tags` only; without it a note says so.
+        about: what the file says of itself; of nothing more, that its speech is synthetic.
 
     Raises:
         SettingError: an unknown format, a bit rate out of its range, a template that cannot be filled.
@@ -149,17 +163,17 @@ def export_audio(
         MissingExtraError: PyAV (extra `export`) is not installed.
     """
     suffix, coding = _chosen(clip, folder, format, kbps)
-    tags = {name: value for name, value in (tags or {}).items() if value}
+    tags = {name: value for name, value in about.tags.items() if value}
     fields = {"title": "audio", "date": time.strftime("%Y-%m-%d"), "time": time.strftime("%H-%M-%S"), **tags}
     names = file_names(folder, template, fields, suffix)
     first, told = next(names), dict(tags)  # a template that cannot be filled ends here
-    if provenance is not None:
-        told["comment"] = "\n".join(filter(None, [tags.get("comment", ""), str(provenance)]))
-    further, picture = dict(metadata or {}), None if cover is None else _cover(cover)
+    if about.provenance is not None:
+        told["comment"] = "\n".join(filter(None, [tags.get("comment", ""), str(about.provenance)]))
+    further, picture = dict(about.metadata), None if about.cover is None else _cover(about.cover)
     try:
         first.parent.mkdir(parents=True, exist_ok=True)
         with unfinished(first, suffix) as part:
-            notes = _write(part, clip, coding, kbps, told, further, chapters, picture)
+            notes = _write(part, clip, coding, kbps, told, further, about.chapters, picture)
             return Exported(_claim(part, chain([first], names)), notes)
     except OSError as error:
         raise AudioError(

@@ -17,6 +17,7 @@ from helpers_workflow import read_workflow
 
 from higgs_runtime import AudioClip, Voice, export_audio, save_voice
 from higgs_runtime.audio.files.codecs import Chapter
+from higgs_runtime.audio.files.export import About
 from higgs_runtime.voices.library import VoiceCard, voice_path
 
 pytestmark = pytest.mark.web
@@ -275,10 +276,12 @@ def test_an_exported_file_opens_its_workflow(browser, tmp_path, format, kind):
         noise,
         tmp_path,
         format=format,
-        metadata=entries,
-        tags={"title": "Sea"},
-        cover=torch.rand(30, 40, 3),
-        chapters=[Chapter(0.0, 2.0, "One")],
+        about=About(
+            metadata=entries,
+            tags={"title": "Sea"},
+            cover=torch.rand(30, 40, 3),
+            chapters=[Chapter(0.0, 2.0, "One")],
+        ),
     )
     data = base64.b64encode(made.path.read_bytes()).decode()
     opened = in_editor(
