@@ -107,9 +107,8 @@ def test_an_output_that_takes_nothing_or_only_some_letters(tmp_path, output, enc
         assert b"3 turns \\xb7 1 speaker" in os.read(reads, 10_000)
 
 
-@pytest.mark.parametrize(
-    "utf8, words", [pytest.param("1", "half a character", marks=pytest.mark.slow), ("0", "is no text")]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("utf8, words", [("1", "half a character"), ("0", "is no text")])
 def test_a_text_that_is_none_is_said(tmp_path, utf8, words):
     env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": utf8, "LC_ALL": "C.UTF-8"}
     env |= {"PYTHONIOENCODING": "utf-8:strict"} if utf8 == "0" else {}
@@ -125,6 +124,7 @@ def test_a_text_that_is_none_is_said(tmp_path, utf8, words):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_by_a_few_bytes(tmp_path):
     """What is buffered meets the limit where libsndfile seeks: it would print a traceback and go on."""
     code = (

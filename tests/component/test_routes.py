@@ -13,6 +13,7 @@ import pytest
 import requests
 import soundfile
 import torch
+from helpers_examples import cases_of
 from helpers_takes import key_of, line_of, some_take
 from helpers_workflow import node_classes, node_module
 
@@ -128,8 +129,7 @@ def test_peaks_of_a_clip_of_the_pack(site, inputs):
     assert len(requests.get(site.url + "/higgs/peaks", query, timeout=30).json()["high"]) == 9
 
 
-@pytest.mark.parametrize("name", HOSTILE)
-@pytest.mark.parametrize("kind", ["input", "clip", "voice"])
+@pytest.mark.parametrize("kind, name", cases_of(["input", "clip", "voice"], HOSTILE, quick=4))
 def test_peaks_of_hostile_names(site, inputs, kind, name):
     refused(requests.get(site.url + "/higgs/peaks", {"kind": kind, "name": name}, timeout=30), 404)
 
@@ -170,8 +170,7 @@ def test_no_more_than_a_minute_is_read(site, inputs):
         assert found["seconds"] == 60.0
 
 
-@pytest.mark.parametrize("name", HOSTILE)
-@pytest.mark.parametrize("kind", ["input", "clip", "voice"])
+@pytest.mark.parametrize("kind, name", cases_of(["input", "clip", "voice"], HOSTILE, quick=4))
 def test_quality_of_hostile_names(site, inputs, kind, name):
     refused(requests.get(site.url + "/higgs/quality", {"kind": kind, "name": name}, timeout=30), 404)
 
@@ -193,8 +192,7 @@ def test_quality_of_what_cannot_be(site, inputs, query):
     refused(requests.get(site.url + "/higgs/quality", query, timeout=30))
 
 
-@pytest.mark.parametrize("route", ["clips", "voices", "takes"])
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("route, name", cases_of(["clips", "voices", "takes"], HOSTILE, quick=4))
 def test_sounds_of_hostile_names(site, store, route, name):
     """Names in the path, each character escaped, so that nothing on the way tidies it."""
     answer = requests.get(f"{site.url}/higgs/{route}/{quote(name, safe='')}", timeout=30)

@@ -203,6 +203,7 @@ def test_a_client_that_leaves_frees_its_row(pair, stream):
         assert server.codes({"input": TEXT, "max_new_tokens": 5, "seed": 1}).frames == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_row_is_free_within_a_second(pair, stream):
     """By the clock, and the median: another program may have the machine for a moment."""

@@ -15,7 +15,6 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import numpy as np
-import openai
 import pytest
 import requests
 import soundfile
@@ -146,6 +145,8 @@ def test_the_key_is_compared_in_constant_time(monkeypatch):
 
 
 def test_openai_clients_get_openais_errors(process):
+    import openai
+
     client = openai.OpenAI(base_url=process.url + "/v1", api_key="wrong", max_retries=0)
     with pytest.raises(openai.AuthenticationError):
         client.models.list()

@@ -99,7 +99,7 @@ def models(tmp_path_factory):
     return root
 
 
-@pytest.mark.parametrize("command", ["say", "render-script"])
+@pytest.mark.parametrize("command", ["say", pytest.param("render-script", marks=pytest.mark.slow)])
 def test_a_lora_and_the_window_from_the_shell(models, tmp_path, command, capsys):
     (tmp_path / "scene.txt").write_text("Hello.", encoding="utf-8")
     what = (

@@ -208,7 +208,7 @@ def test_head_and_embedding_are_one_matrix(model, folder):
     assert model_bytes(model) < sum(tensor.nbytes for tensor in load_file(folder / "model.safetensors").values()) + 1e4
 
 
-@pytest.mark.parametrize("quantization", ["int8", "int4"])
+@pytest.mark.parametrize("quantization", ["int8", pytest.param("int4", marks=pytest.mark.slow)])
 def test_quantized(folder, quantization):
     model = load_model(folder, quantization=quantization)
     take = generate(model, [build_prompt(conversation("Hello."), model.tokenizer)], Sampling(max_frames=5))[0]

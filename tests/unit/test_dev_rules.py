@@ -72,6 +72,7 @@ def sample(tmp_path):
     return write
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RULES)
 def test_a_rule_holds(name, here):
     assert RULES[name].offenders(here) == [], RULES[name].remedy

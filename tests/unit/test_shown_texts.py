@@ -68,8 +68,7 @@ def test_nothing_else_of_the_pack_sends_texts_to_nodes():
     assert (ROOT / "nodes" / "host" / "messages.py").read_text("utf-8").count("send_progress_text") == 1
 
 
-@pytest.mark.parametrize(
-    "path", sorted((ROOT / "web").rglob("*.js")), ids=lambda path: path.relative_to(ROOT / "web").as_posix()
-)
-def test_scripts_set_no_html(path):
-    assert not SETS_HTML.search(path.read_text("utf-8"))
+def test_scripts_set_no_html():
+    scripts = list((ROOT / "web").rglob("*.js"))
+    assert len(scripts) > 30
+    assert not [path for path in scripts if SETS_HTML.search(path.read_text("utf-8"))]
