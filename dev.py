@@ -46,7 +46,8 @@ DEMO = ROOT / ".demo"
 WORKFLOW = ROOT / "workflows" / "api" / "clone_voice.json"
 DEMO_RENDER_S = 3600  # a released model on a CPU takes its time
 AUDIO_SUFFIXES = {".flac", ".wav", ".mp3", ".opus", ".ogg"}
-FAST_TESTS = "not slow and not comfyui and not gpu and not web"
+NUMERIC_RUN = "not slow and not comfyui and not gpu and not web"
+FAST_TESTS = f"{NUMERIC_RUN} and not numeric"
 FAST_TIERS = ("tests/unit", "tests/component")
 SERVER_TESTS = "comfyui or web"  # each process has a server of its own for them
 SIDE_BY_SIDE = ("-n", "2")
@@ -63,7 +64,7 @@ NUMERIC_TESTS = [
         "conformance/test_codec",
     )
 ]
-NUMERIC_COMMAND = ["-m", "pytest", "-q", "-m", FAST_TESTS, *NUMERIC_TESTS]
+NUMERIC_COMMAND = ["-m", "pytest", "-q", "-m", NUMERIC_RUN, *NUMERIC_TESTS]
 # What a processor can do is what torch and Numba are told.
 OTHER_PROCESSORS = {
     "no vectors": {"ATEN_CPU_CAPABILITY": "default", "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""},

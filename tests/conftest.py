@@ -30,8 +30,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Thousands of tests stay until the end: the garbage collector need not look at them each time."""
+    """Thousands of tests stay until the end: the garbage collector need not look at them each time, nor at the modules
+    of transformers as often as it would."""
     gc.freeze()
+    gc.set_threshold(5000, 20, 20)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -133,6 +133,7 @@ def drawn(logits, history, sampling, uniform, entries):
     return torch.from_numpy(found[0]), torch.from_numpy(found[1])
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("scale", [0.5, 4.0, 30.0])
 @pytest.mark.parametrize(
     "chosen",
@@ -162,6 +163,7 @@ def test_ids_are_those_of_the_plain_sampling(chosen, scale):
     assert not broken.any() and len(ids.unique()) > 20
 
 
+@pytest.mark.numeric
 def test_equal_logits_at_an_edge_stay_together():
     logits = torch.zeros(1, 400, 16)
     logits[..., 3:8] = 2.0
@@ -177,6 +179,7 @@ def test_equal_logits_at_an_edge_stay_together():
         ]
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
 @pytest.mark.parametrize("temperature", [0.0, 0.7])
 def test_numbers_that_are_not_finite_are_told_and_give_ids(bad, temperature):
@@ -189,6 +192,7 @@ def test_numbers_that_are_not_finite_are_told_and_give_ids(bad, temperature):
     assert ((ids >= 0) & (ids < 66)).all()
 
 
+@pytest.mark.numeric
 def test_whatever_the_number_an_id_that_was_filtered_out_is_never_drawn():
     logits = torch.randn(1, 500, 66)
     for number in (0.0, 1e-7, 0.5, 1 - 2**-24, 1.0):
@@ -210,7 +214,7 @@ def model(tmp_path_factory):
     return some_model(tmp_path_factory.mktemp("model"))
 
 
-@pytest.mark.parametrize("batch", [1, 3, 8])
+@pytest.mark.parametrize("batch", [3, *(pytest.param(rows, marks=pytest.mark.numeric) for rows in (1, 8))])
 def test_takes_are_those_of_the_plain_step(model, batch, monkeypatch):
     # A number can fall where the two round to different sides, in some 1 of 10,000 draws; of these seeds none does.
     used, chosen = [], settings(seed=8)

@@ -46,6 +46,7 @@ def quantized_model(name, config=WIDE):
 # ---- tiles -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("size", [64, 128, 704])
 @pytest.mark.parametrize("name", KINDS)
 def test_products_of_a_matrix(name, size):
@@ -99,7 +100,7 @@ def test_a_row_is_the_same_to_the_last_bit_in_any_company_and_by_any_threads(nam
         assert torch.equal(fused_logits(model, filled_cache(model, rows), ids[:rows], threads), together[:rows])
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", ["int8", pytest.param("int4", marks=pytest.mark.numeric)])
 def test_takes_are_those_of_the_plain_step(tmp_path, monkeypatch, name):
     monkeypatch.setattr(quantized_module, "_has_int8_kernel", lambda device: False)  # it rounds activations to bfloat16
     folder = make_lm_checkpoint(tmp_path / "model", stream_end=1.05, intermediate_size=128)

@@ -70,10 +70,10 @@ QUICK = settings(max_examples=examples(150), derandomize=True, deadline=None, da
 def without(monkeypatch):
     def hide(package):
         monkeypatch.setitem(sys.modules, package, None)
-        language_module._identifier.cache_clear()
+        # Looked for anew, while what is loaded stays for the tests that follow.
+        monkeypatch.setattr(language_module, "_identifier", language_module._identifier.__wrapped__)
 
-    yield hide
-    language_module._identifier.cache_clear()
+    return hide
 
 
 @pytest.mark.parametrize("mark", FULL_WIDTH)

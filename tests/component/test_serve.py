@@ -223,6 +223,7 @@ def test_a_row_is_free_within_a_second(pair, stream):
     assert statistics.median(waits) < 1.0, waits
 
 
+@pytest.mark.slow
 def test_a_client_that_leaves_while_it_waits_takes_no_row(pair):
     with serving(pair, replace(SMALL, rows=1)) as server:
         with server.post(long_line(stream=True, max_new_tokens=1000), stream=True) as first:

@@ -223,7 +223,7 @@ def loaded(monkeypatch):
     "command",
     [
         ["say", "Good morning.", "--max-seconds", "0.2"],
-        ["render-script", "scene.txt", "--voice", "rose", "--max-seconds", "0.4"],
+        pytest.param(["render-script", "scene.txt", "--voice", "rose", "--max-seconds", "0.4"], marks=pytest.mark.slow),
     ],
 )
 def test_quantization_and_dtype(loaded, capsys, command):

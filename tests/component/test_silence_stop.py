@@ -43,7 +43,9 @@ def ended_at(stop: SilenceStop, ids: torch.Tensor, index: int = 0, size: int = 8
     return None
 
 
-@pytest.mark.parametrize("hiss", [0.0, 0.001], ids=["digital", "-60 dBFS"])
+@pytest.mark.parametrize(
+    "hiss", [pytest.param(0.0, id="digital", marks=pytest.mark.slow), pytest.param(0.001, id="-60 dBFS")]
+)
 def test_three_seconds_of_silence_end_a_line_and_speech_does_not(codec, stop, hiss):
     for clip, _ in speech():
         clip = resample(clip, codec.sample_rate)

@@ -55,7 +55,9 @@ def test_real_speech_is_heard(name):
     assert sum(end - start for start, end in speech_spans(clip)) > 0.7 * clip.seconds
 
 
-@pytest.mark.parametrize("name", ["music", "bed", "tone", "hiss", "hum"])
+@pytest.mark.parametrize(
+    "name", ["music", "hiss", *(pytest.param(name, marks=pytest.mark.slow) for name in ("bed", "tone", "hum"))]
+)
 def test_music_and_steady_noise_are_no_speech(name):
     assert speech_spans(music_and_noise()[name]) == []
 
