@@ -58,7 +58,7 @@ def test_ebu_3341_integrated(number):
 
 @pytest.mark.slow
 def test_the_lfe_does_not_count():
-    five = INTEGRATED["6"].samples
+    five = INTEGRATED["6"]().samples
     six = torch.cat([five[:3], sine(60, 20, -3).samples, five[3:]])
     assert measure_loudness(AudioClip(six, 48_000)).integrated_lufs == pytest.approx(-23, abs=0.1)
     eight = torch.cat([six[:4], torch.zeros_like(five[:2]), six[4:]])  # WAV order: back before side
