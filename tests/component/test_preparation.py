@@ -253,7 +253,7 @@ LONG = {
 
 
 @pytest.mark.parametrize("language", LONG)
-def test_languages_are_told_apart(language):
+def test_languages_are_distinguished(language):
     guess = detect_language(LONG[language] + " [laugh] https://example.org/some/english/words <|sfx:laughter|>")
     assert guess.language == language and guess.confidence > 0.5 and guess.language in languages_of(LONG[language])
 

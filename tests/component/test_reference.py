@@ -223,7 +223,7 @@ def test_settings_out_of_range(values):
         prepare_reference(sine(300, 5.0), **values)
 
 
-def test_progress_is_told_and_stops_it():
+def test_progress_is_reported_and_can_stop_it():
     told = []
     prepare_reference(AudioClip(hiss(200, -20), RATE), on_progress=lambda *step: told.append(step))
     assert told == [(n, 4) for n in (1, 2, 3, 4)]
@@ -245,7 +245,7 @@ def test_two_hours_take_seconds():
 
 
 @pytest.mark.slow
-def test_a_real_recognizer_hears_the_same_in_the_clip_as_was_written():
+def test_a_real_recognizer_confirms_the_transcript_of_the_clip():
     recognizer = load_recognizer()
     clips = speech()
     wave = torch.cat([resample(to_mono(clip), 24_000).samples for clip, _ in clips * 2], dim=1)
@@ -260,7 +260,7 @@ def test_a_real_recognizer_hears_the_same_in_the_clip_as_was_written():
         assert float(around.pow(2).mean()) < 1e-3 * float(whole.samples.pow(2).mean())
 
 
-def test_a_word_that_is_said_to_end_too_early_is_not_cut():
+def test_a_word_with_an_early_end_time_is_not_cut():
     """The pause is where it is quiet, a little behind the end that the recognizer tells."""
     wave = torch.cat([hiss(4, -20), torch.zeros(1, RATE // 2), hiss(14, -20)], dim=1)
     words = (Word("One.", 0.0, 3.85, 0.9), Word("two", 4.5, 18.5, 0.9))

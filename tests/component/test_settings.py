@@ -146,6 +146,6 @@ def test_a_lora_that_cannot_be_used(models, given, words, capsys):
         ("min_similarity", -1.0, 1.0),
     ],
 )
-def test_what_was_allowed_somewhere_before_there_was_one_table_stays_allowed(name, least, most):
+def test_settings_once_allowed_stay_allowed(name, least, most):
     """Graphs, scripts and requests that people keep hold such values."""
     assert (SETTINGS[name].least, SETTINGS[name].most) == (least, most)

@@ -56,7 +56,7 @@ def test_three_seconds_of_silence_end_a_line_and_speech_does_not(codec, stop, hi
         assert ended_at(stop(4.0), ids) is None, "three seconds are less than four"
 
 
-def test_lines_side_by_side_are_told_apart(codec, stop):
+def test_lines_of_a_batch_end_independently(codec, stop):
     silent = codec.encode(AudioClip(torch.zeros(1, 2 * codec.sample_rate), codec.sample_rate)).ids[:, 5:45]
     spoken = codec.encode(resample(speech()[0][0], codec.sample_rate)).ids
     both = stop(1.0)

@@ -129,7 +129,7 @@ def test_nothing_is_overwritten_unless_asked(saved):
 
 @pytest.mark.parametrize("overwrite", [False, True])
 @pytest.mark.parametrize("step", ["open", "replace"])
-def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch, step, overwrite):
+def test_a_full_disk_keeps_the_old_file(tmp_path, monkeypatch, step, overwrite):
     path = tmp_path / "a.safetensors"
     if overwrite:
         save_voice(path, KEEPER)

@@ -122,7 +122,7 @@ def test_lossy_round_trips_keep_the_length_within_a_frame(tmp_path, format, layo
         assert int(torch.fft.rfft(middle[0]).abs().argmax()) == pytest.approx(expected, abs=1)
 
 
-def test_a_rate_that_the_format_lacks_is_changed_and_told(tmp_path):
+def test_a_rate_unknown_to_the_format_is_changed_and_reported(tmp_path):
     made = export_audio(sine(440, 1, -6, rate=22_050), tmp_path, format="opus")
     assert made.notes == ("Resampled from 22050 to 24000 Hz for opus.",)
     made = export_audio(sine(440, 1, -6, rate=96_000), tmp_path, format="mp3")
@@ -148,7 +148,7 @@ def test_provenance_is_on_by_default_and_can_be_left_out(tmp_path, clip):
     assert both == "Mine.\nSynthetic speech."
 
 
-def test_without_mutagen_a_note_tells_what_is_missing(tmp_path, clip, monkeypatch):
+def test_without_mutagen_a_note_names_the_missing_package(tmp_path, clip, monkeypatch):
     monkeypatch.setitem(sys.modules, "mutagen", None)
     made = export_audio(clip, tmp_path, format="m4b (AAC audiobook)", metadata=WORKFLOW)
     assert "prompt, workflow" in made.notes[0] and "pip install mutagen" in made.notes[0]
@@ -289,7 +289,7 @@ def test_refusals_leave_nothing(tmp_path, clip, arguments, message):
     assert os.listdir(tmp_path) == []
 
 
-def test_what_ffmpeg_refuses_is_told(tmp_path, monkeypatch):
+def test_an_error_of_ffmpeg_is_reported(tmp_path, monkeypatch):
     monkeypatch.setitem(CODINGS, "flac", replace(CODINGS["flac"], sample_format="fltp"))
     with pytest.raises(AudioError, match="FFmpeg could not write"):
         export_audio(flat(0.1), tmp_path)

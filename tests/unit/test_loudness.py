@@ -188,7 +188,7 @@ def test_normalizing_hits_target_and_ceiling():
     assert again["input_tp"] <= -0.8
 
 
-def test_what_cannot_be_normalized():
+def test_clips_that_cannot_be_normalized():
     with pytest.raises(AudioError, match=r"cannot be so loud.*got -1 LUFS"):
         normalize_loudness(sine(997, 2, -40), -1, -6)
     for clip in (flat(0.0), sine(997, 0.2), flat(0.0, 0)):

@@ -48,7 +48,7 @@ NO_SOUND = [
 
 
 @pytest.mark.parametrize("node_id, bad", cases_of(SOUND_NODES, NO_SOUND, quick=4))
-def test_sound_that_is_none_is_refused(folders, saver, runtime, node_id, bad):
+def test_invalid_sound_is_refused(folders, saver, runtime, node_id, bad):
     waves, words = bad
     with pytest.raises(runtime.AudioError, match=words):
         run(node_id, **{name: audio(waves) for name in SOUND_NODES[node_id]})
@@ -171,7 +171,7 @@ def test_a_file_tells_where_it_comes_from(folders, saver, runtime):
     ]
 
 
-def test_what_comfyui_is_told_not_to_embed_is_left_out(folders, saver, monkeypatch):
+def test_disabled_metadata_is_left_out(folders, saver, monkeypatch):
     from comfy.cli_args import args
 
     monkeypatch.setattr(args, "disable_metadata", True)

@@ -47,7 +47,7 @@ def messages(monkeypatch):
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_what_is_sent_is_html_of_the_text(messages, monkeypatch, text):
+def test_notes_are_sent_as_escaped_html(messages, monkeypatch, text):
     from comfy_execution.utils import CurrentNodeContext
 
     sent = []
