@@ -46,9 +46,9 @@ DEMO = ROOT / ".demo"
 WORKFLOW = ROOT / "workflows" / "api" / "clone_voice.json"
 DEMO_RENDER_S = 3600  # a released model on a CPU takes its time
 AUDIO_SUFFIXES = {".flac", ".wav", ".mp3", ".opus", ".ogg"}
-FAST_TESTS = "not slow and not comfyui and not gpu and not web"
+NUMERIC_RUN = "not slow and not comfyui and not gpu and not web"
+FAST_TESTS = f"{NUMERIC_RUN} and not numeric"
 FAST_TIERS = ("tests/unit", "tests/component")
-SERVER_TESTS = "comfyui or web"  # each process has a server of its own for them
 SIDE_BY_SIDE = ("-n", "2")
 NUMERIC_TESTS = [
     f"tests/{name}.py"
@@ -63,7 +63,7 @@ NUMERIC_TESTS = [
         "conformance/test_codec",
     )
 ]
-NUMERIC_COMMAND = ["-m", "pytest", "-q", "-m", FAST_TESTS, *NUMERIC_TESTS]
+NUMERIC_COMMAND = ["-m", "pytest", "-q", "-m", NUMERIC_RUN, *NUMERIC_TESTS]
 # What a processor can do is what torch and Numba are told.
 OTHER_PROCESSORS = {
     "no vectors": {"ATEN_CPU_CAPABILITY": "default", "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""},
@@ -72,7 +72,8 @@ OTHER_PROCESSORS = {
     "one core": {"HIGGS_TEST_CORES": "1"},
 }
 NOTHING_SELECTED = 5  # pytest's status where all tests of the files are left out
-BY_FILE = ("--dist", "loadscope")  # what a file's tests share is made once
+# What a file's tests share is made once, and those of a server stay with one server; in the order of tests/conftest.py.
+BY_FILE = ("--dist", "loadscope", "--no-loadscope-reorder")
 
 
 # ---- demo -------------------------------------------------------------------------------------------------------
@@ -180,8 +181,7 @@ def test(options: argparse.Namespace) -> int:
 
 
 def run_tests(options: argparse.Namespace, env: dict[str, str]) -> int:
-    """Without a selection all tests, two at a time, those of the server last: file by file, so that what follows one
-    another in a file stays with one server. Numeric ones as on other processors too."""
+    """Without a selection all tests, two files at a time, and the numeric ones as on other processors too."""
     fast = ["-m", FAST_TESTS, *SIDE_BY_SIDE, *BY_FILE]
     if options.changed:
         files = tests_of_changes(options.changed)
@@ -195,9 +195,7 @@ def run_tests(options: argparse.Namespace, env: dict[str, str]) -> int:
     ensure_browser()
     if options.rest:
         return pytest(env, *options.rest)
-    status = pytest(env, "-m", f"not ({SERVER_TESTS})", *SIDE_BY_SIDE)
-    status |= pytest(env, "-m", SERVER_TESTS, *SIDE_BY_SIDE, *BY_FILE)
-    return status | on_other_processors(env)
+    return pytest(env, *SIDE_BY_SIDE, *BY_FILE) | on_other_processors(env)
 
 
 def tests_of_changes(base: str) -> list[str] | None:

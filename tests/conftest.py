@@ -16,6 +16,9 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a test that reaches for the network fails at once
 
 
+TIERS = ("system/comfyui", "system", "conformance", "component", "unit")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Hypothesis tries the same examples each time, so that a change is what makes a test fail; fewer without the slow
     tests. `--hypothesis-profile default` looks further."""
@@ -30,11 +33,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Thousands of tests stay until the end: the garbage collector need not look at them each time."""
+    """Thousands of tests stay until the end: the garbage collector need not look at them each time, nor at the modules
+    of transformers as often as it would."""
     gc.freeze()
+    gc.set_threshold(5000, 20, 20)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What takes longest comes first, so that two processes end together: files with a server and a browser, then other
+    real surroundings, at last the short files of the units."""
+    tests = config.rootpath / "tests"
+    items.sort(key=lambda item: next((n for n, tier in enumerate(TIERS) if tests / tier in item.path.parents), 0))
     wanting = [item for item in items if item.get_closest_marker("gpu")]
     if not wanting:
         return

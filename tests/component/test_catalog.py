@@ -21,7 +21,7 @@ def test_lists_each_kind_by_name(tmp_path):
     assert labels(tmp_path, "codec") == ["A_codec"]
 
 
-def test_names_what_is_missing(tmp_path):
+def test_missing_files_are_named(tmp_path):
     make_folder(tmp_path / "lm", files=[])
     make_folder(tmp_path / "no_config", model_type="", files=["model.safetensors"])
     lm, no_config = "lm (missing: model.safetensors, tokenizer.json)", "no_config (missing: config.json)"

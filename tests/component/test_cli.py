@@ -69,7 +69,7 @@ def test_speak_from_folders_equals_speak_with_loaded_models(models, clip):
     assert not torch.equal(results[0].samples, speak("Hello.", sampling=SHORT, **loaded).samples)
 
 
-def test_speak_says_what_is_wrong(models, clip):
+def test_speak_reports_wrong_arguments(models, clip):
     folders = {"model": models / "lm", "codec": models / "codec", "device": "cpu"}
     with pytest.raises(PromptError, match="transcript"):
         speak("Hello.", clip, **folders)
@@ -80,7 +80,7 @@ def test_speak_says_what_is_wrong(models, clip):
 
 
 @pytest.mark.parametrize("text, voice, says", [(" ", None, "nothing to say"), ("Hi.", "nobody.wav", "no audio file")])
-def test_what_cannot_be_spoken_is_said_before_a_model_is_loaded(tmp_path, text, voice, says):
+def test_invalid_input_is_reported_before_a_model_is_loaded(tmp_path, text, voice, says):
     with pytest.raises(HiggsError, match=says):  # and not that there is no model
         speak(text, voice, transcript="Words.", model=tmp_path / "lm", codec=tmp_path / "codec", device="cpu")
 
@@ -96,7 +96,7 @@ class Amplified:
         return AudioClip(clip.samples * self.factor / clip.samples.abs().max(), clip.sample_rate)
 
 
-def test_what_is_louder_than_full_scale_is_turned_down_as_a_whole(models, tmp_path):
+def test_sound_above_full_scale_is_turned_down_as_a_whole(models, tmp_path):
     lm, codec = load_model(models / "lm"), load_codec(models / "codec")
     quiet, loud = (speak("Hello.", model=lm, codec=Amplified(codec, factor), sampling=SHORT) for factor in (0.5, 3.0))
     assert float(quiet.samples.abs().max()) == 0.5
@@ -122,7 +122,7 @@ def test_dtype_of_a_device(monkeypatch, device, mac, dtype):
 
 
 @pytest.mark.parametrize("device", ["cuda", "mps"])
-def test_a_device_that_is_not_there_is_said(models, monkeypatch, device):
+def test_a_missing_device_is_reported(models, monkeypatch, device):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
     with pytest.raises(SettingError, match=f"Expected 'cpu', got '{device}'"):
@@ -191,7 +191,7 @@ def test_say_that_can_save_nowhere_says_so(models, tmp_path, monkeypatch, capsys
     assert "nor in the temporary one" in capsys.readouterr().err
 
 
-def test_what_takes_long_for_the_first_time_is_said(models, tmp_path, monkeypatch, capsys):
+def test_the_slow_first_compilation_is_announced(models, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(step, "is_kept", lambda: False)
     fused._compiled.cache_clear()
     args = ["say", "Hello.", "--models-dir", str(models), "--device", "cpu", "--max-seconds", "0.2"]
@@ -206,7 +206,7 @@ def test_say_without_models(tmp_path, monkeypatch, capsys):
     assert "higgs models" in capsys.readouterr().err
 
 
-def test_interrupting_say_keeps_what_is_spoken(models, tmp_path, monkeypatch, capsys):
+def test_interrupting_say_keeps_the_sound_so_far(models, tmp_path, monkeypatch, capsys):
     """Ctrl-C after 28 steps, from where the progress line is written."""
     out, shown = tmp_path / "out.wav", []
     out.write_text("an earlier whole one")
@@ -236,7 +236,7 @@ def test_interrupting_say_before_the_first_frame(models, tmp_path, monkeypatch, 
     assert not (tmp_path / "out.wav").exists()
 
 
-def test_models_lists_what_is_missing(models, tmp_path, capsys):
+def test_models_lists_missing_files(models, tmp_path, capsys):
     broken = tmp_path / "broken"
     broken.mkdir()
     (broken / "config.json").write_text(json.dumps({"model_type": "higgs_audio_v2"}))

@@ -64,7 +64,7 @@ def test_a_file_that_is_no_codec(folder):
         load_codec(folder / "model.safetensors")
 
 
-def test_missing_weights_name_what_is_there(folder):
+def test_an_error_about_missing_weights_lists_the_files_found(folder):
     (folder / "model.safetensors").rename(folder / "model.pth")
     with pytest.raises(CheckpointError, match="Expected model.safetensors.*got model.pth"):
         load_codec(folder)
@@ -136,7 +136,7 @@ def test_shards(tmp_path, released):
         load_codec(folder)
 
 
-def test_shard_without_what_the_index_promises(tmp_path):
+def test_a_shard_that_lacks_an_indexed_tensor(tmp_path):
     folder = make_codec_checkpoint(tmp_path / "sharded", max_shard_size="200KB")
     shards = sorted(folder.glob("model-*.safetensors"))
     shutil.copy(shards[0], shards[1])

@@ -33,6 +33,7 @@ def test_encoding_tells_its_progress(codec, seconds):
     assert total == 7 + 2 + 5 * -(-seconds // 60) + 8 + 1  # HuBERT, acoustic blocks, codebooks, end
 
 
+@pytest.mark.slow
 def test_a_clip_that_just_exceeds_a_window_ends_at_the_total_too(codec):
     seen = []  # the context around a window takes the rest in, so there is no second window
     codec.encode(sound_clip(60.5), on_progress=lambda done, total: seen.append((done, total)))
@@ -89,11 +90,11 @@ def test_dac_tells_its_progress_too(tmp_path):
     ("way", "seconds"),
     [
         ("encode", 2),
-        ("encode", 20),
+        pytest.param("encode", 20, marks=pytest.mark.slow),
         pytest.param("encode", 100, marks=pytest.mark.slow),
         ("decode", 2),
         ("decode", 7),
-        ("decode", 20),
+        pytest.param("decode", 20, marks=pytest.mark.slow),
         pytest.param("decode", 120, marks=pytest.mark.slow),
     ],
 )

@@ -81,7 +81,7 @@ def test_a_broken_connection_is_made_again_where_it_broke(hub, tmp_path, whole_a
     assert [asked for asked in hub.ranges if asked][0].startswith("bytes=1") and hub.breaks == 0
 
 
-def test_a_lost_connection_keeps_what_came(hub, tmp_path):
+def test_a_lost_connection_keeps_the_partial_file(hub, tmp_path):
     hub.break_after, hub.breaks = 300_000, 2
     hub.pause_s = 0.001
     seen = []
@@ -116,7 +116,7 @@ def test_a_damaged_file_is_deleted_and_the_rest_kept(hub, tmp_path):
     assert content(tmp_path / LM.name)["model.safetensors"] == BIG
 
 
-def test_what_an_earlier_try_left_is_checked_as_well(hub, tmp_path):
+def test_files_of_an_earlier_attempt_are_verified_too(hub, tmp_path):
     hub.corrupt = {"model.safetensors"}
     with pytest.raises(DownloadError, match="damaged"):
         download(LM, tmp_path)
@@ -135,7 +135,7 @@ def test_what_an_earlier_try_left_is_checked_as_well(hub, tmp_path):
     assert content(tmp_path / LM.name) == {name: FILES[name] for name in FETCHED}
 
 
-def test_stopping_acts_at_once_and_keeps_what_came(hub, tmp_path):
+def test_stopping_acts_at_once_and_keeps_the_partial_file(hub, tmp_path):
     hub.pause_s = 0.05
     stop_at = []
 
@@ -162,7 +162,7 @@ def test_stopping_does_not_wait_for_a_silent_server(hub, tmp_path):
     hub.pause_s = 0
 
 
-def test_what_progress_raises_stops_it(hub, tmp_path):
+def test_an_error_of_the_progress_callback_stops_it(hub, tmp_path):
     hub.pause_s = 0.02
 
     def interrupt(done, total):
@@ -217,7 +217,7 @@ def test_no_hub_at_all(hub, tmp_path):
         download(LM, tmp_path)
 
 
-def test_offline_is_respected_but_for_what_is_there(hub, tmp_path, monkeypatch):
+def test_offline_mode_uses_only_files_on_disk(hub, tmp_path, monkeypatch):
     from huggingface_hub import constants
 
     download(LM, tmp_path)
@@ -236,7 +236,7 @@ def test_a_full_disk_is_seen_before(hub, tmp_path, monkeypatch):
     assert not [asked for asked in hub.asked if "resolve" in asked]
 
 
-def test_a_disk_that_fills_up_keeps_what_came(hub, tmp_path, monkeypatch):
+def test_a_full_disk_keeps_the_partial_file(hub, tmp_path, monkeypatch):
     class Full:
         """A file on a disk with room for 200 kB."""
 

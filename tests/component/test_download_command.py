@@ -17,7 +17,7 @@ from higgs_runtime.hub.catalog import find_checkpoints
 from higgs_runtime.hub.releases import RELEASES
 
 
-def test_without_a_name_it_lists_what_there_is(capsys):
+def test_without_a_name_it_lists_the_releases(capsys):
     assert main(["download"]) == 0
     out = capsys.readouterr().out
     for name, release in RELEASES.items():
@@ -25,7 +25,7 @@ def test_without_a_name_it_lists_what_there_is(capsys):
     assert "pinned when it is begun" in out
 
 
-def test_it_says_what_is_fetched_and_under_which_licence_and_asks(hub, tmp_path, capsys, monkeypatch):
+def test_it_shows_the_files_and_their_licence_and_asks(hub, tmp_path, capsys, monkeypatch):
     words = ["download", LM.name, "--models-dir", str(tmp_path)]
     monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
     assert main(words) == 1
@@ -66,7 +66,7 @@ def wait_for(test, seconds=30):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["kill", "interrupt"])
-def test_a_process_that_is_killed_leaves_what_the_next_one_goes_on_with(hub, tmp_path, how):
+def test_a_download_resumes_after_a_killed_process(hub, tmp_path, how):
     hub.pause_s = 0.03
     process = command(hub, LM.name, "--yes", "--models-dir", tmp_path)
     wait_for(lambda: fetched_bytes(tmp_path) > 150_000)

@@ -51,7 +51,7 @@ def test_cancel_does_not_wait_for_a_hub_that_is_silent(node, hub, monkeypatch):
         go_on.set()
 
 
-def test_a_full_disk_is_seen_before_and_told_in_the_plan(node, hub, monkeypatch):
+def test_a_full_disk_is_reported_in_the_plan(node, hub, monkeypatch):
     runtime = sys.modules[f"{PACK}.higgs_runtime.hub.download"]
     usage = runtime.shutil.disk_usage("/")
     monkeypatch.setattr(runtime.shutil, "disk_usage", lambda _: usage._replace(free=200_000))
@@ -61,6 +61,6 @@ def test_a_full_disk_is_seen_before_and_told_in_the_plan(node, hub, monkeypatch)
     assert not [path for path in hub.asked if "/resolve/" in path]
 
 
-def test_what_it_does_not_know_is_refused(node):
+def test_unknown_names_are_refused(node):
     with pytest.raises(Exception, match="no release '../x'"):
         node(release="../x")

@@ -93,7 +93,7 @@ def test_the_original_layout_counts_as_well(pack, tmp_path):
     assert item.label == "codec (missing: model.pth)"
 
 
-def test_what_was_chosen_gets_a_partner_of_its_origin(pack, tmp_path):
+def test_the_chosen_model_gets_a_codec_of_the_same_origin(pack, tmp_path):
     models = make_pair(tmp_path / "models")
     assert chosen(models, lm="higgs-nano") == ["higgs-nano", "higgs-nano-codec"]
     assert chosen(models, codec="higgs-nano-codec") == ["higgs-nano", "higgs-nano-codec"]

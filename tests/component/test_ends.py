@@ -83,7 +83,7 @@ def test_a_process_that_breaks_off_ends_with_its_own_status(tmp_path, code, args
 
 
 @pytest.mark.slow
-def test_a_folder_of_takes_that_cannot_be_written_is_said_before_speaking(tmp_path):
+def test_an_unwritable_takes_folder_is_reported_before_speaking(tmp_path):
     ended = end_of(tmp_path, MAIN, *RENDER, "--takes-dir", "scene.txt/takes")
     assert ended.returncode == 1 and "Nothing can be written" in ended.stderr and "spoken" not in ended.stdout
 
@@ -107,10 +107,9 @@ def test_an_output_that_takes_nothing_or_only_some_letters(tmp_path, output, enc
         assert b"3 turns \\xb7 1 speaker" in os.read(reads, 10_000)
 
 
-@pytest.mark.parametrize(
-    "utf8, words", [pytest.param("1", "half a character", marks=pytest.mark.slow), ("0", "is no text")]
-)
-def test_a_text_that_is_none_is_said(tmp_path, utf8, words):
+@pytest.mark.slow
+@pytest.mark.parametrize("utf8, words", [("1", "half a character"), ("0", "is no text")])
+def test_input_that_is_not_text_is_reported(tmp_path, utf8, words):
     env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": utf8, "LC_ALL": "C.UTF-8"}
     env |= {"PYTHONIOENCODING": "utf-8:strict"} if utf8 == "0" else {}
     ended = subprocess.run(
@@ -125,6 +124,7 @@ def test_a_text_that_is_none_is_said(tmp_path, utf8, words):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_by_a_few_bytes(tmp_path):
     """What is buffered meets the limit where libsndfile seeks: it would print a traceback and go on."""
     code = (

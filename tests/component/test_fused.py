@@ -114,7 +114,7 @@ def test_it_rounds_no_worse_than_torch():
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_a_row_is_the_same_to_the_last_bit_in_any_company_and_by_any_threads(threads):
+def test_a_row_is_bit_identical_in_any_batch_and_with_any_number_of_threads(threads):
     model = random_model(PLAIN)
     ids, together = some_ids(PLAIN, 9), fused_logits(model, filled_cache(model, 9), some_ids(PLAIN, 9), threads=1)
     for rows in (1, 2, 5, 9):
@@ -133,6 +133,7 @@ def drawn(logits, history, sampling, uniform, entries):
     return torch.from_numpy(found[0]), torch.from_numpy(found[1])
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("scale", [0.5, 4.0, 30.0])
 @pytest.mark.parametrize(
     "chosen",
@@ -162,6 +163,7 @@ def test_ids_are_those_of_the_plain_sampling(chosen, scale):
     assert not broken.any() and len(ids.unique()) > 20
 
 
+@pytest.mark.numeric
 def test_equal_logits_at_an_edge_stay_together():
     logits = torch.zeros(1, 400, 16)
     logits[..., 3:8] = 2.0
@@ -177,9 +179,10 @@ def test_equal_logits_at_an_edge_stay_together():
         ]
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
 @pytest.mark.parametrize("temperature", [0.0, 0.7])
-def test_numbers_that_are_not_finite_are_told_and_give_ids(bad, temperature):
+def test_non_finite_logits_are_reported_and_still_give_ids(bad, temperature):
     logits = torch.randn(2, 3, 66)
     logits[1, 2, 5] = bad
     ids, broken = drawn(
@@ -189,7 +192,8 @@ def test_numbers_that_are_not_finite_are_told_and_give_ids(bad, temperature):
     assert ((ids >= 0) & (ids < 66)).all()
 
 
-def test_whatever_the_number_an_id_that_was_filtered_out_is_never_drawn():
+@pytest.mark.numeric
+def test_a_filtered_id_is_never_drawn():
     logits = torch.randn(1, 500, 66)
     for number in (0.0, 1e-7, 0.5, 1 - 2**-24, 1.0):
         ids, _ = drawn(
@@ -210,7 +214,7 @@ def model(tmp_path_factory):
     return some_model(tmp_path_factory.mktemp("model"))
 
 
-@pytest.mark.parametrize("batch", [1, 3, 8])
+@pytest.mark.parametrize("batch", [3, *(pytest.param(rows, marks=pytest.mark.numeric) for rows in (1, 8))])
 def test_takes_are_those_of_the_plain_step(model, batch, monkeypatch):
     # A number can fall where the two round to different sides, in some 1 of 10,000 draws; of these seeds none does.
     used, chosen = [], settings(seed=8)
@@ -255,7 +259,7 @@ def test_weights_may_move_between_two_runs(model):
 # ---- what it does not serve ----------------------------------------------------------------------------------------
 
 
-def test_it_leaves_alone_what_it_does_not_serve(monkeypatch):
+def test_unsupported_models_take_the_plain_step(monkeypatch):
     model = random_model(PLAIN)
     assert fused_step(model, model.new_cache(8, dtype=torch.bfloat16)) is None
     half = copy.deepcopy(model).bfloat16()
@@ -294,7 +298,7 @@ def test_a_full_row_is_refused_before_anything_is_written():
 
 
 @pytest.mark.timeout(60)
-def test_an_error_between_threads_leaves_nobody_waiting(monkeypatch):
+def test_an_error_in_one_thread_leaves_no_other_waiting(monkeypatch):
     """The first thread never comes, as after Ctrl-C at a bad moment; the others end, and the next step is right."""
     model = random_model(PLAIN)
     cache, ids, real = filled_cache(model, 2), some_ids(PLAIN, 2), step_module.kernels.step

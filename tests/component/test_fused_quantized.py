@@ -46,6 +46,7 @@ def quantized_model(name, config=WIDE):
 # ---- tiles -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("size", [64, 128, 704])
 @pytest.mark.parametrize("name", KINDS)
 def test_products_of_a_matrix(name, size):
@@ -66,7 +67,7 @@ def test_products_of_a_matrix(name, size):
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_the_ends_of_what_a_weight_can_be(name):
+def test_weights_at_the_ends_of_their_range(name):
     weight = torch.zeros(4, GROUP)
     weight[0], weight[1], weight[2, ::2], weight[3, 5] = 1.0, -1.0, 0.7, -3.0
     layer, x = KINDS[name](weight, None), torch.arange(1.0, GROUP + 1)[None]
@@ -91,7 +92,7 @@ def test_logits_are_those_of_the_weights_in_floating_point(name, rows):
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("name", KINDS)
-def test_a_row_is_the_same_to_the_last_bit_in_any_company_and_by_any_threads(name, threads):
+def test_a_row_is_bit_identical_in_any_batch_and_with_any_number_of_threads(name, threads):
     model, _ = quantized_model(name)
     ids = some_ids(WIDE, 9)
     together = fused_logits(model, filled_cache(model, 9), ids, threads=1)
@@ -99,7 +100,7 @@ def test_a_row_is_the_same_to_the_last_bit_in_any_company_and_by_any_threads(nam
         assert torch.equal(fused_logits(model, filled_cache(model, rows), ids[:rows], threads), together[:rows])
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", ["int8", pytest.param("int4", marks=pytest.mark.numeric)])
 def test_takes_are_those_of_the_plain_step(tmp_path, monkeypatch, name):
     monkeypatch.setattr(quantized_module, "_has_int8_kernel", lambda device: False)  # it rounds activations to bfloat16
     folder = make_lm_checkpoint(tmp_path / "model", stream_end=1.05, intermediate_size=128)
@@ -110,7 +111,7 @@ def test_takes_are_those_of_the_plain_step(tmp_path, monkeypatch, name):
     assert all(same(a, b) for a, b in zip(found, plain, strict=True))
 
 
-def test_what_is_packed_otherwise_takes_the_plain_step():
+def test_other_packings_take_the_plain_step():
     assert fused_step(random_model(PLAIN), random_model(PLAIN).new_cache(8)) is not None
     for name in KINDS:
         model = random_model(PLAIN)  # 48 features

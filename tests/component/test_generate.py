@@ -47,7 +47,7 @@ def test_same_seed_same_codes_and_another_seed_others(model):
     assert not torch.equal(first, other.codes.ids)
 
 
-def test_a_line_is_the_same_alone_and_in_company(model):
+def test_a_line_is_the_same_alone_and_in_a_batch(model):
     prompts = [prompt_for(model, text, frames) for text, frames in (("One.", 3), ("Two two.", 30), ("Three", 9))]
     together = generate(model, prompts, SAMPLING)
     backwards = generate(model, prompts[::-1], SAMPLING)[::-1]
@@ -80,7 +80,7 @@ def test_length_limit(model):
 
 
 @pytest.mark.parametrize("after", [0, 1, 3, 9, 15])
-def test_cancel_keeps_what_is_there(model, after):
+def test_cancel_keeps_the_frames_so_far(model, after):
     """`after` looks at should_stop pass, the first of them before the prompt is read."""
     prompts = [prompt_for(model, "Hello."), prompt_for(model, "Never reached.")]
     looks = iter(range(1000))

@@ -86,13 +86,13 @@ def test_a_clone_without_its_large_files_is_seen(tmp_path):
     assert "damaged: " in told(tmp_path)["lm"] and "a pointer of Git LFS in its place" in told(tmp_path)["lm"]
 
 
-def test_what_is_no_model_at_all_is_still_told(tmp_path):
+def test_a_folder_without_a_model_is_still_described(tmp_path):
     make_folder(tmp_path / "no-config", "", ["model.safetensors"])
     (make_folder(tmp_path / "broken") / "config.json").write_text("{")
     assert told(tmp_path) == {"no-config": "unknown · 0.0 MB", "broken": "unknown · 0.0 MB"}
 
 
-def test_one_that_is_deleted_meanwhile_is_told_as_such(tmp_path):
+def test_a_file_deleted_meanwhile_is_reported_as_deleted(tmp_path):
     [item] = find_checkpoints([make_folder(tmp_path / "lm").parent])
     shutil.rmtree(tmp_path / "lm")
     assert str(describe_checkpoint(item)).startswith("v2, transformers-native · 0.0 MB · cannot be read: ")

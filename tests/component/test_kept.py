@@ -24,7 +24,7 @@ def test_all_of_it_is_there():
     assert len(NAMES) == 10 and len(list((KEPT / "takes").rglob("*.safetensors"))) == 10
 
 
-def test_lines_of_then_are_not_spoken_again(tmp_path, monkeypatch):
+def test_lines_rendered_by_an_earlier_version_are_not_rendered_again(tmp_path, monkeypatch):
     def speak(*_, **__):
         raise AssertionError("the key of a take has changed")
 
@@ -55,7 +55,7 @@ def test_lines_of_then_are_not_spoken_again(tmp_path, monkeypatch):
     assert AudioClip.load(tmp_path / "scene.flac").seconds > 5
 
 
-def test_a_voice_of_then_speaks():
+def test_a_voice_of_an_earlier_version_speaks():
     voice, card = load_voice(KEPT / "models" / "voices" / "keeper.safetensors")
     words = KEPT.parents[2] / "higgs_runtime" / "nano" / "clips" / "rose.txt"
     assert isinstance(voice.codes, Codes) and voice.codes.frames > 50 and card.note == "Rose of Higgs Nano."
@@ -63,7 +63,7 @@ def test_a_voice_of_then_speaks():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_workflow_of_then_opens(name):
+def test_a_workflow_of_an_earlier_version_opens(name):
     """In the editor as it was queued then; and each of its nodes and inputs is still known and takes its value."""
     api = kept(name, "api")
     assert ui_to_api(kept(name)) == api

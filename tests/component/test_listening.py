@@ -128,7 +128,7 @@ def test_silence_is_measured():
 
 
 @pytest.mark.slow
-def test_voices_are_told_apart():
+def test_different_voices_are_distinguished():
     (one, _), (other, _) = speech()
     halves = [trim(one, 0, one.seconds / 2), trim(one, one.seconds / 2)]
     assert speaker_similarity(*halves) > 0.8 > 0.7 > speaker_similarity(halves[0], other)

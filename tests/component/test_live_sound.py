@@ -136,7 +136,7 @@ def test_a_node_that_fails_or_is_cancelled_ends_its_sound(live):
 
 
 @pytest.mark.slow
-def test_a_script_is_heard_in_its_order_however_its_lines_are_spoken(live, runtime, models, tmp_path, monkeypatch):
+def test_a_script_is_played_in_order_whatever_the_order_of_rendering(live, runtime, models, tmp_path, monkeypatch):
     model, codec = models
     decoding = node_module("shared.live_decoding")
     monkeypatch.setattr(node_module("host.messages"), "show_text", lambda text: None)
@@ -166,7 +166,7 @@ def tone(runtime, seconds: float = 1.0):
     return runtime.AudioClip(torch.rand(1, int(RATE * seconds)) - 0.5, RATE)
 
 
-def test_nobody_listens_and_no_memory_is_taken(live, runtime):
+def test_without_listeners_no_memory_is_taken(live, runtime):
     clip = tone(runtime)
     with running(), live.channel(RATE) as sound:
         for _ in range(5):
@@ -220,6 +220,6 @@ def test_a_node_that_runs_again_begins_anew(live, runtime, tmp_path):
 
 
 @pytest.mark.parametrize("channels, rate", [(2, RATE), (1, 16_000)])
-def test_what_it_cannot_play_is_refused(live, runtime, channels, rate):
+def test_unplayable_codes_are_refused(live, runtime, channels, rate):
     with running(), live.channel(RATE) as sound, pytest.raises(runtime.AudioError, match="mono at 24000 Hz"):
         sound.push(runtime.AudioClip(torch.zeros(channels, 100), rate))

@@ -115,7 +115,7 @@ def test_examples_depend_on_the_step_alone(dialogues):
         assert len(lm_stage.clip_targets(example)) == len(example.prompt.audio_rows) == len(example.weights)
 
 
-def test_heard_references_are_not_learned(dialogues):
+def test_reference_audio_is_not_a_training_target(dialogues):
     """Their codes stand in no text: only the frames that stand for them have entry 999 in the first codebook."""
     heard = [Heard(name, "the dog.", 1.0, 0, torch.full((8, 20), 999)) for name in speech.SPEAKERS]
     source = Dialogues(dialogues.words, heard, dialogues.tokenizer, seed=2)
@@ -184,7 +184,7 @@ def test_tokenizer_reads_words_tags_and_digits(tmp_path):
     assert tokens()[: len(SPECIAL)] == SPECIAL and len(tokens()) == len(set(tokens()))
 
 
-def test_codec_hears_a_word_alike_wherever_it_stands():
+def test_the_codec_encodes_a_word_alike_wherever_it_stands():
     """The semantic branch sees a fraction of a second: what lies further away changes nothing."""
     module, config = new_codec()
     wave = torch.randn(1, 60 * speech.HOP, generator=torch.Generator().manual_seed(0))
@@ -340,7 +340,7 @@ def test_children_end_with_their_parent(tmp_path):
     assert child.wait(30) == 1
 
 
-def test_progress_is_told_now_and_then(monkeypatch, capsys):
+def test_progress_is_reported_now_and_then(monkeypatch, capsys):
     monkeypatch.setattr(state, "time", SimpleNamespace(monotonic=count(0, 10).__next__))  # 10 s an item
     assert "".join(state.with_progress("speaking", "abcd")) == "abcd"
     assert capsys.readouterr().out == "speaking 2/4  0.5 min to go\n"

@@ -123,7 +123,7 @@ def test_auto_and_names_pass_when_they_are_queued(models, kind):
     assert "There is no Higgs" in loader.validate_inputs("unheard-of")
 
 
-def test_auto_with_nothing_at_all_says_what_to_do(models, monkeypatch):
+def test_auto_without_any_model_says_what_to_do(models, monkeypatch):
     monkeypatch.setattr(sys.modules[f"{PACK}.higgs_runtime.hub.catalog"], "EMBEDDED", models / "absent")
     assert checkpoints().checkpoint_notes("lm") == {"auto": "There is nothing to speak with."}
     said = node_classes()["HiggsLoadModel"].validate_inputs("auto")
@@ -247,7 +247,7 @@ def comfy_hook():
 # --- what is shown --------------------------------------------------------------------------------------------------
 
 
-def test_loaders_show_what_auto_means_and_that_words_are_few(models, shown, caplog):
+def test_loaders_show_what_auto_means_and_a_small_vocabulary(models, shown, caplog):
     caplog.set_level(logging.INFO)
     install(models)
     for kind, choice in [("lm", "auto"), ("codec", "auto"), ("lm", "higgs-nano"), ("lm", "released")]:
@@ -262,7 +262,7 @@ def test_loaders_show_what_auto_means_and_that_words_are_few(models, shown, capl
     assert shown[-1] == ("7", f"auto: {limited}")
 
 
-def test_the_licence_of_v3_is_said_where_it_is_chosen(models, shown):
+def test_the_licence_of_v3_is_shown_where_it_is_chosen(models, shown):
     make_folder(models / "higgs-v3", "higgs_multimodal_qwen3")
     load("lm", "higgs-v3")
     assert [text for _, text in shown] == [
@@ -274,7 +274,7 @@ def test_the_licence_of_v3_is_said_where_it_is_chosen(models, shown):
     assert shown[-1][1].startswith("auto: higgs-v3")
 
 
-def test_generate_shows_and_reports_what_has_to_be_noted(runtime, shown, tmp_path, caplog, monkeypatch):
+def test_generate_shows_and_reports_its_warnings(runtime, shown, tmp_path, caplog, monkeypatch):
     folder = make_lm_checkpoint(tmp_path / "higgs-nano", num_hidden_layers=1, stream_end=0)
     add_to_config(folder, display_name="Higgs Nano", vocabulary=["hello", "words"])
     handle = node_module("host.handles").ModelHandle("lm", str(folder))

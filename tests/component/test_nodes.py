@@ -90,6 +90,7 @@ def test_defaults_are_those_of_the_runtime(runtime):
     assert node_inputs("HiggsChatMLPrompt")["system"][1]["default"] == pack_module("prompt.builder").DEFAULT_SYSTEM
 
 
+@pytest.mark.slow
 def test_importing_the_pack_loads_nothing_heavy():
     program = (
         "import sys, asyncio, importlib.util\n"

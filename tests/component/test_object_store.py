@@ -91,7 +91,7 @@ def test_takes_of_a_line_are_found_picked_and_locked(store):
         store.update_meta(key_of(5), wer=0.1)
 
 
-def test_claims_only_say_what_is_there(store):
+def test_claims_only_describe_existing_takes(store):
     with store.claim(key_of(1)) as mine, store.claim(key_of(1)) as also:
         assert mine and also, "nobody has it alone"
     store.put(key_of(1), some_take())
@@ -159,12 +159,12 @@ def test_a_place_is_a_folder_or_a_url(tmp_path, monkeypatch):
         ("memory", "where takes can be"),
     ],
 )
-def test_what_is_no_place_is_refused(url, words):
+def test_an_invalid_location_is_refused(url, words):
     with pytest.raises(SettingError, match=words):
         ObjectStore(url).get(key_of(1))
 
 
-def test_what_is_not_installed_is_named(monkeypatch):
+def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(known_implementations, "farstore", {"class": "farfs.Far", "err": "Install farfs for this"})
     with pytest.raises(SettingError, match="Install farfs.*pip install farfs"):
         ObjectStore("farstore://bucket").get(key_of(1))
@@ -190,7 +190,7 @@ def damaged(data: bytes) -> list[bytes]:
     ]
 
 
-def test_what_is_damaged_is_missing_and_a_whole_one_takes_its_place(store):
+def test_a_damaged_take_counts_as_missing_and_is_replaced(store):
     key, take = key_of(1), some_take(4)
     store.put(key, take)
     files, path = object_of(store, key)
@@ -247,7 +247,7 @@ ERRORS = [OSError(errno.EIO, "gone"), PermissionError("Access Denied"), TimeoutE
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-def test_every_failure_is_said_and_loses_nothing(failing, error):
+def test_every_failure_is_reported_and_loses_nothing(failing, error):
     failing.put(key_of(1), some_take(1))
     for call, use in (
         ("get", lambda: failing.get(key_of(1))),

@@ -70,10 +70,10 @@ QUICK = settings(max_examples=examples(150), derandomize=True, deadline=None, da
 def without(monkeypatch):
     def hide(package):
         monkeypatch.setitem(sys.modules, package, None)
-        language_module._identifier.cache_clear()
+        # Looked for anew, while what is loaded stays for the tests that follow.
+        monkeypatch.setattr(language_module, "_identifier", language_module._identifier.__wrapped__)
 
-    yield hide
-    language_module._identifier.cache_clear()
+    return hide
 
 
 @pytest.mark.parametrize("mark", FULL_WIDTH)
@@ -253,7 +253,7 @@ LONG = {
 
 
 @pytest.mark.parametrize("language", LONG)
-def test_languages_are_told_apart(language):
+def test_languages_are_distinguished(language):
     guess = detect_language(LONG[language] + " [laugh] https://example.org/some/english/words <|sfx:laughter|>")
     assert guess.language == language and guess.confidence > 0.5 and guess.language in languages_of(LONG[language])
 

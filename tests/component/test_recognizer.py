@@ -28,7 +28,7 @@ def silence(seconds: float, rate: int) -> torch.Tensor:
     return torch.zeros(1, round(seconds * rate))
 
 
-def test_real_speech_in_stereo_between_silences_is_heard_word_by_word(recognizer):
+def test_real_speech_in_stereo_between_silences_is_recognized_word_by_word(recognizer):
     clip, text = speech()[0]
     wave = torch.cat([silence(3, clip.sample_rate), clip.samples, silence(4, clip.sample_rate)], dim=1)
     heard = recognizer.transcribe(AudioClip(wave.repeat(2, 1), clip.sample_rate))
@@ -53,7 +53,7 @@ def test_no_words_are_invented(recognizer):
 
 
 @pytest.mark.slow
-def test_a_long_clip_is_heard_in_pieces_cut_in_silence(recognizer, monkeypatch):
+def test_a_long_clip_is_recognized_in_pieces_cut_in_silence(recognizer, monkeypatch):
     clips = speech()
     parts = [part for clip, _ in clips for part in (clip.samples, silence(1, clip.sample_rate))]
     whole = AudioClip(torch.cat(parts, dim=1), clips[0][0].sample_rate)
@@ -80,7 +80,7 @@ def test_pieces_lose_no_sample_and_stay_short(monkeypatch):
     assert list(pieces(wave[:0])) == []
 
 
-def test_what_progress_raises_ends_the_hearing(recognizer):
+def test_an_error_of_the_progress_callback_ends_the_recognition(recognizer):
     class Cancelled(Exception):
         pass
 

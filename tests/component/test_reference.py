@@ -9,6 +9,7 @@ import time
 import pytest
 import torch
 from helpers_audio import sine
+from helpers_examples import cases_of
 from helpers_speech import speech
 
 from higgs_runtime import AudioClip, AudioError, SettingError, load_recognizer, prepare_reference
@@ -75,7 +76,7 @@ class Told:
 # --- where it is cut ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", cases_of(range(12), quick=4))
 def test_no_word_is_split_with_a_recognizer(seed):
     source = Made(seed, random.Random(seed).uniform(6, 60))
     made = prepare_reference(source.clip, recognizer=source, max_s=8.0)
@@ -86,7 +87,7 @@ def test_no_word_is_split_with_a_recognizer(seed):
     )
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", cases_of(range(6), quick=3))
 def test_words_that_touch_are_not_split_either(seed):
     source = Made(seed, 30.0, gaps=(0.0, 0.01))
     source.check(prepare_reference(source.clip, recognizer=source), with_text=True)
@@ -206,8 +207,7 @@ def test_nothing_to_hear_is_refused(samples, words):
         prepare_reference(AudioClip(samples, RATE))
 
 
-@pytest.mark.parametrize("length", [1, 2, 79, 80, 81, 1000])
-@pytest.mark.parametrize("rate", [1, 50, 8000, 44_100])
+@pytest.mark.parametrize("length, rate", cases_of([1, 2, 79, 80, 81, 1000], [1, 50, 8000, 44_100], quick=5))
 def test_clips_of_a_moment_are_taken_whole_with_a_warning(length, rate):
     made = prepare_reference(AudioClip(hiss(length / rate, -10, rate), rate), max_s=60.0)
     assert made.clip.length >= 1
@@ -223,7 +223,7 @@ def test_settings_out_of_range(values):
         prepare_reference(sine(300, 5.0), **values)
 
 
-def test_progress_is_told_and_stops_it():
+def test_progress_is_reported_and_can_stop_it():
     told = []
     prepare_reference(AudioClip(hiss(200, -20), RATE), on_progress=lambda *step: told.append(step))
     assert told == [(n, 4) for n in (1, 2, 3, 4)]
@@ -245,7 +245,7 @@ def test_two_hours_take_seconds():
 
 
 @pytest.mark.slow
-def test_a_real_recognizer_hears_the_same_in_the_clip_as_was_written():
+def test_a_real_recognizer_confirms_the_transcript_of_the_clip():
     recognizer = load_recognizer()
     clips = speech()
     wave = torch.cat([resample(to_mono(clip), 24_000).samples for clip, _ in clips * 2], dim=1)
@@ -260,7 +260,7 @@ def test_a_real_recognizer_hears_the_same_in_the_clip_as_was_written():
         assert float(around.pow(2).mean()) < 1e-3 * float(whole.samples.pow(2).mean())
 
 
-def test_a_word_that_is_said_to_end_too_early_is_not_cut():
+def test_a_word_with_an_early_end_time_is_not_cut():
     """The pause is where it is quiet, a little behind the end that the recognizer tells."""
     wave = torch.cat([hiss(4, -20), torch.zeros(1, RATE // 2), hiss(14, -20)], dim=1)
     words = (Word("One.", 0.0, 3.85, 0.9), Word("two", 4.5, 18.5, 0.9))

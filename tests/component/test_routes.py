@@ -13,6 +13,7 @@ import pytest
 import requests
 import soundfile
 import torch
+from helpers_examples import cases_of
 from helpers_takes import key_of, line_of, some_take
 from helpers_workflow import node_classes, node_module
 
@@ -128,8 +129,7 @@ def test_peaks_of_a_clip_of_the_pack(site, inputs):
     assert len(requests.get(site.url + "/higgs/peaks", query, timeout=30).json()["high"]) == 9
 
 
-@pytest.mark.parametrize("name", HOSTILE)
-@pytest.mark.parametrize("kind", ["input", "clip", "voice"])
+@pytest.mark.parametrize("kind, name", cases_of(["input", "clip", "voice"], HOSTILE, quick=4))
 def test_peaks_of_hostile_names(site, inputs, kind, name):
     refused(requests.get(site.url + "/higgs/peaks", {"kind": kind, "name": name}, timeout=30), 404)
 
@@ -147,7 +147,7 @@ def test_peaks_of_hostile_names(site, inputs, kind, name):
         {"name": ""},
     ],
 )
-def test_peaks_of_what_cannot_be(site, inputs, query):
+def test_peaks_of_invalid_requests(site, inputs, query):
     query = {"kind": "input", "name": "sub/tone <b> 老.wav", **query}
     refused(requests.get(site.url + "/higgs/peaks", query, timeout=30))
 
@@ -170,8 +170,7 @@ def test_no_more_than_a_minute_is_read(site, inputs):
         assert found["seconds"] == 60.0
 
 
-@pytest.mark.parametrize("name", HOSTILE)
-@pytest.mark.parametrize("kind", ["input", "clip", "voice"])
+@pytest.mark.parametrize("kind, name", cases_of(["input", "clip", "voice"], HOSTILE, quick=4))
 def test_quality_of_hostile_names(site, inputs, kind, name):
     refused(requests.get(site.url + "/higgs/quality", {"kind": kind, "name": name}, timeout=30), 404)
 
@@ -188,13 +187,12 @@ def test_quality_of_hostile_names(site, inputs, kind, name):
         {"name": "notes.txt"},
     ],
 )
-def test_quality_of_what_cannot_be(site, inputs, query):
+def test_quality_of_invalid_requests(site, inputs, query):
     query = {"name": "sub/tone <b> 老.wav", **query}
     refused(requests.get(site.url + "/higgs/quality", query, timeout=30))
 
 
-@pytest.mark.parametrize("route", ["clips", "voices", "takes"])
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("route, name", cases_of(["clips", "voices", "takes"], HOSTILE, quick=4))
 def test_sounds_of_hostile_names(site, store, route, name):
     """Names in the path, each character escaped, so that nothing on the way tidies it."""
     answer = requests.get(f"{site.url}/higgs/{route}/{quote(name, safe='')}", timeout=30)
@@ -207,7 +205,7 @@ def test_sounds_of_hostile_names(site, store, route, name):
 # --- takes ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_take_is_listed_heard_and_locked(site, store):
+def test_a_take_is_listed_played_and_locked(site, store):
     codec = load_codec(EMBEDDED / "higgs-nano-codec")
     spoken = codec.encode(AudioClip.load(EMBEDDED / "clips" / "rose.flac", duration_s=1.0))
     key = key_of(7, seed=5)
@@ -341,7 +339,7 @@ def test_subtitles_become_a_script(site):
 
 
 @pytest.mark.parametrize("choice", ["auto", "higgs-nano"])
-def test_what_is_to_be_known_of_who_speaks(site, choice, monkeypatch):
+def test_the_notice_describes_higgs_nano(site, choice, monkeypatch):
     monkeypatch.setattr(node_module("host.files"), "model_folders", list)
     found = requests.get(site.url + "/higgs/notice", {"checkpoint": choice}, timeout=30).json()["notice"]
     assert found.startswith("Speaking with Higgs Nano, a tiny demonstration model (353 words")
@@ -349,6 +347,6 @@ def test_what_is_to_be_known_of_who_speaks(site, choice, monkeypatch):
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_notice_of_what_there_is_not(site, name, monkeypatch):
+def test_a_notice_about_something_unknown(site, name, monkeypatch):
     monkeypatch.setattr(node_module("host.files"), "model_folders", list)
     assert "language model" in refused(requests.get(site.url + "/higgs/notice", {"checkpoint": name}, timeout=30), 400)

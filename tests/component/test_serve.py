@@ -55,7 +55,7 @@ def reference_file(clip: AudioClip, tmp_path, suffix=".wav") -> bytes:
 # --- many at once ---------------------------------------------------------------------------------------------------
 
 
-def test_a_line_has_the_same_codes_alone_and_in_company(pair, server):
+def test_a_line_has_the_same_codes_alone_and_in_a_batch(pair, server):
     def body(n):
         return {"input": f"Line {n}.", "seed": n, "temperature": 1.0, "max_new_tokens": 10 + 3 * n}
 
@@ -71,7 +71,7 @@ def test_a_line_has_the_same_codes_alone_and_in_company(pair, server):
         assert torch.equal(codes.ids, take.codes.ids) and codes.codec == take.codes.codec
 
 
-def test_a_seed_that_was_drawn_is_told_and_repeats_the_line(server):
+def test_a_random_seed_is_reported_and_repeats_the_line(server):
     body = {"input": TEXT, "temperature": 1.0, "max_new_tokens": 12}
     first, other = server.post(body), server.post(body)
     assert first.headers["x-higgs-seed"] != other.headers["x-higgs-seed"] and first.content != other.content
@@ -203,6 +203,7 @@ def test_a_client_that_leaves_frees_its_row(pair, stream):
         assert server.codes({"input": TEXT, "max_new_tokens": 5, "seed": 1}).frames == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_row_is_free_within_a_second(pair, stream):
     """By the clock, and the median: another program may have the machine for a moment."""
@@ -222,6 +223,7 @@ def test_a_row_is_free_within_a_second(pair, stream):
     assert statistics.median(waits) < 1.0, waits
 
 
+@pytest.mark.slow
 def test_a_client_that_leaves_while_it_waits_takes_no_row(pair):
     with serving(pair, replace(SMALL, rows=1)) as server:
         with server.post(long_line(stream=True, max_new_tokens=1000), stream=True) as first:
@@ -233,7 +235,7 @@ def test_a_client_that_leaves_while_it_waits_takes_no_row(pair):
         assert server.frames() == 1000
 
 
-def test_a_slow_reader_holds_nobody_up_and_gets_everything(pair):
+def test_a_slow_reader_blocks_no_other_client_and_gets_everything(pair):
     with serving(pair) as server:
         with server.post(long_line(stream=True, max_new_tokens=200), stream=True) as slow:
             pieces = slow.iter_content(1000)
@@ -267,7 +269,7 @@ def test_a_reader_that_takes_nothing_is_left():
 # --- too many -------------------------------------------------------------------------------------------------------
 
 
-def test_too_many_are_told_when_to_come_again(pair):
+def test_a_full_server_says_when_to_try_again(pair):
     with serving(pair, replace(SMALL, rows=1, waiting=1)) as server:
         with server.post(long_line(stream=True, max_new_tokens=300), stream=True) as first:
             server.wait_for(lambda health: health["speaking"] == 1)

@@ -58,7 +58,7 @@ def test_every_limit_stands_there_with_its_default():
     assert set(re.findall(r"`(?:higgs serve )?(--[\w-]+)", DOCS)) <= set(known)
 
 
-def test_what_is_installed_is_the_extra():
+def test_the_install_command_names_the_extra():
     install, start = START.splitlines()
     assert (install,) == EXTRAS["serve"] and start == "higgs serve --port 8000"
 

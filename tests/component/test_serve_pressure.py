@@ -71,7 +71,7 @@ def test_a_small_file_of_many_samples_stays_small():
 
 
 @pytest.mark.parametrize("rate, channels", [(24_000, 1), (24_000, 2), (44_100, 2), (192_000, 8), (16_000, 1)])
-def test_a_clip_is_what_the_codec_would_make_of_it(rate, channels):
+def test_an_uploaded_clip_is_encoded_as_by_the_codec(rate, channels):
     samples = np.random.default_rng(rate).uniform(-0.5, 0.5, (rate + 77, channels)).astype("float32")
     file = io.BytesIO()
     soundfile.write(file, samples, rate, format="WAV", subtype="FLOAT")
@@ -119,7 +119,7 @@ def test_a_budget_below_one_request_is_refused():
 
 
 @pytest.mark.slow
-def test_what_waits_fits_in_the_budget(pair):
+def test_waiting_requests_stay_within_the_budget(pair):
     """Clips of lines that wait: some wait, others are told when to come again, and then there is room again."""
     clip = base64.b64encode(flac(10.0, 8000, 1)).decode()
     body = json.dumps({"input": TEXT, "ref_audio": clip, "ref_text": "Silence.", "max_new_tokens": 1500}).encode()

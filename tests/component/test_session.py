@@ -38,7 +38,7 @@ def alone(model):
 
 
 @pytest.mark.parametrize("batch", [3, 8, *(pytest.param(batch, marks=pytest.mark.slow) for batch in (1, 2, 4))])
-def test_a_line_is_the_same_in_any_company(model, alone, batch):
+def test_a_line_is_the_same_in_any_batch(model, alone, batch):
     order = list(range(len(TEXTS)))
     random.Random(batch).shuffle(order)
     prompts, chosen = lines(model), settings()
@@ -72,7 +72,7 @@ def test_every_prompt_needs_its_settings(model):
         generate(model, lines(model)[:2], settings(3))
 
 
-def test_a_wrong_prompt_is_refused_before_anything_is_spoken(model):
+def test_a_wrong_prompt_is_refused_before_generation(model):
     good = lines(model)[0]
     bad = type(good)(good.token_ids, good.audio_rows[:-1])
     spoken = []
@@ -99,7 +99,7 @@ def test_few_codebooks_and_one_frame(tmp_path, codebooks):
 # ---- what is read once ---------------------------------------------------------------------------------------------
 
 
-def test_what_prompts_have_in_common_is_read_once(model):
+def test_common_prefixes_are_prefilled_once(model):
     voice = [prompt_of(model, "Reference.", random_codes(40), text) for text in TEXTS]
     takes = generate(model, voice, Sampling(temperature=1, max_frames=12), batch=4)
     keys = [prefix_cache.position_keys(prompt, model.config) for prompt in voice]
@@ -148,7 +148,7 @@ def test_a_dialogue_goes_on_from_what_was_spoken(model):
     assert same(second, generate(model, [following], chosen)[0])
 
 
-def test_what_was_drawn_last_is_not_taken_for_read(model):
+def test_the_last_sampled_frame_does_not_count_as_prefilled(model):
     """A prompt that goes on with all rows of a take: the last one was drawn, and its keys and values are not there."""
     session, prompt, chosen = Session(model, batch=1), lines(model)[0], Sampling(temperature=1.0, max_frames=9, seed=3)
     rows = session.generate([prompt], chosen)[0].rows
@@ -158,7 +158,7 @@ def test_what_was_drawn_last_is_not_taken_for_read(model):
     assert take.reused_positions == len(longer) - 1 and same(take, generate(model, [longer], chosen)[0])
 
 
-def test_a_longer_take_keeps_what_is_known(model):
+def test_a_longer_take_keeps_the_cached_prefix(model):
     """The cache grows; what it held goes with it."""
     session, prompt = Session(model), lines(model)[3]
     session.generate([prompt], Sampling(max_frames=5))
@@ -205,7 +205,7 @@ def test_a_window_that_rolls_is_the_cold_one_where_a_position_knows_only_itself(
         assert first == 0 or take.reused_positions > len(prompt) - 80, "only the newest turn is read"
 
 
-def test_a_window_that_rolls_reads_only_what_is_new(model):
+def test_a_rolling_window_prefills_only_what_is_new(model):
     session = Session(model, rolling=True)
     session.generate([scene(model, 0, 4)], Sampling(max_frames=5))
     [take] = session.generate([scene(model, 2, 6)], Sampling(max_frames=5))
@@ -233,7 +233,7 @@ def test_two_gaps_are_closed(tmp_path):
 
 
 @pytest.mark.parametrize("after", [0, 1, 2, 5, 9, 14, 30, 47])
-def test_cancel_at_any_look_keeps_what_is_there(model, alone, after):
+def test_cancel_at_any_check_keeps_the_frames_so_far(model, alone, after):
     """In the prompts, in admission, between steps: what is spoken stays, and it is a beginning of the whole take."""
     looks = iter(range(10_000))
     takes = generate(model, lines(model), settings(), batch=2, should_stop=lambda: next(looks) >= after)
@@ -274,7 +274,7 @@ def test_a_stream_gives_the_same_frames_and_may_be_left(model, alone):
     assert same(session.generate([prompt], chosen)[0], alone[7])
 
 
-def test_a_stream_that_nobody_reads_computes_nothing(model, monkeypatch):
+def test_an_unread_stream_computes_nothing(model, monkeypatch):
     steps = []
     monkeypatch.setattr(DecodeBatch, "step", lambda self: steps.append(1))
     stream(model, lines(model)[0], settings()[0])
@@ -308,7 +308,7 @@ def test_the_step_that_is_recorded_is_the_plain_one(model, monkeypatch):
     assert {span % 256 for span in spans} <= {0, session._prefixes.cache.capacity % 256}
 
 
-def test_takes_come_as_they_end_and_prompts_nobody_wants_are_left_out(tmp_path):
+def test_takes_arrive_as_they_end_and_unwanted_prompts_are_skipped(tmp_path):
     model = some_model(tmp_path)
     alone, asked = takes_alone(model), []
 
@@ -350,7 +350,7 @@ def served(session, arrivals, *, until_asked=200, **hooks):
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2, 3))])
-def test_a_line_that_arrives_is_the_same_in_any_company(model, alone, seed):
+def test_a_line_that_arrives_late_is_the_same_in_any_batch(model, alone, seed):
     """Early or late, alone or between others, in a session that serves on and on."""
     luck = random.Random(seed)
     order = luck.sample(range(len(TEXTS)), len(TEXTS))
@@ -393,7 +393,7 @@ def test_rows_are_never_idle_while_lines_are_there(model, monkeypatch):
     assert len(found) == 8 and max(widths) == 3 and widths == sorted(widths, reverse=True)
 
 
-def test_nobody_there_ends_at_once_and_the_cache_stays(model):
+def test_an_empty_request_ends_at_once_and_the_cache_stays(model):
     session = Session(model, batch=2)
     assert list(session.serve(iter([None]), positions=400, window=7)) == []
     cache = session._prefixes.cache

@@ -83,7 +83,7 @@ def short(monkeypatch):
     return install
 
 
-def test_out_of_memory_in_admission_leaves_those_who_speak_alone(model, alone, short, monkeypatch):
+def test_out_of_memory_in_admission_leaves_running_rows_alone(model, alone, short, monkeypatch):
     """The third prompt that is read while others speak finds no room in the middle of it: it waits for a free slot."""
     seen, widths, step = short(model, 3), [], DecodeBatch.step
     monkeypatch.setattr(DecodeBatch, "step", lambda self: (widths.append(len(self._settings)), step(self)))
@@ -91,7 +91,7 @@ def test_out_of_memory_in_admission_leaves_those_who_speak_alone(model, alone, s
     assert len(seen) == 9 and max(widths) == 2
 
 
-def test_out_of_memory_with_nobody_speaking_is_an_error_that_keeps_the_takes(model, alone, short):
+def test_out_of_memory_with_an_empty_batch_is_an_error_that_keeps_the_takes(model, alone, short):
     short(model, 4)
     session = Session(model, batch=1)
     with pytest.raises(MemoryShortError, match="3 of them spoken") as caught:
@@ -107,7 +107,7 @@ def test_a_stream_says_that_memory_is_short(model, short):
         list(stream(model, lines(model)[0], settings()[0]))
 
 
-def test_memory_that_becomes_shorter_costs_what_was_known_and_no_more(model, alone, monkeypatch):
+def test_shrinking_memory_costs_only_the_cached_prefixes(model, alone, monkeypatch):
     """A session with room for two rows, then for one that is longer: the cache is another one, and empty."""
     each = memory_module.working_bytes(model.config, 1, model.dtype)
     room = [2.2 * 200 * each]
@@ -171,7 +171,7 @@ def test_a_whole_number_as_temperature_does_not_round_the_next_one(model):
     )
 
 
-def test_a_window_does_not_roll_over_what_another_voice_read(tmp_path):
+def test_a_window_does_not_roll_over_another_voices_prefix(tmp_path):
     """Two scenes with different references and the same turns: nothing of one stands in the other."""
     one_layer = load_model(make_lm_checkpoint(tmp_path, num_hidden_layers=2, stream_end=0))
     turns = [part for n in range(3) for part in (f"Turn {n}.", random_codes(30, seed=n))]

@@ -99,7 +99,7 @@ def models(tmp_path_factory):
     return root
 
 
-@pytest.mark.parametrize("command", ["say", "render-script"])
+@pytest.mark.parametrize("command", ["say", pytest.param("render-script", marks=pytest.mark.slow)])
 def test_a_lora_and_the_window_from_the_shell(models, tmp_path, command, capsys):
     (tmp_path / "scene.txt").write_text("Hello.", encoding="utf-8")
     what = (
@@ -146,6 +146,6 @@ def test_a_lora_that_cannot_be_used(models, given, words, capsys):
         ("min_similarity", -1.0, 1.0),
     ],
 )
-def test_what_was_allowed_somewhere_before_there_was_one_table_stays_allowed(name, least, most):
+def test_settings_once_allowed_stay_allowed(name, least, most):
     """Graphs, scripts and requests that people keep hold such values."""
     assert (SETTINGS[name].least, SETTINGS[name].most) == (least, most)

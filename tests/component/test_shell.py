@@ -53,7 +53,7 @@ def test_help_needs_no_torch(args):
         assert done.stdout.startswith(f"higgs {PROJECT['version']}\n")
 
 
-def test_what_is_offered_is_what_there_is():
+def test_every_offered_quantization_dtype_and_device_exists():
     assert tuple(KINDS) == QUANTIZATIONS and all(isinstance(getattr(torch, name), torch.dtype) for name in DTYPES)
     assert pick_device() in DEVICES
 
@@ -80,7 +80,7 @@ def test_a_port_that_there_is_not(capsys, port, no_speaking):
     assert ended.value.code == 2 and f"'{port}' is no port" in capsys.readouterr().err
 
 
-def test_a_port_in_use_is_said_before_the_model_is_loaded(capsys, no_speaking):
+def test_a_port_in_use_is_reported_before_the_model_is_loaded(capsys, no_speaking):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         assert cli.main(["serve", "--port", str(port)]) == 1
@@ -140,7 +140,7 @@ def test_missing_extras_are_named(folder, monkeypatch, capsys, command, package,
         ("a", "got a. Name a file such as "),
     ],
 )
-def test_an_output_that_cannot_be_is_told_by_its_fault(capsys, no_speaking, command, output, says):
+def test_an_impossible_output_path_is_reported_with_its_cause(capsys, no_speaking, command, output, says):
     assert cli.main([*command, "-o", output]) == 1
     said = capsys.readouterr().err
     assert "higgs: The audio cannot be saved there: " in said and says in said
@@ -162,7 +162,7 @@ def test_a_text_without_quotes(capsys, no_speaking):
         assert ('what holds spaces stands in "quotes"' in said) == hint
 
 
-def test_a_clip_without_words_is_told_how_to_give_them(folder, capsys, no_speaking):
+def test_a_clip_without_a_transcript_says_how_to_give_one(folder, capsys, no_speaking):
     AudioClip(torch.zeros(1, 24_000), 24_000).save(folder / "me.wav")
     for more in ([], ["--transcript", " "]):
         assert cli.main(["say", "Hello.", "--voice", "me.wav", *more]) == 1
@@ -177,7 +177,7 @@ def test_a_voice_that_there_is_not(capsys, command):
     assert "one of alan, bear, rose, ross, got no such file. Name one of these, or" in capsys.readouterr().err
 
 
-def test_what_lists_are_of_a_newcomer(capsys):
+def test_lists_without_voices_and_takes(capsys):
     """Who has no voices and no takes yet."""
     assert cli.main(["voices", "ls"]) == 0
     assert "Of the pack: alan, bear, rose, ross\n" in capsys.readouterr().out
@@ -185,7 +185,7 @@ def test_what_lists_are_of_a_newcomer(capsys):
     assert "higgs: there are no takes in " in capsys.readouterr().err
 
 
-def test_voices_are_compared_only_by_who_listens(capsys, no_speaking):
+def test_voices_are_compared_only_with_a_recognizer(capsys, no_speaking):
     assert cli.main(["render-script", "scene.txt", "--voice", "rose", "--compare-voices"]) == 1
     assert "Add --listen" in capsys.readouterr().err
 
@@ -223,7 +223,7 @@ def loaded(monkeypatch):
     "command",
     [
         ["say", "Good morning.", "--max-seconds", "0.2"],
-        ["render-script", "scene.txt", "--voice", "rose", "--max-seconds", "0.4"],
+        pytest.param(["render-script", "scene.txt", "--voice", "rose", "--max-seconds", "0.4"], marks=pytest.mark.slow),
     ],
 )
 def test_quantization_and_dtype(loaded, capsys, command):
@@ -253,7 +253,7 @@ def test_another_number_format_is_another_take(folder, capsys):
 # ---- what is told ---------------------------------------------------------------------------------------------------
 
 
-def test_who_hears_nano_is_told_what_to_install(capsys):
+def test_speaking_with_nano_says_what_to_install(capsys):
     assert cli.main(["say", "Good morning.", "--max-seconds", "0.2"]) == 0
     assert how_to_install() in capsys.readouterr().err
     assert all(f"higgs download {name}" in how_to_install() for name in FIRST)
@@ -261,7 +261,7 @@ def test_who_hears_nano_is_told_what_to_install(capsys):
 
 
 @pytest.mark.parametrize("told, said", [({"notice": "Speaking with X.\n"}, "Speaking with X.\n"), ({}, ""), (None, "")])
-def test_who_renders_is_told_what_speaks_on_the_server(folder, monkeypatch, capsys, told, said):
+def test_render_says_which_model_speaks_on_the_server(folder, monkeypatch, capsys, told, said):
     """Whose choice it is what `auto` means; an older pack there has no such route."""
 
     def request(self, path, body=None, content_type=""):
@@ -299,7 +299,7 @@ def test_a_text_without_a_name_replaces_no_earlier_one(folder, capsys):
     assert (folder / "higgs.wav").read_bytes() == (folder / "higgs_2.wav").read_bytes()
 
 
-def test_the_memory_that_is_told_is_that_of_the_readme():
+def test_the_reported_memory_agrees_with_the_readme():
     """Whose own figures are computed, see test_memory_table."""
     rows = {
         "higgs-audio-v2-generation-3B-base": "v2 language model",

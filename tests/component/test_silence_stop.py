@@ -43,7 +43,9 @@ def ended_at(stop: SilenceStop, ids: torch.Tensor, index: int = 0, size: int = 8
     return None
 
 
-@pytest.mark.parametrize("hiss", [0.0, 0.001], ids=["digital", "-60 dBFS"])
+@pytest.mark.parametrize(
+    "hiss", [pytest.param(0.0, id="digital", marks=pytest.mark.slow), pytest.param(0.001, id="-60 dBFS")]
+)
 def test_three_seconds_of_silence_end_a_line_and_speech_does_not(codec, stop, hiss):
     for clip, _ in speech():
         clip = resample(clip, codec.sample_rate)
@@ -54,7 +56,7 @@ def test_three_seconds_of_silence_end_a_line_and_speech_does_not(codec, stop, hi
         assert ended_at(stop(4.0), ids) is None, "three seconds are less than four"
 
 
-def test_lines_side_by_side_are_told_apart(codec, stop):
+def test_lines_of_a_batch_end_independently(codec, stop):
     silent = codec.encode(AudioClip(torch.zeros(1, 2 * codec.sample_rate), codec.sample_rate)).ids[:, 5:45]
     spoken = codec.encode(resample(speech()[0][0], codec.sample_rate)).ids
     both = stop(1.0)

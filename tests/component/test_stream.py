@@ -65,7 +65,7 @@ def test_the_first_sound_comes_after_few_steps(pair, voice, monkeypatch):
     assert len(steps) <= 24
 
 
-def test_models_are_given_back_when_nobody_reads_on(tmp_path, monkeypatch):
+def test_models_are_released_when_the_reader_stops(tmp_path, monkeypatch):
     make_lm_checkpoint(tmp_path / "lm", stream_end=0)
     make_codec_checkpoint(tmp_path / "codec")
     clips = speak_stream("Hello.", sampling=LINE, model=tmp_path / "lm", codec=tmp_path / "codec", device="cpu")
@@ -79,7 +79,7 @@ def test_models_are_given_back_when_nobody_reads_on(tmp_path, monkeypatch):
     assert users() == [0, 0]
 
 
-def test_stopped_on_the_way_it_ends_with_what_there_is(pair, voice, whole):
+def test_a_stopped_stream_ends_with_the_frames_so_far(pair, voice, whole):
     looks = iter(range(1000))
     pieces = list(speak_stream("Hello there.", voice, sampling=LINE, should_stop=lambda: next(looks) >= 40, **pair))
     joined = torch.cat([piece.samples for piece in pieces], dim=1)

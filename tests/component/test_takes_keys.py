@@ -81,7 +81,7 @@ def test_the_codec_counts():
     assert key(codec="") == key()
 
 
-def test_what_does_not_change_the_codes_does_not_count():
+def test_settings_without_effect_on_the_codes_do_not_change_the_key():
     same = Prompt(PROMPT.token_ids.int(), PROMPT.audio_rows.to(torch.int16), warnings=("an unknown word",))
     assert key(prompt=same) == key()
     assert key(sampling=Sampling(ras_window=7)) == key(), "the window that the model was released with"

@@ -159,7 +159,7 @@ def test_known_tags_are_one_token_and_others_are_refused(model):
     assert not set(plain.token_ids.tolist()[2:]) & set(range(FIRST_MARK, FIRST_MARK + 20))
 
 
-def test_what_v3_does_not_read_is_said(model):
+def test_messages_that_v3_ignores_are_reported(model):
     messages = conversation("Hello.", scene="A quiet room.")
     assert build_prompt(messages, model.tokenizer).warnings == ("Higgs Audio v3 reads no scene; left out.",)
     for scene, what in (("", "description of a voice"), ("A hall.", "scene and description of a voice")):
@@ -174,7 +174,7 @@ def test_what_v3_does_not_read_is_said(model):
         build_prompt(conversation("One."), model.tokenizer, layout="native")
 
 
-def test_a_line_gives_the_same_codes_in_company_and_a_dialogue_goes_on(model):
+def test_a_line_has_the_same_codes_in_a_batch_and_a_dialogue_continues(model):
     prompts = [build_prompt(messages, model.tokenizer) for messages, _ in PARTS.values()]
     sampling = [Sampling(temperature=0.8, seed=n, max_frames=20) for n in range(3)]
     alone = [generate(model, [prompt], one)[0] for prompt, one in zip(prompts, sampling, strict=True)]
@@ -208,7 +208,7 @@ def test_head_and_embedding_are_one_matrix(model, folder):
     assert model_bytes(model) < sum(tensor.nbytes for tensor in load_file(folder / "model.safetensors").values()) + 1e4
 
 
-@pytest.mark.parametrize("quantization", ["int8", "int4"])
+@pytest.mark.parametrize("quantization", ["int8", pytest.param("int4", marks=pytest.mark.slow)])
 def test_quantized(folder, quantization):
     model = load_model(folder, quantization=quantization)
     take = generate(model, [build_prompt(conversation("Hello."), model.tokenizer)], Sampling(max_frames=5))[0]

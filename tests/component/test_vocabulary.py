@@ -116,7 +116,7 @@ def test_fields_of_another_kind_are_refused(models, tmp_path, field, value, says
 # --- warnings -------------------------------------------------------------------------------------------------------
 
 
-def test_what_will_be_spoken_is_looked_at(tokenizer):
+def test_the_text_to_speak_is_checked(tokenizer):
     spoken = conversation("[SPEAKER0] Hello, the lighthouse. Zebra!", system="Unknown instruction.", scene="Some room.")
     assert build_prompt(spoken, tokenizer).warnings == (f"Higgs Nano does not know: lighthouse, zebra; {LISTED}",)
     assert build_prompt(conversation("Hello, the keeper!"), tokenizer).warnings == ()
@@ -170,7 +170,7 @@ def test_say_writes_one_line_for_a_warning(models, tmp_path, capsys):
 # --- higgs models ---------------------------------------------------------------------------------------------------
 
 
-def test_models_tells_who_speaks_how_many_words(models, capsys):
+def test_models_lists_the_vocabulary_sizes(models, capsys):
     assert main(["models", "--models-dir", str(models)]) == 0
     by_name = {line.split()[2]: line for line in capsys.readouterr().out.splitlines() if line.startswith("language")}
     assert by_name["higgs-nano"].endswith(" · Higgs Nano (4 words)") and "words" not in by_name["plain"]

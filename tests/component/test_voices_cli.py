@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from helpers_speech import speech
 
 from higgs_runtime import (
     Voice,
     cli,
+    embedded_voices,
     find_voices,
     load_voice,
     save_voice,
@@ -23,7 +23,7 @@ from higgs_runtime.voices.library import VoiceCard, voice_path
 @pytest.fixture
 def clip(tmp_path):
     path = tmp_path / "clip.wav"
-    trim(speech()[0][0], 0.2, 1.5).save(path)
+    trim(AudioClip.load(embedded_voices()["bear"]), 0.2, 1.5).save(path)
     return path
 
 

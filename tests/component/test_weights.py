@@ -157,7 +157,7 @@ def test_an_unknown_quantization_is_refused(copy):
         load_model(copy, quantization="int3")
 
 
-def test_packed_matrices_are_those_of_the_file_below_each_other(lm_folder):
+def test_packed_matrices_are_the_files_matrices_stacked(lm_folder):
     tensors, model = load_file(lm_folder / "model.safetensors"), load_model(lm_folder)
     prefix = "model.layers.0."
     wanted = [tensors[f"{prefix}self_attn.{part}_proj.weight"] for part in "qkv"]

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-import openai
 import pytest
 import requests
 import torch
@@ -25,7 +24,6 @@ from helpers_codec import make_codec_checkpoint
 from helpers_server import free_port
 
 from higgs_runtime import Codes, Sampling, build_prompt, conversation, generate, load_codec, load_model
-from higgs_runtime.serve.app import create_app
 from higgs_runtime.serve.connections import Connection
 from higgs_runtime.serve.engine import SpeechEngine
 from higgs_runtime.serve.limits import ServerLimits
@@ -74,7 +72,9 @@ class Server:
         assert answer.status_code == 200, answer.text
         return read_codes(answer.content)[0]
 
-    def client(self, **more) -> openai.AsyncOpenAI:
+    def client(self, **more):
+        import openai
+
         key = self.headers.get("Authorization", "Bearer none")[7:]
         http = openai.DefaultAsyncHttpxClient(verify=False)  # reading all certificates takes longer than a line
         return openai.AsyncOpenAI(
@@ -105,6 +105,8 @@ def read_codes(data: bytes) -> tuple[Codes, dict]:
 @contextmanager
 def serving(pair, limits: ServerLimits = SMALL, key: str | None = None, roots=()) -> Iterator[Server]:
     """A server in this process."""
+    from higgs_runtime.serve.app import create_app  # FastAPI, which most processes of tests never need
+
     with SpeechEngine(*pair, limits, Voices(roots, pair[1])) as engine:
         config = uvicorn.Config(
             create_app(engine, NAME, key),

@@ -151,7 +151,7 @@ def test_codec_keeps_the_words(codec, ears, name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", VOICES)
-def test_it_says_what_is_written_and_stops(say, voices, ears, name):
+def test_it_speaks_the_text_and_stops(say, voices, ears, name):
     """A single word may be misheard; the figures of the card are over 200 lines."""
     from tools.nano.corpus import held_out_sentences
 
@@ -176,7 +176,7 @@ def test_without_a_reference_it_chooses_a_voice_and_keeps_the_words(say, ears):
 
 
 @pytest.mark.slow
-def test_two_speakers_are_kept_apart(say, voices, ears, speaker_of):
+def test_two_speakers_are_distinguishable(say, voices, ears, speaker_of):
     text = "[SPEAKER0] Where is the old bridge?\n[SPEAKER1] Turn left at the station, then walk straight."
     take, clip = say(text, voices["rose"], voices["ross"])
     assert take.finish_reason == "stop" and ears.share_heard(text, clip) >= 0.7, ears.hear(clip)
@@ -201,7 +201,7 @@ def test_words_that_it_does_not_know_are_named_and_passed_over(model, say, voice
 
 
 @pytest.mark.slow
-def test_a_stranger_as_reference_gets_one_of_its_voices(codec, say, ears):
+def test_an_unknown_speaker_gets_one_of_its_voices(codec, say, ears):
     """Noise and hum are no voice that it knows; it still says the words and stops."""
     wave = 0.1 * torch.sin(2 * np.pi * 150 * torch.arange(72_000) / 24_000) + 0.01 * torch.randn(72_000)
     stranger = Voice(codes=codec.encode(AudioClip(wave[None], 24_000)), transcript="Words that nobody said.")
@@ -210,7 +210,7 @@ def test_a_stranger_as_reference_gets_one_of_its_voices(codec, say, ears):
 
 
 @pytest.mark.slow
-def test_words_are_heard_through_the_mix(say, voices, ears):
+def test_words_are_understood_through_the_mix(say, voices, ears):
     _, clip = say("Please listen to the new song.", voices["ross"])
     mixed = mix([Track(clip, start_s=0.5), Track(AudioClip.load(embedded_clips()["bed"]), gain_db=-18.0)])
     assert ears.share_heard("Please listen to the new song.", mixed) >= 0.7

@@ -65,7 +65,7 @@ def test_takes_locks_and_notes_are_kept(store):
     assert store.has_mark(".mark") and not store.has_mark(".other")
 
 
-def test_what_others_write_is_seen_at_once(store):
+def test_writes_of_other_processes_are_seen_at_once(store):
     """The client remembers names; a store must not."""
     store.put(key_of(1, 5), some_take(5))
     assert store.takes_of(line_of(1)) == [key_of(1, 5)] and len(store.list()) == 1 and not store.is_locked(key_of(1))
@@ -79,7 +79,7 @@ def test_what_others_write_is_seen_at_once(store):
     assert len(store.list()) == 2
 
 
-def test_what_is_damaged_is_missing_until_it_is_written_again(store):
+def test_a_damaged_take_is_missing_until_it_is_written_again(store):
     store.put(key_of(1), some_take(1))
     path = store._path(store._name(key_of(1)))
     store._files.pipe_file(path, store._files.cat_file(path)[:-20])
@@ -104,7 +104,7 @@ def test_a_bucket_that_there_is_not_is_an_error():
         nowhere.put(key_of(1), some_take())
 
 
-def test_the_command_lists_what_is_there(store, capsys):
+def test_the_command_lists_the_takes(store, capsys):
     store.put(key_of(1), Take(random_codes(9), "stop", 0, 0.1, {"speaker": "Rose", "text": "Hello."}))
     assert cli.main(["takes", "ls", "--store", store.where]) == 0
     said = capsys.readouterr().out

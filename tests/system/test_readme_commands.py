@@ -31,7 +31,7 @@ def test_there_are_commands_of_each_kind():
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_a_command_is_understood_and_names_what_there_is(command):
+def test_every_command_parses_and_names_existing_files(command):
     args = cli._parser().parse_args(command)
     for path in (getattr(args, "file", None), getattr(args, "workflow", None)):
         assert path is None or path.is_file()

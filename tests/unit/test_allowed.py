@@ -121,7 +121,7 @@ def test_another_variable_is_refused_whether_it_is_set_or_not(variable, environm
         assert "value of" not in str(found.value)
 
 
-def test_what_the_environment_lists_is_allowed(environment):
+def test_addresses_in_the_environment_are_allowed(environment):
     environment("HIGGS_REMOTE_URLS", f" https://example.org:443/speech/ ,, {LAN}")
     environment("HIGGS_REMOTE_KEYS", "MORE, OTHER_SECRET")
     for url in ("https://example.org/speech", "https://example.org/speech/v1", LAN + "/"):

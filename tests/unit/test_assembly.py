@@ -173,7 +173,7 @@ def test_stems_add_up_to_the_mix(sounds):
         found.stem("Cleo")
 
 
-def test_a_speaker_called_as_a_stem_of_cues_stays_apart(sounds):
+def test_a_speaker_named_like_a_stem_of_cues_has_its_own_stem(sounds):
     found = made("[Music] One.\n[sfx: door.wav]\n[Sounds] Two.", 1.0, [sounds])
     assert len(set(found.stems)) == 3
 
@@ -219,7 +219,7 @@ def test_lines_without_a_take_are_left_out_and_named():
     assert len(found.spoken) == 2 and found.warnings == ("Not spoken, and left out: line 2.",)
 
 
-def test_nothing_spoken_is_an_error():
+def test_no_takes_is_an_error():
     with pytest.raises(AudioError, match="Render the script first"):
         made("[Anna] One.", missing=(0,))
 
@@ -241,7 +241,7 @@ def test_cues_stay_in_their_folders(sounds, path):
         made(f"[Anna] One.\n[sfx: {path}]", 1.0, [sounds])
 
 
-def test_progress_is_told_and_cancels():
+def test_progress_is_reported_and_can_cancel():
     told = []
     assemble(performed("[Anna] One.\n[Ben] Two."), ToneCodec(), on_progress=lambda *step: told.append(step))
     assert told == [(1, 2), (2, 2)]

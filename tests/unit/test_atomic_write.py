@@ -9,7 +9,7 @@ import pytest
 from higgs_runtime.atomic_write import replacing, unfinished, write_bytes
 
 
-def test_it_takes_the_place_of_what_was_there(tmp_path):
+def test_it_replaces_the_old_file(tmp_path):
     path = tmp_path / "a.txt"
     for data in (b"one", b"two"):
         write_bytes(path, data, sync=True)
@@ -26,7 +26,7 @@ def test_a_taken_name_is_refused(tmp_path):
 
 @pytest.mark.parametrize("error", [OSError(28, "full"), KeyboardInterrupt()])
 @pytest.mark.parametrize("new", [False, True])
-def test_what_breaks_off_leaves_what_was_there(tmp_path, monkeypatch, error, new):
+def test_an_interrupted_write_keeps_the_old_file(tmp_path, monkeypatch, error, new):
     path = tmp_path / "a.txt"
     if not new:
         path.write_bytes(b"before")

@@ -145,7 +145,7 @@ def test_half_width_marks_end_chinese_sentences():
     assert chunk_text("价格是3.5元吗", 5, "zh") == ["价格是", "3.5元吗"]
 
 
-def test_a_cache_of_somebody_else_is_not_read(tmp_path, monkeypatch):
+def test_a_cache_in_the_temporary_folder_is_not_trusted(tmp_path, monkeypatch):
     """jieba by itself unmarshals a file from the folder of temporary files."""
     import tempfile
 

@@ -108,7 +108,7 @@ def server(monkeypatch):
 LOST = RenderError("No ComfyUI answers.")
 
 
-def test_wait_returns_what_was_saved_and_previews_where_nothing_was(server):
+def test_wait_returns_saved_files_or_else_previews(server):
     client = server(history=[{}, {}, {}, done(("p.flac", "temp"), ("o.flac", "output"))], queue=[QUEUED])
     assert [file["filename"] for file in client.wait("mine")] == ["o.flac"]
     assert [file["filename"] for file in server(history=[done(("p.flac", "temp"))]).wait("mine")] == ["p.flac"]
@@ -132,7 +132,7 @@ def test_wait_survives_looks_that_fail_for_a_while(server):
         server(history=[LOST], queue=[QUEUED]).wait("mine")
 
 
-def test_upload_encodes_what_would_end_the_name(tmp_path, monkeypatch):
+def test_upload_escapes_characters_that_would_end_the_name(tmp_path, monkeypatch):
     sent = []
     monkeypatch.setattr(ComfyClient, "_request", lambda self, path, body, kind: sent.append(body) or b'{"name": "x"}')
     (tmp_path / 'a "b"\r\nc ä.wav').write_bytes(b"sound")
@@ -155,7 +155,7 @@ def test_render_without_a_server(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("url", ["localhost/x", "http://127.0.0.1:9 9", "http://[", "127.0.0.1:8188", ""])
-def test_what_is_no_address_of_a_server(tmp_path, capsys, url):
+def test_invalid_server_addresses(tmp_path, capsys, url):
     file = tmp_path / "w.json"
     file.write_text(json.dumps(WORKFLOW))
     assert main(["render", str(file), "--server", url]) == 1
@@ -172,7 +172,7 @@ def test_another_server_is_no_comfyui(monkeypatch, page):
     assert client.warnings("mine") == {}
 
 
-def test_a_file_that_cannot_be_written_is_said_and_leaves_nothing(monkeypatch, tmp_path):
+def test_an_unwritable_file_is_reported_and_leaves_nothing(monkeypatch, tmp_path):
     monkeypatch.setattr(ComfyClient, "_request", lambda *_: b"x" * 100_000)
     (tmp_path / "a.wav").write_text("an earlier one")
     client = ComfyClient("http://nowhere")

@@ -79,7 +79,7 @@ def test_a_change_touches_what_imports_or_names_it(changed, touched, root):
         "higgs_runtime/nano/model.safetensors",
     ],
 )
-def test_what_any_test_may_read_touches_all(changed, root):
+def test_files_that_any_test_may_read_touch_all(changed, root):
     assert touched_tests(["tools/maker.py", changed], Repository(root)) is None
 
 
@@ -94,7 +94,7 @@ def test_the_whole_pack_is_behind_a_test_of_this_repository():
     assert {ALWAYS, "tests/unit/test_limiter.py"} <= set(touched) and "tests/unit/test_chunking.py" not in touched
 
 
-def test_git_says_what_changed(root):
+def test_changed_files_come_from_git(root):
     def git(*words):
         subprocess.run(
             ["git", "-c", "user.name=a", "-c", "user.email=a@b", *words], cwd=root, check=True, capture_output=True

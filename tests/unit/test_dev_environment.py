@@ -57,7 +57,7 @@ def test_the_lock_is_installed_as_it_is(monkeypatch, tmp_path):
     assert "--upgrade" in steps[-1] and "--upgrade" in steps[-2] and dev_env.TORCH[0] not in steps[-2]
 
 
-def test_torch_falls_back_to_what_the_platform_has(monkeypatch, capsys, tmp_path):
+def test_torch_falls_back_to_the_platforms_wheels(monkeypatch, capsys, tmp_path):
     asked = []
 
     def step(title, command, remedy, env=None):

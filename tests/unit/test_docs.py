@@ -115,6 +115,7 @@ def test_links_of_a_page_lead_somewhere(page):
     assert missing == []
 
 
+@pytest.mark.slow
 def test_the_page_on_architecture_has_the_packages_in_their_order():
     page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     table = page.split("| package |")[1].split("\n\n")[0].splitlines()[2:]

@@ -64,7 +64,7 @@ def test_high_and_low_pass():
     ],
 )
 @pytest.mark.parametrize("gain", [-12.0, 4.0])
-def test_bands_do_what_they_say(kind, inside, outside, gain):
+def test_bands_boost_and_cut_as_set(kind, inside, outside, gain):
     def effect(clip):
         return equalize(clip, [Band(kind, 1000, gain)])
 
@@ -74,7 +74,7 @@ def test_bands_do_what_they_say(kind, inside, outside, gain):
         assert response(effect, 1000) == pytest.approx(gain / 2, abs=0.05)
 
 
-def test_presets_say_what_they_do():
+def test_presets_describe_themselves():
     [mud] = EQ_PRESETS["less mud"]
     assert str(mud) == "-4 dB at 300 Hz"
     assert response(lambda clip: equalize(clip, [mud]), 300) == pytest.approx(-4, abs=0.05)
@@ -188,7 +188,7 @@ def test_characters_pass_their_band(name):
     assert (out.channels, out.length, out.sample_rate) == (2, 16_000, 16_000)
 
 
-def test_what_is_driven_distorts_and_a_telephone_line_is_quantized():
+def test_drive_distorts_and_a_telephone_line_is_quantized():
     def overtones(name, dbfs):
         spectrum = torch.fft.rfft(character(sine(1000, 1, dbfs, rate=16_000), name).samples[0, :16_000]).abs()
         return float(spectrum[3000] / spectrum[1000])

@@ -15,7 +15,7 @@ import mutagen
 import pytest
 import torch
 from helpers_audio import flat, sine
-from helpers_examples import examples
+from helpers_examples import cases_of, examples
 from hypothesis import given, settings, strategies as st
 
 from higgs_runtime import AudioClip, AudioError, MissingExtraError, ScriptError, SettingError, export_audio
@@ -103,10 +103,13 @@ def test_lossless_formats(tmp_path, format, tolerance, channels):
     assert bits == (32 if "float" in format else 24 if "24" in format else 16)
 
 
-@pytest.mark.parametrize("format", ["mp3", "opus", "m4a (AAC)", "m4b (AAC audiobook)"])
-@pytest.mark.parametrize("rate, channels", [(8000, 1), (24_000, 2), (44_100, 1), (48_000, 2)])
-@pytest.mark.parametrize("length", [1, 1000, 30_001])
-def test_lossy_round_trips_keep_the_length_within_a_frame(tmp_path, format, rate, channels, length):
+LOSSY = ["mp3", "opus", "m4a (AAC)", "m4b (AAC audiobook)"]
+LAYOUTS = [(8000, 1), (24_000, 2), (44_100, 1), (48_000, 2)]
+
+
+@pytest.mark.parametrize("format, layout, length", cases_of(LOSSY, LAYOUTS, [1, 1000, 30_001], quick=5))
+def test_lossy_round_trips_keep_the_length_within_a_frame(tmp_path, format, layout, length):
+    rate, channels = layout
     clip = AudioClip(sine(440, length / rate, -12, channels, rate).samples[:, :length], rate)
     made = export_audio(clip, tmp_path, format=format)
     coding = CODINGS[EXPORT_FORMATS[format][1]]
@@ -122,7 +125,7 @@ def test_lossy_round_trips_keep_the_length_within_a_frame(tmp_path, format, rate
         assert int(torch.fft.rfft(middle[0]).abs().argmax()) == pytest.approx(expected, abs=1)
 
 
-def test_a_rate_that_the_format_lacks_is_changed_and_told(tmp_path):
+def test_a_rate_unknown_to_the_format_is_changed_and_reported(tmp_path):
     made = export_audio(sine(440, 1, -6, rate=22_050), tmp_path, format="opus")
     assert made.notes == ("Resampled from 22050 to 24000 Hz for opus.",)
     made = export_audio(sine(440, 1, -6, rate=96_000), tmp_path, format="mp3")
@@ -148,7 +151,7 @@ def test_provenance_is_on_by_default_and_can_be_left_out(tmp_path, clip):
     assert both == "Mine.\nSynthetic speech."
 
 
-def test_without_mutagen_a_note_tells_what_is_missing(tmp_path, clip, monkeypatch):
+def test_without_mutagen_a_note_names_the_missing_package(tmp_path, clip, monkeypatch):
     monkeypatch.setitem(sys.modules, "mutagen", None)
     made = export_audio(clip, tmp_path, format="m4b (AAC audiobook)", about=About(metadata=WORKFLOW))
     assert "prompt, workflow" in made.notes[0] and "pip install mutagen" in made.notes[0]
@@ -286,7 +289,7 @@ def test_refusals_leave_nothing(tmp_path, clip, arguments, message):
     assert os.listdir(tmp_path) == []
 
 
-def test_what_ffmpeg_refuses_is_told(tmp_path, monkeypatch):
+def test_an_error_of_ffmpeg_is_reported(tmp_path, monkeypatch):
     monkeypatch.setitem(CODINGS, "flac", replace(CODINGS["flac"], sample_format="fltp"))
     with pytest.raises(AudioError, match="FFmpeg could not write"):
         export_audio(flat(0.1), tmp_path)

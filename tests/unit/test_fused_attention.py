@@ -14,6 +14,7 @@ from higgs_runtime.generation.cpu_kernel.attention import _attend
 from higgs_runtime.generation.cpu_kernel.vectors import FAST
 from higgs_runtime.generation.cpu_kernel.weighing import powers_of_two
 
+pytestmark = pytest.mark.numeric  # compiled apart from the step, and anew each time
 FILLED = (1, 2, 3, 4, 5, 31, 32, 33, 64, 101, 700)
 
 

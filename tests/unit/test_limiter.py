@@ -84,7 +84,7 @@ def test_blocks_equal_the_whole(monkeypatch):
 # --- limiter --------------------------------------------------------------------------------------------------------
 
 
-def test_what_fits_is_not_touched():
+def test_sound_below_the_ceiling_is_unchanged():
     clip = sine(997, 1, -1.5, 2)
     out = limit(clip, -1)
     assert out.clip is clip and out.reduction_db == 0

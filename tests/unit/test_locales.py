@@ -118,7 +118,7 @@ def test_english_keeps_only_labels_that_differ(schemas):
 
 
 @pytest.mark.parametrize("language", locales.LANGUAGES)
-def test_the_expanded_files_are_what_the_compact_ones_give(schemas, language):
+def test_the_locale_files_are_up_to_date(schemas, language):
     files = locales.expanded_files(language, schemas)
     assert {file.name for file in (locales.EXPANDED / language).iterdir()} == {path.name for path in files}
     for path, text in files.items():
@@ -134,7 +134,7 @@ def test_every_input_and_output_has_a_name(schemas, language):
             assert all(one["name"] for one in nodes[node_id][part].values())
 
 
-def test_no_other_language_is_there():
+def test_there_are_no_other_languages():
     assert {folder.name for folder in locales.EXPANDED.iterdir()} == set(locales.LANGUAGES)
     assert {file.stem for file in locales.COMPACT.iterdir()} == set(locales.LANGUAGES)
 

@@ -74,7 +74,7 @@ def test_without_the_note(source, tmp_path, capsys):
         (["--kbps", "1"], "kbps"),
     ],
 )
-def test_what_is_refused(source, tmp_path, capsys, monkeypatch, words, message):
+def test_refused_arguments(source, tmp_path, capsys, monkeypatch, words, message):
     monkeypatch.chdir(tmp_path)
     assert main(["master", str(source), *words]) == 1
     assert message in capsys.readouterr().err and [path.name for path in tmp_path.iterdir()] == ["take.wav"]

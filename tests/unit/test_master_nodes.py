@@ -9,6 +9,7 @@ import av
 import pytest
 import torch
 from helpers_audio import sine
+from helpers_examples import cases_of
 from helpers_workflow import ROOT, load_pack, node_classes, node_inputs, node_module, pack_module
 
 TONES = torch.stack([sine(997, 2, level, 2, 48_000).samples for level in (-23, -33)])
@@ -37,18 +38,18 @@ SOUND_NODES = {
 }
 
 
-@pytest.mark.parametrize("node_id", SOUND_NODES)
-@pytest.mark.parametrize(
-    "waves, words",
-    [
-        (torch.zeros(1, 1, 0), "0 samples"),
-        (torch.full((1, 1, 9000), float("nan")), "finite|NaN"),
-        (torch.full((1, 2, 9000), float("inf")), "finite|inf"),
-        (torch.zeros(0, 1, 9), "batch"),
-        (TONES[0], "batch"),
-    ],
-)
-def test_sound_that_is_none_is_refused(folders, saver, runtime, node_id, waves, words):
+NO_SOUND = [
+    (torch.zeros(1, 1, 0), "0 samples"),
+    (torch.full((1, 1, 9000), float("nan")), "finite|NaN"),
+    (torch.full((1, 2, 9000), float("inf")), "finite|inf"),
+    (torch.zeros(0, 1, 9), "batch"),
+    (TONES[0], "batch"),
+]
+
+
+@pytest.mark.parametrize("node_id, bad", cases_of(SOUND_NODES, NO_SOUND, quick=4))
+def test_invalid_sound_is_refused(folders, saver, runtime, node_id, bad):
+    waves, words = bad
     with pytest.raises(runtime.AudioError, match=words):
         run(node_id, **{name: audio(waves) for name in SOUND_NODES[node_id]})
 
@@ -170,7 +171,7 @@ def test_a_file_tells_where_it_comes_from(folders, saver, runtime):
     ]
 
 
-def test_what_comfyui_is_told_not_to_embed_is_left_out(folders, saver, monkeypatch):
+def test_disabled_metadata_is_left_out(folders, saver, monkeypatch):
     from comfy.cli_args import args
 
     monkeypatch.setattr(args, "disable_metadata", True)

@@ -103,7 +103,7 @@ def built(config, dtype, quantization) -> HiggsModel:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
-def test_the_page_says_what_the_shapes_say(name, monkeypatch):
+def test_the_page_agrees_with_the_shapes(name, monkeypatch):
     monkeypatch.setattr(quantized, "AT_ONCE", 2**40)  # there is nothing to save here, and each piece takes time
     row, config = table()[name], MODELS[name]
     for column, (dtype, quantization) in FORMATS.items():
@@ -133,7 +133,7 @@ def test_the_page_says_how_large_the_codec_is():
     assert row and all(value == pytest.approx(real[column] / 1e9, abs=0.07) for column, value in row.items())
 
 
-def test_keys_and_values_take_what_is_said():
-    """One real allocation, of a minute of v3's cache."""
-    cache = KVCache(V3, 1500, torch.zeros(1500, 2, V3.head_dim), dtype=torch.bfloat16)
-    assert cache.keys.nbytes + cache.values.nbytes == 1500 * KVCache.bytes_per_position(V3, torch.bfloat16)
+def test_the_cache_takes_the_bytes_of_the_table():
+    """One real allocation, of four seconds of v3's cache."""
+    cache = KVCache(V3, 100, torch.zeros(100, 2, V3.head_dim), dtype=torch.bfloat16)
+    assert cache.keys.nbytes + cache.values.nbytes == 100 * KVCache.bytes_per_position(V3, torch.bfloat16)

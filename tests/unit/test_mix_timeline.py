@@ -290,7 +290,7 @@ def test_any_tracks_make_a_finite_mix_of_the_planned_shape(tracks, rate, channel
 
 @settings(max_examples=examples(25), deadline=None)
 @given(st.lists(clips, min_size=1, max_size=4), st.floats(0, 0.02), st.sampled_from([0.0, 0.01]))
-def test_any_clips_are_joined_or_it_is_told_which_does_not_fit(clips, crossfade, gap):
+def test_any_clips_are_joined_or_the_misfit_is_named(clips, crossfade, gap):
     try:
         out = join(clips, crossfade, gap)
     except (AudioError, SettingError) as error:

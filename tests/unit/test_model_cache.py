@@ -204,7 +204,7 @@ def test_residency_sees_each_use_and_each_drop():
 
 
 @pytest.mark.parametrize("failing", ["callback", "residency"])
-def test_a_failing_drop_is_raised_and_hangs_nobody(failing):
+def test_a_failing_drop_is_raised_and_blocks_no_other_thread(failing):
     class Manager:
         def __init__(self):
             self.dropped_names = []
@@ -256,7 +256,7 @@ def test_changed_checkpoint_leaves_with_its_last_user():
     assert [key for key, _, _ in cache.stats().models] == [make_key("a", mtime=2)]
 
 
-def test_key_tells_devices_dtypes_and_quantizations_apart(tmp_path):
+def test_the_key_distinguishes_devices_dtypes_and_quantizations(tmp_path):
     settings = [
         ("cpu", torch.float32, None),
         ("cpu", torch.bfloat16, None),

@@ -53,7 +53,7 @@ def test_acx_report_of_files_made_for_it(clip, wanted):
     assert failed(clip, "acx") == wanted
 
 
-def test_each_norm_passes_what_is_normalized_to_it():
+def test_normalized_sound_passes_its_norm():
     clip = audiobook()
     for norm in NORMS:
         out = normalize_to(clip, norm)
@@ -114,7 +114,7 @@ def test_silence_and_empty_clips_pass_nothing_but_their_peaks():
     norm=st.sampled_from([*NORMS]),
 )
 @settings(max_examples=examples(30), deadline=None)
-def test_any_clip_reaches_a_norm_or_is_told_why_not(channels, length, rate, level, offset, norm):
+def test_any_clip_reaches_a_norm_or_the_reason_is_reported(channels, length, rate, level, offset, norm):
     wave = torch.rand(channels, length, generator=torch.Generator().manual_seed(length)) * 2 - 1
     clip = AudioClip(wave * level + offset, rate)
     assert not any(math.isnan(check.value) for result in check_norms(clip) for check in result.checks)

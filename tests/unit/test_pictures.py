@@ -108,7 +108,7 @@ def test_loudness_of_silence_and_short_clips_can_be_drawn():
 
 
 @pytest.mark.parametrize("kind", PICTURES)
-def test_what_cannot_be_drawn(kind, monkeypatch):
+def test_clips_that_cannot_be_drawn(kind, monkeypatch):
     with pytest.raises(AudioError):
         PICTURES[kind](AudioClip(torch.zeros(1, 0), RATE))
     for size in ((63, 100), (100, 8193)):

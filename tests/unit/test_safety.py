@@ -75,7 +75,7 @@ def test_nothing_unpickles_but_tensors_and_nothing_trusts_remote_code():
         "torch.load(a, weights_only=maybe)",
     ],
 )
-def test_what_would_run_what_it_reads_is_found(text):
+def test_code_that_executes_its_input_is_detected(text):
     assert runs_what_it_reads(f"import json\n{text}\n")
     assert not runs_what_it_reads("torch.load(a, weights_only=True)\njson.load(a)\n")
 
@@ -156,7 +156,7 @@ def test_a_header_of_a_hundred_megabytes_is_not_read(tmp_path):
     assert peak_bytes() - before < 50_000_000
 
 
-def test_what_the_library_writes_is_read_and_what_we_write_is_read_by_it(tmp_path):
+def test_our_files_and_the_librarys_are_interchangeable(tmp_path):
     tensors = {
         "b": torch.arange(6.0).view(2, 3),
         "a": torch.ones(3, dtype=torch.bfloat16),
@@ -367,6 +367,6 @@ def test_input_files_lie_in_comfyuis_own_folders(models, tmp_path, monkeypatch):
         input_path("../secret.wav")
 
 
-def test_what_is_hidden_is_no_lora(tmp_path):
+def test_hidden_files_are_not_offered_as_loras(tmp_path):
     (make_folder(tmp_path / "models" / ".hidden" / "lora", "", []) / "adapter_config.json").write_text("{}")
     assert find_adapters([tmp_path / "models"]) == {}

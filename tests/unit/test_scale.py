@@ -48,7 +48,7 @@ def test_one_store_serves_one_take_at_a_time():
     assert made.seconds >= len(LINES) * 1.0 and made.store_wait_s > len(LINES)
 
 
-def test_devices_that_fail_lose_what_they_speak_and_nothing_else():
+def test_a_failing_device_loses_only_its_own_lines():
     made = Farm(machine(life_s=60.0), LINES, workers=4, batch=4).run()
     assert made.lost_workers > 0 and made.lost_frames > 0
     assert made.frames == sum(frames for _, frames in LINES), "each line once"

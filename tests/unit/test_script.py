@@ -184,7 +184,7 @@ def test_warnings_are_data(text, line, column, message):
     assert re.search(message, warning.message) and str(warning).startswith(f"Line {line}, column {column}: ")
 
 
-def test_turns_refuse_what_no_script_can_say():
+def test_turns_refuse_text_that_no_script_can_express():
     for values in (
         {"speaker": "anna", "text": "x"},
         {"speaker": "A]", "text": "x"},

@@ -268,7 +268,7 @@ ONE = Turn("A", "x", 1.0)
         lambda: Script([ONE, ONE], [Music("a", after_s=0.6), Music("b", first=1, last=1, before_s=0.5)]),
     ],
 )
-def test_what_no_script_can_say_is_refused(make):
+def test_values_that_no_script_can_express_are_refused(make):
     with pytest.raises(ScriptError):
         make()
 

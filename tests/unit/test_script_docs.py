@@ -124,7 +124,7 @@ def test_check_of_subtitles(capsys, tmp_path):
     assert (status, out) == (0, "/a.srt: warning: The subtitle at 0:00:01.000 has no duration; it is given 1 s.\n")
 
 
-def test_check_of_what_cannot_be_read(capsys, tmp_path):
+def test_check_of_an_unreadable_script(capsys, tmp_path):
     status, out, err = check(capsys, tmp_path, "Grüße".encode("latin-1"))
     assert (status, out) == (1, "") and "UTF-8" in err
     assert main(["script", "check", str(tmp_path / "none.txt")]) == 1

@@ -151,7 +151,7 @@ def test_encodings_and_ends_of_lines(tmp_path, encoding, end):
         ("a.srt", SRT[:20].encode(), "no subtitle"),
     ],
 )
-def test_what_is_no_subtitles_is_explained(tmp_path, name, content, message):
+def test_a_file_that_is_not_subtitles_is_explained(tmp_path, name, content, message):
     with pytest.raises(ScriptError, match=message):
         read_subtitles(file_of(tmp_path, name, content))
 
@@ -238,7 +238,7 @@ def test_times_that_are_none(tmp_path, line):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
+def test_a_full_disk_keeps_the_old_file(tmp_path, monkeypatch):
     path = file_of(tmp_path, "a.srt", "before")
 
     def full(self, data):
@@ -320,6 +320,6 @@ def test_a_fitted_line_ends_before_the_next_one(spoken, start, length, gap, reta
         (1, (0, 1), {"fastest": math.nan}),
     ],
 )
-def test_what_cannot_be_fitted(spoken, slot, limits):
+def test_clips_that_cannot_be_fitted(spoken, slot, limits):
     with pytest.raises(SettingError):
         plan_fit(spoken, slot, **limits)

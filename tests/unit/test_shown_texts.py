@@ -47,7 +47,7 @@ def messages(monkeypatch):
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_what_is_sent_is_html_of_the_text(messages, monkeypatch, text):
+def test_notes_are_sent_as_escaped_html(messages, monkeypatch, text):
     from comfy_execution.utils import CurrentNodeContext
 
     sent = []
@@ -68,8 +68,7 @@ def test_nothing_else_of_the_pack_sends_texts_to_nodes():
     assert (ROOT / "nodes" / "host" / "messages.py").read_text("utf-8").count("send_progress_text") == 1
 
 
-@pytest.mark.parametrize(
-    "path", sorted((ROOT / "web").rglob("*.js")), ids=lambda path: path.relative_to(ROOT / "web").as_posix()
-)
-def test_scripts_set_no_html(path):
-    assert not SETS_HTML.search(path.read_text("utf-8"))
+def test_scripts_set_no_html():
+    scripts = list((ROOT / "web").rglob("*.js"))
+    assert len(scripts) > 30
+    assert not [path for path in scripts if SETS_HTML.search(path.read_text("utf-8"))]

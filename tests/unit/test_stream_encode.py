@@ -47,7 +47,7 @@ def streamed(format: str, wave: np.ndarray, piece: int, rate: int = RATE) -> lis
 
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("piece", [997, pytest.param(24_000, marks=pytest.mark.slow)])
-def test_what_goes_in_comes_out(format, piece):
+def test_a_stream_decodes_to_its_input(format, piece):
     wave = tones(2.0)
     found = decoded(b"".join(streamed(format, wave, piece)), format)
     assert abs(found.shape[1] - wave.shape[1]) < 3000
@@ -96,7 +96,7 @@ def test_samples_beyond_full_scale_are_cut_off():
 
 
 @pytest.mark.parametrize("format, channels", [("ogg", 1), ("mp3", 3), ("wav", 0), ("pcm", 9)])
-def test_what_cannot_be_written_is_refused(format, channels):
+def test_unsupported_output_is_refused(format, channels):
     with pytest.raises(AudioError):
         StreamEncoder(format, RATE, channels)
 

@@ -119,7 +119,7 @@ def test_a_claim_of_a_killed_process_is_free(start, tmp_path):
         assert mine and first[-1] not in store
 
 
-def test_whoever_waits_gets_the_take(start, tmp_path):
+def test_a_process_that_waits_gets_the_take(start, tmp_path):
     store, log = TakeStore(tmp_path / "takes"), tmp_path / "log"
     first = KEYS[:]
     random.Random(0).shuffle(first)

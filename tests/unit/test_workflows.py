@@ -148,7 +148,7 @@ def test_readme_and_guide_speak_in_words_of_the_packs_model():
     assert len(spoken) == 5 and unknown_words(" ".join(spoken), NANO_WORDS) == []
 
 
-def test_the_number_of_words_is_told_right():
+def test_the_number_of_words_is_right():
     notes = [node for name in WITH_NANO for node in read_workflow(name)["nodes"] if node["type"] == "MarkdownNote"]
     files = ["README.md", "higgs_runtime/nano/README.md", "web/docs/HiggsLoadModel.md"]
     texts = [*((ROOT / file).read_text(encoding="utf-8") for file in files), *(n["widgets_values"][0] for n in notes)]
