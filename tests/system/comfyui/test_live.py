@@ -209,6 +209,7 @@ def test_a_page_that_comes_late_or_loses_the_server_for_a_while_misses_nothing(b
         browser,
         f"""
         await open({settings(RANDOM, seed=13, max_seconds=12)});
+        window.letGo = holdTheEnd();
         await app.queuePrompt(0);
         await until(() => player().sound?.length > 24000);
         window.late = app.graph.serialize();
@@ -216,8 +217,10 @@ def test_a_page_that_comes_late_or_loses_the_server_for_a_while_misses_nothing(b
     )
     offline = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
     browser.call("Network.emulateNetworkConditions", offline=True, **offline)
-    had = in_page(browser, "await until(() => player().sound.trouble); return player().sound.length;")
-    browser.call("Network.emulateNetworkConditions", offline=False, **offline)
+    try:
+        had = in_page(browser, "await until(() => player().sound.trouble); letGo(); return player().sound.length;")
+    finally:
+        browser.call("Network.emulateNetworkConditions", offline=False, **offline)
     mine, about = in_page(
         browser,
         """
