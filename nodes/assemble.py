@@ -10,6 +10,7 @@ from . import sockets
 from .host import files, handles, messages
 from .host.audio import audio_from_clip
 from .host.progress import Progress, raise_if_cancelled
+from .host.schemas import node_schema
 
 OFF = "off"
 KINDS = ["srt", "vtt", "ass"]
@@ -18,10 +19,11 @@ KINDS = ["srt", "vtt", "ass"]
 class HiggsAssemble(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="HiggsAssemble",
             display_name="Assemble",
             category=f"{sockets.CATEGORY}/script",
+            search_aliases=["assemble takes", "audiobook", "timeline", "dialogue mix"],
             description="Lays the lines of a performance on a time line, with the gaps of a reader, pauses, overlaps, "
             "slots of subtitles, sounds and music, and gives the mix and all that belongs to it.",
             inputs=[

@@ -7,6 +7,7 @@ from comfy_api.latest import io, ui
 
 from . import sockets
 from .host.progress import raise_if_cancelled
+from .host.schemas import node_schema
 from .shared.batches import clips_from_audio
 
 KINDS = {"waveform": "waveform_picture", "mel spectrogram": "spectrogram_picture", "loudness": "loudness_picture"}
@@ -18,10 +19,11 @@ class HiggsAudioPicture(io.ComfyNode):
         def pixels(name: str, default: int, tooltip: str) -> io.Input:
             return io.Int.Input(name, default=default, min=64, max=8192, step=8, tooltip=tooltip)
 
-        return io.Schema(
+        return node_schema(
             node_id="HiggsAudioPicture",
             display_name="Audio Picture (Higgs)",
             category=f"{sockets.CATEGORY}/mastering",
+            search_aliases=["waveform", "spectrogram", "audio visualizer"],
             description="Draws a clip: its waveform, its mel spectrogram, or its loudness over time. Needs the extra "
             "'pictures'. The time line of a mix is an output of Mix Audio.",
             is_output_node=True,

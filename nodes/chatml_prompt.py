@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from . import sockets
+from .host.schemas import node_schema
 from .shared.growing_inputs import growing, without_gaps
 
 MAX_VOICES = 8
@@ -14,10 +15,11 @@ DEFAULT_SYSTEM = "Generate audio following instruction."
 class HiggsChatMLPrompt(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="HiggsChatMLPrompt",
             display_name="Higgs ChatML Prompt",
             category=f"{sockets.CATEGORY}/prompt",
+            search_aliases=["tts prompt", "speech prompt", "system prompt", "Higgs TTS 3", "voice clone"],
             description="The conversation that the model continues with speech. One voice: it speaks the text. "
             "Several: [SPEAKER0], [SPEAKER1] … in the text are voice_0, voice_1 ….",
             inputs=[

@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from . import sockets
+from .host.schemas import node_schema
 from .shared.growing_inputs import growing, without_gaps
 
 MAX_VOICES = 8
@@ -13,10 +14,11 @@ MAX_VOICES = 8
 class HiggsCombineVoices(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="HiggsCombineVoices",
             display_name="Combine Higgs Voices",
             category=f"{sockets.CATEGORY}/voice",
+            search_aliases=["voices", "multi speaker", "dialogue voices"],
             description="One voice from several references of the same speaker: the model hears them all. Every "
             "second of reference makes the prompt 25 frames longer.",
             inputs=growing(MAX_VOICES, voice_input),

@@ -10,15 +10,17 @@ from . import sockets
 from .convert_model import explain_name, new_folder, report
 from .host import handles, messages
 from .host.progress import Progress, raise_if_cancelled
+from .host.schemas import node_schema
 
 
 class HiggsConvertCodec(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="HiggsConvertCodec",
             display_name="Convert Higgs Codec",
             category=f"{sockets.CATEGORY}/loaders",
+            search_aliases=["convert codec", "half precision"],
             description="Writes a codec anew in half precision into models/higgs_audio: one safetensors file in place "
             "of model.pth, HuBERT or a whole v3. Codes keep their meaning.",
             is_output_node=True,

@@ -10,15 +10,17 @@ from comfy_api.latest import io
 from . import sockets
 from .host import files, handles, messages
 from .host.progress import Progress, raise_if_cancelled
+from .host.schemas import node_schema
 
 
 class HiggsConvertModel(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="HiggsConvertModel",
             display_name="Convert Higgs Model",
             category=f"{sockets.CATEGORY}/loaders",
+            search_aliases=["quantize", "int8", "int4", "convert model"],
             description="Writes a language model anew in 8 or 4 bits into models/higgs_audio. The new folder is "
             "smaller on the disk, loads faster, and needs no original. Of v3 its codec goes with it, in float16.",
             is_output_node=True,

@@ -8,16 +8,18 @@ from . import sockets
 from .host import handles
 from .host.audio import audio_from_clip
 from .host.progress import Progress
+from .host.schemas import node_schema
 from .shared import live
 
 
 class HiggsDecodeCodes(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="HiggsDecodeCodes",
             display_name="Decode Codes (Higgs)",
             category=f"{sockets.CATEGORY}/codec",
+            search_aliases=["decode audio", "codes to audio", "vocoder", "tokenizer decode"],
             description="Turns codes into audio, with the codec that made them or that the model was trained with.",
             inputs=[
                 sockets.Codec.Input("codec", tooltip="From Load Higgs Codec."),

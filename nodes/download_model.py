@@ -11,6 +11,7 @@ from comfy_api.latest import io
 from . import sockets
 from .host import files, messages
 from .host.progress import Progress, raise_if_cancelled
+from .host.schemas import node_schema
 
 NOT_ACCEPTED = "Nothing is downloaded yet. Read the licence, switch on licence_accepted and run this node again."
 DONE = "All files were compared with the checksums of the hub. Press R to see it in the loaders."
@@ -22,10 +23,11 @@ class HiggsDownloadModel(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         from ..higgs_runtime.hub.releases import RELEASES
 
-        return io.Schema(
+        return node_schema(
             node_id="HiggsDownloadModel",
             display_name="Download Higgs Model",
             category=f"{sockets.CATEGORY}/loaders",
+            search_aliases=["download", "Hugging Face", "model manager"],
             description="Fetches a released checkpoint, at a pinned revision, from the hub into models/higgs_audio. "
             "Shows size, licence and free space first, and downloads when you accept the licence.",
             is_output_node=True,

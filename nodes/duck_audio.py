@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from . import sockets
+from .host.schemas import node_schema
 from .shared.batches import each
 from .shared.ducking import ducking, ducking_inputs
 
@@ -12,10 +13,11 @@ from .shared.ducking import ducking, ducking_inputs
 class HiggsDuckAudio(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="HiggsDuckAudio",
             display_name="Duck Audio (Higgs)",
             category=f"{sockets.CATEGORY}/audio",
+            search_aliases=["sidechain", "duck music", "background music"],
             description="Turns a bed down while somebody speaks in another clip. A speech detector decides, not the "
             "level (needs the extra 'asr').",
             inputs=[

@@ -8,15 +8,17 @@ from . import sockets
 from .host import handles
 from .host.audio import clip_from_audio
 from .host.progress import Progress
+from .host.schemas import node_schema
 
 
 class HiggsEncodeAudio(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="HiggsEncodeAudio",
             display_name="Encode Audio (Higgs)",
             category=f"{sockets.CATEGORY}/codec",
+            search_aliases=["encode audio", "audio to codes", "audio tokenizer"],
             description="Turns a clip into codes: the Higgs codec makes 25 frames of 8 ids a second. Any rate and "
             "channel count will do.",
             inputs=[

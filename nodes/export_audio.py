@@ -7,6 +7,7 @@ from comfy_api.latest import io, ui
 from . import sockets
 from .host import files, messages
 from .host.progress import raise_if_cancelled
+from .host.schemas import node_schema
 from .shared.batches import clips_from_audio
 from .shared.origin import origin
 
@@ -16,10 +17,11 @@ class HiggsExportAudio(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         from ..higgs_runtime.choices import EXPORT_FORMATS
 
-        return io.Schema(
+        return node_schema(
             node_id="HiggsExportAudio",
             display_name="Export Audio (Higgs)",
             category=f"{sockets.CATEGORY}/mastering",
+            search_aliases=["save audio", "write audio", "mp3", "flac", "opus", "m4b", "wav", "podcast"],
             description="Writes finished files into ComfyUI's output folder, never over an existing one. The file says "
             "that its speech is synthetic (unless that is switched off) and holds the workflow, as ComfyUI's own "
             "savers do.",

@@ -11,6 +11,7 @@ from ..higgs_runtime.hub.cache import model_bytes
 from . import remote_model, sockets
 from .host import handles, messages
 from .host.progress import Progress, cancelled, raise_if_cancelled
+from .host.schemas import node_schema
 from .shared.live_decoding import heard
 from .shared.settings import setting_input
 
@@ -18,10 +19,12 @@ from .shared.settings import setting_input
 class HiggsGenerate(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="HiggsGenerate",
             display_name="Higgs Generate",
             category=sockets.CATEGORY,
+            search_aliases=["tts", "text to speech", "speech", "voice clone", "Higgs TTS 3", "Higgs Audio v3", "speak"],
+            essentials_category="Audio",
             description="Speaks the prompt, and can be heard while it speaks. The same prompt, settings and seed give "
             "the same codes.",
             hidden=[io.Hidden.extra_pnginfo],

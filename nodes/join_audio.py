@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from . import sockets
+from .host.schemas import node_schema
 from .shared.batches import each
 from .shared.growing_inputs import growing, without_gaps
 
@@ -14,10 +15,11 @@ MAX_CLIPS = 16
 class HiggsJoinAudio(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="HiggsJoinAudio",
             display_name="Join Audio (Higgs)",
             category=f"{sockets.CATEGORY}/audio",
+            search_aliases=["concatenate audio", "append audio", "crossfade"],
             description="Lays clips end to end with crossfades, so that nothing clicks. They are resampled to the "
             "highest rate; a mono clip goes to all channels of the others.",
             inputs=[

@@ -7,6 +7,7 @@ from comfy_api.latest import io
 from . import sockets
 from .host import files
 from .host.audio import audio_from_clip
+from .host.schemas import node_schema
 
 LEVELS = ["off", "peak", "loudness"]
 
@@ -14,10 +15,11 @@ LEVELS = ["off", "peak", "loudness"]
 class HiggsLoadAudio(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="HiggsLoadAudio",
             display_name="Load Audio (Higgs)",
             category=f"{sockets.CATEGORY}/audio",
+            search_aliases=["open audio", "import audio", "trim audio", "reference audio"],
             description="Loads an audio file, or the sound of a video, from ComfyUI's input folder. Cuts, trims, "
             "resamples and levels it, in this order.",
             inputs=[

@@ -5,16 +5,18 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from . import sockets
+from .host.schemas import node_schema
 from .shared import checkpoints
 
 
 class HiggsLoadCodec(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="HiggsLoadCodec",
             display_name="Load Higgs Codec",
             category=f"{sockets.CATEGORY}/loaders",
+            search_aliases=["audio tokenizer", "codec loader"],
             description="Chooses the codec (the Higgs audio tokenizer, or a DAC weights file) from "
             "models/higgs_audio. It turns audio into codes and codes into audio.",
             inputs=checkpoints.checkpoint_inputs(

@@ -8,6 +8,7 @@ from comfy_api.latest import io
 
 from . import sockets
 from .host import files, handles
+from .host.schemas import node_schema
 from .shared import checkpoints
 from .shared.settings import setting_input
 
@@ -15,10 +16,11 @@ from .shared.settings import setting_input
 class HiggsLoadLoRA(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="HiggsLoadLoRA",
             display_name="Load Higgs LoRA",
             category=f"{sockets.CATEGORY}/loaders",
+            search_aliases=["lora", "adapter", "PEFT"],
             description="Adds a LoRA adapter (a folder in PEFT's format) to a language model. Several in a row add up. "
             "The model itself stays as it is, and is shared with nodes that use it without.",
             inputs=[

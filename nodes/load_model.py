@@ -5,16 +5,19 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from . import sockets
+from .host.schemas import node_schema
 from .shared import checkpoints
 
 
 class HiggsLoadModel(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="HiggsLoadModel",
             display_name="Load Higgs Model",
             category=f"{sockets.CATEGORY}/loaders",
+            search_aliases=["tts model", "Higgs TTS 3", "Higgs Audio", "model loader"],
+            essentials_category="Audio",
             description="Chooses a Higgs Audio language model from models/higgs_audio. It is loaded when it first "
             "speaks, shared by all nodes that use it, and unloaded by ComfyUI's memory manager.",
             inputs=[

@@ -6,16 +6,18 @@ from comfy_api.latest import io
 
 from . import sockets
 from .host import files
+from .host.schemas import node_schema
 from .script import output_of, script_outputs
 
 
 class HiggsLoadSubtitles(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="HiggsLoadSubtitles",
             display_name="Load Subtitles",
             category=f"{sockets.CATEGORY}/script",
+            search_aliases=["SRT", "VTT", "ASS", "captions", "dubbing"],
             description="Loads subtitles from ComfyUI's input folder as a script: each is a turn with its place "
             "in time.",
             inputs=[

@@ -8,6 +8,7 @@ from comfy_api.latest import io
 
 from . import sockets
 from .host import files
+from .host.schemas import node_schema
 
 
 class HiggsLoadVoice(io.ComfyNode):
@@ -15,10 +16,11 @@ class HiggsLoadVoice(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         from ..higgs_runtime import find_voices
 
-        return io.Schema(
+        return node_schema(
             node_id="HiggsLoadVoice",
             display_name="Load Higgs Voice",
             category=f"{sockets.CATEGORY}/voice",
+            search_aliases=["voice library", "saved voice", "speaker"],
             description="A voice from models/higgs_audio/voices, ready for the prompt, without encoding a clip again. "
             "It goes with the codec that it was made with.",
             inputs=[

@@ -7,16 +7,18 @@ from comfy_api.latest import io
 from . import sockets
 from .host import messages
 from .host.progress import raise_if_cancelled
+from .host.schemas import node_schema
 from .shared.batches import clips_from_audio
 
 
 class HiggsLoudness(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="HiggsLoudness",
             display_name="Loudness (Higgs)",
             category=f"{sockets.CATEGORY}/mastering",
+            search_aliases=["LUFS", "EBU R128", "meter", "true peak"],
             description="Measures loudness (BS.1770, EBU R 128), range and true peak, and says which norms of "
             "platforms and broadcasters a clip meets, and what it lacks for the others.",
             is_output_node=True,

@@ -9,6 +9,7 @@ from comfy_api.latest import io, ui
 
 from . import sockets
 from .host import messages
+from .host.schemas import node_schema
 from .shared.batches import each
 from .shared.ducking import ducking, ducking_inputs
 from .shared.growing_inputs import growing
@@ -21,10 +22,11 @@ FADES = ["linear", "equal_power", "s_curve"]
 class HiggsMixAudio(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="HiggsMixAudio",
             display_name="Mix Audio (Higgs)",
             category=f"{sockets.CATEGORY}/audio",
+            search_aliases=["mixer", "multitrack", "timeline", "overlay audio"],
             description="Lays clips over each other: start, gain, pan, fades, loops and ducking for each. All are "
             "resampled to the highest rate; the mix is turned down as a whole if it would clip (unless allowed).",
             inputs=[

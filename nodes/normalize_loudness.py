@@ -6,6 +6,7 @@ from comfy_api.latest import io
 
 from . import sockets
 from .host import messages
+from .host.schemas import node_schema
 from .loudness import numbered
 from .shared.batches import each
 
@@ -18,10 +19,11 @@ class HiggsNormalizeLoudness(io.ComfyNode):
         from ..higgs_runtime.choices import NORMS
 
         rows = "; ".join(f"{key}: {norm.title}" for key, norm in NORMS.items())
-        return io.Schema(
+        return node_schema(
             node_id="HiggsNormalizeLoudness",
             display_name="Normalize Loudness (Higgs)",
             category=f"{sockets.CATEGORY}/mastering",
+            search_aliases=["LUFS", "normalize", "ACX", "mastering", "loudness"],
             description="Brings clips to the loudness that a platform or broadcaster asks for; a true-peak limiter "
             "keeps the peaks below the ceiling.",
             inputs=[

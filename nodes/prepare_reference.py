@@ -8,6 +8,7 @@ from . import sockets
 from .host import files, messages
 from .host.audio import audio_from_clip, clip_from_audio
 from .host.progress import Progress
+from .host.schemas import node_schema
 from .shared import recognizer_inputs
 
 AUTO, NONE = "auto", "none"
@@ -18,10 +19,11 @@ class HiggsPrepareReference(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         from ..higgs_runtime.verification import find_recognizers
 
-        return io.Schema(
+        return node_schema(
             node_id="HiggsPrepareReference",
             display_name="Prepare Reference (Higgs)",
             category=f"{sockets.CATEGORY}/audio",
+            search_aliases=["reference audio", "clean voice", "denoise", "trim silence", "voice clone"],
             description="Finds the clearest seconds of a recording of one speaker, cuts them between words, brings "
             "them to an even level, writes down what is said, and reports noise and clipping.",
             inputs=[

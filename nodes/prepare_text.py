@@ -7,6 +7,7 @@ from comfy_api.latest import io
 from ..higgs_runtime.choices import PromptFormat
 from . import sockets
 from .host import messages
+from .host.schemas import node_schema
 from .shared.settings import setting_input
 
 LAYOUTS = {"Higgs Audio v2": PromptFormat.NATIVE, "Higgs Audio v3": PromptFormat.V3}
@@ -15,10 +16,11 @@ LAYOUTS = {"Higgs Audio v2": PromptFormat.NATIVE, "Higgs Audio v3": PromptFormat
 class HiggsPrepareText(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="HiggsPrepareText",
             display_name="Prepare Text",
             category=f"{sockets.CATEGORY}/script",
+            search_aliases=["text normalization", "numbers to words", "chunk text"],
             description="Shows a text as the model will read it: full-width punctuation, parentheses, degrees, sound "
             "words as [laugh], spaces. Render Script does the same with each turn; here you see it, rule by rule.",
             inputs=[

@@ -12,6 +12,7 @@ from . import sockets
 from .host import handles
 from .host.messages import show_warnings
 from .host.progress import cancelled, raise_if_cancelled
+from .host.schemas import node_schema
 
 FRAME_RATE = 25  # frames a second of every Higgs model
 
@@ -33,10 +34,11 @@ class HiggsRemoteModel(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         variables = ", ".join(f"{one.key_variable} for {one.title}" for one in SERVERS.values())
-        return io.Schema(
+        return node_schema(
             node_id="HiggsRemoteModel",
             display_name="Higgs Remote Model",
             category=f"{sockets.CATEGORY}/loaders",
+            search_aliases=["API", "vLLM", "SGLang", "Boson AI", "server", "OpenAI"],
             description="Has Higgs Generate and Render Script ask a server for the speech: `higgs serve`, vLLM-Omni, "
             "SGLang-Omni, or Boson AI. Text and reference clips are sent there.",
             inputs=[

@@ -12,6 +12,7 @@ from . import sockets
 from .generate import sampling_inputs
 from .host import files, handles, messages
 from .host.progress import go_on_anyway, raise_if_cancelled
+from .host.schemas import node_schema
 from .remote_model import remote_of
 from .shared import recognizer_inputs, speakers
 from .shared.growing_inputs import growing
@@ -28,10 +29,12 @@ _partial = 0  # results so far that a cancel cut short: the next run must not ta
 class HiggsRenderScript(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="HiggsRenderScript",
             display_name="Render Script",
             category=f"{sockets.CATEGORY}/script",
+            search_aliases=["audiobook", "podcast", "dialogue", "multi speaker", "tts batch", "long text"],
+            essentials_category="Audio",
             description="Speaks all lines of a script side by side, listens to them, and speaks again what is not "
             "right. Takes are kept on the disk: another run, also after a crash, speaks only what is new.",
             hidden=[io.Hidden.extra_pnginfo],

@@ -7,15 +7,17 @@ from comfy_api.latest import io
 from . import sockets
 from .host import files, messages
 from .host.audio import clip_from_audio
+from .host.schemas import node_schema
 
 
 class HiggsSaveVoice(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="HiggsSaveVoice",
             display_name="Save Higgs Voice",
             category=f"{sockets.CATEGORY}/voice",
+            search_aliases=["voice library", "store voice"],
             description="Keeps a voice as a small file in models/higgs_audio/voices, for Load Higgs Voice: its codes "
             "with their transcripts, its description, and your note.",
             is_output_node=True,

@@ -6,6 +6,7 @@ from comfy_api.latest import io
 
 from . import sockets
 from .host import messages
+from .host.schemas import node_schema
 
 EXAMPLE = """\
 # Scene: a quiet kitchen at night
@@ -19,10 +20,11 @@ The clock strikes twelve.
 class HiggsScript(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="HiggsScript",
             display_name="Script",
             category=f"{sockets.CATEGORY}/script",
+            search_aliases=["dialogue", "screenplay", "scene editor", "multi speaker"],
             description="Reads a script: speakers, pauses, settings of single turns, scenes, sounds and music. "
             "Errors say the line and column.",
             inputs=[

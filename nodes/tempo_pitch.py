@@ -5,16 +5,18 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from . import sockets
+from .host.schemas import node_schema
 from .shared.batches import each
 
 
 class HiggsTempoPitch(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="HiggsTempoPitch",
             display_name="Change Tempo and Pitch (Higgs)",
             category=f"{sockets.CATEGORY}/audio",
+            search_aliases=["time stretch", "speed", "pitch shift", "tempo"],
             description="Makes a clip faster or slower at the same pitch, and higher or lower at the same tempo (needs "
             "the extra 'sound').",
             inputs=[

@@ -8,6 +8,7 @@ from . import sockets
 from .host import files, messages
 from .host.audio import clip_from_audio
 from .host.progress import Progress, raise_if_cancelled
+from .host.schemas import node_schema
 from .loudness import numbered
 from .shared import recognizer_inputs
 from .shared.batches import clips_from_audio
@@ -17,10 +18,11 @@ from .shared.settings import setting_input
 class HiggsVerifyTakes(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="HiggsVerifyTakes",
             display_name="Listen and Verify (Higgs)",
             category=f"{sockets.CATEGORY}/script",
+            search_aliases=["speech recognition", "Whisper", "word error rate", "ASR", "transcribe"],
             description="Hears the words of clips and holds them against a text: wrong words, a missing or repeated "
             "end, another voice, silence, a length that no reading has. Needs the extra 'asr'.",
             inputs=[

@@ -5,15 +5,18 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from . import sockets
+from .host.schemas import node_schema
 
 
 class HiggsVoice(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="HiggsVoice",
             display_name="Higgs Voice",
             category=f"{sockets.CATEGORY}/prompt",
+            search_aliases=["voice clone", "reference voice", "speaker"],
+            essentials_category="Audio",
             description="A voice to speak with: a reference clip and its words, or a description, or both.",
             inputs=[
                 io.String.Input(

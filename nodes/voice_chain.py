@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from comfy_api.latest import io
 
 from . import sockets
+from .host.schemas import node_schema
 from .shared.batches import each
 
 if TYPE_CHECKING:
@@ -19,10 +20,11 @@ OFF = "off"
 class HiggsVoiceChain(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="HiggsVoiceChain",
             display_name="Voice Chain (Higgs)",
             category=f"{sockets.CATEGORY}/audio",
+            search_aliases=["equalizer", "compressor", "de-esser", "effects", "EQ"],
             description="High-pass, gate, de-esser, compressor, equalizer, character and room, in this order; each is "
             "off until it is set. Gate, de-esser and compressor need the extra 'sound'.",
             inputs=[io.Audio.Input("audio", tooltip="Clips of any rate and number of channels."), *settings()],

@@ -1,0 +1,21 @@
+"""Schemas of nodes, for a ComfyUI of any age: what an older one does not know is left out."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+from comfy_api.latest import io
+
+KNOWN = {field.name for field in fields(io.Schema)}
+
+
+def node_schema(*, search_aliases: list[str], essentials_category: str | None = None, **others) -> io.Schema:
+    """The schema of a node.
+
+    Args:
+        search_aliases: further words that the node is found by; names of today and of before, what people call it.
+            ComfyUI 0.3.75 has none.
+        essentials_category: where it stands in the tab of essentials, if it does; likewise.
+    """
+    newer = {"search_aliases": search_aliases, "essentials_category": essentials_category}
+    return io.Schema(**others, **{name: value for name, value in newer.items() if name in KNOWN})
