@@ -91,8 +91,10 @@ def fingerprint(path: Path) -> str:
 
 
 def output_folder() -> Path:
-    """Where ComfyUI's savers write."""
-    return Path(folder_paths.get_output_directory())
+    """Where ComfyUI's savers write. They make it where it is not there yet, as below a new base folder; so does this."""
+    folder = Path(folder_paths.get_output_directory())
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def shown_folder(kind: str) -> Path | None:

@@ -171,6 +171,15 @@ def test_a_file_tells_where_it_comes_from(folders, saver, runtime):
     ]
 
 
+def test_the_output_folder_is_made_where_it_is_not_there_yet(folders, saver, monkeypatch, tmp_path):
+    """As below a new --base-directory; ComfyUI's own savers make it too."""
+    import folder_paths
+
+    monkeypatch.setattr(folder_paths, "output_directory", str(tmp_path / "new" / "output"))
+    run("HiggsExportAudio", audio=audio(TONES[:1]), file_name="x")
+    assert [one.name for one in (tmp_path / "new" / "output").rglob("*") if one.is_file()] != []
+
+
 def test_disabled_metadata_is_left_out(folders, saver, monkeypatch):
     from comfy.cli_args import args
 
