@@ -91,7 +91,7 @@ def fingerprint(path: Path) -> str:
 
 
 def output_folder() -> Path:
-    """Where ComfyUI's savers write. They make it where it is not there yet, as below a new base folder; so does this."""
+    """Where ComfyUI's savers write; made where it is not there yet, as they do it below a new base folder."""
     folder = Path(folder_paths.get_output_directory())
     folder.mkdir(parents=True, exist_ok=True)
     return folder
