@@ -93,7 +93,7 @@ _TABLE = (
         least=0,
         most=2**64 - 1,
         doors=("node", "cli", "server", "script"),
-        help="Start of the random numbers: another seed is another take.",
+        help="Seed of the random numbers: another seed gives another take.",
     ),
     Setting(
         name="max_seconds",
@@ -114,7 +114,7 @@ _TABLE = (
         most=10.0,
         step=0.05,
         doors=("node", "cli", "server", "script"),
-        help="0: always the likeliest sound. Higher: livelier, less steady. Up to 1 makes sense.",
+        help="0: always the most likely sound. Higher: livelier, less steady; values up to 1 make sense.",
     ),
     Setting(
         name="top_k",
@@ -123,7 +123,7 @@ _TABLE = (
         least=0,
         most=1_000_000,
         doors=("node", "cli", "server", "script"),
-        help="Chooses among this many likeliest ids; 0: all of them.",
+        help="Samples from this many of the most likely ids; 0: from all.",
     ),
     Setting(
         name="top_p",
@@ -133,7 +133,7 @@ _TABLE = (
         most=1.0,
         step=0.01,
         doors=("node", "cli", "server", "script"),
-        help="Chooses among the likeliest ids that together reach this probability; 1: all of them.",
+        help="Samples from the most likely ids that together reach this probability; 1: from all.",
     ),
     Setting(
         name="ras_window",
@@ -142,7 +142,7 @@ _TABLE = (
         least=-1,
         most=1_000,
         doors=("node", "cli", "server", "script"),
-        help="Guards against stuck sounds: looks at this many last frames (25 frames are one second); 0: off; "
+        help="Guards against stuck sounds: looks back this many frames (25 a second); 0: off; "
         "-1: as the model was released (7 for v2, off for v3).",
     ),
     Setting(
@@ -152,7 +152,7 @@ _TABLE = (
         least=1,
         most=1_000,
         doors=("node", "cli", "server", "script"),
-        help="An id that stands this often in the window is drawn anew.",
+        help="An id that already occurs this often in the window is sampled again.",
     ),
     Setting(
         name="max_frames",
@@ -162,7 +162,7 @@ _TABLE = (
         most=MOST_FRAMES,
         doors=("server", "script"),
         field="max_new_tokens",
-        help="Frames at most (25 are one second).",
+        help="Maximum number of frames (25 a second).",
     ),
     # What happens to a take of a script's turn afterwards
     Setting(name="gain", kind=float, default=0.0, least=-60.0, most=24.0, unit="dB", doors=("script",)),
@@ -176,7 +176,7 @@ _TABLE = (
         least=1,
         most=1_000,
         doors=("node", "cli"),
-        help="In continuous mode: how many turns back a line hears at least.",
+        help="In continuous mode: how many earlier turns a line hears at least.",
     ),
     Setting(
         name="batch",
@@ -185,7 +185,7 @@ _TABLE = (
         least=1,
         most=10_000,
         doors=("node", "cli"),
-        help="Lines that are spoken side by side, at most; fewer where memory is short.",
+        help="Maximum number of lines spoken at the same time; fewer when memory is short.",
     ),
     Setting(
         name="takes",
@@ -194,7 +194,7 @@ _TABLE = (
         least=1,
         most=100,
         doors=("node", "cli"),
-        help="Takes of each line, each with the next seed; who listens takes the best.",
+        help="Takes per line, each with the next seed; with a recognizer the best one is kept.",
     ),
     Setting(
         name="max_takes",
@@ -203,7 +203,7 @@ _TABLE = (
         least=1,
         most=100,
         doors=("node", "cli"),
-        help="Where somebody listens: takes again until one passes, at most so many.",
+        help="With a recognizer: maximum number of takes per line until one passes.",
     ),
     Setting(
         name="max_chars",
@@ -212,7 +212,7 @@ _TABLE = (
         least=20,
         most=100_000,
         doors=("node", "cli"),
-        help="Longer turns are spoken in pieces of at most so many letters, cut between sentences.",
+        help="Longer turns are split between sentences into pieces of at most this many characters.",
     ),
     Setting(
         name="silence_s",
@@ -225,21 +225,21 @@ _TABLE = (
         doors=("node", "cli"),
         node="end_silence",
         option="silence",
-        help="Ends a line that falls silent for so many seconds without ending itself; 0: only its longest ends it.",
+        help="Ends a line that stays silent for this many seconds; 0: only its maximum length ends it.",
     ),
     Setting(
         name="prepare",
         kind=bool,
         default=True,
         doors=("node", "cli"),
-        help="Turns are prepared for the model, as Prepare Text shows. Off: it reads exactly what is written.",
+        help="Prepares turns for the model, as Prepare Text shows. Off: the model reads exactly what is written.",
     ),
     Setting(
         name="spell_numbers",
         kind=bool,
         default=False,
         doors=("node", "cli"),
-        help="Where turns are prepared: figures that stand alone in words (extra 'text').",
+        help="When turns are prepared: spells out numbers in words (extra 'text').",
     ),
     Setting(
         name="lora_strength",
@@ -250,7 +250,7 @@ _TABLE = (
         step=0.05,
         node="strength",
         doors=("node", "cli"),
-        help="1: as it was trained; 0: without it.",
+        help="1: as trained; 0: without the adapter.",
     ),
     # From where on a take fails: `Limits`
     Setting(
@@ -261,7 +261,7 @@ _TABLE = (
         most=10.0,
         step=0.05,
         doors=("node",),
-        help="Words that may be wrong, as a share of the line; a take fails if also max_cer is exceeded.",
+        help="Share of words that may be wrong; a take fails only if max_cer is exceeded too.",
     ),
     Setting(
         name="max_cer",
@@ -271,7 +271,7 @@ _TABLE = (
         most=10.0,
         step=0.05,
         doors=("node",),
-        help="Letters that may be wrong, as a share of the line.",
+        help="Share of characters that may be wrong.",
     ),
     Setting(
         name="min_similarity",
@@ -281,7 +281,8 @@ _TABLE = (
         most=1.0,
         step=0.05,
         doors=("node",),
-        help="How like the reference a voice has to be, -1 to 1: about 0.8 for one speaker, 0.5 to 0.7 for two.",
+        help="How similar to the reference a voice has to be, from -1 to 1; the same speaker scores about "
+        "0.8, different ones 0.5 to 0.7.",
     ),
     Setting(
         name="max_silence_s",

@@ -36,8 +36,8 @@ CLOSED = 141  # as a shell tells of SIGPIPE
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns the exit status: 0 done, 1 an error that was explained, 130 interrupted, 141 nobody
-    reads what it writes any more."""
+    """Run the command; returns the exit status: 0 done, 1 an error that was explained, 130 interrupted, 141 the
+    reader of its output has gone."""
     args = _arguments(argv)
     _write_whatever_there_is()
     try:

@@ -22,7 +22,7 @@ REQUIRED = ("torch", "transformers", "safetensors", "filelock", "numpy", "libros
 SAMPLING = ("temperature", "top_k", "top_p", "seed", "ras_window", "ras_max_repeats", "max_seconds")
 LINE_S = 10.0  # from one line of progress to the next, where there is no terminal
 _last_line: float | None = None  # when it was written; at first, when there was something to tell
-NAMING = "folder with config.json, or name below a models folder, or a part of it that no other has"
+NAMING = "a folder with config.json, or the name of a folder in a models folder, or a unique part of that name"
 
 
 def check_requirements() -> None:
@@ -46,7 +46,7 @@ def add_models_dir(parser: argparse.ArgumentParser) -> None:
         "--models-dir",
         type=Path,
         action="append",
-        help="where models are (default: $HIGGS_MODELS, models/higgs_audio here and in $COMFYUI_PATH)",
+        help="folder of the models (default: $HIGGS_MODELS, models/higgs_audio here and in $COMFYUI_PATH)",
     )
 
 
@@ -108,14 +108,14 @@ def sampling_of(args: argparse.Namespace):
 
 def add_checkpoints(parser: argparse.ArgumentParser) -> None:
     """Which model and codec, and how they are loaded; see `chosen` and `loading_of`."""
-    parser.add_argument("--model", help=f"of the language model: {NAMING} (default: the first one, else the pack's)")
-    parser.add_argument("--codec", help=f"of the codec: {NAMING} (default: the first one, else the pack's)")
+    parser.add_argument("--model", help=f"language model: {NAMING} (default: the first one found, else the pack's)")
+    parser.add_argument("--codec", help=f"codec: {NAMING} (default: the first one found, else the pack's)")
     parser.add_argument("--device", choices=DEVICES, help="default: a GPU if there is one")
     parser.add_argument(
         "--quantization",
         choices=QUANTIZATIONS,
         help="keep the matrices of the language model in 8 or "
-        "4 bits: the fastest on a CPU, and the smallest (default: as they are)",
+        "4 bits: smallest, and fastest on a CPU (default: as they are)",
     )
     parser.add_argument(
         "--dtype",
@@ -159,7 +159,7 @@ def add_lora(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FOLDER[=STRENGTH]",
-        help="LoRA adapter on the language model: a folder in PEFT's format, or the name of one below "
+        help="LoRA adapter on the language model: a folder in PEFT's format, or the name of one in "
         f"a models folder; several add up. {SETTINGS['lora_strength'].help} (default: 1)",
     )
 

@@ -11,10 +11,10 @@ from .common import add_models_dir, progress
 
 
 def add(commands) -> None:
-    fetch = commands.add_parser("download", help="fetch a released checkpoint; without a name: list them")
-    fetch.add_argument("name", nargs="?", default="", help="of the release")
-    fetch.add_argument("--revision", help="commit, branch or tag in place of the pinned one")
-    fetch.add_argument("--yes", action="store_true", help="do not ask: I have read the licence")
+    fetch = commands.add_parser("download", help="download a released checkpoint; without a name: list them")
+    fetch.add_argument("name", nargs="?", default="", help="name of the release")
+    fetch.add_argument("--revision", help="commit, branch or tag instead of the pinned one")
+    fetch.add_argument("--yes", action="store_true", help="accept the licence without being asked")
     add_models_dir(fetch)
     fetch.set_defaults(run=_download)
 

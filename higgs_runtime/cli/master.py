@@ -12,30 +12,32 @@ from ..outputs import check_folder
 
 
 def add(commands) -> None:
-    measured = commands.add_parser("loudness", help="measure sound files, and hold them against the norms")
+    measured = commands.add_parser("loudness", help="measure sound files and compare them with the norms")
     measured.add_argument("files", type=Path, nargs="+")
     measured.set_defaults(run=_loudness)
 
-    master = commands.add_parser("master", help="level a sound file to a norm and export it, with tags and chapters")
+    master = commands.add_parser("master", help="normalize a sound file to a norm and export it with tags and chapters")
     master.add_argument("file", type=Path)
-    master.add_argument("--norm", choices=NORMS, help="level it to this norm (default: as it is)")
+    master.add_argument("--norm", choices=NORMS, help="normalize to this norm (default: unchanged)")
     master.add_argument("--format", choices=EXPORT_FORMATS, default="flac 16-bit", help="default: %(default)s")
     master.add_argument("--kbps", type=int, help="bit rate of mp3, opus and AAC (default: 192, 96, 128)")
-    master.add_argument("-o", "--output", type=Path, default=Path("."), metavar="FOLDER", help="default: this one")
+    master.add_argument(
+        "-o", "--output", type=Path, default=Path("."), metavar="FOLDER", help="default: the current folder"
+    )
     master.add_argument(
         "--name",
         default="{title}",
-        help="of the new file, with {n:03}, {date} and tags "
+        help="name of the new file, with {n:03}, {date} and tags "
         "(default: %(default)s, which is the old name without a tag); nothing is overwritten",
     )
     master.add_argument("--tag", action="append", default=[], metavar="NAME:VALUE", help="such as title:Sea")
-    master.add_argument("--chapters", type=Path, help='text file with a line for each, such as "12:30 The storm"')
-    master.add_argument("--cover", type=Path, help="picture of the file")
+    master.add_argument("--chapters", type=Path, help='text file with one chapter per line, such as "12:30 The storm"')
+    master.add_argument("--cover", type=Path, help="cover picture")
     for name in ("model", "voices", "consent"):
         master.add_argument(
-            f"--{name}", default="", help=f"for the note in the file that its speech is synthetic: {name}"
+            f"--{name}", default="", help=f"{name} named in the note that marks the speech as synthetic"
         )
-    master.add_argument("--no-note", action="store_true", help="leave that note out, as for speech of people")
+    master.add_argument("--no-note", action="store_true", help="leave the note out, for recordings of people")
     master.set_defaults(run=_master)
 
 

@@ -13,21 +13,22 @@ from .common import NAMING, add_models_dir, named, progress
 
 
 def add(commands) -> None:
-    models = commands.add_parser("models", help="list the models that are there, and what they lack")
-    models.add_argument("name", nargs="?", default="", help="only those with this in their name")
-    models.add_argument("--words", action="store_true", help="list the words that the language model NAME speaks")
+    models = commands.add_parser("models", help="list the installed models and their missing files")
+    models.add_argument("name", nargs="?", default="", help="show only models whose name contains this")
+    models.add_argument("--words", action="store_true", help="list the words that the language model NAME can speak")
     add_models_dir(models)
     models.set_defaults(run=_models)
 
-    convert = commands.add_parser("convert", help="write a language model or a codec anew, smaller")
-    convert.add_argument("model", help=f"of the language model, or of the codec: {NAMING}")
-    convert.add_argument("target", type=Path, help="folder to make")
-    convert.add_argument("--codec", action="store_true", help="it is a codec (also that in a v3 checkpoint)")
+    convert = commands.add_parser("convert", help="write a smaller copy of a language model or a codec")
+    convert.add_argument("model", help=f"language model or codec: {NAMING}")
+    convert.add_argument("target", type=Path, help="folder to create")
+    convert.add_argument("--codec", action="store_true", help="convert a codec (also the one in a v3 checkpoint)")
     convert.add_argument("--quantization", choices=QUANTIZATIONS, help="of a language model (default: int8)")
     convert.add_argument(
         "--dtype",
         choices=DTYPES,
-        help="of what stays in floating point (default: bfloat16; of a codec: float16); load it with the same one",
+        help="number format of what stays in floating point (default: bfloat16; "
+        "for a codec: float16); load it with the same one",
     )
     add_models_dir(convert)
     convert.set_defaults(run=_convert)

@@ -23,7 +23,9 @@ def add(commands) -> None:
         dest="assignments",
         help="change an input; NODE is an id or a title; for audio, image, video and file inputs @path uploads a file",
     )
-    render.add_argument("-o", "--output", type=Path, default=Path("."), help="folder for the files (default: here)")
+    render.add_argument(
+        "-o", "--output", type=Path, default=Path("."), help="folder for the files (default: the current one)"
+    )
     render.set_defaults(run=_render)
 
 

@@ -38,22 +38,21 @@ def add(commands) -> None:
         "-o",
         "--output",
         type=Path,
-        help="wav, flac, mp3, ogg; a file of this name is replaced (default: "
-        f"{UNNAMED}, or the next name that is free: nothing is replaced)",
+        help=f"wav, flac, mp3, ogg; an existing file is replaced (default: {UNNAMED}, or the next free name)",
     )
     say.add_argument(
         "--voice",
         type=Path,
-        help="audio file of 3 to 15 seconds to sound like, or the name of a voice of the library (higgs voices ls) "
-        "or of the pack",
+        help="voice to clone: an audio file of 3 to 15 seconds, or the name of a voice in the library "
+        "(higgs voices ls) or in the pack",
     )
-    say.add_argument("--transcript", help="what is said in the voice file (default: what a .txt beside it says)")
-    say.add_argument("--scene", default="", help='where it happens, for example "A quiet room."')
+    say.add_argument("--transcript", help="transcript of the voice file (default: the .txt file beside it)")
+    say.add_argument("--scene", default="", help='where the scene is set, for example "A quiet room."')
     say.add_argument(
         "--prepare",
         action="store_true",
-        help="prepare the text for the model, as a script is: [laugh], full-width punctuation, degrees … "
-        "(default: it reads what is written)",
+        help="prepare the text for the model, as scripts are: [laugh], full-width punctuation, degrees … "
+        "(default: the model reads what is written)",
     )
     add_sampling(say)
     add_checkpoints(say)

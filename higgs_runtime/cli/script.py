@@ -13,16 +13,16 @@ GENERATIONS = {"v2": PromptFormat.NATIVE, "v3": PromptFormat.V3}  # and the layo
 
 
 def add(commands) -> None:
-    script = commands.add_parser("script", help="look at a script or at subtitles")
+    script = commands.add_parser("script", help="check a script or subtitles")
     actions = script.add_subparsers(required=True, metavar="ACTION")
     check = actions.add_parser("check", help="list errors and warnings as file:line:column: …; status 1 on an error")
     check.add_argument("file", type=Path, help="script in UTF-8, or .srt, .vtt, .ass, .ssa")
-    check.add_argument("--turns", action="store_true", help="list the turns and cues, too")
+    check.add_argument("--turns", action="store_true", help="also list the turns and cues")
     check.add_argument(
         "--prepared",
         choices=GENERATIONS,
         metavar="v2|v3",
-        help="show each turn as a model of this generation reads it, and what was changed",
+        help="show each turn as a model of this version reads it, and what was changed",
     )
     check.set_defaults(run=_check)
 

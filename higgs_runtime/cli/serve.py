@@ -20,50 +20,61 @@ GRACE_S = 10  # for lines that speak when it is told to stop
 
 
 def add(commands) -> None:
-    serve = commands.add_parser("serve", help="serve a model over HTTP, as OpenAI's speech API")
-    serve.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s, this computer)")
+    serve = commands.add_parser("serve", help="serve a model over HTTP with OpenAI's speech API")
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this computer)")
     serve.add_argument("--port", type=_port, default=8000, help="default: %(default)s")
     serve.add_argument(
         "--without-key",
         action="store_true",
-        help=f"let whoever reaches another address than this computer's in, without ${KEY}",
+        help=f"allow any --host without a key; otherwise only this computer is served without ${KEY}",
     )
-    serve.add_argument("--name", help="of the model, for clients (default: its own)")
-    serve.add_argument("--rows", type=int, default=8, help="lines that speak side by side (default: %(default)s)")
+    serve.add_argument("--name", help="name of the model for clients (default: its own)")
+    serve.add_argument("--rows", type=int, default=8, help="lines spoken at the same time (default: %(default)s)")
     serve.add_argument(
         "--max-waiting",
         type=int,
         default=64,
-        help="requests that may wait for a row; more get 429 (default: %(default)s)",
+        help="requests that may wait; further ones get 429 (default: %(default)s)",
     )
-    serve.add_argument("--max-seconds", type=float, default=60.0, help="of one answer (default: %(default)s)")
-    serve.add_argument("--max-characters", type=int, default=4096, help="of a text (default: %(default)s)")
+    serve.add_argument(
+        "--max-seconds", type=float, default=60.0, help="maximum length of an answer (default: %(default)s)"
+    )
+    serve.add_argument(
+        "--max-characters", type=int, default=4096, help="maximum length of a text (default: %(default)s)"
+    )
     serve.add_argument(
         "--max-reference-seconds",
         type=float,
         default=30.0,
-        help="of the reference clips of a request (default: %(default)s)",
+        help="maximum length of a request's reference clips (default: %(default)s)",
     )
-    serve.add_argument("--max-body-mb", type=float, default=16.0, help="of a request, in MB (default: %(default)s)")
+    serve.add_argument(
+        "--max-body-mb", type=float, default=16.0, help="maximum size of a request, in MB (default: %(default)s)"
+    )
     serve.add_argument(
         "--max-held-mb",
         type=float,
         default=1000.0,
-        help="of memory that all requests hold, in MB; more get 429 (default: %(default)s)",
+        help="memory that all requests may hold, in MB; further ones get 429 (default: %(default)s)",
     )
-    serve.add_argument("--max-connections", type=int, default=512, help="at once; more get 503 (default: %(default)s)")
+    serve.add_argument(
+        "--max-connections",
+        type=int,
+        default=512,
+        help="connections at the same time; further ones get 503 (default: %(default)s)",
+    )
     serve.add_argument(
         "--allow-host",
         action="append",
         default=[],
         metavar="NAME",
-        help=f"also answer without a key under this name; or several in ${HOSTS} (default: none)",
+        help=f"host name to answer to without a key; several in ${HOSTS} (default: none)",
     )
     serve.add_argument(
         "--positions",
         type=int,
         default=4096,
-        help="of a prompt with its answer; memory is set aside for ROWS of them (default: %(default)s)",
+        help="maximum positions of prompt and answer; memory is reserved for ROWS of them (default: %(default)s)",
     )
     serve.add_argument(
         "--allow-folder",
@@ -78,7 +89,7 @@ def add(commands) -> None:
         action="append",
         default=[],
         metavar="BEGINNING",
-        help="fetch reference clips for clients from URLs that begin so (default: none)",
+        help="fetch reference clips for clients from URLs that begin with this (default: none)",
     )
     add_checkpoints(serve)
     serve.set_defaults(run=_serve)

@@ -19,17 +19,19 @@ def add(commands) -> None:
     takes = commands.add_parser("takes", help="list, export, lock and prune the takes of scripts")
     actions = takes.add_subparsers(required=True, metavar="ACTION")
 
-    listed = actions.add_parser("ls", help="list takes, the ones used last first; * is locked")
-    listed.add_argument("-n", type=int, default=50, help="at most so many; 0: all (default: %(default)s)")
+    listed = actions.add_parser("ls", help="list takes, most recently used first; * marks a locked one")
+    listed.add_argument("-n", type=int, default=50, help="maximum number; 0: all (default: %(default)s)")
     listed.set_defaults(run=_ls)
 
-    pruned = actions.add_parser("prune", help="delete those that were used longest ago; locked ones stay")
-    pruned.add_argument("--gb", type=float, default=2.0, help="that may be left, in GB (default: %(default)s)")
-    pruned.add_argument("--all", action="store_true", help="also what was used in the last hour")
+    pruned = actions.add_parser("prune", help="delete the least recently used takes; locked ones stay")
+    pruned.add_argument("--gb", type=float, default=2.0, help="size to keep, in GB (default: %(default)s)")
+    pruned.add_argument("--all", action="store_true", help="also takes used in the last hour")
     pruned.set_defaults(run=_prune)
 
-    exported = actions.add_parser("export", help="write takes as sound files; none is written over")
-    exported.add_argument("keys", nargs="*", metavar="KEY", help="beginning of a key, as ls shows it (default: all)")
+    exported = actions.add_parser("export", help="write takes as sound files; existing files are kept")
+    exported.add_argument(
+        "keys", nargs="*", metavar="KEY", help="first characters of a key, as ls shows it (default: all)"
+    )
     exported.add_argument(
         "-o", "--output", type=Path, default=Path("takes"), metavar="FOLDER", help="default: %(default)s"
     )
@@ -38,9 +40,9 @@ def add(commands) -> None:
     add_models_dir(exported)
     exported.set_defaults(run=_export)
 
-    for name, what in (("lock", "keep takes, and use them for their lines"), ("unlock", "undo lock")):
+    for name, what in (("lock", "keep takes and use them for their lines"), ("unlock", "undo a lock")):
         changed = actions.add_parser(name, help=what)
-        changed.add_argument("keys", nargs="+", metavar="KEY", help="beginning of a key, as ls shows it")
+        changed.add_argument("keys", nargs="+", metavar="KEY", help="first characters of a key, as ls shows it")
         changed.set_defaults(run=_change, action=name)
     for parser in actions.choices.values():
         add_takes_dir(parser)
@@ -51,7 +53,7 @@ def add_takes_dir(parser: argparse.ArgumentParser) -> None:
         "--takes-dir",
         "--store",
         metavar="FOLDER|URL",
-        help="where takes are; a URL such as "
+        help="folder of the takes; a URL such as "
         "s3://bucket/prefix needs the extra fsspec (default: $HIGGS_TAKES, else your cache)",
     )
 

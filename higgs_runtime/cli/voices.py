@@ -16,17 +16,19 @@ def add(commands) -> None:
     voices = commands.add_parser("voices", help="list, add and remove voices of the library")
     actions = voices.add_subparsers(required=True, metavar="ACTION")
 
-    listed = actions.add_parser("ls", help="list the voices that are there, and the names of the pack's")
+    listed = actions.add_parser("ls", help="list the voices of the library and of the pack")
     listed.set_defaults(run=_ls)
 
-    added = actions.add_parser("add", help="make a voice of an audio file")
-    added.add_argument("name", help="what it shall be called")
-    added.add_argument("clip", type=Path, help="recording of one speaker; of a long one the best 3 to 15 seconds")
+    added = actions.add_parser("add", help="make a voice from an audio file")
+    added.add_argument("name", help="name of the voice")
+    added.add_argument(
+        "clip", type=Path, help="recording of one speaker; the best 3 to 15 seconds of a long one are used"
+    )
     words = added.add_mutually_exclusive_group(required=True)
-    words.add_argument("--transcript", help="what the clip says; it is taken whole")
-    words.add_argument("--listen", action="store_true", help="choose the best seconds and hear what they say")
-    added.add_argument("--language", help="of the clip, as en (default: heard)")
-    added.add_argument("--note", default="", help="licence, and who agreed")
+    words.add_argument("--transcript", help="transcript of the clip, which is used whole")
+    words.add_argument("--listen", action="store_true", help="choose the best seconds and transcribe them")
+    added.add_argument("--language", help="language of the clip, such as en (default: detected)")
+    added.add_argument("--note", default="", help="licence, and who gave consent")
     added.add_argument("--codec", help=f"{NAMING} (default: the first one, else the pack's)")
     added.add_argument("--overwrite", action="store_true", help="replace a voice of this name")
     added.set_defaults(run=_add)

@@ -74,7 +74,7 @@ def test_stale_texts_are_named(english, german):
             "HiggsGenerate",
             "top_k",
             "tooltip",
-            "Chooses among this many likeliest ids; 0: all of them.",
+            "Samples from this many of the most likely ids; 0: from all.",
             "is in English",
         ),
         ("HiggsGenerate", "top_k", "tooltip", "Wählt unter so vielen IDs.", "lacks 0"),
