@@ -49,7 +49,7 @@ class HiggsAssemble(io.ComfyNode):
                     tooltip="A list, with stems: each speaker, sounds, music. They add up to the mix.",
                 ),
                 io.String.Output(
-                    display_name="stem_names", is_output_list=True, tooltip="Whose each stem is; for a file name."
+                    display_name="stem_names", is_output_list=True, tooltip="Name of each stem, for a file name."
                 ),
                 io.String.Output(display_name="subtitles", tooltip="Every line with its real times, as text."),
                 io.String.Output(

@@ -29,7 +29,7 @@ class HiggsChatMLPrompt(io.ComfyNode):
                     multiline=True,
                     dynamic_prompts=False,
                     placeholder="[SPEAKER0] Hello. [SPEAKER1] Hi!",
-                    tooltip="What is spoken. With several voices, [SPEAKERn] begins a turn of voice_n.",
+                    tooltip="The text to speak. With several voices, [SPEAKERn] begins a turn of voice_n.",
                 ),
                 io.String.Input(
                     "system",
@@ -44,7 +44,7 @@ class HiggsChatMLPrompt(io.ComfyNode):
                     multiline=True,
                     dynamic_prompts=False,
                     placeholder="Audio is recorded from a quiet room.",
-                    tooltip="Where it happens, in words; may stay empty.",
+                    tooltip="Where the scene is set, in words; may be empty.",
                 ),
                 *growing(MAX_VOICES, voice_input),
             ],

@@ -21,8 +21,8 @@ class HiggsConvertCodec(io.ComfyNode):
             display_name="Convert Higgs Codec",
             category=f"{sockets.CATEGORY}/loaders",
             search_aliases=["convert codec", "half precision"],
-            description="Writes a codec anew in half precision into models/higgs_audio: one safetensors file in place "
-            "of model.pth, HuBERT or a whole v3. Codes keep their meaning.",
+            description="Writes a copy of a codec in half precision into models/higgs_audio: one safetensors file in "
+            "place of model.pth, HuBERT or a whole v3. Codes keep their meaning.",
             is_output_node=True,
             inputs=[
                 sockets.Codec.Input("codec", tooltip="From Load Higgs Codec: a Higgs codec in any layout, or v3's."),
@@ -36,8 +36,8 @@ class HiggsConvertCodec(io.ComfyNode):
                 io.String.Input(
                     "name",
                     default="",
-                    tooltip="Of the new folder: letters, digits, dots, dashes and underscores. Empty: the name of the "
-                    "old one with the format behind it. Nothing is overwritten.",
+                    tooltip="Name of the new folder: letters, digits, dots, dashes and underscores. Empty: the "
+                    "name of the old one with the format behind it. Nothing is overwritten.",
                 ),
             ],
             outputs=[io.String.Output(display_name="report", tooltip="Where the new folder is, and both sizes.")],

@@ -21,8 +21,8 @@ class HiggsConvertModel(io.ComfyNode):
             display_name="Convert Higgs Model",
             category=f"{sockets.CATEGORY}/loaders",
             search_aliases=["quantize", "int8", "int4", "convert model"],
-            description="Writes a language model anew in 8 or 4 bits into models/higgs_audio. The new folder is "
-            "smaller on the disk, loads faster, and needs no original. Of v3 its codec goes with it, in float16.",
+            description="Writes a copy of a language model in 8 or 4 bits into models/higgs_audio. The new folder is "
+            "smaller on the disk, loads faster, and needs no original. A v3 checkpoint keeps its codec, in float16.",
             is_output_node=True,
             inputs=[
                 sockets.Model.Input("model", tooltip="From Load Higgs Model, with quantization off."),
@@ -43,8 +43,8 @@ class HiggsConvertModel(io.ComfyNode):
                 io.String.Input(
                     "name",
                     default="",
-                    tooltip="Of the new folder: letters, digits, dots, dashes and underscores. Empty: the name of the "
-                    "old one with the quantization behind it. Nothing is overwritten.",
+                    tooltip="Name of the new folder: letters, digits, dots, dashes and underscores. Empty: the "
+                    "name of the old one with the quantization behind it. Nothing is overwritten.",
                 ),
             ],
             outputs=[io.String.Output(display_name="report", tooltip="Where the new folder is, and both sizes.")],

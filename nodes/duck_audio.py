@@ -18,18 +18,18 @@ class HiggsDuckAudio(io.ComfyNode):
             display_name="Duck Audio (Higgs)",
             category=f"{sockets.CATEGORY}/audio",
             search_aliases=["sidechain", "duck music", "background music"],
-            description="Turns a bed down while somebody speaks in another clip. A speech detector decides, not the "
+            description="Lowers a bed while someone speaks in another clip. A speech detector decides, not the "
             "level (needs the extra 'asr').",
             inputs=[
-                io.Audio.Input("bed", tooltip="What goes down: music or atmosphere."),
-                io.Audio.Input("speech", tooltip="The clip that is listened to; both begin together."),
+                io.Audio.Input("bed", tooltip="What is lowered: music or atmosphere."),
+                io.Audio.Input("speech", tooltip="The clip whose speech lowers the bed; both begin together."),
                 io.Float.Input(
                     "depth",
                     default=12.0,
                     min=0.0,
                     max=80.0,
                     step=0.5,
-                    tooltip="How far the bed goes down, in dB.",
+                    tooltip="How far the bed is lowered, in dB.",
                 ),
                 *ducking_inputs(),
             ],
