@@ -33,7 +33,7 @@ def pick_dtype(device: torch.device | str) -> torch.dtype:
     kind = torch.device(device).type
     if not _is_there(kind):
         raise SettingError(
-            "There is no such device for torch here.",
+            "torch has no such device here.",
             expected=f"'{pick_device()}'",
             got=f"'{device}'",
             remedy="Leave the device out, or install a torch for it.",

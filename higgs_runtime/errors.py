@@ -49,7 +49,7 @@ class ScriptError(HiggsError, ValueError):
     """A script that does not follow the grammar.
 
     Attributes:
-        line, column: where, from 1; 0 where the script is no text.
+        line, column: where, from 1; 0 where the script is not text.
     """
 
     line = column = 0

@@ -41,7 +41,7 @@ def check_target(
         )
     if path.suffix.lower() not in (known := list(suffixes)):
         raise SettingError(
-            "The audio cannot be saved there: the ending of the name says the format.",
+            "The audio cannot be saved there: the suffix of the name decides the format.",
             expected=f"a name that ends in {', '.join(known)}",
             got=path.name,
             remedy=f"Name a file such as {example}.",

@@ -128,7 +128,7 @@ def _grouped(chunks: Iterable[Codes]) -> Iterator[Codes]:
 
 def silence(reason: str) -> AudioError:
     if reason == "cancelled":
-        return AudioError("It was stopped before the first sound.", remedy="Start it again to hear something.")
+        return AudioError("Speech was stopped before the first sound.", remedy="Start it again to hear something.")
     return AudioError(
         "The model ended without a sound.",
         expected="at least one frame",

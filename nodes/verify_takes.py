@@ -86,7 +86,7 @@ def lines_for(text: str, clips: int) -> list[str]:
     """The text of each clip: all of it for one, else a line each.
 
     Raises:
-        SettingError: there is no text, or there are not as many lines as clips.
+        SettingError: there is not text, or there are not as many lines as clips.
     """
     from ..higgs_runtime import SettingError
 

@@ -64,7 +64,7 @@ def _detect(wave: torch.Tensor, threshold: float) -> list[tuple[int, int]]:
     try:
         from faster_whisper.vad import VadOptions, get_speech_timestamps
     except ImportError as error:
-        raise MissingExtraError("Hearing where somebody speaks", "asr", "faster-whisper") from error
+        raise MissingExtraError("Detecting speech", "asr", "faster-whisper") from error
     options = VadOptions(
         threshold=threshold,
         min_silence_duration_ms=_PAUSE_MS,

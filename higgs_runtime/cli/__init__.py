@@ -105,7 +105,7 @@ def _explained(error: OSError) -> HiggsError:
         f"The system refused to go on{where}.",
         expected="files, folders and a terminal that may be read and written",
         got=error.strerror or str(error) or repr(error),
-        remedy="Check permissions and free disk space, then give the command again.",
+        remedy="Check permissions and free disk space, then run the command again.",
     )
 
 

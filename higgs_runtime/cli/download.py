@@ -63,7 +63,7 @@ def _ask(yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise SettingError(
-            "Nobody is there to agree to the download.",
+            "The licence has not been accepted.",
             expected="a terminal, or --yes",
             got="neither",
             remedy="Read the licence, then add --yes.",

@@ -117,13 +117,13 @@ def _piped() -> str:
     """The text that standard input brings.
 
     Raises:
-        PromptError: it is no text.
+        PromptError: it is not text.
     """
     try:
         return sys.stdin.read()
     except UnicodeDecodeError as error:
         raise PromptError(
-            "What comes from standard input is no text.",
+            "Standard input is not text.",
             expected=f"text in {sys.stdin.encoding}",
             got=str(error),
             remedy="Save it in this encoding, or set PYTHONUTF8=1 for UTF-8.",

@@ -121,7 +121,7 @@ def _check(config: Mapping) -> None:
     ]
     if other:
         raise CheckpointError(
-            "This codec works in a way that no released Higgs codec does.",
+            "The settings of this codec are not those of a released Higgs codec.",
             expected="the settings of the released one",
             got=", ".join(other),
             remedy="Use a released Higgs codec.",
@@ -134,7 +134,7 @@ def _hubert(folder: Path, places: list[Path]) -> Mapping[str, torch.Tensor]:
         tensors = pickled_tensors(pickles[0]) if pickles else checkpoint_tensors(place)
         return {name.removeprefix("hubert."): tensors[name] for name in tensors}
     raise CheckpointError(
-        f"'{folder}' lacks the part of the codec that hears (HuBERT).",
+        f"'{folder}' lacks the codec's semantic branch (HuBERT).",
         expected=f"it in {PICKLE}, or a folder '{HUBERT_FOLDER}' here or beside",
         got="neither",
         remedy=f"Download bosonai/hubert_base into a folder '{HUBERT_FOLDER}' beside the codec's, or take the codec in "

@@ -18,7 +18,7 @@ def out_of_range(model: HiggsModel, prompt: Prompt, rows: Tensor) -> NumericErro
         expected="finite logits",
         got=f"NaN or infinity in {model.dtype} within {len(rows)} steps, "
         + (f"first in {part}" if part else "not seen a second time"),
-        remedy="Load it in bfloat16 or float32; if that does not help, the weights are damaged: get them anew.",
+        remedy="Load it in bfloat16 or float32; if that does not help, the weights are damaged: download them again.",
     )
 
 

@@ -319,11 +319,11 @@ class Session:
     def _no_memory(self, error: Exception, requests: list[GenerationRequest]) -> MemoryShortError:
         takes = self._takes_of(requests)
         short = MemoryShortError(
-            "There is no memory to go on.",
+            "There is not enough memory to continue.",
             expected=f"room on {self.model.device} for {len(requests)} prompts",
             got=f"{len(takes)} of them spoken ({error})",
             remedy="Use shorter references or a smaller maximum "
-            "length, load the model in a smaller dtype, or close what else uses the device.",
+            "length, load the model in a smaller dtype, or close other programs that use the device.",
         )
         short.takes = takes
         return short

@@ -156,7 +156,7 @@ def default_pair(
             return found[0], found[1]
     beside = "".join(f" that goes with '{one.name}'" for one in chosen.values() if one)
     raise CheckpointError(
-        "There is nothing to speak with.",
+        "No language model and codec were found.",
         expected=f"a complete pair of language model and codec{beside}",
         got=", ".join(item.label for item in checkpoints) or "no model",
         remedy="Put the folders of both into a models folder (`higgs models` lists what each lacks), or name them.",

@@ -181,7 +181,8 @@ def _watched(
                 look()
             if should_stop is not None and not running.done() and should_stop():
                 raise StoppedError(
-                    "The download was stopped.", remedy="What was fetched is kept: download again to go on from there."
+                    "The download was stopped.",
+                    remedy="What was fetched is kept: download again to continue from there.",
                 )
         return running.result()
     finally:
@@ -308,7 +309,7 @@ class _RunningDownload:
                     "The connection to the hub was lost.",
                     expected=f"{file.size} bytes of {file.name}",
                     got=f"{sink.tell()}" + (f" ({lost})" if lost else ""),
-                    remedy="What was fetched is kept: download again to go on from there.",
+                    remedy="What was fetched is kept: download again to continue from there.",
                 ) from lost
             if sink.tell() < file.size:
                 self._wait(RETRY_S * (failures + 1))
@@ -353,7 +354,7 @@ def _disk_errors(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise DownloadError(
             f"'{folder}' cannot be written.",
-            expected="room, and leave to write",
+            expected="room, and permission to write",
             got=str(error),
             remedy="Make room or name another models folder, and download again: what was fetched is kept.",
         ) from error

@@ -221,7 +221,7 @@ def _text_only_layers(raw: dict[str, Any], count: int) -> frozenset[int]:
 def _refuse(found: set[str]) -> None:
     if found:
         raise CheckpointError(
-            "This checkpoint computes in a way that no released Higgs Audio does.",
+            "The settings of this checkpoint are not those of a released Higgs Audio model.",
             expected="the settings of the released v2",
             got=", ".join(sorted(found)),
             remedy="Use a released Higgs Audio checkpoint.",

@@ -170,7 +170,7 @@ def converted_to(raw: Mapping[str, Any]) -> str | None:
             "This checkpoint was converted by another version.",
             expected=" or ".join(KINDS),
             got=repr(kind),
-            remedy="Convert the original checkpoint anew.",
+            remedy="Convert the original checkpoint again.",
         )
     return kind
 

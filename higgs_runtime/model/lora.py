@@ -52,7 +52,7 @@ def load_adapter(folder: str | Path) -> Adapter:
     other = [f"{name} {config[name]!r}" for name, plain in UNSUPPORTED.items() if config.get(name) not in (None, plain)]
     if config.get("peft_type") != "LORA" or other:
         raise CheckpointError(
-            f"'{folder.name}' is no plain LoRA adapter.",
+            f"'{folder.name}' is not a plain LoRA adapter.",
             expected="peft_type LORA, and nothing beside it",
             got=", ".join([f"peft_type {config.get('peft_type')}", *other]),
             remedy="Merge it with PEFT, or train a plain LoRA.",
@@ -62,7 +62,7 @@ def load_adapter(folder: str | Path) -> Adapter:
         match = KEY.match(key)
         if match is None or tensors[key].ndim != 2:
             raise CheckpointError(
-                f"'{folder.name}' holds what is no LoRA matrix.",
+                f"'{folder.name}' holds something other than LoRA matrices.",
                 expected="….lora_A.weight or B",
                 got=key,
                 remedy="Use an adapter of linear layers alone.",

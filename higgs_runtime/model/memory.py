@@ -43,11 +43,11 @@ def check_room(
     free, needed = free_bytes(device), weights_bytes(config, dtype, quantization)
     if free is not None and needed > free:
         raise MemoryShortError(
-            "There is no memory for this model.",
+            "There is not enough memory for this model.",
             expected=f"{needed / GB:.1f} GB on {device} for its weights",
             got=f"{free / GB:.1f} GB free",
             remedy="Load it in a smaller dtype, quantized to int8 or int4, or on "
-            "another device, or close what else uses this one.",
+            "another device, or close other programs that use this one.",
         )
 
 
@@ -76,7 +76,7 @@ def new_cache(model: HiggsModel, positions: int, batch: int, dtype: torch.dtype)
 def _too_long(model: HiggsModel, positions: int, dtype: torch.dtype, free: int | None) -> MemoryShortError:
     needed = working_bytes(model.config, positions, dtype)
     return MemoryShortError(
-        "There is no memory for so long a take.",
+        "There is not enough memory for a take this long.",
         expected=f"{needed / GB:.1f} GB on {model.device} for {positions} positions",
         got="less" if free is None else f"{free / GB:.1f} GB free",
         remedy="Use a smaller maximum length or shorter references, load the model in a smaller dtype, or close what "

@@ -85,7 +85,7 @@ class ChatTokenizer:
                 "The text holds half a character.",
                 expected="text in Unicode",
                 got=f"U+{ord(broken[0]):04X} at character {broken.start() + 1}",
-                remedy="Save the text as UTF-8, or write this place anew.",
+                remedy="Save the text as UTF-8, or correct it here.",
             )
         return self._plain.encode(text, add_special_tokens=False).ids
 

@@ -125,7 +125,7 @@ def conversation(
     """
     if not text.strip():
         raise PromptError(
-            "There is nothing to say.", expected="a text", got="an empty one", remedy="Write what shall be spoken."
+            "There is nothing to say.", expected="a text", got="an empty one", remedy="Write the text to speak."
         )
     called = {int(number) for number in re.findall(r"\[SPEAKER(\d+)\]", text)}
     if voices and called and max(called) >= len(voices):
@@ -158,7 +158,7 @@ def _v3_turns(messages: Sequence[Message]) -> list[SpokenTurn]:
         asked, *rest = rest
         if asked.role != "user" or (rest and rest[0].role != "assistant"):
             raise PromptError(
-                "The turns do not take turns.",
+                "The turns do not alternate.",
                 expected="user and assistant, one after the other",
                 got=", ".join(message.role for message in messages),
                 remedy="Join the texts of one turn into one message.",
@@ -246,7 +246,7 @@ def _written(message: Message) -> str:
             "A user message is empty.",
             expected="a text",
             got="an empty one",
-            remedy="Write what shall be spoken, or the transcript of the reference clip.",
+            remedy="Write the text to speak, or the transcript of the reference clip.",
         )
     return text
 

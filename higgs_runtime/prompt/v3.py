@@ -57,7 +57,7 @@ def pieces(text: str, tokenizer: ChatTokenizer) -> Iterator[tuple[str, bool]]:
         if piece not in known:
             near = difflib.get_close_matches(piece, known, n=1, cutoff=0.0)
             raise PromptError(
-                f"The text holds {piece}, which is no tag of this model.",
+                f"The text holds {piece}, which is not a tag of this model.",
                 got=piece,
                 expected=f"a known one, as {near[0]}" if near else "no tag: this checkpoint has none",
                 remedy="Correct the tag, or write the text without it.",

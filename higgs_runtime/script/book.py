@@ -36,7 +36,7 @@ def book_script(text: str) -> Script:
     (Markdown). It is read, and names the scene of what follows. A line without letters ("* * *") is a longer pause.
 
     Raises:
-        ScriptError: there is no text.
+        ScriptError: there is not text.
     """
     turns: list[Turn] = []
     scene, number = "", 1

@@ -198,7 +198,7 @@ def _format(path: Path) -> str:
     kind = FORMATS.get(path.suffix.lower())
     if kind is None:
         raise ScriptError(
-            f"'{path.name}' is no kind of subtitles that is known here.",
+            f"'{path.name}' is not a known subtitle format.",
             expected=", ".join(FORMATS),
             got=f"'{path.suffix}'",
             remedy="Convert it, or correct its suffix.",

@@ -40,7 +40,7 @@ class Budget:
     def _add(self, count: int, whatever: bool) -> None:
         with self._lock:
             if count > 0 and not whatever and self.held + count > self.size:
-                raise BusyError("The requests that wait hold all the memory they may.", f"{self.size} bytes together")
+                raise BusyError("The waiting requests hold all the memory allowed.", f"{self.size} bytes together")
             self.held += count
 
 

@@ -69,7 +69,7 @@ class ServerLimits:
         least = (BODY_COPIES + 1) * self.body_bytes + round(self.reference_seconds * 4 * RATE)
         if self.held_bytes < least:
             raise SettingError(
-                "One request may hold more than all together may.",
+                "One request may hold more memory than all requests together.",
                 got=str(self.held_bytes),
                 expected=f"{least} bytes or more, for the largest body and its clips",
                 remedy="Allow more to be held (--max-held-mb), or smaller requests (--max-body-mb).",
@@ -77,7 +77,7 @@ class ServerLimits:
         for address in self.addresses:
             if not address.startswith(("http://", "https://")) or not address.endswith("/") or address.count("/") < 3:
                 raise SettingError(
-                    "This is no beginning of a URL to allow.",
+                    "This URL prefix cannot be allowed.",
                     got=repr(address),
                     expected="http:// or https://, a host and a path that ends in a slash",
                     remedy="Write it like https://voices.example/clips/",

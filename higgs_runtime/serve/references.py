@@ -36,7 +36,7 @@ def read_reference(source: str, limits: ServerLimits, rate: int = RATE, most_s: 
         head, comma, data = source.partition(",")
         if not comma or not head.endswith(";base64"):
             raise AudioError(
-                "The reference is no data URL with base64.",
+                "The reference is not a base64 data URL.",
                 expected="data:audio/wav;base64,…",
                 got=head[:60],
                 remedy="Encode the file in base64.",
@@ -76,7 +76,7 @@ def clip_of(data: bytes, limits: ServerLimits, rate: int = RATE, most_s: float |
             most = round((limits.reference_seconds if most_s is None else most_s) * own)
             if file.frames >= OPEN_LENGTH:
                 raise AudioError(
-                    "The reference clip does not tell its length.",
+                    "The reference clip does not state its length.",
                     got="an open one, as from a pipe",
                     expected="a file that says how long it is",
                     remedy="Export it again as wav or flac.",

@@ -57,7 +57,7 @@ class ObjectStore(Takes):
     def __init__(self, url: str):
         if "://" not in url or "::" in url:
             raise SettingError(
-                "This is not where takes can be.",
+                "Takes cannot be kept there.",
                 expected="a URL as s3://bucket/prefix",
                 got=f"'{url}'",
                 remedy="Name one, or a folder.",
@@ -243,7 +243,7 @@ class ObjectStore(Takes):
             ) from error
         except (OSError, TypeError, ValueError) as error:
             raise SettingError(
-                "This is not where takes can be.",
+                "Takes cannot be kept there.",
                 expected="a URL that fsspec opens",
                 got=str(error),
                 remedy="Name one as s3://bucket/prefix, or a folder.",

@@ -40,10 +40,10 @@ class Take:
             plain = json.loads(json.dumps(dict(self.meta), allow_nan=False))
         except (TypeError, ValueError) as error:
             raise SettingError(
-                "What is noted of a take is not JSON.",
+                "The notes of a take are not JSON.",
                 expected="texts, finite numbers, lists, None",
                 got=str(error),
-                remedy="Note it as text, or leave it out.",
+                remedy="Write it as text, or leave it out.",
             ) from error
         object.__setattr__(self, "meta", plain)
 

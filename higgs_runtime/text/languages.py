@@ -91,5 +91,5 @@ def _identifier():
     try:
         from langid.langid import LanguageIdentifier, model
     except ImportError as error:
-        raise MissingExtraError("Telling the language of a text", "text", "langid") from error
+        raise MissingExtraError("Detecting the language of a text", "text", "langid") from error
     return LanguageIdentifier.from_modelstring(model, norm_probs=True)

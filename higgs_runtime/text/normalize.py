@@ -265,7 +265,7 @@ def _spelled(figure: str, language: str, kind: str, draft: _Draft) -> str:
     try:
         from num2words import num2words
     except ImportError as error:
-        raise MissingExtraError("Writing figures in words", "text", "num2words") from error
+        raise MissingExtraError("Spelling out numbers", "text", "num2words") from error
     number = Decimal(figure) if "." in figure else int(figure)
     try:
         return num2words(number, lang=language, to=kind)

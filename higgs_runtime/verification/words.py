@@ -145,6 +145,6 @@ def _num2words(figure: str, code: str, kind: str) -> str:
     try:
         from num2words import num2words
     except ImportError as error:
-        raise MissingExtraError("Comparing figures", "asr", "num2words") from error
+        raise MissingExtraError("Comparing numbers", "asr", "num2words") from error
     number = Decimal(figure) if "." in figure else int(figure)
     return num2words(number, lang=code, to=kind).casefold().replace("-", " ")

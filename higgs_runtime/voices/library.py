@@ -80,7 +80,7 @@ def save_voice(
     target = Path(path)
     if target.suffix != SUFFIX:
         raise VoiceError(
-            "This is no name of a voice file.",
+            "This is not the name of a voice file.",
             expected=f"a name ending in {SUFFIX}",
             got=target.name,
             remedy="Change the suffix.",
@@ -133,7 +133,7 @@ def load_voice(path: str | os.PathLike) -> tuple[Voice, VoiceCard]:
             f"The voice file '{path}' is damaged.",
             expected="a whole file, as Save Voice wrote it",
             got=str(error),
-            remedy="Copy it again from where it came from, or save the voice anew.",
+            remedy="Copy it again from where it came from, or save the voice again.",
         ) from error
 
 
@@ -263,7 +263,7 @@ def _unpacked(record: dict, tensors: dict[str, torch.Tensor]) -> tuple[Voice, Vo
 
 def _text(record: dict, key: str) -> str:
     if not isinstance(record[key], str):
-        raise ValueError(f"{key} is no text")
+        raise ValueError(f"{key} is not text")
     return record[key]
 
 

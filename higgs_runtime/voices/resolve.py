@@ -35,7 +35,7 @@ def voice_source(name: str, roots: Iterable[str | Path]) -> Path:
             f"There is no voice '{name}'.",
             expected=f"an audio file or one of {', '.join(known)}",
             got="no such file",
-            remedy="Name one of these, or an audio file that is there, with its words in a .txt beside it.",
+            remedy="Name one of these, or an existing audio file with its transcript in a .txt beside it.",
         )
     return known[name]
 

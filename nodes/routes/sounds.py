@@ -100,7 +100,7 @@ def _decoded(flac: bytes):
             "The clip that the voice file keeps cannot be read.",
             expected="a FLAC file",
             got=str(error),
-            remedy="Save the voice anew.",
+            remedy="Save the voice again.",
         ) from error
 
 

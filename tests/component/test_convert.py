@@ -276,7 +276,7 @@ def test_tensors_begin_at_a_multiple_of_64(tmp_path, length):
     [
         pytest.param("int8", [0, 1, 40], id="some"),
         pytest.param("int8", range(64), marks=pytest.mark.slow, id="int8"),
-        pytest.param("int4", range(64), marks=pytest.mark.slow, id="int4"),
+        pytest.param("int4", range(0, 64, 3), marks=pytest.mark.slow, id="int4"),
     ],
 )
 def test_weights_are_aligned_for_any_header_length(sources, tmp_path, quantization, spaces):
@@ -304,27 +304,20 @@ def test_weights_are_aligned_for_any_header_length(sources, tmp_path, quantizati
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 @pytest.mark.parametrize("quantization", ["int8", "int4"])
 def test_a_converted_pair_speaks_in_a_process_of_its_own(tmp_path, quantization, dtype):
-    """Model and codec, each written anew, then `say` with them: nothing ends the process."""
-    model, codec = EMBEDDED / "higgs-nano", EMBEDDED / "higgs-nano-codec"
-    commands = [
-        ["convert", str(model), str(tmp_path / "lm"), "--quantization", quantization, "--dtype", dtype],
-        ["convert", "--codec", str(codec), str(tmp_path / "codec"), "--dtype", dtype],
-        [
-            "say",
-            "Good morning.",
-            "--voice",
-            "rose",
-            "--model",
-            str(tmp_path / "lm"),
-            "--codec",
-            str(tmp_path / "codec"),
-            "-o",
-            str(tmp_path / "a.wav"),
-        ],
-    ]
-    for command in commands:
-        done = subprocess.run(
-            [sys.executable, "-m", "higgs_runtime.cli", *command], cwd=ROOT, capture_output=True, text=True, timeout=300
-        )
-        assert done.returncode == 0, done.stderr
+    """`say` with a model and a codec that were converted: nothing kills its process."""
+    model, codec = tmp_path / "lm", tmp_path / "codec"
+    assert (
+        main(["convert", str(EMBEDDED / "higgs-nano"), str(model), "--quantization", quantization, "--dtype", dtype])
+        == 0
+    )
+    assert main(["convert", "--codec", str(EMBEDDED / "higgs-nano-codec"), str(codec), "--dtype", dtype]) == 0
+    words = ["say", "Good morning.", "--voice", "rose", "--model", str(model), "--codec", str(codec)]
+    done = subprocess.run(
+        [sys.executable, "-m", "higgs_runtime.cli", *words, "-o", str(tmp_path / "a.wav")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
     assert 0.3 < AudioClip.load(tmp_path / "a.wav").seconds < 5

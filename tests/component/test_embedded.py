@@ -111,7 +111,7 @@ def test_a_copy_of_half_the_pack_does_not_hide_it(pack, tmp_path):
 
 def test_nothing_at_all_is_an_error(monkeypatch, tmp_path):
     monkeypatch.setattr(catalog, "EMBEDDED", tmp_path / "absent")
-    with pytest.raises(CheckpointError, match="nothing to speak with.*got no model. Put the folders of both"):
+    with pytest.raises(CheckpointError, match="No language model and codec were.*got no model. Put the folders"):
         chosen(tmp_path)
     assert embedded_voices() == {}
 
@@ -225,7 +225,9 @@ def test_a_folder_without_a_checkpoint_in_it_is_not_taken_for_one(real, heard, c
     assert say("--model", "nano") == say("--model", str(real / "higgs-nano")) == 0
     assert say("--model", "empty") == say("--codec", "empty") == 1
     said = capsys.readouterr().err
-    assert "Which language model? Expected folder with config.json" in said and "Which codec? Expected folder" in said
+    assert (
+        "Which language model? Expected a folder with config.json" in said and "Which codec? Expected a folder" in said
+    )
     assert len(heard) == 2
 
 

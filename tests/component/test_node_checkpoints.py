@@ -125,9 +125,9 @@ def test_auto_and_names_pass_when_they_are_queued(models, kind):
 
 def test_auto_without_any_model_says_what_to_do(models, monkeypatch):
     monkeypatch.setattr(sys.modules[f"{PACK}.higgs_runtime.hub.catalog"], "EMBEDDED", models / "absent")
-    assert checkpoints().checkpoint_notes("lm") == {"auto": "There is nothing to speak with."}
+    assert checkpoints().checkpoint_notes("lm") == {"auto": "No language model and codec were found."}
     said = node_classes()["HiggsLoadModel"].validate_inputs("auto")
-    assert "There is nothing to speak with." in said and "Put the folders of both" in said
+    assert "No language model and codec were found." in said and "Put the folders of both" in said
 
 
 @pytest.mark.parametrize("kind", LOADERS)

@@ -154,9 +154,9 @@ def test_a_place_is_a_folder_or_a_url(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "url, words",
     [
-        ("simplecache::s3://a/b", "where takes can be"),
+        ("simplecache::s3://a/b", "cannot be kept there"),
         ("nonsense://a", "fsspec opens"),
-        ("memory", "where takes can be"),
+        ("memory", "cannot be kept there"),
     ],
 )
 def test_an_invalid_location_is_refused(url, words):

@@ -312,9 +312,9 @@ def test_no_memory_for_a_line_is_no_end_of_the_server(pair, monkeypatch):
 
     monkeypatch.setattr(Session, "_fit", fit)
     with serving(pair) as server:
-        short.append(MemoryShortError("There is no memory for so long a take."))
+        short.append(MemoryShortError("There is not enough memory for a take this long."))
         answer = server.post({"input": TEXT, "max_new_tokens": 5})
-        assert answer.status_code == 500 and "no memory" in answer.json()["error"]["message"]
+        assert answer.status_code == 500 and "not enough memory" in answer.json()["error"]["message"]
         assert server.codes({"input": TEXT, "max_new_tokens": 5, "seed": 1}).frames == 5
 
 

@@ -54,7 +54,7 @@ def until_closed(plug: socket.socket) -> bytes:
 def test_a_clip_whose_length_is_open_is_called_that():
     data = bytearray(flac(0.5))
     data[21:26] = bytes([data[21] & 0xF0, 0, 0, 0, 0])  # as in test_audio
-    with pytest.raises(AudioError, match="does not tell its length.*Export it again"):
+    with pytest.raises(AudioError, match="does not state its length.*Export it again"):
         clip_of(bytes(data), ServerLimits())
 
 

@@ -45,7 +45,7 @@ def test_fewer_rows_where_memory_is_short(model, alone, monkeypatch):
 
 def test_no_room_for_one_row_is_an_error_before_it_is_taken(model, monkeypatch):
     monkeypatch.setattr(memory_module, "free_bytes", lambda device: 1000)
-    with pytest.raises(MemoryShortError, match="no memory for so long a take.*smaller maximum length"):
+    with pytest.raises(MemoryShortError, match="not enough memory for a take this long.*smaller maximum length"):
         generate(model, lines(model), Sampling(max_frames=100))
 
 
@@ -103,7 +103,7 @@ def test_out_of_memory_with_an_empty_batch_is_an_error_that_keeps_the_takes(mode
 
 def test_a_stream_says_that_memory_is_short(model, short):
     short(model, 1)
-    with pytest.raises(MemoryShortError, match="no memory to go on"):
+    with pytest.raises(MemoryShortError, match="not enough memory to continue"):
         list(stream(model, lines(model)[0], settings()[0]))
 
 

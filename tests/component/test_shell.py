@@ -136,7 +136,7 @@ def test_missing_extras_are_named(folder, monkeypatch, capsys, command, package,
             "there is no folder 'nowhere'. Expected a file name in an existing folder, got nowhere/a.wav.",
         ),
         (".", "'.' is a folder. Expected the name of a file"),
-        ("a.xyz", "the ending of the name says the format. Expected a name that ends in ."),
+        ("a.xyz", "the suffix of the name decides the format. Expected a name that ends in ."),
         ("a", "got a. Name a file such as "),
     ],
 )

@@ -154,7 +154,7 @@ def test_known_tags_are_one_token_and_others_are_refused(model):
     ]:
         with pytest.raises(PromptError) as caught:
             build_prompt(conversation(text), model.tokenizer)
-        assert nearest in str(caught.value) and "which is no tag of this model" in str(caught.value)
+        assert nearest in str(caught.value) and "which is not a tag of this model" in str(caught.value)
     plain = build_prompt(conversation("a <| b |> <|c"), model.tokenizer)  # no tags
     assert not set(plain.token_ids.tolist()[2:]) & set(range(FIRST_MARK, FIRST_MARK + 20))
 
@@ -168,7 +168,7 @@ def test_messages_that_v3_ignores_are_reported(model):
         assert warning == f"Higgs Audio v3 reads no {what}; left out."
     messages = conversation("Hello.", scene="A quiet room.", system="Sing.")
     assert "instruction and scene" in build_prompt(messages, model.tokenizer).warnings[0]
-    with pytest.raises(PromptError, match="do not take turns"):
+    with pytest.raises(PromptError, match="do not alternate"):
         build_prompt([*conversation("One."), Message("user", "Two.")], model.tokenizer)
     with pytest.raises(SettingError, match="prompt layout"):
         build_prompt(conversation("One."), model.tokenizer, layout="native")

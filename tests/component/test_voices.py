@@ -247,7 +247,7 @@ def test_other_files_are_refused(tmp_path):
         (lambda record, tensors: record.pop("references"), "references"),
         (lambda record, tensors: record["references"][1].update(transcript=" "), "no transcript"),
         (lambda record, tensors: record["references"][0].update(codec=OTHER), "different codecs"),
-        (lambda record, tensors: record.update(note=7), "note is no text"),
+        (lambda record, tensors: record.update(note=7), "note is not text"),
         (lambda record, tensors: record.update(references=5), "damaged"),
         (lambda record, tensors: record.update(sample_rate=None), "damaged"),
         (lambda record, tensors: record.update(version=2), "newer version.*Update"),

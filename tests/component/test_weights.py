@@ -176,7 +176,7 @@ def test_a_model_that_does_not_fit_is_refused_before_it_is_read(copy, monkeypatc
     needed = weights_bytes(load_model(copy).config, torch.float32)
     monkeypatch.setattr(memory_module, "free_bytes", lambda device: needed - 1)
     (copy / "tokenizer.json").unlink()  # the next file that would be read
-    with pytest.raises(MemoryShortError, match="no memory for this model.*smaller dtype"):
+    with pytest.raises(MemoryShortError, match="not enough memory for this model.*smaller dtype"):
         load_model(copy)
     with pytest.raises(CheckpointError, match="tokenizer"):  # half the size: it goes on
         load_model(copy, dtype=torch.bfloat16)

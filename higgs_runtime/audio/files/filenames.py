@@ -84,7 +84,7 @@ def _cut(text: str, size: int) -> str:
 
 def _refused(template: str, got: str) -> SettingError:
     return SettingError(
-        f"'{template}' is no template for a file name.",
+        f"'{template}' is not a template for a file name.",
         expected="a name such as {title}_{n:03}",
         got=got,
         remedy="Folders are fine, below the output folder.",
