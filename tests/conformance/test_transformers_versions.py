@@ -1,12 +1,14 @@
-"""The oldest transformers we promise, in a second environment: import, load, encode, generate, decode.
+"""The oldest transformers we promise and the newest, each in an environment of its own: import, load, encode, generate,
+decode; and with the newest the parity of the language model.
 
-`python dev.py test` makes that environment. The checkpoints come from today's transformers, as the released ones do;
+`python dev.py test` makes these environments. The checkpoints come from today's transformers, as the released ones do;
 the codes and the sound have to be those of this environment.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -55,11 +57,27 @@ def speak_with(python: Path | str, lm: Path, codec: Path) -> dict:
 
 
 @pytest.mark.slow
-def test_transformers_451_speaks_like_today(tmp_path):
-    old_python = python_of("transformers-4.51")
+@pytest.mark.parametrize("version", ["4.51", "5.24"])
+def test_another_transformers_speaks_like_todays(tmp_path, version):
+    python = python_of(f"transformers-{version}")
     lm, codec = make_lm_checkpoint(tmp_path / "lm", whole_vocabulary=True), make_codec_checkpoint(tmp_path / "codec")
-    old, new = speak_with(old_python, lm, codec), speak_with(sys.executable, lm, codec)
-    assert old.pop("transformers").startswith("4.51.")
-    assert new.pop("transformers").startswith("5.")
-    assert len(old["codes"][0]) > 0 and old["samples"] > 0 and old["loudness"] > 0
-    assert old == new
+    there, here = speak_with(python, lm, codec), speak_with(sys.executable, lm, codec)
+    assert there.pop("transformers").startswith(f"{version}.")
+    assert here.pop("transformers").startswith("5.")
+    assert len(there["codes"][0]) > 0 and there["samples"] > 0 and there["loudness"] > 0
+    assert there == here
+
+
+@pytest.mark.slow
+def test_parity_with_the_newest_transformers():
+    """5.24 renamed the cache of its models, which the reference implementation is stepped with."""
+    tests = ["-q", "-p", "no:cacheprovider", "-m", "not gpu", "tests/conformance/test_model_parity.py"]
+    done = subprocess.run(
+        [str(python_of("transformers-5.24")), "-m", "pytest", *tests],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")},
+    )
+    assert done.returncode == 0 and " passed" in done.stdout, done.stdout[-3000:] + done.stderr[-1000:]
