@@ -23,7 +23,7 @@ from _common import in_turn, load_model, ratios, spread, write, write_json
 from higgs_runtime import Sampling, load_codec, speak
 from higgs_runtime.cores import LONGEST, TeamSize, available
 from higgs_runtime.generation.cpu_kernel.step import FusedStep
-from higgs_runtime.hub.catalog import EMBEDDED
+from higgs_runtime.hub import EMBEDDED
 
 LINE = "The old bridge is warm today, and the bread is good."
 

@@ -13,7 +13,7 @@ import torch
 from _common import SIZES, load_model, model_folder, prompts, write, write_json
 
 from higgs_runtime import Sampling, generate
-from higgs_runtime.hub.cache import model_bytes
+from higgs_runtime.hub import model_bytes
 from higgs_runtime.model.transformer import grouped_attention
 
 AT = (100, 1000, 2000)  # frames

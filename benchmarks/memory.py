@@ -21,7 +21,7 @@ from helpers_codec import RELEASED, make_codec_checkpoint
 from helpers_vocabulary import llama_tokenizer
 
 from higgs_runtime import Codes, Sampling, Session, load_codec
-from higgs_runtime.hub.cache import model_bytes
+from higgs_runtime.hub import model_bytes
 
 # About 1 GB in float32, half of it the vocabulary.
 GIGABYTE = {

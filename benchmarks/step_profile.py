@@ -20,9 +20,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from higgs_runtime import Sampling
 from higgs_runtime.generation.cpu_kernel import fused_step
-from higgs_runtime.model.kv_cache import KVCache
+from higgs_runtime.model import HiggsModel, KVCache
 from higgs_runtime.model.linear import Linear
-from higgs_runtime.model.transformer import HiggsModel, grouped_attention
+from higgs_runtime.model.transformer import grouped_attention
 
 STEPS = 20  # of each part in a round
 

@@ -17,11 +17,9 @@ from .devices import pick_device, pick_dtype
 from .errors import AudioError, CheckpointError, HiggsWarning, SettingError
 from .generation.generate import generate, stream
 from .generation.session import OnFrames, ShouldStop
-from .hub.cache import ModelKey, shared_cache
-from .hub.catalog import default_pair, find_checkpoints, model_roots
-from .model.loading import load_model
-from .model.transformer import HiggsModel
-from .prompt.builder import DEFAULT_SYSTEM, build_prompt, conversation
+from .hub import ModelKey, default_pair, find_checkpoints, model_roots, shared_cache
+from .model import HiggsModel, load_model
+from .prompt import DEFAULT_SYSTEM, build_prompt, conversation
 from .suspended import closed_in_time
 from .text.normalize import PreparedText, prepare_text
 from .types import Codes, Prompt, Sampling, Voice

@@ -49,7 +49,7 @@ class HiggsConvertCodec(io.ComfyNode):
 
     @classmethod
     def execute(cls, codec, dtype, name) -> io.NodeOutput:
-        from ..higgs_runtime.hub.convert import convert_codec
+        from ..higgs_runtime.hub import convert_codec
 
         source = Path(codec.path)
         target = new_folder(name, source, dtype)

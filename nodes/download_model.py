@@ -21,7 +21,7 @@ TOLD_EVERY_S = 1.0
 class HiggsDownloadModel(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..higgs_runtime.hub.releases import RELEASES
+        from ..higgs_runtime.hub import RELEASES
 
         return node_schema(
             node_id="HiggsDownloadModel",
@@ -51,7 +51,7 @@ class HiggsDownloadModel(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, release) -> bool | str:
         from ..higgs_runtime import SettingError
-        from ..higgs_runtime.hub.releases import release_named
+        from ..higgs_runtime.hub import release_named
 
         try:
             release_named(release)
@@ -66,8 +66,7 @@ class HiggsDownloadModel(io.ComfyNode):
     @classmethod
     def execute(cls, release, licence_accepted) -> io.NodeOutput:
         from ..higgs_runtime import download
-        from ..higgs_runtime.hub.download import describe_plan, plan_download
-        from ..higgs_runtime.hub.releases import release_named
+        from ..higgs_runtime.hub import describe_plan, plan_download, release_named
 
         def stop() -> bool:
             raise_if_cancelled()
@@ -90,7 +89,7 @@ class HiggsDownloadModel(io.ComfyNode):
 
 def release_notes() -> dict[str, str]:
     """Beside each release: size and licence, and whether it is there."""
-    from ..higgs_runtime.hub.releases import RELEASES
+    from ..higgs_runtime.hub import RELEASES
 
     there = {name for name in RELEASES if Path(files.model_folders()[0], name).is_dir()}
     return {

@@ -86,7 +86,7 @@ class HiggsExportAudio(io.ComfyNode):
     @classmethod
     def execute(cls, audio, file_name, format, kbps, tags, chapters, note, consent, cover=None) -> io.NodeOutput:
         from ..higgs_runtime import export_audio
-        from ..higgs_runtime.audio.files.export import About, Provenance, parse_chapters, parse_tags
+        from ..higgs_runtime.audio.files import About, Provenance, parse_chapters, parse_tags
 
         told = Provenance(*origin(cls.hidden.prompt, cls.hidden.unique_id), consent.strip()) if note else None
         made, folder = [], files.output_folder()

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 from comfy_api.latest import io
 
-from ..higgs_runtime.hub.cache import model_bytes
+from ..higgs_runtime.hub import model_bytes
 from . import remote_model, sockets
 from .host import handles, messages
 from .host.progress import Progress, cancelled, raise_if_cancelled
@@ -57,7 +57,7 @@ class HiggsGenerate(io.ComfyNode):
     @classmethod
     def execute(cls, model, prompt, seed, max_seconds, codec=None, live=True, **sampling) -> io.NodeOutput:
         from ..higgs_runtime import Sampling, build_prompt, generate
-        from ..higgs_runtime.model.memory import working_bytes
+        from ..higgs_runtime.model import working_bytes
 
         if model.kind == handles.REMOTE:
             settings = Sampling(seed=seed, max_frames=math.ceil(max_seconds * remote_model.FRAME_RATE), **sampling)

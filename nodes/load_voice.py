@@ -53,7 +53,7 @@ class HiggsLoadVoice(io.ComfyNode):
     @classmethod
     def execute(cls, voice) -> io.NodeOutput:
         from ..higgs_runtime import load_voice
-        from ..higgs_runtime.voices.library import describe_voice
+        from ..higgs_runtime.voices import describe_voice
 
         loaded, card = load_voice(voice_file(voice))
         return io.NodeOutput(loaded, describe_voice(loaded, card))

@@ -53,7 +53,7 @@ class HiggsSaveVoice(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, name) -> bool | str:
         from ..higgs_runtime import VoiceError
-        from ..higgs_runtime.voices.library import voice_path
+        from ..higgs_runtime.voices import voice_path
 
         try:
             voice_path("", name or "linked")
@@ -64,7 +64,7 @@ class HiggsSaveVoice(io.ComfyNode):
     @classmethod
     def execute(cls, voice, name, note, overwrite, audio=None) -> io.NodeOutput:
         from ..higgs_runtime import save_voice
-        from ..higgs_runtime.voices.library import VoiceCard, voice_path
+        from ..higgs_runtime.voices import VoiceCard, voice_path
 
         card = VoiceCard(note) if audio is None else VoiceCard.of(clip_from_audio(audio), note)
         path = voice_path(files.model_folders()[0], name)

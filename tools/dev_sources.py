@@ -18,6 +18,7 @@ CORE = {
     "cores",
     "devices",
     "errors",
+    "lazy_names",
     "outputs",
     "settings",
     "suspended",

@@ -13,8 +13,7 @@ from pathlib import Path
 import torch
 
 from ..errors import AudioError
-from .files.reading import check_span, read_file, span
-from .files.writing import write_file
+from .files import check_span, read_file, span, write_file
 from .loudness.decibels import amplitude, peak, power_ratio
 
 MAX_SAMPLE_RATE = 768_000

@@ -10,7 +10,7 @@ import torch
 
 from ..errors import AudioError, check_range
 from .clip import AudioClip
-from .files.reading import Unreadable, open_soundfile, read_at
+from .files import Unreadable, open_soundfile, read_at
 
 MOST_POINTS = 8192
 LONGEST_WHOLE_S = 3600.0  # of a file that can only be read whole

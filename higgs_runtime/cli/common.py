@@ -52,7 +52,7 @@ def add_models_dir(parser: argparse.ArgumentParser) -> None:
 
 def named(found: list, kind: str, name: str):
     """The checkpoint at this path, of this name, or with this in its name as the only one."""
-    from ..hub.catalog import checkpoint_at
+    from ..hub import checkpoint_at
 
     if name and (there := checkpoint_at(name)):
         return there
@@ -127,7 +127,7 @@ def add_checkpoints(parser: argparse.ArgumentParser) -> None:
 
 def chosen(args: argparse.Namespace) -> tuple:
     """The checkpoints of the language model and of the codec: those that were named, the others by default."""
-    from ..hub.catalog import default_pair, find_checkpoints, model_roots
+    from ..hub import default_pair, find_checkpoints, model_roots
 
     found = find_checkpoints(model_roots(args.models_dir))
     asked = {"lm": args.model, "codec": args.codec}
@@ -170,7 +170,7 @@ def adapters_of(args: argparse.Namespace) -> list[tuple[str, float]]:
     Raises:
         SettingError: there is no such adapter, or its strength is out of range.
     """
-    from ..hub.catalog import find_adapters, model_roots
+    from ..hub import find_adapters, model_roots
 
     found = []
     library = find_adapters(model_roots(args.models_dir)) if args.lora else {}
@@ -202,8 +202,7 @@ def adapters_of(args: argparse.Namespace) -> list[tuple[str, float]]:
 @contextmanager
 def adapted_model(path: Path, loading: dict, adapters: list[tuple[str, float]]):
     """The language model with its adapters, as long as the with-block runs."""
-    from ..model.loading import load_model
-    from ..model.lora import adapted, load_adapter
+    from ..model import adapted, load_adapter, load_model
 
     loaded = [(load_adapter(folder), strength) for folder, strength in adapters]  # a wrong one is told before loading
     model = load_model(path, **loading)
@@ -213,7 +212,7 @@ def adapted_model(path: Path, loading: dict, adapters: list[tuple[str, float]]):
 
 def tell_what_speaks(lm) -> None:
     """What a person should know of the model that was chosen."""
-    from ..hub.releases import notice_of
+    from ..hub import notice_of
 
     sys.stderr.write(notice_of(lm))
 

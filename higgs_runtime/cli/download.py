@@ -20,8 +20,8 @@ def add(commands) -> None:
 
 
 def _download(args: argparse.Namespace) -> None:
-    from ..hub.download import describe_plan, download, plan_download
-    from ..hub.releases import RELEASES, release_named
+    from ..hub import RELEASES, describe_plan, plan_download, release_named
+    from ..hub.download import download
 
     if not args.name:
         for release in RELEASES.values():
@@ -52,7 +52,7 @@ def _download(args: argparse.Namespace) -> None:
 
 def _folder(args: argparse.Namespace) -> Path:
     """The first models folder that is there, else the first."""
-    from ..hub.catalog import EMBEDDED, model_roots
+    from ..hub import EMBEDDED, model_roots
 
     roots = [root for root in model_roots(args.models_dir) if root != EMBEDDED]
     return next((root for root in roots if root.is_dir()), roots[0]).absolute()

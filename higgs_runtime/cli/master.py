@@ -51,7 +51,7 @@ def _loudness(args: argparse.Namespace) -> None:
 
 def _master(args: argparse.Namespace) -> None:
     from ..audio.clip import AudioClip
-    from ..audio.files.export import About, Provenance, export_audio, parse_chapters, parse_tags
+    from ..audio.files import About, Provenance, export_audio, parse_chapters, parse_tags
     from ..audio.loudness.targets import normalize_to
 
     check_folder(args.output)

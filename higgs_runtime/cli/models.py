@@ -35,8 +35,7 @@ def add(commands) -> None:
 
 
 def _models(args: argparse.Namespace) -> None:
-    from ..hub.catalog import find_checkpoints, model_roots
-    from ..hub.describe import describe_checkpoint
+    from ..hub import describe_checkpoint, find_checkpoints, model_roots
 
     roots = model_roots(args.models_dir)
     found = find_checkpoints(roots)
@@ -78,9 +77,7 @@ def _list_words(checkpoint) -> None:
 def _convert(args: argparse.Namespace) -> None:
     import torch
 
-    from ..hub.catalog import checkpoint_at, find_checkpoints, model_roots
-    from ..hub.convert import convert_codec, convert_model
-    from ..hub.describe import describe_checkpoint
+    from ..hub import checkpoint_at, convert_codec, convert_model, describe_checkpoint, find_checkpoints, model_roots
 
     if args.codec and args.quantization:
         raise SettingError(

@@ -146,8 +146,7 @@ def _rescued(clip, error: Exception) -> AudioError:
 
 def _check_output(path: Path, inputs: list[Path]) -> None:
     """Before the rendering, not after it."""
-    from ..audio.files.codecs import pyav
-    from ..audio.files.writing import FFMPEG_FORMATS, SOUNDFILE_FORMATS
+    from ..audio.files import FFMPEG_FORMATS, SOUNDFILE_FORMATS, pyav
 
     check_target(path, inputs, {**SOUNDFILE_FORMATS, **FFMPEG_FORMATS}, "voice.wav")
     if path.suffix.lower() in FFMPEG_FORMATS:
@@ -156,9 +155,8 @@ def _check_output(path: Path, inputs: list[Path]) -> None:
 
 def _reference(args: argparse.Namespace) -> tuple:
     """The voice of the library or the audio file to sound like, if one is asked for, and what is said in it."""
-    from ..hub.catalog import model_roots
-    from ..voices.library import load_voice
-    from ..voices.resolve import is_voice_file, no_words, voice_source, words_beside
+    from ..hub import model_roots
+    from ..voices import is_voice_file, load_voice, no_words, voice_source, words_beside
 
     if args.voice is None:
         return None, args.transcript or ""

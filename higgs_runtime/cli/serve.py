@@ -111,8 +111,8 @@ def _serve(args: argparse.Namespace) -> None:
     except ImportError as error:
         raise MissingExtraError("The server", "serve", error.name or "fastapi") from error
     from ..codec import load_codec
-    from ..hub.catalog import model_roots
-    from ..model.loading import load_model
+    from ..hub import model_roots
+    from ..model import load_model
     from ..serve.engine import SpeechEngine
     from ..serve.limits import ServerLimits
     from ..serve.voices import Voices

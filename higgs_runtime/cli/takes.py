@@ -104,7 +104,7 @@ def _prune(args: argparse.Namespace) -> None:
 
 def _export(args: argparse.Namespace) -> None:
     from ..codec import load_codec
-    from ..hub.catalog import default_pair, find_checkpoints, model_roots
+    from ..hub import default_pair, find_checkpoints, model_roots
     from ..takes import export_takes
 
     store = store_of(args)

@@ -41,8 +41,8 @@ def add(commands) -> None:
 
 
 def _ls(args: argparse.Namespace) -> None:
-    from ..hub.catalog import embedded_voices, model_roots
-    from ..voices.library import find_voices, load_voice
+    from ..hub import embedded_voices, model_roots
+    from ..voices import find_voices, load_voice
 
     roots = model_roots(args.models_dir)
     found = find_voices(roots)
@@ -64,9 +64,9 @@ def _ls(args: argparse.Namespace) -> None:
 def _add(args: argparse.Namespace) -> None:
     from ..audio.clip import AudioClip
     from ..codec import load_codec
-    from ..hub.catalog import default_pair, find_checkpoints, model_roots
+    from ..hub import default_pair, find_checkpoints, model_roots
     from ..types import Voice
-    from ..voices.library import VoiceCard, save_voice, voice_path
+    from ..voices import VoiceCard, save_voice, voice_path
 
     roots = model_roots(args.models_dir)
     path = voice_path(roots[0], args.name)
@@ -101,7 +101,7 @@ def _add(args: argparse.Namespace) -> None:
 def _heard(args: argparse.Namespace, clip) -> tuple:
     """The clip to take, what it says, and what is wrong with it."""
     from ..verification import load_recognizer
-    from ..voices.reference import prepare_reference
+    from ..voices import prepare_reference
 
     made = prepare_reference(
         clip,
@@ -114,8 +114,8 @@ def _heard(args: argparse.Namespace, clip) -> tuple:
 
 
 def _rm(args: argparse.Namespace) -> None:
-    from ..hub.catalog import model_roots
-    from ..voices.library import find_voices
+    from ..hub import model_roots
+    from ..voices import find_voices
 
     path = find_voices(model_roots(args.models_dir)).get(args.name)
     if path is None:

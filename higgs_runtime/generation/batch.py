@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ..model.kv_cache import KVCache
-from ..model.transformer import HiggsModel
+from ..model import HiggsModel, KVCache
 from ..types import Sampling
 from .cuda_graphs import StepGraphs
 from .sampling import Settings, sample

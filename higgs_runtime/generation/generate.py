@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 
-from ..model.transformer import HiggsModel
+from ..model import HiggsModel
 from ..types import Codes, Generation, Prompt, Sampling
 from .request import ShouldEnd
 from .session import DEFAULT_BATCH, OnFrames, Session, ShouldStop

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..errors import NumericError
-from ..model.transformer import HiggsModel
+from ..model import HiggsModel
 from ..types import Prompt
 
 

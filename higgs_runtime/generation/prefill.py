@@ -8,8 +8,8 @@ from torch import Tensor
 
 from ..cores import threads_for
 from ..devices import prefill_chunk
-from ..model.kv_cache import KVCache
-from ..model.transformer import HiggsModel, Routing
+from ..model import HiggsModel, KVCache
+from ..model.transformer import Routing
 from ..types import Prompt
 
 ShouldStop = Callable[[], bool]

@@ -11,10 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import MemoryShortError
-from ..model.config import ModelConfig
-from ..model.kv_cache import KVCache
-from ..model.memory import new_cache
-from ..model.transformer import HiggsModel
+from ..model import HiggsModel, KVCache, ModelConfig, new_cache
 from ..types import Prompt
 
 LEAST_SHIFTED = 32  # positions that are worth moving up

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..errors import PromptError
-from ..model.config import ModelConfig
+from ..model import ModelConfig
 from ..types import Prompt, Sampling
 from .schedule import WrittenRows
 

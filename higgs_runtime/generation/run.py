@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..devices import is_out_of_memory
-from ..model.transformer import HiggsModel
+from ..model import HiggsModel
 from .batch import DecodeBatch
 from .numerics import out_of_range
 from .prefill import ShouldStop, prefill

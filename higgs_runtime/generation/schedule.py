@@ -16,7 +16,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..model.delay import NATIVE_STOP, StopRule, undelay
+from ..model import StopRule, undelay
+from ..model.delay import NATIVE_STOP
 from ..types import FinishReason
 
 NEVER = 2**40  # a step that no row reaches

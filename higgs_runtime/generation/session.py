@@ -17,8 +17,7 @@ from torch import Tensor
 
 from ..devices import is_out_of_memory, poll_steps
 from ..errors import MemoryShortError, NumericError, SettingError, check_range
-from ..model.memory import new_cache
-from ..model.transformer import HiggsModel
+from ..model import HiggsModel, new_cache
 from ..settings import SETTINGS, default_of
 from ..suspended import Closing
 from ..types import Codes, Generation, Prompt, Sampling

@@ -23,8 +23,8 @@ from ..checkpoint.files import (
     shards_of,
 )
 from ..errors import CheckpointError
+from ..model import TOKENIZER_FILE
 from ..model.config import parse_additions
-from ..model.tokenizer import TOKENIZER_FILE
 from ..text.vocabulary import extent_of
 from .releases import V3_LICENCE
 

@@ -18,8 +18,8 @@ from ..checkpoint.files import CONFIG_FILE, V3, V3_CODEC, WEIGHTS_FILE, checkpoi
 from ..checkpoint.safetensors_file import write_tensors
 from ..codec import load_codec
 from ..errors import CheckpointError, NumericError, SettingError
-from ..model.loading import CONVERTED, load_model
-from ..model.tokenizer import TOKENIZER_FILE
+from ..model import TOKENIZER_FILE, load_model
+from ..model.loading import CONVERTED
 from ..outputs import check_folder
 
 BESIDE = 0.02  # of the tensors: room for headers, tokenizer and what the disk itself takes

@@ -13,7 +13,7 @@ from pathlib import Path
 from ..checkpoint.files import ORIGINAL_CODEC, PICKLE, V3, V3_CODEC, pickled_tensors, read_config, weight_files
 from ..checkpoint.safetensors_file import NAMES, read_header
 from ..errors import CheckpointError
-from ..model.loading import converted_to
+from ..model import converted_to
 from .catalog import Checkpoint
 from .releases import V2_TERMS, V3_TERMS
 

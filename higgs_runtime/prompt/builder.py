@@ -22,7 +22,8 @@ from typing import Literal
 from ..audio.clip import AudioClip
 from ..choices import PromptFormat
 from ..errors import PromptError
-from ..model.tokenizer import AUDIO_BEGIN, BEGIN, CONTROL, END_OF_TURN, SCENE_END, SCENE_START, ChatTokenizer
+from ..model import ChatTokenizer
+from ..model.tokenizer import AUDIO_BEGIN, BEGIN, CONTROL, END_OF_TURN, SCENE_END, SCENE_START
 from ..text.vocabulary import extent_of, unknown_words
 from ..types import Codes, Prompt, Voice
 from .chatml import Encode, PromptBuilder

@@ -9,8 +9,8 @@ import torch
 from ..audio.clip import AudioClip
 from ..choices import PromptFormat
 from ..errors import PromptError, SettingError
-from ..model.delay import delayed_rows
-from ..model.tokenizer import AUDIO_BEGIN, AUDIO_END, AUDIO_IN_BEGIN, HEADER_END, HEADER_START, ChatTokenizer
+from ..model import ChatTokenizer, delayed_rows
+from ..model.tokenizer import AUDIO_BEGIN, AUDIO_END, AUDIO_IN_BEGIN, HEADER_END, HEADER_START
 from ..types import Codes, Prompt
 
 Encode = Callable[[AudioClip], Codes]

@@ -17,7 +17,8 @@ from collections.abc import Iterable, Iterator
 
 from ..audio.clip import AudioClip
 from ..errors import PromptError
-from ..model.tokenizer import V3_BEGIN, V3_REFERENCE_AUDIO, V3_REFERENCE_TEXT, V3_TEXT, ChatTokenizer
+from ..model import ChatTokenizer
+from ..model.tokenizer import V3_BEGIN, V3_REFERENCE_AUDIO, V3_REFERENCE_TEXT, V3_TEXT
 from ..types import Codes
 from .chatml import PromptBuilder
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from ..audio.clip import AudioClip
-from ..audio.files.streaming import file_bytes
+from ..audio.files import file_bytes
 from ..errors import PromptError, SettingError
-from ..prompt.builder import DEFAULT_SYSTEM, Message
+from ..prompt import DEFAULT_SYSTEM, Message
 from ..settings import shown_at
 from ..types import Codes, Sampling
 

@@ -12,8 +12,7 @@ from ..audio.mix import AudioFile, Ducking, MixReport, Track, mix_to_file, mix_w
 from ..audio.stretch import change_tempo, rubber_band
 from ..codec import Codec
 from ..errors import AudioError, ScriptError
-from ..script import Music, Script
-from ..script.cues import resolve_cue
+from ..script import Music, Script, resolve_cue
 from ..takes import Take
 from .performance import Performance, SpokenLine
 from .timing import Timed, time_lines

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..codec import Codec
-from ..hub.catalog import embedded_voices
+from ..hub import embedded_voices
 from ..script import Script
 from ..types import Voice
-from ..voices.library import find_voices, load_voice
-from ..voices.resolve import load_source
+from ..voices import find_voices, load_source, load_voice
 from .lines import NARRATOR, check_cast
 
 

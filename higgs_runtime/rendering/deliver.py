@@ -11,10 +11,9 @@ from typing import NamedTuple
 
 from ..atomic_write import write_bytes
 from ..audio.clip import AudioClip
-from ..audio.files.codecs import pyav
-from ..audio.files.export import EXPORT_FORMATS, SYNTHETIC, About, Provenance, export_audio, parse_chapters
-from ..audio.files.filenames import file_names
+from ..audio.files import SYNTHETIC, About, Provenance, export_audio, file_names, parse_chapters, pyav
 from ..audio.loudness.decibels import amplitude
+from ..choices import EXPORT_FORMATS
 from ..errors import AudioError, MissingExtraError
 from ..outputs import check_target
 from ..script import write_subtitles

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 import torch
 
-from ..model.config import ModelConfig
-from ..model.memory import working_bytes
+from ..model import ModelConfig, working_bytes
 from ..types import Sampling, Voice
 from .job import RenderSettings
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..script import Script, Turn
-from ..script.fitting import plan_fit
+from ..script import Script, Turn, plan_fit
 
 # Seconds after a line, by its last mark. Readers rest 0.4 to 0.6 s between sentences (Goldman-Eisler 1968); speakers
 # who answer each other leave 0.2 s (Stivers et al. 2009, PNAS 106).

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from ..audio.clip import AudioClip, within_full_scale
-from ..audio.files.streaming import MEDIA_TYPES, StreamEncoder, file_bytes
+from ..audio.files import MEDIA_TYPES, StreamEncoder, file_bytes
 from ..audio.stretch import change_tempo
 from ..types import Codes
 from .fields import SpeechRequest

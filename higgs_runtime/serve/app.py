@@ -17,9 +17,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from ..audio.clip import AudioClip
-from ..audio.files.streaming import MEDIA_TYPES
+from ..audio.files import MEDIA_TYPES
 from ..errors import AudioError, HiggsError, MissingExtraError, SettingError, StoppedError, VoiceError
-from ..prompt.builder import DEFAULT_SYSTEM
+from ..prompt import DEFAULT_SYSTEM
 from ..types import Codes, Sampling
 from .answers import (
     CLIENT_LEFT,

@@ -13,8 +13,8 @@ from ..codec import Codec
 from ..errors import HiggsError, MemoryShortError, NumericError, SettingError, StoppedError
 from ..generation.request import check_length, positions_of
 from ..generation.session import Session
-from ..model.transformer import HiggsModel
-from ..prompt.builder import build_prompt
+from ..model import HiggsModel
+from ..prompt import build_prompt
 from ..speech import check_pair
 from ..types import Codes, Generation, Prompt, Sampling
 from .budget import Budget, BusyError

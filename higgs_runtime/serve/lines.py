@@ -13,7 +13,7 @@ from ..codec import Codec
 from ..codec.grouping import STREAMED, FrameGroups, PieceSizes
 from ..codec.interface import StreamDecoder
 from ..errors import HiggsError
-from ..prompt.builder import DEFAULT_SYSTEM
+from ..prompt import DEFAULT_SYSTEM
 from ..speech import silence
 from ..types import Codes, Generation, Sampling
 

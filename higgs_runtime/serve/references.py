@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from ..audio.clip import AudioClip, to_mono
-from ..audio.files.reading import OPEN_LENGTH
+from ..audio.files import OPEN_LENGTH
 from ..errors import AudioError
 from .budget import RATE
 from .limits import ServerLimits

@@ -12,9 +12,9 @@ from typing import Any
 from ..audio.clip import AudioClip
 from ..codec import Codec
 from ..errors import VoiceError
-from ..prompt.builder import Message, conversation
+from ..prompt import Message, conversation
 from ..types import Codes, Voice
-from ..voices.resolve import load_source, voice_files
+from ..voices import load_source, voice_files
 from .lines import Asked
 
 KEPT = 64  # voices and clips whose codes are remembered

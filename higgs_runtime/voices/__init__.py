@@ -1,1 +1,33 @@
 """Voices: the library of saved ones, and how a recording becomes a reference."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..lazy_names import lazily
+
+if TYPE_CHECKING:
+    from .library import (
+        VoiceCard as VoiceCard,
+        describe_voice as describe_voice,
+        find_voices as find_voices,
+        load_voice as load_voice,
+        save_voice as save_voice,
+        voice_path as voice_path,
+    )
+    from .reference import inspect_reference as inspect_reference, prepare_reference as prepare_reference
+    from .resolve import (
+        is_voice_file as is_voice_file,
+        load_source as load_source,
+        no_words as no_words,
+        voice_files as voice_files,
+        voice_source as voice_source,
+        words_beside as words_beside,
+    )
+else:
+    _HOMES = {
+        "library": "VoiceCard describe_voice find_voices load_voice save_voice voice_path",
+        "reference": "inspect_reference prepare_reference",
+        "resolve": "is_voice_file load_source no_words voice_files voice_source words_beside",
+    }
+    __getattr__ = lazily(__name__, _HOMES)

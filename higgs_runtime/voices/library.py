@@ -21,7 +21,7 @@ import torch
 from ..atomic_write import write_bytes
 from ..audio.clip import AudioClip, resample, to_mono, trim
 from ..errors import VoiceError
-from ..hub.catalog import VOICES
+from ..hub import VOICES
 from ..types import Codes, Voice
 
 SUFFIX = ".safetensors"

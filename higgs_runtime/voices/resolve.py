@@ -8,7 +8,7 @@ from pathlib import Path
 from ..audio.clip import AudioClip
 from ..codec import Codec
 from ..errors import SettingError
-from ..hub.catalog import embedded_voices
+from ..hub import embedded_voices
 from ..types import Voice
 from .library import SUFFIX, find_voices, load_voice
 

@@ -15,8 +15,7 @@ import folder_paths
 from comfy.cli_args import args
 
 from ...higgs_runtime.errors import AudioError
-from ...higgs_runtime.hub.cache import file_stats
-from ...higgs_runtime.hub.catalog import embedded_clips
+from ...higgs_runtime.hub import embedded_clips, file_stats
 
 FROM_PACK = " (from the pack)"  # after the name of a clip
 MODEL_FOLDER = "higgs_audio"

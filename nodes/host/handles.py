@@ -11,7 +11,7 @@ import comfy.model_management as management
 import torch
 
 from ...higgs_runtime.errors import SettingError
-from ...higgs_runtime.hub.cache import ModelKey
+from ...higgs_runtime.hub import ModelKey
 from .progress import raise_if_cancelled
 from .residency import ComfyResidency, model_cache
 

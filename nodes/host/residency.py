@@ -10,7 +10,7 @@ import comfy.model_management as management
 import comfy.model_patcher
 import torch
 
-from ...higgs_runtime.hub.cache import ModelKey, model_bytes, shared_cache
+from ...higgs_runtime.hub import ModelKey, model_bytes, shared_cache
 
 if TYPE_CHECKING:
     from ...higgs_runtime import HiggsModel
@@ -124,7 +124,7 @@ class _Patcher(comfy.model_patcher.ModelPatcher):
         weights, before = self.model.weights, self.loaded_size()
         if self.stays_on_cpu or weights is None or (before and (self.streamed == 0 or extra_memory <= 0)):
             return 0
-        from ...higgs_runtime.model.offload import Placement
+        from ...higgs_runtime.model import Placement
 
         room, former = before + extra_memory, self._placement
         everything = room >= self._total or not self._may_stream

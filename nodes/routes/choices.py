@@ -23,7 +23,7 @@ async def choices(request) -> dict:
 
 
 async def notice(request) -> dict:
-    from ...higgs_runtime.hub.releases import notice_of
+    from ...higgs_runtime.hub import notice_of
 
     choice = request.query.get("checkpoint", checkpoints.AUTO)
     return {"notice": notice_of(await asyncio.to_thread(checkpoints.find_checkpoint, "lm", choice))}

@@ -70,7 +70,7 @@ async def quality(request) -> dict:
 def _quality(kind: str, name: str, start: float, duration: float):
     from ...higgs_runtime import AudioClip
     from ...higgs_runtime.audio.clip import trim
-    from ...higgs_runtime.voices.reference import inspect_reference
+    from ...higgs_runtime.voices import inspect_reference
 
     sound = sound_named(kind, name)
     if isinstance(sound, bytes):

@@ -93,7 +93,7 @@ class TakeSound(NamedTuple):
 @lru_cache(maxsize=1)
 def _cache():
     """Apart from the cache of what renders: another thread must not move models while a prompt runs."""
-    from ...higgs_runtime.hub.cache import ModelCache
+    from ...higgs_runtime.hub import ModelCache
 
     return ModelCache(budget_bytes=0)
 
@@ -130,7 +130,7 @@ def take_sound(folder: str, key: str) -> TakeSound:
 def _decode(codes):
     """The clip, by the codec whose codes they are."""
     from ...higgs_runtime import CheckpointError, load_codec
-    from ...higgs_runtime.hub.cache import ModelKey
+    from ...higgs_runtime.hub import ModelKey
 
     refusals = []
     for path in _codecs():
@@ -154,7 +154,7 @@ def _decode(codes):
 
 def _codecs() -> Iterator[str]:
     """Complete codecs: that which `auto` means first."""
-    from ...higgs_runtime.hub.catalog import default_pair, find_checkpoints, model_roots
+    from ...higgs_runtime.hub import default_pair, find_checkpoints, model_roots
 
     found = find_checkpoints(model_roots(files.model_folders()))
     first = default_pair(found)[1]

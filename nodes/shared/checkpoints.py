@@ -7,7 +7,7 @@ from pathlib import Path
 from comfy_api.latest import io
 
 from ...higgs_runtime import CheckpointError
-from ...higgs_runtime.hub.catalog import Checkpoint, default_pair, find_adapters, find_checkpoints, model_roots
+from ...higgs_runtime.hub import Checkpoint, default_pair, find_adapters, find_checkpoints, model_roots
 from ..host import files, handles, messages
 
 AUTO = "auto"
@@ -43,7 +43,7 @@ def checkpoint_choices(kind: str) -> list[str]:
 
 def checkpoint_notes(kind: str) -> dict[str, str]:
     """Beside each of `checkpoint_choices`: layout, size, number format, licence; of "auto" which one it means now."""
-    from ...higgs_runtime.hub.describe import describe_checkpoint
+    from ...higgs_runtime.hub import describe_checkpoint
 
     notes = {item.label: str(describe_checkpoint(item)) for item in find_checkpoints(_roots(), kind)}
     try:

@@ -193,7 +193,7 @@ HOMES = {
     name: module
     for module, names in {  # of names that are imported from their package
         "speech": "check_pair",
-        "model.memory": "weights_bytes working_bytes",
+        "model": "weights_bytes working_bytes",
         "script": "plan_fit describe_script resolve_cue Sound Fit Music",
         "text.languages": "detect_language",
         "audio.mix": "mix_to_file join duck Ducking Mixdown AudioFile",
@@ -203,16 +203,13 @@ HOMES = {
         "audio.loudness.measure": "loudness_over_time LoudnessCurve Normalized",
         "audio.loudness.limiter": "limit Limited",
         "audio.loudness.targets": "check_norms report_loudness normalize_to NormResult",
-        "audio.files.export": "About Provenance parse_chapters parse_tags",
+        "audio.files": "About Provenance parse_chapters parse_tags",
         "audio.plots": "waveform_picture timeline_picture",
         "text.vocabulary": "unknown_words",
-        "hub.catalog": "find_checkpoints model_roots default_pair find_adapters",
+        "hub": "find_checkpoints model_roots default_pair find_adapters plan_download describe_plan "
+        "describe_checkpoint release_named convert_codec",
         "types": "combine_voices",
-        "voices.library": "voice_path VoiceCard",
-        "hub.download": "plan_download describe_plan",
-        "hub.describe": "describe_checkpoint",
-        "hub.releases": "release_named",
-        "hub.convert": "convert_codec",
+        "voices": "voice_path VoiceCard",
         "verification": "find_recognizers compare_words speaker_similarity length_bounds measure_silence best_take "
         "Recognizer Transcript Verdict WordErrors Limits Word",
         "takes": "model_identity line_key take_key export_takes default_takes_folder Take ObjectStore",
@@ -268,3 +265,15 @@ def test_importing_the_package_loads_nothing_heavy():
     code = "import sys, higgs_runtime; print([m for m in ('torch', 'transformers', 'librosa') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("package", ["audio.files", "hub", "model", "prompt", "voices"])
+def test_a_package_gives_what_an_editor_completes(package):
+    module = importlib.import_module(f"higgs_runtime.{package}")
+    tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    listed = {(node.module, alias.asname) for node in block.body for alias in node.names}
+    assert listed == {(home, name) for home, names in module._HOMES.items() for name in names.split()}
+    for home, name in listed:
+        assert getattr(module, name) is getattr(importlib.import_module(f"{module.__name__}.{home}"), name)
+    assert not hasattr(module, "nothing")

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from higgs_runtime import Message, build_prompt
-from higgs_runtime.model.tokenizer import ChatTokenizer
-from higgs_runtime.prompt.builder import DEFAULT_SYSTEM
+from higgs_runtime.model import ChatTokenizer
+from higgs_runtime.prompt import DEFAULT_SYSTEM
 from higgs_runtime.types import Codes, Prompt
 
 from .codes import NONSENSE, Heard, WordCodes

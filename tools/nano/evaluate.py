@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from higgs_runtime import AudioClip, Sampling, Voice, build_prompt, generate, load_codec, load_model
-from higgs_runtime.prompt.builder import conversation
+from higgs_runtime.prompt import conversation
 
 from .corpus import held_out_sentences
 from .dialogues import LINE_GAP

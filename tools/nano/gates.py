@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from higgs_runtime import Codes, Sampling, Voice, build_prompt, generate
-from higgs_runtime.model.tokenizer import ChatTokenizer
-from higgs_runtime.prompt.builder import conversation
+from higgs_runtime.model import ChatTokenizer
+from higgs_runtime.prompt import conversation
 
 from .codes import WordCodes, encode, heard_sentences, load_trained
 from .corpus import held_out_sentences

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from higgs_runtime.model.config import ModelConfig, parse_native_v2
-from higgs_runtime.model.tokenizer import ChatTokenizer
-from higgs_runtime.model.transformer import HiggsModel, Routing
+from higgs_runtime.model import ChatTokenizer, HiggsModel, ModelConfig
+from higgs_runtime.model.config import parse_native_v2
+from higgs_runtime.model.transformer import Routing
 
 from .codes import WordCodes, heard_sentences
 from .dialogues import GROUP, Dialogues, Example

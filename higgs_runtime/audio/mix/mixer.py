@@ -18,7 +18,7 @@ import torch
 
 from ...errors import AudioError, SettingError
 from ..clip import AudioClip
-from ..files.writing import write_blocks
+from ..files import write_blocks
 from ..loudness.decibels import amplitude, decibels
 from ..vad import RATE as SPEECH_RATE, find_speech, speech_spans
 from .gains import DuckCurve, Ducking, fade

@@ -15,7 +15,7 @@ import torch
 
 from ...errors import AudioError
 from ..clip import AudioClip, to_mono
-from ..files.reading import Unreadable, open_soundfile, read_at
+from ..files import Unreadable, open_soundfile, read_at
 
 _PIECE = 65_536  # samples that are read or resampled at once
 

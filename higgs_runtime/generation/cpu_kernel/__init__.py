@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ...cores import TEAM_SIZE
-from ...model.kv_cache import KVCache
-from ...model.transformer import HiggsModel
+from ...model import HiggsModel, KVCache
 
 if TYPE_CHECKING:
     from .step import FusedStep

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from ...cores import TeamSize, available
-from ...model.kv_cache import KVCache
+from ...model import HiggsModel, KVCache
 from ...model.linear import Linear
 from ...model.quantization import Int4Linear, Int8Linear
-from ...model.transformer import HiggsModel, Layer, Path as LayerPath
+from ...model.transformer import Layer, Path as LayerPath
 from ...types import Sampling
 from ..sampling import kept_ids
 from . import kernels
