@@ -130,9 +130,11 @@ class HiggsCodec(Codec):
         return [level.codebook.embed for level in self.module.quantizer.quantizers]
 
     def encode_bytes(self, seconds: float) -> int:
-        heard = activation_bytes(self.module.semantic_model.feature_extractor, self.config.semantic_rate, seconds)
+        semantic_bytes = activation_bytes(
+            self.module.semantic_model.feature_extractor, self.config.semantic_rate, seconds
+        )
         window = min(seconds, ACOUSTIC_WINDOW_SECONDS)
-        return max(heard, activation_bytes(self.module.acoustic_encoder, self.sample_rate, window))
+        return max(semantic_bytes, activation_bytes(self.module.acoustic_encoder, self.sample_rate, window))
 
     def _encode_steps(self, seconds: float) -> list[tuple[nn.Module, int]]:
         hubert, windows = self.module.semantic_model, math.ceil(seconds / ACOUSTIC_WINDOW_SECONDS)
@@ -159,8 +161,10 @@ class HiggsCodec(Codec):
 
     def _semantic_latents(self, wave: torch.Tensor) -> torch.Tensor:
         """[1, T] float32 at the codec's rate -> [1, W, F]."""
-        heard = sinc_resample(wave, self.config.sample_rate, self.config.semantic_rate).to(self.module.fc.weight.dtype)
-        features = hubert_features(self.module.semantic_model, heard, self.config.semantic_stride)
+        semantic_wave = sinc_resample(wave, self.config.sample_rate, self.config.semantic_rate).to(
+            self.module.fc.weight.dtype
+        )
+        features = hubert_features(self.module.semantic_model, semantic_wave, self.config.semantic_stride)
         return self.module.encoder_semantic(features.transpose(1, 2))
 
     def _acoustic_latents(self, wave: torch.Tensor, frames: int) -> torch.Tensor:
@@ -182,8 +186,8 @@ class HiggsCodec(Codec):
 
     def _shortest(self) -> int:
         """Samples at the codec's rate that give HuBERT one frame."""
-        heard = shortest_wave(self.module.semantic_model)
-        return (heard - 1) * self.config.sample_rate // self.config.semantic_rate + 1
+        shortest = shortest_wave(self.module.semantic_model)
+        return (shortest - 1) * self.config.sample_rate // self.config.semantic_rate + 1
 
 
 def _current_name(name: str) -> str:

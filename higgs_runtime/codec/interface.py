@@ -19,7 +19,7 @@ from ..audio.clip import AudioClip, resample, to_mono
 from ..cores import threads_for
 from ..errors import AudioError
 from ..types import Codes
-from .steps import OnProgress, told
+from .steps import OnProgress, reporting
 from .windows import DecodeWindows, activation_bytes, decoder_context
 
 DECODE_WINDOW_SECONDS = 3.0  # the fastest on a CPU, whose caches it fits; longer ones take memory in proportion
@@ -121,7 +121,7 @@ class Codec(ABC):
         """
         self._check_clip(clip)
         mono = resample(to_mono(clip), self.sample_rate)
-        with torch.no_grad(), told(on_progress, self._encode_steps(mono.seconds)):
+        with torch.no_grad(), reporting(on_progress, self._encode_steps(mono.seconds)):
             ids = self._encode_wave(mono.samples[0])
         return Codes(ids.long().cpu(), self.frame_rate, self.codebook_size, self.identity)
 

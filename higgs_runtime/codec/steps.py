@@ -12,7 +12,7 @@ OnProgress = Callable[[int, int], None]
 
 
 @contextmanager
-def told(on_progress: OnProgress | None, steps: Sequence[tuple[nn.Module, int]]) -> Iterator[None]:
+def reporting(on_progress: OnProgress | None, steps: Sequence[tuple[nn.Module, int]]) -> Iterator[None]:
     """Calls on_progress(steps done, steps in all) while the with-block runs; what it raises ends the block.
 
     Args:

@@ -81,11 +81,11 @@ def end_line(done: Done) -> bytes:
     return json.dumps(fields).encode() + b"\n"
 
 
-def whole_file(asked: SpeechRequest, heard: Iterable[AudioClip | Codes], done: Done) -> bytes:
+def whole_file(asked: SpeechRequest, pieces: Iterable[AudioClip | Codes], done: Done) -> bytes:
     """All of it at once; sound that leaves full scale is turned down as a whole."""
     if asked.response_format == "codes":
-        return b"".join(codes_line(one) for one in heard if isinstance(one, Codes)) + end_line(done)
-    clips = [one for one in heard if isinstance(one, AudioClip)]
+        return b"".join(codes_line(one) for one in pieces if isinstance(one, Codes)) + end_line(done)
+    clips = [one for one in pieces if isinstance(one, AudioClip)]
     whole = AudioClip(torch.cat([one.samples for one in clips], dim=1), clips[0].sample_rate)
     clip = change_tempo(within_full_scale(whole), asked.speed)
     return file_bytes(asked.response_format, clip.samples.numpy(), clip.sample_rate)

@@ -161,16 +161,16 @@ def create_app(engine: SpeechEngine, name: str, key: str | None = None) -> FastA
         )
 
     async def whole(asked: SpeechRequest, listener: EventStream, event: Event | None) -> Response:
-        heard = []
+        pieces = []
         try:
             while isinstance(event, (AudioClip, Codes)):
-                heard.append(event)
+                pieces.append(event)
                 event = await listener.events.get()
         finally:
             await listener.leave()
         if not isinstance(event, Done):
             return _refused(CLIENT_LEFT, "") if event is None else _failed(event)
-        data = await asyncio.to_thread(whole_file, asked, heard, event)
+        data = await asyncio.to_thread(whole_file, asked, pieces, event)
         headers = headers_of(asked, listener.line, engine.codec.sample_rate)
         headers["X-Higgs-Finish-Reason"] = event.take.finish_reason
         counted.labels("200").inc()

@@ -78,7 +78,7 @@ class Guard:
             return False
         return not host or name.rstrip(".") in self._hosts or _is_address(name)
 
-    def _watched(self, receive: Receive, share: Share, told: int) -> Receive:
+    def _watched(self, receive: Receive, share: Share, declared: int) -> Receive:
         received, whole, started = 0, False, time.monotonic()
 
         async def next_message() -> Message:
@@ -95,7 +95,7 @@ class Guard:
             if received > self._limits.body_bytes:
                 raise HTTPException(413, self._too_large())
             try:
-                share.take(BODY_COPIES * (max(received, told) - max(before, told)))  # chunks tell no length
+                share.take(BODY_COPIES * (max(received, declared) - max(before, declared)))  # chunks tell no length
             except BusyError as error:
                 raise HTTPException(429, str(error), {"Retry-After": str(error.retry_after_s)}) from error
             whole = not message.get("more_body", False)

@@ -103,15 +103,15 @@ def _converted(file, rate: int, most: int, limits: ServerLimits) -> torch.Tensor
     import soxr
 
     stream = soxr.ResampleStream(file.samplerate, rate, 1, dtype="float32", quality="HQ")
-    heard, parts = 0, []
+    samples_read, parts = 0, []
     while len(block := file.read(frames=_BLOCK, dtype="float32", always_2d=True)):
-        heard += len(block)
-        if heard > most:
+        samples_read += len(block)
+        if samples_read > most:
             raise too_long(limits)
         mono = to_mono(AudioClip(torch.from_numpy(block.T.copy()), file.samplerate)).samples[0].numpy()
         parts.append(mono if rate == file.samplerate else stream.resample_chunk(mono))
     parts.append(stream.resample_chunk(np.zeros(0, "float32"), last=True))
-    made, length = torch.from_numpy(np.concatenate(parts)), -(-heard * rate // file.samplerate)
+    made, length = torch.from_numpy(np.concatenate(parts)), -(-samples_read * rate // file.samplerate)
     return torch.nn.functional.pad(made[:length], (0, max(0, length - len(made))))
 
 

@@ -85,13 +85,19 @@ def verify_take(
         MissingExtraError: an extra is not installed: `asr`, and with a reference `similarity`.
     """
     limits = limits or Limits()
-    heard = recognizer.transcribe(clip, language)
-    said_in = language or heard.language or "en"
-    errors = compare_words(text, heard.text, said_in)
+    transcript = recognizer.transcribe(clip, language)
+    said_in = language or transcript.language or "en"
+    errors = compare_words(text, transcript.text, said_in)
     silence = measure_silence(clip)
     if silence.share == 1.0:
         return Verdict(
-            False, errors.wer, errors.cer, None, clip.seconds, heard.text, (f"it is silent ({clip.seconds:.1f} s)",)
+            False,
+            errors.wer,
+            errors.cer,
+            None,
+            clip.seconds,
+            transcript.text,
+            (f"it is silent ({clip.seconds:.1f} s)",),
         )
     reasons = _shape_reasons(clip, length_bounds(text, said_in), silence, limits)
     if errors.wer > limits.max_wer and errors.cer > limits.max_cer:
@@ -100,7 +106,7 @@ def verify_take(
     similarity = None if reference is None else speaker_similarity(clip, reference)
     if similarity is not None and similarity < limits.min_similarity:
         reasons.append(f"the voice is another one (similarity {similarity:.2f})")
-    return Verdict(not reasons, errors.wer, errors.cer, similarity, clip.seconds, heard.text, tuple(reasons))
+    return Verdict(not reasons, errors.wer, errors.cer, similarity, clip.seconds, transcript.text, tuple(reasons))
 
 
 def describe_verdict(verdict: Verdict) -> str:

@@ -1,4 +1,4 @@
-"""The recipe of Higgs Nano: its texts, its targets, its ears, and that a killed run goes on as if nothing happened."""
+"""The recipe of Higgs Nano: its texts, targets and recognizer, and that a killed run goes on as if nothing happened."""
 
 import subprocess
 import sys

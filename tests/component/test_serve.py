@@ -59,14 +59,14 @@ def test_a_line_has_the_same_codes_alone_and_in_a_batch(pair, server):
     def body(n):
         return {"input": f"Line {n}.", "seed": n, "temperature": 1.0, "max_new_tokens": 10 + 3 * n}
 
-    async def company():
+    async def batch():
         async def one(n):
             await asyncio.sleep(0.03 * n)
             return await asyncio.to_thread(server.codes, body(n))
 
         return await asyncio.gather(*(one(n) for n in range(7)))
 
-    for n, codes in enumerate(asyncio.run(company())):
+    for n, codes in enumerate(asyncio.run(batch())):
         take = spoken_alone(pair[0], f"Line {n}.", seed=n, temperature=1.0, max_frames=10 + 3 * n)
         assert torch.equal(codes.ids, take.codes.ids) and codes.codec == take.codes.codec
 

@@ -1,4 +1,4 @@
-"""Rows side by side: company, admission, reuse, cancelling, memory. Everything against the same line alone and cold."""
+"""Rows side by side: batches, admission, reuse, cancelling, memory. Everything against the same line alone and cold."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def alone(model):
     return takes_alone(model)
 
 
-# ---- company -------------------------------------------------------------------------------------------------------
+# ---- batches -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("batch", [3, 8, *(pytest.param(batch, marks=pytest.mark.slow) for batch in (1, 2, 4))])

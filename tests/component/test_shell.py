@@ -147,7 +147,7 @@ def test_an_impossible_output_path_is_reported_with_its_cause(capsys, no_speakin
 
 
 def test_a_node_learns_it_before_it_speaks_too(monkeypatch):
-    """Render Script makes the ears first."""
+    """Render Script makes the verifier first."""
     monkeypatch.setitem(sys.modules, "resemblyzer", None)
     with pytest.raises(MissingExtraError, match="Comparing voices"):
         Verifier(None, None, "whisper", {}, compare_voices=True)

@@ -83,13 +83,13 @@ def test_a_reference_is_prepared_without_a_recognizer(folder):
 def test_the_first_recognizer_is_taken(folder, runtime, monkeypatch):
     heard = pack_module("verification")
 
-    class Ears:
+    class FakeRecognizer:
         def transcribe(self, clip, language):
             return heard.Transcript(f"So {language}", (heard.Word("So", 0.3, clip.seconds - 0.3, 0.9),), "de")
 
     asked = []
     monkeypatch.setattr(heard, "find_recognizers", lambda folders: {"big": folders[0], "small": folders[0]})
-    monkeypatch.setattr(runtime, "load_recognizer", lambda name, folders: asked.append(name) or Ears())
+    monkeypatch.setattr(runtime, "load_recognizer", lambda name, folders: asked.append(name) or FakeRecognizer())
     settings = {**SETTINGS, "language": " de "}
     _, transcript, report = run("HiggsPrepareReference", audio=audio(), recognizer="auto", **settings)
     assert asked == ["big"] and transcript == "So" and "language: de" in report

@@ -62,11 +62,11 @@ def test_a_voice_is_added_listed_spoken_with_and_removed(clip, models, capsys, m
 
 
 def test_listening_gives_the_transcript(clip, models, capsys, monkeypatch):
-    class Ears:
+    class FakeRecognizer:
         def transcribe(self, heard, language):
             return Transcript("The devil.", (Word("The", 0.1, 0.3, 0.9), Word("devil.", 0.3, 0.9, 0.9)), "en")
 
-    monkeypatch.setattr(listening, "load_recognizer", lambda folders: Ears())
+    monkeypatch.setattr(listening, "load_recognizer", lambda folders: FakeRecognizer())
     status, said, warned = higgs(capsys, "voices", "add", "a", clip, "--listen", "--models-dir", models)
     assert status == 0 and "The devil." in said and "Too short" in warned
     assert load_voice(voice_path(models, "a"))[0].transcript == "The devil."

@@ -30,7 +30,10 @@ def comfyui_tree() -> Path:
 
 @lru_cache
 def load_pack():
-    """Imports the pack the way ComfyUI does, inside this process, with the tree's modules and the CPU only."""
+    """Imports the pack the way ComfyUI does, inside this process, with the tree's modules and the CPU only.
+
+    Its steps are the plain ones: under each name of a pack the compiled step is compiled once more, for half a minute.
+    """
     sys.path.insert(0, str(comfyui_tree()))
     from comfy.cli_args import args
 
@@ -38,6 +41,7 @@ def load_pack():
     spec = importlib.util.spec_from_file_location(PACK, ROOT / "__init__.py", submodule_search_locations=[str(ROOT)])
     module = sys.modules[PACK] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    sys.modules[f"{PACK}.higgs_runtime.generation.cpu_kernel.step"] = None
     return module
 
 
