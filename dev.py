@@ -34,6 +34,7 @@ from dev_env import (  # noqa: E402
     ensure_browser,
     ensure_env,
     ensure_flite,
+    ensure_frontend,
     ensure_more_envs,
     say,
     venv_python,
@@ -48,7 +49,7 @@ DEMO_RENDER_S = 3600  # a released model on a CPU takes its time
 AUDIO_SUFFIXES = {".flac", ".wav", ".mp3", ".opus", ".ogg"}
 FAST_TESTS = "not slow and not comfyui and not gpu and not web"
 FAST_TIERS = ("tests/unit", "tests/component")
-SERVER_TESTS = "comfyui or web"  # each process has a server of its own for them
+SERVER_TESTS = "comfyui or web"  # each process has servers of its own for them
 SIDE_BY_SIDE = ("-n", "2")
 NUMERIC_TESTS = [
     f"tests/{name}.py"
@@ -193,6 +194,7 @@ def run_tests(options: argparse.Namespace, env: dict[str, str]) -> int:
         return pytest(env, *fast, *(() if chosen else FAST_TIERS), *options.rest)
     ensure_more_envs()
     ensure_browser()
+    ensure_frontend()
     if options.rest:
         return pytest(env, *options.rest)
     status = pytest(env, "-m", f"not ({SERVER_TESTS})", *SIDE_BY_SIDE)

@@ -118,7 +118,7 @@ def test_options_after_two_dashes_go_to_pytest():
 
 def test_all_tests_run_once_and_one_failure_fails(monkeypatch):
     asked = []
-    for step in ("ensure_env", "ensure_more_envs", "ensure_browser"):
+    for step in ("ensure_env", "ensure_more_envs", "ensure_browser", "ensure_frontend"):
         monkeypatch.setattr(dev, step, lambda *_: Path("tree"))
     monkeypatch.setattr(dev, "on_other_processors", lambda env: 0)
     monkeypatch.setattr(dev, "pytest", lambda env, *arguments: asked.append(arguments) or len(asked) - 1)
