@@ -34,6 +34,7 @@ from dev_env import (  # noqa: E402
     ensure_browser,
     ensure_env,
     ensure_flite,
+    ensure_frontend,
     ensure_more_envs,
     say,
     venv_python,
@@ -193,6 +194,7 @@ def run_tests(options: argparse.Namespace, env: dict[str, str]) -> int:
         return pytest(env, *fast, *(() if chosen else FAST_TIERS), *options.rest)
     ensure_more_envs()
     ensure_browser()
+    ensure_frontend()
     if options.rest:
         return pytest(env, *options.rest)
     return pytest(env, *SIDE_BY_SIDE, *BY_FILE) | on_other_processors(env)

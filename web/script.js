@@ -1,7 +1,8 @@
 // Script: the text as a scene, with what the server says of it and what becomes of its lines while they are rendered.
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
-import { after, rememberStep } from "./common/node.js";
+import { addElement } from "./common/element.js";
+import { after, hide, rememberStep } from "./common/node.js";
 import { SceneEditor } from "./common/scene/editor.js";
 import { scriptsAbove } from "./common/scene/links.js";
 import { compareTakes } from "./common/takes/compare.js";
@@ -33,10 +34,8 @@ function addScene(node) {
     left: () => rememberStep(app),
   });
   node.higgsScene = editor;
-  text.hidden = true;
-  text.options = { ...text.options, hidden: true };
+  hide(text, true);
   after(text.options, "setValue", () => editor.load());
-  text.computeSize = () => [0, -4];
   text.computeLayoutSize = () => ({ minHeight: 0, maxHeight: 0, minWidth: 0 });
   const follow = () => {
     const slot = node.inputs.findIndex((one) => one.name === "text" && one.link != null);
@@ -44,10 +43,7 @@ function addScene(node) {
   };
   after(node, "onConnectionsChange", follow);
   after(node, "onAfterGraphConfigured", follow);
-  const scene = node.addDOMWidget("scene", "higgs_scene", editor.root, {
-    serialize: false, hideOnZoom: false, getMinHeight: () => 220,
-  });
-  scene.serialize = false;
+  addElement(node, "scene", "higgs_scene", editor.root, { getMinHeight: () => 220 });
   node.setSize([Math.max(node.size[0], SIZE[0]), Math.max(node.size[1], SIZE[1])]);
   passOn(editor.root);
 }

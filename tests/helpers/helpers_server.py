@@ -25,6 +25,7 @@ class ComfyServer:
     """ComfyUI on the CPU with nothing but this pack, in a folder of its own.
 
     Args:
+        frontend: folder of the editor's page; None for the one that ComfyUI brings.
         environment: variables of the server's process beside those of this one.
 
     Attributes:
@@ -32,8 +33,9 @@ class ComfyServer:
         log: what the server said.
     """
 
-    def __init__(self, tree: Path, base: Path, **environment: str):
+    def __init__(self, tree: Path, base: Path, frontend: Path | None = None, **environment: str):
         self.tree, self.base, self.log = tree, base, base / "server.log"
+        self._options = ["--front-end-root", str(frontend)] if frontend else []
         self._environment = {**os.environ, "PYTHONUNBUFFERED": "1", "HIGGS_TAKES": str(base / "takes"), **environment}
         for name in ("models/higgs_audio", "input", "output", "user", "custom_nodes"):
             (base / name).mkdir(parents=True, exist_ok=True)
@@ -55,6 +57,7 @@ class ComfyServer:
             "--disable-metadata",
             "--database-url",
             "sqlite:///:memory:",
+            *self._options,
         ]
         with self.log.open("wb") as sink:
             self.process = subprocess.Popen(

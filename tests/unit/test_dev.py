@@ -119,7 +119,7 @@ def test_options_after_two_dashes_go_to_pytest():
 @pytest.mark.parametrize(("tests", "others"), [(1, 0), (0, 1)])
 def test_all_tests_run_once_and_one_failure_fails(monkeypatch, tests, others):
     asked = []
-    for step in ("ensure_env", "ensure_more_envs", "ensure_browser"):
+    for step in ("ensure_env", "ensure_more_envs", "ensure_browser", "ensure_frontend"):
         monkeypatch.setattr(dev, step, lambda *_: Path("tree"))
     monkeypatch.setattr(dev, "on_other_processors", lambda env: others)
     monkeypatch.setattr(dev, "pytest", lambda env, *arguments: asked.append(arguments) or tests)

@@ -1,5 +1,5 @@
 // Lists that grow: of `count` numbered inputs a node shows those up to the last connected one, and one more.
-import { after, hide } from "./node.js";
+import { after, hide, mapAgain } from "./node.js";
 
 const HOLLOW_CIRCLE = 7; // litegraph's shape of an optional input
 
@@ -56,6 +56,7 @@ function arrange(node, list, keepSize = false) {
     if (list.more?.shared.includes(widget.name)) hide(widget, folded);
   }
   list.onArrange?.(items);
+  mapAgain(node);
   const height = node.computeSize()[1];
   node.setSize([node.size[0], Math.max(height, node.size[1] + (keepSize ? 0 : height - heightBefore))]);
   node.setDirtyCanvas(true, true);

@@ -13,9 +13,17 @@ export function after(owner, event, then) {
 /** Hides a widget, or shows it again; the node keeps its size. */
 export function hide(widget, hidden) {
   widget.hidden = hidden;
-  widget.options = { ...widget.options, hidden }; // what the Vue nodes look at
+  widget.options.hidden = hidden; // what the Vue nodes look at: in the object that they saw first
   if (hidden) widget.computeSize = noSpace; // litegraph leaves room for hidden widgets too
   else if (widget.computeSize === noSpace) delete widget.computeSize;
+}
+
+/** Lets the Vue nodes look at a node's widgets again. Newer ones do so by themselves: there a widget has `visibility`. */
+export function mapAgain(node) {
+  if (!node.widgets?.length || node.widgets[0].visibility) return;
+  const widgets = [...node.widgets];
+  node.widgets = [];
+  node.widgets = widgets;
 }
 
 /** Takes back the 4 pixels that litegraph adds between widgets. */

@@ -1,13 +1,17 @@
-"""One real ComfyUI server for all tests of this folder, with small random checkpoints in its models folder.
+"""One real ComfyUI server for all tests of this folder, with small random checkpoints in its models folder; those of
+the page run with a second one as well, whose page is the newest.
 
 They are what `auto` means there: the first of the names that are complete. The pack's own stand behind them, by name.
 """
 
 from __future__ import annotations
 
+import os
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from dev_env import NEWEST_FRONTEND, frontend_folder
 from helpers_checkpoint import make_lm_checkpoint
 from helpers_codec import make_codec_checkpoint
 from helpers_hub import Hub
@@ -17,6 +21,16 @@ from helpers_workflow import comfyui_tree
 
 LM, CODEC, LARGE_LM = "higgs-audio-v2-generation-3B-base", "higgs-audio-v2-tokenizer", "large"
 V3 = "higgs-audio-v3-tts-4b"
+
+
+BROUGHT = "brought"  # by this ComfyUI
+# Versions of the editor's page, or folders that have one: each test of the page runs with each.
+FRONTENDS = os.environ.get("HIGGS_FRONTENDS", f"{BROUGHT},{NEWEST_FRONTEND}").split(",")
+
+
+def pytest_generate_tests(metafunc) -> None:
+    if metafunc.definition.get_closest_marker("web") and "server" in metafunc.fixturenames:
+        metafunc.parametrize("server", FRONTENDS, indirect=True, scope="session")
 
 
 def pytest_collection_modifyitems(items) -> None:
@@ -33,16 +47,38 @@ def server_hub():
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory, server_hub):
-    base = tmp_path_factory.mktemp("comfyui")
-    comfy = ComfyServer(comfyui_tree(), base, HF_ENDPOINT=server_hub.url, HF_HUB_OFFLINE="0", HF_TOKEN="")
+def servers(tmp_path_factory, server_hub):
+    """The server for a frontend; it starts when it is first asked for."""
+    with ExitStack() as running:
+        started = {}
+
+        def server_with(frontend: str) -> ComfyServer:
+            if frontend not in started:
+                base = tmp_path_factory.mktemp("comfyui")
+                started[frontend] = running.enter_context(make_server(base, frontend, server_hub))
+            return started[frontend]
+
+        yield server_with
+
+
+@pytest.fixture(scope="session")
+def server(servers, request):
+    return servers(getattr(request, "param", BROUGHT))
+
+
+def make_server(base: Path, frontend: str, hub: Hub) -> ComfyServer:
+    folder = None
+    if frontend != BROUGHT:
+        folder = Path(frontend) if os.sep in frontend else frontend_folder(frontend)
+        if not (folder / "index.html").is_file():
+            pytest.skip(f"needs the editor's page {frontend}, none at {folder} (`python dev.py test` gets it)")
+    comfy = ComfyServer(comfyui_tree(), base, folder, HF_ENDPOINT=hub.url, HF_HUB_OFFLINE="0", HF_TOKEN="")
     models = base / "models" / "higgs_audio"
     make_lm_checkpoint(models / LM, stream_end=0, whole_vocabulary=True)
     make_lm_checkpoint(models / LARGE_LM, stream_end=0, hidden_size=512)
     make_codec_checkpoint(models / CODEC)
     make_v3_checkpoint(models / V3, stream_end=0, whole_vocabulary=True)
-    with comfy:
-        yield comfy
+    return comfy
 
 
 @pytest.fixture

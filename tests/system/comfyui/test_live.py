@@ -189,7 +189,7 @@ def test_cancel_from_the_node(browser, server):
         await app.queuePrompt(0);
         await until(() => player().sound?.length > 24000);
         player().cancelButton.click();
-        await until(() => player().sound.whole);
+        await until(() => player().sound.whole && player().figures.textContent.startsWith("cancelled"));
         player().playback.pause();
         return [player().sound.about.state, player().sound.about.prompt_id, player().figures.textContent,
             [player().sound.length, player().cancelButton.hidden]];

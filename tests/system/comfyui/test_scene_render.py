@@ -169,6 +169,12 @@ def test_takes_are_compared_and_locked(browser, server):
         return [panel.querySelector(".title").textContent, panel.querySelectorAll(".take").length, panel.textContent];
     """,
     )
+    sizes = """const root = document.querySelector(".higgs-takes");
+        const shown = [...root.querySelectorAll(".take, .bar, .title")].map((one) => one.getBoundingClientRect());
+        const box = root.getBoundingClientRect();
+        return [box.height, Math.max(...shown.map((one) => one.bottom)) - box.bottom, box.bottom - innerHeight];"""
+    height, *over = run(browser, sizes)
+    assert height > 120 and max(over) <= 0, "the panel is as high as what it shows"
     assert found[:2] == ["Rose: <b>Hi", 2] and "WER 10 %" in found[2] and re.search(r"-\d+\.\d dB", found[2])
     browser.press("2")
     assert run(browser, "return document.querySelector('.higgs-takes :checked').value;") == keys[1]

@@ -1,5 +1,6 @@
 // A node with a live player: it shows once a codec is connected, and finds the sounds that are this node's.
-import { after, hide } from "../node.js";
+import { addElement } from "../element.js";
+import { after, hide, mapAgain } from "../node.js";
 import { LivePlayer } from "./player.js";
 
 const EVENT = "higgs.live"; // as in nodes/shared/live.py
@@ -39,17 +40,17 @@ export function liveExtension(app, api, comfyClass) {
 
 function addPlayer(node, server) {
   const player = new LivePlayer(server);
-  const options = { serialize: false, getMinHeight: () => HEIGHT };
-  const widget = node.addDOMWidget("live_player", "higgs_live", player.element, options);
-  widget.serialize = false;
+  const options = { hideOnZoom: true, getMinHeight: () => HEIGHT };
+  const widget = addElement(node, "live_player", "higgs_live", player.element, options);
   widget.player = player;
   const live = node.widgets.find((one) => one.name === "live");
   const arrange = (keepSize) => {
     const before = node.computeSize()[1];
     const connected = node.inputs.find((input) => input.name === "codec")?.link != null;
     player.setHint(connected ? "Plays here while it is rendered." : "Connect a codec to hear it while it is rendered.");
-    showIf(live, connected);
-    showIf(widget, connected && live.value);
+    hide(live, !connected);
+    hide(widget, !connected || !live.value);
+    mapAgain(node);
     const needed = node.computeSize()[1];
     node.setSize([node.size[0], Math.max(needed, node.size[1] + (keepSize ? 0 : needed - before))]);
     node.setDirtyCanvas(true, true);
@@ -72,12 +73,6 @@ function addPlayer(node, server) {
   after(live, "callback", later);
   after(node, "onRemoved", () => player.clear());
   arrange(false);
-}
-
-/** The Vue nodes look at the options when a node is made, and not again: there a widget that comes and goes stays. */
-function showIf(widget, shown) {
-  hide(widget, !shown);
-  widget.options = { ...widget.options, hidden: false };
 }
 
 /** The node with an id of the prompt; "12:5" is node 5 in the subgraph of node 12. */

@@ -1,5 +1,6 @@
 // The part of a clip to use as a reference: chosen on its waveform, heard, judged; or recorded from the microphone.
 // All that is chosen lives in the node's own widgets.
+import { addElement } from "../element.js";
 import { Recorder } from "./recorder.js";
 import { Trimmer } from "./trimmer.js";
 
@@ -23,10 +24,9 @@ export class ClipPicker {
     this.recordButton = this.trimmer.addButton("● Record", "Record from the microphone, up to a minute",
       () => this.recordOrStop());
     this.recorder = new Recorder((seconds) => this.trimmer.say(`Recording: ${seconds.toFixed(1)} s`));
-    this.widget = node.addDOMWidget("trim", "higgs_trim", this.trimmer.element, {
-      serialize: false, hideOnZoom: false, getMinHeight: () => HEIGHT, getMaxHeight: () => HEIGHT,
+    this.widget = addElement(node, "trim", "higgs_trim", this.trimmer.element, {
+      getMinHeight: () => HEIGHT, getMaxHeight: () => HEIGHT,
     });
-    this.widget.serialize = false;
     this.asked = 0; // requests are numbered: only the answer to the last one counts
     this.player.addEventListener("pause", () => this.stopped());
   }

@@ -6,7 +6,7 @@ import { drawWaveform } from "./waveform.js";
 const STEP_S = 0.1, LEAP_S = 1, SHORTEST_S = 0.05, GRID = 100; // of a second
 const STYLE = `
 .higgs-trim { display: flex; flex-direction: column; gap: 4px; width: 100%; height: 100%; box-sizing: border-box;
-  font: 12px sans-serif; color: var(--input-text, #ddd); }
+  min-height: 152px; font: 12px sans-serif; color: var(--input-text, #ddd); }
 .higgs-trim-wave { position: relative; flex: 1 1 56px; min-height: 56px; background: var(--comfy-input-bg, #222);
   border: 1px solid var(--border-color, #4e4e4e); border-radius: 4px; touch-action: none; overflow: hidden; }
 .higgs-trim-wave canvas { position: absolute; inset: 0; width: 100%; height: 100%; cursor: grab; }
@@ -57,7 +57,6 @@ export class Trimmer {
   remove() {
     this.resized.disconnect();
     this.themed.disconnect();
-    this.element.remove();
   }
 
   /** A button in the bar, before the times. */

@@ -103,7 +103,7 @@ const CSS = `
 .higgs-scene .notes .error { color: var(--bad); }
 .higgs-scene .notes .warning { color: var(--warn); }
 .higgs-scene .empty { padding: 24px; text-align: center; color: var(--soft); }
-.higgs-takes { width: min(620px, 92vw); height: fit-content; max-height: 92vh; min-height: 0; margin: auto;
+.higgs-takes { contain: none; width: min(620px, 92vw); height: fit-content; max-height: 92vh; min-height: 0; margin: auto;
   padding: 0; inset: 0; }
 .higgs-takes:not([open]) { display: none; }
 .higgs-takes::backdrop { background: rgb(0 0 0 / .45); }
