@@ -116,6 +116,15 @@ class HiggsRemoteModel(io.ComfyNode):
 
     @classmethod
     def execute(cls, server, url, model, voice, key_variable, timeout_s=120.0, retries=4, codec=None) -> io.NodeOutput:
+        from ..higgs_runtime import SettingError
+
+        if server not in SERVERS:  # linked from another node: nobody has looked at it yet
+            raise SettingError(
+                "There is no server of this kind.",
+                expected=", ".join(SERVERS),
+                got=f"'{server}'",
+                remedy="Choose one of these.",
+            )
         remote_key(SERVERS[server], url, key_variable.strip())  # refuses where it may not go
         return io.NodeOutput(
             RemoteHandle(

@@ -155,11 +155,15 @@ def default_pair(
         if len(found) == len(pair):
             return found[0], found[1]
     beside = "".join(f" that goes with '{one.name}'" for one in chosen.values() if one)
+    remedy = "Put the folders of both into a models folder (`higgs models` lists what each lacks), or name them."
+    if lm or codec:
+        other = "codec" if lm else "model"
+        remedy = f"Name the {other} as well (on the command line: --{other}), or put its folder into a models folder."
     raise CheckpointError(
         "No language model and codec were found.",
         expected=f"a complete pair of language model and codec{beside}",
         got=", ".join(item.label for item in checkpoints) or "no model",
-        remedy="Put the folders of both into a models folder (`higgs models` lists what each lacks), or name them.",
+        remedy=remedy,
     )
 
 

@@ -103,6 +103,8 @@ def test_an_address_that_may_not_be_is_refused_before_it_runs(runtime, monkeypat
     assert node.validate_inputs() is node.validate_inputs("higgs serve", None, "ANY") is True, "from other nodes"
     assert "no address" in node.validate_inputs("higgs serve", "http://me:secret@host/v1")
     assert "no server of the kind" in node.validate_inputs("another", "")
+    with pytest.raises(runtime.SettingError, match="no server of this kind.*vLLM-Omni.*got 'another'"):
+        remote(server="another")  # linked from another node
     assert "HIGGS_REMOTE_URLS" in node.validate_inputs("higgs serve", away, "")
     assert "HIGGS_REMOTE_KEYS" in node.validate_inputs("higgs serve", "", "PATH")
     for inputs in ({"url": away}, {"key_variable": "PATH"}):
