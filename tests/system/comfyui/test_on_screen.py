@@ -90,7 +90,9 @@ def test_undo_and_redo_show_the_new_nodes_elements(browser):
 
 def test_widgets_that_are_hidden_are_not_drawn(browser, request):
     """Where Vue draws nodes, a widget that is hidden after it was made has to go as well, and to come back."""
-    kept = "vue-brought" in request.node.name  # that one keeps what it saw of a node's widgets once one is changed
+    kept = {"vue", "brought"} <= set(
+        request.node.callspec.id.split("-")
+    )  # that one keeps what it saw of a node's widgets once one is changed
     counts, heights = on_screen(
         browser,
         f"const kept = {json.dumps(kept)};"
