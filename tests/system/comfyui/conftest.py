@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from dev_env import NEWEST_FRONTEND, frontend_folder
+from dev_env import frontend_folder
 from helpers_checkpoint import make_lm_checkpoint
 from helpers_codec import make_codec_checkpoint
 from helpers_hub import Hub
@@ -24,8 +24,9 @@ V3 = "higgs-audio-v3-tts-4b"
 
 
 BROUGHT = "brought"  # by this ComfyUI
-# Versions of the editor's page, or folders that have one: each test of the page runs with each.
-FRONTENDS = os.environ.get("HIGGS_FRONTENDS", f"{BROUGHT},{NEWEST_FRONTEND}").split(",")
+# Versions of the editor's page, or folders that have one: each test of the page runs with each. The newest is
+# NEWEST_FRONTEND of tools/dev_env.py.
+FRONTENDS = os.environ.get("HIGGS_FRONTENDS", BROUGHT).split(",")
 
 
 def pytest_generate_tests(metafunc) -> None:

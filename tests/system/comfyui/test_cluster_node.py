@@ -37,7 +37,7 @@ def states(run) -> dict[int, dict]:
 
 def of_the_cluster(server) -> list[int]:
     """The process that the node started."""
-    return children(server.process.pid, "higgs_runtime.cluster")
+    return children(server.process.pid, "render-script")
 
 
 def spoken(count: int):

@@ -192,7 +192,7 @@ def test_empty_clip_is_an_error(client):
 
 
 def test_empty_text_is_an_error(client):
-    expect_error(client, workflow("text_to_speech", text="  "), "HiggsChatMLPrompt", "nothing to say", "Write what")
+    expect_error(client, workflow("text_to_speech", text="  "), "HiggsChatMLPrompt", "nothing to say", "Write the text")
 
 
 def test_fade_longer_than_its_clip_is_an_error(client):
