@@ -290,7 +290,8 @@ def test_generate_shows_and_reports_its_warnings(runtime, shown, tmp_path, caplo
     try:
         assert f"Note: {warning}" in report("Hello, lighthouse. Zebra!").splitlines()
         assert shown == [("7", warning)]
-        assert [(one.levelno, one.message) for one in caplog.records] == [(logging.WARNING, f"Higgs Audio: {warning}")]
+        logged = [one for one in caplog.records if "Steps on the CPU" not in one.message]  # said once in a process
+        assert [(one.levelno, one.message) for one in logged] == [(logging.WARNING, f"Higgs Audio: {warning}")]
         assert "know" not in report("Hello.")
         assert shown[1:] == [("7", " ")]
         [patcher] = node_module("host.residency").model_cache().residency._patchers.values()
