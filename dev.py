@@ -28,6 +28,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 import dev_changed  # noqa: E402
 import dev_rules  # noqa: E402
 from dev_env import (  # noqa: E402
+    NEWEST_FRONTEND,
     PACK_NAME,
     StepFailed,
     child_env,
@@ -194,7 +195,8 @@ def run_tests(options: argparse.Namespace, env: dict[str, str]) -> int:
         return pytest(env, *fast, *(() if chosen else FAST_TIERS), *options.rest)
     ensure_more_envs()
     ensure_browser()
-    ensure_frontend()
+    if NEWEST_FRONTEND in env.get("HIGGS_FRONTENDS", ""):
+        ensure_frontend()
     if options.rest:
         return pytest(env, *options.rest)
     return pytest(env, *SIDE_BY_SIDE, *BY_FILE) | on_other_processors(env)

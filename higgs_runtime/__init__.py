@@ -5,8 +5,9 @@ The rest is imported from where it is: `from higgs_runtime.audio.effects import 
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from .lazy_names import lazily
 
 if TYPE_CHECKING:  # for editors and type checkers; a test holds it equal to _HOMES
     from .audio.clip import AudioClip as AudioClip
@@ -68,55 +69,37 @@ if TYPE_CHECKING:  # for editors and type checkers; a test holds it equal to _HO
     from .voices.reference import prepare_reference as prepare_reference
 
 _HOMES = {
-    "errors": (
-        "AudioError",
-        "CheckpointError",
-        "HiggsError",
-        "HiggsWarning",
-        "MemoryShortError",
-        "MissingExtraError",
-        "NumericError",
-        "PromptError",
-        "ScriptError",
-        "SettingError",
-        "VoiceError",
-    ),
-    "types": ("Codes", "Generation", "Prompt", "Sampling", "Voice"),
-    "audio.clip": ("AudioClip",),
-    "script": ("Script", "Turn", "parse_script", "read_script", "read_subtitles", "write_subtitles"),
-    "text.chunking": ("chunk_text",),
-    "codec": ("Codec", "load_codec"),
-    "prompt.builder": ("Message", "build_prompt", "conversation"),
-    "text.normalize": ("prepare_text",),
-    "model.transformer": ("HiggsModel",),
-    "audio.mix": ("Track", "mix"),
-    "verification": ("load_recognizer", "verify_take"),
-    "audio.loudness.measure": ("Loudness", "measure_loudness", "normalize_loudness"),
-    "audio.files.export": ("export_audio",),
-    "model.loading": ("load_model",),
-    "generation.session": ("Session",),
-    "generation.generate": ("generate", "stream"),
-    "hub.convert": ("convert_model",),
-    "model.lora": ("adapted", "load_adapter"),
-    "takes": ("TakeStore", "open_takes"),
-    "hub.catalog": ("embedded_voices",),
-    "voices.library": ("find_voices", "load_voice", "save_voice"),
-    "voices.reference": ("prepare_reference",),
-    "hub.download": ("download",),
-    "rendering": ("LocalSpeaker", "RenderJob", "RenderSettings", "render"),
-    "speech": ("speak", "speak_stream"),
+    "errors": "AudioError CheckpointError HiggsError HiggsWarning MemoryShortError MissingExtraError NumericError "
+    "PromptError ScriptError SettingError VoiceError",
+    "types": "Codes Generation Prompt Sampling Voice",
+    "audio.clip": "AudioClip",
+    "script": "Script Turn parse_script read_script read_subtitles write_subtitles",
+    "text.chunking": "chunk_text",
+    "codec": "Codec load_codec",
+    "prompt.builder": "Message build_prompt conversation",
+    "text.normalize": "prepare_text",
+    "model.transformer": "HiggsModel",
+    "audio.mix": "Track mix",
+    "verification": "load_recognizer verify_take",
+    "audio.loudness.measure": "Loudness measure_loudness normalize_loudness",
+    "audio.files.export": "export_audio",
+    "model.loading": "load_model",
+    "generation.session": "Session",
+    "generation.generate": "generate stream",
+    "hub.convert": "convert_model",
+    "model.lora": "adapted load_adapter",
+    "takes": "TakeStore open_takes",
+    "hub.catalog": "embedded_voices",
+    "voices.library": "find_voices load_voice save_voice",
+    "voices.reference": "prepare_reference",
+    "hub.download": "download",
+    "rendering": "LocalSpeaker RenderJob RenderSettings render",
+    "speech": "speak speak_stream",
 }
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
-__all__ = sorted(_HOME_OF)  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = sorted(" ".join(_HOMES.values()).split())  # pyright: ignore[reportUnsupportedDunderAll]
 __version__ = "0.1.0"
-
-
-def __getattr__(name: str):
-    if name not in _HOME_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f".{_HOME_OF[name]}", __name__), name)
-    return value
+__getattr__ = lazily(__name__, _HOMES)
 
 
 def __dir__():

@@ -31,21 +31,16 @@ def cluster_speaker(args: argparse.Namespace, lm, codec_at, listening):
     Raises:
         SettingError: a value out of its range.
     """
-    from ..cluster import ClusterSettings, ClusterSpeaker, Engine
+    from ..cluster import ClusterSettings, ClusterSpeaker, Engine, name_on_all_nodes
 
     engine = Engine(
-        _everywhere(lm),
+        name_on_all_nodes(lm.path.absolute()),
         device=args.device,
         dtype=args.dtype,
         quantization=args.quantization,
         adapters=tuple(adapters_of(args)),
-        codec=_everywhere(codec_at),
+        codec=name_on_all_nodes(codec_at.path.absolute()),
         listening=listening,
     )
     where = ClusterSettings(args.cluster, workers=args.workers, cpus=args.worker_cpus, gpus=args.worker_gpus)
     return ClusterSpeaker(engine, where)
-
-
-def _everywhere(checkpoint) -> str:
-    """How all nodes call a checkpoint: the pack's own by its name, others by their path."""
-    return checkpoint.name if checkpoint.embedded else str(checkpoint.path.absolute())

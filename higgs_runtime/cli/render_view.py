@@ -86,9 +86,6 @@ class ProgressLine(View):
 class JsonView(JsonEvents, View):
     """The same as lines of JSON."""
 
-    def done(self, performance: Performance, files: Sequence[Path | str]) -> None:
-        super().done(performance, [str(path) for path in files])
-
 
 @contextmanager
 def progress_view() -> Iterator[View]:

@@ -7,7 +7,7 @@ from .child_process import ChildProcessSpeaker
 from .connect import ClusterSettings
 from .parts import Part, Parts
 from .speaker import ClusterSpeaker
-from .worker import Engine
+from .worker import Engine, name_on_all_nodes
 from .worker_pool import PoolStatus
 
 __all__ = [
@@ -18,4 +18,5 @@ __all__ = [
     "Part",
     "Parts",
     "PoolStatus",
+    "name_on_all_nodes",
 ]

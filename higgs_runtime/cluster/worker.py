@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import cast
 
 from ..errors import CheckpointError, HiggsError, SettingError
-from ..hub.catalog import checkpoint_at, find_checkpoints, model_roots
+from ..hub.catalog import EMBEDDED, checkpoint_at, find_checkpoints, model_roots
 from ..rendering import (
     Events,
     Line,
@@ -239,8 +239,13 @@ def condensed(events: Sequence[tuple[int, State, float]]) -> list[tuple[int, Sta
     return [event for n, event in enumerate(events) if event[1] != "speaking" or last[event[0]] == n]
 
 
+def name_on_all_nodes(folder: str | Path) -> str:
+    """How every node of a cluster calls a checkpoint: the pack's own by its name, others by their path."""
+    return Path(folder).name if Path(folder).parent == EMBEDDED else str(folder)
+
+
 def _folder(name: str) -> Path:
-    """The checkpoint on this node.
+    """The checkpoint on this node, see `name_on_all_nodes`.
 
     Raises:
         CheckpointError: it is not there.

@@ -124,8 +124,8 @@ class _RemoteSession:
             while waiting or going:
                 while waiting and len(going) < self._batch:
                     if wanted(index := waiting.pop(0)):
-                        told = partial(_put, seconds, index)
-                        going[pool.submit(self._speak, requests[index], sampling[index], told, stopped)] = index
+                        heard = partial(lambda index, there: seconds.put((index, there)), index)
+                        going[pool.submit(self._speak, requests[index], sampling[index], heard, stopped)] = index
                 if should_stop():
                     stopped.set()
                     waiting.clear()
@@ -181,10 +181,6 @@ class _RemoteSession:
             if id(codes) not in self._sounds:
                 self._sounds[id(codes)] = codes, self._codec.decode(codes)
             return self._sounds[id(codes)][1]
-
-
-def _put(seconds: queue.SimpleQueue, index: int, there: float) -> None:
-    seconds.put((index, there))
 
 
 def _pieces(messages: Sequence[Message]) -> Iterable[bytes]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TextIO
 
 from .. import errors
@@ -48,10 +49,10 @@ class JsonEvents(Events):
     def on_workers(self, status) -> None:
         self._write("workers", **asdict(status))
 
-    def done(self, performance: Performance, files: Sequence[str] = ()) -> None:
+    def done(self, performance: Performance, files: Sequence[str | Path] = ()) -> None:
         """The last event of a render that came to its end, or was stopped."""
         lines = [spoken_fields(spoken) for spoken in performance.lines if spoken.take is not None]
-        self._write("done", lines=lines, warnings=list(performance.warnings), files=list(files))
+        self._write("done", lines=lines, warnings=list(performance.warnings), files=[str(path) for path in files])
 
     def failed(self, error: HiggsError) -> None:
         """The last event of one that did not."""

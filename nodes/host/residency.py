@@ -50,7 +50,7 @@ class ComfyResidency:
         except BaseException:  # out of memory: nothing of the model may stay, here or there
             self._cache.evict(key)
             raise
-        patcher.is_registered()
+        patcher.claim_everything()
 
     def notes(self, model: HiggsModel) -> tuple[str, ...]:
         """That layers of a model have no room on its device and are brought over whenever they run, if that is so."""
@@ -103,8 +103,8 @@ class _Patcher(comfy.model_patcher.ModelPatcher):
         self._total = model_bytes(model) if self._takes_room else 0
         super().__init__(HiggsAudioWeights(module, registered), registered, torch.device("cpu"), size=self._total)
 
-    def is_registered(self) -> None:
-        """ComfyUI holds it from now on."""
+    def claim_everything(self) -> None:
+        """From here on ComfyUI holds it: one that takes no room there is larger than anything others want freed."""
         if not self._takes_room and self.model.weights is not None:
             self._total = RAM_CLAIM
 

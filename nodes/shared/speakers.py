@@ -35,18 +35,24 @@ def speaker_on_cluster(address: str, model, codec, listening):
     Raises:
         SettingError: a workflow may not connect there, or the model is on a server.
     """
-    from ...higgs_runtime.cluster import ChildProcessSpeaker, ClusterSettings, ClusterSpeaker, Engine
+    from ...higgs_runtime.cluster import (
+        ChildProcessSpeaker,
+        ClusterSettings,
+        ClusterSpeaker,
+        Engine,
+        name_on_all_nodes,
+    )
     from ...higgs_runtime.remote.allowed import check_cluster
 
     check_cluster(address)
     handles.check_here(model)
     engine = Engine(
-        _everywhere(model.path),
+        name_on_all_nodes(model.path),
         device=CPU if model.device == CPU else None,
         dtype=_named(model.dtype),
         quantization=model.quantization,
         adapters=model.adapters,
-        codec=_everywhere(codec.path),
+        codec=name_on_all_nodes(codec.path),
         listening=listening,
         codec_dtype=_named(codec.dtype),
     )
@@ -64,13 +70,6 @@ def listening_of(listener, compare_voices: bool, limits):
     brought = find_recognizers([])  # by a package, which lies elsewhere on each node
     found = listener.name if listener.name in brought else find_recognizers(files.model_folders())[listener.name]
     return Listening(str(found), compare_voices=compare_voices, limits=limits, name=listener.name)
-
-
-def _everywhere(path: str) -> str:
-    """How all nodes call a checkpoint: the pack's own by its name, others by their path."""
-    from ...higgs_runtime.hub.catalog import find_checkpoints, model_roots
-
-    return {str(item.path): item.name for item in find_checkpoints(model_roots([]))}.get(path, path)
 
 
 def _named(choice: str) -> str | None:

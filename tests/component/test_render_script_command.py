@@ -299,8 +299,9 @@ def test_takes_that_there_are_not(capsys, command, words):
     assert words in capsys.readouterr().err
 
 
-def test_events_for_another_program(folder, capfd):
-    """Nothing but lines of JSON on the standard output, to the last one with the files."""
+def test_events_for_another_program(folder, capfd, monkeypatch):
+    """Nothing but lines of JSON on the standard output, whatever a library prints there."""
+    monkeypatch.setattr("higgs_runtime.cli.render_script.tell_what_speaks", lambda _: os.write(1, b"a library\n"))
     assert render("--events", "jsonl") == 0
     out, err = capfd.readouterr()
     events = [json.loads(line) for line in out.splitlines()]
@@ -312,6 +313,7 @@ def test_events_for_another_program(folder, capfd):
     assert events[-1]["files"] == ["scene.flac", "scene.json", "scene.srt"]
     store = TakeStore(folder / "takes")
     assert all(line["key"] in store for line in events[-1]["lines"]) and "Jack: the voice named jack" in err
+    assert "a library" in err
 
 
 def test_an_error_is_an_event_too(folder, capfd):

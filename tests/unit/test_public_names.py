@@ -259,7 +259,7 @@ def test_they_are_few_and_an_editor_completes_them():
     tree = ast.parse(Path(higgs_runtime.__file__).read_text(encoding="utf-8"))
     block = next(node for node in tree.body if isinstance(node, ast.If))
     listed = {(node.module, alias.asname) for node in block.body for alias in node.names}
-    assert listed == {(module, name) for name, module in higgs_runtime._HOME_OF.items()}
+    assert listed == {(home, name) for home, names in higgs_runtime._HOMES.items() for name in names.split()}
     assert Path(higgs_runtime.__file__).with_name("py.typed").is_file()
 
 

@@ -1,5 +1,5 @@
-"""One real ComfyUI server for all tests of this folder, with small random checkpoints in its models folder; those of
-the page run with a second one as well, whose page is the newest.
+"""One real ComfyUI server for all tests of this folder, with small random checkpoints in its models folder.
+With HIGGS_FRONTENDS those of the page have one for each editor's page that it names.
 
 They are what `auto` means there: the first of the names that are complete. The pack's own stand behind them, by name.
 """

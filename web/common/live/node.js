@@ -50,6 +50,8 @@ function addPlayer(node, server) {
     player.setHint(connected ? "Plays here while it is rendered." : "Connect a codec to hear it while it is rendered.");
     hide(live, !connected);
     hide(widget, !connected || !live.value);
+    // Vue nodes of older frontends keep what they saw once a widget was changed: there both are always to be seen.
+    if (!widget.visibility) live.options.hidden = widget.options.hidden = false;
     mapAgain(node);
     const needed = node.computeSize()[1];
     node.setSize([node.size[0], Math.max(needed, node.size[1] + (keepSize ? 0 : needed - before))]);
