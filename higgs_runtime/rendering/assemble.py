@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..audio.clip import AudioClip, trim_silence
+from ..audio.clip import AudioClip, eased, trim_silence
 from ..audio.mix import AudioFile, Ducking, MixReport, Track, mix_to_file, mix_with_report
 from ..audio.stretch import change_tempo, rubber_band
 from ..codec import Codec
@@ -167,7 +167,7 @@ def assemble(
     times = time_lines(script, turns, [one.line.text for one in spoken], [clip.seconds for clip in clips])
     tracks, stems = [], []
     for n, (one, time) in enumerate(zip(spoken, times, strict=True)):
-        clip = clips[n] if time.speed == 1 else _kept(change_tempo(_whole(clips[n]), time.speed), spool, n)
+        clip = clips[n] if time.speed == 1 else _kept(eased(change_tempo(_whole(clips[n]), time.speed)), spool, n)
         gain = float(script.turns[one.line.turn].settings.get("gain", 0.0))
         tracks.append(Track(clip, time.start_s, gain, speech=((0.0, clip.seconds),)))
         stems.append(one.line.speaker)
@@ -199,7 +199,7 @@ def _clip(spoken: SpokenLine, script: Script, codec: Codec) -> AudioClip:
     clip = codec.decode(_take(spoken).codes)
     if bool(clip.samples.any()):
         clip = trim_silence(clip)
-    return change_tempo(clip, float(script.turns[spoken.line.turn].settings.get("speed", 1.0)))
+    return eased(change_tempo(clip, float(script.turns[spoken.line.turn].settings.get("speed", 1.0))))
 
 
 def _kept(clip: AudioClip, spool: str | Path | None, number: int) -> AudioClip | AudioFile:

@@ -40,6 +40,11 @@ def gap_after(text: str, turn: Turn, following: Turn | None) -> float:
         return SCENE_S
     if following.speaker != turn.speaker:
         return ANSWER_S
+    return rest_after(text)
+
+
+def rest_after(text: str) -> float:
+    """Seconds that a reader rests within what one person says, by the last mark."""
     last = text.rstrip().rstrip(_CLOSERS)[-1:]
     if last in "…—–":
         return TRAIL_S

@@ -8,14 +8,14 @@ from typing import Any
 
 import torch
 
-from ..audio.clip import AudioClip, to_mono, trim
+from ..audio.clip import AudioClip, eased, to_mono, trim
 from ..audio.loudness.decibels import amplitude, decibels
 from ..audio.quality import HOPS_PER_S, Levels, Profile, levels, profile, tonality
 from ..errors import AudioError, SettingError, check_range
 from .cut_points import Cut, at_pauses, best_cut, depth, pause_gaps, word_gaps
 
 SPEECH_DBFS, PEAK_DBFS = -20.0, -1.0  # of the prepared clip
-EDGE_S, FADE_S = 0.1, 0.005
+EDGE_S = 0.1
 MARGIN_S = 1.0  # around the chosen window, so that there is a choice of cuts
 STEP_HOPS = HOPS_PER_S  # between windows that are compared
 ROWS = 512  # windows compared at once
@@ -268,7 +268,5 @@ def _notes_on_words(heard: Any, words: tuple) -> list[str]:
 
 
 def _levelled(clip: AudioClip, gain_db: float) -> AudioClip:
-    """With this gain, and ends that come up and go down in 5 ms."""
-    ramp = max(1, min(round(FADE_S * clip.sample_rate), clip.length // 2))
-    rise = (torch.arange(clip.length) / ramp).clamp(max=1)
-    return AudioClip(clip.samples * torch.minimum(rise, rise.flip(0)) * amplitude(gain_db), clip.sample_rate)
+    """With this gain, and ends that come up and go down."""
+    return eased(AudioClip(clip.samples * amplitude(gain_db), clip.sample_rate))
