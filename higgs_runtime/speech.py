@@ -27,6 +27,7 @@ from .settings import SETTINGS
 from .suspended import closed_in_time
 from .types import Codes, Prompt, Sampling, Voice
 from .verification import SilenceStop
+from .voices import encode_reference
 
 SILENCE_S: float = SETTINGS["silence_s"].default
 _stops: WeakKeyDictionary[Codec, dict[float, SilenceStop]] = WeakKeyDictionary()
@@ -267,13 +268,14 @@ def _prepared(
     dtype = how.dtype or pick_dtype(device)
     model, codec = _chosen(how.model, how.codec)
     conversation(text, [])  # what cannot be spoken, or heard, is said before minutes of loading
+    name = Path(voice).name if isinstance(voice, (str, Path)) else "The reference"
     if isinstance(voice, (str, Path)):
         voice = AudioClip.load(voice)
     with ExitStack() as stack:
         lm = stack.enter_context(_loaded("lm", model, load_model, device, dtype, quantization=how.quantization))
         tokenizer = stack.enter_context(_loaded("codec", codec, load_codec, device, torch.float32))
         check_pair(lm, tokenizer)
-        voices = [] if voice is None else [make_voice(voice, how.transcript, tokenizer)]
+        voices = [] if voice is None else [make_voice(voice, how.transcript, tokenizer, name)]
         pieces = pieces_of(text, lm.config, sampling.max_frames, prepare=how.prepare)
         for warning in pieces.warnings:
             warnings.warn(warning, HiggsWarning, stacklevel=4)
@@ -297,8 +299,16 @@ def silence_stop(codec: Codec, seconds: float) -> SilenceStop:
     return known[seconds]
 
 
-def make_voice(source: Voice | AudioClip | str | Path, transcript: str, codec: Codec) -> Voice:
+def make_voice(
+    source: Voice | AudioClip | str | Path, transcript: str, codec: Codec, name: str = "The reference"
+) -> Voice:
     """A Voice from a clip or an audio file and the words that are spoken in it.
+
+    Args:
+        name: of a clip, for messages.
+
+    Warns:
+        HiggsWarning: how good the clip is as a reference, see `inspect_reference`.
 
     Raises:
         AudioError: the clip cannot be read or encoded.
@@ -306,8 +316,9 @@ def make_voice(source: Voice | AudioClip | str | Path, transcript: str, codec: C
     """
     if isinstance(source, Voice):
         return source
-    clip = source if isinstance(source, AudioClip) else AudioClip.load(source)
-    return Voice(codec.encode(clip), transcript)
+    if not isinstance(source, AudioClip):
+        source, name = AudioClip.load(source), Path(source).name
+    return Voice(encode_reference(source, codec, name), transcript)
 
 
 def _chosen(model, codec) -> tuple:

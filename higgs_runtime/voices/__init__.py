@@ -15,7 +15,11 @@ if TYPE_CHECKING:
         save_voice as save_voice,
         voice_path as voice_path,
     )
-    from .reference import inspect_reference as inspect_reference, prepare_reference as prepare_reference
+    from .reference import (
+        encode_reference as encode_reference,
+        inspect_reference as inspect_reference,
+        prepare_reference as prepare_reference,
+    )
     from .resolve import (
         is_voice_file as is_voice_file,
         load_source as load_source,
@@ -27,7 +31,7 @@ if TYPE_CHECKING:
 else:
     _HOMES = {
         "library": "VoiceCard describe_voice find_voices load_voice save_voice voice_path",
-        "reference": "inspect_reference prepare_reference",
+        "reference": "encode_reference inspect_reference prepare_reference",
         "resolve": "is_voice_file load_source no_words voice_files voice_source words_beside",
     }
     __getattr__ = lazily(__name__, _HOMES)

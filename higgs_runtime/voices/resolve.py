@@ -11,6 +11,7 @@ from ..errors import SettingError
 from ..hub import embedded_voices
 from ..types import Voice
 from .library import SUFFIX, find_voices, load_voice
+from .reference import encode_reference
 
 WRITE_THEM = "Write what the clip says into that file, or add it with higgs voices add --listen."
 
@@ -55,7 +56,7 @@ def load_source(source: Path, codec: Codec) -> Voice:
     if is_voice_file(source):
         return load_voice(source)[0]
     words = words_beside(source)
-    return Voice(codec.encode(AudioClip.load(source)), words)
+    return Voice(encode_reference(AudioClip.load(source), codec, source.name), words)
 
 
 def words_beside(clip: Path, remedy: str = WRITE_THEM) -> str:
