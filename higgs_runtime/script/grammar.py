@@ -16,7 +16,7 @@ RANGES = {"gain": (SETTINGS["gain"].least, SETTINGS["gain"].most), "fade": (0.0,
 SOUND_WORDS = FIRST_WORDS | {"breath", "gasp"}  # first words of a bracket that need no warning
 
 TAG = re.compile(r"\[([^\[\]]*)\]\s*")
-COLON = re.compile(r"([^:：\[\]{}\\#]{1,48})(?::(?=\s|$)|：)\s*")
+COLON = re.compile(r"([^:：\[\]{}\\#][^:：\[\]{}\\]{0,47})(?::(?=\s|$)|：)\s*")
 CUE = re.compile(
     r"\[\s*(?P<kind>(?:pause|overlap)\b|slot(?=\s*\d)|(?:sfx|music)(?=\s*[:：])|/\s*music\b)"
     r'(?P<inner>(?:"[^"]*"|[^"\[\]]+)*)(?P<close>\]?)',

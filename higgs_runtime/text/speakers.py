@@ -33,5 +33,7 @@ def fits_colon(words: str) -> bool:
         return False
     if not parts[0][0].isupper():
         return len(parts) == 1 and len(words) <= 6 and not words.endswith(_SAYING) and words != "注意"
-    plain = all(re.fullmatch(r"[\w.'’-]+", part) for part in parts)
-    return plain and all(part[0].isupper() or part[0].isdigit() or part in _PARTICLES for part in parts[1:])
+    plain = all(re.fullmatch(r"#?[\w.'’-]+", part) for part in parts)
+    return plain and all(
+        part[0].isupper() or part.lstrip("#")[:1].isdigit() or part in _PARTICLES for part in parts[1:]
+    )
