@@ -115,8 +115,8 @@ class _Reader:
             text = _STYLE.sub("", text).replace(r"\N", "\n").replace(r"\n", "\n").replace(r"\h", " ")
         pieces = _VOICE.split(text) if self.kind == "vtt" else [text]  # text, name, text, name, text …
         found, said = [], []
-        for name, piece in zip([name, *pieces[1::2]], pieces[::2], strict=True):
-            caption = read_caption(self.plain(piece), self.plain(name).strip(), descriptions=self.descriptions)
+        for voice, piece in zip([name, *pieces[1::2]], pieces[::2], strict=True):
+            caption = read_caption(self.plain(piece), self.plain(voice).strip(), descriptions=self.descriptions)
             found.append(caption)
             said += [(self.fitting(speaker), words) for speaker, words in caption.said]
         for caption in found:

@@ -35,8 +35,8 @@ class Cue:
 def read_cues(text: str, kind: str) -> tuple[list[Cue], list[str]]:
     """The cues of an SRT or WebVTT ("vtt") text in the order of the file, and what is to be said of them.
 
-    In WebVTT an empty line ends a cue, and a line of one blank is text; header, notes, styles and names go. In SRT blank
-    lines may stand inside of a cue. A line with an arrow is never text.
+    In WebVTT an empty line ends a cue, and a line of one blank is text; header, notes, styles and names go. In SRT
+    blank lines may stand inside of a cue. A line with an arrow is never text.
 
     Raises:
         ScriptError: a line begins as times do, and cannot be read. `.line` says which.

@@ -7,16 +7,17 @@ parentheses, degrees, sounds, spaces and the end. v3 is given its text as it sta
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
 from typing import NamedTuple
 
 from ..choices import PromptFormat
 from ..errors import MissingExtraError, SettingError
-from .chunking import chunk_text
+from .chunking import spoken_spans
 from .languages import DECIMAL_POINT, base_language, detect_language, is_chinese
 from .sound_tags import find_sounds
 
@@ -82,6 +83,20 @@ class Change(NamedTuple):
     times: int = 1
 
 
+class Edit(NamedTuple):
+    """One replacement: where it starts in the text after it and how long it is there, and its span before."""
+
+    start: int
+    length: int
+    old_start: int
+    old_end: int
+
+    @property
+    def moved(self) -> int:
+        """How much further what follows stands than before."""
+        return self.start + self.length - self.old_end
+
+
 @dataclass(frozen=True)
 class PreparedText:
     """A text as the model reads it.
@@ -91,17 +106,27 @@ class PreparedText:
         language: ISO 639-1; "" where nobody asked, or nothing tells.
         changes: in the order of the rules.
         warnings: one sentence each.
+        edits: of each pass over the text in order, what it changed; see `written_at`.
     """
 
     text: str
     language: str = ""
     changes: tuple[Change, ...] = ()
     warnings: tuple[str, ...] = ()
+    edits: tuple[tuple[Edit, ...], ...] = field(default=(), repr=False, compare=False)
 
     def chunks(self, max_chars: int) -> list[str]:
-        """The pieces that are read one at a time, without the white space between them."""
-        pieces = (piece.strip() for piece in chunk_text(self.text, max_chars, self.language or None))
-        return [piece for piece in pieces if piece]
+        """The pieces that are read one at a time, without the white space between them; each has words."""
+        return [self.text[start:end] for start, end in spoken_spans(self.text, max_chars, self.language or None)]
+
+    def written_at(self, place: int) -> int:
+        """The place in the text as it was written for one in `text`; inside of a replacement it is the one behind."""
+        for edits in reversed(self.edits):
+            if before := bisect_right(edits, place, key=lambda edit: edit.start):
+                last = edits[before - 1]
+                inside = place < last.start + last.length
+                place = last.old_start if place == last.start else last.old_end if inside else place - last.moved
+        return place
 
     def changed(self) -> list[str]:
         """A line for each warning and each change."""
@@ -157,7 +182,8 @@ def prepare_text(
             rule(draft, partial(draft.replace, name))
     counted = Counter(draft.replaced)
     changes = tuple(Change(*key, times) for key, times in counted.items())
-    return PreparedText(draft.text, draft.language, changes, tuple(dict.fromkeys(draft.warnings)))
+    warnings = tuple(dict.fromkeys(draft.warnings))
+    return PreparedText(draft.text, draft.language, changes, warnings, tuple(draft.edits))
 
 
 class _Draft:
@@ -167,18 +193,27 @@ class _Draft:
         self.original, self.text, self.layout, self.language = text, text, layout, language
         self.replaced: list[tuple[str, str, str]] = []
         self.warnings: list[str] = []
+        self.edits: list[tuple[Edit, ...]] = []
         self._asked = bool(language)
 
     def replace(self, rule: str, pattern: re.Pattern, new: Callable[[re.Match], str]) -> None:
         """Replace all that a pattern finds, and write down what changes."""
 
+        edits: list[Edit] = []
+        moved = 0
+
         def noted(match: re.Match) -> str:
+            nonlocal moved
             after = new(match)
             if after != match[0]:
                 self.replaced.append((rule, match[0], after))
+                edits.append(Edit(match.start() + moved, len(after), match.start(), match.end()))
+                moved += len(after) - len(match[0])
             return after
 
         self.text = pattern.sub(noted, self.text)
+        if edits:
+            self.edits.append(tuple(edits))
 
     def find_language(self) -> str:
         """As it was given, or else detected; "" where that is not to be had."""

@@ -1,4 +1,4 @@
-"""Whether a text has words, which, and those that a checkpoint with a closed vocabulary does not know. Pure text rules."""
+"""Whether a text has words, which, and those that a closed vocabulary does not have. Pure text rules."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WORD = re.compile(r"l[lm]*(?:'l[lm]*)*|o[om]*|d")  # in the letters of _kind
 
 
 def has_words(text: str) -> bool:
-    """Whether a text has anything to speak: a letter, a digit or a number, in whatever script; marks and emoji are none.
+    """Whether a text has anything to speak: a letter or a digit, in whatever script; marks and emoji are none.
 
     A speech model that is given "..." or "♪" says something all the same. Sound words ("[laugh]", and what the model
     reads for them) are something to speak; a speaker's tag alone ("[SPEAKER0]") is not.
