@@ -19,6 +19,7 @@ from ..choices import PromptFormat
 from ..errors import MissingExtraError, SettingError
 from .chunking import spoken_spans
 from .languages import DECIMAL_POINT, base_language, detect_language, is_chinese
+from .marks import LETTERS, replacements
 from .sound_tags import find_sounds
 
 SURE = 0.5  # a guess at the language that counts
@@ -68,8 +69,11 @@ _URL = r"(?:https?://|www\.)\S+"
 # Rules about figures leave these alone.
 _APART = rf"{_URL}|(?<![\w.+-])[\w.+-]{{1,64}}@\S+|\[[^\[\]\n]{{1,80}}\]|<[^<>\n]{{1,80}}>"
 # Nothing to be seen, and noise to a tokenizer; joiners of Persian and Indic words are not among them.
-_INVISIBLE = re.compile("[\x00-\x08\x0e-\x1f\x7f\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
-_SPACES = re.compile(r"(?P<lines>\s*[\n\r\x0b\x0c\x85\u2028\u2029]\s*)|\s+")
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0e-\x1f\x7f\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff\ufffe\uffff]"
+)
+_SPACES = re.compile(r"\s+")
+_LINE_ENDS = frozenset("\n\r\x0b\x0c\x85\u2028\u2029")
 _END = ".!?,;:\"'’”»›-—~…‥。！？｡，、；：」』》〉।॥؟؛۔،։።。>"  # a text that ends so has an end
 _FIGURE = r"(?<![\w.,:/$€£¥₹+%°#-]){}(?!\w|\s?[%°€£¥₹])(?![.,:/-]\w)"
 
@@ -153,6 +157,7 @@ def prepare_text(
     language: str | None = None,
     *,
     spell_numbers: bool = False,
+    marks: bool = False,
     detect: bool = False,
 ) -> PreparedText:
     """Prepare a text for a model.
@@ -162,6 +167,8 @@ def prepare_text(
         language: ISO 639-1; None has it detected if a rule needs it, or if `detect`: by the writing system, then langid
             (extra `text`; where that is missing a warning says so).
         spell_numbers: write figures that stand alone in words (num2words); else the model reads them.
+        marks: take away marks for the eye: Markdown, links, numbers of notes, hyphens at the ends of lines (see `marks`).
+            For what was written to be read, as a book; in a script, lines and dashes mean something.
 
     Raises:
         SettingError: there is no such layout.
@@ -177,8 +184,9 @@ def prepare_text(
     draft = _Draft(text, layout, base_language(language))
     if detect:
         draft.find_language()
+    left_out = {*([] if spell_numbers else [_numbers]), *([] if marks else [_marks])}
     for name, rule, layouts in RULES:
-        if layout in layouts and (spell_numbers or rule is not _numbers):
+        if layout in layouts and rule not in left_out:
             rule(draft, partial(draft.replace, name))
     counted = Counter(draft.replaced)
     changes = tuple(Change(*key, times) for key, times in counted.items())
@@ -230,6 +238,16 @@ class _Draft:
 Replace = Callable[[re.Pattern, Callable[[re.Match], str]], None]
 
 
+def _letters(draft: _Draft, replace: Replace) -> None:
+    for pattern, new in LETTERS:
+        replace(pattern, new)
+
+
+def _marks(draft: _Draft, replace: Replace) -> None:
+    for pattern, new in replacements(draft.text):
+        replace(pattern, new)
+
+
 def _invisible(draft: _Draft, replace: Replace) -> None:
     replace(_INVISIBLE, lambda match: "")
 
@@ -254,7 +272,7 @@ def _degrees(draft: _Draft, replace: Replace) -> None:
         form = _DEGREES.get(draft.find_language() or "en")
         return " " + form.format({"C": "Celsius", "F": "Fahrenheit"}[match[1]]) if form else match[0]
 
-    replace(re.compile(r"\s*°\s*([CF])(?![^\W_])"), named)
+    replace(re.compile(r"(?<!\s)\s*°\s*([CF])(?![^\W_])"), named)
 
 
 def _sounds(draft: _Draft, replace: Replace) -> None:
@@ -273,7 +291,9 @@ def _spaces(draft: _Draft, replace: Replace) -> None:
     whole = draft.text
 
     def one(match: re.Match) -> str:
-        return "" if match.start() == 0 or match.end() == len(whole) else "\n" if match["lines"] else " "
+        return (
+            "" if match.start() == 0 or match.end() == len(whole) else " " if _LINE_ENDS.isdisjoint(match[0]) else "\n"
+        )
 
     replace(_SPACES, one)
 
@@ -317,6 +337,8 @@ def _end(draft: _Draft, replace: Replace) -> None:
 
 _ALL, _V2 = tuple(PromptFormat), (PromptFormat.NATIVE, PromptFormat.ORIGINAL)
 RULES: tuple[tuple[str, Callable[[_Draft, Replace], None], tuple[str, ...]], ...] = (
+    ("marks for the eye", _marks, _ALL),
+    ("joined letters", _letters, _ALL),
     ("invisible characters", _invisible, _ALL),
     ("full-width punctuation", _punctuation, _V2),
     ("parentheses", _parentheses, _V2),

@@ -355,8 +355,8 @@ def test_a_long_hostile_text_takes_linear_time(filler):
 
 def test_every_rule_has_a_case():
     """The names that people see in reports."""
-    text = "a\u00ad，(b) 20 °C  [laugh] 3"
-    seen = {one.rule for one in prepare_text(text, "native", "en", spell_numbers=True).changes}
+    text = "a\u00ad，(b) 20 °C  [laugh] *ﬁ* 3"
+    seen = {one.rule for one in prepare_text(text, "native", "en", spell_numbers=True, marks=True).changes}
     assert seen == {name for name, _, _ in RULES}
 
 
