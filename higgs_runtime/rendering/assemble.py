@@ -66,9 +66,9 @@ class Assembly:
         return mix_with_report(muted).clip
 
     def subtitles(self) -> list[tuple[float, float, str, str]]:
-        """(start, end, speaker, text) of each line, for `write_subtitles`."""
+        """(start, end, speaker, text as its author wrote it) of each line, for `write_subtitles`."""
         return [
-            (time.start_s, time.end_s, self.script.turns[one.line.turn].speaker, one.line.text)
+            (time.start_s, time.end_s, self.script.turns[one.line.turn].speaker, one.line.written)
             for one, time in zip(self.spoken, self.times, strict=True)
         ]
 
@@ -83,7 +83,8 @@ class Assembly:
                 "line": one.line.number + 1,
                 "turn": one.line.turn + 1,
                 "speaker": one.line.speaker,
-                "text": one.line.text,
+                "text": one.line.written,
+                "read": one.line.text,
                 "start_s": round(time.start_s, 6),
                 "end_s": round(time.end_s, 6),
                 "speed": round(time.speed, 4),
