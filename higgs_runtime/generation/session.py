@@ -8,7 +8,6 @@ like an earlier one is read from where they part. Letters in shapes: K codebooks
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import replace
 from itertools import count
 from typing import NamedTuple
 
@@ -208,8 +207,7 @@ class Session:
     ) -> GenerationRequest:
         config = self.model.config
         self.model.check(prompt)
-        if sampling.ras_window < 0:
-            sampling = replace(sampling, ras_window=config.ras_window)
+        sampling = sampling.filled_in(config.released)
         check_length(prompt, sampling, config)
         written = WrittenRows(
             config.num_codebooks,
@@ -226,7 +224,13 @@ class Session:
         rows = request.written.rows if request.speaks else request.written.rows[:0]
         frames = torch.cat(request.frames, dim=1) if request.frames else rows[:0].T
         return Generation(
-            self._codes(frames), rows, request.written.reason, request.seconds, len(request.prompt), request.reused or 0
+            self._codes(frames),
+            rows,
+            request.written.reason,
+            request.seconds,
+            len(request.prompt),
+            request.reused or 0,
+            request.sampling,
         )
 
     def _codes(self, frames: Tensor) -> Codes:

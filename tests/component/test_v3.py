@@ -32,6 +32,7 @@ from higgs_runtime.codec import bundled
 from higgs_runtime.hub.cache import model_bytes
 from higgs_runtime.hub.catalog import default_pair, find_checkpoints
 from higgs_runtime.model.config import ModelConfig
+from higgs_runtime.types import ReleasedSampling
 
 ONE, TWO = random_codes(12, seed=1), random_codes(5, seed=2)
 
@@ -200,7 +201,19 @@ def test_no_guard_against_repetitions_by_default(model):
 
     assert torch.equal(codes(), codes(ras_window=0))
     assert not torch.equal(codes(), codes(ras_window=20, ras_max_repeats=1))
-    assert model.config.ras_window == 0 and ModelConfig.ras_window == 7
+
+
+def test_samples_as_it_was_released(model):
+    """Boson AI's examples for v3 use 0.8 and 50; 0.3 is v2's advice. What is asked for counts."""
+    prompt = build_prompt(conversation("Hello."), model.tokenizer)
+
+    def used(**settings):
+        [take] = generate(model, [prompt], Sampling(max_frames=4, **settings))
+        return take.sampling
+
+    assert used() == Sampling(temperature=0.8, top_k=50, top_p=0.95, ras_window=0, max_frames=4)
+    assert used(temperature=0.3, top_k=7).temperature == 0.3 and used(top_k=7).top_k == 7
+    assert ModelConfig.released == ReleasedSampling(temperature=0.3, top_k=50, top_p=0.95, ras_window=7)
 
 
 def test_head_and_embedding_are_one_matrix(model, folder):
