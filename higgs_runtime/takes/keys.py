@@ -105,6 +105,8 @@ def line_key(
     settings = {name: _plain(name, value) for name, value in asdict(used).items() if name != "seed"}
     if ending:
         settings["ending"] = ending
+    if model.dtype != "float32":
+        settings["logits"] = "float32"  # takes from before have coarser ones
     identity = asdict(model)
     identity["ras_window"] = identity.pop("released")["ras_window"]  # as keys had it before there was more
     ids, rows = (one.detach().to("cpu", torch.int64).contiguous() for one in (prompt.token_ids, prompt.audio_rows))
