@@ -16,6 +16,7 @@ from .codec.grouping import STREAMED, FrameGroups
 from .devices import pick_device, pick_dtype
 from .errors import AudioError, CheckpointError, HiggsWarning, SettingError
 from .generation.generate import generate, stream
+from .generation.request import with_length_warning
 from .generation.session import OnFrames, ShouldStop
 from .hub import ModelKey, default_pair, find_checkpoints, model_roots, shared_cache
 from .model import HiggsModel, load_model
@@ -23,6 +24,7 @@ from .prompt import DEFAULT_SYSTEM, build_prompt, conversation
 from .suspended import closed_in_time
 from .text.normalize import PreparedText, prepare_text
 from .types import Codes, Prompt, Sampling, Voice
+from .voices import encode_reference
 
 
 def speak(
@@ -76,8 +78,9 @@ def speak(
         dtype=dtype,
         quantization=quantization,
     )
-    with _prepared(text, voice, how) as (lm, tokenizer, prompt):
-        [spoken] = generate(lm, [prompt], sampling or Sampling(), on_frames=on_frames, should_stop=should_stop)
+    sampling = sampling or Sampling()
+    with _prepared(text, voice, how, sampling) as (lm, tokenizer, prompt):
+        [spoken] = generate(lm, [prompt], sampling, on_frames=on_frames, should_stop=should_stop)
         if spoken.frames == 0:
             raise silence(spoken.finish_reason)
         clip = tokenizer.decode(spoken.codes)
@@ -102,9 +105,10 @@ def speak_stream(
         chosen: model, codec, transcript, scene, system, prepare, device, dtype and quantization, as in `speak`; so are
             warnings and errors.
     """
+    sampling = sampling or Sampling()
     with ExitStack() as stack:
-        lm, tokenizer, prompt = stack.enter_context(_prepared(text, voice, _Options(**chosen)))
-        spoken = stack.enter_context(closing(stream(lm, prompt, sampling or Sampling(), should_stop=should_stop)))
+        lm, tokenizer, prompt = stack.enter_context(_prepared(text, voice, _Options(**chosen), sampling))
+        spoken = stack.enter_context(closing(stream(lm, prompt, sampling, should_stop=should_stop)))
         clips = stack.enter_context(closing(tokenizer.decode_stream(_grouped(spoken))))
         heard = False
         for clip in clips:
@@ -152,7 +156,7 @@ class _Options:
 
 @contextmanager
 def _prepared(
-    text: str, voice: Voice | AudioClip | str | Path | None, how: _Options
+    text: str, voice: Voice | AudioClip | str | Path | None, how: _Options, sampling: Sampling
 ) -> Iterator[tuple[HiggsModel, Codec, Prompt]]:
     """Model, codec and the prompt for them, as long as the with-block runs."""
     device = how.device or pick_device()
@@ -168,6 +172,7 @@ def _prepared(
         voices = [] if voice is None else [make_voice(voice, how.transcript, tokenizer)]
         prepared = prepare_text(text, lm.config.prompt_layout) if how.prepare else PreparedText(text)
         prompt = build_prompt(conversation(prepared.text, voices, system=how.system, scene=how.scene), lm.tokenizer)
+        prompt = with_length_warning(prompt, sampling, lm.config)
         for warning in (*prepared.warnings, *prompt.warnings):
             warnings.warn(warning, HiggsWarning, stacklevel=4)
         yield lm, tokenizer, prompt
@@ -178,12 +183,11 @@ def make_voice(source: Voice | AudioClip | str | Path, transcript: str, codec: C
 
     Raises:
         AudioError: the clip cannot be read or encoded.
-        PromptError: there is no transcript.
     """
     if isinstance(source, Voice):
         return source
     clip = source if isinstance(source, AudioClip) else AudioClip.load(source)
-    return Voice(codec.encode(clip), transcript)
+    return Voice(encode_reference(clip, codec), transcript)
 
 
 def _chosen(model, codec) -> tuple:

@@ -87,13 +87,12 @@ class Voice:
     """Who speaks: reference codes with their transcript, or a description in words, or both.
 
     Attributes:
-        codes, transcript: the (first) reference clip and the words spoken in it.
+        codes, transcript: the (first) reference clip and the words spoken in it; only v3 reads a clip without them.
         description: the voice in words.
         more: further references of the same speaker, as (codes, transcript); see `combine_voices`.
 
     Raises:
-        PromptError: there is neither a reference nor a description, a reference lacks its transcript, or two come
-            from different codecs.
+        PromptError: there is neither a reference nor a description, or two come from different codecs.
     """
 
     codes: Codes | None = None
@@ -109,14 +108,7 @@ class Voice:
                 got="a second reference without a first" if self.more else "neither",
                 remedy="Connect Encode Audio and write what the clip says, or describe the voice in words.",
             )
-        for codes, transcript in self.references:
-            if not transcript.strip():
-                raise PromptError(
-                    "The reference clip has no transcript.",
-                    expected="the words that are spoken in the clip",
-                    got="an empty text",
-                    remedy="Type what the clip says: the model learns the voice from the pair.",
-                )
+        for codes, _ in self.references:
             if not codes.may_join(self.references[0][0]):
                 raise PromptError(
                     "The references of one voice come from different codecs.",

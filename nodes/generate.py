@@ -57,6 +57,7 @@ class HiggsGenerate(io.ComfyNode):
     @classmethod
     def execute(cls, model, prompt, seed, max_seconds, codec=None, live=True, **sampling) -> io.NodeOutput:
         from ..higgs_runtime import Sampling, build_prompt, generate
+        from ..higgs_runtime.generation.request import with_length_warning
         from ..higgs_runtime.model import working_bytes
 
         if model.kind == handles.REMOTE:
@@ -76,7 +77,7 @@ class HiggsGenerate(io.ComfyNode):
             max_frames = math.ceil(max_seconds * lm.config.frame_rate)
             settings = Sampling(seed=seed, max_frames=max_frames, **sampling)
             progress, done = Progress(max_frames), 0
-            laid_out = build_prompt(prompt, lm.tokenizer)
+            laid_out = with_length_warning(build_prompt(prompt, lm.tokenizer), settings, lm.config)
             notes = (*laid_out.warnings, *handles.offload_notes(lm))
             messages.show_warnings(notes)
             sound, hear = opened.enter_context(heard(decoder, lm, max_seconds, cls.hidden))

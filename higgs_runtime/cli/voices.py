@@ -64,6 +64,7 @@ def _ls(args: argparse.Namespace) -> None:
 def _add(args: argparse.Namespace) -> None:
     from ..audio.clip import AudioClip
     from ..codec import load_codec
+    from ..voices import encode_reference
     from ..hub import default_pair, find_checkpoints, model_roots
     from ..types import Voice
     from ..voices import VoiceCard, save_voice, voice_path
@@ -94,7 +95,7 @@ def _add(args: argparse.Namespace) -> None:
             got="none",
             remedy="Give them with --transcript.",
         )
-    save_voice(path, Voice(load_codec(codec.path).encode(clip), text), card, overwrite=args.overwrite)
+    save_voice(path, Voice(encode_reference(clip, load_codec(codec.path)), text), card, overwrite=args.overwrite)
     sys.stdout.write(f"{path}\n")
 
 

@@ -34,6 +34,9 @@ class RopeConfig:
     original_context: int = 8192
 
 
+# Positions in training. v3: Boson AI's cookbook, where the file says 32,768. v2: max_position_embeddings of the native
+# file; the original one of the same weights has that of its text backbone.
+V3_TRAINED, V2_TRAINED = 8192, 2048
 # v2: the example of its model card, with the guard of Boson AI's generation.py. v3: the examples of Boson AI's
 # cookbook, with the top_p of vLLM-Omni's deployment; nobody guards v3 against repetitions.
 V2_SAMPLING = ReleasedSampling(temperature=0.3, top_k=50, top_p=0.95, ras_window=7)
@@ -93,6 +96,12 @@ class ModelConfig:
     display_name: str = ""
     vocabulary: frozenset[str] | None = None
     codec_identity: str = ""
+
+    @property
+    def trained_positions(self) -> int:
+        """Positions that it was trained on; its file may name more."""
+        trained = V3_TRAINED if self.prompt_layout == PromptFormat.V3 else V2_TRAINED
+        return min(self.max_positions, trained)
 
     @property
     def codebook_size(self) -> int:

@@ -264,10 +264,10 @@ def _not_taken(server: RemoteServer, sampling: Sampling) -> tuple[str, ...]:
 def _reference_fields(
     server: RemoteServer, references: Sequence[tuple[Codes | AudioClip, str]], sound_of: SoundOf | None
 ) -> dict[str, Any]:
-    sent = [_source(server, source, sound_of) | {"text": words} for source, words in references]
+    sent = [_source(server, source, sound_of) | ({"text": words} if words else {}) for source, words in references]
     if server.reference == "references":
         return {"references": sent}
-    return {"ref_audio": sent[0]["audio_path"], "ref_text": sent[0]["text"]}
+    return {"ref_audio": sent[0]["audio_path"], **({"ref_text": sent[0]["text"]} if "text" in sent[0] else {})}
 
 
 def _source(server: RemoteServer, source: Codes | AudioClip, sound_of: SoundOf | None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from itertools import count
 
 from ..codec import Codec
 from ..errors import HiggsError, MemoryShortError, NumericError, SettingError, StoppedError
-from ..generation.request import check_length, positions_of
+from ..generation.request import check_length, positions_of, with_length_warning
 from ..generation.session import Session
 from ..model import HiggsModel
 from ..prompt import build_prompt
@@ -200,7 +200,7 @@ class SpeechEngine:
         except (HiggsError, RuntimeError) as error:
             line.fail(_explained(error), by_client=isinstance(error, HiggsError))
             return None
-        line.warnings = prompt.warnings
+        line.warnings = with_length_warning(prompt, sampling, self.model.config).warnings
         return prompt, sampling
 
     def _leave(self, line: ServedRequest) -> None:

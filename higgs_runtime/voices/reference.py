@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,7 +12,9 @@ import torch
 from ..audio.clip import AudioClip, to_mono, trim
 from ..audio.loudness.decibels import amplitude, decibels
 from ..audio.quality import HOPS_PER_S, Levels, Profile, levels, profile, tonality
+from ..codec import Codec
 from ..errors import AudioError, SettingError, check_range
+from ..types import Codes
 from .cut_points import Cut, at_pauses, best_cut, depth, pause_gaps, word_gaps
 
 SPEECH_DBFS, PEAK_DBFS = -20.0, -1.0  # of the prepared clip
@@ -19,6 +22,7 @@ EDGE_S, FADE_S = 0.1, 0.005
 MARGIN_S = 1.0  # around the chosen window, so that there is a choice of cuts
 STEP_HOPS = HOPS_PER_S  # between windows that are compared
 ROWS = 512  # windows compared at once
+SHORTEST_S = 1.0  # of a reference: SGLang-Omni brings those of v3 to it as well
 SHORTER = (1.0, 0.7, 0.4)  # parts of the longest window that are tried
 NOISY_DB, TONAL, CLIPPED_SHARE, QUIET_DBFS, NARROW_HZ, UNSURE = 17.0, 0.6, 2e-4, -36.0, 16_000, 0.6
 
@@ -74,6 +78,18 @@ class PreparedReference:
     clip: AudioClip
     transcript: str
     report: ReferenceReport
+
+
+def encode_reference(clip: AudioClip, codec: Codec) -> Codes:
+    """The codes of a clip to sound like; silence follows one of less than SHORTEST_S.
+
+    Raises:
+        AudioError: as `Codec.encode`.
+    """
+    missing = math.ceil(SHORTEST_S * clip.sample_rate) - clip.length
+    if clip.length and missing > 0:
+        clip = AudioClip(torch.nn.functional.pad(clip.samples, (0, missing)), clip.sample_rate)
+    return codec.encode(clip)
 
 
 def prepare_reference(
