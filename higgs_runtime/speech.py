@@ -17,17 +17,17 @@ from .codec import Codec, load_codec
 from .codec.grouping import STREAMED, FrameGroups
 from .devices import pick_device, pick_dtype
 from .errors import AudioError, CheckpointError, HiggsWarning, SettingError
-from .generation.request import positions_of
+from .generation.request import positions_of, with_length_warning
 from .generation.session import OnFrames, Session, ShouldStop
 from .hub import ModelKey, default_pair, find_checkpoints, model_roots, shared_cache
 from .model import HiggsModel, load_model
 from .prompt import DEFAULT_SYSTEM, Message, build_prompt, conversation
-from .rendering.monologue import Monologue, QuietEnd, pieces_of
+from .rendering.monologue import Monologue, QuietEnd, check_words, pieces_of
 from .settings import SETTINGS
 from .suspended import closed_in_time
 from .types import Codes, Prompt, Sampling, Voice
 from .verification import SilenceStop
-from .voices import encode_reference
+from .voices import judged_reference
 
 SILENCE_S: float = SETTINGS["silence_s"].default
 _stops: WeakKeyDictionary[Codec, dict[float, SilenceStop]] = WeakKeyDictionary()
@@ -147,7 +147,7 @@ def _speak_next(
 ) -> None:
     """The next pieces, all that can be spoken side by side."""
     done = len(monologue.takes)
-    prompts = [_laid_out(session, monologue, n) for n in range(monologue.side_by_side)]
+    prompts = [_laid_out(session, monologue, sampling, n) for n in range(monologue.side_by_side)]
     ends = [QuietEnd(stop) for _ in prompts]
     takes = session.generate(
         prompts,
@@ -169,11 +169,11 @@ def _frames_of_next(
 ) -> Generator[Codes, None, None]:
     """The next piece as it is spoken."""
     config = session.model.config
-    prompt, end, frames = _laid_out(session, monologue, 0), QuietEnd(stop), 0
+    prompt, end, frames = _laid_out(session, monologue, sampling, 0), QuietEnd(stop), 0
     spoken = session.serve(
         iter([(prompt, sampling)]),
         positions=positions_of(prompt, sampling, config),
-        window=max(sampling.ras_window, config.ras_window),
+        window=sampling.filled_in(config.released).ras_window,
         should_stop=should_stop,
         should_end=lambda _number, new: end(new),
     )
@@ -189,8 +189,9 @@ def _frames_of_next(
     monologue.break_off()
 
 
-def _laid_out(session: Session, monologue: Monologue, ahead: int) -> Prompt:
+def _laid_out(session: Session, monologue: Monologue, sampling: Sampling, ahead: int) -> Prompt:
     prompt = build_prompt(monologue.messages(ahead), session.model.tokenizer)
+    prompt = with_length_warning(prompt, sampling, session.model.config)
     for warning in monologue.news(prompt.warnings):
         warnings.warn(warning, HiggsWarning, stacklevel=4)
     return prompt
@@ -267,7 +268,7 @@ def _prepared(
     device = how.device or pick_device()
     dtype = how.dtype or pick_dtype(device)
     model, codec = _chosen(how.model, how.codec)
-    conversation(text, [])  # what cannot be spoken, or heard, is said before minutes of loading
+    check_words(text)  # what cannot be spoken, or heard, is said before minutes of loading
     name = Path(voice).name if isinstance(voice, (str, Path)) else "The reference"
     if isinstance(voice, (str, Path)):
         voice = AudioClip.load(voice)
@@ -312,13 +313,12 @@ def make_voice(
 
     Raises:
         AudioError: the clip cannot be read or encoded.
-        PromptError: there is no transcript.
     """
     if isinstance(source, Voice):
         return source
     if not isinstance(source, AudioClip):
         source, name = AudioClip.load(source), Path(source).name
-    return Voice(encode_reference(source, codec, name), transcript)
+    return Voice(judged_reference(source, codec, name), transcript)
 
 
 def _chosen(model, codec) -> tuple:

@@ -6,7 +6,7 @@ Letters in shapes: S sequence, K codebooks, F frames, R delayed rows.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 import torch
@@ -87,13 +87,12 @@ class Voice:
     """Who speaks: reference codes with their transcript, or a description in words, or both.
 
     Attributes:
-        codes, transcript: the (first) reference clip and the words spoken in it.
+        codes, transcript: the (first) reference clip and the words spoken in it; only v3 reads a clip without them.
         description: the voice in words.
         more: further references of the same speaker, as (codes, transcript); see `combine_voices`.
 
     Raises:
-        PromptError: there is neither a reference nor a description, a reference lacks its transcript, or two come
-            from different codecs.
+        PromptError: there is neither a reference nor a description, or two come from different codecs.
     """
 
     codes: Codes | None = None
@@ -109,14 +108,7 @@ class Voice:
                 got="a second reference without a first" if self.more else "neither",
                 remedy="Connect Encode Audio and write what the clip says, or describe the voice in words.",
             )
-        for codes, transcript in self.references:
-            if not transcript.strip():
-                raise PromptError(
-                    "The reference clip has no transcript.",
-                    expected="the words that are spoken in the clip",
-                    got="an empty text",
-                    remedy="Type what the clip says: the model learns the voice from the pair.",
-                )
+        for codes, _ in self.references:
             if not codes.may_join(self.references[0][0]):
                 raise PromptError(
                     "The references of one voice come from different codecs.",
@@ -165,16 +157,25 @@ class Prompt:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReleasedSampling:
+    """How a model samples where nothing else is asked for, under the names of `Sampling`."""
+
+    temperature: float
+    top_k: int
+    top_p: float
+    ras_window: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How the next ids are chosen.
+    """How the next ids are chosen. What is below 0 is as the model was released; see `filled_in`.
 
     Attributes:
         temperature: 0 takes the most likely id, with no guard against repetitions; higher is more varied.
         top_k: keep the k most likely ids; 0 keeps all.
         top_p: keep the smallest set of ids whose probabilities reach p; 1 keeps all.
         seed: of the random generator; the same seed, prompt and settings give the same codes.
-        ras_window: repetition-aware sampling looks at this many last ids of a codebook; 0 turns it off; -1: what the
-            model was released with (7 for v2, 0 for v3).
+        ras_window: repetition-aware sampling looks at this many last ids of a codebook; 0 turns it off.
         ras_max_repeats: an id found this often in the window is drawn again from the raw distribution.
         max_frames: stop after this many frames (25 frames are one second).
 
@@ -193,6 +194,11 @@ class Sampling:
     def __post_init__(self):
         check_settings(self, (one.name for one in fields(self)))
 
+    def filled_in(self, released: ReleasedSampling) -> Sampling:
+        """The same with a model's own values where this leaves the choice to it."""
+        own = {one.name: getattr(released, one.name) for one in fields(released) if getattr(self, one.name) < 0}
+        return replace(self, **own) if own else self
+
 
 @dataclass(frozen=True, eq=False)
 class Generation:
@@ -205,6 +211,7 @@ class Generation:
         seconds: wall-clock time that the generation took.
         prompt_positions: positions of the prompt.
         reused_positions: how many of them an earlier prompt had in common and were not read again.
+        sampling: what was used, the model's own values filled in; None where a server chose them.
     """
 
     codes: Codes
@@ -213,6 +220,7 @@ class Generation:
     seconds: float
     prompt_positions: int
     reused_positions: int = 0
+    sampling: Sampling | None = None
 
     @property
     def frames(self) -> int:

@@ -57,6 +57,7 @@ class HiggsGenerate(io.ComfyNode):
     @classmethod
     def execute(cls, model, prompt, seed, max_seconds, codec=None, live=True, **sampling) -> io.NodeOutput:
         from ..higgs_runtime import Sampling, build_prompt, generate
+        from ..higgs_runtime.generation.request import with_length_warning
         from ..higgs_runtime.model import working_bytes
 
         if model.kind == handles.REMOTE:
@@ -76,7 +77,7 @@ class HiggsGenerate(io.ComfyNode):
             max_frames = math.ceil(max_seconds * lm.config.frame_rate)
             settings = Sampling(seed=seed, max_frames=max_frames, **sampling)
             progress, done = Progress(max_frames), 0
-            laid_out = build_prompt(prompt, lm.tokenizer)
+            laid_out = with_length_warning(build_prompt(prompt, lm.tokenizer), settings, lm.config)
             notes = (*laid_out.warnings, *handles.offload_notes(lm))
             messages.show_warnings(notes)
             sound, hear = opened.enter_context(heard(decoder, lm, max_seconds, cls.hidden))
@@ -111,6 +112,15 @@ def sampling_inputs() -> list[io.Input]:
     return [setting_input("seed", control_after_generate=True), *map(setting_input, names)]
 
 
+def in_words(used) -> str:
+    """The settings that a take was sampled with, those that were left to the model filled in."""
+    window = f"{used.ras_window}, at most {used.ras_max_repeats} repeats" if used.ras_window else "off"
+    return (
+        f"temperature {used.temperature:g}, top_k {used.top_k}, top_p {used.top_p:g}, seed {used.seed}, "
+        f"ras_window {window}"
+    )
+
+
 def report(spoken, notes, weights_bytes: int, work_bytes: int) -> str:
     """One paragraph on a generation, for a person, with what else there is to note.
 
@@ -126,6 +136,7 @@ def report(spoken, notes, weights_bytes: int, work_bytes: int) -> str:
         f"prompt: {spoken.prompt_positions} tokens",
         f"memory: {weights_bytes / 1e6:,.0f} MB of weights, and {work_bytes / 1e6:,.0f} MB for max_seconds",
         f"finish reason: {reasons[spoken.finish_reason]}",
+        f"sampling: {in_words(spoken.sampling)}",
     ]
     if spoken.finish_reason == "length":
         lines.append("Note: cut off at max_seconds. Raise max_seconds to hear the rest.")

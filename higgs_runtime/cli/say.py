@@ -64,12 +64,13 @@ def add(commands) -> None:
 
 def _say(args: argparse.Namespace) -> None:
     check_requirements()
+    from ..checkpoint.files import V3
     from ..speech import speak
 
     text = _piped() if args.text == "-" else args.text
     sampling = sampling_of(args)
     lm, codec = chosen(args)
-    voice, transcript = _reference(args)
+    voice, transcript = _reference(args, words_needed=lm.model_type != V3)
     adapters = adapters_of(args)
     _check_output(args.output or free_name(UNNAMED), [voice] if isinstance(voice, Path) else [])
     tell_what_speaks(lm)
@@ -156,10 +157,10 @@ def _check_output(path: Path, inputs: list[Path]) -> None:
         pyav()
 
 
-def _reference(args: argparse.Namespace) -> tuple:
+def _reference(args: argparse.Namespace, words_needed: bool) -> tuple:
     """The voice of the library or the audio file to sound like, if one is asked for, and what is said in it."""
     from ..hub import model_roots
-    from ..voices import is_voice_file, load_voice, no_words, voice_source, words_beside
+    from ..voices import is_voice_file, load_voice, no_words, transcript_of, voice_source
 
     if args.voice is None:
         return None, args.transcript or ""
@@ -167,7 +168,7 @@ def _reference(args: argparse.Namespace) -> tuple:
     if is_voice_file(source):
         return load_voice(source)[0], ""
     remedy = f"Give them with --transcript, or write them into {source.with_suffix('.txt')}."
-    words = words_beside(source, remedy) if args.transcript is None else args.transcript.strip()
-    if not words:
+    words = transcript_of(source) if args.transcript is None else args.transcript.strip()
+    if words_needed and not words:
         raise no_words(source, remedy)
     return source, words

@@ -66,7 +66,7 @@ def _add(args: argparse.Namespace) -> None:
     from ..codec import load_codec
     from ..hub import default_pair, find_checkpoints, model_roots
     from ..types import Voice
-    from ..voices import VoiceCard, encode_reference, save_voice, voice_path
+    from ..voices import VoiceCard, judged_reference, save_voice, voice_path
 
     roots = model_roots(args.models_dir)
     path = voice_path(roots[0], args.name)
@@ -95,7 +95,7 @@ def _add(args: argparse.Namespace) -> None:
             remedy="Give them with --transcript.",
         )
     tokenizer = load_codec(codec.path)
-    codes = tokenizer.encode(clip) if args.listen else encode_reference(clip, tokenizer, args.clip.name)
+    codes = tokenizer.encode(clip) if args.listen else judged_reference(clip, tokenizer, args.clip.name)
     save_voice(path, Voice(codes, text), card, overwrite=args.overwrite)
     sys.stdout.write(f"{path}\n")
 

@@ -31,6 +31,7 @@ class DecodeBatch:
         steps: steps between two calls of `prepare`, at most.
         window: longest window for repetitions among the takes to come.
         capture: record the step for each n and each multiple of SPAN keys, and play it again as a whole.
+        exact: logits as in `HiggsModel.head`.
 
     Attributes:
         fused: the step as a compiled function, for as long as it is set.
@@ -38,9 +39,9 @@ class DecodeBatch:
 
     fused: FusedStep | None = None
 
-    def __init__(self, model: HiggsModel, cache: KVCache, steps: int, window: int, capture: bool):
+    def __init__(self, model: HiggsModel, cache: KVCache, steps: int, window: int, capture: bool, exact: bool = True):
         config, device, batch = model.config, model.device, cache.batch
-        self.model, self.cache, self.steps = model, cache, steps
+        self.model, self.cache, self.steps, self.exact = model, cache, steps, exact
         self.state = DecodeState(
             batch, config.num_codebooks, config.stream_bos_id, config.stream_eos_id, config.stop, device
         )
@@ -53,6 +54,7 @@ class DecodeBatch:
         self._by_count: dict[int, Settings] = {}
         self._settings: Settings  # from `speak_as` on, which comes before the first step
         self._graphs = StepGraphs(self._own_tensors, device) if capture else None
+        self._head = model.audio_head.kept_in_float32() if exact else None
         self.done = 0
 
     def serves(self, cache: KVCache, window: int, capture: bool) -> bool:
@@ -114,7 +116,7 @@ class DecodeBatch:
             ids, broken = self.fused.draw(self.last[:count], history, uniform)
         else:
             place = self.cache.extend(0, 1) if span is None else self.cache.next(self.positions[:count], span)
-            logits = self.model.step(self.last[:count], place)
+            logits = self.model.step(self.last[:count], place, self.exact, self._head)
             broken = logits.sum(dim=(1, 2)) * 0.0
             ids = sample(logits, history, self._settings, uniform, self.model.config.codebook_size)
         self.broken[:count] += broken

@@ -6,7 +6,7 @@ Letters in shapes: K codebooks, S positions.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -47,6 +47,20 @@ class GenerationRequest:
 def positions_of(prompt: Prompt, sampling: Sampling, config: ModelConfig) -> int:
     """Positions of a prompt and its take: one stream-begin row and max_frames + K - 1 delayed rows."""
     return len(prompt) + sampling.max_frames + config.num_codebooks
+
+
+def with_length_warning(prompt: Prompt, sampling: Sampling, config: ModelConfig) -> Prompt:
+    """The prompt, with a warning where it and its longest take go beyond what the model was trained on."""
+    needed, trained = positions_of(prompt, sampling, config), config.trained_positions
+    if needed <= trained:
+        return prompt
+    room_s = max(0, trained - len(prompt) - config.num_codebooks) // config.frame_rate
+    warning = (
+        f"Prompt ({len(prompt)}) and take (up to {needed - len(prompt)}) may come to {needed} positions; the model was "
+        f"trained on {trained}, and drifts or falls silent beyond. Use shorter references, fewer turns of context or "
+        f"shorter texts, or takes of at most {room_s:.0f} s."
+    )
+    return replace(prompt, warnings=(*prompt.warnings, warning))
 
 
 def check_length(prompt: Prompt, sampling: Sampling, config: ModelConfig) -> None:

@@ -8,7 +8,6 @@ like an earlier one is read from where they part. Letters in shapes: K codebooks
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import replace
 from itertools import count
 from typing import NamedTuple
 
@@ -54,6 +53,7 @@ class Session:
         cache_dtype: of keys and values; bfloat16 halves their memory. None: that of the model.
         capture: record a step and play it again as a whole; None: where the device can.
         fused: run steps as one compiled function where that serves (float32 on a CPU, no quantization, no adapters).
+        exact_logits: the audio head multiplies in float32 whatever the weights are; see `HiggsModel.head`.
         rolling: where a prompt goes on like an earlier one after a gap (turns that were dropped), what follows is moved
             up and not read again. It still carries what it heard in the gap, so codes are not those of a session that
             never heard it (with one layer they are); positions and distances are. Without it codes are the same, and
@@ -71,11 +71,12 @@ class Session:
         cache_dtype: torch.dtype | None = None,
         capture: bool | None = None,
         fused: bool = True,
+        exact_logits: bool = True,
         rolling: bool = False,
     ):
         SETTINGS["batch"].check(batch)
         self.model, self.batch, self.cache_dtype = model, batch, cache_dtype or model.dtype
-        self._capture, self._fused, self._rolling = capture, fused, rolling
+        self._capture, self._fused, self._exact, self._rolling = capture, fused, exact_logits, rolling
         self._prefixes: PrefixCache | None = None
         self._decode_batch: DecodeBatch | None = None
         self._running: Frames | None = None
@@ -208,8 +209,7 @@ class Session:
     ) -> GenerationRequest:
         config = self.model.config
         self.model.check(prompt)
-        if sampling.ras_window < 0:
-            sampling = replace(sampling, ras_window=config.ras_window)
+        sampling = sampling.filled_in(config.released)
         check_length(prompt, sampling, config)
         written = WrittenRows(
             config.num_codebooks,
@@ -226,7 +226,13 @@ class Session:
         rows = request.written.rows if request.speaks else request.written.rows[:0]
         frames = torch.cat(request.frames, dim=1) if request.frames else rows[:0].T
         return Generation(
-            self._codes(frames), rows, request.written.reason, request.seconds, len(request.prompt), request.reused or 0
+            self._codes(frames),
+            rows,
+            request.written.reason,
+            request.seconds,
+            len(request.prompt),
+            request.reused or 0,
+            request.sampling,
         )
 
     def _codes(self, frames: Tensor) -> Codes:
@@ -348,7 +354,8 @@ class Session:
         cache = self._prefixes.cache
         capture = can_record(model, model.device) if self._capture is None else self._capture
         if self._decode_batch is None or not self._decode_batch.serves(cache, room.window, capture):
-            self._decode_batch = DecodeBatch(model, cache, poll_steps(model.device), room.window, capture)
+            steps = poll_steps(model.device)
+            self._decode_batch = DecodeBatch(model, cache, steps, room.window, capture, self._exact)
         self._decode_batch.fused = fused_step(model, cache) if self._fused and not self._capture else None
         return self._decode_batch, self._prefixes
 

@@ -12,6 +12,7 @@ from typing import Any
 from ..choices import PromptFormat
 from ..errors import CheckpointError
 from ..text.vocabulary import words_of
+from ..types import ReleasedSampling
 from .delay import NATIVE_STOP, ORIGINAL_STOP, V3_STOP, StopRule
 
 
@@ -33,6 +34,15 @@ class RopeConfig:
     original_context: int = 8192
 
 
+# Positions in training. v3: Boson AI's cookbook, where the file says 32,768. v2: max_position_embeddings of the native
+# file; the original one of the same weights has that of its text backbone.
+V3_TRAINED, V2_TRAINED = 8192, 2048
+# v2: the example of its model card, with the guard of Boson AI's generation.py. v3: the examples of Boson AI's
+# cookbook, with the top_p of vLLM-Omni's deployment; nobody guards v3 against repetitions.
+V2_SAMPLING = ReleasedSampling(temperature=0.3, top_k=50, top_p=0.95, ras_window=7)
+V3_SAMPLING = ReleasedSampling(temperature=0.8, top_k=50, top_p=0.95, ras_window=0)
+
+
 @dataclass(frozen=True)
 class ModelConfig:
     """Shape and ids of a Higgs language model.
@@ -47,7 +57,7 @@ class ModelConfig:
         stop: how streams end (see generation/schedule.py).
         prompt_layout: how prompts are laid out for it (see prompt/builder.py).
         begin_is_token: where a stream begins the model reads the token `audio_bos_token_id`, and no row of begin ids.
-        ras_window: what `Sampling.ras_window` is by default.
+        released: how it samples where nothing else is asked for.
         tied_head: audio head and audio embedding are one matrix.
         display_name: what a person calls it; may be empty.
         vocabulary: the only words that it speaks, in lower case; None: any text.
@@ -81,11 +91,17 @@ class ModelConfig:
     stop: StopRule = NATIVE_STOP
     prompt_layout: PromptFormat = PromptFormat.NATIVE
     begin_is_token: bool = False
-    ras_window: int = 7
+    released: ReleasedSampling = V2_SAMPLING
     tied_head: bool = False
     display_name: str = ""
     vocabulary: frozenset[str] | None = None
     codec_identity: str = ""
+
+    @property
+    def trained_positions(self) -> int:
+        """Positions that it was trained on; its file may name more."""
+        trained = V3_TRAINED if self.prompt_layout == PromptFormat.V3 else V2_TRAINED
+        return min(self.max_positions, trained)
 
     @property
     def codebook_size(self) -> int:
@@ -197,7 +213,7 @@ def parse_v3(raw: dict[str, Any]) -> ModelConfig:
             stop=V3_STOP,
             prompt_layout=PromptFormat.V3,
             begin_is_token=True,
-            ras_window=0,
+            released=V3_SAMPLING,
             tied_head=audio.get("tie_word_embeddings", True),
             **parse_additions(raw),
         )

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 FEW = 16  # positions: as many as a step has
+ROWS = 1026  # of a matrix that are there in float32 at a time: one codebook's
 
 
 class Linear(nn.Linear):
@@ -21,6 +22,32 @@ class Linear(nn.Linear):
             out = few_rows(x.reshape(-1, x.shape[-1]), self.weight).view(*x.shape[:-1], -1)
             return out if self.bias is None else out + self.bias
         return super().forward(x)
+
+
+class AudioHead(Linear):
+    """Hidden states [..., I] → float32 logits [..., O], by default without the rounding of the weights' dtype.
+
+    Logits of the released v3 are 43 to 119, where bfloat16 knows steps of 0.25 and 0.5: at a low temperature one step
+    changes a probability several times.
+    """
+
+    def forward(self, x: Tensor, exact: bool = True, in_float32: Tensor | None = None) -> Tensor:
+        """
+        Args:
+            exact: multiply in float32, whatever the weights are. False: in their dtype, as Boson AI's own code does.
+            in_float32: the weights, for a device that is slow to turn them each time; see `kept_in_float32`.
+        """
+        if not exact or self.weight.dtype == torch.float32:
+            return super().forward(x).float()
+        x = x.float()
+        if in_float32 is not None:
+            return nn.functional.linear(x, in_float32)
+        return torch.cat([nn.functional.linear(x, rows.float()) for rows in self.weight.split(ROWS)], dim=-1)
+
+    def kept_in_float32(self) -> Tensor | None:
+        """The weights in float32 on a CPU, where that is not what they are: 0.1 GB for a released model."""
+        on_cpu = self.weight.device.type == "cpu" and self.weight.dtype != torch.float32
+        return self.weight.detach().float() if on_cpu else None
 
 
 class PackedLinear(Linear):

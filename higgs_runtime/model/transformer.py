@@ -23,7 +23,7 @@ from ..typed_modules import ModulesOf
 from ..types import Prompt
 from .config import ModelConfig
 from .kv_cache import KVCache, Place
-from .linear import Linear, PackedLinear
+from .linear import AudioHead, Linear, PackedLinear
 from .rope import inverse_frequencies, rope_table, rotate
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ class HiggsModel(nn.Module):
         self.audio_embedding = nn.Embedding(config.num_codebooks * config.codebook_rows, config.hidden_size)
         self.layers = ModulesOf(Layer(config, index) for index in range(config.num_layers))
         self.norm = RMSNorm(config.hidden_size, config.norm_eps)
-        self.audio_head = Linear(config.hidden_size, config.num_codebooks * config.codebook_rows, bias=False)
+        self.audio_head = AudioHead(config.hidden_size, config.num_codebooks * config.codebook_rows, bias=False)
         # Built on the CPU even while the weights are still on the meta device: no file carries these.
         offsets = torch.arange(config.num_codebooks, device="cpu") * config.codebook_rows
         self.register_buffer("codebook_offsets", offsets, persistent=False)
@@ -206,9 +206,13 @@ class HiggsModel(nn.Module):
             flat = layer(flat, routing, place)
         return self.norm(flat).view_as(x)
 
-    def head(self, hidden: Tensor) -> Tensor:
-        """Hidden states [..., H] → float32 logits [..., K, V]."""
-        logits = self.audio_head(hidden).float()
+    def head(self, hidden: Tensor, exact: bool = True, in_float32: Tensor | None = None) -> Tensor:
+        """Hidden states [..., H] → float32 logits [..., K, V].
+
+        Args:
+            exact, in_float32: see `AudioHead`.
+        """
+        logits = self.audio_head(hidden, exact, in_float32)
         return logits.unflatten(-1, (self.config.num_codebooks, self.config.codebook_rows))
 
     @torch.no_grad()
@@ -217,9 +221,9 @@ class HiggsModel(nn.Module):
         x, mask = self.embed(prompt)
         return self.head(self(x, Routing.from_mask(mask)))[0]
 
-    def step(self, rows: Tensor, place: Place) -> Tensor:
-        """Read one delayed row per batch row [B, K]; return the next logits [B, K, V]."""
-        return self.head(self(self.embed_rows(rows)[:, None], ALL_AUDIO, place)[:, 0])
+    def step(self, rows: Tensor, place: Place, exact: bool = True, in_float32: Tensor | None = None) -> Tensor:
+        """Read one delayed row per batch row [B, K]; return the next logits [B, K, V]. The rest as in `head`."""
+        return self.head(self(self.embed_rows(rows)[:, None], ALL_AUDIO, place)[:, 0], exact, in_float32)
 
     def check(self, prompt: Prompt) -> None:
         """Raises:

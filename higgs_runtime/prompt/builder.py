@@ -145,8 +145,9 @@ def conversation(
     for n, voice in enumerate(voices):
         tag = f"[SPEAKER{n}] " if len(voices) > 1 else ""
         for codes, transcript in voice.references:
+            words = transcript.strip()
             messages += [
-                Message("user", [tag + transcript.strip()], reference=True),
+                Message("user", [tag + words if words else ""], reference=True),
                 Message("assistant", [codes], reference=True),
             ]
     return [*messages, Message("user", [text])]
@@ -165,7 +166,8 @@ def _v3_turns(messages: Sequence[Message]) -> list[SpokenTurn]:
                 remedy="Join the texts of one turn into one message.",
             )
         spoken, rest = (rest[0], rest[1:]) if rest else (None, [])
-        turns.append((_written(asked), _spoken(spoken) if spoken else None, asked.reference and spoken is not None))
+        reference = asked.reference and spoken is not None
+        turns.append((_written(asked, needed=not reference), _spoken(spoken) if spoken else None, reference))
     return turns
 
 
@@ -240,16 +242,26 @@ def _instruction(message: Message) -> str:
     return texts[0].strip() if texts else ""
 
 
-def _written(message: Message) -> str:
+def _written(message: Message, needed: bool = True) -> str:
+    """The text of a user message.
+
+    Args:
+        needed: False: a reference may have none.
+    """
     text = "".join(item.strip() for item in _texts(message))
-    if not text:
+    if text or (message.reference and not needed):
+        return text
+    if message.reference:
         raise PromptError(
-            "A user message is empty.",
-            expected="a text",
-            got="an empty one",
-            remedy="Write the text to speak, or the transcript of the reference clip.",
+            "The reference clip has no transcript.",
+            expected="the words that are spoken in the clip: only Higgs Audio v3 does without",
+            got="an empty text",
+            remedy="Type what the clip says, or have Prepare Reference write it down: the model learns the voice from "
+            "the pair.",
         )
-    return text
+    raise PromptError(
+        "A user message is empty.", expected="a text", got="an empty one", remedy="Write the text to speak."
+    )
 
 
 def _tag_warnings(turns: Sequence[Message]) -> tuple[str, ...]:
@@ -265,7 +277,7 @@ def _vocabulary_warnings(turns: Sequence[Message], tokenizer: ChatTokenizer) -> 
         return ()
     name, found = tokenizer.config.display_name or tokenizer.checkpoint, []
     for n, turn in enumerate((turn for turn in turns if turn.role == "user"), start=1):
-        words = unknown_words(_written(turn), vocabulary)
+        words = unknown_words(_written(turn, needed=False), vocabulary)
         if words:
             head = "" if turn is turns[-1] else f"The transcript of reference {n} has words that "
             rest = f" and {len(words) - WORDS_IN_WARNING} more" if len(words) > WORDS_IN_WARNING else ""

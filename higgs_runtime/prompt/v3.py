@@ -1,7 +1,7 @@
 """The prompt of Higgs Audio v3: no chat, but a row of marks.
 
     <|tts|>
-    <|ref_text|> text <|ref_audio|> frames        a voice; any number
+    <|ref_text|> text <|ref_audio|> frames        a voice; any number; without its words <|ref_audio|> frames
     <|text|> text <|audio|> frames                what was said before; any number
     <|text|> text <|audio|>                       ← the model goes on from here
 
@@ -34,7 +34,8 @@ def lay_out_v3(layout: PromptBuilder, tokenizer: ChatTokenizer, turns: Iterable[
     """
     layout.special(V3_BEGIN)
     for text, audio, reference in turns:
-        layout.special(V3_REFERENCE_TEXT if reference else V3_TEXT)
+        if text or not reference:
+            layout.special(V3_REFERENCE_TEXT if reference else V3_TEXT)
         for piece, is_tag in pieces(text, tokenizer):
             layout.special(piece) if is_tag else layout.text(piece)
         if reference:

@@ -1,7 +1,8 @@
 """Servers elsewhere that speak with a Higgs model: the one table of how they differ, and what is sent to each.
 
 All of them take OpenAI's POST /v1/audio/speech. Sources of the rest: the Speech API page and the request class of
-vLLM-Omni, the Higgs page of SGLang-Omni's cookbook, the API reference of Boson AI (all of November 2026).
+vLLM-Omni, the Higgs page of SGLang-Omni's cookbook and its serve/speech_service.py, the API reference of Boson AI (all
+of November 2026).
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from typing import Any, Literal
 from ..audio.clip import AudioClip
 from ..audio.files import file_bytes
 from ..errors import PromptError, SettingError
+from ..model.config import V3_SAMPLING
 from ..prompt import DEFAULT_SYSTEM, Message
-from ..settings import shown_at
-from ..types import Codes, Sampling
+from ..settings import FRAMES_A_SECOND, shown_at
+from ..types import Codes, ReleasedSampling, Sampling
 
 SoundOf = Callable[[Codes], AudioClip]
 
@@ -34,11 +36,14 @@ class RemoteServer:
         returns: "codes": the frames of the codec, as they are; "sound": 16-bit PCM.
         fields: sent with each request, so that the answer is streamed.
         sampling: what it takes of `Sampling`, by its own names.
+        released: sent for what is left to the model; None: such a field is left out, and the server fills it in.
         added_steps: a maximum that counts steps counts these beside the frames: the delay of the codebooks.
         reference: how a clip to sound like is sent: "ref_audio" and "ref_text", or "references": a list.
         references: at most.
         scenes: it takes scene and system message.
-        characters, reference_bytes: limits; None: not told.
+        no_voice: the name to send where none is asked for, also beside references; "": no name is sent.
+        seeds: how many seeds it knows, from 0 on; others are brought into that range.
+        characters, reference_bytes, steps: limits; None: not told.
     """
 
     title: str
@@ -46,14 +51,18 @@ class RemoteServer:
     key_variable: str
     fields: Mapping[str, Any]
     sampling: Mapping[str, str] = field(default_factory=dict)
+    released: ReleasedSampling | None = None
     model: str = ""
     returns: Literal["codes", "sound"] = "sound"
     added_steps: int = 0
     reference: Literal["ref_audio", "references"] = "ref_audio"
     references: int = 1
     scenes: bool = False
+    no_voice: str = ""
+    seeds: int = 2**64
     characters: int | None = None
     reference_bytes: int | None = None
+    steps: int | None = None
 
 
 _OURS = {name: one.field or name for name, one in shown_at("server").items()}  # ours -> that of `higgs serve`
@@ -79,6 +88,7 @@ SERVERS: dict[str, RemoteServer] = {
         {"response_format": "pcm", "stream_format": "audio"},
         _STEPS,
         added_steps=7,
+        seeds=2**63,  # a signed number of 64 bits
     ),
     "SGLang-Omni": RemoteServer(
         "SGLang-Omni",
@@ -86,8 +96,13 @@ SERVERS: dict[str, RemoteServer] = {
         "SGLANG_API_KEY",
         {"response_format": "pcm", "stream": True},
         {**_STEPS, **_HEAT},
+        V3_SAMPLING,  # its own defaults are those of its speech API, for any model
         added_steps=7,
         reference="references",
+        no_voice="default",  # it refuses requests without a voice, those with references too
+        characters=4096,
+        reference_bytes=10 * 2**20,
+        steps=2048,
     ),
     "Boson AI": RemoteServer(
         "Boson AI",
@@ -121,8 +136,8 @@ def request_body(
         SettingError: references come as codes, the server takes sound, and there is no `sound_of`.
     """
     system, scene, references, text = _parts(server, messages)
-    body = {"input": text, **server.fields, **_sampled(server, sampling)}
-    notes = _not_taken(server, sampling)
+    sampled, notes = _sampled(server, sampling)
+    body = {"input": text, **server.fields, **sampled}
     if voice and references:
         raise PromptError(
             "A name of a voice and a clip to sound like exclude each other.",
@@ -130,8 +145,8 @@ def request_body(
             got=f"voice '{voice}' and {len(references)} reference(s)",
             remedy="Empty the voice of the remote model, or take the voice out of the prompt.",
         )
-    if voice:
-        body["voice"] = voice
+    if voice or server.no_voice:
+        body["voice"] = voice or server.no_voice
     if server.characters is not None and len(text) > server.characters:
         raise PromptError(
             f"The text is too long for {server.title}.",
@@ -214,11 +229,24 @@ def _sound(message: Message) -> Codes | AudioClip:
     return sound
 
 
-def _sampled(server: RemoteServer, sampling: Sampling) -> dict[str, Any]:
-    found = {theirs: getattr(sampling, ours) for ours, theirs in server.sampling.items()}
+def _sampled(server: RemoteServer, sampling: Sampling) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The fields of the sampling, and one sentence on each thing that will not count as it was set."""
+    notes = _not_taken(server, sampling)
+    if server.released is not None:
+        sampling = sampling.filled_in(server.released)
+    asked = {theirs: getattr(sampling, ours) for ours, theirs in server.sampling.items()}
+    found = {name: value for name, value in asked.items() if value >= 0}
+    if "seed" in found and found["seed"] >= server.seeds:
+        found["seed"] %= server.seeds
+        notes += (f"{server.title} takes seeds below {server.seeds}: {found['seed']} in place of {sampling.seed}.",)
     if "max_frames" in server.sampling:
-        found[server.sampling["max_frames"]] += server.added_steps
-    return found
+        steps = server.sampling["max_frames"]
+        found[steps] += server.added_steps
+        if server.steps is not None and found[steps] > server.steps:
+            found[steps] = server.steps
+            seconds = (server.steps - server.added_steps) / FRAMES_A_SECOND
+            notes += (f"{server.title} speaks at most {seconds:.0f} s at once; a longer text has to come in pieces.",)
+    return found, notes
 
 
 def _not_taken(server: RemoteServer, sampling: Sampling) -> tuple[str, ...]:
@@ -236,10 +264,10 @@ def _not_taken(server: RemoteServer, sampling: Sampling) -> tuple[str, ...]:
 def _reference_fields(
     server: RemoteServer, references: Sequence[tuple[Codes | AudioClip, str]], sound_of: SoundOf | None
 ) -> dict[str, Any]:
-    sent = [_source(server, source, sound_of) | {"text": words} for source, words in references]
+    sent = [_source(server, source, sound_of) | ({"text": words} if words else {}) for source, words in references]
     if server.reference == "references":
         return {"references": sent}
-    return {"ref_audio": sent[0]["audio_path"], "ref_text": sent[0]["text"]}
+    return {"ref_audio": sent[0]["audio_path"], **({"ref_text": sent[0]["text"]} if "text" in sent[0] else {})}
 
 
 def _source(server: RemoteServer, source: Codes | AudioClip, sound_of: SoundOf | None) -> dict[str, Any]:

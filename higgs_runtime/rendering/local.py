@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from ..codec import Codec
 from ..errors import PromptError, SettingError
-from ..generation.request import check_length
+from ..generation.request import check_length, with_length_warning
 from ..generation.session import Session
 from ..model.config import PromptFormat
 from ..model.transformer import HiggsModel
@@ -89,7 +89,7 @@ class _LocalSession:
             prompt = build_prompt(messages, self._model.tokenizer)
             if check:
                 check_length(prompt, line.sampling, self._model.config)
-            return prompt
+            return with_length_warning(prompt, line.sampling, self._model.config)
 
     def fits(self, request: Prompt, line: Line) -> bool:
         try:

@@ -8,11 +8,13 @@ from typing import NamedTuple
 
 import torch
 
+from ..errors import PromptError
 from ..model import ModelConfig
 from ..prompt.builder import Message
 from ..settings import SETTINGS
-from ..text.chunking import chunk_text
+from ..text.chunking import spoken_spans
 from ..text.normalize import prepare_text
+from ..text.vocabulary import has_words
 from ..types import Codes, FinishReason, Generation, Voice
 from ..verification import SilenceStop, length_bounds
 from ..verification.shape import FASTEST
@@ -29,7 +31,7 @@ class Pieces(NamedTuple):
     """A text as it is spoken.
 
     Attributes:
-        texts: in order; there is one at least.
+        texts: in order, one at least.
         warnings: of preparing it, one sentence each.
     """
 
@@ -37,8 +39,27 @@ class Pieces(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
+def check_words(text: str) -> None:
+    """Raises:
+    PromptError: a text has nothing to speak; a model that is given marks alone says something all the same.
+    """
+    if not has_words(text):
+        raise PromptError(
+            "There is nothing to say.",
+            expected="a text with a letter or a digit in it",
+            got=repr(text[:MAX_SHOWN]) if text.strip() else "an empty one",
+            remedy="Write the text to speak.",
+        )
+
+
 def pieces_of(
-    text: str, config: ModelConfig, max_frames: int, *, language: str | None = None, prepare: bool = False
+    text: str,
+    config: ModelConfig,
+    max_frames: int,
+    *,
+    language: str | None = None,
+    prepare: bool = False,
+    marks: bool = False,
 ) -> Pieces:
     """The pieces in which a text is spoken, cut at sentence ends where there are some.
 
@@ -46,16 +67,22 @@ def pieces_of(
         max_frames: of a take: a calm reading of each piece fits in.
         language: of the text; None: any.
         prepare: for this model, see `prepare_text`; else it is read as it is written.
+        marks: then marks for the eye, as those of Markdown, are taken away too.
+
+    Raises:
+        PromptError: there is nothing to speak.
     """
+    check_words(text)
     warnings: tuple[str, ...] = ()
     if prepare:
-        prepared = prepare_text(text, config.prompt_layout, language)
+        prepared = prepare_text(text, config.prompt_layout, language, marks=marks)
         text, warnings = prepared.text or text, prepared.warnings
     calm_s = length_bounds(text, language)[0] * FASTEST
     most = MAX_CHARS if config.vocabulary is None else LEAST_CHARS  # who knows few words learned from short lines
     fitting = int(ROOM * max_frames / config.frame_rate * len(text) / calm_s) if calm_s else most
-    cut = [piece.strip() for piece in chunk_text(text, min(most, max(LEAST_CHARS, fitting)), language)]
-    return Pieces(tuple(filter(None, cut)) or (text,), warnings)
+    spans = spoken_spans(text, min(most, max(LEAST_CHARS, fitting)), language)
+    check_words(text)  # a rule may have taken the last one
+    return Pieces(tuple(text[start:end] for start, end in spans), warnings)
 
 
 class Monologue:

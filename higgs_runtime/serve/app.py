@@ -371,7 +371,7 @@ def _checked(asked: SpeechRequest, engine: SpeechEngine, share: Share) -> Asked:
         asked.instructions,
         asked.streamed,
         asked.response_format == "codes",
-        pieces_of(asked.input, config, most, prepare=prepare),
+        pieces_of(asked.input, config, most, prepare=prepare, marks=True),
         asked.max_new_tokens is not None,
         tuple(notes),
     )

@@ -11,7 +11,7 @@ from itertools import count
 
 from ..codec import Codec
 from ..errors import HiggsError, MemoryShortError, NumericError, SettingError, StoppedError
-from ..generation.request import check_length, positions_of
+from ..generation.request import check_length, positions_of, with_length_warning
 from ..generation.session import Session
 from ..model import HiggsModel
 from ..prompt import build_prompt
@@ -194,7 +194,6 @@ class SpeechEngine:
         except (HiggsError, RuntimeError) as error:
             line.fail(_explained(error), by_client=isinstance(error, HiggsError) and line.first_s is None)
             return None
-        line.begin_piece(self._stop)
         return prompt, sampling
 
     def _monologue(self, line: ServedRequest) -> Monologue:
@@ -227,7 +226,7 @@ class SpeechEngine:
                 expected=f"at most {self.positions} positions",
                 remedy="Use a shorter text or shorter references, or ask for less with max_new_tokens.",
             )
-        return prompt
+        return with_length_warning(prompt, sampling, self.model.config)
 
     def _next(self, line: ServedRequest) -> None:
         """A piece is over: the next one has the row, if there is one."""

@@ -14,7 +14,7 @@ from ..codec import Codec
 from ..errors import VoiceError
 from ..prompt import Message, conversation
 from ..types import Codes, Voice
-from ..voices import load_source, voice_files
+from ..voices import encode_reference, load_source, voice_files
 from .lines import Asked
 
 KEPT = 64  # voices and clips whose codes are remembered
@@ -113,7 +113,7 @@ class Voices:
 
     def _codes(self, clip: AudioClip) -> Codes:
         digest = hashlib.sha256(clip.samples.contiguous().numpy().tobytes()).hexdigest()
-        return self._remembered((digest, clip.sample_rate, clip.channels), lambda: self._codec.encode(clip))
+        return self._remembered((digest, clip.sample_rate, clip.channels), lambda: encode_reference(clip, self._codec))
 
     def _remembered(self, key: tuple, make: Callable[[], Any]) -> Any:
         if key not in self._known:

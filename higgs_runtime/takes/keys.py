@@ -20,7 +20,7 @@ from ..errors import CheckpointError, SettingError
 from ..model import TOKENIZER_FILE, converted_to
 from ..model.loading import LAYOUTS
 from ..model.lora import CONFIG, WEIGHTS
-from ..types import Prompt, Sampling
+from ..types import Prompt, ReleasedSampling, Sampling
 
 ENGINE = 1  # one more whenever the same prompt, settings and weights come to give other codes, or files another form
 READ_BYTES = 1 << 22
@@ -37,7 +37,7 @@ class ModelIdentity:
         dtype, cache_dtype: of the weights, and of keys and values.
         quantization: None, "int8" or "int4".
         adapters: (SHA-256, strength) of each, in order.
-        ras_window: what `Sampling.ras_window` -1 means for it.
+        released: how it samples where nothing else is asked for.
     """
 
     weights: str
@@ -46,7 +46,7 @@ class ModelIdentity:
     cache_dtype: str
     quantization: str | None
     adapters: tuple[tuple[str, float], ...]
-    ras_window: int
+    released: ReleasedSampling
 
 
 def model_identity(
@@ -79,7 +79,7 @@ def model_identity(
         cache_dtype=_name(cache_dtype or dtype),
         quantization=quantization or converted_to(raw),
         adapters=tuple((_content([Path(one) / CONFIG, Path(one) / WEIGHTS]), float(by)) for one, by in adapters),
-        ras_window=LAYOUTS[raw["model_type"]].parse(raw).ras_window,
+        released=LAYOUTS[raw["model_type"]].parse(raw).released,
     )
 
 
@@ -101,16 +101,19 @@ def line_key(
     Raises:
         SettingError: a setting is no plain number, text or None.
     """
-    settings = {name: _plain(name, value) for name, value in asdict(sampling).items() if name != "seed"}
-    if sampling.ras_window < 0:
-        settings["ras_window"] = float(model.ras_window)
+    used = sampling.filled_in(model.released)
+    settings = {name: _plain(name, value) for name, value in asdict(used).items() if name != "seed"}
     if ending:
         settings["ending"] = ending
+    if model.dtype != "float32":
+        settings["logits"] = "float32"  # takes from before have coarser ones
+    identity = asdict(model)
+    identity["ras_window"] = identity.pop("released")["ras_window"]  # as keys had it before there was more
     ids, rows = (one.detach().to("cpu", torch.int64).contiguous() for one in (prompt.token_ids, prompt.audio_rows))
     head = {
         "engine": ENGINE,
         "sampling": settings,
-        "model": asdict(model),
+        "model": identity,
         "codec": codec_identity or "",
         "shapes": [list(ids.shape), list(rows.shape)],
     }

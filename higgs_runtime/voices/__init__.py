@@ -18,20 +18,21 @@ if TYPE_CHECKING:
     from .reference import (
         encode_reference as encode_reference,
         inspect_reference as inspect_reference,
+        judged_reference as judged_reference,
         prepare_reference as prepare_reference,
     )
     from .resolve import (
         is_voice_file as is_voice_file,
         load_source as load_source,
         no_words as no_words,
+        transcript_of as transcript_of,
         voice_files as voice_files,
         voice_source as voice_source,
-        words_beside as words_beside,
     )
 else:
     _HOMES = {
         "library": "VoiceCard describe_voice find_voices load_voice save_voice voice_path",
-        "reference": "encode_reference inspect_reference prepare_reference",
-        "resolve": "is_voice_file load_source no_words voice_files voice_source words_beside",
+        "reference": "encode_reference inspect_reference judged_reference prepare_reference",
+        "resolve": "is_voice_file load_source no_words transcript_of voice_files voice_source",
     }
     __getattr__ = lazily(__name__, _HOMES)

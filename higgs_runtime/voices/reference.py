@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from ..audio.clip import AudioClip, eased, to_mono, trim
 from ..audio.loudness.decibels import amplitude, decibels
 from ..audio.quality import HOPS_PER_S, Levels, Profile, levels, profile, tonality
 from ..codec import Codec
+from ..codec import Codec
 from ..errors import AudioError, HiggsWarning, SettingError, check_range
 from ..types import Codes
 from .cut_points import Cut, at_pauses, best_cut, depth, pause_gaps, word_gaps
@@ -23,6 +25,7 @@ EDGE_S = 0.1
 MARGIN_S = 1.0  # around the chosen window, so that there is a choice of cuts
 STEP_HOPS = HOPS_PER_S  # between windows that are compared
 ROWS = 512  # windows compared at once
+SHORTEST_S = 1.0  # of a reference: SGLang-Omni brings those of v3 to it as well
 SHORTER = (1.0, 0.7, 0.4)  # parts of the longest window that are tried
 CANCELLED_DB, NOTHING_LEFT_DB = 12.0, 40.0  # two unrelated channels lose 3 dB, one silent channel of two 6 dB
 NOISY_DB, TONAL, CLIPPED_SHARE, QUIET_DBFS, NARROW_HZ, UNSURE = 17.0, 0.6, 2e-4, -36.0, 16_000, 0.6
@@ -79,6 +82,18 @@ class PreparedReference:
     clip: AudioClip
     transcript: str
     report: ReferenceReport
+
+
+def encode_reference(clip: AudioClip, codec: Codec) -> Codes:
+    """The codes of a clip to sound like; silence follows one of less than SHORTEST_S.
+
+    Raises:
+        AudioError: as `Codec.encode`.
+    """
+    missing = math.ceil(SHORTEST_S * clip.sample_rate) - clip.length
+    if clip.length and missing > 0:
+        clip = AudioClip(torch.nn.functional.pad(clip.samples, (0, missing)), clip.sample_rate)
+    return codec.encode(clip)
 
 
 def prepare_reference(
@@ -164,8 +179,8 @@ def inspect_reference(clip: AudioClip, min_s: float = 3.0, max_s: float = 30.0) 
     return replace(report, warnings=tuple(notes))
 
 
-def encode_reference(clip: AudioClip, codec: Codec, name: str = "The reference") -> Codes:
-    """The codes of a clip to sound like, as it is; how good a reference it is has been looked at.
+def judged_reference(clip: AudioClip, codec: Codec, name: str = "The reference") -> Codes:
+    """`encode_reference` of a clip that was looked at.
 
     Args:
         name: of the clip, for messages.
@@ -178,7 +193,7 @@ def encode_reference(clip: AudioClip, codec: Codec, name: str = "The reference")
     """
     for note in inspect_reference(clip).warnings:
         warnings.warn(f"{name}: {note}", HiggsWarning, stacklevel=3)
-    return codec.encode(clip)
+    return encode_reference(clip, codec)
 
 
 def _no_sound(clip: AudioClip) -> AudioError:

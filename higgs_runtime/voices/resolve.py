@@ -12,8 +12,7 @@ from ..hub import embedded_voices
 from ..types import Voice
 from .library import SUFFIX, find_voices, load_voice
 from .reference import encode_reference
-
-WRITE_THEM = "Write what the clip says into that file, or add it with higgs voices add --listen."
+from .reference import judged_reference
 
 
 def voice_files(roots: Iterable[str | Path]) -> dict[str, Path]:
@@ -47,28 +46,16 @@ def is_voice_file(source: Path) -> bool:
 
 
 def load_source(source: Path, codec: Codec) -> Voice:
-    """The voice of a voice file, or of an audio file and the words in the .txt beside it.
+    """The voice of a voice file, or of an audio file and the words in the .txt beside it, if there is one.
 
     Raises:
-        SettingError: there are no such words.
+        SettingError: that file cannot be read.
         VoiceError, AudioError: the file cannot be used.
     """
     if is_voice_file(source):
         return load_voice(source)[0]
-    words = words_beside(source)
-    return Voice(encode_reference(AudioClip.load(source), codec, source.name), words)
-
-
-def words_beside(clip: Path, remedy: str = WRITE_THEM) -> str:
-    """What the .txt beside an audio file says.
-
-    Raises:
-        SettingError: there is no such file, nothing in it, or it cannot be read.
-    """
-    words = transcript_of(clip)
-    if not words:
-        raise no_words(clip, remedy)
-    return words
+    words = transcript_of(source)
+    return Voice(judged_reference(AudioClip.load(source), codec, source.name), words)
 
 
 def no_words(clip: Path, remedy: str) -> SettingError:

@@ -142,7 +142,7 @@ def test_say(models, clip, tmp_path, capsys):
     [
         (["--max-seconds", "nan"], "The setting 'max-seconds' is out of range."),
         (["--max-seconds", "0"], "The setting 'max-seconds' is out of range."),
-        (["--temperature", "-1"], "temperature"),
+        (["--temperature", "11"], "temperature"),
         (["--voice", "/nowhere/clip.wav", "--transcript", "x"], "clip.wav"),
         (["-o", "/nowhere/out.wav"], "existing folder"),
         (["-o", "out.xyz"], "Name a file such as"),  # before the rendering, not after it

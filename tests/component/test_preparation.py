@@ -30,6 +30,7 @@ from higgs_runtime import (
     speak,
 )
 from higgs_runtime.cli import main
+from higgs_runtime.model.config import V2_SAMPLING
 from higgs_runtime.model.tokenizer import CONTROL
 from higgs_runtime.rendering.lines import lines_of
 from higgs_runtime.script.grammar import SOUND_WORDS
@@ -372,7 +373,7 @@ def model(tmp_path_factory):
 def test_a_script_is_rendered_as_it_is_prepared(model, tmp_path, prepare, read):
     script, voices = parse_script("[Anna] 你好，[laugh] [sigh]"), {"Anna": Voice(description="Warm.")}
     sampling, store = Sampling(seed=3, max_frames=6), TakeStore(tmp_path)
-    identity = ModelIdentity("of a test", "cpu", "float32", "float32", None, (), -1)
+    identity = ModelIdentity("of a test", "cpu", "float32", "float32", None, (), V2_SAMPLING)
     found = rendered(script, voices, model, sampling, RenderSettings(prepare=prepare), store=store, identity=identity)
     [spoken] = found.lines
     prompt = build_prompt(conversation(read + "." * prepare, [voices["Anna"]]), model.tokenizer)

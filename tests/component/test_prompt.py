@@ -238,10 +238,17 @@ def test_conversation_refuses():
         conversation(" \n")
     with pytest.raises(PromptError, match="SPEAKER2"):
         conversation("[SPEAKER2] Hi.", [Voice(random_codes(1), "a"), Voice(random_codes(1), "b")])
-    with pytest.raises(PromptError, match="transcript"):
-        Voice(random_codes(1))
     with pytest.raises(PromptError, match="go by"):
         Voice()
+
+
+def test_a_clip_without_its_words_is_for_v3_alone(tmp_path):
+    """v3's own layout leaves their block out; see test_v3."""
+    tokenizer = load_model(make_lm_checkpoint(tmp_path)).tokenizer
+    for voices in ([Voice(random_codes(1))], [Voice(random_codes(1), "Words."), Voice(random_codes(1), " ")]):
+        for layout in ("native", "original"):
+            with pytest.raises(PromptError, match="no transcript.*only Higgs Audio v3.*Prepare Reference"):
+                build_prompt(conversation("Hello.", voices), tokenizer, layout=layout)
 
 
 def test_tokenizer_that_does_not_fit(tmp_path):

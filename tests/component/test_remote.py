@@ -72,7 +72,7 @@ def test_a_line_in_the_form_of_the_documentation(stub):
     assert np.abs(take.clip.samples[0].numpy() - sent).max() < 1e-6
     assert len(heard) > 1 and heard[-1] == take.audio_s == 1 and heard == sorted(heard)
     [body] = stub.bodies
-    assert body["input"] == TEXT and "voice" not in body
+    assert body["input"] == TEXT and body.get("voice") == ("default" if stub.kind == "SGLang-Omni" else None)
     assert body["model"] == ("higgs-tts-3" if stub.kind == "Boson AI" else "bosonai/higgs-audio-v3-tts-4b")
 
 
@@ -82,6 +82,7 @@ def test_a_clip_to_sound_like(stub):
     [body] = stub.bodies
     one = body["references"][0] if stub.kind == "SGLang-Omni" else body
     assert one["text" if stub.kind == "SGLang-Omni" else "ref_text"] == "What the clip says."
+    assert body.get("voice") == ("default" if stub.kind == "SGLang-Omni" else None), "it refuses clips without a voice"
 
 
 def test_names_of_voice_and_model(stub):
@@ -109,6 +110,25 @@ def test_settings_that_a_server_takes_are_sent_and_the_others_are_named(stub):
     assert f"takes no {lost[stub.kind]}; its own settings count" in note
 
 
+def test_what_is_left_to_the_model_is_as_it_was_released(stub):
+    """SGLang-Omni's own defaults are 0.8, 0.8 and 30, whatever the model."""
+    ask(stub, sampling=Sampling(seed=7, max_frames=100))
+    sent = {name: stub.bodies[0][name] for name in ("temperature", "top_k", "top_p") if name in stub.bodies[0]}
+    assert sent == ({"temperature": 0.8, "top_k": 50, "top_p": 0.95} if stub.kind == "SGLang-Omni" else {})
+    body, _ = request_body(SERVERS["higgs serve"], conversation(TEXT), Sampling(top_k=7))
+    assert body["top_k"] == 7 and not {"temperature", "top_p", "ras_window"} & set(body), "it knows its model"
+
+
+def test_seeds_and_lengths_that_a_server_does_not_know_are_brought_into_its_range(stub):
+    """ComfyUI draws seeds up to 2^64 - 1."""
+    take = ask(stub, sampling=Sampling(seed=2**64 - 1, max_frames=3000))
+    [body] = stub.bodies
+    assert body.get("seed") == {"vLLM-Omni": 2**63 - 1, "SGLang-Omni": 2**64 - 1}.get(stub.kind)
+    assert body.get("max_new_tokens") == {"vLLM-Omni": 3007, "SGLang-Omni": 2048}.get(stub.kind)
+    assert any("seeds below" in note for note in take.notes) == (stub.kind == "vLLM-Omni")
+    assert any("at most 82 s" in note for note in take.notes) == (stub.kind == "SGLang-Omni")
+
+
 def test_a_scene_is_left_out_where_there_is_no_place_for_it(stub):
     take = ask(stub, conversation(TEXT, system="Sing.", scene="A quiet room."))
     assert any("no scene and no system message" in note for note in take.notes)
@@ -133,6 +153,7 @@ TURNS = [
             "fewer references",
         ),
         ("Boson AI", conversation("a" * 5001), "too long"),
+        ("SGLang-Omni", conversation("a" * 4097), "too long"),
         ("vLLM-Omni", [], "not one that can be sent"),
         ("vLLM-Omni", [Message("system", "A."), Message("assistant", random_codes(5))], "not one that can be sent"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -164,3 +165,22 @@ def test_references_are_judged(server, tmp_path):
     assert "Too short" in server.post(sent(noise[:7200])).headers["x-higgs-warning"]
     assert "Noise" in server.post(sent(noise)).headers["x-higgs-warning"]
     assert "Clipped" in server.post(sent((noise * 50).clip(-1, 1))).headers["x-higgs-warning"]
+
+
+@pytest.mark.parametrize("text", ["...", "\u266a", "--", " \n ", "\U0001f600", "!?", "[SPEAKER0]"])
+def test_a_text_without_words_is_refused(server, text):
+    refused = server.post({**GOOD, "input": text})
+    assert refused.status_code == 400 and "nothing to say" in refused.json()["error"]["message"]
+
+
+def test_the_server_prepares_a_text_where_it_is_asked_to(server, pair):
+    """Open WebUI sends the Markdown of a chat."""
+    written, plain = "# Good\n\n**Good** [morning](https://a.example) to you.", "Good\n\nGood morning to you."
+    asked = {**GOOD, "voice": "none"}
+    as_it_is, prepared = (server.codes({**asked, "input": written, "prepare": one}) for one in (False, True))
+    assert as_it_is.ids.tolist() != prepared.ids.tolist()
+    assert prepared.ids.tolist() == server.codes({**asked, "input": plain, "prepare": True}).ids.tolist()
+    with serving(pair, replace(SMALL, prepare=True)) as preparing:
+        assert preparing.codes({**asked, "input": written}).ids.tolist() == prepared.ids.tolist()
+        off = {**asked, "input": written, "prepare": False}
+        assert preparing.codes(off).ids.tolist() == as_it_is.ids.tolist()

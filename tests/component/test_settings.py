@@ -132,9 +132,9 @@ def test_a_lora_that_cannot_be_used(models, given, words, capsys):
 @pytest.mark.parametrize(
     "name, least, most",
     [
-        ("temperature", 0.0, 10.0),
-        ("top_k", 0, 1_000_000),
-        ("top_p", 0.0, 1.0),
+        ("temperature", -1.0, 10.0),
+        ("top_k", -1, 1_000_000),
+        ("top_p", -1.0, 1.0),
         ("ras_window", -1, 1_000),
         ("ras_max_repeats", 1, 1_000),
         ("seed", 0, 2**64 - 1),

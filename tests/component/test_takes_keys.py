@@ -15,10 +15,11 @@ from helpers_session import prompt_of
 from safetensors.torch import save_file
 
 from higgs_runtime import CheckpointError, Prompt, Sampling, SettingError, convert_model, generate, load_model
+from higgs_runtime.model.config import V2_SAMPLING, V3_SAMPLING
 from higgs_runtime.takes import ModelIdentity, keys, line_key, model_identity, take_key
 
 PROMPT = Prompt(torch.arange(9), torch.arange(16).view(2, 8))
-MODEL = ModelIdentity("ab" * 32, "cpu", "float32", "float32", None, (("cd" * 32, 1.0),), 7)
+MODEL = ModelIdentity("ab" * 32, "cpu", "float32", "float32", None, (("cd" * 32, 1.0),), V2_SAMPLING)
 OTHER_MODEL = {
     "weights": "ba" * 32,
     "device": "mps",
@@ -26,7 +27,7 @@ OTHER_MODEL = {
     "cache_dtype": "bfloat16",
     "quantization": "int8",
     "adapters": (("cd" * 32, 0.5),),
-    "ras_window": 0,
+    "released": replace(V2_SAMPLING, ras_window=0),
 }
 OTHER_SAMPLING = {
     "temperature": 0.31,
@@ -84,7 +85,10 @@ def test_the_codec_counts():
 def test_settings_without_effect_on_the_codes_do_not_change_the_key():
     same = Prompt(PROMPT.token_ids.int(), PROMPT.audio_rows.to(torch.int16), warnings=("an unknown word",))
     assert key(prompt=same) == key()
-    assert key(sampling=Sampling(ras_window=7)) == key(), "the window that the model was released with"
+    written_out = Sampling(temperature=0.3, top_k=50, top_p=0.95, ras_window=7)
+    assert key(sampling=written_out) == key(), "as the model was released, left to it or written out"
+    v3 = replace(MODEL, released=V3_SAMPLING)
+    assert key(sampling=replace(written_out, temperature=0.8, ras_window=0), model=v3) == key(model=v3)
     assert key(sampling=Sampling(temperature=1)) == key(sampling=Sampling(temperature=1.0))
 
 
@@ -162,7 +166,7 @@ def test_how_it_is_loaded_counts(checkpoint):
         identity(checkpoint, cache_dtype=torch.bfloat16),
     ]
     assert len(set(found)) == len(found)
-    assert found[0] == identity(checkpoint, cache_dtype=torch.float32) and found[0].ras_window == 7
+    assert found[0] == identity(checkpoint, cache_dtype=torch.float32) and found[0].released == V2_SAMPLING
 
 
 def test_a_converted_checkpoint_is_quantized_without_being_asked(checkpoint, tmp_path):

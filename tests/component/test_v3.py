@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -29,9 +30,11 @@ from higgs_runtime import (
     load_model,
 )
 from higgs_runtime.codec import bundled
+from higgs_runtime.generation.request import with_length_warning
 from higgs_runtime.hub.cache import model_bytes
 from higgs_runtime.hub.catalog import default_pair, find_checkpoints
 from higgs_runtime.model.config import ModelConfig
+from higgs_runtime.types import ReleasedSampling
 
 ONE, TWO = random_codes(12, seed=1), random_codes(5, seed=2)
 
@@ -80,6 +83,10 @@ PARTS = {
     "voice": (
         conversation("Now.", [Voice(ONE, "The first voice.")]),
         ["<|tts|><|ref_text|>The first voice.<|ref_audio|>", delayed(ONE), "<|text|>Now.<|audio|>"],
+    ),
+    "voice without words": (
+        conversation("Now.", [Voice(ONE)]),
+        ["<|tts|><|ref_audio|>", delayed(ONE), "<|text|>Now.<|audio|>"],
     ),
     "dialogue": (
         dialogue(),
@@ -176,7 +183,7 @@ def test_messages_that_v3_ignores_are_reported(model):
 
 def test_a_line_has_the_same_codes_in_a_batch_and_a_dialogue_continues(model):
     prompts = [build_prompt(messages, model.tokenizer) for messages, _ in PARTS.values()]
-    sampling = [Sampling(temperature=0.8, seed=n, max_frames=20) for n in range(3)]
+    sampling = [Sampling(temperature=0.8, seed=n, max_frames=20) for n in range(len(prompts))]
     alone = [generate(model, [prompt], one)[0] for prompt, one in zip(prompts, sampling, strict=True)]
     together = generate(model, prompts, sampling)
     assert all(torch.equal(a.codes.ids, b.codes.ids) for a, b in zip(alone, together, strict=True))
@@ -200,7 +207,30 @@ def test_no_guard_against_repetitions_by_default(model):
 
     assert torch.equal(codes(), codes(ras_window=0))
     assert not torch.equal(codes(), codes(ras_window=20, ras_max_repeats=1))
-    assert model.config.ras_window == 0 and ModelConfig.ras_window == 7
+
+
+def test_beyond_what_it_was_trained_on_there_is_a_warning(model):
+    """Its file says 32,768 positions; it was trained on 8,192."""
+    prompt = build_prompt(conversation("Hello."), model.tokenizer)
+    config = replace(model.config, max_positions=32_768)
+    room = 8192 - len(prompt) - 8
+    for frames, warned in ((room, False), (room + 1, True), (30_000, True)):
+        found = with_length_warning(prompt, Sampling(max_frames=frames), config).warnings
+        assert bool(found) == warned and all("trained on 8192" in one and "of at most 327 s" in one for one in found)
+    assert replace(config, max_positions=4096).trained_positions == 4096
+
+
+def test_samples_as_it_was_released(model):
+    """Boson AI's examples for v3 use 0.8 and 50; 0.3 is v2's advice. What is asked for counts."""
+    prompt = build_prompt(conversation("Hello."), model.tokenizer)
+
+    def used(**settings):
+        [take] = generate(model, [prompt], Sampling(max_frames=4, **settings))
+        return take.sampling
+
+    assert used() == Sampling(temperature=0.8, top_k=50, top_p=0.95, ras_window=0, max_frames=4)
+    assert used(temperature=0.3, top_k=7).temperature == 0.3 and used(top_k=7).top_k == 7
+    assert ModelConfig.released == ReleasedSampling(temperature=0.3, top_k=50, top_p=0.95, ras_window=7)
 
 
 def test_head_and_embedding_are_one_matrix(model, folder):

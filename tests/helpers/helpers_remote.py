@@ -51,7 +51,10 @@ def _vllm(body: dict) -> None:
 
 
 def _sglang(body: dict) -> None:
-    """The request parameters in the Higgs page of SGLang-Omni's cookbook; streams are raw PCM."""
+    """The request parameters in the Higgs page of SGLang-Omni's cookbook, and what its speech_service.py refuses.
+
+    Names of voices, but "default", are those of voices that were uploaded; this one has "jake".
+    """
     _fields(
         body,
         {
@@ -73,10 +76,17 @@ def _sglang(body: dict) -> None:
             "initial_codec_chunk_frames": WHOLE,
         },
     )
+    assert body["input"].strip() and len(body["input"]) <= 4096, "input must be at most 4096 characters"
+    assert body.get("model", "").strip(), "model is required"
+    assert body.get("voice", "").strip(), "voice is required"
+    assert body["voice"] in ("default", "jake"), "no such voice"
     assert body["stream"] is True and body["response_format"] == "pcm", "not a raw stream"
+    assert body.get("seed", 0) >= 0 and body.get("max_new_tokens", 1) > 0
+    assert body.get("max_new_tokens", 1) <= 2048, "beyond what its engine steps"
     for one in body.get("references", []):
         _fields(one, {"audio_path": STRING, "text": STRING})
         _clip(one["audio_path"], ("data:", "http", "file:", "/"))
+        assert len(one["audio_path"]) * 3 // 4 <= 10 * 2**20, "must be at most 10485760 bytes"
 
 
 def _boson(body: dict) -> None:

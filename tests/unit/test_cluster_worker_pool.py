@@ -13,6 +13,7 @@ from higgs_runtime.cluster.parts import Parts
 from higgs_runtime.cluster.worker import News, Ready
 from higgs_runtime.cluster.worker_pool import WorkerPool
 from higgs_runtime.errors import ClusterError
+from higgs_runtime.model.config import V2_SAMPLING
 from higgs_runtime.takes import ModelIdentity
 
 
@@ -53,7 +54,7 @@ class Ray:
 
 
 def identity(weights="a"):
-    return ModelIdentity(weights, "cpu", "float32", "float32", None, (), 7)
+    return ModelIdentity(weights, "cpu", "float32", "float32", None, (), V2_SAMPLING)
 
 
 class Actor:

@@ -74,10 +74,10 @@ def test_stale_texts_are_named(english, german):
             "HiggsGenerate",
             "top_k",
             "tooltip",
-            "Samples from this many of the most likely ids; 0: from all.",
+            "Samples from this many of the most likely ids; 0: from all; -1: as the model was released (50).",
             "is in English",
         ),
-        ("HiggsGenerate", "top_k", "tooltip", "Wählt unter so vielen IDs.", "lacks 0"),
+        ("HiggsGenerate", "top_k", "tooltip", "Wählt unter so vielen IDs.", "lacks -1, 0, 50"),
         (
             "HiggsGenerate",
             "ras_window",

@@ -56,7 +56,7 @@ def test_render_shows_what_nodes_warn_of(server, tmp_path, capsys):
 def test_render_hands_on_what_a_failing_node_says(server, tmp_path, capsys):
     assert render(server, "clone_voice", "Higgs Voice.transcript=", output=tmp_path / "out") == 1
     said = capsys.readouterr().err
-    assert "HiggsVoice (5) failed" in said and "The reference clip has no transcript" in said
+    assert "HiggsGenerate (" in said and " failed" in said and "The reference clip has no transcript" in said
     assert not (tmp_path / "out").exists()
 
 
