@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,7 +13,6 @@ import torch
 from ..audio.clip import AudioClip, eased, to_mono, trim
 from ..audio.loudness.decibels import amplitude, decibels
 from ..audio.quality import HOPS_PER_S, Levels, Profile, levels, profile, tonality
-from ..codec import Codec
 from ..codec import Codec
 from ..errors import AudioError, HiggsWarning, SettingError, check_range
 from ..types import Codes
@@ -173,7 +171,9 @@ def inspect_reference(clip: AudioClip, min_s: float = 3.0, max_s: float = 30.0) 
     report = _report(clip, whole, mono, 0.0, "")
     notes = _notes_on_sound(report, mono, min_s)
     if lost_db > CANCELLED_DB:
-        notes.append(f"Left and right cancel each other: mixed to mono it is {lost_db:.0f} dB quieter. Take one channel.")
+        notes.append(
+            f"Left and right cancel each other: mixed to mono it is {lost_db:.0f} dB quieter. Take one channel."
+        )
     if clip.seconds > max_s:
         notes.append(f"Long: {clip.seconds:.0f} s, where 5 to 15 s suit a voice.")
     return replace(report, warnings=tuple(notes))
