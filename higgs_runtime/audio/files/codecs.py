@@ -18,7 +18,7 @@ from ...errors import AudioError, MissingExtraError
 if TYPE_CHECKING:
     import numpy as np
 
-LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 _BLOCK = 65_536  # samples at once
 MOST_NERO_CHAPTERS = 255  # the list of Nero counts them in a byte (libavformat/movenc.c)
 _AAC = (7350, 8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 64_000, 88_200, 96_000)
@@ -156,7 +156,7 @@ def encode(
     try:
         with av.open(watched, "w", format=coding.muxer, options=options) as container:
             stream = container.add_stream(
-                coding.codec, rate=coded, layout=LAYOUTS[wave.shape[0]], options=dict(coding.codec_options)
+                coding.codec, rate=coded, layout=LAYOUTS[wave.shape[0]], options=codec_options_of(coding, len(wave))
             )
             stream.format = coding.sample_format
             if wanted := kbps or coding.kbps:
@@ -194,15 +194,27 @@ class _Watched:
 
 
 def _encode_samples(container, stream, wave: np.ndarray, rate: int) -> None:
-    import av
-    import numpy as np
-
     for start in range(0, wave.shape[1], _BLOCK):
-        block = np.ascontiguousarray(wave[:, start : start + _BLOCK], dtype=np.float32)
-        frame = av.AudioFrame.from_ndarray(block, format="fltp", layout=LAYOUTS[wave.shape[0]])
+        block = wave[:, start : start + _BLOCK]
+        frame = audio_frame(block)
         frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
         container.mux(stream.encode(frame))
     container.mux(stream.encode(None))
+
+
+def audio_frame(block: np.ndarray):
+    """PyAV's frame of float32 [C, n], with packed samples: of planar frames it handles six channels at most (18.1)."""
+    import av
+    import numpy as np
+
+    packed = np.ascontiguousarray(block.T, dtype=np.float32).reshape(1, -1)
+    return av.AudioFrame.from_ndarray(packed, format="flt", layout=LAYOUTS[block.shape[0]])
+
+
+def codec_options_of(coding: Coding, channels: int) -> dict[str, str]:
+    """FFmpeg's options for so many channels."""
+    surround = {"mapping_family": "1"} if coding.codec == "libopus" and channels > 2 else {}  # else they are permuted
+    return {**coding.codec_options, **surround}
 
 
 def _add_extras(container, coding: Coding, chapters: Sequence[Chapter], cover: Cover | None):

@@ -22,6 +22,15 @@ _MP3_PREROLL = 40 * 1152  # samples: an MP3 frame borrows bits from earlier ones
 OPEN_LENGTH = 2**62  # frames: libsndfile tells as many or more where a header leaves them open
 _SF_MALFORMED = 3  # libsndfile knows the format, and the file breaks its rules
 _AV_PREROLL_S = 0.5  # AAC and its kin need an earlier packet too
+# Where in a file of Vorbis or Opus (RFC 7845, 5.1.1.2) each channel is, by our order, which is that of WAV. libsndfile
+# leaves them where they are.
+VORBIS_ORDER = {
+    3: [0, 2, 1],
+    5: [0, 2, 1, 3, 4],
+    6: [0, 2, 1, 5, 3, 4],
+    7: [0, 2, 1, 6, 5, 3, 4],
+    8: [0, 2, 1, 7, 5, 6, 3, 4],
+}
 _EXACT_CONTAINERS = {"mp4", "caf", "wav", "w64", "aiff"}  # ffmpeg only estimates the duration of others
 
 # How libsndfile's log tells that a file ends before its header says: (declared, found).
@@ -160,7 +169,7 @@ def read_at(path: Path, file, first: int, count: int) -> np.ndarray:
         raise _cut_off(path, "an intact file", str(error)) from error
     if len(wave) < count:
         raise _cut_off(path, f"{count} samples from {first / file.samplerate:g} s", str(len(wave)))
-    return wave
+    return wave[:, VORBIS_ORDER[file.channels]] if file.format == "OGG" and file.channels in VORBIS_ORDER else wave
 
 
 def _read_soundfile(path: Path, start_s: float, duration_s: float | None):
@@ -239,7 +248,7 @@ def _decode_av(container, stream, path: Path, start_s: float, duration_s: float 
     end = math.inf if duration_s is None else first + max(1, round(duration_s * rate))
     if start_s > _AV_PREROLL_S:
         container.seek(origin + int((start_s - _AV_PREROLL_S) / tick), stream=stream)
-    to_float = av.AudioResampler(format="fltp")
+    to_float = av.AudioResampler(format="flt")  # packed: of planar frames it handles six channels at most (18.1)
     parts, position = [], None
     for frame in container.decode(stream):
         for block in to_float.resample(frame):
@@ -247,7 +256,7 @@ def _decode_av(container, stream, path: Path, start_s: float, duration_s: float 
                 position = 0
                 if block.pts is not None and block.time_base is not None:
                     position = round((block.pts * block.time_base - origin * tick) * rate)
-            wave = block.to_ndarray()
+            wave = block.to_ndarray().reshape(-1, len(block.layout.channels)).T
             low, high = max(0, first - position), min(wave.shape[1], end - position)
             if low < high:
                 parts.append(wave[:, low:high])
