@@ -24,6 +24,8 @@ MOST_NERO_CHAPTERS = 255  # the list of Nero counts them in a byte (libavformat/
 _AAC = (7350, 8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 64_000, 88_200, 96_000)
 # The lower rates of MP3 end at 160 kbit/s, and ComfyUI's editor does not find the workflow in such files.
 _MP3 = (44_100, 48_000)
+# In Matroska the delay of the codec is told in samples of this rate but counted in those of 48 kHz (FFmpeg 8.0): the
+# first milliseconds of other rates are lost to every reader.
 _OPUS = (8000, 12_000, 16_000, 24_000, 48_000)
 
 
@@ -37,7 +39,9 @@ class Coding:
         channels: at most.
         kbps: bit rate where none is asked for; None where there is none.
         muxer_options, codec_options: FFmpeg's.
-        frame: samples of one codec frame at the coded rate: by so much the length may change.
+        frame: samples of one codec frame at the coded rate: by so much the length may change where the file does not
+            say it (aac, wma, ac3).
+        lead, tail: samples that every decoder leaves out at the start and at the end.
     """
 
     muxer: str
@@ -47,6 +51,8 @@ class Coding:
     channels: int = 8
     kbps: int | None = None
     frame: int = 1
+    lead: int = 0
+    tail: int = 0
     muxer_options: Mapping[str, str] = field(default_factory=dict)
     codec_options: Mapping[str, str] = field(default_factory=dict)
 
@@ -68,10 +74,10 @@ CODINGS = {
     "m4b": _mp4("M4B "),
     "mp4": _mp4("isom"),
     "aac": Coding("adts", "aac", "fltp", _AAC, kbps=128, frame=1024),
-    "wma": Coding("asf", "wmav2", "fltp", (8000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000), 2, 128, 2048),
-    "ac3": Coding("ac3", "ac3", "fltp", (32_000, 44_100, 48_000), 6, 192, 1536),
-    "mka": Coding("matroska", "libopus", "flt", _OPUS, kbps=96, frame=960),
-    "webm": Coding("webm", "libopus", "flt", _OPUS, kbps=96, frame=960),
+    "wma": Coding("asf", "wmav2", "fltp", (8000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000), 2, 128, 2048, 2048),
+    "ac3": Coding("ac3", "ac3", "fltp", (32_000, 44_100, 48_000), 6, 192, 1536, tail=256),
+    "mka": Coding("matroska", "libopus", "flt", (48_000,), kbps=96, frame=960),
+    "webm": Coding("webm", "libopus", "flt", (48_000,), kbps=96, frame=960),
 }
 
 
@@ -135,6 +141,8 @@ def encode(
         AudioError: too many channels, or FFmpeg refuses.
         OSError: the file cannot be written.
     """
+    import numpy as np
+
     av = pyav()
     if wave.shape[0] > coding.channels:
         raise AudioError(
@@ -148,6 +156,8 @@ def encode(
         import soxr
 
         wave = soxr.resample(wave.T, rate, coded).T.clip(-1, 1)
+    if coding.lead or coding.tail:
+        wave = np.pad(wave, ((0, 0), (coding.lead, coding.tail)))
     watched, options = _Watched(file), dict(coding.muxer_options)
     if coding.muxer == "mp4":
         options["movie_timescale"] = str(coded)  # the length in samples; FFmpeg's own unit is 1 ms
