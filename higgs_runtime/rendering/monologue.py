@@ -27,7 +27,7 @@ MAX_SHOWN = 40  # characters of a piece in a message
 REFERENCE_S = 1.0  # of a first piece, from which the others take the voice
 
 
-class Pieces(NamedTuple):
+class TextPieces(NamedTuple):
     """A text as it is spoken.
 
     Attributes:
@@ -60,7 +60,7 @@ def pieces_of(
     language: str | None = None,
     prepare: bool = False,
     marks: bool = False,
-) -> Pieces:
+) -> TextPieces:
     """The pieces in which a text is spoken, cut at sentence ends where there are some.
 
     Args:
@@ -82,11 +82,11 @@ def pieces_of(
     fitting = int(ROOM * max_frames / config.frame_rate * len(text) / calm_s) if calm_s else most
     spans = spoken_spans(text, min(most, max(LEAST_CHARS, fitting)), language)
     check_words(text)  # a rule may have taken the last one
-    return Pieces(tuple(text[start:end] for start, end in spans), warnings)
+    return TextPieces(tuple(text[start:end] for start, end in spans), warnings)
 
 
 class Monologue:
-    """Pieces of one text on their way.
+    """TextPieces of one text on their way.
 
     Where nobody is named to sound like, the first piece that is long enough is the voice of those that follow.
 
@@ -108,7 +108,7 @@ class Monologue:
 
     @property
     def left(self) -> int:
-        """Pieces that are not spoken yet."""
+        """TextPieces that are not spoken yet."""
         return len(self.texts) - len(self.takes)
 
     @property
