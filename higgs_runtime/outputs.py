@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from itertools import count
 from pathlib import Path
 
 from .errors import SettingError
+
+
+REFUSED = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]+')  # in names of files, by Windows
+RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?$")  # names of its devices
 
 
 def check_target(
@@ -38,6 +43,13 @@ def check_target(
             got=str(path),
             expected="a file name in an existing folder",
             remedy="Make the folder, or name another one.",
+        )
+    if REFUSED.search(path.name) or RESERVED.match(path.name) or path.name != path.name.strip():
+        raise SettingError(
+            "The audio cannot be saved under this name: Windows refuses it, and files travel.",
+            expected='a name without < > : " / \\ | ? * and blanks at its ends, and none of its devices, as con or nul',
+            got=repr(path.name),
+            remedy=f"Name a file such as {example}.",
         )
     if path.suffix.lower() not in (known := list(suffixes)):
         raise SettingError(

@@ -7,24 +7,30 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import torch
 
 from .audio.clip import AudioClip, within_full_scale
+from .audio.seams import Seams
 from .codec import Codec, load_codec
 from .codec.grouping import STREAMED, FrameGroups
 from .devices import pick_device, pick_dtype
 from .errors import AudioError, CheckpointError, HiggsWarning, SettingError
-from .generation.generate import generate, stream
-from .generation.request import with_length_warning
-from .generation.session import OnFrames, ShouldStop
+from .generation.request import positions_of, with_length_warning
+from .generation.session import OnFrames, Session, ShouldStop
 from .hub import ModelKey, default_pair, find_checkpoints, model_roots, shared_cache
 from .model import HiggsModel, load_model
-from .prompt import DEFAULT_SYSTEM, build_prompt, conversation
+from .prompt import DEFAULT_SYSTEM, Message, build_prompt, conversation
+from .rendering.monologue import Monologue, QuietEnd, check_words, pieces_of
+from .settings import SETTINGS
 from .suspended import closed_in_time
-from .text.normalize import PreparedText, prepare_text
 from .types import Codes, Prompt, Sampling, Voice
-from .voices import encode_reference
+from .verification import SilenceStop
+from .voices import judged_reference
+
+SILENCE_S: float = SETTINGS["silence_s"].default
+_stops: WeakKeyDictionary[Codec, dict[float, SilenceStop]] = WeakKeyDictionary()
 
 
 def speak(
@@ -38,28 +44,35 @@ def speak(
     system: str = DEFAULT_SYSTEM,
     prepare: bool = False,
     sampling: Sampling | None = None,
+    silence_s: float | None = SILENCE_S,
     device: str | None = None,
     dtype: torch.dtype | None = None,
     quantization: str | None = None,
     on_frames: OnFrames | None = None,
     should_stop: ShouldStop | None = None,
 ) -> AudioClip:
-    """Speak a text.
+    """Speak a text of any length: a long one in pieces, as `pieces_of` cuts it.
+
+    Without a voice the first piece chooses one, and the others go on with it.
 
     Args:
         voice: whom to sound like: a Voice, or a clip or audio file of 3 to 15 s together with its `transcript`.
         model, codec: loaded, or the folders to load from; folders stay loaded in the shared cache. Without both:
             `default_pair` of what lies in `model_roots()`.
         prepare: let `prepare_text` change the text for the model; else it reads what is written.
+        sampling: of each piece; its `max_frames` too.
+        silence_s: a piece that stays silent for so many seconds is over; None: only its end or `max_frames` ends it.
         device, dtype, quantization: where and how folders are loaded, as in `load_model`; None picks a GPU if there
             is one, and `pick_dtype` of the device. The codec is always loaded in float32.
-        on_frames, should_stop: as in `generate`; a stopped call returns what has been spoken until then.
+        on_frames, should_stop: as in `generate`, with the number of the piece; a stopped call returns what has been
+            spoken until then.
 
     Returns:
-        AudioClip at the codec's rate, within full scale: a clip whose peak exceeds ±1 is turned down to it as a whole
-        (the decoder may overshoot, and files of whole numbers cannot hold that).
+        AudioClip at the codec's rate, whose ends are `eased`, within full scale: a clip whose peak exceeds ±1 is
+        turned down to it as a whole (the decoder may overshoot, and files of whole numbers cannot hold that).
 
     Warns:
+        HiggsWarning: a piece was cut off at `max_frames`, so that the speech may not be whole.
         HiggsWarning: the text or the transcript has words that the model does not know, or a text that is prepared has
             sound words that it does not make.
 
@@ -74,17 +87,18 @@ def speak(
         scene=scene,
         system=system,
         prepare=prepare,
+        silence_s=silence_s,
         device=device,
         dtype=dtype,
         quantization=quantization,
     )
     sampling = sampling or Sampling()
-    with _prepared(text, voice, how, sampling) as (lm, tokenizer, prompt):
-        [spoken] = generate(lm, [prompt], sampling, on_frames=on_frames, should_stop=should_stop)
-        if spoken.frames == 0:
-            raise silence(spoken.finish_reason)
-        clip = tokenizer.decode(spoken.codes)
-        return within_full_scale(clip)
+    with _prepared(text, voice, how, sampling) as (lm, tokenizer, monologue, stop):
+        session = Session(lm)
+        while monologue.left and monologue.reason_so_far != "cancelled":
+            _speak_next(session, monologue, sampling, stop, on_frames, should_stop)
+        _warn_of_ends(monologue)
+        return within_full_scale(_joined(tokenizer, monologue))
 
 
 @closed_in_time
@@ -98,24 +112,115 @@ def speak_stream(
 ) -> Generator[AudioClip, None, None]:
     """Speak a text and hand out the sound while it is made, in pieces of about a second, the first one shorter.
 
-    All pieces in a row are what the codec makes of the whole take; they are not brought down where they leave full
-    scale. Whoever stops reading ends it.
+    All of it in a row is what `speak` returns, but for its level: it is not brought down where it leaves full scale.
+    Whoever stops reading ends it.
 
     Args:
-        chosen: model, codec, transcript, scene, system, prepare, device, dtype and quantization, as in `speak`; so are
+        chosen: model, codec, transcript, scene, system, prepare, silence_s, device, dtype and quantization, as in `speak`; so are
             warnings and errors.
     """
     sampling = sampling or Sampling()
-    with ExitStack() as stack:
-        lm, tokenizer, prompt = stack.enter_context(_prepared(text, voice, _Options(**chosen), sampling))
-        spoken = stack.enter_context(closing(stream(lm, prompt, sampling, should_stop=should_stop)))
-        clips = stack.enter_context(closing(tokenizer.decode_stream(_grouped(spoken))))
-        heard = False
-        for clip in clips:
-            heard = True
-            yield clip
+    with _prepared(text, voice, _Options(**chosen), sampling) as (lm, tokenizer, monologue, stop):
+        session, seams, heard = Session(lm, batch=1), Seams(tokenizer.sample_rate), False
+        while monologue.left and monologue.reason_so_far != "cancelled":
+            spoken = _frames_of_next(session, monologue, sampling, stop, should_stop)
+            with closing(spoken), closing(tokenizer.decode_stream(_grouped(spoken))) as clips:
+                for clip in clips:
+                    if (piece := seams.push(clip)) is not None:
+                        heard = True
+                        yield piece
+            if (rest := seams.end_line(monologue.gap_s)) is not None:
+                heard = True
+                yield rest
         if not heard:
-            raise silence("cancelled" if should_stop and should_stop() else "stop")
+            raise silence(monologue.reason)
+        _warn_of_ends(monologue)
+
+
+def _speak_next(
+    session: Session,
+    monologue: Monologue,
+    sampling: Sampling,
+    stop: SilenceStop | None,
+    on_frames: OnFrames | None,
+    should_stop: ShouldStop | None,
+) -> None:
+    """The next pieces, all that can be spoken side by side."""
+    done = len(monologue.takes)
+    prompts = [_laid_out(session, monologue, sampling, n) for n in range(monologue.side_by_side)]
+    ends = [QuietEnd(stop) for _ in prompts]
+    takes = session.generate(
+        prompts,
+        sampling,
+        on_frames=on_frames and (lambda index, frames: on_frames(done + index, frames)),
+        should_stop=should_stop,
+        should_end=lambda index, frames: ends[index](frames),
+    )
+    for end, take in zip(ends, takes, strict=True):
+        monologue.keep(end.take(take))
+
+
+def _frames_of_next(
+    session: Session,
+    monologue: Monologue,
+    sampling: Sampling,
+    stop: SilenceStop | None,
+    should_stop: ShouldStop | None,
+) -> Generator[Codes, None, None]:
+    """The next piece as it is spoken."""
+    config = session.model.config
+    prompt, end, frames = _laid_out(session, monologue, sampling, 0), QuietEnd(stop), 0
+    spoken = session.serve(
+        iter([(prompt, sampling)]),
+        positions=positions_of(prompt, sampling, config),
+        window=sampling.filled_in(config.released).ras_window,
+        should_stop=should_stop,
+        should_end=lambda _number, new: end(new),
+    )
+    with closing(spoken):
+        for _, codes, take in spoken:
+            codes = end.rest(codes, frames)
+            frames += codes.frames
+            if codes.frames:
+                yield codes
+            if take is not None:
+                monologue.keep(end.take(take))
+                return
+    monologue.break_off()
+
+
+def _laid_out(session: Session, monologue: Monologue, sampling: Sampling, ahead: int) -> Prompt:
+    prompt = build_prompt(monologue.messages(ahead), session.model.tokenizer)
+    prompt = with_length_warning(prompt, sampling, session.model.config)
+    for warning in monologue.news(prompt.warnings):
+        warnings.warn(warning, HiggsWarning, stacklevel=4)
+    return prompt
+
+
+def _joined(codec: Codec, monologue: Monologue) -> AudioClip:
+    """The takes as one clip.
+
+    Raises:
+        AudioError: there is no sound.
+    """
+    seams, found = None, []
+    for number, take in enumerate(monologue.takes):
+        if take.frames == 0:
+            continue
+        clip = codec.decode(take.codes)
+        seams = seams or Seams(clip.sample_rate)
+        found += [seams.push(clip), seams.end_line(monologue.gap_after(number))]
+        if take.finish_reason == "cancelled":
+            break
+    heard = [clip for clip in found if clip is not None]
+    if not heard:
+        raise silence(monologue.reason)
+    return AudioClip(torch.cat([clip.samples for clip in heard], dim=1), heard[0].sample_rate)
+
+
+def _warn_of_ends(monologue: Monologue) -> None:
+    for said in monologue.cut_off("Raise the maximum length, or try another seed."):
+        warnings.warn(said, HiggsWarning, stacklevel=3)
 
 
 def _grouped(chunks: Iterable[Codes]) -> Iterator[Codes]:
@@ -149,6 +254,7 @@ class _Options:
     scene: str = ""
     system: str = DEFAULT_SYSTEM
     prepare: bool = False
+    silence_s: float | None = SILENCE_S
     device: str | None = None
     dtype: torch.dtype | None = None
     quantization: str | None = None
@@ -157,37 +263,62 @@ class _Options:
 @contextmanager
 def _prepared(
     text: str, voice: Voice | AudioClip | str | Path | None, how: _Options, sampling: Sampling
-) -> Iterator[tuple[HiggsModel, Codec, Prompt]]:
-    """Model, codec and the prompt for them, as long as the with-block runs."""
+) -> Iterator[tuple[HiggsModel, Codec, Monologue, SilenceStop | None]]:
+    """Model, codec, what is to be said and what ends a silent take, as long as the with-block runs."""
     device = how.device or pick_device()
     dtype = how.dtype or pick_dtype(device)
     model, codec = _chosen(how.model, how.codec)
-    conversation(text, [])  # what cannot be spoken, or heard, is said before minutes of loading
+    check_words(text)  # what cannot be spoken, or heard, is said before minutes of loading
+    name = Path(voice).name if isinstance(voice, (str, Path)) else "The reference"
     if isinstance(voice, (str, Path)):
         voice = AudioClip.load(voice)
     with ExitStack() as stack:
         lm = stack.enter_context(_loaded("lm", model, load_model, device, dtype, quantization=how.quantization))
         tokenizer = stack.enter_context(_loaded("codec", codec, load_codec, device, torch.float32))
         check_pair(lm, tokenizer)
-        voices = [] if voice is None else [make_voice(voice, how.transcript, tokenizer)]
-        prepared = prepare_text(text, lm.config.prompt_layout) if how.prepare else PreparedText(text)
-        prompt = build_prompt(conversation(prepared.text, voices, system=how.system, scene=how.scene), lm.tokenizer)
-        prompt = with_length_warning(prompt, sampling, lm.config)
-        for warning in (*prepared.warnings, *prompt.warnings):
+        voices = [] if voice is None else [make_voice(voice, how.transcript, tokenizer, name)]
+        pieces = pieces_of(text, lm.config, sampling.max_frames, prepare=how.prepare)
+        for warning in pieces.warnings:
             warnings.warn(warning, HiggsWarning, stacklevel=4)
-        yield lm, tokenizer, prompt
+
+        def messages(one: str, heard: Voice | None) -> list[Message]:
+            return conversation(one, [heard] if heard else voices, system=how.system, scene=how.scene)
+
+        stop = None if how.silence_s is None else silence_stop(tokenizer, how.silence_s)
+        yield lm, tokenizer, Monologue(pieces.texts, messages, voiced=bool(voices)), stop
 
 
-def make_voice(source: Voice | AudioClip | str | Path, transcript: str, codec: Codec) -> Voice:
+def silence_stop(codec: Codec, seconds: float) -> SilenceStop:
+    """One that remembers which of the codec's entries are silence: finding out encodes seven seconds.
+
+    Raises:
+        SettingError: seconds out of range.
+    """
+    known = _stops.setdefault(codec, {})
+    if seconds not in known:
+        known[seconds] = SilenceStop(codec, seconds)
+    return known[seconds]
+
+
+def make_voice(
+    source: Voice | AudioClip | str | Path, transcript: str, codec: Codec, name: str = "The reference"
+) -> Voice:
     """A Voice from a clip or an audio file and the words that are spoken in it.
+
+    Args:
+        name: of a clip, for messages.
+
+    Warns:
+        HiggsWarning: how good the clip is as a reference, see `inspect_reference`.
 
     Raises:
         AudioError: the clip cannot be read or encoded.
     """
     if isinstance(source, Voice):
         return source
-    clip = source if isinstance(source, AudioClip) else AudioClip.load(source)
-    return Voice(encode_reference(clip, codec), transcript)
+    if not isinstance(source, AudioClip):
+        source, name = AudioClip.load(source), Path(source).name
+    return Voice(judged_reference(source, codec, name), transcript)
 
 
 def _chosen(model, codec) -> tuple:

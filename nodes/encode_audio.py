@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from . import sockets
-from .host import handles
+from .host import handles, messages
 from .host.audio import clip_from_audio
 from .host.progress import Progress
 from .host.schemas import node_schema
@@ -33,7 +33,10 @@ class HiggsEncodeAudio(io.ComfyNode):
 
     @classmethod
     def execute(cls, codec, audio) -> io.NodeOutput:
+        from ..higgs_runtime.voices import inspect_reference
+
         clip = clip_from_audio(audio)
+        messages.show_warnings(inspect_reference(clip).warnings)
         progress = Progress(1)
         with handles.open_model(codec, lambda model: model.encode_bytes(clip.seconds)) as model:
             codes = model.encode(clip, on_progress=progress.update)

@@ -8,7 +8,7 @@ from . import sockets
 from .host import messages
 from .host.progress import raise_if_cancelled
 from .host.schemas import node_schema
-from .shared.batches import clips_from_audio
+from .host.audio import clips_from_audio
 
 
 class HiggsLoudness(io.ComfyNode):

@@ -6,12 +6,11 @@ from comfy_api.latest import io
 
 from . import sockets
 from .host import files, messages
-from .host.audio import clip_from_audio
+from .host.audio import clip_from_audio, clips_from_audio
 from .host.progress import Progress, raise_if_cancelled
 from .host.schemas import node_schema
 from .loudness import numbered
 from .shared import recognizer_inputs
-from .shared.batches import clips_from_audio
 from .shared.settings import setting_input
 
 

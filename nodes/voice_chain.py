@@ -34,8 +34,9 @@ class HiggsVoiceChain(io.ComfyNode):
     @classmethod
     def execute(cls, audio, impulse=None, **settings) -> io.NodeOutput:
         chain = VoiceChain(**settings)
+        rooms = {} if impulse is None else {"impulse": impulse}
         return io.NodeOutput(
-            each(lambda audio, impulse=None: chain.processed(audio, impulse), audio=audio, impulse=impulse)
+            each(lambda audio, impulse=None: chain.processed(audio, impulse), audio=audio, **rooms)
         )
 
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from ..choices import EXPORT_FORMATS, NORMS
-from ..errors import MissingExtraError, SettingError
+from ..errors import AudioError, MissingExtraError, SettingError
 from ..outputs import check_folder
 
 
@@ -52,15 +52,13 @@ def _loudness(args: argparse.Namespace) -> None:
 def _master(args: argparse.Namespace) -> None:
     from ..audio.clip import AudioClip
     from ..audio.files import About, Provenance, export_audio, parse_chapters, parse_tags
-    from ..audio.loudness.targets import normalize_to
+    from ..audio.loudness.targets import Aimed
 
     check_folder(args.output)
     clip, tags = AudioClip.load(args.file), {"title": args.file.stem, **parse_tags("\n".join(args.tag))}
-    if args.norm:
-        clip, gain_db, reduction_db = normalize_to(clip, args.norm)
-        sys.stderr.write(f"Gain {gain_db:+.1f} dB, limiter at most {reduction_db:.1f} dB.\n")
+    aimed = Aimed(clip, args.norm) if args.norm else None
     made = export_audio(
-        clip,
+        aimed.normalized.clip if aimed else clip,
         args.output,
         args.name,
         args.format,
@@ -71,10 +69,22 @@ def _master(args: argparse.Namespace) -> None:
             cover=_picture(args.cover) if args.cover else None,
             provenance=None if args.no_note else Provenance(args.model, args.voices, args.consent),
         ),
+        instead=aimed,
     )
+    if aimed:
+        _, gain_db, reduction_db = aimed.normalized
+        sys.stderr.write(f"Gain {gain_db:+.1f} dB, limiter at most {reduction_db:.1f} dB.\n")
     for note in made.notes:
         sys.stderr.write(f"{note}\n")
     sys.stdout.write(f"{made.path}\n")
+    if aimed and aimed.result and not aimed.result.passed:
+        failed = [check for check in aimed.result.checks if not check.passed]
+        raise AudioError(
+            f"'{made.path}' does not meet the norm '{args.norm}': another level does not help.",
+            expected="; ".join(map(str, failed)),
+            got="the file as it was written",
+            remedy="Remove the noise, or record the passage again; then master it again.",
+        )
 
 
 def _text(path: Path) -> str:

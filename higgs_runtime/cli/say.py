@@ -20,6 +20,7 @@ from .common import (
     add_checkpoints,
     add_lora,
     add_sampling,
+    add_settings,
     check_requirements,
     chosen,
     loading_of,
@@ -55,6 +56,7 @@ def add(commands) -> None:
         "(default: the model reads what is written)",
     )
     add_sampling(say)
+    add_settings(say, "silence_s")
     add_checkpoints(say)
     add_lora(say)
     say.set_defaults(run=_say)
@@ -90,6 +92,7 @@ def _say(args: argparse.Namespace) -> None:
                 scene=args.scene,
                 prepare=args.prepare,
                 sampling=sampling,
+                silence_s=args.silence_s or None,
                 model=model,
                 codec=codec.path,
                 on_frames=show,

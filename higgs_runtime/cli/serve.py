@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from ..errors import MissingExtraError, SettingError
-from .common import add_checkpoints, check_requirements, chosen, loading_of, tell_what_speaks
+from .common import add_checkpoints, add_settings, check_requirements, chosen, loading_of, tell_what_speaks
 
 KEY, HOSTS = "HIGGS_API_KEY", "HIGGS_SERVE_HOSTS"  # environment variables
 LAST_PORT = 65_535
@@ -29,6 +29,33 @@ def add(commands) -> None:
         help=f"allow any --host without a key; otherwise only this computer is served without ${KEY}",
     )
     serve.add_argument("--name", help="name of the model for clients (default: its own)")
+    serve.add_argument(
+        "--model-alias",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="further name of the model, for clients that ask for another, such as tts-1 (default: none)",
+    )
+    serve.add_argument(
+        "--voice-alias",
+        action="append",
+        default=[],
+        metavar="NAME=VOICE",
+        help="further name of a voice, such as alloy=rose (default: none)",
+    )
+    serve.add_argument(
+        "--default-voice",
+        metavar="VOICE",
+        help="voice of requests that name none; none: the model chooses one for each request (default: the first of "
+        "the pack)",
+    )
+    serve.add_argument(
+        "--prepare",
+        action="store_true",
+        help="prepare texts for the model, as scripts are, where a request does not say (default: the model reads "
+        "what is written)",
+    )
+    add_settings(serve, "silence_s")
     serve.add_argument("--rows", type=int, default=8, help="lines spoken at the same time (default: %(default)s)")
     serve.add_argument(
         "--max-waiting",
@@ -37,7 +64,10 @@ def add(commands) -> None:
         help="requests that may wait; further ones get 429 (default: %(default)s)",
     )
     serve.add_argument(
-        "--max-seconds", type=float, default=60.0, help="maximum length of an answer (default: %(default)s)"
+        "--max-seconds",
+        type=float,
+        default=60.0,
+        help="maximum length of a take; a long text is spoken in several (default: %(default)s)",
     )
     serve.add_argument(
         "--max-characters", type=int, default=4096, help="maximum length of a text (default: %(default)s)"
@@ -91,6 +121,13 @@ def add(commands) -> None:
         metavar="BEGINNING",
         help="fetch reference clips for clients from URLs that begin with this (default: none)",
     )
+    serve.add_argument(
+        "--allow-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="let web pages of this origin use the server, such as https://example.org; *: of any (default: none)",
+    )
     add_checkpoints(serve)
     serve.set_defaults(run=_serve)
 
@@ -101,17 +138,34 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _alias(text: str) -> tuple[str, str]:
+    """Name and voice of NAME=VOICE.
+
+    Raises:
+        SettingError: it is not written so.
+    """
+    name, equals, voice = text.partition("=")
+    if not (name.strip() and equals and voice.strip()):
+        raise SettingError(
+            "This is no further name of a voice.",
+            expected="NAME=VOICE, such as alloy=rose",
+            got=f"'{text}'",
+            remedy="See the voices with: higgs voices ls",
+        )
+    return name.strip(), voice.strip()
+
+
 def _serve(args: argparse.Namespace) -> None:
     check_requirements()
     try:
         import uvicorn
 
-        from ..serve.app import create_app
+        from ..serve.app import ModelNames, create_app
         from ..serve.connections import Connection
     except ImportError as error:
         raise MissingExtraError("The server", "serve", error.name or "fastapi") from error
     from ..codec import load_codec
-    from ..hub import model_roots
+    from ..hub import embedded_voices, model_roots
     from ..model import load_model
     from ..serve.engine import SpeechEngine
     from ..serve.limits import ServerLimits
@@ -124,6 +178,8 @@ def _serve(args: argparse.Namespace) -> None:
         waiting=args.max_waiting,
         characters=args.max_characters,
         seconds=args.max_seconds,
+        silence_s=args.silence_s or None,
+        prepare=args.prepare,
         reference_seconds=args.max_reference_seconds,
         positions=args.positions,
         body_bytes=round(args.max_body_mb * 1e6),
@@ -134,13 +190,17 @@ def _serve(args: argparse.Namespace) -> None:
         addresses=tuple(args.allow_url),
     )
     lm, codec = chosen(args)
+    default = next(iter(embedded_voices()), "") if args.default_voice is None else args.default_voice
+    aliases = dict(map(_alias, args.voice_alias))
     with _listening(args.host, args.port) as door:
         loading, port = loading_of(args), door.getsockname()[1]
         tell_what_speaks(lm)
         sys.stderr.write(f"Loading {lm.title}{lm.extent} …\n")
         tokenizer = load_codec(codec.path, device=loading["device"])
-        with SpeechEngine(load_model(lm.path, **loading), tokenizer, limits, Voices(roots, tokenizer)) as engine:
-            app = create_app(engine, args.name or lm.name, key)
+        voices = Voices(roots, tokenizer, "" if default == "none" else default, aliases)
+        with SpeechEngine(load_model(lm.path, **loading), tokenizer, limits, voices) as engine:
+            names = ModelNames(args.name or lm.name, tuple(args.model_alias))
+            app = create_app(engine, names, key, args.allow_origin)
             sys.stderr.write(f"Serving {args.name or lm.name} at http://{args.host}:{port}/v1\n")
             server = uvicorn.Server(
                 uvicorn.Config(

@@ -64,10 +64,9 @@ def _ls(args: argparse.Namespace) -> None:
 def _add(args: argparse.Namespace) -> None:
     from ..audio.clip import AudioClip
     from ..codec import load_codec
-    from ..voices import encode_reference
     from ..hub import default_pair, find_checkpoints, model_roots
     from ..types import Voice
-    from ..voices import VoiceCard, save_voice, voice_path
+    from ..voices import VoiceCard, judged_reference, save_voice, voice_path
 
     roots = model_roots(args.models_dir)
     path = voice_path(roots[0], args.name)
@@ -95,7 +94,9 @@ def _add(args: argparse.Namespace) -> None:
             got="none",
             remedy="Give them with --transcript.",
         )
-    save_voice(path, Voice(encode_reference(clip, load_codec(codec.path)), text), card, overwrite=args.overwrite)
+    tokenizer = load_codec(codec.path)
+    codes = tokenizer.encode(clip) if args.listen else judged_reference(clip, tokenizer, args.clip.name)
+    save_voice(path, Voice(codes, text), card, overwrite=args.overwrite)
     sys.stdout.write(f"{path}\n")
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from ..script import Script
+from ..text.vocabulary import has_words
 
 SHARE = 2  # a part is what is left, over the workers, over this
 
@@ -43,7 +44,7 @@ class Parts:
         turns = range(len(script.turns))
         scenes = groupby(turns, key=lambda turn: script.turns[turn].scene) if by_scene else ((n, [n]) for n in turns)
         self._script, self._batch = script, batch
-        self._pieces = deque(tuple(piece) for _, piece in scenes)  # each stays whole
+        self._pieces = deque(_spoken(script, [tuple(piece) for _, piece in scenes]))  # each stays whole
         self._chars = sum(len(turn.text) for turn in script.turns)
         self._back: deque[Part] = deque()
 
@@ -70,3 +71,15 @@ class Parts:
         """A part whose worker ended; it is the next one."""
         part.losses += 1
         self._back.append(part)
+
+
+def _spoken(script: Script, pieces: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Pieces that all have words: turns without any go with those that follow, at the end with those before."""
+    found: list[tuple[int, ...]] = []
+    waiting: tuple[int, ...] = ()
+    for piece in pieces:
+        waiting += piece
+        if any(has_words(script.turns[turn].text) for turn in piece):
+            found.append(waiting)
+            waiting = ()
+    return [*found[:-1], found[-1] + waiting] if found else [waiting]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -117,12 +118,13 @@ class _ScriptDesk:
 
     def _use(self, lines: list[Line]) -> None:
         self._lines = lines
-        self._first = {line.turn: line.number for line in reversed(lines)}
+        turns = [line.turn for line in lines]  # a turn without words has no line: there, the next one's
+        self._first = {turn: bisect_left(turns, turn) for turn in range(len(self._job.script.turns) + 1)}
 
     def choice(self, part: Part) -> dict[int, int]:
         """The takes that are chosen in a part, by its own numbers of lines."""
         first = self._first[part.first]
-        last = self._first.get(part.first + len(part.script.turns), len(self._lines))
+        last = self._first[part.first + len(part.script.turns)]
         return {number - first: take for number, take in self._job.settings.choose.items() if first < number <= last}
 
     def news(self, part: Part, news: News) -> None:

@@ -25,8 +25,10 @@ from .loading import LAYOUTS
 from .transformer import HiggsModel
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-KEY = re.compile(r"^(?:base_model\.model\.)?(.+)\.lora_([AB])\.weight$")
-UNSUPPORTED = {"use_dora": False, "bias": "none", "modules_to_save": None, "lora_bias": False}
+KEY = re.compile(r"^(?:base_model\.model\.)?(.+?)\.lora_([AB])(?:\.[^.]+)?\.weight$")  # PEFT's own state has the name too
+UNSUPPORTED = ("use_dora", "bias", "modules_to_save", "lora_bias", "trainable_token_indices", "layer_replication")
+MOST_NAMED = 4  # matrices in a message
+NOTHING = (None, False, "none", "", [], {})  # what a config says for each where there is none
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +51,7 @@ def load_adapter(folder: str | Path) -> Adapter:
     """
     folder = Path(folder)
     config = read_config(folder, CONFIG)
-    other = [f"{name} {config[name]!r}" for name, plain in UNSUPPORTED.items() if config.get(name) not in (None, plain)]
+    other = [f"{name} {config[name]!r}" for name in UNSUPPORTED if config.get(name) not in NOTHING]
     if config.get("peft_type") != "LORA" or other:
         raise CheckpointError(
             f"'{folder.name}' is not a plain LoRA adapter.",
@@ -145,6 +147,14 @@ def _placed(model: HiggsModel, adapter: Adapter, strength: float) -> Iterator[tu
     """(module, (down [r, I], up [O, r])) of each matrix; of one that is part of a packed matrix, up has its rows."""
     rename = _renaming(adapter)
     parts = _parts(model)
+    unknown = [name for name in adapter.matrices if rename(f"{name}.weight").removesuffix(".weight") not in parts]
+    if unknown and len(unknown) < len(adapter.matrices):
+        raise CheckpointError(
+            f"The adapter '{adapter.name}' changes more than the matrices of the layers.",
+            expected="attention and MLP matrices of the layers alone",
+            got=", ".join(unknown[:MOST_NAMED]) + (" …" if len(unknown) > MOST_NAMED else ""),
+            remedy="Leave these out of target_modules when it is trained, or merge it with PEFT.",
+        )
     for name, (down, up, scale) in adapter.matrices.items():
         module, first, rows, features = parts.get(rename(f"{name}.weight").removesuffix(".weight"), (None, 0, 0, 0))
         if module is None or down.shape[1] != features or up.shape[0] != rows or up.shape[1] != down.shape[0]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..audio.clip import AudioClip, trim_silence
+from ..audio.clip import AudioClip, eased, trim_silence
 from ..audio.mix import AudioFile, Ducking, MixReport, Track, mix_to_file, mix_with_report
 from ..audio.stretch import change_tempo, rubber_band
 from ..codec import Codec
@@ -66,9 +66,9 @@ class Assembly:
         return mix_with_report(muted).clip
 
     def subtitles(self) -> list[tuple[float, float, str, str]]:
-        """(start, end, speaker, text) of each line, for `write_subtitles`."""
+        """(start, end, speaker, text as its author wrote it) of each line, for `write_subtitles`."""
         return [
-            (time.start_s, time.end_s, self.script.turns[one.line.turn].speaker, one.line.text)
+            (time.start_s, time.end_s, self.script.turns[one.line.turn].speaker, one.line.written)
             for one, time in zip(self.spoken, self.times, strict=True)
         ]
 
@@ -83,7 +83,8 @@ class Assembly:
                 "line": one.line.number + 1,
                 "turn": one.line.turn + 1,
                 "speaker": one.line.speaker,
-                "text": one.line.text,
+                "text": one.line.written,
+                "read": one.line.text,
                 "start_s": round(time.start_s, 6),
                 "end_s": round(time.end_s, 6),
                 "speed": round(time.speed, 4),
@@ -167,7 +168,7 @@ def assemble(
     times = time_lines(script, turns, [one.line.text for one in spoken], [clip.seconds for clip in clips])
     tracks, stems = [], []
     for n, (one, time) in enumerate(zip(spoken, times, strict=True)):
-        clip = clips[n] if time.speed == 1 else _kept(change_tempo(_whole(clips[n]), time.speed), spool, n)
+        clip = clips[n] if time.speed == 1 else _kept(eased(change_tempo(_whole(clips[n]), time.speed)), spool, n)
         gain = float(script.turns[one.line.turn].settings.get("gain", 0.0))
         tracks.append(Track(clip, time.start_s, gain, speech=((0.0, clip.seconds),)))
         stems.append(one.line.speaker)
@@ -199,7 +200,7 @@ def _clip(spoken: SpokenLine, script: Script, codec: Codec) -> AudioClip:
     clip = codec.decode(_take(spoken).codes)
     if bool(clip.samples.any()):
         clip = trim_silence(clip)
-    return change_tempo(clip, float(script.turns[spoken.line.turn].settings.get("speed", 1.0)))
+    return eased(change_tempo(clip, float(script.turns[spoken.line.turn].settings.get("speed", 1.0))))
 
 
 def _kept(clip: AudioClip, spool: str | Path | None, number: int) -> AudioClip | AudioFile:

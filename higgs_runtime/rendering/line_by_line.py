@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from ..model.config import PromptFormat
 from ..prompt.builder import Message
 from ..takes import Take, Takes, key_of_take
+from ..text.vocabulary import has_words
 from ..types import Generation, Sampling
 from ..verification import Verdict, best_take
 from .choice import check_choice
@@ -90,6 +91,9 @@ def perform_lines(job: RenderJob, session: LineSession, verifier: Verifier | Non
         work = _by_scene(job, lines, booth)
     best = {one.line.number: one.best() for one in work}
     warnings = dict.fromkeys(warning for one in work for warning in (*one.line.warnings, *one.request.warnings))
+    for turn in job.script.turns:
+        if not has_words(turn.text):
+            warnings[f"‘{turn.text}’ has no words, so it is silence."] = None
     return Performance(job.script, [best.get(line.number) or SpokenLine(line) for line in lines], tuple(warnings))
 
 

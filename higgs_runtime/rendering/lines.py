@@ -10,8 +10,8 @@ from dataclasses import dataclass, fields, replace
 from ..errors import PromptError, ScriptError
 from ..prompt.builder import Message, conversation
 from ..script import Script, Turn
-from ..text.chunking import chunk_text
-from ..text.normalize import prepare_text
+from ..text.chunking import spoken_spans
+from ..text.normalize import PreparedText, prepare_text
 from ..types import Codes, Sampling, Voice
 from ..verification import length_bounds
 
@@ -27,6 +27,7 @@ class Line:
         number: among all lines, from 0.
         turn: index of its turn.
         text: what the model reads.
+        written: the same words as their author wrote them, for people; "" for the rest of a word that was cut.
         speaker: name of the voice.
         scene: where it is spoken, in words.
         sampling: with the seed of its first take.
@@ -40,6 +41,7 @@ class Line:
     scene: str
     sampling: Sampling
     warnings: tuple[str, ...] = ()
+    written: str = ""
 
     def sampling_of(self, take: int) -> Sampling:
         """Settings of a take, counted from 0: each has the next seed."""
@@ -60,7 +62,8 @@ def lines_of(
     """The lines of a script, in order.
 
     A turn's own settings count before `sampling`; `take=2` is the take of the second seed. No line is longer than
-    its text can take to read (see `length_bounds`), so one that does not end by itself does not run on.
+    its text can take to read (see `length_bounds`), so one that does not end by itself does not run on. A turn without
+    words has no line: it is silence.
 
     Args:
         max_chars: longer turns are spoken in pieces.
@@ -74,24 +77,27 @@ def lines_of(
     """
     found: list[Line] = []
     for index, turn in enumerate(script.turns):
-        written, warnings = turn.text, ()
+        prepared = PreparedText(turn.text)
         if prepare_for is not None:
-            prepared = prepare_text(written, prepare_for, language, spell_numbers=spell_numbers)
-            written, warnings = prepared.text or written, prepared.warnings
-        for piece in chunk_text(written, max_chars, language):
-            if text := piece.strip():
-                own = _sampling(turn, sampling, math.ceil(length_bounds(text, language)[1] * frame_rate))
-                found.append(
-                    Line(
-                        len(found),
-                        index,
-                        text,
-                        turn.speaker or NARRATOR,
-                        turn.scene if read_scenes else "",
-                        own,
-                        warnings,
-                    )
+            prepared = prepare_text(turn.text, prepare_for, language, spell_numbers=spell_numbers)
+        spans, done = spoken_spans(prepared.text, max_chars, language), 0
+        for number, (start, end) in enumerate(spans, start=1):
+            text = prepared.text[start:end]
+            cut = prepared.written_at(end) if number < len(spans) else len(turn.text)
+            own = _sampling(turn, sampling, math.ceil(length_bounds(text, language)[1] * frame_rate))
+            found.append(
+                Line(
+                    len(found),
+                    index,
+                    text,
+                    turn.speaker or NARRATOR,
+                    turn.scene if read_scenes else "",
+                    own,
+                    prepared.warnings,
+                    turn.text[done:cut].strip(),
                 )
+            )
+            done = cut
     return found
 
 

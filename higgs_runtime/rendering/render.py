@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from ..errors import ScriptError
+from ..text.vocabulary import has_words
 from .events import Events, Silent
 from .job import RenderJob
 from .lines import check_cast
@@ -21,10 +23,17 @@ def render(job: RenderJob, speaker: Speaker, events: Events | None = None) -> Pe
     """Speak a script.
 
     Raises:
-        ScriptError: a speaker has no voice.
+        ScriptError: a speaker has no voice, or no turn has words.
         PromptError: a line cannot be spoken; it names the line. Nothing is spoken then, in independent mode.
         SettingError: what the job asks for, this speaker cannot do; a take is chosen of a line that there is not.
         HiggsError: of the speaker, see there; what was spoken until then is in the store.
     """
     check_cast(job.script, job.voices)
+    if not any(has_words(turn.text) for turn in job.script.turns):
+        raise ScriptError(
+            "The script has nothing to speak.",
+            expected="a letter or a digit in some turn",
+            got="marks alone",
+            remedy="Write what is to be spoken.",
+        )
     return speaker.perform(job, events or Silent())

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..script import Script, Turn, plan_fit
+from ..text.vocabulary import has_words
 
 # Seconds after a line, by its last mark. Readers rest 0.4 to 0.6 s between sentences (Goldman-Eisler 1968); speakers
 # who answer each other leave 0.2 s (Stivers et al. 2009, PNAS 106).
 SENTENCE_S, CLAUSE_S, OPEN_S, TRAIL_S = 0.45, 0.2, 0.12, 0.6
 ANSWER_S, SCENE_S = 0.3, 1.2
+WORDLESS_S = 0.6  # of a turn without words, as "…"
 _CLOSERS = "\"'”’»)]」』）】》〉"
 
 
@@ -40,6 +42,11 @@ def gap_after(text: str, turn: Turn, following: Turn | None) -> float:
         return SCENE_S
     if following.speaker != turn.speaker:
         return ANSWER_S
+    return rest_after(text)
+
+
+def rest_after(text: str) -> float:
+    """Seconds that a reader rests within what one person says, by the last mark."""
     last = text.rstrip().rstrip(_CLOSERS)[-1:]
     if last in "…—–":
         return TRAIL_S
@@ -50,7 +57,7 @@ def time_lines(script: Script, turns: Sequence[int], texts: Sequence[str], secon
     """The place of each spoken line.
 
     A line starts behind the last one to end, a gap later, or earlier by its overlap. A turn with a slot starts there,
-    and all its pieces are played at the speed that fits them.
+    and all its pieces are played at the speed that fits them. Turns without words are so much more silence.
 
     Args:
         turns: index of each line's turn.
@@ -68,10 +75,16 @@ def time_lines(script: Script, turns: Sequence[int], texts: Sequence[str], secon
         else:
             before = script.turns[turns[n - 1]] if n else None
             start = end + (gap_after(texts[n - 1], before, turn) if before else 0.0)
+            start += _wordless(script, turns[n - 1] + 1 if n else 0, turn_index)
             start = max(0.0, start - turn.overlap_s) if first else start
         found.append(Timed(start, start + seconds[n] / speed, speed, note))
         end = max(end, found[-1].end_s)
     return found
+
+
+def _wordless(script: Script, first: int, last: int) -> float:
+    """Seconds of the turns without words from number `first` to the one before `last`."""
+    return sum(WORDLESS_S + turn.pause_s for turn in script.turns[first:last] if not has_words(turn.text))
 
 
 def _fit(

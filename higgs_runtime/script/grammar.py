@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from ..errors import ScriptError
 from ..settings import shown_at
@@ -14,22 +15,46 @@ SETTINGS = shown_at("script")
 LONGEST_S = 600.0  # of a pause, and of what is spoken over another
 RANGES = {"gain": (SETTINGS["gain"].least, SETTINGS["gain"].most), "fade": (0.0, 60.0)}  # dB, seconds
 SOUND_WORDS = FIRST_WORDS | {"breath", "gasp"}  # first words of a bracket that need no warning
+PAUSE_S = 0.8  # of a pause that does not say how long it is
+STRENGTHS = {"none": 0, "x-weak": 0.1, "weak": 0.25, "medium": 0.5, "strong": 0.8, "x-strong": 1.2}  # seconds, of SSML
 
-TAG = re.compile(r"\[([^\[\]]*)\]\s*")
-COLON = re.compile(r"([^:：\[\]{}\\#]{1,48})(?::(?=\s|$)|：)\s*")
+_NUMBER = r"(?:\d+(?:[.,]\d*)?|[.,]\d+)"
+_UNIT = r"(?:ms|msecs?|milliseconds?|s|secs?|seconds?|)"
+TAG = re.compile(r"\[([^\[\]]*)\](?:\s*[:：])?\s*")
+COLON = re.compile(r"([^:：\[\]{}\\#][^:：\[\]{}\\]{0,47})(?::(?=\s|$)|：)\s*")
+# What people put around a name: a list's mark or number, and bold, italic or quotation marks.
+_LIST = r"(?:(?:[-–—*+•‣▪]|\d{1,3}[.)])\s+)?"
+_OPEN, _CLOSE = r"(?:[*_]{1,3}|[\"“”„«‹「『])", r"(?:[*_]{1,3}|[\"”“»›」』])"
+_NAME = r"([^\s:：\[\]{}\\#*_\"“”„«»‹›「」『』][^:：\[\]{}\\*_\"“”„«»‹›「」『』]{0,47})"
+_LISTED = re.compile(_LIST)
+_ADORNED = re.compile(
+    rf"{_OPEN}(?:\[([^\[\]]{{1,48}})\]\s*(?:[:：]\s*{_CLOSE}|{_CLOSE}\s*[:：]?)\s*"
+    rf"|{_NAME}\s*(?:[:：]\s*{_CLOSE}\s*|{_CLOSE}\s*(?::(?=\s|$)|：)\s*))"
+)
+ASIDE = re.compile(r"\s*[(（]([^()（）]{1,40})[)）]$")  # behind a name: "Anna (whispering)"
+# Another speaker inside of a line: a tag behind the end of a sentence.
+INLINE = re.compile(r"(?:[.!?…。！？‥][\"”’»›)\]」』*_]*\s*|[\"”»」』]\s*)\[([^\[\]\n]{1,48})\](?:\s*[:：])?\s*")
 CUE = re.compile(
     r"\[\s*(?P<kind>(?:pause|overlap)\b|slot(?=\s*\d)|(?:sfx|music)(?=\s*[:：])|/\s*music\b)"
-    r'(?P<inner>(?:"[^"]*"|[^"\[\]]+)*)(?P<close>\]?)',
+    r'(?P<inner>(?:"[^"]*"|[^"\[\]]+)*)(?P<close>\]?)'
+    # pauses as other tools write them
+    rf"|<(?:break|pause)(?P<ssml>(?:[\s:=/][^<>]*)?)>(?:\s*</(?:break|pause)>)?"
+    rf"|\(\s*pause(?P<round>[\s:=,]+{_NUMBER}\s*{_UNIT}|)\s*\)|<\#\s*(?P<sharp>{_NUMBER})\s*\#>",
+    re.I,
+)
+LIKE_PAUSE = re.compile(  # a pause in a form that nobody defined
+    r"[\[{<](?:[a-z]+[\s_-])?(?:pause|silence|wait|break|beat)\b[^\[\]{}<>]{0,20}[\]}>]|[(（](?:[a-z]+ )?(?:pause|beat)[)）]"
+    r"|[\[{<(]\s*\d+(?:[.,]\d+)?\s*m?s(?:ec(?:onds?)?)?(?: pause)?\s*[\])}>]",
     re.I,
 )
 SCENE = re.compile(r"#+\s*scene\s*[:：]\s*(.*)", re.I | re.S)
-_NUMBER = r"(?:\d+(?:\.\d*)?|\.\d+)"
-_SECONDS = re.compile(rf"\s*({_NUMBER})\s*(ms|s|)\s*", re.I)
+_SECONDS = re.compile(rf"\s*({_NUMBER})\s*({_UNIT})\s*", re.I)
 _SLOT = re.compile(rf"\s*({_NUMBER})\s*s?\s*[-–]\s*({_NUMBER})\s*s?\s*", re.I)
 _BRACES = re.compile(r"\{([^{}]*)\}\s*")
 _SETTING = re.compile(r"([a-z_]+)\s*=\s*([^\s,=]+)[\s,]*")
+_POINTED = r"(?:\d+(?:\.\d*)?|\.\d+)"  # in a list, a comma parts
 _OPTION = re.compile(
-    rf"[\s,]*(?:(?:gain\s*=\s*)?(?P<gain>[-+]?{_NUMBER})\s*dB|fade\s*=\s*(?P<fade>{_NUMBER}\s*(?:ms|s|))|(?P<duck>duck))"
+    rf"[\s,]*(?:(?:gain\s*=\s*)?(?P<gain>[-+]?{_POINTED})\s*dB|fade\s*=\s*(?P<fade>{_POINTED}\s*(?:ms|s|))|(?P<duck>duck))"
     r"(?=[\s,]|$)",
     re.I,
 )
@@ -68,12 +93,12 @@ def lines_of(text: str) -> list[str]:
 
 def needs_escape(line: str) -> bool:
     """Whether a line of text would be read as something else without a backslash in front of it."""
-    if line[0] in "{#\\\ufeff" or CUE.search(line):
+    if line[0] in "{#\\\ufeff:：" or CUE.search(line) or next(inline_tags(line), None):
         return True
     if line[0] == "[":
         tag = TAG.match(line)
         return not tag or first_word(tag[1]) not in SOUND_WORDS
-    return colon_speaker(line) is not None
+    return speaker_of(line) is not None
 
 
 def first_word(name: str) -> str:
@@ -81,17 +106,42 @@ def first_word(name: str) -> str:
 
 
 def speaker_of(line: str) -> tuple[str, int, bool] | None:
-    """The name in a line's tag, where the tag ends, and whether it is `Name:`; None without one."""
-    if (tag := TAG.match(line)) and fits_tag(tag[1].strip()):
+    """The name in a line's tag, where the tag ends, and whether it is `Name:`; None without one.
+
+    What a list, bold type or quotation marks put around the tag counts as nothing.
+    """
+    listed = _LISTED.match(line)
+    start = listed.end() if listed else 0
+    if (tag := TAG.match(line, start)) and fits_tag(tag[1].strip()):
         return tag[1].strip(), tag.end(), False
-    colon = colon_speaker(line)
+    adorned = _ADORNED.match(line, start)
+    if adorned and adorned[1] and fits_tag(adorned[1].strip()):
+        return adorned[1].strip(), adorned.end(), False
+    if adorned and adorned[2] and (name := _colon_name(adorned[2])):
+        return name, adorned.end(), True
+    colon = colon_speaker(line, start)
     return (*colon, True) if colon else None
 
 
-def colon_speaker(line: str) -> tuple[str, int] | None:
+def colon_speaker(line: str, start: int = 0) -> tuple[str, int] | None:
     """The name before a colon at the start of a line, and where the text begins."""
-    colon = COLON.match(line)
-    return (colon[1].strip(), colon.end()) if colon and fits_colon(colon[1].strip()) else None
+    colon = COLON.match(line, start)
+    name = _colon_name(colon[1]) if colon else ""
+    return (name, colon.end()) if colon and name else None
+
+
+def _colon_name(words: str) -> str:
+    """The name before a colon, without what stands in round brackets behind it; "" for none."""
+    name = ASIDE.sub("", words.strip()).strip()
+    return name if fits_colon(name) else ""
+
+
+def inline_tags(line: str) -> Iterator[tuple[str, int, int]]:
+    """(name, start, end) of each tag behind the end of a sentence, inside of a line."""
+    for found in INLINE.finditer(line) if "[" in line else ():
+        name, at = found[1].strip(), found.start(1) - 1
+        if at and fits_tag(name):
+            yield name, at, found.end()
 
 
 def to_micro(value: float | str) -> float:
@@ -109,15 +159,32 @@ def decimal(value: float) -> str:
 
 
 def read_time(text: str) -> float | None:
-    """Seconds of "0.8s", "800ms" or "0.8"; None for anything else."""
+    """Seconds of "0.8s", "800ms", "0.8" or "2 seconds"; None for anything else."""
     match = _SECONDS.fullmatch(text)
-    return to_micro(float(match[1]) / (1000 if match[2].casefold() == "ms" else 1)) if match else None
+    unit = 1000 if match and match[2].casefold().startswith("m") else 1
+    return to_micro(_float(match[1]) / unit) if match else None
+
+
+def read_pause(cue: re.Match) -> float | None:
+    """Seconds of a pause in any of its forms; None if it cannot be read. Of a bare `[pause]`: PAUSE_S."""
+    said = next(one for one in (cue["inner"], cue["ssml"], cue["round"], cue["sharp"]) if one is not None)
+    if cue["ssml"] is not None:
+        said = re.sub(r"^[\s:=]+|[\s/]+$", "", said)
+        if strength := re.fullmatch(r"strength\s*=\s*[\"']([a-z-]+)[\"']", said, re.I):
+            return STRENGTHS.get(strength[1].lower())
+        said = re.sub(r"^(?:time|duration|t)\s*=\s*|[\"']", "", said, flags=re.I)
+    said = re.sub(r"^(?:[\s:：=,]*(?:for|of)?\s)?[\s:：=,]*", "", said).strip()
+    return read_time(said) if said else PAUSE_S
 
 
 def read_slot(text: str) -> tuple[float, float] | None:
     """Start and end in seconds of "1.5s-2.25s"; None for anything else."""
     match = _SLOT.fullmatch(text)
-    return (to_micro(match[1]), to_micro(match[2])) if match else None
+    return (to_micro(_float(match[1])), to_micro(_float(match[2]))) if match else None
+
+
+def _float(digits: str) -> float:
+    return float(digits.replace(",", "."))
 
 
 def check_setting(name: str, value) -> int | float:

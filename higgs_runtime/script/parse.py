@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Sequence
+from collections import deque
+from typing import Literal
 
+from ..text.speakers import like_a_name
+from .doubts import BRACKET, INSIDE_COLON, LIKE_A_SPEAKER, NUMBERED, Perhaps, doubts_of
 from .grammar import (
+    ASIDE,
     CUE,
+    LIKE_PAUSE,
     LONGEST_S,
     SCENE,
     SOUND_WORDS,
@@ -15,12 +19,15 @@ from .grammar import (
     error_at,
     first_word,
     holds_settings,
+    inline_tags,
     lines_of,
     no_text,
+    read_pause,
     read_settings,
     read_slot,
     read_sound,
     read_time,
+    short,
     speaker_of,
     to_micro,
 )
@@ -49,6 +56,8 @@ class _Parser:
         self.comments: list[Comment] = []
         self.warnings: list[ScriptWarning] = []
         self.columns: dict[int, int] = {}  # lines of `Name:` turns -> column
+        self.brackets: dict[int, int] = {}  # lines of `[Name]` turns -> column
+        self.maybe: list[Perhaps] = []  # line, column, name, as written: of a speaker, perhaps
         self.scene = ""
         self.scene_at: tuple[int, int] | None = None  # of the header that no turn has followed yet
         self.open: dict | None = None  # the turn that a line without tag goes on with
@@ -58,6 +67,7 @@ class _Parser:
         self.gap_s = 0.0  # pauses since the last words
         self.waiting: list[tuple[dict, float]] = []  # cues since the last words, and gap_s where they stand
         self.music: tuple[dict, int] | None = None  # the one that plays, and its column
+        self.alone: tuple[int, int, str] | None = None  # a line of capitals that began a turn: line, column, text
 
     def read(self, number: int, raw: str) -> None:
         line, column = raw.strip(), len(raw) - len(raw.lstrip()) + 1
@@ -81,10 +91,13 @@ class _Parser:
         """Starts the turn that the line's tag names, if it has one; returns where the tag ends."""
         if tag := speaker_of(line):
             name, end, by_colon = tag
-            if by_colon:
-                self.columns[number] = column
-            self.start(name, number, column)
+            (self.columns if by_colon else self.brackets).setdefault(number, column)
+            aside = ASIDE.search(line[:end].rstrip(' \t:：*_"”»」』'))
+            if by_colon and aside:
+                self.warn(number, column, f"'{aside[0].strip()}' behind the name '{name}' is left out.")
+            self.start(name, number, column)["tagged"] = not by_colon
             return end
+        self.like_a_speaker(number, column, line)
         if line[0] == "[" and not CUE.match(line):
             tag = TAG.match(line)
             if not tag:
@@ -106,8 +119,23 @@ class _Parser:
             self.warn(number, column, "This is spoken. A scene header begins with '#': '# Scene: …'.")
         return 0
 
+    def like_a_speaker(self, number: int, column: int, line: str) -> None:
+        """Notes what may name a speaker, in a form that is not read as one."""
+        found = LIKE_A_SPEAKER.match(line)
+        if found and (name := (found[1] or found[2] or found[3]).strip()):
+            self.maybe.append(Perhaps(number, column, name, found[0].strip()))
+        elif self.open is None and line.isupper() and len(line) <= 40 and like_a_name(line.title()):
+            self.alone = number, column, line
+        if self.open is not None and self.alone and self.alone[0] == number - 1:
+            at, where, name = self.alone
+            self.warn(
+                at, where, f"'{short(name)}' in a line of its own is read as text; a speaker is '[{short(name)}]'."
+            )
+
     def body(self, number: int, column: int, line: str, position: int) -> None:
         """What follows the tag: settings and cues, and between them text."""
+        tags = deque(self.tags(number, column, line, position))
+        cue: re.Match | None | Literal[False] = None  # the next one; False: there is none
         while words := line[position:].lstrip():
             position = len(line) - len(words)
             at, turn = column + position, self.open
@@ -120,18 +148,46 @@ class _Parser:
                 turn["settings"], length = read_settings(number, at, line[position:])
                 position += length
                 continue
-            cue = CUE.search(line, position)
-            words = line[position : cue.start() if cue else None]
+            while tags and tags[0][1] < position:  # inside of a cue
+                tags.popleft()
+            if cue is None or cue and cue.start() < position:  # looked for once, however many tags stand before it
+                cue = CUE.search(line, position) or False
+            other = tags[0] if tags and not (cue and cue.start() < tags[0][1]) else None
+            words = line[position : other[1] if other else cue.start() if cue else None]
             if "{" in words and holds_settings(words):
                 self.warn(number, at, "Settings stand at the start of a turn; these braces are read as text.")
+            self.doubt_pauses(words, number, at)
             self.say(words, number, at)
-            if not cue:
+            if other:
+                tags.popleft()
+                name, start, position = other
+                self.start(name, number, column + start)["tagged"] = True
+            elif cue:
+                self.cue(number, column + cue.start(), cue)
+                position, cue = cue.end(), None
+            else:
                 return None
-            self.cue(number, column + cue.start(), cue)
-            position = cue.end()
+
+    def tags(self, number: int, column: int, line: str, position: int) -> list[tuple[str, int, int]]:
+        """Tags inside of a line: they are read in a turn that began with one, and else noted."""
+        found = [tag for tag in inline_tags(line) if tag[1] >= position]
+        certain = bool(self.open and self.open.get("tagged")) or bool(
+            found and all(NUMBERED.fullmatch(one[0]) for one in found)
+        )
+        starts = {start for _, start, _ in found} if certain else set()
+        for bracket in BRACKET.finditer(line, position) if "[" in line else ():
+            if bracket.start() >= max(position, 1) and bracket.start() not in starts:
+                self.maybe.append(Perhaps(number, column + bracket.start(), bracket[1].strip(), bracket[0]))
+        for colon in INSIDE_COLON.finditer(line, position):
+            self.maybe.append(Perhaps(number, column + colon.start(1), colon[1], colon[1] + ":"))
+        return found if certain else []
+
+    def doubt_pauses(self, words: str, number: int, column: int) -> None:
+        for found in LIKE_PAUSE.finditer(words):
+            self.warn(number, column + found.start(), f"'{found[0]}' is read as text; a pause is '[pause 0.8s]'.")
 
     def cue(self, number: int, column: int, cue: re.Match) -> None:
-        if not cue["close"]:
+        if cue["kind"] and not cue["close"]:
             raise error_at(
                 number,
                 column,
@@ -140,7 +196,7 @@ class _Parser:
                 f"'{cue[0][:20]}'",
                 "Close it, or put a backslash in front of the text.",
             )
-        kind = cue["kind"].casefold()
+        kind = (cue["kind"] or "pause").casefold()
         if kind == "pause":
             self.pause(number, column, cue)
         elif kind in ("overlap", "slot"):
@@ -170,7 +226,7 @@ class _Parser:
         self.gap_s = 0.0
 
     def pause(self, number: int, column: int, cue: re.Match) -> None:
-        length = read_time(cue["inner"])
+        length = read_pause(cue)
         if length is None:
             raise error_at(number, column, "The pause cannot be read.", "[pause 0.8s]", cue[0], "Give it in seconds.")
         begun = self.open and not self.open["text"]
@@ -274,6 +330,7 @@ class _Parser:
         if self.open:
             if not self.open["text"]:
                 raise no_text(self.open["line"], self.open_column, self.open["speaker"])
+            self.open.pop("tagged", None)
             self.turns.append(self.open)
         self.open, self.cut, self.set = None, False, False
 
@@ -303,31 +360,5 @@ class _Parser:
         self.end_gap()
         turns = tuple(Turn(**{**turn, "text": "\n".join(turn["text"])}) for turn in self.turns)
         cues = [kind(**values) for kind, values in self.cues]
-        found = {*self.warnings, *_doubts(turns, self.columns)}
+        found = {*self.warnings, *doubts_of(turns, self.columns, self.brackets, self.maybe)}
         return Script(turns, cues, self.comments, sorted(found, key=lambda one: (one.line, one.column)))
-
-
-def _doubts(turns: Sequence[Turn], by_colon: dict[int, int]) -> list[ScriptWarning]:
-    """Names that may be slips: heard once, by colon, among speakers who return; or differing in case only."""
-    times = Counter(
-        turn.speaker
-        for turn, last in zip(turns, [None, *turns], strict=False)
-        if last is None or last.speaker != turn.speaker
-    )
-    returning = any(count > 1 for name, count in times.items() if name)
-    found, spelling = [], {}
-    for turn in turns:
-        column = by_colon.get(turn.line, 1)
-        first = spelling.setdefault(turn.speaker.lower(), turn.speaker)
-        if first != turn.speaker:
-            found.append(ScriptWarning(turn.line, column, f"'{turn.speaker}' and '{first}' are two speakers."))
-        elif returning and turn.line in by_colon and times[turn.speaker] == 1:
-            found.append(
-                ScriptWarning(
-                    turn.line,
-                    column,
-                    f"'{turn.speaker}:' is read as a speaker, who speaks once; "
-                    "if it is text, put a backslash in front of the line.",
-                )
-            )
-    return found

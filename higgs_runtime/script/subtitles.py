@@ -12,8 +12,10 @@ from pathlib import Path
 from ..atomic_write import write_bytes
 from ..errors import MissingExtraError, ScriptError
 from ..text.speakers import fits_tag
-from .grammar import colon_speaker, lines_of
+from .captions import read_caption
+from .grammar import lines_of, short
 from .parse import parse_script
+from .timed_text import ARROW, read_cues
 from .types import Script, ScriptWarning, Turn
 
 FORMATS = {".srt": "srt", ".vtt": "vtt", ".ass": "ass", ".ssa": "ssa"}  # suffix -> pysubs2's name
@@ -21,11 +23,11 @@ NO_TIME_S = 1.0  # what a subtitle without duration gets
 _LAST_S = {"ass": 36_000, "ssa": 36_000}  # these formats have one digit for hours; the others two
 
 _VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^<>]*)>")
+_RUBY = re.compile(
+    r"<(rt|rp)\b[^<>]*>(?:.*?)(?:</\1>|(?=</ruby>)|\Z)", re.S | re.I
+)  # says once more what it stands over
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<\d[\d:.]*>")
-_TIMES = re.compile(r"\s*[\d:.,]+\s*-->\s*[\d:.,]+")
-_GLUE = "\u2060"  # word joiner, which nobody hears
-_DASH = re.compile(r"[-–—](?:\s+|(?=[^\W\d]))")  # before the words of each of several speakers
-_STYLE = re.compile(r"\{\\[^{}]*\}")  # in SRT and VTT, other braces are text
+_STYLE = re.compile(r"\{(?:\\|[yYcCfFsSpP]:)[^{}]*\}")  # in SRT and VTT, other braces are text
 
 
 def read_script(path: str | Path) -> Script:
@@ -38,30 +40,41 @@ def read_script(path: str | Path) -> Script:
     return read_subtitles(path) if path.suffix.lower() in FORMATS else parse_script(decode_text(path))
 
 
-def read_subtitles(path: str | Path) -> Script:
+def read_subtitles(path: str | Path, *, descriptions: bool = False) -> Script:
     """Subtitles as a script: each is a turn with `slot`, in the order of their starts.
 
-    Who speaks is ASS's actor, WebVTT's `<v Name>`, or `Name:` at the start of a line; a subtitle of several speakers
-    becomes several turns that share its time by the length of their texts. Styles and tags are left out. Subtitles
-    over each other keep their times; one without duration gets 1 s; both are said in the warnings, which have no line.
+    Who speaks is ASS's actor, WebVTT's `<v Name>`, or what `read_caption` finds at the start of a line; a subtitle of
+    several speakers becomes several turns that share its time by the length of their texts. Styles, tags and readings
+    over characters are left out, and so are descriptions for the deaf and subtitles without words. Captions that roll
+    are read once. Subtitles over each other keep their times; one without duration gets 1 s. All that is left out or
+    changed is said in the warnings, which have no line.
+
+    Args:
+        descriptions: "[door creaks]" and "(SIGHS)" stay in the text.
 
     Raises:
-        ScriptError: the file cannot be read, is not UTF-8 (or UTF-16 with its mark), or has no subtitles.
+        ScriptError: the file cannot be read, is not UTF-8 (or UTF-16 with its mark), has no subtitles, or a line of
+            times that cannot be read.
         MissingExtraError: without pysubs2 (extra `subtitles`).
     """
     path = Path(path)
     kind, pysubs2 = _format(path), _pysubs2()
-    text = decode_text(path)
+    text, notes = decode_text(path), []
     if kind in ("srt", "vtt"):
-        text = _numbered(text, kind)
-    try:
-        events = pysubs2.SSAFile.from_string(text, format_=kind, keep_html_tags=True)
-    except (ValueError, KeyError, IndexError, OverflowError, pysubs2.Pysubs2Error) as error:
-        raise _unreadable(path, str(error) or type(error).__name__) from error
+        cues, notes = read_cues(text, kind)
+        events = [(cue.start_s, cue.end_s, "", cue.text) for cue in cues]
+    else:
+        try:
+            file = pysubs2.SSAFile.from_string(text, format_=kind)
+        except (ValueError, KeyError, IndexError, OverflowError, pysubs2.Pysubs2Error) as error:
+            raise _unreadable(path, str(error) or type(error).__name__) from error
+        events = [(one.start / 1000, one.end / 1000, one.name, one.plaintext) for one in file.get_text_events()]
     turns: list[Turn] = []
-    reader = _Reader(kind)
-    for event in sorted(events.get_text_events(), key=lambda event: event.start):
-        turns += reader.turns(event)
+    reader = _Reader(kind, descriptions)
+    for note in notes:
+        reader.warn(note)
+    for event in sorted(events, key=lambda event: event[0]):
+        turns += reader.turns(*event)
     if not turns:
         raise _unreadable(path, "no subtitle with a text")
     return Script(turns, warnings=reader.warnings)
@@ -70,16 +83,15 @@ def read_subtitles(path: str | Path) -> Script:
 class _Reader:
     """Turns of one event after the other, in time; `warnings` grows."""
 
-    def __init__(self, kind: str):
-        self.kind, self.warnings = kind, []
+    def __init__(self, kind: str, descriptions: bool):
+        self.kind, self.descriptions, self.warnings = kind, descriptions, []
         self.busy_until, self.names = 0.0, {}
 
-    def turns(self, event) -> list[Turn]:
-        start, end = max(0, event.start) / 1000, max(0, event.end) / 1000
+    def turns(self, start: float, end: float, name: str, text: str) -> list[Turn]:
+        start, end = max(0.0, start), max(0.0, end)
         place = f"The subtitle at {_clock(start)}"
-        parts = self.parts(event)
+        parts = self.parts(place, name, text)
         if not parts:
-            self.warn(f"{place} has no text and is left out.")
             return []
         if end <= start:
             self.warn(f"{place} has no duration; it is given {NO_TIME_S:g} s.")
@@ -97,28 +109,31 @@ class _Reader:
             turns.append(Turn(speaker, text, slot=slot))
         return turns
 
-    def parts(self, event) -> list[tuple[str, str]]:
+    def parts(self, place: str, name: str, text: str) -> list[tuple[str, str]]:
         """Who says what in it: (speaker, text)."""
-        text = event.plaintext if self.kind in ("ass", "ssa") else _STYLE.sub("", event.text).replace(r"\N", "\n")
+        if self.kind in ("srt", "vtt"):
+            text = _STYLE.sub("", text).replace(r"\N", "\n").replace(r"\n", "\n").replace(r"\h", " ")
         pieces = _VOICE.split(text) if self.kind == "vtt" else [text]  # text, name, text, name, text …
-        found: list[tuple[str, list[str]]] = []
-        for name, piece in zip([event.name, *pieces[1::2]], pieces[::2], strict=True):
-            speaker = self.fitting(self.plain(name))
-            found.append((speaker, []))
-            for line in lines_of(self.plain(piece)):
-                line = _DASH.sub("", line.strip())
-                if not speaker and (tag := colon_speaker(line)):
-                    found.append((tag[0], []))
-                    line = line[tag[1] :]
-                found[-1][1].append(line)
-        joined = [(speaker, "\n".join(lines).strip()) for speaker, lines in found]
-        return [(speaker, text) for speaker, text in joined if text]
+        found, said = [], []
+        for voice, piece in zip([name, *pieces[1::2]], pieces[::2], strict=True):
+            caption = read_caption(self.plain(piece), self.plain(voice).strip(), descriptions=self.descriptions)
+            found.append(caption)
+            said += [(self.fitting(speaker), words) for speaker, words in caption.said]
+        for caption in found:
+            for doubt in caption.doubts:
+                self.warn(f"{place}: {doubt}; if it is text, mend it in the file.")
+        out = ", ".join(f"'{short(one)}'" for caption in found for one in caption.descriptions)
+        if not said:
+            plain = " ".join(self.plain(_VOICE.sub("", text)).split())
+            self.warn(f"{place} has no {f'words (‘{short(plain)}’)' if plain else 'text'} and is left out.")
+        elif out:
+            self.warn(f"{place}: {out} is left out, a description.")
+        return said
 
     def plain(self, text: str) -> str:
         if self.kind in ("ass", "ssa"):
             return text
-        text = _TAG.sub("", text.replace(_GLUE, ""))
-        return html.unescape(text) if self.kind == "vtt" else text
+        return html.unescape(_TAG.sub("", _RUBY.sub("", text)))
 
     def fitting(self, name: str) -> str:
         """The name as a tag can hold it."""
@@ -190,7 +205,8 @@ def _written(kind: str, speaker: str, text: str) -> tuple[str, str]:
     if kind == "vtt":
         text, speaker = html.escape(text, quote=False), html.escape(speaker, quote=False)
         return (f"<v {speaker}>" if speaker else "") + text.replace("\n", r"\N"), ""
-    text = re.sub("<(?=[/a-zA-Z0-9])", "＜", text.replace("-->", "→")).replace("{＼", "｛＼")
+    text = re.sub("<(?=[/a-zA-Z0-9])", "＜", re.sub(ARROW, "→", text)).replace("{＼", "｛＼")
+    text = re.sub(r"&(?=#?\w+;?)", "＆", text)
     return (f"{speaker}: " if speaker else "") + text.replace("\n", r"\N"), ""
 
 
@@ -231,29 +247,6 @@ def decode_text(path: Path) -> str:
             got=f"the byte 0x{raw[error.start]:02x} at {error.start}",
             remedy="Save the file as UTF-8 in a text editor.",
         ) from error
-
-
-def _numbered(text: str, kind: str) -> str:
-    """SRT or WebVTT with a number before each subtitle and at the end, as pysubs2 expects them.
-
-    WebVTT's header, notes, styles and the names of its subtitles go. pysubs2 takes any two times of day in a line for
-    the times of a subtitle; those in texts get a mark.
-    """
-
-    def guarded(line: str) -> str:
-        return line if _TIMES.match(line) else re.sub(r"(?<=\d):(?=\d)", ":" + _GLUE, line)
-
-    blocks, count = [], 0
-    for block in re.split(r"\n[ \t]*(?=\n)", "\n".join(lines_of(text))):
-        lines = [guarded(line) for line in block.strip("\n").split("\n")]
-        times = next((n for n, line in enumerate(lines) if _TIMES.match(line)), None)
-        if times is None:
-            if kind == "srt" and blocks and block.strip():  # a blank line inside of a subtitle
-                blocks.append("\n".join(lines))
-            continue
-        count += 1
-        blocks.append("\n".join([str(count), *lines[times:]]))
-    return "\n\n".join([*blocks, "0", ""])
 
 
 def _clock(seconds: float) -> str:

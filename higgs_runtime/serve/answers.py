@@ -77,7 +77,7 @@ def codes_line(codes: Codes) -> bytes:
 
 def end_line(done: Done) -> bytes:
     """The last line after those of `codes_line`."""
-    fields = {"finish_reason": done.take.finish_reason, "prompt_positions": done.take.prompt_positions}
+    fields = {"finish_reason": done.reason, "prompt_positions": done.prompt_positions}
     return json.dumps(fields).encode() + b"\n"
 
 
@@ -110,9 +110,13 @@ class Pieces:
         rest = self._packed(self._encoder.finish())
         if not self._sse:
             return rest
-        read, spoken = done.take.prompt_positions, done.take.frames
+        read, spoken = done.prompt_positions, done.frames
         usage = {"input_tokens": read, "output_tokens": spoken, "total_tokens": read + spoken}
-        return rest + _event({"type": "speech.audio.done", "usage": usage})
+        return rest + _event({"type": "speech.audio.done", "usage": usage, "finish_reason": done.reason})
+
+    def tells_its_end(self) -> bool:
+        """Whether the reader sees why it ended; else a stream that is not whole has to be broken off."""
+        return self._sse or self._encoder is None
 
     def failed(self, failed: Failed) -> bytes:
         """What can still be said of an error once the answer has begun."""

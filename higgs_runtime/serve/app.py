@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import prometheus_client
@@ -14,13 +15,16 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from ..audio.clip import AudioClip
 from ..audio.files import MEDIA_TYPES
 from ..errors import AudioError, HiggsError, MissingExtraError, SettingError, StoppedError, VoiceError
 from ..prompt import DEFAULT_SYSTEM
+from ..rendering.monologue import pieces_of
 from ..types import Codes, Sampling
+from ..voices import inspect_reference
 from .answers import (
     CLIENT_LEFT,
     CODES_TYPE,
@@ -39,6 +43,7 @@ from .guard import Guard
 from .lines import Asked, Done, Event, Failed, ServedRequest
 from .references import read_reference, too_long
 
+TOLD = ("X-Higgs-Seed", "X-Higgs-Finish-Reason", "X-Higgs-Warning", "X-Sample-Rate", "X-Channels", "X-Bit-Depth")
 MAX_PLACE = 200  # characters of a field's name, which may be as long as a body
 _ERROR = {
     "application/json": {
@@ -111,16 +116,43 @@ class EventStream:
         self.events.put_nowait(None)
 
 
-def create_app(engine: SpeechEngine, name: str, key: str | None = None) -> FastAPI:
+@dataclass(frozen=True)
+class ModelNames:
+    """How clients may call the model: its name, and others, in any case."""
+
+    name: str
+    aliases: tuple[str, ...] = ()
+
+    def known(self, asked: str) -> bool:
+        return asked.casefold() in {one.casefold() for one in self.all}
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        return (self.name, *self.aliases)
+
+
+def create_app(
+    engine: SpeechEngine, names: ModelNames | str, key: str | None = None, origins: Sequence[str] = ()
+) -> FastAPI:
     """The server of an engine that runs.
 
     Args:
-        name: of the model, for clients.
+        names: of the model, for clients.
         key: that clients have to send; None: none.
+        origins: of web pages that may read the answers, as "https://example.org"; "*": of all.
     """
+    names = ModelNames(names) if isinstance(names, str) else names
     doors = [] if key is None else [Depends(HTTPBearer(auto_error=False))]  # for the OpenAPI page; Guard decides
     app = FastAPI(title="Higgs Audio", description="Speech by a Higgs Audio model.", docs_url=None, redoc_url=None)
     app.add_middleware(Guard, limits=engine.limits, budget=engine.budget, key=key, counted=engine.metrics.requests)
+    if origins:  # last added, so that it stands before the others: a browser asks without a key whether it may
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type"],
+            expose_headers=["*"] if "*" in origins else list(TOLD),
+        )
     _add_error_handlers(app, engine)
     limits, counted = engine.limits, engine.metrics.requests
 
@@ -132,10 +164,8 @@ def create_app(engine: SpeechEngine, name: str, key: str | None = None) -> FastA
     )
     async def speech(asked: SpeechRequest, request: Request) -> Response:
         """Speak a text."""
-        if asked.model not in ("", name):
-            return _refused(
-                404, f"There is no model '{asked.model[:80]}' here, only '{name}'.", "model", "model_not_found"
-            )
+        if asked.model and not names.known(asked.model):
+            return _no_model(asked.model)
         checked = await asyncio.to_thread(_checked, asked, engine, request.scope["share"])
         line = ServedRequest(checked, lambda event: listener.tell(event))
         pieces = Pieces(asked, engine.codec.sample_rate)  # or the error that a package is missing
@@ -172,9 +202,13 @@ def create_app(engine: SpeechEngine, name: str, key: str | None = None) -> FastA
             return _refused(CLIENT_LEFT, "") if event is None else _failed(event)
         data = await asyncio.to_thread(whole_file, asked, pieces, event)
         headers = headers_of(asked, listener.line, engine.codec.sample_rate)
-        headers["X-Higgs-Finish-Reason"] = event.take.finish_reason
+        headers["X-Higgs-Finish-Reason"] = event.reason
         counted.labels("200").inc()
         return Response(data, 200, headers, media_type(asked))
+
+    def _no_model(asked: str) -> Response:
+        here = ", ".join(f"'{one}'" for one in names.all)
+        return _refused(404, f"There is no model '{asked[:80]}' here, only {here}.", "model", "model_not_found")
 
     def _refused(status: int, message: str, param: str | None = None, code: str | None = None) -> Response:
         counted.labels(str(status)).inc()
@@ -184,27 +218,44 @@ def create_app(engine: SpeechEngine, name: str, key: str | None = None) -> FastA
         stopped = isinstance(failed.error, StoppedError)
         return _refused(400 if failed.by_client else 503 if stopped else 500, str(failed.error))
 
-    _add_pages(app, engine, name, {"dependencies": doors, "responses": {401: RESPONSES[401]}})
+    _add_pages(app, engine, names, {"dependencies": doors, "responses": {401: RESPONSES[401]}})
     return app
 
 
-def _add_pages(app: FastAPI, engine: SpeechEngine, name: str, behind: dict[str, Any]) -> None:
+def _add_pages(app: FastAPI, engine: SpeechEngine, names: ModelNames, behind: dict[str, Any]) -> None:
+    def card(name: str) -> dict[str, Any]:
+        return {"id": name, "object": "model", "created": 0, "owned_by": "higgs"}
+
     @app.get("/v1/models", **behind)
     async def models() -> dict[str, Any]:
-        """The model that is served."""
-        return {"object": "list", "data": [{"id": name, "object": "model", "created": 0, "owned_by": "higgs"}]}
+        """The model that is served, under all its names."""
+        return {"object": "list", "data": [card(name) for name in names.all]}
+
+    one = {**behind, "responses": {**behind["responses"], 404: RESPONSES[404]}}
+
+    @app.get("/v1/models/{name:path}", **one)
+    async def model(name: str) -> dict[str, Any]:
+        """The model, under one of its names."""
+        if not names.known(name):
+            raise HTTPException(404, f"There is no model '{name[:80]}' here.")
+        return card(name)
+
+    @app.get("/v1/audio/models", **behind)
+    async def speech_models() -> dict[str, Any]:
+        """As /v1/models, for clients that look for models of speech."""
+        return {"models": [{"id": name, "name": name} for name in names.all]}
 
     @app.get("/v1/audio/voices", **behind)
-    async def voices() -> dict[str, list[str]]:
-        """Names for the field `voice`."""
-        return {"voices": sorted(await asyncio.to_thread(engine.voices.files))}
+    async def voices() -> dict[str, list[dict[str, str]]]:
+        """For the field `voice`: its value, and what a person reads."""
+        return {"voices": [{"id": name, "name": name} for name in await asyncio.to_thread(engine.voices.names)]}
 
     @app.get("/health", responses={503: {"description": "The engine has stopped."}})
     async def health() -> JSONResponse:
         """Whether lines can be spoken."""
         state = {
             "status": "ok" if engine.failure is None else "failed",
-            "model": name,
+            "model": names.name,
             "rows": engine.limits.rows,
             "speaking": engine.speaking,
             "waiting": engine.waiting,
@@ -228,9 +279,10 @@ def _add_error_handlers(app: FastAPI, engine: SpeechEngine) -> None:
         place = ".".join(str(part) for part in first["loc"] if part != "body")[:MAX_PLACE]
         counted.labels("400").inc()
         if not place or first["type"] == "json_invalid":  # its place is a character
-            return error_answer(
-                400, "The body has to be a JSON object, sent with Content-Type: application/json.", code=first["type"]
-            )
+            kind = _request.headers.get("content-type")
+            came = "" if kind and "json" in kind else f"; it came {f'as {kind[:80]}' if kind else 'without Content-Type'}"
+            what = f"The body has to be a JSON object, sent with Content-Type: application/json{came}."
+            return error_answer(400, what, code=first["type"])
         message = f"{place}: {first['msg']}" if place else first["msg"]
         return error_answer(400, message, param=place or None, code=first["type"])
 
@@ -257,6 +309,8 @@ async def _streamed(pieces: Pieces, listener: EventStream, event: Event | None) 
         event = await listener.taken(event)
     if isinstance(event, Done):
         yield pieces.end(event)
+        if event.reason != "stop" and not pieces.tells_its_end():
+            raise BrokenStream("The speech is not whole: " + " ".join(listener.line.warnings))
     elif isinstance(event, Failed):  # None: nobody listens
         if piece := pieces.failed(event):
             yield piece
@@ -306,23 +360,37 @@ def _checked(asked: SpeechRequest, engine: SpeechEngine, share: Share) -> Asked:
         ras_max_repeats=asked.ras_max_repeats,
         max_frames=asked.max_new_tokens or most,
     )
-    references = _references(asked, engine, share)
-    voice = asked.voice.strip()
-    found = None if voice.lower() in NO_VOICE else engine.voices.find(voice)
+    references, notes = _references(asked, engine, share)
+    config, prepare = engine.model.config, engine.limits.prepare if asked.prepare is None else asked.prepare
     return Asked(
         asked.input,
         sampling,
-        found,
+        _voice(asked, engine),
         tuple(references),
         DEFAULT_SYSTEM if asked.system is None else asked.system,
         asked.instructions,
         asked.streamed,
         asked.response_format == "codes",
+        pieces_of(asked.input, config, most, prepare=prepare, marks=True),
+        asked.max_new_tokens is not None,
+        tuple(notes),
     )
 
 
-def _references(asked: SpeechRequest, engine: SpeechEngine, share: Share) -> list[tuple[AudioClip | Codes, str]]:
-    limits, rate, found, seconds = engine.limits, engine.codec.sample_rate, [], 0.0
+def _voice(asked: SpeechRequest, engine: SpeechEngine) -> Path | None:
+    voice = asked.voice.strip()
+    if voice.lower() not in NO_VOICE:
+        return engine.voices.find(voice)
+    return None if asked.references or voice.lower() == "none" else engine.voices.default()
+
+
+def _references(
+    asked: SpeechRequest, engine: SpeechEngine, share: Share
+) -> tuple[list[tuple[AudioClip | Codes, str]], list[str]]:
+    """The references with their words, and what is to be said of how good they are."""
+    limits, rate, seconds = engine.limits, engine.codec.sample_rate, 0.0
+    found: list[tuple[AudioClip | Codes, str]] = []
+    notes: list[str] = []
     room = round(limits.reference_seconds * rate * 4) if asked.references else 0
     if room and (limits.folders or limits.addresses):
         room += limits.body_bytes  # a file that this server reads for the client
@@ -333,8 +401,10 @@ def _references(asked: SpeechRequest, engine: SpeechEngine, share: Share) -> lis
         if seconds > limits.reference_seconds:
             raise too_long(limits)
         found.append((source, one.text))
+        if isinstance(source, AudioClip):
+            notes += [f"Reference {len(found)}: {note}" for note in inspect_reference(source).warnings]
     share.take(sum(_bytes_of(source) for source, _ in found) - room)
-    return found
+    return found, notes
 
 
 def _source(one: Reference, engine: SpeechEngine, most_s: float) -> AudioClip | Codes:

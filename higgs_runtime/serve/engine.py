@@ -15,8 +15,10 @@ from ..generation.request import check_length, positions_of, with_length_warning
 from ..generation.session import Session
 from ..model import HiggsModel
 from ..prompt import build_prompt
-from ..speech import check_pair
+from ..rendering.monologue import Monologue
+from ..speech import check_pair, silence_stop
 from ..types import Codes, Generation, Prompt, Sampling
+from ..verification import SilenceStop
 from .budget import Budget, BusyError
 from .limits import MAX_WINDOW, ServerLimits
 from .lines import ServedRequest
@@ -52,6 +54,7 @@ class SpeechEngine:
         self.failure: BaseException | None = None
         self.budget = Budget(limits.held_bytes)
         self.metrics = Metrics(self)
+        self._stop: SilenceStop | None = None if limits.silence_s is None else silence_stop(codec, limits.silence_s)
         self._session = Session(model, batch=limits.rows)
         self._waiting: deque[ServedRequest] = deque()
         self._speaking: dict[int, ServedRequest] = {}  # by the number that the session gives them
@@ -82,7 +85,7 @@ class SpeechEngine:
 
     @property
     def max_frames(self) -> int:
-        """Of one answer."""
+        """Of one piece."""
         return max(1, round(self.limits.seconds * self.model.config.frame_rate))
 
     def submit(self, line: ServedRequest) -> None:
@@ -141,7 +144,7 @@ class SpeechEngine:
                 for number, codes, take in found:
                     self._hear(self._speaking[number], codes, take)
                     if take is not None:
-                        self._leave(self._speaking.pop(number))
+                        self._next(self._speaking.pop(number))
         except (NumericError, MemoryShortError) as error:
             with self._news:
                 lost = [*self._speaking.values()] or [*self._waiting]  # no line at all could speak
@@ -166,7 +169,7 @@ class SpeechEngine:
                 positions=self.positions,
                 window=MAX_WINDOW,
                 should_stop=lambda: self._closed,
-                should_end=lambda number, _frames: self._speaking[number].gone,
+                should_end=lambda number, frames: self._speaking[number].should_end(frames),
             )
         )
 
@@ -183,25 +186,54 @@ class SpeechEngine:
                 yield ready
 
     def _prepared(self, line: ServedRequest) -> tuple[Prompt, Sampling] | None:
-        """What the session reads for a line; None if it was refused."""
-        sampling = line.asked.sampling
+        """What the session reads for a line's next piece; None if it was refused."""
         try:
-            prompt = build_prompt(self.voices.messages(line.asked), self.model.tokenizer)
-            self.model.check(prompt)
-            check_length(prompt, sampling, self.model.config)
-            needed = positions_of(prompt, sampling, self.model.config)
-            if needed > self.positions:
-                raise SettingError(
-                    "The request is longer than this server takes.",
-                    got=f"{len(prompt)} of prompt + {needed - len(prompt)} for the answer",
-                    expected=f"at most {self.positions} positions",
-                    remedy="Use a shorter text or shorter references, or ask for less with max_new_tokens.",
-                )
+            if line.monologue is None:
+                line.monologue = self._monologue(line)
+            prompt, sampling = self._laid_out(line, line.monologue, 0), line.asked.budget(line.spoken)
         except (HiggsError, RuntimeError) as error:
-            line.fail(_explained(error), by_client=isinstance(error, HiggsError))
+            line.fail(_explained(error), by_client=isinstance(error, HiggsError) and line.first_s is None)
             return None
-        line.warnings = with_length_warning(prompt, sampling, self.model.config).warnings
         return prompt, sampling
+
+    def _monologue(self, line: ServedRequest) -> Monologue:
+        """Its pieces, each looked at: what cannot be read is told before anything is heard.
+
+        Raises:
+            HiggsError: a piece cannot be read.
+        """
+        asked = line.asked
+        voiced = bool(asked.references) or asked.voice is not None
+        made = Monologue(
+            asked.pieces.texts or (asked.text,), lambda text, heard: self.voices.messages(asked, text, heard), voiced
+        )
+        notes = [*asked.notes, *asked.pieces.warnings]
+        for n in range(made.left):
+            notes += self._laid_out(line, made, n).warnings
+        line.warnings = tuple(dict.fromkeys(notes))
+        return made
+
+    def _laid_out(self, line: ServedRequest, monologue: Monologue, ahead: int) -> Prompt:
+        sampling = line.asked.sampling
+        prompt = build_prompt(monologue.messages(ahead), self.model.tokenizer)
+        self.model.check(prompt)
+        check_length(prompt, sampling, self.model.config)
+        needed = positions_of(prompt, sampling, self.model.config)
+        if needed > self.positions:
+            raise SettingError(
+                "The request is longer than this server takes.",
+                got=f"{len(prompt)} of prompt + {needed - len(prompt)} for the answer",
+                expected=f"at most {self.positions} positions",
+                remedy="Use a shorter text or shorter references, or ask for less with max_new_tokens.",
+            )
+        return with_length_warning(prompt, sampling, self.model.config)
+
+    def _next(self, line: ServedRequest) -> None:
+        """A piece is over: the next one has the row, if there is one."""
+        if not line.goes_on:
+            return self._leave(line)
+        with self._news:
+            self._waiting.appendleft(line)
 
     def _leave(self, line: ServedRequest) -> None:
         seconds = time.monotonic() - line.started

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from ..settings import SETTINGS
 from .limits import MAX_WINDOW
 
-NO_VOICE = ("", "default", "none")  # names that ask for no voice in particular
+NO_VOICE = ("", "default", "none")  # names that ask for no voice in particular; "none": nor for the server's own
 MAX_REFERENCE = 2**26  # characters of one reference; the body is limited anyhow
 
 Format = Literal["wav", "flac", "mp3", "opus", "aac", "pcm", "codes"]
@@ -29,7 +29,16 @@ def _setting(name: str, note: str = "", **other: Any) -> Any:
 
 
 class _Strict(BaseModel):
+    """Fields that are null are left out: many clients send all that they know."""
+
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, fields: Any) -> Any:
+        if not isinstance(fields, dict):
+            return fields
+        return {name: value for name, value in fields.items() if value is not None}
 
 
 class Reference(_Strict):
@@ -58,7 +67,12 @@ class SpeechRequest(_Strict):
     input: str = Field(min_length=1, max_length=1_000_000, description="The text to speak.")
     model: str = Field("", max_length=500, description="Name of the model that is served; may stay empty.")
     voice: str = Field(
-        "default", max_length=300, description="A name from /v1/audio/voices; default: none in particular."
+        "default",
+        max_length=300,
+        description="A name from /v1/audio/voices, in any case; default: the server's own; none: the model chooses.",
+    )
+    prepare: bool | None = Field(
+        None, description="Prepare the text for the model, as scripts are. None: as this server does."
     )
     response_format: Format = Field(
         "wav",
@@ -85,13 +99,13 @@ class SpeechRequest(_Strict):
     top_p: float = _setting("top_p")
     ras_window: int = _setting("ras_window", le=MAX_WINDOW)
     ras_max_repeats: int = _setting("ras_max_repeats")
-    max_new_tokens: int | None = _setting("max_frames", " None: as long as this server allows.", default=None)
+    max_new_tokens: int | None = _setting("max_frames", " None: as long as this server allows, for each piece of a long text.", default=None)
 
     @field_validator("voice", mode="before")
     @classmethod
     def _name_of(cls, voice: Any) -> Any:
-        """OpenAI's clients may send {"id": …}."""
-        return voice["id"] if isinstance(voice, dict) and set(voice) == {"id"} else voice
+        """OpenAI's clients may send {"id": …}, others an entry of the list as it is."""
+        return voice["id"] if isinstance(voice, dict) and "id" in voice and set(voice) <= {"id", "name"} else voice
 
     @model_validator(mode="after")
     def _one_reference_form(self) -> SpeechRequest:

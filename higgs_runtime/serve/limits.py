@@ -18,7 +18,9 @@ class ServerLimits:
         rows: lines that speak side by side.
         waiting: lines that may wait for a row; more are refused.
         characters: of a text.
-        seconds: of sound in one answer.
+        seconds: of sound in one take; a longer text is spoken in several, see `pieces_of`.
+        silence_s: that end a take; None: only its end, or `seconds`.
+        prepare: texts are prepared for the model where a request does not say.
         reference_seconds: of all reference clips of a request together.
         references: clips in a request.
         positions: of a prompt together with its answer, in the language model; memory is set aside for `rows` of them.
@@ -39,6 +41,8 @@ class ServerLimits:
     waiting: int = 64
     characters: int = 4096
     seconds: float = 60.0
+    silence_s: float | None = None
+    prepare: bool = False
     reference_seconds: float = 30.0
     references: int = 8
     positions: int = 4096

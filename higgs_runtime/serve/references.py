@@ -17,6 +17,7 @@ import torch
 from ..audio.clip import AudioClip, to_mono
 from ..audio.files import OPEN_LENGTH
 from ..errors import AudioError
+from ..voices.reference import lost_in_mono
 from .budget import RATE
 from .limits import ServerLimits
 
@@ -104,12 +105,16 @@ def _converted(file, rate: int, most: int, limits: ServerLimits) -> torch.Tensor
 
     stream = soxr.ResampleStream(file.samplerate, rate, 1, dtype="float32", quality="HQ")
     samples_read, parts = 0, []
+    channel_power, mono_power = np.zeros(file.channels), 0.0
     while len(block := file.read(frames=_BLOCK, dtype="float32", always_2d=True)):
         samples_read += len(block)
         if samples_read > most:
             raise too_long(limits)
+        channel_power += np.square(block, dtype=np.float64).sum(0)
         mono = to_mono(AudioClip(torch.from_numpy(block.T.copy()), file.samplerate)).samples[0].numpy()
+        mono_power += float(np.square(mono, dtype=np.float64).sum())
         parts.append(mono if rate == file.samplerate else stream.resample_chunk(mono))
+    lost_in_mono(float(channel_power.max()), mono_power)
     parts.append(stream.resample_chunk(np.zeros(0, "float32"), last=True))
     made, length = torch.from_numpy(np.concatenate(parts)), -(-samples_read * rate // file.samplerate)
     return torch.nn.functional.pad(made[:length], (0, max(0, length - len(made))))

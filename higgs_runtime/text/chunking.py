@@ -9,6 +9,7 @@ from bisect import bisect_right
 from ..errors import SettingError
 from .chinese import chinese_word_ends
 from .languages import base_language, is_chinese
+from .vocabulary import has_words
 
 _BLANK = r"[^\S\u00a0\u2007\u202f]"  # white space that may break a line
 _CJK = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
@@ -88,6 +89,32 @@ def chunk_text(text: str, max_chars: int, language: str | None = None) -> list[s
         pieces.append(text[start:end])
         start = end
     return pieces + [text[start:]] * (start < len(text))
+
+
+def spoken_spans(text: str, max_chars: int, language: str | None = None) -> list[tuple[int, int]]:
+    """(start, end) of each piece of `chunk_text` that has words, without blanks at its ends.
+
+    Marks that stand alone ("…", "—") go with the piece before, or with the next where none is before, so that a piece
+    may be longer than max_chars by them. No piece is without words, so a text without words has none.
+
+    Raises:
+        SettingError: as `chunk_text`.
+    """
+    spans: list[tuple[int, int]] = []
+    place, waiting = 0, None  # where marks begin that nothing with words precedes
+    for piece in chunk_text(text, max_chars, language):
+        start, end = place + len(piece) - len(piece.lstrip()), place + len(piece.rstrip())
+        place += len(piece)
+        if start >= end:
+            continue
+        if has_words(piece):
+            spans.append((start if waiting is None else waiting, end))
+            waiting = None
+        elif spans:
+            spans[-1] = spans[-1][0], end
+        elif waiting is None:
+            waiting = start
+    return spans
 
 
 class _Breaks(dict):

@@ -7,17 +7,19 @@ parentheses, degrees, sounds, spaces and the end. v3 is given its text as it sta
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
 from typing import NamedTuple
 
 from ..choices import PromptFormat
 from ..errors import MissingExtraError, SettingError
-from .chunking import chunk_text
+from .chunking import spoken_spans
 from .languages import DECIMAL_POINT, base_language, detect_language, is_chinese
+from .marks import LETTERS, replacements
 from .sound_tags import find_sounds
 
 SURE = 0.5  # a guess at the language that counts
@@ -67,8 +69,11 @@ _URL = r"(?:https?://|www\.)\S+"
 # Rules about figures leave these alone.
 _APART = rf"{_URL}|(?<![\w.+-])[\w.+-]{{1,64}}@\S+|\[[^\[\]\n]{{1,80}}\]|<[^<>\n]{{1,80}}>"
 # Nothing to be seen, and noise to a tokenizer; joiners of Persian and Indic words are not among them.
-_INVISIBLE = re.compile("[\x00-\x08\x0e-\x1f\x7f\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
-_SPACES = re.compile(r"(?P<lines>\s*[\n\r\x0b\x0c\x85\u2028\u2029]\s*)|\s+")
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0e-\x1f\x7f\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff\ufffe\uffff]"
+)
+_SPACES = re.compile(r"\s+")
+_LINE_ENDS = frozenset("\n\r\x0b\x0c\x85\u2028\u2029")
 _END = ".!?,;:\"'’”»›-—~…‥。！？｡，、；：」』》〉।॥؟؛۔،։።。>"  # a text that ends so has an end
 _FIGURE = r"(?<![\w.,:/$€£¥₹+%°#-]){}(?!\w|\s?[%°€£¥₹])(?![.,:/-]\w)"
 
@@ -82,6 +87,20 @@ class Change(NamedTuple):
     times: int = 1
 
 
+class Edit(NamedTuple):
+    """One replacement: where it starts in the text after it and how long it is there, and its span before."""
+
+    start: int
+    length: int
+    old_start: int
+    old_end: int
+
+    @property
+    def moved(self) -> int:
+        """How much further what follows stands than before."""
+        return self.start + self.length - self.old_end
+
+
 @dataclass(frozen=True)
 class PreparedText:
     """A text as the model reads it.
@@ -91,17 +110,27 @@ class PreparedText:
         language: ISO 639-1; "" where nobody asked, or nothing tells.
         changes: in the order of the rules.
         warnings: one sentence each.
+        edits: of each pass over the text in order, what it changed; see `written_at`.
     """
 
     text: str
     language: str = ""
     changes: tuple[Change, ...] = ()
     warnings: tuple[str, ...] = ()
+    edits: tuple[tuple[Edit, ...], ...] = field(default=(), repr=False, compare=False)
 
     def chunks(self, max_chars: int) -> list[str]:
-        """The pieces that are read one at a time, without the white space between them."""
-        pieces = (piece.strip() for piece in chunk_text(self.text, max_chars, self.language or None))
-        return [piece for piece in pieces if piece]
+        """The pieces that are read one at a time, without the white space between them; each has words."""
+        return [self.text[start:end] for start, end in spoken_spans(self.text, max_chars, self.language or None)]
+
+    def written_at(self, place: int) -> int:
+        """The place in the text as it was written for one in `text`; inside of a replacement it is the one behind."""
+        for edits in reversed(self.edits):
+            if before := bisect_right(edits, place, key=lambda edit: edit.start):
+                last = edits[before - 1]
+                inside = place < last.start + last.length
+                place = last.old_start if place == last.start else last.old_end if inside else place - last.moved
+        return place
 
     def changed(self) -> list[str]:
         """A line for each warning and each change."""
@@ -128,6 +157,7 @@ def prepare_text(
     language: str | None = None,
     *,
     spell_numbers: bool = False,
+    marks: bool = False,
     detect: bool = False,
 ) -> PreparedText:
     """Prepare a text for a model.
@@ -137,6 +167,8 @@ def prepare_text(
         language: ISO 639-1; None has it detected if a rule needs it, or if `detect`: by the writing system, then langid
             (extra `text`; where that is missing a warning says so).
         spell_numbers: write figures that stand alone in words (num2words); else the model reads them.
+        marks: take away marks for the eye: Markdown, links, numbers of notes, hyphens at the ends of lines (see `marks`).
+            For what was written to be read, as a book; in a script, lines and dashes mean something.
 
     Raises:
         SettingError: there is no such layout.
@@ -152,12 +184,14 @@ def prepare_text(
     draft = _Draft(text, layout, base_language(language))
     if detect:
         draft.find_language()
+    left_out = {*([] if spell_numbers else [_numbers]), *([] if marks else [_marks])}
     for name, rule, layouts in RULES:
-        if layout in layouts and (spell_numbers or rule is not _numbers):
+        if layout in layouts and rule not in left_out:
             rule(draft, partial(draft.replace, name))
     counted = Counter(draft.replaced)
     changes = tuple(Change(*key, times) for key, times in counted.items())
-    return PreparedText(draft.text, draft.language, changes, tuple(dict.fromkeys(draft.warnings)))
+    warnings = tuple(dict.fromkeys(draft.warnings))
+    return PreparedText(draft.text, draft.language, changes, warnings, tuple(draft.edits))
 
 
 class _Draft:
@@ -167,18 +201,27 @@ class _Draft:
         self.original, self.text, self.layout, self.language = text, text, layout, language
         self.replaced: list[tuple[str, str, str]] = []
         self.warnings: list[str] = []
+        self.edits: list[tuple[Edit, ...]] = []
         self._asked = bool(language)
 
     def replace(self, rule: str, pattern: re.Pattern, new: Callable[[re.Match], str]) -> None:
         """Replace all that a pattern finds, and write down what changes."""
 
+        edits: list[Edit] = []
+        moved = 0
+
         def noted(match: re.Match) -> str:
+            nonlocal moved
             after = new(match)
             if after != match[0]:
                 self.replaced.append((rule, match[0], after))
+                edits.append(Edit(match.start() + moved, len(after), match.start(), match.end()))
+                moved += len(after) - len(match[0])
             return after
 
         self.text = pattern.sub(noted, self.text)
+        if edits:
+            self.edits.append(tuple(edits))
 
     def find_language(self) -> str:
         """As it was given, or else detected; "" where that is not to be had."""
@@ -193,6 +236,16 @@ class _Draft:
 
 
 Replace = Callable[[re.Pattern, Callable[[re.Match], str]], None]
+
+
+def _letters(draft: _Draft, replace: Replace) -> None:
+    for pattern, new in LETTERS:
+        replace(pattern, new)
+
+
+def _marks(draft: _Draft, replace: Replace) -> None:
+    for pattern, new in replacements(draft.text):
+        replace(pattern, new)
 
 
 def _invisible(draft: _Draft, replace: Replace) -> None:
@@ -219,7 +272,7 @@ def _degrees(draft: _Draft, replace: Replace) -> None:
         form = _DEGREES.get(draft.find_language() or "en")
         return " " + form.format({"C": "Celsius", "F": "Fahrenheit"}[match[1]]) if form else match[0]
 
-    replace(re.compile(r"\s*°\s*([CF])(?![^\W_])"), named)
+    replace(re.compile(r"(?<!\s)\s*°\s*([CF])(?![^\W_])"), named)
 
 
 def _sounds(draft: _Draft, replace: Replace) -> None:
@@ -238,7 +291,9 @@ def _spaces(draft: _Draft, replace: Replace) -> None:
     whole = draft.text
 
     def one(match: re.Match) -> str:
-        return "" if match.start() == 0 or match.end() == len(whole) else "\n" if match["lines"] else " "
+        return (
+            "" if match.start() == 0 or match.end() == len(whole) else " " if _LINE_ENDS.isdisjoint(match[0]) else "\n"
+        )
 
     replace(_SPACES, one)
 
@@ -282,6 +337,8 @@ def _end(draft: _Draft, replace: Replace) -> None:
 
 _ALL, _V2 = tuple(PromptFormat), (PromptFormat.NATIVE, PromptFormat.ORIGINAL)
 RULES: tuple[tuple[str, Callable[[_Draft, Replace], None], tuple[str, ...]], ...] = (
+    ("marks for the eye", _marks, _ALL),
+    ("joined letters", _letters, _ALL),
     ("invisible characters", _invisible, _ALL),
     ("full-width punctuation", _punctuation, _V2),
     ("parentheses", _parentheses, _V2),

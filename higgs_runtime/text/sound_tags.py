@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from ..choices import PromptFormat
@@ -58,7 +58,15 @@ _ALSO = {
     "whisper": "whispers whispering",
 }
 _MEANT = {other: word for word, others in _ALSO.items() for other in others.split()}
+_OTHER = (  # what people write of sounds that no model here makes; "breath" also stands for "breathing", …
+    "beat breath breathe gasp groan moan grunt growl whimper wheeze yawn snort snore sniffle hiccup pant hiss whistle "
+    "exhale inhale mumble mutter murmur sneer snicker cackle chant yell silence static thunder footsteps click creak "
+    "knock ring buzz beep clear throat swallow gulp kiss hum scoff tut shush chatter crowd cheer applaud weep wail"
+).split()
 FIRST_WORDS = frozenset(word.split()[0] for word in (*V2, *V3, *_MEANT))  # of all that stands in brackets
+_ALSO_MADE = frozenset("breath breaths breathes breathing gasp gasps gasping laughed coughed sighed sneezed".split())
+_WHOLE_NAMES = frozenset((*V2, *V3, *_MEANT))
+_OTHER_STEMS = frozenset((*_OTHER, *(word.removesuffix("e") for word in _OTHER if word.endswith("e"))))
 # As people write the sounds of v3 themselves, so that none is written twice.
 _WRITTEN = re.compile(
     r"(?:a+h*em|ha(?:ha)+|he(?:he)+|boo-?hoo|sob|a+h+|burp|h+m+|m+h?m+|u+h|ha+h|s+f+|a-?choo|咳咳|[哈嘿]{2,}|呜呜|啊啊|嗝|嗯嗯|唉|嘶|阿嚏)"
@@ -67,6 +75,32 @@ _WRITTEN = re.compile(
 )
 _BRACKET = re.compile(r"<(SE\w*)>[^<>]{0,80}</\1>|<\|[^|>\n]{0,80}\|>|\[([^\[\]\n]{1,40})\]")
 _LIKE_A_SOUND = re.compile(r"[a-z][a-z'’-]*(?: [a-z][a-z'’-]*){0,2}")
+
+
+def is_sound_word(said: str) -> bool:
+    """Whether the words of a bracket are a sound that a model here makes: "Laughs", "LAUGHS SOFTLY".
+
+    What follows the first word may have no capital of its own: "Music Teacher" is a person.
+    """
+    return _begins_with(said, lambda word: word in FIRST_WORDS or word in _ALSO_MADE)
+
+
+def is_sound(said: str) -> bool:
+    """Whether the words of a bracket name any sound, as `is_sound_word` and beyond: "SIGHS", "clears throat"."""
+    ends = ("", "s", "es", "ing", "ed", "d")
+    return _begins_with(said, lambda word: word in FIRST_WORDS or any(_stem(word, end) for end in ends))
+
+
+def _begins_with(said: str, is_one: Callable[[str], bool]) -> bool:
+    first, *rest = said.split() or [""]
+    if not said.isupper() and any(one[0].isupper() for one in rest):
+        return " ".join(said.casefold().split()) in _WHOLE_NAMES
+    return is_one(first.casefold().strip(".,!…"))
+
+
+def _stem(word: str, end: str) -> bool:
+    stem = word.removesuffix(end) if word.endswith(end) else ""
+    return stem in _OTHER_STEMS or (end in ("ing", "ed") and stem[-1:] == stem[-2:-1] and stem[:-1] in _OTHER_STEMS)
 
 
 class SoundTag(NamedTuple):

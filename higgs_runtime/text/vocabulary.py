@@ -1,4 +1,4 @@
-"""The words of a text, and which of them a checkpoint with a closed vocabulary does not know. Pure text rules."""
+"""Whether a text has words, which, and those that a closed vocabulary does not have. Pure text rules."""
 
 from __future__ import annotations
 
@@ -9,8 +9,19 @@ from functools import lru_cache
 
 FIGURES = frozenset("0123456789")
 # Tags of speakers, marks of sounds (v2), and what looks like a special token.
+_NAMED = re.compile(r"\[speaker\d+\]", re.I)
 _SILENT = re.compile(r"\[speaker\d+\]|</?se(?:_[se])?>|<\|[^|<>]*\|>")
+_UNSEEN = "\u115f\u1160\u3164\uffa0"  # letters by name, with nothing in them: fillers of Hangul
 _WORD = re.compile(r"l[lm]*(?:'l[lm]*)*|o[om]*|d")  # in the letters of _kind
+
+
+def has_words(text: str) -> bool:
+    """Whether a text has anything to speak: a letter or a digit, in whatever script; marks and emoji are none.
+
+    A speech model that is given "..." or "♪" says something all the same. Sound words ("[laugh]", and what the model
+    reads for them) are something to speak; a speaker's tag alone ("[SPEAKER0]") is not.
+    """
+    return any(letter.isalnum() and letter not in _UNSEEN for letter in _NAMED.sub(" ", text))
 
 
 def words_of(text: str) -> list[str]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .reference import (
         encode_reference as encode_reference,
         inspect_reference as inspect_reference,
+        judged_reference as judged_reference,
         prepare_reference as prepare_reference,
     )
     from .resolve import (
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 else:
     _HOMES = {
         "library": "VoiceCard describe_voice find_voices load_voice save_voice voice_path",
-        "reference": "encode_reference inspect_reference prepare_reference",
+        "reference": "encode_reference inspect_reference judged_reference prepare_reference",
         "resolve": "is_voice_file load_source no_words transcript_of voice_files voice_source",
     }
     __getattr__ = lazily(__name__, _HOMES)

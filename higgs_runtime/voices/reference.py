@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import math
+import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
-from ..audio.clip import AudioClip, to_mono, trim
+from ..audio.clip import AudioClip, eased, to_mono, trim
 from ..audio.loudness.decibels import amplitude, decibels
 from ..audio.quality import HOPS_PER_S, Levels, Profile, levels, profile, tonality
 from ..codec import Codec
-from ..errors import AudioError, SettingError, check_range
+from ..codec import Codec
+from ..errors import AudioError, HiggsWarning, SettingError, check_range
 from ..types import Codes
 from .cut_points import Cut, at_pauses, best_cut, depth, pause_gaps, word_gaps
 
 SPEECH_DBFS, PEAK_DBFS = -20.0, -1.0  # of the prepared clip
-EDGE_S, FADE_S = 0.1, 0.005
+EDGE_S = 0.1
 MARGIN_S = 1.0  # around the chosen window, so that there is a choice of cuts
 STEP_HOPS = HOPS_PER_S  # between windows that are compared
 ROWS = 512  # windows compared at once
 SHORTEST_S = 1.0  # of a reference: SGLang-Omni brings those of v3 to it as well
 SHORTER = (1.0, 0.7, 0.4)  # parts of the longest window that are tried
+CANCELLED_DB, NOTHING_LEFT_DB = 12.0, 40.0  # two unrelated channels lose 3 dB, one silent channel of two 6 dB
 NOISY_DB, TONAL, CLIPPED_SHARE, QUIET_DBFS, NARROW_HZ, UNSURE = 17.0, 0.6, 2e-4, -36.0, 16_000, 0.6
 
 
@@ -164,13 +168,32 @@ def inspect_reference(clip: AudioClip, min_s: float = 3.0, max_s: float = 30.0) 
     if whole is None or not whole.peak:
         raise _no_sound(clip)
     mono = to_mono(clip)
-    if not float(mono.samples.abs().max()):  # channels that cancel each other
-        raise _no_sound(mono)
+    loudest, left = (float(one.samples.square().mean(1).amax()) for one in (clip, mono))
+    lost_db = lost_in_mono(loudest, left)
     report = _report(clip, whole, mono, 0.0, "")
     notes = _notes_on_sound(report, mono, min_s)
+    if lost_db > CANCELLED_DB:
+        notes.append(f"Left and right cancel each other: mixed to mono it is {lost_db:.0f} dB quieter. Take one channel.")
     if clip.seconds > max_s:
         notes.append(f"Long: {clip.seconds:.0f} s, where 5 to 15 s suit a voice.")
     return replace(report, warnings=tuple(notes))
+
+
+def judged_reference(clip: AudioClip, codec: Codec, name: str = "The reference") -> Codes:
+    """`encode_reference` of a clip that was looked at.
+
+    Args:
+        name: of the clip, for messages.
+
+    Warns:
+        HiggsWarning: see the warnings of `inspect_reference`.
+
+    Raises:
+        AudioError: the clip has no samples, or is silent.
+    """
+    for note in inspect_reference(clip).warnings:
+        warnings.warn(f"{name}: {note}", HiggsWarning, stacklevel=3)
+    return encode_reference(clip, codec)
 
 
 def _no_sound(clip: AudioClip) -> AudioError:
@@ -180,6 +203,26 @@ def _no_sound(clip: AudioClip) -> AudioError:
         got=f"{clip.seconds:g} s of silence" if clip.length else "0 samples",
         remedy="Check the step that made the clip.",
     )
+
+
+def lost_in_mono(loudest: float, mono: float) -> float:
+    """By how many dB a clip is quieter as mono.
+
+    Args:
+        loudest, mono: mean squares of the loudest channel and of all mixed to one.
+
+    Raises:
+        AudioError: next to nothing is left.
+    """
+    lost_db = 10 * math.log10(loudest / mono) if mono else math.inf if loudest else 0.0
+    if lost_db > NOTHING_LEFT_DB:
+        raise AudioError(
+            "There is no sound to make a reference of: its channels cancel each other, and mixed to mono it is silence.",
+            expected="a recording of speech that can be mixed to mono",
+            got=f"channels whose sum is {lost_db:.0f} dB quieter",
+            remedy="Take one channel alone, or turn the phase of the other.",
+        )
+    return lost_db
 
 
 def _window(clip: AudioClip, whole: Profile, max_s: float) -> tuple[float, float, tuple[bool, bool]]:
@@ -284,7 +327,5 @@ def _notes_on_words(heard: Any, words: tuple) -> list[str]:
 
 
 def _levelled(clip: AudioClip, gain_db: float) -> AudioClip:
-    """With this gain, and ends that come up and go down in 5 ms."""
-    ramp = max(1, min(round(FADE_S * clip.sample_rate), clip.length // 2))
-    rise = (torch.arange(clip.length) / ramp).clamp(max=1)
-    return AudioClip(clip.samples * torch.minimum(rise, rise.flip(0)) * amplitude(gain_db), clip.sample_rate)
+    """With this gain, and ends that come up and go down."""
+    return eased(AudioClip(clip.samples * amplitude(gain_db), clip.sample_rate))

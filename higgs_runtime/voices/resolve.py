@@ -12,6 +12,7 @@ from ..hub import embedded_voices
 from ..types import Voice
 from .library import SUFFIX, find_voices, load_voice
 from .reference import encode_reference
+from .reference import judged_reference
 
 
 def voice_files(roots: Iterable[str | Path]) -> dict[str, Path]:
@@ -54,7 +55,7 @@ def load_source(source: Path, codec: Codec) -> Voice:
     if is_voice_file(source):
         return load_voice(source)[0]
     words = transcript_of(source)
-    return Voice(encode_reference(AudioClip.load(source), codec), words)
+    return Voice(judged_reference(AudioClip.load(source), codec, source.name), words)
 
 
 def no_words(clip: Path, remedy: str) -> SettingError:

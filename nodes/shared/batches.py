@@ -7,27 +7,8 @@ from typing import Any
 
 import torch
 
-from ..host.audio import clip_from_audio
+from ..host.audio import clips_from_audio
 from ..host.progress import raise_if_cancelled
-
-
-def clips_from_audio(audio: dict[str, Any]) -> list:
-    """The AudioClips of a batch (waveform [B, C, T]).
-
-    Raises:
-        AudioError: another shape, no clips, no samples, or samples that are not finite.
-    """
-    waveform = audio["waveform"]
-    if waveform.ndim != 3 or len(waveform) == 0:
-        from ...higgs_runtime import AudioError
-
-        raise AudioError(
-            "This is not a batch of clips.",
-            expected="a waveform [batch, channels, samples]",
-            got=f"shape {list(waveform.shape)}",
-            remedy="Check the node before.",
-        )
-    return [clip_from_audio({**audio, "waveform": one[None]}) for one in waveform]
 
 
 def audio_from_clips(clips: list) -> dict[str, Any]:
@@ -52,14 +33,15 @@ def audio_from_clips(clips: list) -> dict[str, Any]:
     }
 
 
-def each(function: Callable[..., Any], **audios: dict[str, Any] | None) -> dict[str, Any]:
+def each(function: Callable[..., Any], **audios: Any) -> dict[str, Any]:
     """What a function makes of the clips of each place in the batches, as one AUDIO. An input with one clip goes with
-    every clip of the others; inputs that are None are left out.
+    every clip of the others.
 
     Raises:
-        AudioError: batches of different sizes, or results that do not fit into one; see `audio_from_clips`.
+        AudioError: see `clips_from_audio`; batches of different sizes, or results that do not fit into one; see
+            `audio_from_clips`.
     """
-    batches = {name: clips_from_audio(audio) for name, audio in audios.items() if audio is not None}
+    batches = {name: clips_from_audio(audio) for name, audio in audios.items()}
     size = max(len(clips) for clips in batches.values())
     for name, clips in batches.items():
         if len(clips) not in (1, size):

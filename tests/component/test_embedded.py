@@ -146,6 +146,10 @@ def real(real_pack, monkeypatch, tmp_path):
 
 
 SHORT = Sampling(max_frames=5)
+CUT_OFF = (
+    "higgs: The speech was cut off after 0.2 s and may lack its end: “Hello.” Raise the maximum length, or try "
+    "another seed.\n"
+)
 
 
 def say(*arguments: str) -> int:
@@ -162,9 +166,9 @@ def test_speak_without_model_and_codec(real):
 def test_say_tells_that_it_is_a_demonstration(real, capsys):
     assert say() == 0
     said = capsys.readouterr()
-    assert said.err == NOTICE and said.out == "out.wav: 0.20 s\n"
+    assert said.err == NOTICE + CUT_OFF and said.out == "out.wav: 0.20 s\n"
     assert say("--model", "nano") == 0
-    assert capsys.readouterr().err == NOTICE
+    assert capsys.readouterr().err == NOTICE + CUT_OFF
 
 
 def test_say_with_installed_models_tells_nothing(real, tmp_path, capsys):
@@ -172,7 +176,7 @@ def test_say_with_installed_models_tells_nothing(real, tmp_path, capsys):
     for name in ("higgs-nano", "higgs-nano-codec"):
         shutil.copytree(real / name, models / f"installed-{name}")
     assert say() == 0
-    assert capsys.readouterr().err == ""
+    assert capsys.readouterr().err == CUT_OFF
 
 
 @pytest.fixture
@@ -197,7 +201,9 @@ def test_voices_of_the_pack_go_by_name(real, heard):
 
 def test_a_voice_of_the_pack_is_spoken_with(real, capsys):
     assert say("--voice", "rose") == 0
-    assert capsys.readouterr().err == NOTICE and AudioClip.load("out.wav").seconds == pytest.approx(0.2)
+    said = capsys.readouterr().err
+    assert said.startswith(NOTICE) and "rose.flac: Too short" in said and said.endswith(CUT_OFF)
+    assert AudioClip.load("out.wav").seconds == pytest.approx(0.2)
 
 
 def test_a_file_comes_before_a_voice_of_its_name_and_its_words_lie_beside_it(real, heard, capsys):
@@ -241,3 +247,9 @@ def test_the_embedded_pair_is_complete():
     assert (lm.name, lm.title, codec.name) == ("higgs-nano", "Higgs Nano", "higgs-nano-codec")
     assert all(file.with_suffix(".txt").is_file() for file in embedded_voices().values()) and embedded_voices()
     assert find_checkpoints([catalog.EMBEDDED]) == [lm, codec]
+
+
+@pytest.mark.parametrize("name", ["con.wav", "NUL.flac", "com1.wav", "what?.wav", "a:b.wav", 'x"y.wav', "a|b.wav", " a.wav"])
+def test_an_output_name_that_windows_refuses_is_refused_before_speaking(real, heard, capsys, name):
+    assert say("-o", name) == 1 and heard == []
+    assert "Windows refuses it" in capsys.readouterr().err

@@ -356,8 +356,8 @@ def test_a_long_hostile_text_takes_linear_time(filler):
 
 def test_every_rule_has_a_case():
     """The names that people see in reports."""
-    text = "a\u00ad，(b) 20 °C  [laugh] 3"
-    seen = {one.rule for one in prepare_text(text, "native", "en", spell_numbers=True).changes}
+    text = "a\u00ad，(b) 20 °C  [laugh] *ﬁ* 3"
+    seen = {one.rule for one in prepare_text(text, "native", "en", spell_numbers=True, marks=True).changes}
     assert seen == {name for name, _, _ in RULES}
 
 
@@ -386,8 +386,9 @@ def test_a_script_is_rendered_as_it_is_prepared(model, tmp_path, prepare, read):
 def test_lines_are_pieces_of_the_prepared_turn():
     script = parse_script("[Anna] One (two) three.  Four 5.\n\n()")
     lines = lines_of(script, Sampling(), 25.0, max_chars=15, language="en", prepare_for="native", spell_numbers=True)
-    assert [line.text for line in lines] == ["One two three.", "Four five.", "()"], "a turn is never lost"
-    [first, _] = lines_of(script, Sampling(), 25.0, max_chars=80)
+    assert [line.text for line in lines] == ["One two three.", "Four five."], "marks alone are silence"
+    assert [line.written for line in lines] == ["One (two) three.", "Four 5."]
+    [first] = lines_of(script, Sampling(), 25.0, max_chars=80)
     assert first.text == "One (two) three.  Four 5."
 
 

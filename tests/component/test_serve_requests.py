@@ -22,7 +22,7 @@ from helpers_codec import sound_clip
 from helpers_serve import NAME, SMALL, make_pair, serve_process, serving, spoken_alone
 
 from higgs_runtime import AudioClip, AudioError, SettingError, load_codec, load_model
-from higgs_runtime.audio.clip import level_peak
+from higgs_runtime.audio.clip import eased, level_peak
 from higgs_runtime.cli import main
 from higgs_runtime.serve.limits import ServerLimits
 from higgs_runtime.serve.references import read_reference
@@ -79,6 +79,7 @@ TONE = wav(np.sin(np.arange(24_000) / 20))
 
 def sixteen_bit(clip: AudioClip, stream: bool) -> np.ndarray:
     """As it is sent; a stream is cut off at full scale, a whole file is turned down."""
+    clip = eased(clip)
     clip = clip if stream or float(clip.samples.abs().max()) <= 1 else level_peak(clip, 0.0)
     return (clip.samples.clamp(-1, 1).numpy()[0] * 32767).round()
 
@@ -90,9 +91,12 @@ def test_sixty_four_clients_at_once(process, folder):
     chosen = [{"seed": n, "temperature": 1.0, "max_new_tokens": 14 + n % 9} for n in range(64)]
 
     async def speak(client, n: int) -> bytes:
-        more = {**chosen[n], "stream": n % 2 == 0}
+        more = chosen[n]
+        if n % 2 == 0:  # broken off at its end, which that client takes for an error
+            body = {"input": texts[n], "voice": "none", "response_format": "pcm", "stream": True, **more}
+            return (await asyncio.to_thread(process.post, body)).content
         async with client.audio.speech.with_streaming_response.create(
-            model=NAME, voice="default", input=texts[n], response_format="pcm", extra_body=more
+            model=NAME, voice="none", input=texts[n], response_format="pcm", extra_body=more
         ) as answer:
             assert int(answer.headers["x-higgs-seed"]) == n
             return b"".join([piece async for piece in answer.iter_bytes()])
@@ -190,7 +194,6 @@ BAD = [
     {"input": TEXT, "speed": 2, "stream": True},
     {"input": TEXT, "stream_format": "sse", "response_format": "codes"},
     {"input": "a" * 5000},
-    {"input": "word " * 800},
     {"input": TEXT, "instructions": "word " * 800},
     {"input": "\ud800"},
     {"input": TEXT, "system": "\udfff"},
@@ -263,10 +266,10 @@ def test_bodies_that_are_no_request(process, data, headers):
     )
     assert answer.status_code == 400 and answer.json()["error"]["type"] == "invalid_request_error", answer.text
     told = answer.json()["error"]["message"]  # not where in the framework it failed
-    assert told in (
-        "The body has to be a JSON object, sent with Content-Type: application/json.",
-        "There was an error parsing the body",
+    assert told.startswith(
+        ("The body has to be a JSON object, sent with Content-Type: application/json", "There was an error parsing")
     )
+    assert ("text/plain" in told) == ("text/plain" in str(headers))
 
 
 @pytest.mark.parametrize(
@@ -337,7 +340,7 @@ def test_another_method_or_path(process):
 
 def test_after_all_that_it_speaks_as_before(process, folder):
     take = spoken_alone(load_model(folder / "lm"), TEXT, seed=1, max_frames=5)
-    assert process.codes(GOOD).ids.tolist() == take.codes.ids.tolist()
+    assert process.codes({**GOOD, "voice": "none"}).ids.tolist() == take.codes.ids.tolist()
     assert process.get("/health").json()["status"] == "ok"
 
 
@@ -367,7 +370,7 @@ def test_requests_that_the_openapi_page_allows_are_answered_as_documented(proces
     ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout[-6000:]
-    assert "5 selected / 5 total" in done.stdout
+    assert "7 selected / 7 total" in done.stdout
 
 
 # --- limits that are set for it -------------------------------------------------------------------------------------

@@ -147,6 +147,37 @@ def test_other_adapters_are_refused(made, tmp_path, change, named):
         load_adapter(folder)
 
 
+@pytest.mark.parametrize(
+    "change", [{"modules_to_save": []}, {"modules_to_save": None, "bias": None}, {"layer_replication": [], "bias": "none"}]
+)
+def test_a_config_may_say_in_many_ways_that_there_is_nothing_more(made, tmp_path, change):
+    folder = shutil.copytree(made[2] / "one", tmp_path / "one")
+    config = json.loads((folder / "adapter_config.json").read_text())
+    (folder / "adapter_config.json").write_text(json.dumps({**config, **change}))
+    assert load_adapter(folder).matrices.keys() == load_adapter(made[2] / "one").matrices.keys()
+
+
+def test_the_name_of_an_adapter_in_its_keys_is_passed_over(made, tmp_path):
+    """As in the state of a PeftModel that was saved by itself: lora_A.default.weight."""
+    folder = shutil.copytree(made[2] / "one", tmp_path / "one")
+    file = folder / "adapter_model.safetensors"
+    for name in ("default", "my_voice"):
+        tensors = load_file(made[2] / "one" / "adapter_model.safetensors")
+        save_file({key.replace(".weight", f".{name}.weight"): one for key, one in tensors.items()}, file)
+        assert load_adapter(folder).matrices.keys() == load_adapter(made[2] / "one").matrices.keys()
+
+
+def test_what_cannot_be_applied_is_named(made, tmp_path):
+    model = made[0]
+    folder = shutil.copytree(made[2] / "one", tmp_path / "one")
+    file = folder / "adapter_model.safetensors"
+    more = {f"base_model.model.lm_head.lora_{one}.weight": torch.zeros(2, 2) for one in "AB"}
+    save_file({**load_file(file), **more}, file)
+    with pytest.raises(CheckpointError, match="more than the matrices of the layers.*got lm_head"):
+        with adapted(model, [(load_adapter(folder), 1)]):
+            pass
+
+
 def test_on_the_canvas(made, tmp_path, monkeypatch):
     """Load Higgs LoRA hands the model on with it, and Generate speaks with it."""
     root, nodes = made[2], node_classes()

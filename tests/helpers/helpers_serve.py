@@ -60,7 +60,10 @@ class Server:
         more.setdefault("headers", self.headers)
         if body is not None:
             more["json"] = body
-        return requests.post(self.url + "/v1/audio/speech", timeout=60, **more)
+        answer = requests.post(self.url + "/v1/audio/speech", timeout=60, **{**more, "stream": True})
+        if not more.get("stream"):
+            answer.broken_off = not read_all(answer)
+        return answer
 
     def get(self, path: str, **more):
         more.setdefault("headers", self.headers)
@@ -95,6 +98,19 @@ class Server:
         return float(line.split()[1])
 
 
+def read_all(answer: requests.Response) -> bool:
+    """Whether the body came whole; what came is the answer's content. Lines that never end by themselves end streams
+    that are broken off."""
+    parts, whole = [], True
+    try:
+        for part in answer.iter_content(None):
+            parts.append(part)
+    except requests.exceptions.ChunkedEncodingError:
+        whole = False
+    answer._content, answer._content_consumed = b"".join(parts), True
+    return whole
+
+
 def read_codes(data: bytes) -> tuple[Codes, dict]:
     """The codes of a "codes" answer, and its last line."""
     *lines, end = map(json.loads, data.splitlines())
@@ -103,13 +119,22 @@ def read_codes(data: bytes) -> tuple[Codes, dict]:
 
 
 @contextmanager
-def serving(pair, limits: ServerLimits = SMALL, key: str | None = None, roots=()) -> Iterator[Server]:
+def serving(
+    pair,
+    limits: ServerLimits = SMALL,
+    key: str | None = None,
+    roots=(),
+    *,
+    voices: Voices | None = None,
+    names=NAME,
+    origins=(),
+) -> Iterator[Server]:
     """A server in this process."""
     from higgs_runtime.serve.app import create_app  # FastAPI, which most processes of tests never need
 
-    with SpeechEngine(*pair, limits, Voices(roots, pair[1])) as engine:
+    with SpeechEngine(*pair, limits, voices or Voices(roots, pair[1])) as engine:
         config = uvicorn.Config(
-            create_app(engine, NAME, key),
+            create_app(engine, names, key, origins),
             host="127.0.0.1",
             port=free_port(),
             log_level="critical",

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import av
 import pytest
+import torch
 from helpers_audio import sine
+from helpers_speech import speech
 
 from higgs_runtime import AudioClip, measure_loudness
+from higgs_runtime.audio.loudness.targets import check_norms
+from higgs_runtime.choices import NORMS
 from higgs_runtime.cli import main
 
 
@@ -78,3 +82,35 @@ def test_refused_arguments(source, tmp_path, capsys, monkeypatch, words, message
     monkeypatch.chdir(tmp_path)
     assert main(["master", str(source), *words]) == 1
     assert message in capsys.readouterr().err and [path.name for path in tmp_path.iterdir()] == ["take.wav"]
+
+
+def report_of(path: str, norm: str):
+    return next(one for one in check_norms(AudioClip.load(path)) if one.norm == norm)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("format", ["mp3", "opus", "m4a (AAC)", "wav 16-bit"])
+def test_the_file_meets_the_norm_when_it_is_measured_again(tmp_path, capsys, norm, format):
+    """Speech whose peaks the coder brings above the ceiling: at 32 kbit/s by a decibel and more."""
+    [clip] = [clip for clip, _ in speech()[:1]]
+    samples = clip.samples * 3 + 0.001 * torch.sign(clip.samples)
+    loud = AudioClip(torch.cat((samples, -samples * 0.7)).clamp(-1, 1), clip.sample_rate)
+    loud.save(tmp_path / "loud.wav")
+    low = ["--kbps", "32"] if format in ("mp3", "opus") else []
+    words = ["master", str(tmp_path / "loud.wav"), "--norm", norm, "--format", format, "-o", str(tmp_path), *low]
+    status, said = main(words), capsys.readouterr()
+    result = report_of(said.out.strip(), norm)
+    failed = [check.name for check in result.checks if not check.passed]
+    assert failed in ([], ["noise floor"]) and status == bool(failed) and ("does not meet" in said.err) == bool(failed)
+    if norm == "podcast mono":
+        assert AudioClip.load(said.out.strip()).channels == 1
+
+
+def test_a_norm_that_cannot_be_met_is_told(tmp_path, capsys):
+    noise = torch.randn(1, 3 * 48_000, generator=torch.Generator().manual_seed(0)) * 0.1
+    AudioClip(noise, 48_000).save(tmp_path / "noise.wav")
+    assert main(["master", str(tmp_path / "noise.wav"), "--norm", "acx", "-o", str(tmp_path)]) == 1
+    said = capsys.readouterr()
+    assert "does not meet the norm 'acx'" in said.err and "noise floor -20" in said.err
+    assert said.out.strip() == str(tmp_path / "noise.flac")

@@ -43,7 +43,7 @@ NO_SOUND = [
     (torch.full((1, 1, 9000), float("nan")), "finite|NaN"),
     (torch.full((1, 2, 9000), float("inf")), "finite|inf"),
     (torch.zeros(0, 1, 9), "batch"),
-    (TONES[0], "batch"),
+    (TONES[None], "batch"),
 ]
 
 

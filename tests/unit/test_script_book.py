@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given, strategies as st
 
@@ -83,7 +85,9 @@ def test_it_can_be_written_as_a_script_and_read_again():
     assert parse_script(str(book_script(BOOK))) == book_script(BOOK)
 
 
-words = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=12)
+LIGATURES = "ﬀﬁﬂﬃﬄﬅﬆﬓﬔﬕﬖﬗ"
+letters_and_marks = st.characters(codec="utf-8", categories=("L", "Nd"), exclude_characters=LIGATURES)
+words = st.text(letters_and_marks | st.sampled_from(".,;:!?'’“”…—()"), min_size=1, max_size=12)
 
 
 @given(st.lists(st.lists(st.lists(words, min_size=1, max_size=4), min_size=1, max_size=3), min_size=1, max_size=6))
@@ -103,6 +107,154 @@ def test_no_word_is_lost(paragraphs):
         letter for paragraph in spoken for line in paragraph for word in line for letter in word if letter.isalnum()
     )
     assert "".join(letter for letter in read if letter.isalnum()) == letters
+
+
+CHAPTERS = {  # text -> titles
+    "# One\nText right below.": ["One"],
+    "CHAPTER I.\nOf the Sea\n\nText.": ["CHAPTER I. Of the Sea"],
+    "CHAPTER I.\n\nOf the Sea\n\nText.": ["CHAPTER I. Of the Sea"],
+    "CHAPTER I.\n\nThe sea was calm.\n\nText.": ["CHAPTER I."],
+    "CHAPTER I.\nDOWN THE RIVER.\n\nText.": ["CHAPTER I. DOWN THE RIVER."],
+    "Chapter 1 The Storm\n\nText.": ["Chapter 1 The Storm"],
+    "Chapter Twenty One\n\nText.": ["Chapter Twenty One"],
+    "Chapter Twenty-One: Home\n\nText.": ["Chapter Twenty-One: Home"],
+    "Chapter the Third\n\nText.": ["Chapter the Third"],
+    "PART THE FIRST\n\nText.": ["PART THE FIRST"],
+    "Stave II\n\nText.": ["Stave II"],
+    "Act IV, Scene 2\n\nText.": [],
+    "Third Chapter\n\nText.": ["Third Chapter"],
+    "II. The Long Road\n\nText.": ["II. The Long Road"],
+    "3. The Long Road\n\nText.": ["3. The Long Road"],
+    "I\n\nText.\n\nII\n\nMore.": ["I", "II"],
+    "1\n\nText.\n\n2\n\nMore.\n\n3\n\nEnd.": ["1", "2", "3"],
+    "— 1 —\n\nText.": ["1"],
+    "1\nThe Road\n\nText.": ["1 The Road"],
+    "42\n\nText.": [],
+    "1. Milk\n\n2. Bread\n\n3. Eggs\n\nText.": ["3. Eggs"],
+    "Preface\n\nText.": ["Preface"],
+    "Author’s Note\n\nText.": ["Author’s Note"],
+    "Epilogue: Ten years later\n\nText.": ["Epilogue: Ten years later"],
+    "Appendix A\n\nText.": ["Appendix A"],
+    "1. Kapitel\n\nText.": ["1. Kapitel"],
+    "Erstes Kapitel\n\nText.": ["Erstes Kapitel"],
+    "Kapitel drei: Nacht\n\nText.": ["Kapitel drei: Nacht"],
+    "Vorwort\n\nText.": ["Vorwort"],
+    "Chapitre premier\n\nTexte.": ["Chapitre premier"],
+    "Deuxième partie\n\nTexte.": ["Deuxième partie"],
+    "Avant-propos\n\nTexte.": ["Avant-propos"],
+    "Capítulo primero\n\nTexto.": ["Capítulo primero"],
+    "Segunda parte\n\nTexto.": ["Segunda parte"],
+    "Prólogo\n\nTexto.": ["Prólogo"],
+    "第1話\n\nText.": ["第1話"],
+    "第十二回 风雪\n\nText.": ["第十二回 风雪"],
+    "楔子\n\n文。": ["楔子"],
+    "プロローグ\n\n文。": ["プロローグ"],
+    "终章\n\n文。": ["终章"],
+    "The Harbour\n===========\n\nText.": ["The Harbour"],
+    "The Harbour\n---\nText.": ["The Harbour"],
+    "**Chapter 1**\n\nText.": ["Chapter 1"],
+    "# **The *Old* House**\n\nText.": ["The Old House"],
+    "<h2>The Harbour</h2>\n\nText.": ["The Harbour"],
+    "Book it.\n\nText.": [],
+    "Chapter closed.\n\nText.": [],
+    "Part one was easy.\n\nText.": [],
+    "Part One was Easy, and so on.\n\nText.": [],
+    "I. am tired\n\nText.": [],
+    "I\n\n": [],
+    "Introduction to the sea\n\nText.": [],
+    "prologue\n\nText.": [],
+    "第一次见到他的时候。\n\n文。": [],
+    "Act now\n\nText.": [],
+    "Letter of the law\n\nText.": [],
+    "1984 was good.\n\nText.": [],
+    "CONTENTS\n\nChapter 1\n\nChapter 2\n\nChapter 1\n\nText.\n\nChapter 2\n\nText.": ["Chapter 1", "Chapter 2"],
+    "Contents\nChapter 1 The Sea ..... 3\nChapter 2\t17\n\nChapter 1 The Sea\n\nText.\n\nChapter 2\n\nText.": [
+        "Chapter 1 The Sea",
+        "Chapter 2",
+    ],
+    "Inhalt\n\nKapitel 1\n\nKapitel 2\n\nKapitel 1\n\nText.\n\nKapitel 2\n\nText.": ["Kapitel 1", "Kapitel 2"],
+    "Chapter 1\n\nChapter 2\n\nChapter 1\n\nText.\n\nChapter 2\n\nText.": ["Chapter 1", "Chapter 2"],
+    "Part 1\n\nChapter 1\n\nText.\n\nPart 2\n\nChapter 1\n\nText.": ["Part 1", "Chapter 1", "Part 2", "Chapter 1"],
+    "Chapter 1\nIt was late.\nShe slept.\nChapter 2\nIt was early.": ["Chapter 1", "Chapter 2"],
+}
+
+
+@pytest.mark.parametrize("text", CHAPTERS)
+def test_chapters_by_their_spelling(text):
+    try:
+        script = book_script(text)
+    except ScriptError:
+        assert not CHAPTERS[text]
+        return
+    scenes = [turn.scene for turn in script.turns]
+    found = [one for one, before in zip(scenes, ["", *scenes], strict=False) if one and one != before]
+    assert found == CHAPTERS[text]
+    assert parse_script(str(script)) == script
+
+
+def test_a_list_of_chapters_is_left_out_with_a_warning():
+    script = book_script("The Book\n\nCONTENTS\n\nChapter 1\n\nChapter 2\n\nChapter 1\n\nA.\n\nChapter 2\n\nB.")
+    assert [turn.text for turn in script.turns] == ["The Book", "Chapter 1.", "A.", "Chapter 2.", "B."]
+    assert [(one.line, one.message) for one in script.warnings] == [(3, "The list of chapters is left out.")]
+    assert book_script("Contents\n\nwere mixed.").turns[0].text == "Contents"
+
+
+def test_a_book_with_one_paragraph_a_line():
+    long = "It was a quiet night, and the keeper of the old house read his book by the fire until it was late."
+    text = f"Chapter 1\n{long}\n“Who is there?”\n{long}\nChapter 2\n{long}"
+    assert [turn.text for turn in book_script(text).turns] == [
+        "Chapter 1.",
+        long,
+        "“Who is there?”",
+        long,
+        "Chapter 2.",
+        long,
+    ]
+    wrapped = "It was a quiet night, and\nthe keeper of the old house.\nHe read his book until it\nwas late.\n\nMore."
+    assert len(book_script(wrapped).turns) == 2
+
+
+def test_marks_for_the_eye_are_not_read_in_books():
+    text = "**Bold** and [a link](https://example.com/x) [1], `code`.\n\n- item one\n- item two\n\n> quoted\n\n| a | b |\n|---|---|\n| 1 | 2 |\n"
+    assert [turn.text for turn in book_script(text).turns] == [
+        "Bold and a link, code.",
+        "item one. item two.",
+        "quoted",
+        "a, b. 1, 2.",
+    ]
+    assert book_script("He was nega-\ntive about the well-\nknown house.").turns[0].text == (
+        "He was negative about the well-known house."
+    )
+    front = book_script("---\ntitle: A\nlang: en\n---\n\nText.")
+    assert [(turn.text, turn.line) for turn in front.turns] == [("Text.", 6)]
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "#",
+        "1.\n\n",
+        "Chapter 1\n\n",
+        "a-\n",
+        "*a",
+        "[a](",
+        "> ",
+        "I\n\n",
+        "Contents\n\n",
+        "| a",
+        "第",
+        "`",
+        "<!--",
+        "a\n---\n",
+    ],
+)
+def test_books_take_linear_time(piece):
+    def seconds(count: int) -> float:
+        start = time.process_time()
+        book_script("Text. " + piece * count)
+        return time.process_time() - start
+
+    assert seconds(8_000) < 40 * max(seconds(800), 0.01)
 
 
 @pytest.mark.parametrize("text", ["", " \n\n ", "* * *\n\n---"])

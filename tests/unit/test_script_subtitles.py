@@ -100,9 +100,10 @@ def test_srt(tmp_path):
         ("", "It is {dark}.\nAnswer:\n42", (2.0, 3.0)),
         ("Anna", "Me.", (5.0, 5.5)),
         ("Bob", "No!", (5.5, 6.0)),
-        ("", "Blank line\ninside, 3 --> 4\n7", (3600.25, 3601.0)),
+        ("", "Blank line\n7", (3600.25, 3601.0)),
     ]
     assert [str(warning) for warning in script.warnings] == [
+        "Line 24: 'inside, 3 --> 4' has an arrow and no times; it is left out.",
         "The subtitle at 0:00:02.000 starts 0.50 s before the one above ends; both keep their time.",
         "The subtitle at 0:00:05.000 has no duration; it is given 1 s.",
         "The subtitle at 0:00:05.000 has 2 speakers, who share its time.",

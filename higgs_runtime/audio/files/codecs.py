@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 _BLOCK = 65_536  # samples at once
+MOST_NERO_CHAPTERS = 255  # the list of Nero counts them in a byte (libavformat/movenc.c)
 _AAC = (7350, 8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 64_000, 88_200, 96_000)
 # The lower rates of MP3 end at 160 kbit/s, and ComfyUI's editor does not find the workflow in such files.
 _MP3 = (44_100, 48_000)
@@ -150,6 +151,8 @@ def encode(
     watched, options = _Watched(file), dict(coding.muxer_options)
     if coding.muxer == "mp4":
         options["movie_timescale"] = str(coded)  # the length in samples; FFmpeg's own unit is 1 ms
+        if len(chapters) > MOST_NERO_CHAPTERS:  # its list would end there, and hide the track that holds them all
+            options["movflags"] = "disable_chpl"
     try:
         with av.open(watched, "w", format=coding.muxer, options=options) as container:
             stream = container.add_stream(

@@ -10,7 +10,7 @@ import io
 import os
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -144,6 +144,7 @@ def export_audio(
     *,
     kbps: int | None = None,
     about: About = NOTHING_MORE,
+    instead: Callable[[Path], AudioClip | None] | None = None,
 ) -> Exported:
     """Writes a clip below a folder, under the first name that is free: nothing is ever overwritten.
 
@@ -155,6 +156,8 @@ def export_audio(
         format: a key of EXPORT_FORMATS.
         kbps: bit rate in kbit/s, 8 to 512, of mp3, opus and AAC; None takes 192, 96 and 128.
         about: what the file says of itself; of nothing more, that its speech is synthetic.
+        instead: is shown the finished file before it takes its name; a clip that it returns is written in its place,
+            until it returns None.
 
     Raises:
         SettingError: an unknown format, a bit rate out of its range, a template that cannot be filled.
@@ -174,6 +177,9 @@ def export_audio(
         first.parent.mkdir(parents=True, exist_ok=True)
         with unfinished(first, suffix) as part:
             notes = _write(part, clip, coding, kbps, told, further, about.chapters, picture)
+            while instead is not None and (other := instead(part)) is not None:
+                part.unlink()
+                notes = _write(part, other, coding, kbps, told, further, about.chapters, picture)
             return Exported(_claim(part, chain([first], names)), notes)
     except OSError as error:
         raise AudioError(

@@ -9,10 +9,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ...errors import SettingError
+from ...outputs import REFUSED, RESERVED
 
 _MAX_BYTES = 200  # of one name, of the 255 that file systems allow: a number and a suffix come behind
-_REFUSED = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]+')
-_RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?$")  # on Windows
 
 
 def file_names(folder: str | os.PathLike, template: str, fields: Mapping[str, str], suffix: str) -> Iterator[Path]:
@@ -63,7 +62,7 @@ def _fill(template: str, fields: Mapping[str, str | int]) -> str:
                 remedy="Use these fields, or add a tag of that name.",
             )
         value = fields[name]
-        parts.append(format(value, spec or "") if isinstance(value, int) else _cut(_REFUSED.sub("_", value), share))
+        parts.append(format(value, spec or "") if isinstance(value, int) else _cut(REFUSED.sub("_", value), share))
     filled = "".join(parts).replace("\\", "/")
     if filled.startswith("/") or re.match(r"[A-Za-z]:", filled) or ".." in (part.strip() for part in filled.split("/")):
         raise _refused(template, "a way out of the folder")
@@ -74,8 +73,8 @@ def _fill(template: str, fields: Mapping[str, str | int]) -> str:
 
 def _clean(name: str) -> str:
     """One part of a path: characters, ends, length and names that every file system takes."""
-    name = _cut(_REFUSED.sub("_", name), _MAX_BYTES).strip(" .") or "_"
-    return f"_{name}" if _RESERVED.match(name) else name
+    name = _cut(REFUSED.sub("_", name), _MAX_BYTES).strip(" .") or "_"
+    return f"_{name}" if RESERVED.match(name) else name
 
 
 def _cut(text: str, size: int) -> str:

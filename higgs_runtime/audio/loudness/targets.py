@@ -6,19 +6,21 @@ Letters in shapes: C channels, T samples.
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
 from ...choices import NORMS
 from ...errors import SettingError
-from ..clip import AudioClip
+from ..clip import AudioClip, to_mono
 from .decibels import decibels, peak
 from .measure import Loudness, Normalized, measure_loudness, normalize_loudness, reach
 
 _FLOOR_WINDOW_S = 0.5  # the quietest half second is the noise floor
 _FLOOR_STEPS = 10  # in each window
 _BLOCK_STEPS = 1000
+_TRIES, _SPARE_DB = 8, 0.05  # of a file that a lossy format brings above a ceiling
 
 
 class Check(NamedTuple):
@@ -125,8 +127,12 @@ def check_norms(clip: AudioClip) -> tuple[NormResult, ...]:
     return report_loudness(clip).norms
 
 
-def normalize_to(clip: AudioClip, norm: str) -> Normalized:
-    """Brings a clip to the level of a norm of the table, below its ceiling; channels and noise floor are as they are.
+def normalize_to(clip: AudioClip, norm: str, *, target_db: float = 0.0, ceiling_db: float = 0.0) -> Normalized:
+    """Brings a clip to the level of a norm of the table, below its ceiling, in mono where that is asked for; the noise
+    floor goes with the level.
+
+    Args:
+        target_db, ceiling_db: are added to the norm's own: what a lossy format makes of a clip differs from it.
 
     Raises:
         SettingError: no such norm.
@@ -140,9 +146,48 @@ def normalize_to(clip: AudioClip, norm: str) -> Normalized:
             remedy="Choose one of them, or give a target in LUFS.",
         )
     asked = NORMS[norm]
+    clip = to_mono(clip) if asked.channels == 1 else clip
+    target, ceiling = asked.target + target_db, asked.ceiling_db + ceiling_db
     if asked.rms_db:
-        return reach(clip, asked.target, asked.ceiling_db, lambda one: _rms_and_floor(one)[0])
-    return normalize_loudness(clip, asked.target, asked.ceiling_db)
+        return reach(clip, target, ceiling, lambda one: _rms_and_floor(one)[0])
+    return normalize_loudness(clip, target, ceiling)
+
+
+class Aimed:
+    """A clip on its way to a norm that has to hold for the file which is made of it. For `instead` of `export_audio`.
+
+    Attributes:
+        normalized: what was written last, with what was done to it.
+        result: that file against the norm, once it was looked at.
+
+    Raises:
+        SettingError, AudioError: see `normalize_to`.
+    """
+
+    def __init__(self, clip: AudioClip, norm: str):
+        self._clip, self._norm, self._tries = clip, norm, _TRIES
+        self._target_db = self._ceiling_db = 0.0
+        self.normalized = normalize_to(clip, norm)
+        self.result: NormResult | None = None
+
+    def __call__(self, file: Path) -> AudioClip | None:
+        """The clip to write in place of this file; None where it passes, or where another level would not help."""
+        results = check_norms(AudioClip.load(file))
+        self.result = next(one for one in results if one.norm == self._norm)
+        target_db = ceiling_db = 0.0
+        for check in self.result.checks:
+            if check.name in ("true peak", "peak") and not check.passed:
+                ceiling_db = check.high - check.value - _SPARE_DB
+            elif check.name in ("loudness", "RMS") and not check.passed:
+                target_db = NORMS[self._norm].target - check.value
+        self._tries -= 1
+        if not (target_db or ceiling_db) or not self._tries:
+            return None
+        self._target_db, self._ceiling_db = self._target_db + target_db, self._ceiling_db + ceiling_db
+        self.normalized = normalize_to(
+            self._clip, self._norm, target_db=self._target_db, ceiling_db=self._ceiling_db
+        )
+        return self.normalized.clip
 
 
 def _rms_and_floor(clip: AudioClip) -> tuple[float, float]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from ...errors import AudioError, SettingError, check_range
-from ..clip import AudioClip
+from ..clip import EASE_S, AudioClip
 from .mixer import Mixdown
 from .track import Track
 
@@ -19,7 +19,8 @@ def join(clips: Sequence[AudioClip], crossfade_s: float = 0.02, gap_s: float = 0
         clips: one or more. They are resampled to the highest rate; a mono clip goes to all channels of the others.
         crossfade_s: seconds, 0 or more, in which the end of a clip and the beginning of the next overlap, with equal
             power: what they have in common becomes up to 3 dB louder. 0 lays them edge to edge.
-        gap_s: seconds of silence between them, 0 to 3600; then the ends fade for crossfade_s, without overlapping.
+        gap_s: seconds of silence between them, 0 to 3600; then the ends fade for crossfade_s (5 ms where that
+            is 0), without overlapping.
 
     Raises:
         SettingError: a setting out of range, or a crossfade longer than a clip has room for.
@@ -30,6 +31,9 @@ def join(clips: Sequence[AudioClip], crossfade_s: float = 0.02, gap_s: float = 0
     check_range("crossfade_s", crossfade_s, 0.0, 3600.0, "Seconds in which two clips overlap.")
     check_range("gap_s", gap_s, 0.0, 3600.0, "Seconds of silence between two clips.")
     channels = max(clip.channels for clip in clips)
+    fade_s = crossfade_s
+    if gap_s and not crossfade_s:  # an end in silence would click
+        fade_s = min(EASE_S, min(clip.seconds for clip in clips) / 2)
     tracks = []
     for number, clip in enumerate(clips):
         if clip.channels not in (1, channels):
@@ -39,7 +43,7 @@ def join(clips: Sequence[AudioClip], crossfade_s: float = 0.02, gap_s: float = 0
                 got=f"{clip.channels}",
                 remedy="Mix it down first.",
             )
-        fade_in, fade_out = crossfade_s * (number > 0), crossfade_s * (number < len(clips) - 1)
+        fade_in, fade_out = fade_s * (number > 0), fade_s * (number < len(clips) - 1)
         if 0 < clip.seconds < fade_in + fade_out:
             raise SettingError(
                 f"Clip {number} is too short for this crossfade.",

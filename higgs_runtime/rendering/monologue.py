@@ -1,0 +1,203 @@
+"""A text of any length in one voice: the pieces that it is spoken in, and what the model reads for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+
+from ..errors import PromptError
+from ..model import ModelConfig
+from ..prompt.builder import Message
+from ..settings import SETTINGS
+from ..text.chunking import spoken_spans
+from ..text.normalize import prepare_text
+from ..text.vocabulary import has_words
+from ..types import Codes, FinishReason, Generation, Voice
+from ..verification import SilenceStop, length_bounds
+from ..verification.shape import FASTEST
+from .timing import rest_after
+
+MAX_CHARS: int = SETTINGS["max_chars"].default
+LEAST_CHARS = 70  # a sentence: however short a take may be, its words are not torn apart
+ROOM = 0.8  # of a take's longest length that a calm reading of its piece may fill
+MAX_SHOWN = 40  # characters of a piece in a message
+REFERENCE_S = 1.0  # of a first piece, from which the others take the voice
+
+
+class Pieces(NamedTuple):
+    """A text as it is spoken.
+
+    Attributes:
+        texts: in order, one at least.
+        warnings: of preparing it, one sentence each.
+    """
+
+    texts: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def check_words(text: str) -> None:
+    """Raises:
+    PromptError: a text has nothing to speak; a model that is given marks alone says something all the same.
+    """
+    if not has_words(text):
+        raise PromptError(
+            "There is nothing to say.",
+            expected="a text with a letter or a digit in it",
+            got=repr(text[:MAX_SHOWN]) if text.strip() else "an empty one",
+            remedy="Write the text to speak.",
+        )
+
+
+def pieces_of(
+    text: str,
+    config: ModelConfig,
+    max_frames: int,
+    *,
+    language: str | None = None,
+    prepare: bool = False,
+    marks: bool = False,
+) -> Pieces:
+    """The pieces in which a text is spoken, cut at sentence ends where there are some.
+
+    Args:
+        max_frames: of a take: a calm reading of each piece fits in.
+        language: of the text; None: any.
+        prepare: for this model, see `prepare_text`; else it is read as it is written.
+        marks: then marks for the eye, as those of Markdown, are taken away too.
+
+    Raises:
+        PromptError: there is nothing to speak.
+    """
+    check_words(text)
+    warnings: tuple[str, ...] = ()
+    if prepare:
+        prepared = prepare_text(text, config.prompt_layout, language, marks=marks)
+        text, warnings = prepared.text or text, prepared.warnings
+    calm_s = length_bounds(text, language)[0] * FASTEST
+    most = MAX_CHARS if config.vocabulary is None else LEAST_CHARS  # who knows few words learned from short lines
+    fitting = int(ROOM * max_frames / config.frame_rate * len(text) / calm_s) if calm_s else most
+    spans = spoken_spans(text, min(most, max(LEAST_CHARS, fitting)), language)
+    check_words(text)  # a rule may have taken the last one
+    return Pieces(tuple(text[start:end] for start, end in spans), warnings)
+
+
+class Monologue:
+    """Pieces of one text on their way.
+
+    Where nobody is named to sound like, the first piece that is long enough is the voice of those that follow.
+
+    Args:
+        texts: the pieces, of `pieces_of`.
+        messages: what the model reads for a text, and for the voice of an earlier piece, if that is to speak on.
+        voiced: somebody is named.
+
+    Attributes:
+        takes: of the pieces that are over, in order.
+    """
+
+    def __init__(self, texts: Sequence[str], messages: Callable[[str, Voice | None], list[Message]], voiced: bool):
+        self.texts, self.takes = tuple(texts), list[Generation]()
+        self._messages, self._voiced = messages, voiced
+        self._voice: Voice | None = None
+        self._broken_off = False
+        self._told: set[str] = set()
+
+    @property
+    def left(self) -> int:
+        """Pieces that are not spoken yet."""
+        return len(self.texts) - len(self.takes)
+
+    @property
+    def side_by_side(self) -> int:
+        """How many of them can be spoken at once: all, once the voice is known."""
+        return self.left if self._voiced or self._voice is not None else min(1, self.left)
+
+    def messages(self, ahead: int = 0) -> list[Message]:
+        """What is read for the next piece, or for one further ahead."""
+        return self._messages(self.texts[len(self.takes) + ahead], self._voice)
+
+    def news(self, warnings: Sequence[str]) -> list[str]:
+        """Those that were not told yet of another piece."""
+        new = [one for one in dict.fromkeys(warnings) if one not in self._told]
+        self._told.update(new)
+        return new
+
+    def keep(self, take: Generation) -> None:
+        """The next piece was spoken."""
+        if not self._voiced and self._voice is None and take.codes.seconds >= REFERENCE_S:
+            self._voice = Voice(take.codes, self.texts[len(self.takes)])
+        self.takes.append(take)
+
+    def break_off(self) -> None:
+        """It was told to stop."""
+        self._broken_off = True
+
+    @property
+    def reason_so_far(self) -> FinishReason:
+        """Of the pieces that are over: "stop" only if each ended by itself."""
+        reasons = [take.finish_reason for take in self.takes]
+        if self._broken_off or "cancelled" in reasons:
+            return "cancelled"
+        return "length" if "length" in reasons else "stop"
+
+    @property
+    def reason(self) -> FinishReason:
+        """Of the whole."""
+        return "cancelled" if self.left else self.reason_so_far
+
+    def gap_after(self, number: int) -> float | None:
+        """Seconds of silence between a piece and the next; None behind the last one."""
+        return rest_after(self.texts[number]) if number + 1 < len(self.texts) else None
+
+    @property
+    def gap_s(self) -> float | None:
+        """`gap_after` the piece that was spoken last."""
+        return None if self.reason_so_far == "cancelled" else self.gap_after(len(self.takes) - 1)
+
+    def cut_off(self, remedy: str) -> list[str]:
+        """A sentence on each piece that did not end by itself, or has no sound."""
+        said = []
+        for number, (text, take) in enumerate(zip(self.texts, self.takes, strict=False), start=1):
+            if take.finish_reason == "length" or (take.finish_reason == "stop" and take.frames == 0):
+                what = f"Piece {number} of {len(self.texts)}" if len(self.texts) > 1 else "The speech"
+                how = f"was cut off after {take.codes.seconds:g} s and may lack its end" if take.frames else "is silent"
+                start = text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
+                said.append(f"{what} {how}: “{start}” {remedy}")
+        return said
+
+
+class QuietEnd:
+    """Ends one take that stays silent, at the same frame whatever groups its frames come in.
+
+    Attributes:
+        end: frames that the take has; None while it was not silent for so long.
+    """
+
+    def __init__(self, stop: SilenceStop | None):
+        self._stop = stop and stop.anew()
+        self._heard, self.end = 0, None
+
+    def __call__(self, ids: torch.Tensor) -> bool:
+        """For `should_end`: whether the take is over with these new frames [K, n]."""
+        for frame in range(ids.shape[1]) if self._stop is not None and self.end is None else ():
+            self._heard += 1
+            if self._stop(0, ids[:, frame : frame + 1]):
+                self.end = self._heard
+                break
+        return self.end is not None
+
+    def take(self, take: Generation) -> Generation:
+        """The take, cut where it fell silent: that is an end of its own."""
+        if self.end is None or take.finish_reason == "cancelled":
+            return take
+        return replace(take, codes=self.rest(take.codes, 0), finish_reason="stop")
+
+
+    def rest(self, codes: Codes, before: int) -> Codes:
+        """Of new frames, those that belong to the take, which has so many before them."""
+        left = codes.frames if self.end is None else max(0, self.end - before)
+        return codes if left >= codes.frames else replace(codes, ids=codes.ids[:, :left])

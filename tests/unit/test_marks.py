@@ -1,0 +1,115 @@
+"""Marks for the eye as a rule of text preparation: taken away where it is asked for, never in scripts."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from higgs_runtime import Sampling, parse_script, prepare_text
+from higgs_runtime.rendering.lines import lines_of
+from higgs_runtime.text.marks import plain_words
+
+
+@pytest.mark.parametrize(
+    "written, heard",
+    [
+        (
+            "**Bold** and [a link](https://example.com/x) [1], `code` and ~~strike~~.",
+            "Bold and a link, code and strike.",
+        ),
+        ("***both*** and **bold *in* it**", "both and bold in it"),
+        ("_yes_ and __no__, snake_case stays", "yes and no, snake_case stays"),
+        ("2 * 3 * 4 and 5*3*2", "2 * 3 * 4 and 5*3*2"),
+        ("- item one\n- item two!\n* [x] done", "item one.\nitem two!\ndone."),
+        ("-5 degrees", "-5 degrees"),
+        ("> quoted\n>> twice", "quoted\ntwice"),
+        ("| a | b |\n|---|---|\n| 1 | 2 |", "a, b.\n1, 2."),
+        ("A word[12] and a note¹ and this.²", "A word and a note and this."),
+        ("A note[^1].\n\n[^1]: The text of it.", "A note.\n\nThe text of it."),
+        ("[text][ref] here.\n\n[ref]: https://example.com 'T'\n", "text here.\n\n"),
+        ("![a picture](a.png) <https://example.com>", "a picture "),
+        ("5 km² and x²", "5 km² and x²"),
+        ("```python\nprint\n```\nend", "print\nend"),
+        ("# Title #\ntext", "Title.\ntext"),
+        ("Title\n=====\ntext", "Title.\ntext"),
+        ("A <em>word</em><br/> &amp; more<!-- not said -->", "A word & more"),
+        ("\\*not bold\\*", "*not bold*"),
+        ("<SE>[Laughter]</SE> <|sfx:cough|>Ahem [laugh] <3", "<SE>[Laughter]</SE> <|sfx:cough|>Ahem [laugh] <3"),
+        ("He was nega-\ntive about the well-\nknown house.", "He was negative about the well-known house."),
+        (
+            "state-of-\nthe-art, e-\nmail, peut-\nêtre, Baden-\nWürttemberg",
+            "state-of-the-art, e-mail, peut-être, Baden-Württemberg",
+        ),
+        ("a co-op is a co-\nop, a foot-\nnote", "a co-op is a co-op, a footnote"),
+        ("hard-\nly, high-\ner, sing-\ning", "hardly, higher, singing"),
+        ("nega\ufffetive nega\u00ad\ntive nega\x02\ntive nega¬\ntive", "negative negative negative negative"),
+        ("An eﬃcient ﬁnd, ﬂat oﬀer", "An efficient find, flat offer"),
+        ("A pause — \nthen more -\nand more", "A pause — \nthen more -\nand more"),
+    ],
+)
+def test_a_listener_gets_the_words(written, heard):
+    assert plain_words(written) == heard
+    assert plain_words(heard) == heard or "\\" in written or "[" in heard, "and nothing more the second time"
+
+
+def test_it_is_a_rule_that_is_asked_for():
+    text = "**Bold** [a link](https://example.com) nega-\ntive"
+    assert prepare_text(text, "v3").text == text
+    found = prepare_text(text, "native", "en", marks=True)
+    assert found.text == "Bold a link negative." and "marks for the eye" in {one.rule for one in found.changes}
+    assert [text[found.written_at(0) : found.written_at(4)], found.written_at(len(found.text))] == [
+        "**Bold**",
+        len(text),
+    ]
+
+
+def test_it_is_off_for_scripts():
+    script = parse_script("[Anna] *Well*, it is well-\nknown.")
+    [line] = lines_of(script, Sampling(), 25.0, max_chars=99, language="en", prepare_for="native")
+    assert line.text == "*Well*, it is well-\nknown."
+
+
+@pytest.mark.parametrize("layout", ["native", "v3"])
+def test_joined_letters_are_parted_for_every_model(layout):
+    assert (
+        prepare_text("An eﬃcient ﬁnd of nega\ufffetive\uffff.", layout, "en").text == "An efficient find of negative."
+    )
+
+
+PIECES = [
+    "*",
+    "**a",
+    "_a ",
+    "`",
+    "[a](",
+    "[a](b ",
+    "![",
+    "a-\n",
+    "<!--",
+    "<em ",
+    "&a",
+    "\\",
+    "> ",
+    "- a\n",
+    "| a",
+    "|--",
+    "[1",
+    "a\u00ad",
+    "~~",
+    "#",
+    "a",
+    " ",
+    " |",
+    "---\na:",
+]
+
+
+@pytest.mark.parametrize("piece", PIECES)
+def test_it_takes_linear_time(piece):
+    def seconds(count: int) -> float:
+        start = time.process_time()
+        plain_words(piece * count)
+        return time.process_time() - start
+
+    assert seconds(20_000) < 40 * max(seconds(2_000), 0.01)
