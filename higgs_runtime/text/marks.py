@@ -39,14 +39,14 @@ LETTERS: list[Replacement] = [(_SOFT_BREAK, lambda match: ""), (_LIGATURE, lambd
 
 def plain_words(text: str) -> str:
     """A text without marks for the eye; see `REPLACEMENTS`. What it says stays, line by line."""
-    for pattern, new in replacements(text):
+    for pattern, new in [*LETTERS, *replacements(text)]:
         text = pattern.sub(new, text)
     return text
 
 
 def replacements(text: str) -> list[Replacement]:
     """What is replaced in this text: hyphens at the ends of its lines are judged by how it writes the words elsewhere."""
-    return [*LETTERS, (_LINE_HYPHEN, _joined(text)), *_MARKS]
+    return [(_LINE_HYPHEN, _joined(text)), *_MARKS]
 
 
 def _joined(text: str) -> Callable[[re.Match], str]:

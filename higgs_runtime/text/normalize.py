@@ -11,7 +11,6 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from decimal import Decimal
 from functools import partial
 from typing import NamedTuple
 
@@ -20,6 +19,7 @@ from ..errors import MissingExtraError, SettingError
 from .chunking import spoken_spans
 from .languages import DECIMAL_POINT, base_language, detect_language, is_chinese
 from .marks import LETTERS, replacements
+from .numbers import Kind, spell
 from .sound_tags import find_sounds
 
 SURE = 0.5  # a guess at the language that counts
@@ -315,19 +315,17 @@ def _numbers(draft: _Draft, replace: Replace) -> None:
     replace(re.compile(_APART + "|" + _FIGURE.format(f"(?P<figure>{figure}){ordinal}")), words)
 
 
-def _spelled(figure: str, language: str, kind: str, draft: _Draft) -> str:
+def _spelled(figure: str, language: str, kind: Kind, draft: _Draft) -> str:
     """Words of a number; "" and a warning where the language or the number is not known."""
     try:
-        from num2words import num2words
+        words = spell(figure, language, kind)
     except ImportError as error:
         raise MissingExtraError("Spelling out numbers", "text", "num2words") from error
-    number = Decimal(figure) if "." in figure else int(figure)
-    try:
-        return num2words(number, lang=language, to=kind)
-    except (NotImplementedError, KeyError, OverflowError, TypeError):
+    if not words:
         known = f"in the language '{language}'" if language else "in a language that is not known"
-        draft.warnings.append(f"{figure} cannot be written in words {known}; the model reads the figure.")
-        return ""
+        shown = figure if len(figure) <= 3 * SHOWN else figure[:SHOWN] + "…"
+        draft.warnings.append(f"{shown} cannot be written in words {known}; the model reads the figure.")
+    return words
 
 
 def _end(draft: _Draft, replace: Replace) -> None:
@@ -337,8 +335,8 @@ def _end(draft: _Draft, replace: Replace) -> None:
 
 _ALL, _V2 = tuple(PromptFormat), (PromptFormat.NATIVE, PromptFormat.ORIGINAL)
 RULES: tuple[tuple[str, Callable[[_Draft, Replace], None], tuple[str, ...]], ...] = (
-    ("marks for the eye", _marks, _ALL),
     ("joined letters", _letters, _ALL),
+    ("marks for the eye", _marks, _ALL),
     ("invisible characters", _invisible, _ALL),
     ("full-width punctuation", _punctuation, _V2),
     ("parentheses", _parentheses, _V2),
