@@ -26,6 +26,7 @@ class HiggsLoadAudio(io.ComfyNode):
                 io.Combo.Input(
                     "audio",
                     options=files.input_audio_choices(),
+                    upload=io.UploadType.audio,
                     tooltip="The file. Upload one with the button below; the pack brings some clips to try.",
                 ),
                 io.Float.Input(

@@ -35,3 +35,13 @@ function noSpace() {
 export function rememberStep(app) {
   app.extensionManager?.workflow?.activeWorkflow?.changeTracker?.checkState?.();
 }
+
+/** The node of an id as the server knows it: within subgraphs it has their nodes' ids before its own. */
+export function nodeOf(app, id) {
+  let graph = app.rootGraph ?? app.graph, node = null;
+  for (const part of String(id).split(":")) {
+    node = graph?.getNodeById(part) ?? graph?.getNodeById(Number(part));
+    graph = node?.subgraph;
+  }
+  return node;
+}
