@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,10 +14,10 @@ from ..audio.clip import AudioClip, eased, to_mono, trim
 from ..audio.loudness.decibels import amplitude, decibels
 from ..audio.quality import HOPS_PER_S, Levels, Profile, levels, profile, tonality
 from ..codec import Codec
-from ..codec import Codec
 from ..errors import AudioError, HiggsWarning, SettingError, check_range
 from ..types import Codes
 from .cut_points import Cut, at_pauses, best_cut, depth, pause_gaps, word_gaps
+from .quiet_end import QUIET_END_S, ends_loud, with_quiet_end
 
 SPEECH_DBFS, PEAK_DBFS = -20.0, -1.0  # of the prepared clip
 EDGE_S = 0.1
@@ -109,7 +108,7 @@ def prepare_reference(
 
     Of all windows the one with the clearest speech is taken: far above the noise, not clipped, few silences, long.
     With a recognizer it is cut between words, at the ends of sentences if possible; without one at pauses. Speech is
-    brought to -20 dBFS (RMS), the peak to -1 dBFS at most.
+    brought to -20 dBFS (RMS), the peak to -1 dBFS at most. The clip ends in 0.3 to 0.5 s of the recording's own quiet.
 
     Args:
         clip: one speaker; any length, rate and channel count. A long one takes time, not memory.
@@ -140,10 +139,11 @@ def prepare_reference(
     found, words = profile(part), tuple(heard.words) if heard is not None else ()
     level = levels(found.db)
     between = at_pauses(word_gaps(words, part.seconds, open_ends), words, found, level)
-    cut = best_cut(between, found, level, min_s, max_s) if words else None
+    most_s = max(min_s, max_s - QUIET_END_S[1])
+    cut = best_cut(between, found, level, min_s, most_s) if words else None
     text = _between(heard.text, words, cut.first.word, cut.last.word) if heard is not None and cut else ""
     taken_words = words[cut.first.word : cut.last.word] if cut else ()
-    cut = cut or best_cut(pause_gaps(found, level, part.seconds, open_ends), found, level, min_s, max_s)
+    cut = cut or best_cut(pause_gaps(found, level, part.seconds, open_ends), found, level, min_s, most_s)
     assert cut is not None  # there are both ends of the clip, or moments near each other in it
     taken = trim(part, cut.start_s, cut.end_s - cut.start_s)
     notes = _notes_on_words(heard, taken_words)
@@ -151,7 +151,7 @@ def prepare_reference(
         notes.append("There was no pause to cut in: a word may be split at either end.")
     report = _report(clip, whole, taken, begin_s + cut.start_s, heard.language if heard is not None else "")
     report = replace(report, warnings=(*_notes_on_sound(report, taken, min_s), *notes))
-    return PreparedReference(_levelled(taken, report.gain_db), text, report)
+    return PreparedReference(_levelled(with_quiet_end(taken, part, level), report.gain_db), text, report)
 
 
 def inspect_reference(clip: AudioClip, min_s: float = 3.0, max_s: float = 30.0) -> ReferenceReport:
@@ -174,6 +174,8 @@ def inspect_reference(clip: AudioClip, min_s: float = 3.0, max_s: float = 30.0) 
     notes = _notes_on_sound(report, mono, min_s)
     if lost_db > CANCELLED_DB:
         notes.append(f"Left and right cancel each other: mixed to mono it is {lost_db:.0f} dB quieter. Take one channel.")
+    if ends_loud(mono):
+        notes.append("It ends while there is sound, and takes may end in noise: let it end in 0.3 s of quiet.")
     if clip.seconds > max_s:
         notes.append(f"Long: {clip.seconds:.0f} s, where 5 to 15 s suit a voice.")
     return replace(report, warnings=tuple(notes))
