@@ -6,12 +6,14 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
+from itertools import groupby
 
 from ..errors import PromptError, ScriptError
 from ..prompt.builder import Message, conversation
 from ..script import Script, Turn
 from ..text.chunking import spoken_spans
 from ..text.normalize import PreparedText, prepare_text
+from ..text.tags import carried
 from ..types import Codes, Sampling, Voice
 from ..verification import length_bounds
 
@@ -98,6 +100,16 @@ def lines_of(
                 )
             )
             done = cut
+    return found
+
+
+def with_carried_tags(lines: Sequence[Line], emotion: bool) -> list[Line]:
+    """Lines for v3: what colours a turn goes on over its pieces, see `carried`."""
+    found: list[Line] = []
+    for _, pieces in groupby(lines, key=lambda line: line.turn):
+        turn = list(pieces)
+        texts = carried([line.text for line in turn], emotion)
+        found += [replace(line, text=text) for line, text in zip(turn, texts, strict=True)]
     return found
 
 

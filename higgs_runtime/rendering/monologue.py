@@ -8,12 +8,14 @@ from typing import NamedTuple
 
 import torch
 
+from ..choices import PromptFormat
 from ..errors import PromptError
 from ..model import ModelConfig
 from ..prompt.builder import Message
 from ..settings import SETTINGS
 from ..text.chunking import spoken_spans
 from ..text.normalize import prepare_text
+from ..text.tags import carried
 from ..text.vocabulary import has_words
 from ..types import Codes, FinishReason, Generation, Voice
 from ..verification import SilenceStop, length_bounds
@@ -83,7 +85,8 @@ def pieces_of(
     fitting = int(ROOM * max_frames / config.frame_rate * len(text) / calm_s) if calm_s else most
     spans = spoken_spans(text, min(most, max(LEAST_CHARS, fitting)), language)
     check_words(text)  # a rule may have taken the last one
-    return Pieces(tuple(text[start:end] for start, end in spans), warnings)
+    texts = [text[start:end] for start, end in spans]
+    return Pieces(tuple(carried(texts) if config.prompt_layout == PromptFormat.V3 else texts), warnings)
 
 
 class Monologue:

@@ -7,6 +7,7 @@ from collections import deque
 from typing import Literal
 
 from ..text.speakers import like_a_name
+from ..text.tags import tag_faults
 from .doubts import BRACKET, INSIDE_COLON, LIKE_A_SPEAKER, NUMBERED, Perhaps, doubts_of
 from .grammar import (
     ASIDE,
@@ -44,6 +45,9 @@ def parse_script(text: str) -> Script:
     parser = _Parser()
     for number, raw in enumerate(lines_of(text.removeprefix("\ufeff")), start=1):
         parser.read(number, raw)
+    for fault in tag_faults(text):
+        line = text.count("\n", 0, fault.start) + 1
+        parser.warn(line, fault.start - text.rfind("\n", 0, fault.start), fault.message)
     return with_source(parser.finish(text), text)
 
 

@@ -9,6 +9,7 @@ from bisect import bisect_right
 from ..errors import SettingError
 from .chinese import chinese_word_ends
 from .languages import base_language, is_chinese
+from .tags import with_their_words
 from .vocabulary import has_words
 
 _BLANK = r"[^\S\u00a0\u2007\u202f]"  # white space that may break a line
@@ -94,7 +95,7 @@ def chunk_text(text: str, max_chars: int, language: str | None = None) -> list[s
 def spoken_spans(text: str, max_chars: int, language: str | None = None) -> list[tuple[int, int]]:
     """(start, end) of each piece of `chunk_text` that has words, without blanks at its ends.
 
-    Marks that stand alone ("…", "—") go with the piece before, or with the next where none is before, so that a piece
+    A tag of v3 stays with the words behind it. Marks that stand alone ("…", "—") go with the piece before, or with the next where none is before, so that a piece
     may be longer than max_chars by them. No piece is without words, so a text without words has none.
 
     Raises:
@@ -114,7 +115,7 @@ def spoken_spans(text: str, max_chars: int, language: str | None = None) -> list
             spans[-1] = spans[-1][0], end
         elif waiting is None:
             waiting = start
-    return spans
+    return with_their_words(text, spans)
 
 
 class _Breaks(dict):
