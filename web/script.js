@@ -29,6 +29,8 @@ function addScene(node) {
     check: (value) => ask("/higgs/script/check", value),
     states: (value) => ask("/higgs/script/lines", value),
     subtitles: (value) => ask("/higgs/script/subtitles", value),
+    tags: () => ask("/higgs/script/tags"),
+    mend: (value) => ask("/higgs/script/mend", value),
     compare: (lines) => compareTakes(lines, api),
     // who works with keys only also has a step that the graph's own undo can go back to
     left: () => rememberStep(app),
@@ -48,10 +50,10 @@ function addScene(node) {
   passOn(editor.root);
 }
 
-/** What the server answers to a text; {error} where it refuses or is away. */
+/** What the server answers, to a text if there is one; {error} where it refuses or is away. */
 async function ask(route, text) {
   try {
-    const answer = await api.fetchApi(route, { method: "POST", body: text });
+    const answer = await api.fetchApi(route, text === undefined ? {} : { method: "POST", body: text });
     return await answer.json();
   } catch (error) {
     return { error: `The server does not answer: ${error.message}` };

@@ -15,6 +15,7 @@ from .sound_tags import V3, writes_sound
 
 Placement = Literal["lead", "gentle"]
 TAG = re.compile(r"<\|([^<>|\s]{1,80})\|>")
+PASSES = 3  # a tag may have more than one fault: misspelt, and out of place
 _RUN = re.compile(r"(?:<\|[^<>|\s]{1,80}\|>[^\S\n]*)+")
 _SENTENCE_END = re.compile(r"[.!?…。！？]+[\"'”’»」』)\]]*(?:\s+|(?<=[。！？]))")
 # What may stand before the first word of a line of a script: [Anna], {seed=7}, [pause 1s], Anna:
@@ -108,9 +109,13 @@ def tag_faults(text: str, *, knows_tags: bool = True, placement: Placement = "le
 
 def mended(text: str, *, knows_tags: bool = True, placement: Placement = "lead") -> str:
     """The text with every fault mended for which there are edits."""
-    edits = [edit for fault in tag_faults(text, knows_tags=knows_tags, placement=placement) for edit in fault.edits]
-    for start, end, instead in sorted(edits, reverse=True):
-        text = text[:start] + instead + text[end:]
+    for _ in range(PASSES):
+        faults = tag_faults(text, knows_tags=knows_tags, placement=placement)
+        edits = sorted((edit for fault in faults for edit in fault.edits), reverse=True)
+        if not edits:
+            break
+        for start, end, instead in edits:
+            text = text[:start] + instead + text[end:]
     return text
 
 
