@@ -167,8 +167,8 @@ def prepare_text(
         language: ISO 639-1; None has it detected if a rule needs it, or if `detect`: by the writing system, then langid
             (extra `text`; where that is missing a warning says so).
         spell_numbers: write figures that stand alone in words (num2words); else the model reads them.
-        marks: take away marks for the eye: Markdown, links, numbers of notes, hyphens at the ends of lines (see `marks`).
-            For what was written to be read, as a book; in a script, lines and dashes mean something.
+        marks: take away marks for the eye: Markdown, links, numbers of notes, hyphens at line ends (see `marks`). For
+            what was written to be read, as a book; in a script, lines and dashes mean something.
 
     Raises:
         SettingError: there is no such layout.

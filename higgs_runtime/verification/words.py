@@ -78,7 +78,8 @@ def _nearest(written: str, heard: str, code: str, distance: Callable) -> tuple[l
         return distance(ours, theirs), distance("".join(ours), "".join(theirs))
 
     best = far()
-    for side, place in [(side, place) for side in (0, 1) for place, one in enumerate(sides[side]) if len(one) > 1] * 2:
+    open_places = [(n, place) for n in (0, 1) for place, one in enumerate(sides[n]) if len(one) > 1]
+    for side, place in open_places * 2:
         if best == (0, 0):
             break
         kept = chosen[side][place]
