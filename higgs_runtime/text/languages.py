@@ -81,6 +81,7 @@ def detect_language(text: str) -> Guess | None:
     """
     among = languages_of(text)
     words = _FIGURES.sub(" ", _NO_WORDS.sub(" ", text[:MOST_READ])).encode("utf-8", "replace").decode()
+    words = " ".join(words.split())
     letters = [one for one in words if one.isalpha()]
     if len(among) < 2:
         return Guess(among[0], 1.0, len(letters)) if among else None
