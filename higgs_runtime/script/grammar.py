@@ -43,7 +43,8 @@ CUE = re.compile(
     re.I,
 )
 LIKE_PAUSE = re.compile(  # a pause in a form that nobody defined
-    r"[\[{<](?:[a-z]+[\s_-])?(?:pause|silence|wait|break|beat)\b[^\[\]{}<>]{0,20}[\]}>]|[(（](?:[a-z]+ )?(?:pause|beat)[)）]"
+    r"[\[{<](?:[a-z]+[\s_-])?(?:pause|silence|wait|break|beat)\b[^\[\]{}<>]{0,20}[\]}>]"
+    r"|[(（](?:[a-z]+ )?(?:pause|beat)[)）]"
     r"|[\[{<(]\s*\d+(?:[.,]\d+)?\s*m?s(?:ec(?:onds?)?)?(?: pause)?\s*[\])}>]",
     re.I,
 )

@@ -28,11 +28,18 @@ _WORDS = {  # numbers behind or before the word for a chapter
     "it": "due tre quattro cinque sei sette otto nove dieci prim[oa] second[oa] terz[oa] quart[oa] quint[oa] sest[oa]",
     "ru": "первая второ?ая третья четв[её]ртая пятая шестая седьмая восьмая девятая десятая первый",
 }
-_ENGLISH = rf"(?:(?:{_TENS.replace(' ', '|')})(?:[\s-](?:{_UNITS.replace(' ', '|')}))?|{'|'.join((_TEENS + ' ' + _UNITS).split())})"
-_ORDINAL = rf"(?:the\s+)?(?:(?:{_TENS.replace(' ', '|')})[\s-])?(?:{_ORDINALS.replace(' ', '|')})"
+
+
+def _any(words: str) -> str:
+    return "(?:" + "|".join(words.split()) + ")"
+
+
+_ENGLISH = rf"(?:{_any(_TENS)}(?:[\s-]{_any(_UNITS)})?|{_any(_TEENS)}|{_any(_UNITS)})"
+_ORDINAL = rf"(?:the\s+)?(?:{_any(_TENS)}[\s-])?{_any(_ORDINALS)}"
 _OTHERS = "|".join(word for words in _WORDS.values() for word in words.split())
 ROMAN = r"(?=[IVXLCDM])M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})"
-_NUMBER = rf"(?:\d{{1,4}}(?:st|nd|rd|th)?|(?-i:{ROMAN}|{ROMAN.translate(str.maketrans('IVXLCDM', 'ivxlcdm'))})|{_ENGLISH}|{_ORDINAL}|{_OTHERS})"
+_ROMAN_SMALL = ROMAN.translate(str.maketrans("IVXLCDM", "ivxlcdm"))
+_NUMBER = rf"(?:\d{{1,4}}(?:st|nd|rd|th)?|(?-i:{ROMAN}|{_ROMAN_SMALL})|{_ENGLISH}|{_ORDINAL}|{_OTHERS})"
 _PART = (
     "chapter|chap\\.?|part|book|volume|vol\\.?|act|scene|section|canto|stave|letter|episode|kapitel|teil|buch|band|abschnitt|akt|"
     "szene|brief|folge|chapitre|partie|livre|tome|acte|scène|lettre|épisode|cap[ií]tulo|parte|libro|tomo|acto|escena|carta|episodio|"
@@ -69,7 +76,8 @@ _DECORATED = re.compile(
     r"(?P<mark>[*_=~•·◆◇■□–—-]{1,6})\s*(?P<title>[^\s*_=~•·◆◇■□–—-].*?)\s*(?P=mark)|[\[【](?P<boxed>[^\[\]【】]+)[\]】]"
 )
 _CONTENTS = re.compile(
-    r"(?:table of )?contents|inhalt(?:sverzeichnis|sübersicht)?|table des matières|sommaire|[ií]ndice(?: general)?|contenido|"
+    r"(?:table of )?contents|inhalt(?:sverzeichnis|sübersicht)?|table des matières|sommaire|[ií]ndice(?: general)?|"
+    r"contenido|"
     r"tabla de contenidos?|inhoud(?:sopgave)?|indice|содержание|оглавление|目\s*[录錄次]|차례|목차",
     re.I,
 )
@@ -126,7 +134,7 @@ def as_known(title: str) -> str:
 
 
 def is_title(line: str) -> bool:
-    """Whether a line may be the title of a chapter whose number stands above: short, begun with a capital, no sentence."""
+    """Whether a line may be the title of a chapter whose number stands above: short, with a capital, no sentence."""
     words = re.findall(r"[^\W\d_][\w'’-]*", line)
     if not words or len(line) > LONGEST_TITLE or line[0] in '-–—"“„«‘「『*[':
         return False

@@ -22,7 +22,6 @@ from .marks import LETTERS, replacements
 from .numbers import Kind, spell
 from .sound_tags import find_sounds
 
-SURE = 0.5  # a guess at the language that counts
 SHOWN = 12  # characters of what a rule replaced, in the report: at each end
 
 _FULL_WIDTH = str.maketrans(
@@ -159,6 +158,7 @@ def prepare_text(
     spell_numbers: bool = False,
     marks: bool = False,
     detect: bool = False,
+    likely: Callable[[], str] | None = None,
 ) -> PreparedText:
     """Prepare a text for a model.
 
@@ -167,8 +167,9 @@ def prepare_text(
         language: ISO 639-1; None has it detected if a rule needs it, or if `detect`: by the writing system, then langid
             (extra `text`; where that is missing a warning says so).
         spell_numbers: write figures that stand alone in words (num2words); else the model reads them.
-        marks: take away marks for the eye: Markdown, links, numbers of notes, hyphens at the ends of lines (see `marks`).
-            For what was written to be read, as a book; in a script, lines and dashes mean something.
+        marks: take away marks for the eye: Markdown, links, numbers of notes, hyphens at line ends (see `marks`). For
+            what was written to be read, as a book; in a script, lines and dashes mean something.
+        likely: gives the language to take where the text alone is too short to tell; "" for none.
 
     Raises:
         SettingError: there is no such layout.
@@ -181,7 +182,7 @@ def prepare_text(
             got=repr(layout),
             remedy="Choose one of these.",
         )
-    draft = _Draft(text, layout, base_language(language))
+    draft = _Draft(text, layout, base_language(language), likely or str)
     if detect:
         draft.find_language()
     left_out = {*([] if spell_numbers else [_numbers]), *([] if marks else [_marks])}
@@ -197,12 +198,12 @@ def prepare_text(
 class _Draft:
     """A text on its way through the rules."""
 
-    def __init__(self, text: str, layout: str, language: str):
+    def __init__(self, text: str, layout: str, language: str, likely: Callable[[], str]):
         self.original, self.text, self.layout, self.language = text, text, layout, language
         self.replaced: list[tuple[str, str, str]] = []
         self.warnings: list[str] = []
         self.edits: list[tuple[Edit, ...]] = []
-        self._asked = bool(language)
+        self._asked, self._likely = bool(language), likely
 
     def replace(self, rule: str, pattern: re.Pattern, new: Callable[[re.Match], str]) -> None:
         """Replace all that a pattern finds, and write down what changes."""
@@ -229,7 +230,7 @@ class _Draft:
             self._asked = True
             try:
                 guess = detect_language(self.original)
-                self.language = guess.language if guess and guess.confidence >= SURE else ""
+                self.language = guess.language if guess and guess.sure else self._likely()
             except MissingExtraError as error:
                 self.warnings.append(str(error))
         return self.language

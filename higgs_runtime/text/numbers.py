@@ -1,4 +1,4 @@
-"""Figures in words, in the languages that a test has checked; num2words (LGPL, extra `text` or `asr`) has the numbers."""
+"""Figures in words, in the languages that a test has checked; num2words (extra `text` or `asr`) has the numbers."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Literal
 Kind = Literal["cardinal", "ordinal", "year"]
 MOST_DIGITS = 30  # what is longer, nobody reads as one number
 
-# What stands before a fraction, which is read digit by digit. num2words 0.5.14 itself says "uno" for 1.5 in Italian and
-# Welsh, "hai phẩy năm" (2.5) for 2.05 in Vietnamese, nothing at all in Turkish, and "punto" in Spanish; in languages that
-# are kept less (Icelandic, Amharic, Chechen, …) it raises AttributeError, TypeError or KeyError. Those are not read.
+# What stands before a fraction, which is read digit by digit. num2words 0.5.14 itself says "uno" for 1.5 in Italian
+# and Welsh, "hai phẩy năm" (2.5) for 2.05 in Vietnamese, nothing at all in Turkish, and "punto" in Spanish; in
+# languages that are kept less (Icelandic, Amharic, Chechen, …) it raises AttributeError, TypeError or KeyError. Those
+# are not read.
 POINTS = {
     "ca": "coma",
     "da": "komma",

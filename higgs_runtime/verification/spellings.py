@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from itertools import product
 
-from ..errors import MissingExtraError
 from ..text.languages import DECIMAL_POINT
-from ..text.numbers import spell
 from . import spoken_forms as forms
+from .number_readings import in_words, numbers, ordinal_readings, unsigned, value_of, whole_readings
 
 Span = tuple[str, ...]  # all right readings of one stretch of a text; plain words have one
 
@@ -19,8 +18,6 @@ _ROMAN = r"(?=[IVXLCDM])M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0
 _VULGAR = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅕": "1/5", "⅖": "2/5", "⅗": "3/5", "⅘": "4/5",
            "⅙": "1/6", "⅚": "5/6", "⅛": "1/8", "⅜": "3/8", "⅝": "5/8", "⅞": "7/8"}  # fmt: skip
 _KEPT = frozenset("ºª№²³°℃℉…")
-_DIGITS_ZH = "零一二三四五六七八九"
-_ENDINGS = ("", "n", "r", "s", "m")  # of German ordinals
 
 
 def spans_of(text: str, code: str) -> list[Span]:
@@ -105,166 +102,7 @@ def _either(words: Iterable[str], *, tail: str) -> str:
     return rf"(?:(?:{found})\.?{tail})" if found else "(?!)"
 
 
-# --- numbers ----------------------------------------------------------------------------------------------------------
-
-
-def _said(figure: str, code: str, kind="cardinal") -> str:
-    if code in ("zh", "yue"):
-        return _chinese(figure)
-    try:
-        return spell(figure, code, kind).casefold().replace("-", " ")
-    except ImportError as error:
-        raise MissingExtraError("Comparing numbers", "asr", "num2words") from error
-
-
-def numbers(figure: str, code: str) -> list[str]:
-    """All readings of a number that is written in figures; the number itself where its language is not known."""
-    if not figure.isascii():
-        return [figure]
-    plain = _unsigned(figure, code)
-    if len(plain) > 30:
-        return [figure]
-    whole, point, fraction = plain.partition(".")
-    digits = [_said(one, code) for one in whole + fraction]
-    first = _said(plain, code)
-    if not first:
-        return [figure]
-    found = [first]
-    if not point:
-        found += _whole(whole, code)
-    elif code not in ("zh", "yue", "ja", "ko", "th"):
-        word = first.removeprefix(_said(whole, code)).split()[0] if first.startswith(_said(whole, code)) else ""
-        heads = [_said(whole, code), *_whole(whole, code)]
-        tails = [" ".join(_said(one, code) for one in fraction), _said(fraction, code), *_oh(fraction, code)]
-        found += [f"{head} {word} {tail}" for head in heads for tail in tails]
-        found += [f"{head} {other} {tail}" for other in _POINTS.get(code, ()) for head in heads for tail in tails]
-    if len(digits) > 1:
-        found.append(" ".join(digits))
-        found += _oh(whole + fraction, code)
-    if code in ("zh", "yue", "ja"):
-        found += [one.replace("零", "〇") for one in found] + [one.replace("一", "幺") for one in found[-1:]]
-        found += [re.sub("二(?=[千万亿百])|^二$", "两", one) for one in found]
-    return found
-
-
-_POINTS = {"es": ("punto", "con"), "de": ("Punkt",), "fr": ("point",), "en": ("dot",)}
-
-
-def _whole(figure: str, code: str) -> list[str]:
-    found = []
-    if code == "en":
-        plain = _said(figure, code)
-        without = re.sub(r"\band\b|,", " ", plain)
-        found += [
-            without,
-            re.sub(r"\bone (?=hundred|thousand|million)", "a ", plain),
-            re.sub(r"\bone (?=hundred|thousand|million)", "a ", without),
-        ]
-        if len(figure) == 4 and figure[0] != "0":
-            head, tail = figure[:2], figure[2:]
-            if tail == "00":
-                found.append(f"{_said(head, code)} hundred")
-            elif tail[0] == "0":
-                found += [f"{_said(head, code)} {zero} {_said(tail[1], code)}" for zero in ("oh", "o", "zero")]
-            else:
-                found += [
-                    f"{_said(head, code)} {_said(tail, code)}",
-                    f"{_said(head, code)} hundred {_said(tail, code)}",
-                    f"{_said(head, code)} hundred and {_said(tail, code)}",
-                ]
-        if len(figure) == 3 and figure[0] != "0" and figure[1:] != "00":
-            tail = figure[1:]
-            found.append(
-                f"{_said(figure[0], code)} {'oh ' + _said(tail[1], code) if tail[0] == '0' else _said(tail, code)}"
-            )
-    if len(figure) == 4 and code in ("de", "nl", "da", "no"):
-        found.append(_said(figure, code, "year"))
-    if code == "de":
-        plain = _said(figure, code)
-        found += [
-            plain.removeprefix("ein") if plain.startswith(("einhundert", "eintausend")) else plain,
-            plain.replace("zwei", "zwo"),
-        ]
-        found += [plain.removesuffix("s")] if plain.endswith("eins") else []
-        found += ["eine", "einen", "einer", "einem", "ein"] if figure == "1" else []
-    if code in ("fr", "es", "it", "pt") and figure[-1] == "1":
-        plain = _said(figure, code)
-        found += {
-            "fr": [re.sub("un$", "une", plain)],
-            "es": [re.sub("uno$", one, plain) for one in ("un", "una", "ún")],
-        }.get(code, [])
-    return found
-
-
-def _oh(digits: str, code: str) -> list[str]:
-    """Digits one by one, with the names that zero and twos have on the telephone."""
-    if code == "en":
-        one = " ".join("oh" if digit == "0" else _said(digit, code) for digit in digits)
-        double = re.sub(r"\b(\w+) \1\b", r"double \1", one)
-        return [
-            one,
-            double,
-            double.replace("oh", "o"),
-            re.sub(r"\b(\w+) \1\b", r"double \1", one.replace("oh", "zero")),
-        ]
-    if len(digits) % 2 == 0 and digits:  # by twos, as telephone numbers and years
-        return [" ".join(_said(digits[n : n + 2], code) for n in range(0, len(digits), 2))]
-    return []
-
-
-def _unsigned(figure: str, code: str) -> str:
-    group, point = (",", ".") if code in DECIMAL_POINT else (".", ",")
-    return re.sub(rf"[{re.escape(group)}\s]", "", figure).replace(point, ".")
-
-
-def _chinese(figure: str) -> str:
-    """A number in Chinese characters: 1050 is 一千零五十."""
-    whole, point, fraction = figure.partition(".")
-    said = (
-        "".join(_DIGITS_ZH[int(one)] for one in whole)
-        if len(whole) > 1 and whole[0] == "0"
-        else _chinese_whole(int(whole or 0))
-    )
-    return said + ("点" + "".join(_DIGITS_ZH[int(one)] for one in fraction) if point else "")
-
-
-def _chinese_whole(value: int) -> str:
-    if value == 0:
-        return "零"
-    said, gap = "", False
-    for unit, name in ((10**12, "兆"), (10**8, "亿"), (10**4, "万"), (1000, "千"), (100, "百"), (10, "十"), (1, "")):
-        count, value = divmod(value, unit)
-        if count:
-            said += (
-                ("零" if gap and said else "")
-                + (_chinese_whole(count) if count > 9 or unit > 1000 else _DIGITS_ZH[count])
-                + name
-            )
-            gap = False
-        else:
-            gap = bool(said)
-    return said.removeprefix("一") if said.startswith("一十") else said
-
-
-def _ordinals(figure: str, code: str) -> list[str]:
-    said = _said(figure, code, "ordinal")
-    if code == "de":
-        return [said + ending for ending in _ENDINGS]
-    if code == "fr":
-        return [said, *(["première", "premiers"] if figure == "1" else ["second", "seconde"] if figure == "2" else [])]
-    if code == "es":
-        short = {"1": ["primer"], "3": ["tercer"]}.get(figure, [])
-        return [said, re.sub(r"o\b", "a", said), *short]
-    return [said] if said else []
-
-
-def _value(roman: str) -> str:
-    values = dict(zip("IVXLCDM", (1, 5, 10, 50, 100, 500, 1000), strict=True))
-    digits = [values[letter] for letter in roman]
-    return str(sum(-one if one < max(digits[n + 1 :], default=0) else one for n, one in enumerate(digits)))
-
-
-# --- readers: the readings of each kind of span ------------------------------------------------------------------------
+# --- readers: the readings of each kind of span ----------------------------------------------------------------------
 
 
 def _money(sign: str, figure: str, many: str | None, code: str) -> list[str]:
@@ -275,10 +113,13 @@ def _money(sign: str, figure: str, many: str | None, code: str) -> list[str]:
     if many:
         words = forms.MANY[code][many.rstrip(".")]
         return [f"{said} {word} {name}" for said in numbers(figure, code) for word in words for name in (several, one)]
-    whole, point, fraction = _unsigned(figure, code).partition(".")
+    whole, point, fraction = unsigned(figure, code).partition(".")
     names = (one, several)
     heads = [
-        said for said in ([*numbers(whole, code)] if len(whole) < 5 else [_said(whole, code), *_whole(whole, code)])
+        said
+        for said in (
+            [*numbers(whole, code)] if len(whole) < 5 else [in_words(whole, code), *whole_readings(whole, code)]
+        )
     ]
     found = [f"{said} {name}" for said in numbers(figure, code) for name in names]
     if not point or len(fraction) > 2:
@@ -288,12 +129,12 @@ def _money(sign: str, figure: str, many: str | None, code: str) -> list[str]:
         return found + [f"{head} {name}" for head in heads for name in names]
     if code == "zh":
         tens, ones = fraction.ljust(2, "0")
-        jiao = [_said(tens, code) + "角", _said(tens, code) + "毛"] if tens != "0" else ["零", ""]
-        fen = [_said(ones, code) + "分", _said(ones, code)] if ones != "0" else [""]
-        return found + [head + name + j + f for head in heads for name in names for j in jiao for f in fen] + [
-            head + name + _said(small, code) + c for head in heads for name in names for c in (cent, cents)]  # fmt: skip
+        jiao = [in_words(tens, code) + "角", in_words(tens, code) + "毛"] if tens != "0" else ["零", ""]
+        fen = [in_words(ones, code) + "分", in_words(ones, code)] if ones != "0" else [""]
+        ends = [j + f for j in jiao for f in fen] + [in_words(small, code) + each for each in (cent, cents)]
+        return found + [head + name + end for head in heads for name in names for end in ends]
     cut = numbers(small, code)[:3] + (
-        [f"{zero} {_said(small, code)}" for zero in ("oh", "zero")] if code == "en" and len(small) == 1 else []
+        [f"{zero} {in_words(small, code)}" for zero in ("oh", "zero")] if code == "en" and len(small) == 1 else []
     )
     link = forms.AND.get(code, "")
     for head, name, tail in product(heads, names, cut):
@@ -349,13 +190,13 @@ def _part_of(top: str, bottom: str, code: str) -> list[str]:
         shares = names[top != "1"].split("|")
     elif code == "de":
         shares = [
-            _said(bottom, code) + ("tel" if int(bottom) < 20 else "stel"),
+            in_words(bottom, code) + ("tel" if int(bottom) < 20 else "stel"),
             {"7": "siebtel"}.get(bottom, "siebtel"),
         ]
     elif code == "es":
-        shares = [_said(bottom, code) + "avo" + "s" * (top != "1")]
+        shares = [in_words(bottom, code) + "avo" + "s" * (top != "1")]
     else:
-        shares = [_said(bottom, code, "ordinal") + "s" * (top != "1")]
+        shares = [in_words(bottom, code, "ordinal") + "s" * (top != "1")]
     ones = {"en": ["a", "one"], "de": ["ein", "eine", "einem"], "fr": ["un", "une"], "es": ["un", "una"]}[code]
     found += [f"{high} {share}" for high in (ones if top == "1" else tops) for share in shares]
     return found + [f"{high} {over} {low}" for high in tops for over in forms.OVER[code] for low in bottoms]
@@ -380,13 +221,13 @@ def _clock(match: re.Match, code: str) -> list[str]:
         found += {
             "30": [f"half past {h}" for h in hours],
             "15": [f"quarter past {h}" for h in hours],
-            "45": [f"quarter to {_said(then, code)}"],
+            "45": [f"quarter to {in_words(then, code)}"],
         }.get(minute, [])
         return found + (["noon", "midnight"] if hour == "12" and exact else [])
     if code == "de":
         ends = [f"{h} Uhr" for h in [*hours, "ein"]] if hour == "1" else [f"{h} Uhr" for h in hours]
         found = ends if exact else [f"{h} {m}" for h in ends for m in minutes]
-        return found + [f"halb {_said(then, code)}"] * (minute == "30")
+        return found + [f"halb {in_words(then, code)}"] * (minute == "30")
     if code == "fr":
         ends = [f"{h} {word}" for h in [*hours, "une"] for word in ("heures", "heure")]
         half = {"30": ["et demie"], "15": ["et quart"]}.get(minute, [])
@@ -427,14 +268,14 @@ def _date(year: str | None, month: str, day: str, code: str) -> list[str]:
     years = numbers(year, code) if year else [""]
     if code in ("zh", "ja"):
         return [
-            f"{y}{'年' if y else ''}{_said(month, code)}月{d}{end}"
+            f"{y}{'年' if y else ''}{in_words(month, code)}月{d}{end}"
             for y in years
             for d in numbers(day, code)[:1]
             for end in "日号"
         ]
     if code not in forms.MONTHS:
         return []
-    name, days = forms.MONTHS[code][int(month) - 1], [*_ordinals(day, code), *numbers(day, code)]
+    name, days = forms.MONTHS[code][int(month) - 1], [*ordinal_readings(day, code), *numbers(day, code)]
     if code == "en":
         return [
             f"{head} {y}"
@@ -443,7 +284,7 @@ def _date(year: str | None, month: str, day: str, code: str) -> list[str]:
             for head in (f"{name} {d}", f"{name} the {d}", f"the {d} of {name}", f"{d} of {name}", f"{d} {name}")
         ]
     link = {"es": "de"}.get(code, "")
-    months = [name, *(_ordinals(month, code) if code == "de" else [])]
+    months = [name, *(ordinal_readings(month, code) if code == "de" else [])]
     ends = [f"{link} {y}" for y in years] + [f"del {y}" for y in years if link]
     return [f"{d} {link} {m} {end}" for d in days for m in months for end in ends]
 
@@ -456,7 +297,7 @@ def _month_day(match: re.Match, code: str) -> list[str]:
 def _decade(match: re.Match, code: str) -> list[str]:
     figure = match["dc"]
     if code == "en":
-        heads = [*numbers(figure, code)] if len(figure) > 2 else [_said(figure, code)]
+        heads = [*numbers(figure, code)] if len(figure) > 2 else [in_words(figure, code)]
         return [re.sub(r"y$", "ies", head) if head.endswith("y") else head + "s" for head in heads]
     if code == "de":
         return [head + "er" + end for head in numbers(figure, code) for end in ("", "n", "s")]
@@ -471,8 +312,8 @@ def _roman(match: re.Match, code: str) -> list[str]:
         return []
     if not part and roman == "I" and not match["rd"] and re.match(r"\s+[a-z]", match.string[match.end() :]):
         return []  # "Anna I think"
-    value = _value(roman)
-    ordinals = _ordinals(value, code)
+    value = value_of(roman)
+    ordinals = ordinal_readings(value, code)
     articles = {"en": ["the", ""], "de": ["der", "die", "des", "dem", "den", ""], "fr": [""], "es": [""]}.get(
         code, [""]
     )
@@ -501,11 +342,11 @@ _READERS: dict[str, Callable[[re.Match, str], list[str]]] = {
     "fraction": _fraction,
     "decade": _decade,
     "french": lambda match, code: (
-        _ordinals(match["fo"] if match["fo"].isdigit() else _value(match["fo"]), code) if match["fo"] else []
+        ordinal_readings(match["fo"] if match["fo"].isdigit() else value_of(match["fo"]), code) if match["fo"] else []
     ),
-    "spanish": lambda match, code: _ordinals(match["so"], code),
-    "english": lambda match, code: _ordinals(match["eo"], code),
-    "german": lambda match, code: [*_ordinals(match["go"], code), *numbers(match["go"], code)],
+    "spanish": lambda match, code: ordinal_readings(match["so"], code),
+    "english": lambda match, code: ordinal_readings(match["eo"], code),
+    "german": lambda match, code: [*ordinal_readings(match["go"], code), *numbers(match["go"], code)],
     "roman": _roman,
     "numbered": lambda match, code: [*forms.NUMBER_SIGN.get(code, ["no"]), "no"],
     "unit": lambda match, code: [

@@ -7,13 +7,15 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ..errors import MissingExtraError
+from ..errors import MissingExtraError, SettingError
 from ..text.languages import base_language
 from .spellings import spans_of
 
 BY_CHARACTER = ("zh", "yue", "ja", "ko", "th", "lo", "my", "km")  # languages whose words no spaces part
 # Not spoken: who speaks and sound words in brackets, control tags (v3), sound events with what they name (v2).
-UNSPOKEN = re.compile(r"\[[^\[\]]*\]|<\|[^|>]*\|>|<(SE\w*)>.*?</(?:SE\w*)>|</?SE\w*>", re.DOTALL)
+UNSPOKEN = re.compile(r"\[[^\[\]]*\]|<\|[^|>]*\|>|<(SE\w*)>[^<>]{0,200}</(?:SE\w*)>|</?SE\w*>")
+
+MOST_CHARS, MOST_TRIES = 50_000, 20_000  # of a text, about an hour; readings that are tried
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,20 @@ def compare_words(written: str, heard: str, language: str = "en") -> WordErrors:
         language: ISO 639-1, a region may follow.
 
     Raises:
+        SettingError: a text is longer than MOST_CHARS, which nobody says in one take.
         MissingExtraError: rapidfuzz, or for figures num2words, is not installed (extra `asr`).
     """
     try:
         from rapidfuzz.distance import Levenshtein
     except ImportError as error:
         raise MissingExtraError("Comparing words", "asr", "rapidfuzz") from error
+    if (longest := max(len(written), len(heard))) > MOST_CHARS:
+        raise SettingError(
+            "The texts are too long to be compared.",
+            expected=f"{MOST_CHARS} characters or fewer",
+            got=str(longest),
+            remedy="Compare them piece by piece.",
+        )
     ours, theirs = _nearest(written, heard, base_language(language), Levenshtein.distance)
     pairs: list[tuple[str, str]] = []
     for step in Levenshtein.opcodes(ours, theirs):
@@ -77,9 +87,11 @@ def _nearest(written: str, heard: str, code: str, distance: Callable) -> tuple[l
         ours, theirs = words(0), words(1)
         return distance(ours, theirs), distance("".join(ours), "".join(theirs))
 
-    best = far()
-    for side, place in [(side, place) for side in (0, 1) for place, one in enumerate(sides[side]) if len(one) > 1] * 2:
-        if best == (0, 0):
+    best, tries = far(), 0
+    open_places = [(n, place) for n in (0, 1) for place, one in enumerate(sides[n]) if len(one) > 1]
+    for side, place in open_places * 2:
+        tries += len(sides[side][place])
+        if best == (0, 0) or tries > MOST_TRIES:
             break
         kept = chosen[side][place]
         for number in range(len(sides[side][place])):

@@ -215,7 +215,10 @@ def test_a_book_with_one_paragraph_a_line():
 
 
 def test_marks_for_the_eye_are_not_read_in_books():
-    text = "**Bold** and [a link](https://example.com/x) [1], `code`.\n\n- item one\n- item two\n\n> quoted\n\n| a | b |\n|---|---|\n| 1 | 2 |\n"
+    text = (
+        "**Bold** and [a link](https://example.com/x) [1], `code`.\n\n- item one\n- item two\n\n> quoted\n\n"
+        "| a | b |\n|---|---|\n| 1 | 2 |\n"
+    )
     assert [turn.text for turn in book_script(text).turns] == [
         "Bold and a link, code.",
         "item one. item two.",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from higgs_runtime import ScriptError, Turn, parse_script
 from higgs_runtime.script.grammar import PAUSE_S
+from higgs_runtime.text.sound_tags import _ALSO_MADE, FIRST_WORDS
 
 
 def turns(text: str) -> list[tuple[str, str]]:
@@ -133,6 +136,13 @@ def test_sound_words_are_sounds_whatever_their_case(sound):
     ]
     with pytest.raises(ScriptError, match="not a speaker's name"):
         Turn(sound, "Hello.")
+
+
+def test_the_scene_editor_knows_the_same_sound_words():
+    script = (Path(__file__).resolve().parents[2] / "web" / "common" / "scene" / "grammar.js").read_text(
+        encoding="utf-8"
+    )
+    assert set(re.search(r"SOUNDS = new Set\(`([^`]*)`", script)[1].split()) == FIRST_WORDS | _ALSO_MADE
 
 
 def test_people_who_are_called_like_sounds_and_more_speak():
