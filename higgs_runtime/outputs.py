@@ -11,7 +11,6 @@ from pathlib import Path
 
 from .errors import SettingError
 
-
 REFUSED = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]+')  # in names of files, by Windows
 RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?$")  # names of its devices
 

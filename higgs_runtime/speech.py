@@ -116,8 +116,8 @@ def speak_stream(
     Whoever stops reading ends it.
 
     Args:
-        chosen: model, codec, transcript, scene, system, prepare, silence_s, device, dtype and quantization, as in `speak`; so are
-            warnings and errors.
+        chosen: model, codec, transcript, scene, system, prepare, silence_s, device, dtype and quantization, as in
+            `speak`; so are warnings and errors.
     """
     sampling = sampling or Sampling()
     with _prepared(text, voice, _Options(**chosen), sampling) as (lm, tokenizer, monologue, stop):

@@ -6,9 +6,9 @@ import torch
 from comfy_api.latest import io, ui
 
 from . import sockets
+from .host.audio import clips_from_audio
 from .host.progress import raise_if_cancelled
 from .host.schemas import node_schema
-from .host.audio import clips_from_audio
 
 KINDS = {"waveform": "waveform_picture", "mel spectrogram": "spectrogram_picture", "loudness": "loudness_picture"}
 

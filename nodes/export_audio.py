@@ -6,9 +6,9 @@ from comfy_api.latest import io, ui
 
 from . import sockets
 from .host import files, messages
+from .host.audio import clips_from_audio
 from .host.progress import raise_if_cancelled
 from .host.schemas import node_schema
-from .host.audio import clips_from_audio
 from .shared.origin import origin
 
 

@@ -6,9 +6,9 @@ from comfy_api.latest import io
 
 from . import sockets
 from .host import messages
+from .host.audio import clips_from_audio
 from .host.progress import raise_if_cancelled
 from .host.schemas import node_schema
-from .host.audio import clips_from_audio
 
 
 class HiggsLoudness(io.ComfyNode):

@@ -35,9 +35,7 @@ class HiggsVoiceChain(io.ComfyNode):
     def execute(cls, audio, impulse=None, **settings) -> io.NodeOutput:
         chain = VoiceChain(**settings)
         rooms = {} if impulse is None else {"impulse": impulse}
-        return io.NodeOutput(
-            each(lambda audio, impulse=None: chain.processed(audio, impulse), audio=audio, **rooms)
-        )
+        return io.NodeOutput(each(lambda audio, impulse=None: chain.processed(audio, impulse), audio=audio, **rooms))
 
 
 @dataclass(frozen=True, kw_only=True)

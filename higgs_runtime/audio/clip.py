@@ -154,7 +154,8 @@ def trim(clip: AudioClip, start_s: float = 0.0, duration_s: float | None = None)
 def trim_silence(clip: AudioClip, top_db: float = 40.0) -> AudioClip:
     """Cuts both ends where they are quieter than the loudest moment by more than top_db.
 
-    What is shorter than 30 ms, as a click, is no sound, unless there is no other. The cuts fall 10 ms from the sound, and the new ends are `eased`.
+    What is shorter than 30 ms, as a click, is no sound, unless there is no other. The cuts fall 10 ms from the sound,
+    and the new ends are `eased`.
 
     Raises:
         AudioError: top_db not above zero, or a clip that is silent or has no samples.

@@ -60,7 +60,7 @@ class Seams:
         self._held = samples if self._held is None else torch.cat((self._held, samples), 1)
 
     def _steady(self, complete: bool) -> torch.Tensor:
-        """Power of the hops that are held, clicks apart; without those that what comes may make one, or are not full."""
+        """Power of the hops that are held, without clicks; not of those that are not full, or may be a click yet."""
         assert self._held is not None
         power = torch.cat((self._before, hop_power(self._held, self._rate).cpu()))
         steady = without_clicks(power)[len(self._before) :]

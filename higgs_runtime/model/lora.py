@@ -25,7 +25,9 @@ from .loading import LAYOUTS
 from .transformer import HiggsModel
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-KEY = re.compile(r"^(?:base_model\.model\.)?(.+?)\.lora_([AB])(?:\.[^.]+)?\.weight$")  # PEFT's own state has the name too
+KEY = re.compile(
+    r"^(?:base_model\.model\.)?(.+?)\.lora_([AB])(?:\.[^.]+)?\.weight$"
+)  # PEFT's own state has the name too
 UNSUPPORTED = ("use_dora", "bias", "modules_to_save", "lora_bias", "trainable_token_indices", "layer_replication")
 MOST_NAMED = 4  # matrices in a message
 NOTHING = (None, False, "none", "", [], {})  # what a config says for each where there is none

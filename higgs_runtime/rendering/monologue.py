@@ -189,19 +189,20 @@ class QuietEnd:
 
     def __call__(self, ids: torch.Tensor) -> bool:
         """For `should_end`: whether the take is over with these new frames [K, n]."""
-        for frame in range(ids.shape[1]) if self._stop is not None and self.end is None else ():
+        if self._stop is None or self.end is not None:
+            return self.end is not None
+        for frame in range(ids.shape[1]):
             self._heard += 1
             if self._stop(0, ids[:, frame : frame + 1]):
                 self.end = self._heard
-                break
-        return self.end is not None
+                return True
+        return False
 
     def take(self, take: Generation) -> Generation:
         """The take, cut where it fell silent: that is an end of its own."""
         if self.end is None or take.finish_reason == "cancelled":
             return take
         return replace(take, codes=self.rest(take.codes, 0), finish_reason="stop")
-
 
     def rest(self, codes: Codes, before: int) -> Codes:
         """Of new frames, those that belong to the take, which has so many before them."""

@@ -280,7 +280,9 @@ def _add_error_handlers(app: FastAPI, engine: SpeechEngine) -> None:
         counted.labels("400").inc()
         if not place or first["type"] == "json_invalid":  # its place is a character
             kind = _request.headers.get("content-type")
-            came = "" if kind and "json" in kind else f"; it came {f'as {kind[:80]}' if kind else 'without Content-Type'}"
+            came = (
+                "" if kind and "json" in kind else f"; it came {f'as {kind[:80]}' if kind else 'without Content-Type'}"
+            )
             what = f"The body has to be a JSON object, sent with Content-Type: application/json{came}."
             return error_answer(400, what, code=first["type"])
         message = f"{place}: {first['msg']}" if place else first["msg"]

@@ -194,6 +194,7 @@ class SpeechEngine:
         except (HiggsError, RuntimeError) as error:
             line.fail(_explained(error), by_client=isinstance(error, HiggsError) and line.first_s is None)
             return None
+        line.begin_piece(self._stop)
         return prompt, sampling
 
     def _monologue(self, line: ServedRequest) -> Monologue:

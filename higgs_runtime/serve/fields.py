@@ -99,7 +99,9 @@ class SpeechRequest(_Strict):
     top_p: float = _setting("top_p")
     ras_window: int = _setting("ras_window", le=MAX_WINDOW)
     ras_max_repeats: int = _setting("ras_max_repeats")
-    max_new_tokens: int | None = _setting("max_frames", " None: as long as this server allows, for each piece of a long text.", default=None)
+    max_new_tokens: int | None = _setting(
+        "max_frames", " None: as long as this server allows, for each piece of a long text.", default=None
+    )
 
     @field_validator("voice", mode="before")
     @classmethod

@@ -7,10 +7,12 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from ..audio.clip import AudioClip, resample, to_mono
+from ..audio.clip import AudioClip, resample, to_mono, trim_silence
+from ..audio.loudness.decibels import amplitude
 from ..errors import MissingExtraError
 
 RATE = 16_000  # samples per second that the encoder reads
+LEVEL_DBFS = -24.0  # RMS; between -36 and -15 here one speaker is furthest from another
 LEAST_S, MOST_S = 1.6, 60.0  # seconds of speech: one window of the encoder, and what is enough
 
 
@@ -31,14 +33,20 @@ def speaker_similarity(clip: AudioClip, reference: AudioClip) -> float | None:
 
 def _embedding(clip: AudioClip) -> Tensor | None:
     """Unit vector [256] of a voice."""
-    encoder, preprocess = _encoder()
-    wave = resample(to_mono(clip), RATE).samples[0].cpu().clamp(-1, 1)
-    if len(wave) < LEAST_S * RATE or not bool(wave.any()):
+    encoder, without_pauses = _encoder()
+    mono = resample(to_mono(clip), RATE)
+    if mono.seconds < LEAST_S or not bool(mono.samples.any()):
         return None
-    speech = preprocess(wave.numpy())  # level, and long pauses taken out
+    speech = without_pauses(_levelled(trim_silence(mono).samples[0].cpu()).numpy())
     if len(speech) < LEAST_S * RATE:
         return None
     return torch.from_numpy(encoder.embed_utterance(speech[: int(MOST_S * RATE)]))
+
+
+def _levelled(wave: Tensor) -> Tensor:
+    """At one level. The package's own preparation raises what is quieter and leaves
+    what is louder, so that one voice at two levels was two voices to it."""
+    return (wave * (amplitude(LEVEL_DBFS) / wave.square().mean().sqrt())).clamp(-1, 1)
 
 
 @lru_cache(maxsize=8)
@@ -63,4 +71,4 @@ def voice_comparer():
 @lru_cache(maxsize=1)
 def _encoder():
     package = voice_comparer()
-    return package.VoiceEncoder("cpu", verbose=False), package.preprocess_wav
+    return package.VoiceEncoder("cpu", verbose=False), package.trim_long_silences

@@ -173,7 +173,9 @@ def inspect_reference(clip: AudioClip, min_s: float = 3.0, max_s: float = 30.0) 
     report = _report(clip, whole, mono, 0.0, "")
     notes = _notes_on_sound(report, mono, min_s)
     if lost_db > CANCELLED_DB:
-        notes.append(f"Left and right cancel each other: mixed to mono it is {lost_db:.0f} dB quieter. Take one channel.")
+        notes.append(
+            f"Left and right cancel each other: mixed to mono it is {lost_db:.0f} dB quieter. Take one channel."
+        )
     if ends_loud(mono):
         notes.append("It ends while there is sound, and takes may end in noise: let it end in 0.3 s of quiet.")
     if clip.seconds > max_s:

@@ -11,7 +11,6 @@ from ..errors import SettingError
 from ..hub import embedded_voices
 from ..types import Voice
 from .library import SUFFIX, find_voices, load_voice
-from .reference import encode_reference
 from .reference import judged_reference
 
 

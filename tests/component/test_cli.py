@@ -98,7 +98,10 @@ class Amplified:
 
 def test_sound_above_full_scale_is_turned_down_as_a_whole(models, tmp_path):
     lm, codec = load_model(models / "lm"), load_codec(models / "codec")
-    quiet, loud = (speak("Hello.", model=lm, codec=Amplified(codec, factor), sampling=SHORT, silence_s=None) for factor in (0.5, 3.0))
+    quiet, loud = (
+        speak("Hello.", model=lm, codec=Amplified(codec, factor), sampling=SHORT, silence_s=None)
+        for factor in (0.5, 3.0)
+    )
     assert float(quiet.samples.abs().max()) == 0.5
     assert float(loud.samples.abs().max()) == 1.0
     torch.testing.assert_close(loud.samples, quiet.samples * 2)

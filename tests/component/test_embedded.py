@@ -249,7 +249,9 @@ def test_the_embedded_pair_is_complete():
     assert find_checkpoints([catalog.EMBEDDED]) == [lm, codec]
 
 
-@pytest.mark.parametrize("name", ["con.wav", "NUL.flac", "com1.wav", "what?.wav", "a:b.wav", 'x"y.wav', "a|b.wav", " a.wav"])
+@pytest.mark.parametrize(
+    "name", ["con.wav", "NUL.flac", "com1.wav", "what?.wav", "a:b.wav", 'x"y.wav', "a|b.wav", " a.wav"]
+)
 def test_an_output_name_that_windows_refuses_is_refused_before_speaking(real, heard, capsys, name):
     assert say("-o", name) == 1 and heard == []
     assert "Windows refuses it" in capsys.readouterr().err

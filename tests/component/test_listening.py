@@ -11,7 +11,7 @@ from helpers_audio import flat, sine
 from helpers_speech import speech
 
 from higgs_runtime import AudioClip, MissingExtraError, SettingError, load_recognizer, verify_take
-from higgs_runtime.audio.clip import trim
+from higgs_runtime.audio.clip import level_peak, resample, trim
 from higgs_runtime.verification import (
     Limits,
     Transcript,
@@ -310,3 +310,23 @@ def test_the_best_take(takes, best):
 def test_no_takes():
     with pytest.raises(SettingError, match="no take"):
         best_take([])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("gain", [1.0, 0.5, 0.3, 0.1, 0.03])
+def test_the_level_of_a_recording_is_no_other_voice(gain):
+    pytest.importorskip("resemblyzer")
+    for clip, _ in speech():
+        loud = level_peak(clip, -0.5)
+        assert speaker_similarity(AudioClip(loud.samples * gain, clip.sample_rate), loud) >= 0.995
+
+
+@pytest.mark.slow
+def test_silence_around_and_another_rate_are_no_other_voice():
+    pytest.importorskip("resemblyzer")
+    for clip, _ in speech():
+        silence = torch.zeros(1, 2 * clip.sample_rate)
+        padded = AudioClip(torch.cat((silence, clip.samples, silence), 1), clip.sample_rate)
+        wide = AudioClip(clip.samples.repeat(2, 1), clip.sample_rate)
+        for other in (padded, resample(clip, 48_000), resample(clip, 16_000), wide):
+            assert speaker_similarity(other, clip) >= 0.995

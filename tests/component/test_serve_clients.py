@@ -109,11 +109,17 @@ def test_a_body_without_its_type_is_told_as_such(server):
     said = requests.post(url, data=b'{"input": "Hello."}', timeout=20).json()["error"]["message"]
     assert "it came without Content-Type" in said and "application/json" in said
     typed = {"Content-Type": "text/plain"}
-    assert "it came as text/plain" in requests.post(url, data=b"{}", headers=typed, timeout=20).json()["error"]["message"]
+    assert (
+        "it came as text/plain" in requests.post(url, data=b"{}", headers=typed, timeout=20).json()["error"]["message"]
+    )
 
 
 def test_pages_of_an_allowed_origin_may_read_answers(server, pair):
-    asked = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
+    asked = {
+        "Origin": ORIGIN,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type",
+    }
     may = requests.options(f"{server.url}/v1/audio/speech", headers=asked, timeout=20)
     assert may.status_code == 200 and may.headers["access-control-allow-origin"] == ORIGIN
     spoken = server.post(GOOD, headers={"Origin": ORIGIN})
@@ -175,7 +181,7 @@ def test_a_text_without_words_is_refused(server, text):
 
 def test_the_server_prepares_a_text_where_it_is_asked_to(server, pair):
     """Open WebUI sends the Markdown of a chat."""
-    written, plain = "# Good\n\n**Good** [morning](https://a.example) to you.", "Good\n\nGood morning to you."
+    written, plain = "# Good\n\n**Good** [morning](https://a.example) to you.", "Good.\n\nGood morning to you."
     asked = {**GOOD, "voice": "none"}
     as_it_is, prepared = (server.codes({**asked, "input": written, "prepare": one}) for one in (False, True))
     assert as_it_is.ids.tolist() != prepared.ids.tolist()

@@ -148,7 +148,8 @@ def test_other_adapters_are_refused(made, tmp_path, change, named):
 
 
 @pytest.mark.parametrize(
-    "change", [{"modules_to_save": []}, {"modules_to_save": None, "bias": None}, {"layer_replication": [], "bias": "none"}]
+    "change",
+    [{"modules_to_save": []}, {"modules_to_save": None, "bias": None}, {"layer_replication": [], "bias": "none"}],
 )
 def test_a_config_may_say_in_many_ways_that_there_is_nothing_more(made, tmp_path, change):
     folder = shutil.copytree(made[2] / "one", tmp_path / "one")

@@ -11,19 +11,24 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO
 
 from ...errors import AudioError, MissingExtraError
+from .id3 import id3_tag
+from .tags import Chapter as Chapter, Cover as Cover, cut_to_bytes
 
 if TYPE_CHECKING:
     import numpy as np
 
-LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 _BLOCK = 65_536  # samples at once
+MOST_TITLE_BYTES = 255  # of a chapter in MP4: FFmpeg cuts longer ones there, also inside a letter
 MOST_NERO_CHAPTERS = 255  # the list of Nero counts them in a byte (libavformat/movenc.c)
 _AAC = (7350, 8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 64_000, 88_200, 96_000)
 # The lower rates of MP3 end at 160 kbit/s, and ComfyUI's editor does not find the workflow in such files.
 _MP3 = (44_100, 48_000)
+# In Matroska the delay of the codec is told in samples of this rate but counted in those of 48 kHz (FFmpeg 8.0): the
+# first milliseconds of other rates are lost to every reader.
 _OPUS = (8000, 12_000, 16_000, 24_000, 48_000)
 
 
@@ -37,7 +42,9 @@ class Coding:
         channels: at most.
         kbps: bit rate where none is asked for; None where there is none.
         muxer_options, codec_options: FFmpeg's.
-        frame: samples of one codec frame at the coded rate: by so much the length may change.
+        frame: samples of one codec frame at the coded rate: by so much the length may change where the file does not
+            say it (aac, wma, ac3).
+        lead, tail: samples that every decoder leaves out at the start and at the end.
     """
 
     muxer: str
@@ -47,6 +54,8 @@ class Coding:
     channels: int = 8
     kbps: int | None = None
     frame: int = 1
+    lead: int = 0
+    tail: int = 0
     muxer_options: Mapping[str, str] = field(default_factory=dict)
     codec_options: Mapping[str, str] = field(default_factory=dict)
 
@@ -62,43 +71,17 @@ def _mp4(brand: str) -> Coding:
 CODINGS = {
     "flac": Coding("flac", "flac", "s16"),
     "flac24": Coding("flac", "flac", "s32", codec_options={"bits_per_raw_sample": "24"}),
-    "mp3": Coding("mp3", "libmp3lame", "fltp", _MP3, 2, 192, 1152),
+    "mp3": Coding("mp3", "libmp3lame", "fltp", _MP3, 2, 192, 1152, muxer_options={"id3v2_version": "0"}),
     "opus": Coding("opus", "libopus", "flt", _OPUS, kbps=96, frame=960),
     "m4a": _mp4("M4A "),
     "m4b": _mp4("M4B "),
     "mp4": _mp4("isom"),
     "aac": Coding("adts", "aac", "fltp", _AAC, kbps=128, frame=1024),
-    "wma": Coding("asf", "wmav2", "fltp", (8000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000), 2, 128, 2048),
-    "ac3": Coding("ac3", "ac3", "fltp", (32_000, 44_100, 48_000), 6, 192, 1536),
-    "mka": Coding("matroska", "libopus", "flt", _OPUS, kbps=96, frame=960),
-    "webm": Coding("webm", "libopus", "flt", _OPUS, kbps=96, frame=960),
+    "wma": Coding("asf", "wmav2", "fltp", (8000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000), 2, 128, 2048, 2048),
+    "ac3": Coding("ac3", "ac3", "fltp", (32_000, 44_100, 48_000), 6, 192, 1536, tail=256),
+    "mka": Coding("matroska", "libopus", "flt", (48_000,), kbps=96, frame=960),
+    "webm": Coding("webm", "libopus", "flt", (48_000,), kbps=96, frame=960),
 }
-
-
-class Chapter(NamedTuple):
-    """A part of a file.
-
-    Attributes:
-        start_s, end_s: seconds from the start.
-        title: one line.
-    """
-
-    start_s: float
-    end_s: float
-    title: str
-
-
-class Cover(NamedTuple):
-    """A JPEG picture.
-
-    Attributes:
-        data: the file.
-        width, height: in pixels.
-    """
-
-    data: bytes
-    width: int
-    height: int
 
 
 def pyav():
@@ -121,6 +104,7 @@ def encode(
     coding: Coding,
     kbps: int | None = None,
     metadata: Mapping[str, str] | None = None,
+    further: Mapping[str, str] | None = None,
     chapters: Sequence[Chapter] = (),
     cover: Cover | None = None,
 ) -> None:
@@ -129,12 +113,16 @@ def encode(
     Args:
         file: open for writing, and seekable.
         wave: within ±1.
+        metadata: tags, names in lower case.
+        further: entries that programs look for, as JSON.
 
     Raises:
         MissingExtraError: PyAV (extra `export`) is not installed.
         AudioError: too many channels, or FFmpeg refuses.
         OSError: the file cannot be written.
     """
+    import numpy as np
+
     av = pyav()
     if wave.shape[0] > coding.channels:
         raise AudioError(
@@ -148,6 +136,11 @@ def encode(
         import soxr
 
         wave = soxr.resample(wave.T, rate, coded).T.clip(-1, 1)
+    if coding.lead or coding.tail:
+        wave = np.pad(wave, ((0, 0), (coding.lead, coding.tail)))
+    if coding.muxer == "mp3":  # FFmpeg's own tag is not read everywhere
+        file.write(id3_tag(metadata or {}, further, chapters, cover))
+        metadata, further, chapters, cover = None, None, (), None
     watched, options = _Watched(file), dict(coding.muxer_options)
     if coding.muxer == "mp4":
         options["movie_timescale"] = str(coded)  # the length in samples; FFmpeg's own unit is 1 ms
@@ -156,12 +149,12 @@ def encode(
     try:
         with av.open(watched, "w", format=coding.muxer, options=options) as container:
             stream = container.add_stream(
-                coding.codec, rate=coded, layout=LAYOUTS[wave.shape[0]], options=dict(coding.codec_options)
+                coding.codec, rate=coded, layout=LAYOUTS[wave.shape[0]], options=codec_options_of(coding, len(wave))
             )
             stream.format = coding.sample_format
             if wanted := kbps or coding.kbps:
                 stream.bit_rate = 1000 * wanted
-            container.metadata.update(metadata or {})
+            container.metadata.update({**(further or {}), **(metadata or {})})
             picture = _add_extras(container, coding, chapters, cover)
             container.start_encoding()
             if picture is not None:
@@ -179,11 +172,17 @@ def encode(
 
 
 class _Watched:
-    """A file for FFmpeg that keeps the operating system's error: FFmpeg itself may pass over it."""
+    """A file for FFmpeg, from the place on where it stands, that keeps the operating system's error: FFmpeg itself may
+    pass over it."""
 
     def __init__(self, file: BinaryIO):
-        self._file, self.error = file, None
-        self.seek, self.tell = file.seek, file.tell
+        self._file, self.error, self._start = file, None, file.tell()
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset + (0 if whence else self._start), whence) - self._start
+
+    def tell(self) -> int:
+        return self._file.tell() - self._start
 
     def write(self, data: bytes) -> int:
         try:
@@ -194,15 +193,27 @@ class _Watched:
 
 
 def _encode_samples(container, stream, wave: np.ndarray, rate: int) -> None:
-    import av
-    import numpy as np
-
     for start in range(0, wave.shape[1], _BLOCK):
-        block = np.ascontiguousarray(wave[:, start : start + _BLOCK], dtype=np.float32)
-        frame = av.AudioFrame.from_ndarray(block, format="fltp", layout=LAYOUTS[wave.shape[0]])
+        block = wave[:, start : start + _BLOCK]
+        frame = audio_frame(block)
         frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
         container.mux(stream.encode(frame))
     container.mux(stream.encode(None))
+
+
+def audio_frame(block: np.ndarray):
+    """PyAV's frame of float32 [C, n], with packed samples: of planar frames it handles six channels at most (18.1)."""
+    import av
+    import numpy as np
+
+    packed = np.ascontiguousarray(block.T, dtype=np.float32).reshape(1, -1)
+    return av.AudioFrame.from_ndarray(packed, format="flt", layout=LAYOUTS[block.shape[0]])
+
+
+def codec_options_of(coding: Coding, channels: int) -> dict[str, str]:
+    """FFmpeg's options for so many channels."""
+    surround = {"mapping_family": "1"} if coding.codec == "libopus" and channels > 2 else {}  # else they are permuted
+    return {**coding.codec_options, **surround}
 
 
 def _add_extras(container, coding: Coding, chapters: Sequence[Chapter], cover: Cover | None):
@@ -229,7 +240,7 @@ def _add_extras(container, coding: Coding, chapters: Sequence[Chapter], cover: C
                     "start": round(1000 * chapter.start_s),
                     "end": round(1000 * chapter.end_s),
                     "time_base": Fraction(1, 1000),
-                    "metadata": {"title": chapter.title},
+                    "metadata": {"title": cut_to_bytes(chapter.title, MOST_TITLE_BYTES)},
                 }
                 for number, chapter in enumerate(chapters)
             ]
@@ -260,21 +271,13 @@ def _flac_picture(cover: Cover) -> bytes:
     )
 
 
-def append_id3(
-    file: BinaryIO, metadata: Mapping[str, str], chapters: Sequence[Chapter] = (), cover: Cover | None = None
-) -> None:
-    """Adds tags to a finished WAV file, as the `id3 ` chunk that players read; FFmpeg makes the tag for an MP3.
+def append_id3(file: BinaryIO, tag: bytes) -> None:
+    """Adds a tag to a finished WAV file, as the `id3 ` chunk that players read.
 
     Raises:
-        MissingExtraError, AudioError, OSError: see `encode`.
+        AudioError: the file would be too long.
+        OSError: it cannot be written.
     """
-    import numpy as np
-
-    silent = io.BytesIO()
-    encode(silent, np.zeros((1, 1152), np.float32), 48_000, CODINGS["mp3"], None, metadata, chapters, cover)
-    head = silent.getvalue()[:10]
-    size = 10 + sum((byte & 0x7F) << 7 * (3 - place) for place, byte in enumerate(head[6:10]))
-    tag = silent.getvalue()[:size]
     end = file.seek(0, io.SEEK_END)
     if end + len(tag) > 2**32 - 16:  # the size field of a WAV file has 32 bits
         raise AudioError(

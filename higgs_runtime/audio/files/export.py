@@ -24,9 +24,17 @@ from ...errors import AudioError, MissingExtraError, ScriptError, SettingError, 
 from ..clip import AudioClip
 from .codecs import CODINGS, Chapter, Cover, append_id3, encode
 from .filenames import file_names
+from .id3 import id3_tag
 from .writing import check_full_scale, write_file
 
 _CLOCK = re.compile(r"\s*(?:(\d+):)?(\d+):(\d{1,2}(?:\.\d+)?)\s+(?:-\s+)?(\S.*?)\s*")
+# Tags that have atoms of their own in MP4 (libavformat/movenc.c); FFmpeg leaves others out.
+MP4_TAGS = frozenset(
+    "title artist album_artist composer album date encoder encoding_tool comment genre copyright grouping lyrics "
+    "description synopsis show episode_id network keywords track disc".split()
+)
+WORKFLOW = "workflow"  # ComfyUI's entry, which its editor opens
+MOST_OPUS_WORKFLOW = 64_900  # bytes: what a page of Ogg holds (RFC 3533), less what stands before
 _MAX_COVER = 1400  # pixels of its longer side
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}  # a file system without them
 
@@ -172,7 +180,8 @@ def export_audio(
     first, told = next(names), dict(tags)  # a template that cannot be filled ends here
     if about.provenance is not None:
         told["comment"] = "\n".join(filter(None, [tags.get("comment", ""), str(about.provenance)]))
-    further, picture = dict(about.metadata), None if about.cover is None else _cover(about.cover)
+    further = dict(sorted(about.metadata.items(), key=lambda item: item[0] != WORKFLOW))  # it comes first
+    picture = None if about.cover is None else _cover(about.cover)
     try:
         first.parent.mkdir(parents=True, exist_ok=True)
         with unfinished(first, suffix) as part:
@@ -228,16 +237,26 @@ def _write(
     if part.suffix == ".wav":
         write_file(part, wave, rate, coding)
         with open(part, "r+b") as file:
-            append_id3(file, {**told, **further}, chapters, cover)
+            append_id3(file, id3_tag(told, further, chapters, cover))
+            on_disk(file)
         return ()
     check_full_scale(wave)
+    if CODINGS[coding].muxer == "mp4" and "year" in told and "date" not in told:
+        told = {**told, "date": told["year"]}
     with open(part, "xb") as file:
-        encode(file, wave, rate, CODINGS[coding], kbps, {**told, **further}, chapters, cover)
+        encode(file, wave, rate, CODINGS[coding], kbps, told, further, chapters, cover)
         on_disk(file)
     if (coded := CODINGS[coding].rate_for(rate)) != rate:
         notes.append(f"Resampled from {rate} to {coded} Hz for {part.suffix[1:]}.")
-    if further and CODINGS[coding].muxer == "mp4" and not _add_freeform(part, further):
-        notes.append(f"{part.suffix[1:]} holds no {', '.join(further)} without the extra 'tags': pip install mutagen.")
+    size = len(further.get(WORKFLOW, "").encode())
+    if part.suffix == ".opus" and size > MOST_OPUS_WORKFLOW:
+        notes.append(
+            f"The workflow is in the file, but has {size} bytes, and ComfyUI's editor looks no further than the first "
+            f"page of an Opus file ({MOST_OPUS_WORKFLOW}): export as flac to open it there."
+        )
+    others = {name: value for name, value in told.items() if name not in MP4_TAGS}
+    if (more := {**others, **further}) and CODINGS[coding].muxer == "mp4" and not _add_freeform(part, more):
+        notes.append(f"{part.suffix[1:]} holds no {', '.join(more)} without the extra 'tags': pip install mutagen.")
     return tuple(notes)
 
 

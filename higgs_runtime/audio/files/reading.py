@@ -22,6 +22,17 @@ _MP3_PREROLL = 40 * 1152  # samples: an MP3 frame borrows bits from earlier ones
 OPEN_LENGTH = 2**62  # frames: libsndfile tells as many or more where a header leaves them open
 _SF_MALFORMED = 3  # libsndfile knows the format, and the file breaks its rules
 _AV_PREROLL_S = 0.5  # AAC and its kin need an earlier packet too
+# Where in a file of Vorbis or Opus (RFC 7845, 5.1.1.2) each channel is, by our order, which is that of WAV. libsndfile
+# leaves them where they are.
+VORBIS_ORDER = {
+    3: [0, 2, 1],
+    5: [0, 2, 1, 3, 4],
+    6: [0, 2, 1, 5, 3, 4],
+    7: [0, 2, 1, 6, 5, 3, 4],
+    8: [0, 2, 1, 7, 5, 6, 3, 4],
+}
+# Samples of its own that a coder begins with, in streams that have no place to say so: half a window of each.
+_PRIMING = {"aac": 1024, "ac3": 256, "eac3": 256}
 _EXACT_CONTAINERS = {"mp4", "caf", "wav", "w64", "aiff"}  # ffmpeg only estimates the duration of others
 
 # How libsndfile's log tells that a file ends before its header says: (declared, found).
@@ -136,6 +147,8 @@ def open_soundfile(path: Path):
         _check_complete(path, file.extra_info)
         if file.format == "OGG":
             _check_last_page(path)
+            if _is_chained(path):
+                raise Unreadable("several streams one after another, of which it reads the first")
         if len(file) == 0 or len(file) >= OPEN_LENGTH:  # a stream's header may leave the length open
             raise Unreadable(f"the header tells {'no samples' if len(file) == 0 else 'no length'}")
     except BaseException:
@@ -160,7 +173,7 @@ def read_at(path: Path, file, first: int, count: int) -> np.ndarray:
         raise _cut_off(path, "an intact file", str(error)) from error
     if len(wave) < count:
         raise _cut_off(path, f"{count} samples from {first / file.samplerate:g} s", str(len(wave)))
-    return wave
+    return wave[:, VORBIS_ORDER[file.channels]] if file.format == "OGG" and file.channels in VORBIS_ORDER else wave
 
 
 def _read_soundfile(path: Path, start_s: float, duration_s: float | None):
@@ -195,6 +208,25 @@ def _check_last_page(path: Path) -> None:
         raise _cut_off(path, "a whole last page", f"{len(page)} bytes of it")
 
 
+def _is_chained(path: Path) -> bool:
+    """Whether streams follow each other in an Ogg file (RFC 3533, 4), as where such files were put end to end: a first
+    page comes behind others than first pages."""
+    begun = False
+    with open(path, "rb") as file:
+        tail = b""
+        while block := file.read(1 << 20):
+            data = tail + block
+            at = data.find(b"OggS\0")
+            while 0 <= at < len(data) - 6:
+                is_first = bool(data[at + 5] & 2)
+                if is_first and begun:
+                    return True
+                begun = begun or not is_first
+                at = data.find(b"OggS\0", at + 5)
+            tail = data[-6:] if at < 0 else data[at:]
+    return False
+
+
 def _cut_off(path: Path, expected: str, got: str) -> AudioError:
     return AudioError(
         f"'{path}' is cut off or damaged.",
@@ -212,7 +244,7 @@ def _read_av(path: Path, start_s: float, duration_s: float | None):
     if missing := missing_bytes(path):  # FFmpeg hands out what there is; how it ends depends on its version
         raise _cut_off(path, f"{missing} bytes more", f"{path.stat().st_size} bytes")
     try:
-        with av.open(f"file:{path.absolute()}", options={"protocol_whitelist": "file"}) as container:
+        with _opened(av, path) as container:
             if not container.streams.audio:
                 raise AudioError(
                     f"'{path}' holds no audio.",
@@ -227,6 +259,17 @@ def _read_av(path: Path, start_s: float, duration_s: float | None):
         raise Unreadable(str(error).split(": 'file:")[0]) from error
 
 
+def _opened(av, path: Path):
+    """FFmpeg's reader; a stream of a single frame is known by its suffix alone."""
+    place, options = f"file:{path.absolute()}", {"protocol_whitelist": "file"}
+    try:
+        return av.open(place, options=options)
+    except av.error.InvalidDataError:
+        if (kind := path.suffix.lower()[1:]) not in _PRIMING:
+            raise
+        return av.open(place, format=kind, options=options)
+
+
 def _decode_av(container, stream, path: Path, start_s: float, duration_s: float | None):
     import av
     import numpy as np
@@ -235,19 +278,25 @@ def _decode_av(container, stream, path: Path, start_s: float, duration_s: float 
         raise Unreadable("the audio track has no known encoding")
     rate = stream.codec_context.sample_rate
     tick, origin = stream.time_base, stream.start_time or 0
-    first = round(start_s * rate)
+    first, seeks = round(start_s * rate), start_s > _AV_PREROLL_S
     end = math.inf if duration_s is None else first + max(1, round(duration_s * rate))
-    if start_s > _AV_PREROLL_S:
+    kinds = set(container.format.name.split(","))
+    priming = next((_PRIMING[kind] for kind in kinds & _PRIMING.keys()), 0)
+    length = math.inf
+    if "mp4" in kinds and stream.duration:  # what stands behind is the rest of a frame
+        length = max(1, round(stream.duration * tick * rate))
+    end = min(end, length)
+    if seeks:
         container.seek(origin + int((start_s - _AV_PREROLL_S) / tick), stream=stream)
-    to_float = av.AudioResampler(format="fltp")
+    to_float = av.AudioResampler(format="flt")  # packed: of planar frames it handles six channels at most (18.1)
     parts, position = [], None
     for frame in container.decode(stream):
         for block in to_float.resample(frame):
             if position is None:  # later time stamps jitter in some containers, the sample count does not
-                position = 0
-                if block.pts is not None and block.time_base is not None:
-                    position = round((block.pts * block.time_base - origin * tick) * rate)
-            wave = block.to_ndarray()
+                position = -priming
+                if seeks and block.pts is not None and block.time_base is not None:
+                    position += round((block.pts * block.time_base - origin * tick) * rate)
+            wave = block.to_ndarray().reshape(-1, len(block.layout.channels)).T
             low, high = max(0, first - position), min(wave.shape[1], end - position)
             if low < high:
                 parts.append(wave[:, low:high])
@@ -255,12 +304,12 @@ def _decode_av(container, stream, path: Path, start_s: float, duration_s: float 
         if position is not None and position >= end:
             break
     found = position or 0
-    if stream.duration and _EXACT_CONTAINERS.intersection(container.format.name.split(",")):
+    if stream.duration and _EXACT_CONTAINERS & kinds:
         length_s = float(stream.duration * tick)
         if found < min(end, (length_s - 0.25) * rate):
             raise _cut_off(path, f"{length_s:g} s", f"{found / rate:g} s")
     if not parts:
-        span(found, rate, start_s, duration_s, f"'{path}'")
+        span(int(min(found, length)), rate, start_s, duration_s, f"'{path}'")
         raise Unreadable("nothing could be decoded at the start time")
     return np.concatenate(parts, axis=1), rate
 

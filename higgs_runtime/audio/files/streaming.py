@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, cast
 
 from ...errors import AudioError, MissingExtraError
-from .codecs import CODINGS, LAYOUTS, encode
+from .codecs import CODINGS, LAYOUTS, audio_frame, codec_options_of, encode
 
 if TYPE_CHECKING:
     import numpy as np
@@ -100,7 +100,7 @@ class _Coder:
                 container_options={**coding.muxer_options, **_STREAMED.get(format, {}), "fflags": "+flush_packets"},
             )
             stream = self._container.add_stream(
-                coding.codec, rate=self._rate, layout=LAYOUTS[channels], options=dict(coding.codec_options)
+                coding.codec, rate=self._rate, layout=LAYOUTS[channels], options=codec_options_of(coding, channels)
             )
             self._stream = cast("AudioStream", stream)  # every one of CODINGS is of sound
             self._stream.format = coding.sample_format
@@ -127,14 +127,10 @@ class _Coder:
         return self._file.taken()
 
     def _encode(self, wave: np.ndarray) -> None:
-        import av
-        import numpy as np
-
         if wave.shape[1] == 0:
             return
         try:
-            block = np.ascontiguousarray(wave.clip(-1, 1), dtype=np.float32)
-            frame = av.AudioFrame.from_ndarray(block, format="fltp", layout=LAYOUTS[self._channels])
+            frame = audio_frame(wave.clip(-1, 1))
             frame.sample_rate, frame.pts, frame.time_base = self._rate, self._written, Fraction(1, self._rate)
             self._container.mux(self._stream.encode(frame))
         except self._refusals as error:

@@ -15,6 +15,7 @@ from ...atomic_write import on_disk, replacing
 from ...errors import AudioError
 from ..loudness.decibels import decibels
 from .codecs import CODINGS, encode
+from .reading import VORBIS_ORDER
 
 if TYPE_CHECKING:
     import numpy as np
@@ -170,6 +171,8 @@ def _write_soundfile(
             opened: Any = sink
             with soundfile.SoundFile(opened, "w", rate, channels, encoding, format=kind) as out:
                 for wave in blocks:
+                    if kind == "OGG" and channels in VORBIS_ORDER:
+                        wave = wave[[VORBIS_ORDER[channels].index(place) for place in range(channels)]]
                     if encoding not in _FLOAT_ENCODINGS:
                         check_full_scale(wave)
                     for start in range(0, wave.shape[1], _WRITE_FRAMES):

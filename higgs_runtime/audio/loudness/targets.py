@@ -184,9 +184,7 @@ class Aimed:
         if not (target_db or ceiling_db) or not self._tries:
             return None
         self._target_db, self._ceiling_db = self._target_db + target_db, self._ceiling_db + ceiling_db
-        self.normalized = normalize_to(
-            self._clip, self._norm, target_db=self._target_db, ceiling_db=self._ceiling_db
-        )
+        self.normalized = normalize_to(self._clip, self._norm, target_db=self._target_db, ceiling_db=self._ceiling_db)
         return self.normalized.clip
 
 
