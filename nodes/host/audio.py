@@ -17,7 +17,7 @@ def clip_from_audio(audio: dict[str, Any]):
     """
     from ...higgs_runtime import AudioClip
 
-    waveform, rate = audio["waveform"], int(audio["sample_rate"])
+    waveform, rate = present(audio)["waveform"], int(audio["sample_rate"])
     if waveform.ndim != 3 or waveform.shape[0] != 1:
         raise AudioError(
             "This input takes one clip.",
@@ -33,6 +33,22 @@ def clip_from_audio(audio: dict[str, Any]):
             remedy="Check the node before: the file may be empty, or all of it was trimmed away.",
         )
     return AudioClip(waveform[0].detach().to("cpu", torch.float32).contiguous(), rate)
+
+
+def present(audio: dict[str, Any] | None) -> dict[str, Any]:
+    """The audio, unless there is none: some nodes of ComfyUI and of other packs hand on None.
+
+    Raises:
+        AudioError: it is None.
+    """
+    if audio is None:
+        raise AudioError(
+            "There is no audio at this input.",
+            expected="AUDIO",
+            got="None",
+            remedy="The node before has none to give, as a video without sound: choose another file, or another node.",
+        )
+    return audio
 
 
 def audio_from_clip(clip) -> dict[str, Any]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import signature
 from typing import Any
 
 import torch
 
-from ..host.audio import clip_from_audio
+from ..host.audio import clip_from_audio, present
 from ..host.progress import raise_if_cancelled
 
 
@@ -17,7 +18,7 @@ def clips_from_audio(audio: dict[str, Any]) -> list:
     Raises:
         AudioError: another shape, no clips, no samples, or samples that are not finite.
     """
-    waveform = audio["waveform"]
+    waveform = present(audio)["waveform"]
     if waveform.ndim != 3 or len(waveform) == 0:
         from ...higgs_runtime import AudioError
 
@@ -54,12 +55,13 @@ def audio_from_clips(clips: list) -> dict[str, Any]:
 
 def each(function: Callable[..., Any], **audios: dict[str, Any] | None) -> dict[str, Any]:
     """What a function makes of the clips of each place in the batches, as one AUDIO. An input with one clip goes with
-    every clip of the others; inputs that are None are left out.
+    every clip of the others; an input that is None is left out where the function can do without it.
 
     Raises:
         AudioError: batches of different sizes, or results that do not fit into one; see `audio_from_clips`.
     """
-    batches = {name: clips_from_audio(audio) for name, audio in audios.items() if audio is not None}
+    needed = {name for name, one in signature(function).parameters.items() if one.default is one.empty}
+    batches = {name: clips_from_audio(audio) for name, audio in audios.items() if audio is not None or name in needed}
     size = max(len(clips) for clips in batches.values())
     for name, clips in batches.items():
         if len(clips) not in (1, size):

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import av
 import pytest
+import soundfile
 import torch
 from helpers_audio import sine
 from helpers_examples import cases_of
@@ -169,6 +170,16 @@ def test_a_file_tells_where_it_comes_from(folders, saver, runtime):
         "audio/Sea_001.flac",
         "audio/Sea_002.flac",
     ]
+
+
+def test_what_is_louder_than_the_format_holds_is_turned_down_as_a_whole(folders, saver):
+    """As ComfyUI's own saver would cut it off: a model's speech may be, and the workflow ended for it."""
+    loud = audio(2.0 * TONES[:1] / TONES[:1].abs().max())
+    report = run("HiggsExportAudio", audio=loud, file_name="loud").args[0]
+    assert "Turned down by 6.02 dB: louder than flac 16-bit can hold." in report
+    assert soundfile.read(folders / "loud.flac")[0].max() == pytest.approx(1.0, abs=1e-3)
+    run("HiggsExportAudio", audio=loud, file_name="loud", format="wav 32-bit float")
+    assert soundfile.read(folders / "loud.wav")[0].max() == pytest.approx(2.0, abs=1e-3)
 
 
 def test_the_output_folder_is_made_where_it_is_not_there_yet(folders, saver, monkeypatch, tmp_path):

@@ -44,6 +44,28 @@ def test_every_workflow_has_both_formats():
     assert sorted(path.stem for path in (WORKFLOWS / "api").glob("*.json")) == NAMES
 
 
+def test_every_workflow_has_a_picture_for_its_card():
+    """ComfyUI looks for one of this name; python -m tools.make_cards draws them."""
+    from PIL import Image
+
+    assert sorted(path.stem for path in WORKFLOWS.glob("*.jpg")) == NAMES
+    for name in NAMES:
+        path = WORKFLOWS / f"{name}.jpg"
+        with Image.open(path) as picture:
+            assert picture.size == (480, 300) and path.stat().st_size < 20_000
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_ends_a_workflow_is_the_packs_or_shows_text(name):
+    """ComfyUI's own savers are called deprecated since 0.33."""
+    ends = {
+        node["type"]
+        for node in read_workflow(name)["nodes"]
+        if not any(o.get("links") for o in node.get("outputs", []))
+    }
+    assert "HiggsExportAudio" in ends <= {"HiggsExportAudio", "PreviewAny", "PreviewAudio", "MarkdownNote"}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_api_file_is_what_the_editor_would_queue(name):
     expected = ui_to_api(read_workflow(name))
