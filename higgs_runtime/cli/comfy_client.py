@@ -1,6 +1,7 @@
 """A running ComfyUI over HTTP: queue a workflow in API format, wait for it, fetch its files.
 
-Routes: ComfyUI's server.py (`/prompt`, `/history`, `/queue`, `/view`, `/upload/image`, `/interrupt`, `/api/jobs/ID/cancel`).
+Routes: ComfyUI's server.py (`/prompt`, `/history`, `/queue`, `/view`, `/upload/image`, `/interrupt`,
+`/api/jobs/ID/cancel`).
 """
 
 from __future__ import annotations

@@ -223,7 +223,6 @@ def test_chapters_and_cover_go_into_an_audiobook(folders, saver):
         ({"tags": "no colon"}, "Line 1 of the tags"),
         ({"kbps": 4}, "kbps"),
         ({"chapters": "9:00 late"}, "Line 1 of the chapters"),
-        ({"audio": audio(TONES * 100)}, "louder"),
     ],
 )
 def test_bad_inputs_write_nothing(folders, saver, runtime, inputs, words):
