@@ -132,6 +132,20 @@ def overlap(a, b) -> bool:
     return a[0] < b[0] + b[2] and b[0] < a[0] + a[2] and a[1] < b[1] + b[3] and b[1] < a[1] + a[3]
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_every_workflow_is_an_app_of_a_few_inputs_in_plain_words(name):
+    """What newer editors show in their App mode; a description has one line there."""
+    workflow = read_workflow(name)
+    nodes, told = {node["id"]: node["type"] for node in workflow["nodes"]}, workflow["extra"]["linearData"]
+    elements = {"HiggsLoadAudio": "trim", "HiggsScript": "scene", "HiggsMixAudio": "mixer"}
+    assert 2 <= len(told["inputs"]) <= 9
+    for number, widget, shown in told["inputs"]:
+        assert widget in {*widget_names(nodes[number]), elements.get(nodes[number], "live_player")}
+        assert 10 < len(shown["description"]) <= 36
+    assert {nodes[number] for number in told["outputs"]} <= {"HiggsExportAudio", "PreviewAudio"} and told["outputs"]
+    assert "linearMode" not in workflow["extra"], "frontend 1.32.9 opens an unfinished page then"
+
+
 # --- what the pack brings -------------------------------------------------------------------------------------------
 
 
