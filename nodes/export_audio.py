@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 from comfy_api.latest import io, ui
 
 from . import sockets
@@ -21,6 +24,7 @@ class HiggsExportAudio(io.ComfyNode):
             node_id="HiggsExportAudio",
             display_name="Export Audio (Higgs)",
             category=f"{sockets.CATEGORY}/mastering",
+            advanced=("kbps",),
             search_aliases=["save audio", "write audio", "mp3", "flac", "opus", "m4b", "wav", "podcast"],
             description="Writes finished files into ComfyUI's output folder, never over an existing one. The file says "
             "that its speech is synthetic (unless that is switched off) and holds the workflow, as ComfyUI's own "
@@ -99,7 +103,9 @@ class HiggsExportAudio(io.ComfyNode):
                 provenance=told,
                 metadata=files.workflow_entries(cls.hidden),
             )
-            made.append(export_audio(clip, folder, file_name, format, kbps=kbps or None, about=about))
+            fitting, notes = that_fits(clip, format)
+            one = export_audio(fitting, folder, file_name, format, kbps=kbps or None, about=about)
+            made.append(one._replace(notes=(*notes, *one.notes)))
         report = "\n".join(str(line) for one in made for line in (one.path.relative_to(folder), *one.notes))
         messages.show_text(report)
         saved = [
@@ -107,3 +113,13 @@ class HiggsExportAudio(io.ComfyNode):
             for one in made
         ]
         return io.NodeOutput(report, ui=ui.SavedAudios(saved))
+
+
+def that_fits(clip, format: str) -> tuple[Any, tuple[str, ...]]:
+    """The clip, turned down as a whole where it is louder than the format can hold, and a note of that."""
+    from ..higgs_runtime.audio.clip import level_peak
+
+    peak = float(clip.samples.abs().max()) if clip.length else 0.0
+    if peak <= 1 or "float" in format:
+        return clip, ()
+    return level_peak(clip, 0.0), (f"Turned down by {20 * math.log10(peak):.2f} dB: louder than {format} can hold.",)

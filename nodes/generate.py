@@ -23,6 +23,7 @@ class HiggsGenerate(io.ComfyNode):
             node_id="HiggsGenerate",
             display_name="Higgs Generate",
             category=sockets.CATEGORY,
+            advanced=("top_k", "top_p", "ras_window", "ras_max_repeats"),
             search_aliases=["tts", "text to speech", "speech", "voice clone", "Higgs TTS 3", "Higgs Audio v3", "speak"],
             essentials_category="Audio",
             description="Speaks the prompt, and can be heard while it speaks. The same prompt, settings and seed give "

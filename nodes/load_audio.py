@@ -19,6 +19,7 @@ class HiggsLoadAudio(io.ComfyNode):
             node_id="HiggsLoadAudio",
             display_name="Load Audio (Higgs)",
             category=f"{sockets.CATEGORY}/audio",
+            advanced=("mono", "sample_rate", "level_target"),
             search_aliases=["open audio", "import audio", "trim audio", "reference audio"],
             description="Loads an audio file, or the sound of a video, from ComfyUI's input folder. Cuts, trims, "
             "resamples and levels it, in this order.",

@@ -3,7 +3,7 @@ import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { addStyle, make } from "./common/dom.js";
 import { addElement } from "./common/element.js";
-import { hide, mapAgain, nodeOf } from "./common/node.js";
+import { hide, mapAgain, nodeOf, rootGraph } from "./common/node.js";
 
 const LINE = 16, MOST = 200; // pixels
 const STYLE = `.higgs-told {
@@ -16,7 +16,7 @@ app.registerExtension({
   setup() {
     addStyle("higgs-told-style", STYLE);
     api.addEventListener("higgs.text", ({ detail }) => {
-      const node = nodeOf(app, detail.node);
+      const node = nodeOf(rootGraph(app), detail.node);
       if (node) show(node, detail.text);
     });
   },

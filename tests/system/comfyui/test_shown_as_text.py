@@ -22,7 +22,9 @@ pytestmark = [pytest.mark.web, pytest.mark.slow]
 
 MARK = "<b id=higgs-marker>x</b>"
 ON_NODES = ".higgs-told"
-ENTRIES = ".litemenu-entry, [role=option], [role=dialog] .line-clamp-2"  # of lists: LiteGraph's, Vue's, and Vue's that upload
+ENTRIES = (
+    ".litemenu-entry, [role=option], [role=dialog] .line-clamp-2"  # of lists: LiteGraph's, Vue's, and Vue's that upload
+)
 NAME = "zz <img id=higgs-marker alt=harmless>"  # of a folder, a voice, a file
 SPEECH = f"{MARK} &lt; &amp; & 'a' \"b\" <!-- [[label|http://a.example]] [[ __LNK0__ https://b.example?c=1&d> www.e.f"
 SCRIPT = f"[Anna] Yes.\n[{MARK} & '&amp;' __LNK0__ https://b.example] Hello."
