@@ -95,7 +95,15 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
         help="continuous: lines hear those before them in their scene (default: %(default)s)",
     )
     add_settings(
-        parser, "context_turns", "batch", "takes", "max_takes", "max_chars", "silence_s", "prepare", "spell_numbers",
+        parser,
+        "context_turns",
+        "batch",
+        "takes",
+        "max_takes",
+        "max_chars",
+        "silence_s",
+        "prepare",
+        "spell_numbers",
         "carry_emotion",
     )
     parser.add_argument("--choose", default="", metavar="LINE:TAKE,…", help='takes that you want, as "3: 2, 7: 1"')

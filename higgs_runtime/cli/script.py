@@ -6,9 +6,13 @@ import argparse
 import codecs
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..choices import PromptFormat
 from ..errors import ScriptError
+
+if TYPE_CHECKING:
+    from ..text.tags import Placement
 
 GENERATIONS = {"v2": PromptFormat.NATIVE, "v3": PromptFormat.V3}  # and the layouts of their prompts
 
@@ -28,7 +32,8 @@ def add(commands) -> None:
     check.add_argument(
         "--fix",
         action="store_true",
-        help="mend the tags of v3 in the file: misspelt ones, those that do not lead their sentence, sounds without letters",
+        help="mend the tags of v3 in the file: misspelt ones, those that do not lead their sentence, sounds without "
+        "letters",
     )
     check.add_argument(
         "--placement",
@@ -63,7 +68,7 @@ def _check(args: argparse.Namespace) -> int:
     return 0
 
 
-def _fix(file: Path, placement: str) -> None:
+def _fix(file: Path, placement: Placement) -> None:
     """Mend the tags in a script's file; nothing else in it changes.
 
     Raises:

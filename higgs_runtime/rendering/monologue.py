@@ -146,7 +146,8 @@ class Monologue:
         reasons = [take.finish_reason for take in self.takes]
         if self._broken_off or "cancelled" in reasons:
             return "cancelled"
-        return next((one for one in UNFINISHED if one in reasons), "stop")
+        unfinished: list[FinishReason] = [one for one in UNFINISHED if one in reasons]
+        return unfinished[0] if unfinished else "stop"
 
     @property
     def reason(self) -> FinishReason:

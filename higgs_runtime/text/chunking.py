@@ -96,8 +96,9 @@ def chunk_text(text: str, max_chars: int, language: str | None = None) -> list[s
 def spoken_spans(text: str, max_chars: int, language: str | None = None) -> list[tuple[int, int]]:
     """(start, end) of each piece of `chunk_text` that has words, without blanks at its ends.
 
-    A tag of v3 stays with the words behind it. Marks that stand alone ("…", "—") go with the piece before, or with the next where none is before, so that a piece
-    may be longer than max_chars by them. No piece is without words, so a text without words has none.
+    A tag of v3 stays with the words behind it. Marks that stand alone ("…", "—") go with the piece before, or with the
+    next where none is before, so that a piece may be longer than max_chars by them. No piece is without words, so a
+    text without words has none.
 
     Raises:
         SettingError: as `chunk_text`.

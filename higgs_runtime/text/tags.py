@@ -15,6 +15,7 @@ from .sound_tags import V3, writes_sound
 
 Placement = Literal["lead", "gentle"]
 TAG = re.compile(r"<\|([^<>|\s]{1,80})\|>")
+_HAN_FIRST, _HAN_LAST = re.compile(r"[\u3400-\u9fff]"), re.compile(r"[\u3400-\u9fff]\W*$")
 PASSES = 3  # a tag may have more than one fault: misspelt, and out of place
 _RUN = re.compile(r"(?:<\|[^<>|\s]{1,80}\|>[^\S\n]*)+")
 _SENTENCE_END = re.compile(r"[.!?…。！？]+[\"'”’»」』)\]]*(?:\s+|(?<=[。！？]))")
@@ -200,7 +201,7 @@ def _without_letters(text: str, match: re.Match, tag: Tag) -> TagFault | None:
     if writes_sound(text, match.end()):
         return None
     after = text[match.end() :].lstrip(" ")
-    chinese = bool(re.match(r"[\u3400-\u9fff]", after)) or bool(re.search(r"[\u3400-\u9fff]\W*$", text[: match.start()]))
+    chinese = bool(_HAN_FIRST.match(after) or _HAN_LAST.search(text[: match.start()]))
     letters = tag.letters[1] if chinese else tag.letters[0]
     blanks = len(text[match.end() :]) - len(after)
     said = letters + (("，" if chinese else ", ") if after[:1].isalnum() else "")

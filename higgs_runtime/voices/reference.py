@@ -221,7 +221,7 @@ def lost_in_mono(loudest: float, mono: float) -> float:
     lost_db = 10 * math.log10(loudest / mono) if mono else math.inf if loudest else 0.0
     if lost_db > NOTHING_LEFT_DB:
         raise AudioError(
-            "There is no sound to make a reference of: its channels cancel each other, and mixed to mono it is silence.",
+            "There is no sound to make a reference of: the channels cancel each other, and mixed to mono it is silent.",
             expected="a recording of speech that can be mixed to mono",
             got=f"channels whose sum is {lost_db:.0f} dB quieter",
             remedy="Take one channel alone, or turn the phase of the other.",

@@ -31,6 +31,6 @@ def node_schema(
 def mark_advanced(one: io.Input) -> None:
     """An older ComfyUI hands on what it does not know."""
     if hasattr(one, "advanced"):
-        one.advanced = True
+        setattr(one, "advanced", True)  # noqa: B010 - pyright knows the oldest host, which lacks it
     else:
         one.extra_dict = {**one.extra_dict, "advanced": True}

@@ -265,7 +265,9 @@ def test_the_licence_of_v3_is_shown_where_it_is_chosen(models, shown):
     make_folder(models / "higgs-v3", "higgs_multimodal_qwen3")
     load("lm", "higgs-v3")
     [(_, text)] = shown
-    assert "Non-Commercial License" in text and "Creator Use Grant" in text and "credit to Boson AI's Higgs Audio" in text
+    assert (
+        "Non-Commercial License" in text and "Creator Use Grant" in text and "credit to Boson AI's Higgs Audio" in text
+    )
     load("lm")
     assert shown[-1][1].startswith("auto: higgs-v3\nBoson Higgs Audio v3 Research")
     load("codec")

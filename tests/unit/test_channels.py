@@ -101,7 +101,9 @@ def test_loudness_of_surround_is_that_of_the_clip(tmp_path):
     before = measure_loudness(clip).integrated_lufs
     for suffix in ("ogg", "opus"):
         clip.save(tmp_path / f"a.{suffix}")
-        assert measure_loudness(AudioClip.load(tmp_path / f"a.{suffix}")).integrated_lufs == pytest.approx(before, abs=0.2)
+        assert measure_loudness(AudioClip.load(tmp_path / f"a.{suffix}")).integrated_lufs == pytest.approx(
+            before, abs=0.2
+        )
 
 
 @pytest.mark.parametrize("channels", [7, 8, 12, 16])

@@ -10,7 +10,6 @@ import av
 import mutagen
 import pytest
 import torch
-from mutagen.id3 import ID3
 from mutagen.mp4 import MP4
 
 from higgs_runtime import AudioClip

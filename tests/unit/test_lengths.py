@@ -41,7 +41,9 @@ def test_as_many_samples_and_a_click_at_its_place(tmp_path, suffix, rate):
         more = FRAMES.get(suffix, 0)
         if suffix in ("mka", "webm") and wanted < 648:  # a single packet is kept whole
             more = 960
-        assert 0 <= read.length - wanted <= more or (read.sample_rate != rate and abs(read.length - wanted) == 1), length
+        assert 0 <= read.length - wanted <= more or (read.sample_rate != rate and abs(read.length - wanted) == 1), (
+            length
+        )
         if length >= 50:
             assert abs(place(read) - place(clip) * read.sample_rate / rate) <= 8, length
 

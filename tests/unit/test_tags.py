@@ -89,7 +89,12 @@ def test_a_cut_never_parts_a_tag_from_its_words():
 
 
 def test_style_and_prosody_go_on_and_emotion_stays():
-    pieces = ["<|emotion:fear|><|style:whispering|>One.", "Two.", "<|prosody:speed_slow|>Three.", "<|style:shouting|>Four."]
+    pieces = [
+        "<|emotion:fear|><|style:whispering|>One.",
+        "Two.",
+        "<|prosody:speed_slow|>Three.",
+        "<|style:shouting|>Four.",
+    ]
     assert carried(pieces) == [
         pieces[0],
         "<|style:whispering|>Two.",

@@ -385,35 +385,6 @@ def test_errors_stand_at_their_rows(browser):
     assert run(browser, "return editor.active;") == 1
 
 
-def test_a_tag_is_chosen_from_the_menu_and_stands_at_the_cursor(browser):
-    show(browser, "[Anna] Yes. No.\n")
-    found = run(
-        browser,
-        """
-        const menu = editor.tags.menu;
-        await until(() => menu.querySelectorAll("optgroup").length === 4);
-        editor.activate(0, 5);
-        menu.value = "<|emotion:anger|>";
-        menu.dispatchEvent(new Event("change"));
-        const first = text(), focused = document.activeElement === editor.field;
-        editor.undo(editor.past, editor.future);
-        return [menu.querySelectorAll("option").length, first, focused, text(), menu.value];
-    """,
-    )
-    assert found == [44, "[Anna] Yes. <|emotion:anger|>No.\n", True, "[Anna] Yes. No.\n", ""]
-
-
-def test_tags_are_mended_by_one_click_that_can_be_undone(browser):
-    before = "[Anna] I said <|emotion:angry|>no.\n[Bob] It is <|sfx:laughter|> good.\n"
-    show(browser, before)
-    run(browser, "await until(() => editor.said.textContent === '2 warnings' && !editor.tags.mending.hidden);")
-    browser.click(*middle(browser, ".bar input[value='Mend tags']"))
-    run(browser, "await until(() => editor.tags.mending.hidden);")
-    assert text_of(browser) == "[Anna] <|emotion:anger|>I said no.\n[Bob] It is <|sfx:laughter|>Haha, good.\n"
-    run(browser, "editor.undo(editor.past, editor.future);")
-    assert text_of(browser) == before
-
-
 HOSTILE = [
     "<script>window.hacked = 1</script>",
     "<img src=x onerror='window.hacked = 1'>",
