@@ -189,7 +189,7 @@ def _render(args: argparse.Namespace, view: View) -> int:
             output if performance.complete else partial_name(output),
             stems=args.stems,
             inputs=inputs,
-            provenance=Provenance(lm.title, voices, args.consent),
+            provenance=Provenance(lm.title, voices, args.consent, lm.credit),
             replace=bool(args.output) and performance.complete,
         )
     for note in made.notes:

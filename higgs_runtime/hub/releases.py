@@ -24,6 +24,7 @@ V3_LICENCE = (
     "AI's Higgs Audio; hosting the model and building it into products need a licence. Read it: LICENSE in "
     "bosonai/higgs-tts-3-4b."
 )
+CREDIT = "Made with Boson AI's Higgs Audio"  # what the licences of v2 and v3 ask of what is published
 OWN_LICENCE = "As its model card says."
 TEXTS = ("*.json", "*.jinja", "LICENSE*")
 

@@ -142,7 +142,7 @@ def test_audio_goes_to_a_clip_and_back():
     assert torch.equal(host.audio_from_clip(clip)["waveform"][0], clip.samples)
 
 
-@pytest.mark.parametrize("shape, words", [((2, 1, 10), "one clip"), ((1, 1, 0), "empty"), ((1, 10), "one clip")])
+@pytest.mark.parametrize("shape, words", [((2, 1, 10), "one clip"), ((1, 1, 0), "empty")])
 def test_audio_that_is_not_one_clip_is_refused(runtime, shape, words):
     with pytest.raises(runtime.AudioError, match=words):
         node_module("host.audio").clip_from_audio({"waveform": torch.zeros(shape), "sample_rate": 8000})
@@ -159,7 +159,7 @@ def test_none_as_audio_is_refused_in_a_sentence(runtime):
         values |= {
             name: {"waveform": torch.zeros(1, 1, 2400), "sample_rate": 24_000} for at, name in required if at == node
         }
-        with pytest.raises(runtime.HiggsError, match="There is no audio at this input"):
+        with pytest.raises(runtime.HiggsError, match="There is no sound at this input"):
             classes[node].execute(**{**values, name: None, **({"note": False} if node == "HiggsExportAudio" else {})})
 
 
