@@ -79,8 +79,8 @@ class HiggsExportAudio(io.ComfyNode):
                 io.String.Input(
                     "consent",
                     default="",
-                    tooltip="For the note: who agreed to the use of the voices, and where that is kept. Empty: what was "
-                    "noted with the voices of the library.",
+                    tooltip="For the note: who agreed to the use of the voices, and where that is kept. Empty: what "
+                    "was noted with the voices of the library.",
                 ),
                 io.Boolean.Input(
                     "credit_file",
