@@ -6,8 +6,9 @@ import re
 from collections import deque
 from typing import Literal
 
+from ..text.sound_tags import is_sound
 from ..text.speakers import like_a_name
-from .doubts import BRACKET, INSIDE_COLON, LIKE_A_SPEAKER, NUMBERED, Perhaps, doubts_of
+from .doubts import ASIDES, BRACKET, INSIDE_COLON, IS_NUMBERED, LIKE_A_SPEAKER, Perhaps, doubts_of
 from .grammar import (
     ASIDE,
     CUE,
@@ -156,7 +157,7 @@ class _Parser:
             words = line[position : other[1] if other else cue.start() if cue else None]
             if "{" in words and holds_settings(words):
                 self.warn(number, at, "Settings stand at the start of a turn; these braces are read as text.")
-            self.doubt_pauses(words, number, at)
+            self.doubt_words(words, number, at)
             self.say(words, number, at)
             if other:
                 tags.popleft()
@@ -172,7 +173,7 @@ class _Parser:
         """Tags inside of a line: they are read in a turn that began with one, and else noted."""
         found = [tag for tag in inline_tags(line) if tag[1] >= position]
         certain = bool(self.open and self.open.get("tagged")) or bool(
-            found and all(NUMBERED.fullmatch(one[0]) for one in found)
+            found and all(IS_NUMBERED.fullmatch(one[0]) for one in found)
         )
         starts = {start for _, start, _ in found} if certain else set()
         for bracket in BRACKET.finditer(line, position) if "[" in line else ():
@@ -182,7 +183,12 @@ class _Parser:
             self.maybe.append(Perhaps(number, column + colon.start(1), colon[1], colon[1] + ":"))
         return found if certain else []
 
-    def doubt_pauses(self, words: str, number: int, column: int) -> None:
+    def doubt_words(self, words: str, number: int, column: int) -> None:
+        """Pauses and sounds in forms that are read as text."""
+        for found in ASIDES.finditer(words.strip()) if "(" in words or "*" in words or "（" in words else ():
+            if is_sound(found[1]):
+                at = column + len(words) - len(words.lstrip()) + found.start()
+                self.warn(number, at, f"'{found[0]}' is read as text; a sound is in square brackets, as '[laugh]'.")
         for found in LIKE_PAUSE.finditer(words):
             self.warn(number, column + found.start(), f"'{found[0]}' is read as text; a pause is '[pause 0.8s]'.")
 

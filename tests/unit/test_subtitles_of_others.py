@@ -197,6 +197,9 @@ def test_in_webvtt_only_an_empty_line_ends_a_cue(tmp_path):
         ("- Anna: Me.\n>> Ben: No!", [("Anna", "Me."), ("Ben", "No!")]),
         ("‐ Who?\n‐ Me.", [("", "Who?\nMe.")]),
         ("10:30 is good.", [("", "10:30 is good.")]),
+        ("- [Anna] Hi.\n- [Ben] No!", [("Anna", "Hi."), ("Ben", "No!")]),
+        ("MAN: (SHOUTING) Hey!", [("MAN", "Hey!")]),
+        ("Dr. Smith (on phone): Hello.", [("Dr. Smith", "Hello.")]),
     ],
 )
 def test_labels_are_speakers_and_not_read(tmp_path, caption, expected):
@@ -228,6 +231,9 @@ def test_the_actor_of_ass_is_the_speaker():
         ("[music playing]\nHello.", "Hello."),
         ("(the wind)\nHello.", "Hello."),
         ("*laughs* Hello.", "Hello."),
+        ("(in French) Bonjour.", "Bonjour."),
+        ("Hello. (laughs)", "Hello."),
+        ("(hot) today", "(hot) today"),
         ("（笑い声）こんにちは", "こんにちは"),
         ("【音楽】こんにちは", "こんにちは"),
         ("東京(とうきょう)です", "東京です"),
