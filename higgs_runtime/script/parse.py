@@ -366,5 +366,7 @@ class _Parser:
         self.end_gap()
         turns = tuple(Turn(**{**turn, "text": "\n".join(turn["text"])}) for turn in self.turns)
         cues = [kind(**values) for kind, values in self.cues]
-        found = {*self.warnings, *doubts_of(turns, self.columns, self.brackets, self.maybe)}
+        said = {(warning.line, warning.column) for warning in self.warnings}
+        maybe = [one for one in self.maybe if (one.line, one.column) not in said]
+        found = {*self.warnings, *doubts_of(turns, self.columns, self.brackets, maybe)}
         return Script(turns, cues, self.comments, sorted(found, key=lambda one: (one.line, one.column)))
