@@ -206,6 +206,19 @@ def test_labels_are_speakers_and_not_read(tmp_path, caption, expected):
     assert said(read(tmp_path, srt(caption))) == expected
 
 
+def test_a_name_is_one_in_all_its_forms(tmp_path):
+    cues = (
+        "Anna: One.",
+        "ANNA (O.S.): Two.",
+        "(ANNA) Three.",
+        "[ANNA] Four.",
+        "[Anna, whispering] Five.",
+        "-[Anna] Six.",
+    )
+    assert {turn.speaker for turn in read(tmp_path, srt(*cues, "(BEN) Seven.")).turns[:-1]} == {"Anna"}
+    assert said(read(tmp_path, srt("(BEN) Seven."))) == [("", "Seven.")]
+
+
 def test_a_name_in_a_bracket_alone_is_doubted(tmp_path):
     assert "'[Anna]' is read as a speaker" in str(read(tmp_path, srt("[Anna] Hello.")).warnings[0])
     assert read(tmp_path, srt("[SPEAKER_00]: Hello.")).warnings == ()
