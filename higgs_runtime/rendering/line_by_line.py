@@ -239,7 +239,7 @@ class _Booth:
     def _keep(self, work: _Work, take: int, generation: Generation, claims: _Claims) -> None:
         """Put a take into the store, and verify it."""
         key, seed = self._key(work, take), work.line.sampling_of(take).seed
-        made = Take.of(generation, seed, speaker=work.line.speaker, text=work.line.text)
+        made = Take.of(generation, seed, speaker=work.line.speaker, text=work.line.written, read=work.line.text)
         if self.store is not None:
             made = self.store.put(key, made)
             claims.release(key)

@@ -18,12 +18,16 @@ _ORDINALS = (
 _WORDS = {  # numbers behind or before the word for a chapter
     "de": "eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf dreizehn vierzehn fünfzehn sechzehn siebzehn "
     "achtzehn neunzehn zwanzig erste[sr]? zweite[sr]? dritte[sr]? vierte[sr]? fünfte[sr]? sechste[sr]? siebte[sr]? "
+    "(?:ein|zwei|drei|vier|fünf|sechs|sieben|acht|neun)und(?:zwanzig|dreißig|vierzig|fünfzig) dreißig vierzig fünfzig "
     "siebente[sr]? achte[sr]? neunte[sr]? zehnte[sr]? elfte[sr]? zwölfte[sr]? letzte[sr]?",
     "fr": "un deux trois quatre cinq six sept huit neuf dix onze douze treize quatorze quinze seize dix-sept dix-huit "
-    "dix-neuf vingt premi[eè]re? deuxième second troisième quatrième cinquième sixième septième huitième neuvième "
-    "dixième dernière? 1er 1re \\d+e",
+    "dix-neuf "
+    "(?:vingt|trente|quarante|cinquante)(?:[\\s-](?:et[\\s-]un|deux|trois|quatre|cinq|six|sept|huit|neuf))? "
+    "premi[eè]re? deuxième second troisième quatrième cinquième sixième septième huitième neuvième "
+    "dixième dernière? 1er 1re I[eè]?re? \\d+e",
     "es": "uno dos tres cuatro cinco seis siete ocho nueve diez once doce trece catorce quince dieciséis diecisiete "
-    "dieciocho diecinueve veinte primer[oa]? segund[oa] tercer[oa]? cuart[oa] quint[oa] sext[oa] séptim[oa] octav[oa] "
+    "dieciocho diecinueve veinte veinti(?:uno|dós|trés|cuatro|cinco|séis|siete|ocho|nueve) treinta cuarenta "
+    "primer[oa]? segund[oa] tercer[oa]? cuart[oa] quint[oa] sext[oa] séptim[oa] octav[oa] "
     "noven[oa] décim[oa] últim[oa] \\d+\\.?[ºª]",
     "it": "due tre quattro cinque sei sette otto nove dieci prim[oa] second[oa] terz[oa] quart[oa] quint[oa] sest[oa]",
     "ru": "первая второ?ая третья четв[её]ртая пятая шестая седьмая восьмая девятая десятая первый",
@@ -54,7 +58,7 @@ _ALONE = (
 )
 _HAN = r"[\d０-９一二三四五六七八九十百千零〇两上中下]+"
 _HAN_ALONE = (
-    "楔子|序[言章幕]?|前言|引[子言]|尾[声聲]|[后後][记記]|番外.{0,12}|[终終]章|自序|代序|附[录錄]|"
+    "楔子|序[言章幕]?|前言|引[子言]|尾[声聲]|[后後][记記]|番外.{0,12}|[终終]章|最[终終][章回話话]|自序|代序|附[录錄]|"
     "プロローグ|エピローグ|あとがき|まえがき|はじめに|おわりに|幕間|間章|解説|프롤로그|에필로그|머리말|맺음말"
 )
 _SEPARATOR = r"\s*[.:：–—-]+\s*"
@@ -158,7 +162,11 @@ def _by_name(line: str) -> Heading | None:
         rest = plain["rest"]
         if not rest.strip(" .:"):
             return Heading(line, 1) if line[0].isupper() or not line[0].isalpha() else None
-        return Heading(line, 1) if line[0].isupper() and re.match(r"\s*[:–—]|\s+-\s", rest) and _titled(rest) else None
+        if not line[0].isupper():
+            return None
+        of = re.match(r"\s+(?:by|to|von|zur?|de|du|par|del?|di|a la)\s+(?=\S)", rest)
+        named = of and rest[-1] not in ".!?" and _in_capitals(re.findall(r"[^\W\d_][\w'’-]*", rest[of.end() :]))
+        return Heading(line, 1) if named or re.match(r"\s*[:–—]|\s+-\s", rest) and _titled(rest) else None
     return None
 
 
@@ -180,6 +188,7 @@ def _by_number(line: str) -> Heading | None:
     counted = _COUNTED.fullmatch(line)
     if (
         not counted
+        or counted["number"] in tuple("LCDM")  # "C. Major"
         or not value_of(counted["number"])
         or not is_title(counted["rest"])
         or counted["rest"][-1] in ".!?。！？;,"

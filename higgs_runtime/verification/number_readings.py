@@ -43,6 +43,8 @@ def numbers(figure: str, code: str) -> list[str]:
         tails = [" ".join(in_words(one, code) for one in fraction), in_words(fraction, code), *_oh(fraction, code)]
         found += [f"{head} {word} {tail}" for head in heads for tail in tails]
         found += [f"{head} {other} {tail}" for other in _POINTS.get(code, ()) for head in heads for tail in tails]
+        if whole == "0" and code == "en":
+            found += [f"{word} {tail}" for tail in tails]
     if len(digits) > 1:
         found.append(" ".join(digits))
         found += _oh(whole + fraction, code)

@@ -53,12 +53,15 @@ def _scanner(code: str) -> re.Pattern:
     group = rf"[{group.strip('[]')}\u202f]"
     number = rf"(?:\d{{1,3}}(?:{group}\d{{3}})+(?!\d)(?:{point}\d+)?|\d+(?:{point}\d+)?)"
     money = "|".join(re.escape(sign) for sign in (*forms.CODES, "$", "€", "£", "¥", "₹", "CHF"))
+    yuan = "|元" if code == "zh" else ""
     spaced = code not in ("zh", "ja")
     front = r"(?<![\w.,])" if spaced else r"(?<![a-zA-Z\d.,])"
     tail = r"(?![^\W\d_]|\.\w)" if spaced else "(?![a-zA-Z])"
     many = _either(forms.MANY.get(code, {}), tail=tail)
     units = _either(forms.UNITS.get(code, {}), tail=tail)
     months = "|".join(forms.MONTHS.get(code, ["(?!)"]))
+    if code == "en":
+        months += "|" + "|".join(f"{name[:3]}t?(?=[. ])" for name in forms.MONTHS[code])
     short = "|".join(
         re.escape(word).replace(r"\ ", r"\s?")
         for word in sorted(forms.ABBREVIATIONS.get(code, {}), key=len, reverse=True)
@@ -69,11 +72,15 @@ def _scanner(code: str) -> re.Pattern:
         "german_date": r"(?<![\d.])(?P<gd>\d{1,2})\.\s?(?P<gm>\d{1,2})\.(?:\s?(?P<gy>\d{4}))?(?!\d)"
         if code == "de"
         else "(?!)",
+        "slashes": r"(?<![\d/])(?P<sl_a>\d{1,2})/(?P<sl_b>\d{1,2})/(?P<sl_y>\d{4}|\d{2})(?![\d/])",
+        "first": rf"(?<!\w)1(?=\s+de\s+(?:{months})\b)" if code == "es" else "(?!)",
         "month_day": rf"\b(?P<md_m>{months})\.?\s+(?P<md_d>{day})(?!\w|[:,.]\d)" if code == "en" else "(?!)",
         "day_month": rf"(?<![\w.,:])(?P<dm_d>{day})\s+(?P<dm_m>{months})\b" if code == "en" else "(?!)",
-        "clock": r"(?<![\d:.,])(?P<ch>\d{1,2})(?:[:：]|(?<=\d)h(?=\d\d))(?P<cm>\d{2})(?![\d:])(?:\s?(?P<uhr>Uhr)\b)?",
+        "clock": r"(?<![\d:.,])(?P<ch>\d{1,2})(?:[:：]|(?<=\d)h(?=\d\d)|\.(?=\d\d\s?Uhr))(?P<cm>\d{2})(?![\d:])"
+        r"(?:\s?Uhr\b)?",
         "money_before": rf"{front}(?P<mb_sign>{money})\s?(?P<mb_n>{number})(?:\s?(?P<mb_many>{many}))?",
-        "money_behind": rf"{front}(?P<mh_n>{number})(?:\s?(?P<mh_many>{many}))?\s?(?P<mh_sign>{money})(?!\w)",
+        "money_behind": rf"{front}(?P<mh_n>{number})(?:\s?(?P<mh_many>{many}))?\s?(?P<mh_sign>{money}{yuan})"
+        + r"(?!\w)" * spaced,
         "percent": rf"{front}(?P<pc_n>{number})\s?%",
         "degrees": rf"{front}(?P<dg_n>{number})\s?(?P<dg_sign>°\s?[CF](?![^\W\d_])|°)",
         "fraction": r"(?<![\w/.,])(?:(?P<fr_w>\d{1,3})\s)?(?P<fr_n>\d{1,2})/(?P<fr_d>\d{1,3})(?![\d/])",
@@ -81,7 +88,7 @@ def _scanner(code: str) -> re.Pattern:
         "french": rf"\b(?P<fo>\d{{1,3}}|{_ROMAN})(?:ers?|[eè]res?|[eè]mes?|es?|nde?s?|res?)\b"
         if code == "fr"
         else "(?!)",
-        "spanish": rf"{front}(?P<so>\d{{1,3}})(?:\.?[ºª]|er|ero|era)(?!\w)" if code == "es" else "(?!)",
+        "spanish": rf"{front}(?P<so>\d{{1,3}})(?:\.?[ºª]|\.?er|ero|era)(?!\w)" if code == "es" else "(?!)",
         "english": rf"{front}(?P<eo>\d+)(?:st|nd|rd|th)\b" if code == "en" else "(?!)",
         "german": rf"{front}(?P<go>\d{{1,3}})\.(?=\s+[^\W\d_])" if code == "de" else "(?!)",
         "roman": rf"\b(?P<rw>[^\W\d_][\w'’-]*)\s+(?P<rn>{_ROMAN})(?P<rd>\.?)(?![\w'’])",
@@ -90,6 +97,9 @@ def _scanner(code: str) -> re.Pattern:
         "many": rf"{front}(?P<mn_n>{number})\s?(?P<mn>{many})",
         "short": rf"(?<![\w.])(?P<sh>(?i:{short}))(?P<sh_point>\.?)(?!\w|\.\w)" if short else "(?!)",
         "dotted": r"\b(?:[^\W\d_]\.){2,}(?:[^\W\d_](?!\w))?",
+        "range": r"(?<=\d)\s?[-–—~]\s?(?=\d)",
+        "times": r"(?<=\d)\s?[x×]\s?(?=\d)",
+        "power": r"(?<=[a-zA-Z\d])[²³]",
         "minus": r"(?<![\w.,)\]]\s)(?<![\w.,)\]])[-−](?=\d)|(?<=\w\s)[-−](?=\d)",
         "number": rf"(?P<nm>{number})",
         "sign": r"[&+=@#×÷§±~<>]",
@@ -115,13 +125,14 @@ def _money(sign: str, figure: str, many: str | None, code: str) -> list[str]:
         return [f"{said} {word} {name}" for said in numbers(figure, code) for word in words for name in (several, one)]
     whole, point, fraction = unsigned(figure, code).partition(".")
     names = (one, several)
+    one_of = [f"a {one}", f"an {one}"] if code == "en" and unsigned(figure, code) == "1" else []
     heads = [
         said
         for said in (
             [*numbers(whole, code)] if len(whole) < 5 else [in_words(whole, code), *whole_readings(whole, code)]
         )
     ]
-    found = [f"{said} {name}" for said in numbers(figure, code) for name in names]
+    found = one_of + [f"{said} {name}" for said in numbers(figure, code) for name in names]
     if not point or len(fraction) > 2:
         return found
     small = str(int(fraction.ljust(2, "0")))
@@ -174,10 +185,13 @@ def _fraction(match: re.Match, code: str) -> list[str]:
         return [head + "又" + part for head in heads for part in parts] + [
             head + "半" for head in heads if (top, bottom) == ("1", "2")
         ]
+    half = (top, bottom) == ("1", "2")
     joined = [f"{head} {link} {part}" for head in heads for part in parts] + [
         f"{head} {part}" for head in heads for part in parts
     ]
-    return joined + [f"{head}{part}" for head in heads for part in parts] * (code == "de")
+    if code == "de":
+        joined += [f"{head}{part}" for head in heads for part in parts] + ["anderthalb"] * (half and whole == "1")
+    return joined
 
 
 def _part_of(top: str, bottom: str, code: str) -> list[str]:
@@ -199,6 +213,8 @@ def _part_of(top: str, bottom: str, code: str) -> list[str]:
         shares = [in_words(bottom, code, "ordinal") + "s" * (top != "1")]
     ones = {"en": ["a", "one"], "de": ["ein", "eine", "einem"], "fr": ["un", "une"], "es": ["un", "una"]}[code]
     found += [f"{high} {share}" for high in (ones if top == "1" else tops) for share in shares]
+    if int(top) > int(bottom):  # "24/7"
+        found += [f"{high} {low}" for high in tops for low in bottoms]
     return found + [f"{high} {over} {low}" for high in tops for over in forms.OVER[code] for low in bottoms]
 
 
@@ -230,12 +246,9 @@ def _clock(match: re.Match, code: str) -> list[str]:
         return found + [f"halb {in_words(then, code)}"] * (minute == "30")
     if code == "fr":
         ends = [f"{h} {word}" for h in [*hours, "une"] for word in ("heures", "heure")]
-        half = {"30": ["et demie"], "15": ["et quart"]}.get(minute, [])
-        return (
-            ends + (["midi", "minuit"] if hour in ("12", "0") else [])
-            if exact
-            else [f"{h} {m}" for h in ends for m in [*minutes, *half]]
-        )
+        ends += {"12": ["midi"], "0": ["minuit"]}.get(hour, [])
+        half = {"30": ["et demie", "et demi"], "15": ["et quart"]}.get(minute, [])
+        return ends if exact else [f"{h} {m}" for h in ends for m in [*minutes, *half]]
     if code == "es":
         half = {"30": ["y media"], "15": ["y cuarto"]}.get(minute, [])
         hours = [*hours, "una"] if hour == "1" else hours
@@ -291,7 +304,8 @@ def _date(year: str | None, month: str, day: str, code: str) -> list[str]:
 
 def _month_day(match: re.Match, code: str) -> list[str]:
     month, day = (match["md_m"], match["md_d"]) if match["md_m"] else (match["dm_m"], match["dm_d"])
-    return _date(None, str(forms.MONTHS[code].index(month) + 1), re.sub(r"\D", "", day), code)
+    number = next(n for n, name in enumerate(forms.MONTHS[code], start=1) if name[:3] == month[:3])
+    return _date(None, str(number), re.sub(r"\D", "", day), code)
 
 
 def _decade(match: re.Match, code: str) -> list[str]:
@@ -334,6 +348,14 @@ _READERS: dict[str, Callable[[re.Match, str], list[str]]] = {
     "german_date": lambda match, code: _date(match["gy"], match["gm"], match["gd"], code),
     "month_day": _month_day,
     "day_month": _month_day,
+    "slashes": lambda match, code: [
+        *(_date(match["sl_y"], match["sl_a"], match["sl_b"], code) if code == "en" else []),
+        *_date(match["sl_y"], match["sl_b"], match["sl_a"], code),
+    ],
+    "first": lambda match, code: ["primero", *numbers("1", code)],
+    "range": lambda match, code: [*forms.RANGE.get(code, []), ""],
+    "times": lambda match, code: [*forms.SIGNS.get(code, {}).get("×", []), "x"],
+    "power": lambda match, code: [*forms.POWERS.get(code, {}).get(match[0], []), {"²": "2", "³": "3"}[match[0]]],
     "clock": _clock,
     "money_before": lambda match, code: _money(match["mb_sign"], match["mb_n"], match["mb_many"], code),
     "money_behind": lambda match, code: _money(match["mh_sign"], match["mh_n"], match["mh_many"], code),

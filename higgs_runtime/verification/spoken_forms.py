@@ -50,6 +50,7 @@ CODES = {
     "JPY": "¥",
     "CNY": "¥",
     "RMB": "¥",
+    "元": "¥",
     "INR": "₹",
     "￥": "¥",
     "＄": "$",
@@ -250,8 +251,17 @@ DENOMINATORS = {  # one, several
     },  # fmt: skip
 }
 A_HALF = _table(
-    "en: a half|half; de: ein halb|einhalb|die Hälfte; fr: un demi|une demie|la moitié; es: un medio|la mitad; "
-    "zh: 一半|半; ja: 半分"
+    "en: a half|half; de: ein halb|einhalb|die Hälfte; fr: un demi|une demie|la moitié; "
+    "es: un medio|la mitad|medio|media; zh: 一半|半; ja: 半分"
 )
+RANGE = _table("en: to|through|until; de: bis; fr: à; es: a|hasta; zh: 到|至; ja: から|ないし")  # between two numbers
+POWERS = {
+    "en": _table("²: squared|square; ³: cubed|cubic"),
+    "de": _table("²: Quadrat|hoch zwei; ³: hoch drei"),
+    "fr": _table("²: au carré|carré; ³: au cube|cube"),
+    "es": _table("²: al cuadrado; ³: al cubo"),
+    "zh": _table("²: 的平方|平方; ³: 的立方|立方"),
+    "ja": _table("²: の二乗|二乗; ³: の三乗|三乗"),
+}
 OVER = {"en": ["over", "slash"], "de": ["durch"], "fr": ["sur"], "es": ["sobre", "partido por", "entre"]}
 AND = {"en": "and", "de": "und", "fr": "et", "es": "y"}

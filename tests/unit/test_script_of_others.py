@@ -38,6 +38,7 @@ def places(text: str) -> list[tuple[int, int]]:
         ("[Anna] One.\nTwo. [Ben] Three.", [("Anna", "One.\nTwo."), ("Ben", "Three.")]),
         ("[Anna] One. [pause 1s] Two. [Ben] {seed=3} Three.", [("Anna", "One."), ("Anna", "Two."), ("Ben", "Three.")]),
         ("[Anna] One. [laugh] Two. [Sighs] Three.", [("Anna", "One. [laugh] Two. [Sighs] Three.")]),
+        ("[S1] Hey there [S2] what is it", [("S1", "Hey there"), ("S2", "what is it")]),
         ("[Anna] \\One. [Ben] Two.", [("Anna", "One. [Ben] Two.")]),
     ],
 )
@@ -62,6 +63,10 @@ def test_tags_inside_of_a_line(line, expected):
         ("[Anna] One.\n[anna] Two.", (2, 1)),
         ("[Anna] One.\n\nAnna:Two.", (3, 1)),
         ("[Anna] One.\n\nANNA\nTwo.", (3, 1)),
+        ("<Anna> One.\n\n<Ben> Two.", (3, 1)),
+        ("anna: One.\nben: Two.", (2, 1)),
+        ("[Anna] (sighs) One.", (1, 8)),
+        ("[Anna] One. *laughs* Two.", (1, 13)),
         ("S1 went. [S2] Two.", None),
     ],
 )

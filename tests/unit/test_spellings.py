@@ -152,6 +152,141 @@ ja  | 3月5日 | 三月五日
 ja  | 1/2 | 二分の一
 ja  | 3:30 | 三時半
 ja  | ３．５ | 三点五
+en  | It was 10:45 a.m. | it was ten forty-five am
+en  | $100 | a hundred dollars
+en  | $2.5bn | two point five billion dollars
+en  | 5 € | five euros
+en  | €5.50 | five euros fifty
+en  | ¥1000 | one thousand yen
+en  | 50¢ | fifty cents
+en  | Part II | Part two
+en  | King George III was mad. | King George the third was mad
+en  | Vol. 2 | volume two
+en  | Chapter XXI | chapter twenty one
+en  | Chapter I | chapter one
+en  | Super Bowl LVIII | super bowl fifty eight
+en  | 1/3 | a third
+en  | 1 1/2 cups | one and a half cups
+en  | ¼ mile | a quarter mile
+en  | 4 × 5 = 20 | four times five is twenty
+en  | A & B | a and b
+en  | 100 °F | a hundred degrees Fahrenheit
+en  | 90° | ninety degrees
+en  | the 1st, 2nd and 3rd | the first second and third
+en  | Mt. Everest | Mount Everest
+en  | approx. 5 | approximately five
+en  | the 80s | the eighties
+en  | the 2000s | the two thousands
+en  | the 1800s | the eighteen hundreds
+en  | 11/29/2026 | november twenty ninth twenty twenty six
+en  | Dec. 25 | December twenty-fifth
+en  | December 25, 2020 | December the twenty fifth twenty twenty
+en  | 25 December 2020 | the twenty-fifth of December twenty twenty
+en  | 10-20 people | ten to twenty people
+en  | 1939–1945 | nineteen thirty-nine to nineteen forty-five
+en  | 24/7 | twenty four seven
+en  | i.e. this | that is this
+en  | 10% | ten percent
+en  | 0.5 | point five
+en  | 0.5 | zero point five
+en  | Route 66 | route sixty-six
+en  | 1st Ave. | first avenue
+en  | Ms. Lee | miss lee
+en  | x² | x squared
+en  | 5 ft | five feet
+en  | 3 km/h | three kilometers per hour
+en  | 2 hrs | two hours
+en  | at 9am | at nine am
+en  | 9 PM | nine pm
+en  | NASA | nasa
+en  | 4x4 | four by four
+en  | No. 10 | number ten
+en  | 1 in 3 | one in three
+en  | 100,000 | one hundred thousand
+en  | 1.5 million | one point five million
+en  | two hundred and five | 205
+en  | $1 | one dollar
+en  | $1 | a dollar
+en  | £1.20 | one pound twenty
+en  | 3 p.m. | 3 PM
+de  | Heinrich VIII. | Heinrich der Achte
+de  | von Ludwig XIV. | von Ludwig dem Vierzehnten
+de  | 2. Weltkrieg | zweiter Weltkrieg
+de  | am 24.12. | am vierundzwanzigsten zwölften
+de  | 24. Dezember 2020 | vierundzwanzigster Dezember zweitausendzwanzig
+de  | 1,5 Mio. | eins Komma fünf Millionen
+de  | 20 % | zwanzig Prozent
+de  | d. h. so | das heißt so
+de  | bzw. | beziehungsweise
+de  | 1/4 | ein Viertel
+de  | 1½ Stunden | anderthalb Stunden
+de  | 1½ Stunden | eineinhalb Stunden
+de  | 10.000 | zehntausend
+de  | 14.30 Uhr | vierzehn Uhr dreißig
+de  | um 8 Uhr | um acht Uhr
+de  | -5 °C | minus fünf Grad
+de  | S. 12 | Seite zwölf
+de  | 20 € | zwanzig Euro
+de  | 0,50 € | fünfzig Cent
+de  | Müller & Söhne | Müller und Söhne
+de  | die 90er | die Neunziger
+de  | § 5 | Paragraph fünf
+de  | 3 + 4 = 7 | drei plus vier ist sieben
+de  | im 19. Jh. | im neunzehnten Jahrhundert
+fr  | Napoléon III | Napoléon trois
+fr  | 1 000 € | mille euros
+fr  | 1,5 million | un virgule cinq million
+fr  | 3/4 | trois quarts
+fr  | 20 % | vingt pour cent
+fr  | à 8h | à huit heures
+fr  | à 12h30 | à midi et demi
+fr  | Mlle Dupont | mademoiselle Dupont
+fr  | p. ex. ceci | par exemple ceci
+fr  | le 14 juillet 1789 | le quatorze juillet mille sept cent quatre-vingt-neuf
+fr  | 2e étage | deuxième étage
+fr  | -5 °C | moins cinq degrés
+fr  | 1re fois | première fois
+fr  | 3 + 4 | trois plus quatre
+es  | Alfonso X | Alfonso décimo
+es  | Carlos V | Carlos quinto
+es  | Juan XXIII | Juan veintitrés
+es  | 1/2 litro | medio litro
+es  | 2/3 | dos tercios
+es  | el 3 de mayo | el tres de mayo
+es  | el 1 de mayo | el primero de mayo
+es  | 20 °C | veinte grados
+es  | 100 € | cien euros
+es  | Sra. Pérez | señora Pérez
+es  | 1.250 | mil doscientos cincuenta
+es  | p. ej. | por ejemplo
+es  | 3.er | tercer
+es  | 21 años | veintiún años
+es  | 15:30 | quince treinta
+zh  | ¥5.99 | 五块九毛九
+zh  | 5.99元 | 五元九角九分
+zh  | 25% | 百分之二十五
+zh  | 下午3点 | 下午三点
+zh  | 2026年11月29日 | 二零二六年十一月二十九日
+zh  | 20世纪90年代 | 二十世纪九十年代
+zh  | 1949年 | 一九四九年
+zh  | 100元 | 一百元
+zh  | 3/4 | 四分之三
+zh  | 第12章 | 第十二章
+zh  | 0.5 | 零点五
+zh  | 12345 | 一万两千三百四十五
+zh  | 2个 | 两个
+zh  | +5 | 加五
+ja  | 2026年 | 二千二十六年
+ja  | 20°C | 二十度
+ja  | 1990年代 | 千九百九十年代
+ja  | 第1話 | 第一話
+ja  | 3人 | 三人
+ja  | 1,000円 | 千円
+ja  | 10時30分 | 十時三十分
+ja  | 25% | 二十五パーセント
+ja  | 3/4 | 四分の三
+ja  | 5km | 五キロ
+ja  | $5 | 五ドル
 """
 WRONG = """
 en  | It costs $5.99. | It costs six dollars.
@@ -182,6 +317,22 @@ fr  | Louis XIV | Louis quinze
 fr  | 15h30 | seize heures trente
 es  | Felipe II | Felipe tercero
 zh  | 第3章 | 第四章
+en  | 10-20 people | ten people
+en  | 24/7 | twenty four eight
+en  | Dec. 25 | December twenty-fourth
+en  | 11/29/2026 | October twenty-ninth twenty twenty-six
+en  | $100 | a thousand dollars
+en  | 1.5 million | five million
+en  | 10:45 | ten fifty-four
+en  | x² | x cubed
+de  | 1½ Stunden | zweieinhalb Stunden
+de  | § 5 | Paragraph sechs
+de  | z. B. heute | das heißt heute
+fr  | Napoléon III | Napoléon deux
+fr  | 2/3 | trois quarts
+es  | 15:30 | dieciséis treinta
+zh  | ¥5.99 | 五块八毛九
+ja  | 1,000円 | 二千円
 zh  | 50% | 百分之六十
 ja  | 500円 | 五千円
 """

@@ -197,10 +197,26 @@ def test_in_webvtt_only_an_empty_line_ends_a_cue(tmp_path):
         ("- Anna: Me.\n>> Ben: No!", [("Anna", "Me."), ("Ben", "No!")]),
         ("‐ Who?\n‐ Me.", [("", "Who?\nMe.")]),
         ("10:30 is good.", [("", "10:30 is good.")]),
+        ("- [Anna] Hi.\n- [Ben] No!", [("Anna", "Hi."), ("Ben", "No!")]),
+        ("MAN: (SHOUTING) Hey!", [("MAN", "Hey!")]),
+        ("Dr. Smith (on phone): Hello.", [("Dr. Smith", "Hello.")]),
     ],
 )
 def test_labels_are_speakers_and_not_read(tmp_path, caption, expected):
     assert said(read(tmp_path, srt(caption))) == expected
+
+
+def test_a_name_is_one_in_all_its_forms(tmp_path):
+    cues = (
+        "Anna: One.",
+        "ANNA (O.S.): Two.",
+        "(ANNA) Three.",
+        "[ANNA] Four.",
+        "[Anna, whispering] Five.",
+        "-[Anna] Six.",
+    )
+    assert {turn.speaker for turn in read(tmp_path, srt(*cues, "(BEN) Seven.")).turns[:-1]} == {"Anna"}
+    assert said(read(tmp_path, srt("(BEN) Seven."))) == [("", "Seven.")]
 
 
 def test_a_name_in_a_bracket_alone_is_doubted(tmp_path):
@@ -228,6 +244,9 @@ def test_the_actor_of_ass_is_the_speaker():
         ("[music playing]\nHello.", "Hello."),
         ("(the wind)\nHello.", "Hello."),
         ("*laughs* Hello.", "Hello."),
+        ("(in French) Bonjour.", "Bonjour."),
+        ("Hello. (laughs)", "Hello."),
+        ("(hot) today", "(hot) today"),
         ("（笑い声）こんにちは", "こんにちは"),
         ("【音楽】こんにちは", "こんにちは"),
         ("東京(とうきょう)です", "東京です"),
