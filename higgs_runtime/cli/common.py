@@ -19,6 +19,7 @@ from ..errors import HiggsWarning, SettingError
 from ..settings import FRAMES_A_SECOND, SETTINGS
 
 REQUIRED = ("torch", "transformers", "safetensors", "filelock", "numpy", "librosa", "pydub")  # as pyproject.toml
+BROUGHT = ("soundfile", "soxr")  # by librosa
 SAMPLING = ("temperature", "top_k", "top_p", "seed", "ras_window", "ras_max_repeats", "max_seconds")
 LINE_S = 10.0  # from one line of progress to the next, where there is no terminal
 _last_line: float | None = None  # when it was written; at first, when there was something to tell
@@ -31,7 +32,7 @@ def check_requirements() -> None:
     Raises:
         SettingError: a package is missing.
     """
-    missing = [name for name in REQUIRED if find_spec(name) is None]
+    missing = [name for name in (*REQUIRED, *BROUGHT) if find_spec(name) is None]
     if missing:
         raise SettingError(
             "The requirements are not installed.",

@@ -255,3 +255,30 @@ def test_the_embedded_pair_is_complete():
 def test_an_output_name_that_windows_refuses_is_refused_before_speaking(real, heard, capsys, name):
     assert say("-o", name) == 1 and heard == []
     assert "Windows refuses it" in capsys.readouterr().err
+
+
+def test_a_package_that_is_missing_is_told_before_speaking(real, heard, capsys, monkeypatch):
+    import importlib.util
+
+    from higgs_runtime.cli import common
+
+    find = importlib.util.find_spec
+    monkeypatch.setattr(common, "find_spec", lambda name: None if name == "soundfile" else find(name))
+    assert say() == 1 and heard == []
+    assert "The requirements are not installed" in capsys.readouterr().err
+
+
+def test_speech_is_not_lost_where_a_package_is_broken(real, heard, capsys, monkeypatch):
+    """It was found, and cannot be imported once the speech is there."""
+    import sys
+
+    from higgs_runtime.cli import common
+
+    monkeypatch.setattr(common, "find_spec", lambda name: True)
+    monkeypatch.setitem(sys.modules, "soundfile", None)
+    assert say("-o", "a.flac") == 1
+    said = capsys.readouterr().err
+    assert "The audio is not lost" in said
+    monkeypatch.undo()
+    [kept] = [line.rpartition(" ")[2] for line in said.split("\n") if "not lost" in line]
+    assert AudioClip.load(kept).length == 100

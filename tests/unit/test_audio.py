@@ -423,3 +423,37 @@ def test_level_peak():
         level_peak(AudioClip(torch.zeros(1, 9), 8000))
     with pytest.raises(AudioError, match="0 dBFS or below"):
         level_peak(tone(), 0.1)
+
+
+@pytest.mark.parametrize("bits", [0, 3, 4, 7, 9, 17, 40, 64, 255, 4096, 65_535])
+@pytest.mark.parametrize("align", [0, 1, 65_535])
+def test_a_wav_with_an_absurd_bit_depth_is_refused_or_read(tmp_path, bits, align):
+    data = struct.pack(
+        "<4sI4s4sIHHIIHH4sI", b"RIFF", 436, b"WAVE", b"fmt ", 16, 1, 1, 8000, 8000, align, bits, b"data", 400
+    )
+    (tmp_path / "a.wav").write_bytes(data + bytes(range(200)) * 2)
+    try:
+        assert AudioClip.load(tmp_path / "a.wav").length
+    except AudioError as error:
+        assert "a.wav" in str(error)
+
+
+def test_whatever_pydub_raises_is_ours(tmp_path, monkeypatch):
+    """It is asked last, and fails in ways of its own."""
+
+    class Odd:
+        sample_width, channels, frame_rate = 0, 0, 0
+
+        def get_array_of_samples(self):
+            return [1, 2, 3]
+
+    class Pydub:
+        class AudioSegment:
+            @staticmethod
+            def from_file(*_, **__):
+                return Odd()
+
+    (tmp_path / "a.wav").write_bytes(b"RIFF and nothing more")
+    monkeypatch.setattr(reading, "_pydub", lambda: Pydub)
+    with pytest.raises(AudioError, match="could not be read as audio"):
+        AudioClip.load(tmp_path / "a.wav")
