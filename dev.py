@@ -32,12 +32,14 @@ from dev_env import (  # noqa: E402
     PACK_NAME,
     StepFailed,
     child_env,
+    describe_comfyui,
     ensure_browser,
     ensure_env,
     ensure_flite,
     ensure_frontend,
     ensure_more_envs,
     say,
+    use_own_comfyui,
     venv_python,
     write_locks,
 )
@@ -85,7 +87,9 @@ def demo(options: argparse.Namespace) -> int:
     """Render the cloning workflow in a real ComfyUI server; say where the sound is, who spoke and what is heard."""
     settings = demo_settings(options)
     started = time.monotonic()
+    use_own_comfyui()
     tree = ensure_env()
+    say(f"[dev] {describe_comfyui(tree)}")
     workflow = json.loads(WORKFLOW.read_text(encoding="utf-8"))
     DEMO.mkdir(exist_ok=True)
     log = DEMO / "comfyui.log"
@@ -195,7 +199,7 @@ def run_tests(options: argparse.Namespace, env: dict[str, str]) -> int:
         return pytest(env, *fast, *(() if chosen else FAST_TIERS), *options.rest)
     ensure_more_envs()
     ensure_browser()
-    if NEWEST_FRONTEND in env.get("HIGGS_FRONTENDS", ""):
+    if NEWEST_FRONTEND in env.get("HIGGS_FRONTENDS", NEWEST_FRONTEND):
         ensure_frontend()
     if options.rest:
         return pytest(env, *options.rest)
@@ -261,7 +265,10 @@ def pytest(env: dict[str, str], *arguments: str) -> int:
 
 def comfy(options: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
-    with Server(ensure_env(), port=options.port) as server:
+    use_own_comfyui()
+    tree = ensure_env()
+    say(f"[dev] {describe_comfyui(tree)}")
+    with Server(tree, port=options.port) as server:
         if server.port != options.port:
             say(f"[dev] port {options.port} is taken; using {server.port}")
         say(

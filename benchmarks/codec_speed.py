@@ -32,12 +32,18 @@ def main() -> None:
         codes = random_codes(round(args.seconds * 25))
         there = codes.ids[None].to(args.device)
         with torch.no_grad():
-            mine, reference = in_turn(args.rounds, lambda _: ours.decode(codes), lambda _: theirs.decode(there))
+            mine, reference, plain = in_turn(
+                args.rounds,
+                lambda _: ours.decode(codes),
+                lambda _: theirs.decode(there),
+                lambda _: ours.decode(codes, edges=False),
+            )
     write(
         f"{args.seconds:g} s of codes: transformers {statistics.median(reference):.2f} s, ours "
         f"{statistics.median(mine):.2f} s; times as fast: {spread(ratios(reference, mine))}"
     )
-    write_json(benchmark="codec_speed", **vars(args), ours=mine, transformers=reference)
+    write(f"clean edges: {spread(ratios(mine, plain), 3)} times as long as without")
+    write_json(benchmark="codec_speed", **vars(args), ours=mine, transformers=reference, without_edges=plain)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,8 @@ def main() -> None:
     layers = model.config.num_layers
     ms = [1e3 * statistics.median(times) / STEPS for times in (exact, coarse)]
     write(f"step of {layers} layers: {ms[0]:.2f} ms exact, {ms[1]:.2f} ms in bfloat16")
-    write(f"times as long: {spread(ratios(exact, coarse))}; of 28 layers about {1 + (ms[0] - ms[1]) * layers / 28 / ms[1]:.3f}")
+    whole = 1 + (ms[0] - ms[1]) * layers / 28 / ms[1]
+    write(f"times as long: {spread(ratios(exact, coarse))}; of 28 layers about {whole:.3f}")
     write_json(benchmark="exact_logits", **vars(args), layers=layers, exact_ms=ms[0], coarse_ms=ms[1])
 
 

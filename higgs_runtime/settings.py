@@ -244,6 +244,14 @@ _TABLE = (
         help="When turns are prepared: spells out numbers in words (extra 'text').",
     ),
     Setting(
+        name="carry_emotion",
+        kind=bool,
+        default=False,
+        doors=("cli",),
+        help="When turns are prepared for v3 and spoken in pieces: an emotion goes on in the next piece, as style and "
+        "prosody do.",
+    ),
+    Setting(
         name="lora_strength",
         kind=float,
         default=1.0,

@@ -14,7 +14,12 @@ import torch
 from .errors import AudioError, PromptError
 from .settings import check_settings, default_of
 
-FinishReason = Literal["stop", "length", "cancelled"]
+FinishReason = Literal["stop", "length", "repeating", "cancelled"]
+
+
+def same_codec(one: str, other: str) -> bool:
+    """Whether two names of codecs, each an identity or a signature, have a hash in common."""
+    return not set(one.split("~")).isdisjoint(other.split("~"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +30,8 @@ class Codes:
         ids: LongTensor [K, F], each in [0, codebook_size).
         frame_rate: frames per second (25 for the Higgs tokenizer).
         codebook_size: entries of one codebook (1024 for the Higgs tokenizer).
-        codec: `Codec.identity` of the codec whose entries these are; empty where it is not known.
+        codec: `Codec.signature` of the codec whose entries these are, or its `identity` alone; empty where it is not
+            known.
 
     Raises:
         AudioError: ids are not an integer [K, F] tensor, or leave the codebook.
@@ -67,8 +73,8 @@ class Codes:
         return self.frames / self.frame_rate
 
     def may_be_of(self, codec: str) -> bool:
-        """Whether they can be of the codec with this identity: yes, unless both are known and differ."""
-        return not self.codec or not codec or self.codec == codec
+        """Whether they can be of the codec with this identity or signature: yes, unless both are known and differ."""
+        return not self.codec or not codec or same_codec(self.codec, codec)
 
     def may_join(self, other: Codes) -> bool:
         """Whether both can be of one codec."""
@@ -79,7 +85,7 @@ class Codes:
     def origin(self) -> str:
         """The codec in words, for messages."""
         shape = f"{self.num_codebooks} codebooks of {self.codebook_size} at {self.frame_rate:g} frames a second"
-        return f"codec {self.codec} ({shape})" if self.codec else f"an unnamed codec ({shape})"
+        return f"codec {self.codec.partition('~')[0]} ({shape})" if self.codec else f"an unnamed codec ({shape})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,7 +213,8 @@ class Generation:
     Attributes:
         codes: the frames that are complete in all codebooks.
         rows: LongTensor [R, K], the delayed rows as they were generated, stream ids included.
-        finish_reason: "stop" (the model ended), "length" (max_frames) or "cancelled".
+        finish_reason: "stop" (the model ended), "length" (max_frames), "repeating" (it said the same again and again,
+            and was ended) or "cancelled".
         seconds: wall-clock time that the generation took.
         prompt_positions: positions of the prompt.
         reused_positions: how many of them an earlier prompt had in common and were not read again.

@@ -20,6 +20,7 @@ class HiggsConvertModel(io.ComfyNode):
             node_id="HiggsConvertModel",
             display_name="Convert Higgs Model",
             category=f"{sockets.CATEGORY}/loaders",
+            advanced=("dtype",),
             search_aliases=["quantize", "int8", "int4", "convert model"],
             description="Writes a copy of a language model in 8 or 4 bits into models/higgs_audio. The new folder is "
             "smaller on the disk, loads faster, and needs no original. A v3 checkpoint keeps its codec, in float16.",

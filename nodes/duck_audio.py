@@ -17,6 +17,7 @@ class HiggsDuckAudio(io.ComfyNode):
             node_id="HiggsDuckAudio",
             display_name="Duck Audio (Higgs)",
             category=f"{sockets.CATEGORY}/audio",
+            advanced=("attack", "hold", "release", "look_ahead", "threshold"),
             search_aliases=["sidechain", "duck music", "background music"],
             description="Lowers a bed while someone speaks in another clip. A speech detector decides, not the "
             "level (needs the extra 'asr').",

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
+from typing import Any
+
 from comfy_api.latest import io, ui
 
 from . import sockets
@@ -21,6 +25,7 @@ class HiggsExportAudio(io.ComfyNode):
             node_id="HiggsExportAudio",
             display_name="Export Audio (Higgs)",
             category=f"{sockets.CATEGORY}/mastering",
+            advanced=("kbps", "credit_file"),
             search_aliases=["save audio", "write audio", "mp3", "flac", "opus", "m4b", "wav", "podcast"],
             description="Writes finished files into ComfyUI's output folder, never over an existing one. The file says "
             "that its speech is synthetic (unless that is switched off) and holds the workflow, as ComfyUI's own "
@@ -69,12 +74,20 @@ class HiggsExportAudio(io.ComfyNode):
                     "note",
                     default=True,
                     tooltip='On: the comment of the file says "Synthetic speech", the model, the voices (as far as '
-                    "the workflow tells) and your consent line.",
+                    "the workflow tells), your consent line, and the credit that the model's licence asks for.",
                 ),
                 io.String.Input(
                     "consent",
                     default="",
-                    tooltip="For the note: who agreed to the use of the voices, and where that is kept.",
+                    tooltip="For the note: who agreed to the use of the voices, and where that is kept. Empty: what "
+                    "was noted with the voices of the library.",
+                ),
+                io.Boolean.Input(
+                    "credit_file",
+                    default=False,
+                    optional=True,
+                    tooltip="On: where a model's licence asks for a credit, a text file with it lies beside the sound. "
+                    "The note has it in any case.",
                 ),
                 io.Image.Input(
                     "cover", optional=True, tooltip="Picture of the file; is brought to 1400 pixels at most."
@@ -84,13 +97,16 @@ class HiggsExportAudio(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, audio, file_name, format, kbps, tags, chapters, note, consent, cover=None) -> io.NodeOutput:
+    def execute(cls, audio, file_name, format, kbps, tags, chapters, note, consent, credit_file=False, cover=None):
         from ..higgs_runtime import export_audio
         from ..higgs_runtime.audio.files import About, Provenance, parse_chapters, parse_tags
 
-        told = Provenance(*origin(cls.hidden.prompt, cls.hidden.unique_id), consent.strip()) if note else None
+        clips = clips_from_audio(audio)
+        behind = origin(cls.hidden.prompt, cls.hidden.unique_id)
+        said = Provenance(behind.models, behind.voices, consent.strip() or behind.consent, behind.credit)
+        told = said if note else None
         made, folder = [], files.output_folder()
-        for clip in clips_from_audio(audio):
+        for clip in clips:
             raise_if_cancelled()
             about = About(
                 tags=parse_tags(tags),
@@ -99,7 +115,11 @@ class HiggsExportAudio(io.ComfyNode):
                 provenance=told,
                 metadata=files.workflow_entries(cls.hidden),
             )
-            made.append(export_audio(clip, folder, file_name, format, kbps=kbps or None, about=about))
+            fitting, notes = that_fits(clip, format)
+            one = export_audio(fitting, folder, file_name, format, kbps=kbps or None, about=about)
+            made.append(one._replace(notes=(*notes, *one.notes)))
+            if credit_file and behind.credit:
+                write_credit(one.path, behind.credit)
         report = "\n".join(str(line) for one in made for line in (one.path.relative_to(folder), *one.notes))
         messages.show_text(report)
         saved = [
@@ -107,3 +127,20 @@ class HiggsExportAudio(io.ComfyNode):
             for one in made
         ]
         return io.NodeOutput(report, ui=ui.SavedAudios(saved))
+
+
+def write_credit(sound: Path, credit: str) -> None:
+    """A text file with the credit beside a sound, of the same name."""
+    from ..higgs_runtime.atomic_write import write_bytes
+
+    write_bytes(sound.with_suffix(".txt"), f"{credit}\n".encode())
+
+
+def that_fits(clip, format: str) -> tuple[Any, tuple[str, ...]]:
+    """The clip, turned down as a whole where it is louder than the format can hold, and a note of that."""
+    from ..higgs_runtime.audio.clip import level_peak
+
+    peak = float(clip.samples.abs().max()) if clip.length else 0.0
+    if peak <= 1 or "float" in format:
+        return clip, ()
+    return level_peak(clip, 0.0), (f"Turned down by {20 * math.log10(peak):.2f} dB: louder than {format} can hold.",)

@@ -23,6 +23,7 @@ class HiggsGenerate(io.ComfyNode):
             node_id="HiggsGenerate",
             display_name="Higgs Generate",
             category=sockets.CATEGORY,
+            advanced=("top_k", "top_p", "ras_window", "ras_max_repeats"),
             search_aliases=["tts", "text to speech", "speech", "voice clone", "Higgs TTS 3", "Higgs Audio v3", "speak"],
             essentials_category="Audio",
             description="Speaks the prompt, and can be heard while it speaks. The same prompt, settings and seed give "
@@ -129,16 +130,18 @@ def report(spoken, notes, weights_bytes: int, work_bytes: int) -> str:
     """
     audio_s = spoken.codes.seconds
     speed = f"real-time factor {spoken.seconds / audio_s:.2f}" if audio_s else "no audio"
-    reasons = {"stop": "stop (the model ended the speech)", "length": "length", "cancelled": "cancelled"}
+    reasons = {"stop": "stop (the model ended the speech)", "repeating": "repeating (it was ended)"}
     lines = [
         f"{spoken.frames} frames, {audio_s:.2f} s of audio",
         f"{spoken.seconds:.2f} s to generate, {speed} (below 1 is faster than real time)",
         f"prompt: {spoken.prompt_positions} tokens",
         f"memory: {weights_bytes / 1e6:,.0f} MB of weights, and {work_bytes / 1e6:,.0f} MB for max_seconds",
-        f"finish reason: {reasons[spoken.finish_reason]}",
+        f"finish reason: {reasons.get(spoken.finish_reason, spoken.finish_reason)}",
         f"sampling: {in_words(spoken.sampling)}",
     ]
     if spoken.finish_reason == "length":
         lines.append("Note: cut off at max_seconds. Raise max_seconds to hear the rest.")
+    if spoken.finish_reason == "repeating":
+        lines.append("Note: the model said the same again and again. Try another seed.")
     lines += [f"Note: {note}" for note in notes]
     return "\n".join(lines)

@@ -19,6 +19,7 @@ class HiggsLoadAudio(io.ComfyNode):
             node_id="HiggsLoadAudio",
             display_name="Load Audio (Higgs)",
             category=f"{sockets.CATEGORY}/audio",
+            advanced=("mono", "sample_rate", "level_target"),
             search_aliases=["open audio", "import audio", "trim audio", "reference audio"],
             description="Loads an audio file, or the sound of a video, from ComfyUI's input folder. Cuts, trims, "
             "resamples and levels it, in this order.",
@@ -26,6 +27,7 @@ class HiggsLoadAudio(io.ComfyNode):
                 io.Combo.Input(
                     "audio",
                     options=files.input_audio_choices(),
+                    upload=io.UploadType.audio,
                     tooltip="The file. Upload one with the button below; the pack brings some clips to try.",
                 ),
                 io.Float.Input(

@@ -16,6 +16,7 @@ class HiggsLoadCodec(io.ComfyNode):
             node_id="HiggsLoadCodec",
             display_name="Load Higgs Codec",
             category=f"{sockets.CATEGORY}/loaders",
+            advanced=("device", "dtype"),
             search_aliases=["audio tokenizer", "codec loader"],
             description="Chooses the codec (the Higgs audio tokenizer, or a DAC weights file) from "
             "models/higgs_audio. It turns audio into codes and codes into audio.",

@@ -16,6 +16,7 @@ class HiggsLoadModel(io.ComfyNode):
             node_id="HiggsLoadModel",
             display_name="Load Higgs Model",
             category=f"{sockets.CATEGORY}/loaders",
+            advanced=("device", "dtype"),
             search_aliases=["tts model", "Higgs TTS 3", "Higgs Audio", "model loader"],
             essentials_category="Audio",
             description="Chooses a Higgs Audio language model from models/higgs_audio. It is loaded when it first "

@@ -23,6 +23,7 @@ class HiggsPrepareReference(io.ComfyNode):
             node_id="HiggsPrepareReference",
             display_name="Prepare Reference (Higgs)",
             category=f"{sockets.CATEGORY}/audio",
+            advanced=("min_seconds", "max_seconds"),
             search_aliases=["reference audio", "clean voice", "denoise", "trim silence", "voice clone"],
             description="Finds the clearest seconds of a recording of one speaker, cuts them between words, brings "
             "them to an even level, writes down what is said, and reports noise and clipping.",

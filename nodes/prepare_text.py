@@ -20,6 +20,7 @@ class HiggsPrepareText(io.ComfyNode):
             node_id="HiggsPrepareText",
             display_name="Prepare Text",
             category=f"{sockets.CATEGORY}/script",
+            advanced=("spell_numbers", "max_chars"),
             search_aliases=["text normalization", "numbers to words", "chunk text"],
             description="Shows a text as the model will read it: full-width punctuation, parentheses, degrees, sound "
             "words as [laugh], spaces. Render Script does the same with each turn; here you see it, rule by rule.",

@@ -38,6 +38,7 @@ class HiggsRemoteModel(io.ComfyNode):
             node_id="HiggsRemoteModel",
             display_name="Higgs Remote Model",
             category=f"{sockets.CATEGORY}/loaders",
+            advanced=("key_variable", "timeout_s", "retries"),
             search_aliases=["API", "vLLM", "SGLang", "Boson AI", "server", "OpenAI"],
             description="Has Higgs Generate and Render Script ask a server for the speech: `higgs serve`, vLLM-Omni, "
             "SGLang-Omni, or Boson AI. Text and reference clips are sent there.",

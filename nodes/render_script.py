@@ -23,6 +23,13 @@ from .shared.settings import setting_input
 MAX_VOICES = 8
 STOP, HAND_ON = "stop", "hand on what is spoken"
 GB = 10**9
+ADVANCED = (
+    *("context_turns", "batch", "max_takes", "max_chars", "read_scenes"),
+    *("top_k", "top_p", "ras_window", "ras_max_repeats"),
+    *("store", "store_gb", "when_cancelled"),
+    *("compare_voices", "max_wer", "max_cer", "min_similarity"),
+    *("prepare", "spell_numbers", "end_silence", "cluster"),
+)
 _partial = 0  # results so far that a cancel cut short: the next run must not take one of them for the whole
 
 
@@ -33,6 +40,7 @@ class HiggsRenderScript(io.ComfyNode):
             node_id="HiggsRenderScript",
             display_name="Render Script",
             category=f"{sockets.CATEGORY}/script",
+            advanced=ADVANCED,
             search_aliases=["audiobook", "podcast", "dialogue", "multi speaker", "tts batch", "long text"],
             essentials_category="Audio",
             description="Speaks all lines of a script side by side, listens to them, and speaks again what is not "

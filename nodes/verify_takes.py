@@ -21,6 +21,7 @@ class HiggsVerifyTakes(io.ComfyNode):
             node_id="HiggsVerifyTakes",
             display_name="Listen and Verify (Higgs)",
             category=f"{sockets.CATEGORY}/script",
+            advanced=("max_cer", "min_similarity", "max_silence_s"),
             search_aliases=["speech recognition", "Whisper", "word error rate", "ASR", "transcribe"],
             description="Hears the words of clips and holds them against a text: wrong words, a missing or repeated "
             "end, another voice, silence, a length that no reading has. Needs the extra 'asr'.",

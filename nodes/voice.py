@@ -24,8 +24,8 @@ class HiggsVoice(io.ComfyNode):
                     default="",
                     multiline=True,
                     placeholder="What the clip says, word for word.",
-                    tooltip="The words spoken in the reference clip, exactly. Needed with codes; only Higgs Audio v3 does "
-                    "without.",
+                    tooltip="The words spoken in the reference clip, exactly. Needed with codes; only Higgs "
+                    "Audio v3 does without.",
                 ),
                 io.String.Input(
                     "description",

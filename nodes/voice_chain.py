@@ -24,6 +24,7 @@ class HiggsVoiceChain(io.ComfyNode):
             node_id="HiggsVoiceChain",
             display_name="Voice Chain (Higgs)",
             category=f"{sockets.CATEGORY}/audio",
+            advanced=("ratio", "makeup", "room_seconds"),
             search_aliases=["equalizer", "compressor", "de-esser", "effects", "EQ"],
             description="High-pass, gate, de-esser, compressor, equalizer, character and room, in this order; each is "
             "off until it is set. Gate, de-esser and compressor need the extra 'sound'.",

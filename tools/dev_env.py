@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -337,6 +338,22 @@ def site_packages(venv: Path) -> Path:
 
 
 # ---- ComfyUI ----------------------------------------------------------------------------------------------------
+
+
+def use_own_comfyui() -> None:
+    """What a person is to see and hear runs in their own ComfyUI: that of COMFYUI_PATH, or else that whose custom_nodes
+    this checkout stands in."""
+    around = Path(os.path.abspath(__file__)).parents[2]  # not where a link leads
+    if around.name == "custom_nodes" and (around.parent / "main.py").is_file():
+        os.environ.setdefault("COMFYUI_PATH", str(around.parent))
+
+
+def describe_comfyui(tree: Path) -> str:
+    """Its version, whose it is and where it lies."""
+    file = tree / "comfyui_version.py"
+    version = re.search(r'"(.+?)"', file.read_text(encoding="utf-8")) if file.is_file() else None
+    whose = "brought by dev.py" if tree == COMFYUI else "your own"
+    return f"ComfyUI {version[1] if version else 'of an unknown version'}, {whose}: {tree}"
 
 
 def ensure_comfyui() -> Path:

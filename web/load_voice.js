@@ -1,6 +1,7 @@
 // Load Higgs Voice: a player for the clip that the voice file keeps.
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
+import { playOnNode } from "./common/editors_player.js";
 import { after } from "./common/node.js";
 
 app.registerExtension({
@@ -13,10 +14,11 @@ app.registerExtension({
     const widget = (name) => node.widgets.find((one) => one.name === name);
     const show = () => {
       const voice = widget("voice").value;
-      widget("audioUI").element.src = voice ? api.apiURL(`/higgs/voices/${encodeURIComponent(voice)}`) : "";
+      playOnNode(widget("audioUI"), voice ? api.apiURL(`/higgs/voices/${encodeURIComponent(voice)}`) : "");
     };
     after(widget("voice"), "callback", show);
     after(node, "onConfigure", show); // a workflow was opened
+    after(node, "onAdded", show); // from here on the editor keeps the widget's value
     show();
   },
 });

@@ -40,7 +40,7 @@ function addMixer(node) {
     for (const setting of ["after", "trim_start", "trim_end", "fade_shape", "loop", "mute", "solo", "gain", "pan",
       "fade_in", "fade_out"]) track[setting] = value(setting);
     track.start = value("start") / starts();
-    track.fixed = node.inputs.filter((input) => input.link != null && input.name.endsWith(`_${number}`))
+    track.fixed = node.inputs.filter((input, slot) => input.name.endsWith(`_${number}`) && node.isInputConnected(slot))
       .map((input) => input.name.slice(0, -`_${number}`.length));
     return track;
   }

@@ -2,7 +2,7 @@
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { addElement } from "./common/element.js";
-import { after, hide, rememberStep } from "./common/node.js";
+import { after, connected, hide, rememberStep, rootGraph } from "./common/node.js";
 import { SceneEditor } from "./common/scene/editor.js";
 import { scriptsAbove } from "./common/scene/links.js";
 import { compareTakes } from "./common/takes/compare.js";
@@ -13,7 +13,7 @@ app.registerExtension({
   name: "Higgs.Script",
   setup() {
     api.addEventListener("higgs.lines", ({ detail }) => {
-      for (const node of scriptsAbove(app.graph, detail.node)) node.higgsScene?.findings.progress(detail);
+      for (const node of scriptsAbove(rootGraph(app), detail.node)) node.higgsScene?.findings.progress(detail);
     });
   },
   nodeCreated(node) {
@@ -29,6 +29,8 @@ function addScene(node) {
     check: (value) => ask("/higgs/script/check", value),
     states: (value) => ask("/higgs/script/lines", value),
     subtitles: (value) => ask("/higgs/script/subtitles", value),
+    tags: () => ask("/higgs/script/tags"),
+    mend: (value) => ask("/higgs/script/mend", value),
     compare: (lines) => compareTakes(lines, api),
     // who works with keys only also has a step that the graph's own undo can go back to
     left: () => rememberStep(app),
@@ -38,8 +40,8 @@ function addScene(node) {
   after(text.options, "setValue", () => editor.load());
   text.computeLayoutSize = () => ({ minHeight: 0, maxHeight: 0, minWidth: 0 });
   const follow = () => {
-    const slot = node.inputs.findIndex((one) => one.name === "text" && one.link != null);
-    editor.linkTo(slot < 0 ? null : node.getInputNode(slot)?.title ?? "another node");
+    const slot = node.inputs.findIndex((one) => one.name === "text");
+    editor.linkTo(connected(node, "text") ? node.getInputNode(slot)?.title ?? "another node" : null);
   };
   after(node, "onConnectionsChange", follow);
   after(node, "onAfterGraphConfigured", follow);
@@ -48,10 +50,10 @@ function addScene(node) {
   passOn(editor.root);
 }
 
-/** What the server answers to a text; {error} where it refuses or is away. */
+/** What the server answers, to a text if there is one; {error} where it refuses or is away. */
 async function ask(route, text) {
   try {
-    const answer = await api.fetchApi(route, { method: "POST", body: text });
+    const answer = await api.fetchApi(route, text === undefined ? {} : { method: "POST", body: text });
     return await answer.json();
   } catch (error) {
     return { error: `The server does not answer: ${error.message}` };

@@ -1,6 +1,7 @@
 """A running ComfyUI over HTTP: queue a workflow in API format, wait for it, fetch its files.
 
-Routes: ComfyUI's server.py (`/prompt`, `/history`, `/queue`, `/view`, `/upload/image`, `/interrupt`).
+Routes: ComfyUI's server.py (`/prompt`, `/history`, `/queue`, `/view`, `/upload/image`, `/interrupt`,
+`/api/jobs/ID/cancel`).
 """
 
 from __future__ import annotations
@@ -150,7 +151,12 @@ class ComfyClient:
         return f"{answer['subfolder']}/{answer['name']}" if answer.get("subfolder") else answer["name"]
 
     def interrupt(self, prompt_id: str) -> None:
-        """Stop the prompt, or take it out of the queue."""
+        """Stop the prompt, or take it out of the queue; in one step where the server knows how (since 0.33)."""
+        try:
+            self._request(f"/api/jobs/{prompt_id}/cancel", b"{}", "application/json")
+            return
+        except RenderError:  # an older one
+            pass
         self._request("/queue", json.dumps({"delete": [prompt_id]}).encode(), "application/json")
         self._request("/interrupt", json.dumps({"prompt_id": prompt_id}).encode(), "application/json")
 

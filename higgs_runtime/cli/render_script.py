@@ -95,7 +95,16 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
         help="continuous: lines hear those before them in their scene (default: %(default)s)",
     )
     add_settings(
-        parser, "context_turns", "batch", "takes", "max_takes", "max_chars", "silence_s", "prepare", "spell_numbers"
+        parser,
+        "context_turns",
+        "batch",
+        "takes",
+        "max_takes",
+        "max_chars",
+        "silence_s",
+        "prepare",
+        "spell_numbers",
+        "carry_emotion",
     )
     parser.add_argument("--choose", default="", metavar="LINE:TAKE,…", help='takes that you want, as "3: 2, 7: 1"')
     parser.add_argument("--language", help="of the script, as en (default: any)")
@@ -180,7 +189,7 @@ def _render(args: argparse.Namespace, view: View) -> int:
             output if performance.complete else partial_name(output),
             stems=args.stems,
             inputs=inputs,
-            provenance=Provenance(lm.title, voices, args.consent),
+            provenance=Provenance(lm.title, voices, args.consent, lm.credit),
             replace=bool(args.output) and performance.complete,
         )
     for note in made.notes:
@@ -250,6 +259,7 @@ def _perform(args: argparse.Namespace, script, lm, codec_at, view: View) -> tupl
         silence_s=args.silence_s or None,
         prepare=args.prepare,
         spell_numbers=args.spell_numbers,
+        carry_emotion=args.carry_emotion,
     )
     store = None if args.no_store else store_of(args)
     if isinstance(store, TakeStore):

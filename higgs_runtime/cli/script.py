@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..choices import PromptFormat
 from ..errors import ScriptError
+
+if TYPE_CHECKING:
+    from ..text.tags import Placement
 
 GENERATIONS = {"v2": PromptFormat.NATIVE, "v3": PromptFormat.V3}  # and the layouts of their prompts
 
@@ -24,12 +29,27 @@ def add(commands) -> None:
         metavar="v2|v3",
         help="show each turn as a model of this version reads it, and what was changed",
     )
+    check.add_argument(
+        "--fix",
+        action="store_true",
+        help="mend the tags of v3 in the file: misspelt ones, those that do not lead their sentence, sounds without "
+        "letters",
+    )
+    check.add_argument(
+        "--placement",
+        choices=("lead", "gentle"),
+        default="lead",
+        help="with --fix: emotions before their sentence (Boson AI's advice), or behind its first word "
+        "(default: %(default)s)",
+    )
     check.set_defaults(run=_check)
 
 
 def _check(args: argparse.Namespace) -> int:
     from ..script import describe_script, read_script
 
+    if args.fix:
+        _fix(args.file, args.placement)
     try:
         script = read_script(args.file)
     except ScriptError as error:
@@ -46,6 +66,35 @@ def _check(args: argparse.Namespace) -> int:
     if args.prepared:
         _show_prepared(script, GENERATIONS[args.prepared])
     return 0
+
+
+def _fix(file: Path, placement: Placement) -> None:
+    """Mend the tags in a script's file; nothing else in it changes.
+
+    Raises:
+        ScriptError: it cannot be read, or is subtitles.
+    """
+    from ..atomic_write import write_bytes
+    from ..script.subtitles import FORMATS, decode_text
+    from ..text.tags import mended, tag_faults
+
+    if file.suffix.lower() in FORMATS:
+        raise ScriptError(
+            "Only the tags of scripts are mended.",
+            expected="a script",
+            got=f"subtitles ({file.suffix})",
+            remedy="Leave out --fix, or save them as a script first (higgs script check lists the turns).",
+        )
+    text = decode_text(file)
+    for fault in tag_faults(text, placement=placement):
+        if fault.edits:
+            line = text.count("\n", 0, fault.start) + 1
+            sys.stdout.write(f"{file}:{line}: mended: {fault.message}\n")
+    if (new := mended(text, placement=placement)) != text:
+        mark = file.read_bytes()[:3]
+        known = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+        encoding = next((name for bom, name in known.items() if mark.startswith(bom)), "utf-8")
+        write_bytes(file, new.encode(encoding))
 
 
 def _show_prepared(script, layout: str) -> None:

@@ -18,7 +18,7 @@ from torch import nn
 from ..audio.clip import AudioClip, resample, to_mono
 from ..cores import threads_for
 from ..errors import AudioError
-from ..types import Codes
+from ..types import Codes, same_codec
 from .steps import OnProgress, reporting
 from .windows import DecodeWindows, activation_bytes, decoder_context
 
@@ -81,9 +81,22 @@ class Codec(ABC):
             digest.update(entries.detach().to("cpu", torch.float16).contiguous().numpy().astype("<f2").tobytes())
         return digest.hexdigest()[:16]
 
-    def takes(self, identity: str) -> bool:
-        """Whether it decodes codes of the codec with this identity; "" stands for one that is not known."""
-        return identity == self.identity or (not identity and not self.named_codes_only)
+    @cached_property
+    def signature(self) -> str:
+        """`identity`, "~", and the same of the entries as bfloat16: what codes carry.
+
+        The codec inside v3 is in bfloat16, v2's own in float32. Where one is the other rounded they have the second
+        hash in common, and codes of one are decoded by the other.
+        """
+        digest = hashlib.sha256()
+        for entries in self._codebooks():
+            rounded = entries.detach().to("cpu", torch.bfloat16).float()
+            digest.update(rounded.contiguous().numpy().astype("<f4").tobytes())
+        return f"{self.identity}~{digest.hexdigest()[:16]}"
+
+    def takes(self, codec: str) -> bool:
+        """Whether it decodes codes of the codec with this identity or signature; "" stands for one not known."""
+        return same_codec(codec, self.signature) if codec else not self.named_codes_only
 
     @abstractmethod
     def _codebooks(self) -> list[torch.Tensor]:
@@ -123,14 +136,16 @@ class Codec(ABC):
         mono = resample(to_mono(clip), self.sample_rate)
         with torch.no_grad(), reporting(on_progress, self._encode_steps(mono.seconds)):
             ids = self._encode_wave(mono.samples[0])
-        return Codes(ids.long().cpu(), self.frame_rate, self.codebook_size, self.identity)
+        return Codes(ids.long().cpu(), self.frame_rate, self.codebook_size, self.signature)
 
-    def decode(self, codes: Codes, *, on_progress: OnProgress | None = None) -> AudioClip:
+    def decode(self, codes: Codes, *, edges: bool = True, on_progress: OnProgress | None = None) -> AudioClip:
         """Turns codes into audio, in windows of DECODE_WINDOW_SECONDS so that memory stays bounded.
 
         Args:
             codes: of this codec, or (unless `named_codes_only`) of unknown origin and the same shape; at least one
                 frame.
+            edges: the decoder sees copies of the first and of the last frame beyond the ends, for clean ends. False:
+                zeros, as the reference implementation has them.
             on_progress: called with (frames done, frames in all) after each window; what it raises ends the call.
 
         Returns:
@@ -148,14 +163,14 @@ class Codec(ABC):
                 remedy="Check the report of the generation: it ended before the first frame was complete.",
             )
         pieces = []
-        with closing(self._windows().whole(codes.ids.cpu())) as found:
+        with closing(self._windows(edges).whole(codes.ids.cpu())) as found:
             for done, samples in found:
                 pieces.append(samples)
                 if on_progress is not None:
                     on_progress(done, codes.frames)
         return AudioClip(torch.cat(pieces, dim=1), self.sample_rate)
 
-    def decode_stream(self, chunks: Iterable[Codes]) -> Generator[AudioClip, None, None]:
+    def decode_stream(self, chunks: Iterable[Codes], *, edges: bool = True) -> Generator[AudioClip, None, None]:
         """Turns codes into audio while they arrive; all clips in a row equal `decode` of all chunks in a row.
 
         The sound of a frame depends on some frames after it, so clips lag behind the chunks (10 frames, 0.4 s, with
@@ -165,19 +180,20 @@ class Codec(ABC):
 
         Args:
             chunks: consecutive frames, any number in each.
+            edges: as in `decode`.
 
         Raises:
             AudioError: a chunk of another codec, or of an unknown one where that is refused.
         """
 
-        decoder = self.decoder()
+        decoder = self.decoder(edges=edges)
         for codes in chunks:
             yield from decoder.push(codes)
         yield from decoder.finish()
 
-    def decoder(self) -> StreamDecoder:
+    def decoder(self, *, edges: bool = True) -> StreamDecoder:
         """`decode_stream` for whoever has the codes of several streams at once."""
-        return StreamDecoder(self)
+        return StreamDecoder(self, edges)
 
     def decode_bytes(self, seconds: float) -> int:
         """About what `decode` takes beside the weights for so much audio: one window's activations, and the sound
@@ -187,9 +203,11 @@ class Codec(ABC):
         sound = math.ceil(4 * self.hop * self.frame_rate * seconds)
         return max(window + (sound if seconds > DECODE_WINDOW_SECONDS else 0), 2 * sound)
 
-    def _windows(self) -> DecodeWindows:
+    def _windows(self, edges: bool) -> DecodeWindows:
         window = max(1, round(DECODE_WINDOW_SECONDS * self.frame_rate))
-        return DecodeWindows(self._decode_window, hop=self.hop, context=self._decode_context, window=window)
+        return DecodeWindows(
+            self._decode_window, hop=self.hop, context=self._decode_context, window=window, edges=edges
+        )
 
     def _decode_window(self, ids: torch.Tensor) -> torch.Tensor:
         with torch.no_grad(), threads_for(short=self._is_small):
@@ -221,7 +239,7 @@ class Codec(ABC):
         elif self.takes(codes.codec):
             return
         elif codes.codec:
-            expected, got = f"codes of codec {self.identity}", f"codes of codec {codes.codec}"
+            expected, got = f"codes of codec {self.identity}", f"codes of codec {codes.codec.partition('~')[0]}"
         else:
             what, remedy = "These codes do not say which codec they are of.", "Choose the codec of the model's release."
             expected, got = f"codes of codec {self.identity}", "codes that name no codec"
@@ -231,8 +249,8 @@ class Codec(ABC):
 class StreamDecoder:
     """Turns codes of one stream into audio while they arrive; see `Codec.decode_stream`."""
 
-    def __init__(self, codec: Codec):
-        self._codec, self._windows = codec, codec._windows()
+    def __init__(self, codec: Codec, edges: bool = True):
+        self._codec, self._windows = codec, codec._windows(edges)
 
     def push(self, codes: Codes) -> Iterator[AudioClip]:
         """The sound that the next frames, any number, make complete.

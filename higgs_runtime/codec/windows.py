@@ -62,23 +62,42 @@ class DecodeWindows:
     Args:
         decode: ids [K, F] -> samples [C, about F * hop], by the layers that `context` was computed from.
         window: frames that are emitted at most at a time.
+        edges: copies of the first and of the last frame stand before and behind while decoding. Without them the
+            layers see zeros there, which no training made them expect: a click, or up to 0.3 s of noise.
     """
 
-    def __init__(self, decode: Callable[[torch.Tensor], torch.Tensor], *, hop: int, context: Context, window: int):
-        self._decode, self._hop, self._context, self._window = decode, hop, context, window
+    def __init__(
+        self,
+        decode: Callable[[torch.Tensor], torch.Tensor],
+        *,
+        hop: int,
+        context: Context,
+        window: int,
+        edges: bool = False,
+    ):
+        self._decode, self._hop, self._context, self._window, self._edges = decode, hop, context, window, edges
         self._pending: torch.Tensor | None = None
         self._start = self._done = 0  # frame at _pending[:, 0]; frames emitted
 
     def push(self, ids: torch.Tensor) -> Iterator[tuple[int, torch.Tensor]]:
         """Takes the next frames [K, any number]; yields frames emitted so far, and samples [C, T] that follow the
         ones before."""
-        self._pending = ids if self._pending is None else torch.cat([self._pending, ids], dim=1)
+        if not ids.shape[1]:
+            return
+        if self._pending is not None:
+            ids = torch.cat([self._pending, ids], dim=1)
+        elif self._edges:
+            ids = torch.cat([ids[:, :1].expand(-1, self._context.left), ids], dim=1)
+            self._start = -self._context.left
+        self._pending = ids
         while (ready := self._start + self._pending.shape[1] - self._context.right) > self._done:
             yield self._emit(min(ready, self._done + self._window), last=False)
 
     def finish(self) -> Iterator[tuple[int, torch.Tensor]]:
         """What has been held back, as `push` yields it."""
         total = 0 if self._pending is None else self._start + self._pending.shape[1]
+        if self._pending is not None and self._edges:
+            self._pending = torch.cat([self._pending, self._pending[:, -1:].expand(-1, self._context.right)], dim=1)
         while self._done < total:
             end = min(total, self._done + self._window)
             yield self._emit(end, last=end == total)
@@ -92,9 +111,12 @@ class DecodeWindows:
         assert self._pending is not None  # only frames that were pushed are emitted
         samples = self._decode(self._pending[:, : end + self._context.right - self._start])
         first = (self._done - self._start) * self._hop
-        samples = samples[:, first : None if last else (end - self._start) * self._hop].clone()  # without the context
+        stop = (end - self._start) * self._hop
+        if last:  # the last frame of some codecs is a few samples short of the hop
+            stop = samples.shape[1] - (self._context.right * self._hop if self._edges else 0)
+        samples = samples[:, first:stop].clone()  # without the context
         self._done = end
-        drop = 0 if last else max(0, end - self._context.left) - self._start
+        drop = 0 if last else max(self._start, end - self._context.left) - self._start
         self._pending, self._start = self._pending[:, drop:], self._start + drop
         return end, samples
 

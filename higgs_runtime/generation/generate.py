@@ -35,7 +35,8 @@ def generate(
         batch: how many speak side by side, at most; fewer where memory is short.
 
     Returns:
-        One Generation per prompt, in order. A cancelled one keeps the frames it has.
+        One Generation per prompt, in order. A cancelled one keeps the frames it has, and so does one that was ended
+        because it repeated itself.
 
     Raises:
         PromptError: a prompt with max_frames does not fit the model's positions.

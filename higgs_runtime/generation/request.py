@@ -14,6 +14,7 @@ from torch import Tensor
 from ..errors import PromptError
 from ..model import ModelConfig
 from ..types import Prompt, Sampling
+from .repetition import RepetitionGuard
 from .schedule import WrittenRows
 
 ShouldEnd = Callable[[int, Tensor], bool]
@@ -28,6 +29,7 @@ class GenerationRequest:
         frames: [K, n] each, in order.
         reused: positions of the prompt that were not read again; None before it is admitted.
         speaks: its prompt was read.
+        guard: ends it where it repeats itself; None: nothing does.
     """
 
     index: int
@@ -42,6 +44,7 @@ class GenerationRequest:
     seconds: float = 0.0
     reused: int | None = None
     speaks: bool = False
+    guard: RepetitionGuard | None = None
 
 
 def positions_of(prompt: Prompt, sampling: Sampling, config: ModelConfig) -> int:

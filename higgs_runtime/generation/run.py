@@ -93,6 +93,8 @@ class Run:
             request.seconds = time.perf_counter() - request.started
             if request.should_end and written.steps_left and request.should_end(request.index, frames):
                 written.cut()
+            if request.guard and written.steps_left and request.guard.repeats(frames):
+                written.cut("repeating")
             if not written.steps_left:
                 self._keep(slot, request)
         return found

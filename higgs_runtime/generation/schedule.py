@@ -88,6 +88,7 @@ class WrittenRows:
         self._pending = torch.empty((0, num_codebooks), dtype=torch.long)  # rows whose frame is not complete
         self._cut = False  # a frame with a stream-end was met: no frame after it counts
         self._end_step: int | None = None
+        self._cut_for: FinishReason | None = None
 
     @property
     def rows(self) -> Tensor:
@@ -107,11 +108,13 @@ class WrittenRows:
         """Why it is over; "cancelled" while it is not."""
         if self.steps_left:
             return "cancelled"
+        if self._cut_for is not None:
+            return self._cut_for
         return "length" if self._end_step is None else "stop"
 
-    def cut(self) -> None:
+    def cut(self, reason: FinishReason = "length") -> None:
         """No frame follows those that are complete."""
-        self.max_frames = self.frames
+        self.max_frames, self._cut_for = self.frames, reason
 
     def push(self, rows: Tensor) -> Tensor:
         """Add rows [n, K], n ≤ steps_left; returns the frames [K, m] that became complete.

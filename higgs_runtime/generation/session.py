@@ -25,6 +25,7 @@ from .cpu_kernel import fused_step
 from .cuda_graphs import can_record
 from .prefill import ShouldStop, Stopped
 from .prefix_cache import PrefixCache, position_keys
+from .repetition import RepetitionGuard
 from .request import GenerationRequest, ShouldEnd, check_length, positions_of
 from .run import Run, Wanted
 from .schedule import WrittenRows
@@ -53,6 +54,7 @@ class Session:
         cache_dtype: of keys and values; bfloat16 halves their memory. None: that of the model.
         capture: record a step and play it again as a whole; None: where the device can.
         fused: run steps as one compiled function where that serves (float32 on a CPU, no quantization, no adapters).
+        end_repeating: takes that say the same again and again are ended; see `RepetitionGuard`.
         exact_logits: the audio head multiplies in float32 whatever the weights are; see `HiggsModel.head`.
         rolling: where a prompt goes on like an earlier one after a gap (turns that were dropped), what follows is moved
             up and not read again. It still carries what it heard in the gap, so codes are not those of a session that
@@ -71,12 +73,14 @@ class Session:
         cache_dtype: torch.dtype | None = None,
         capture: bool | None = None,
         fused: bool = True,
+        end_repeating: bool = True,
         exact_logits: bool = True,
         rolling: bool = False,
     ):
         SETTINGS["batch"].check(batch)
         self.model, self.batch, self.cache_dtype = model, batch, cache_dtype or model.dtype
         self._capture, self._fused, self._exact, self._rolling = capture, fused, exact_logits, rolling
+        self._end_repeating = end_repeating
         self._prefixes: PrefixCache | None = None
         self._decode_batch: DecodeBatch | None = None
         self._running: Frames | None = None
@@ -220,7 +224,9 @@ class Session:
             config.stop,
         )
         random = torch.Generator().manual_seed(sampling.seed)
-        return GenerationRequest(index, prompt, sampling, position_keys(prompt, config), written, random, should_end)
+        request = GenerationRequest(index, prompt, sampling, position_keys(prompt, config), written, random, should_end)
+        request.guard = RepetitionGuard() if self._end_repeating else None
+        return request
 
     def _finished(self, request: GenerationRequest) -> Generation:
         rows = request.written.rows if request.speaks else request.written.rows[:0]

@@ -26,7 +26,7 @@ from ..errors import CheckpointError
 from ..model import TOKENIZER_FILE
 from ..model.config import parse_additions
 from ..text.vocabulary import extent_of
-from .releases import V3_LICENCE
+from .releases import CREDIT, V3_LICENCE
 
 LM, CODEC = "lm", "codec"
 KINDS = {
@@ -83,6 +83,11 @@ class Checkpoint:
     def licence(self) -> str:
         """What has to be said before it is used; empty for one whose licence is its own affair."""
         return V3_LICENCE if self.model_type == V3 else ""
+
+    @property
+    def credit(self) -> str:
+        """What has to be said with what it speaks and somebody publishes; empty for the pack's own."""
+        return CREDIT if KINDS.get(self.model_type) == LM and not self.embedded else ""
 
     def is_codec(self, kind: str | None = CODEC) -> bool:
         """Whether it holds a codec, if that is asked for: v3 brings its own."""

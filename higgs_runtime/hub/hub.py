@@ -12,6 +12,7 @@ import re
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 from ..errors import DownloadError, one_sentence
@@ -67,7 +68,7 @@ def repository_files(release: Release, revision: str | None) -> tuple[str, list[
     there = {sibling.rfilename: sibling for sibling in info.siblings or []}
     wanted = release.wanted(list(there))
     if "config.json" not in wanted or not any(
-        name.endswith(pattern[1:]) for name in wanted for pattern in release.weights
+        fnmatchcase(name, pattern) for name in wanted for pattern in release.weights
     ):
         raise DownloadError(
             f"{release.repository} does not hold this release at {revision or 'its newest revision'}.",

@@ -15,10 +15,16 @@ from ..errors import SettingError
 V2_TERMS = "Boson Higgs Audio 2 Community License"
 V2_LICENCE = (
     f"{V2_TERMS} (Boson AI's): above 100,000 annual active users an expanded licence is needed, and it asks for "
-    "attribution."
+    "attribution. Read it: LICENSE, beside the model."
 )
-V3_TERMS = "research and non-commercial use only"
-V3_LICENCE = f"Higgs Audio v3 is licensed for {V3_TERMS}; its licence is Boson AI's."
+V3_TERMS = "non-commercial; creators may publish with a credit"
+V3_LICENCE = (
+    "Boson Higgs Audio v3 Research and Non-Commercial License (Boson AI's, 21 May 2026). Its Creator Use Grant, there "
+    "since July 2026, lets creators publish and monetise what they make on their own channels with a credit to Boson "
+    "AI's Higgs Audio; hosting the model and building it into products need a licence. Read it: LICENSE in "
+    "bosonai/higgs-tts-3-4b."
+)
+CREDIT = "Made with Boson AI's Higgs Audio"  # what the licences of v2 and v3 ask of what is published
 OWN_LICENCE = "As its model card says."
 TEXTS = ("*.json", "*.jinja", "LICENSE*")
 
@@ -36,6 +42,7 @@ class Release:
         gigabytes: about what is downloaded.
         licence: what has to be said before.
         beside: the releases that it needs, in words.
+        other_names: that it has or had elsewhere; may be given in place of its name.
         memory_gb: that its weights take when loaded, by number format or quantization.
     """
 
@@ -48,16 +55,20 @@ class Release:
     licence: str
     beside: str = ""
     memory_gb: Mapping[str, float] = field(default_factory=dict)
+    other_names: tuple[str, ...] = ()
 
     def wanted(self, names: list[str]) -> list[str]:
         """The files to fetch of those that the repository has; none of its folders."""
         top = [name for name in names if "/" not in name and "\\" not in name and not name.startswith(".")]
-        weights = ([name for name in top if fnmatchcase(name, pattern)] for pattern in self.weights)
+        by_pattern = ([name for name in top if fnmatchcase(name, pattern)] for pattern in self.weights)
+        weights = next((found for found in by_pattern if found), [])
         texts = [name for name in top if any(fnmatchcase(name, pattern) for pattern in TEXTS)]
-        return [*texts, *next((found for found in weights if found), [])]
+        if len(weights) == 1:  # the index is of shards that are left out
+            texts = [name for name in texts if not name.endswith(".index.json")]
+        return [*texts, *weights]
 
 
-_NATIVE = ("*.safetensors",)
+_NATIVE = ("model.safetensors", "*.safetensors")  # v2's repository has one file and the same in three shards
 _V2_MEMORY = {"float32": 21.5, "bfloat16": 10.8, "int8": 5.8, "int4": 3.5}
 _V3_MEMORY = {"float32": 16.2, "bfloat16": 8.1, "int8": 4.5, "int4": 2.8}
 RELEASES = {
@@ -65,7 +76,7 @@ RELEASES = {
     for release in (
         Release(
             "higgs-audio-v2-generation-3B-base",
-            "Higgs Audio v2 language model, transformers-native layout",
+            "Higgs Audio v2 (Higgs TTS 2) language model, transformers-native layout",
             "bosonai/higgs-tts-2-3b-base",
             "d80c511612b3040ff2877ce3d408747df1739f11",
             _NATIVE,
@@ -73,6 +84,7 @@ RELEASES = {
             V2_LICENCE,
             "higgs-audio-v2-tokenizer",
             _V2_MEMORY,
+            ("higgs-tts-2-3b-base",),
         ),
         Release(
             "higgs-audio-v2-tokenizer",
@@ -87,13 +99,14 @@ RELEASES = {
         ),
         Release(
             "higgs-audio-v3-tts-4b",
-            "Higgs Audio v3 language model with its codec",
+            "Higgs Audio v3 (Higgs TTS 3) language model with its codec",
             "bosonai/higgs-tts-3-4b",
             "7556c17e05201fccd9c8cc120bc216dcc7b5d561",
             _NATIVE,
             9.3,
             V3_LICENCE,
             memory_gb=_V3_MEMORY,
+            other_names=("higgs-tts-3-4b",),
         ),
         Release(
             "higgs-audio-v2-generation-3B-base-original",
@@ -131,19 +144,21 @@ RELEASES = {
 
 
 def release_named(name: str) -> Release:
-    """The release of a name.
+    """The release of a name, also of one that it has or had on the hub.
 
     Raises:
         SettingError: there is none.
     """
-    if name not in RELEASES:
-        raise SettingError(
-            f"There is no release '{name}'.",
-            expected=" or ".join(RELEASES),
-            got=f"'{name}'",
-            remedy="Choose one of these; `higgs download` lists them.",
-        )
-    return RELEASES[name]
+    plain = name.removeprefix("bosonai/")
+    for release in RELEASES.values():
+        if plain in (release.name, *release.other_names):
+            return release
+    raise SettingError(
+        f"There is no release '{name}'.",
+        expected=" or ".join(RELEASES),
+        got=f"'{name}'",
+        remedy="Choose one of these; `higgs download` lists them.",
+    )
 
 
 FIRST = ("higgs-audio-v2-generation-3B-base", "higgs-audio-v2-tokenizer")  # what is proposed to who has none

@@ -119,7 +119,7 @@ class PromptBuilder:
             expected = f"{config.num_codebooks} codebooks of {config.codebook_size}"
             got = f"{codes.num_codebooks} of {codes.codebook_size}"
         elif not codes.may_be_of(config.codec_identity):
-            expected, got = f"codes of codec {config.codec_identity}", f"codes of codec {codes.codec}"
+            expected, got = f"codes of codec {config.codec_identity}", f"codes of {codes.origin}"
         else:
             return
         raise PromptError(

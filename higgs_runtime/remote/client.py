@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -343,7 +343,7 @@ class _Answer:
                 self._frames.append(new)
                 self._codes_s += new.seconds
             else:
-                if fields["finish_reason"] not in ("stop", "length", "cancelled"):
+                if fields["finish_reason"] not in get_args(FinishReason):
                     raise ValueError("no reason to end")
                 self._end = fields
         except (ValueError, TypeError, KeyError, RuntimeError, OverflowError) as error:

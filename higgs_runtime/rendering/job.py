@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ..choices import PromptFormat
 from ..errors import SettingError, check_range
 from ..script import Script
 from ..settings import SETTINGS, check_settings, default_of
 from ..takes import Takes
 from ..types import Sampling, Voice
-from .lines import Line, lines_of
+from .lines import Line, lines_of, with_carried_tags
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,7 @@ class RenderSettings:
         silence_s: seconds of silence that end a line which the model does not end; None: only its longest does.
         prepare: turns are prepared for the model, as `prepare_text` does; else read as they are written.
         spell_numbers: figures in words, where turns are prepared.
+        carry_emotion: the emotion of a turn in pieces goes on from one to the next (v3).
 
     Raises:
         SettingError: a value out of its range.
@@ -51,6 +53,7 @@ class RenderSettings:
     silence_s: float | None = None
     prepare: bool = default_of("prepare")
     spell_numbers: bool = default_of("spell_numbers")
+    carry_emotion: bool = default_of("carry_emotion")
 
     def __post_init__(self):
         if self.mode not in ("independent", "continuous"):
@@ -94,7 +97,7 @@ class RenderJob:
             frame_rate: frames of codes a second, for the longest that a line may become.
             prompt_layout: turns are prepared for it, if the settings say so; None: they are read as they are written.
         """
-        return lines_of(
+        lines = lines_of(
             self.script,
             self.sampling,
             frame_rate,
@@ -104,3 +107,6 @@ class RenderJob:
             spell_numbers=self.settings.spell_numbers,
             prepare_for=prompt_layout if self.settings.prepare else None,
         )
+        if prompt_layout == PromptFormat.V3 and self.settings.prepare:
+            return with_carried_tags(lines, self.settings.carry_emotion)
+        return lines

@@ -111,7 +111,8 @@ class _Work:
         if not self.tries:
             return SpokenLine(self.line)
         heard = [(spoken, spoken.verdict) for spoken in self.tries if spoken.verdict is not None]
-        best = heard[best_take([verdict for _, verdict in heard])][0] if heard else self.tries[0]
+        whole = [spoken for spoken in self.tries if not _repeats(spoken)]
+        best = heard[best_take([verdict for _, verdict in heard])][0] if heard else (whole or self.tries)[0]
         return replace(best, tries=len(self.tries))
 
 
@@ -143,6 +144,10 @@ def _in_scene(job: RenderJob, scene: list[Line], spoken: list[_Work], session: L
             return request
         before = before[len(before) // 2 + 1 :]
     return session.request(line, in_context(line, job.voices, cast, []))
+
+
+def _repeats(spoken: SpokenLine) -> bool:
+    return spoken.take is not None and spoken.take.finish_reason == "repeating"
 
 
 class _Booth:
@@ -182,7 +187,9 @@ class _Booth:
             return True
         if take >= self.settings.max_takes:  # others have a later one chosen
             return False
-        return self.verifier is not None and not any(spoken.passed for spoken in work.tries)
+        if self.verifier is None:
+            return all(_repeats(spoken) for spoken in work.tries)
+        return not any(spoken.passed for spoken in work.tries)
 
     def _use_locked(self, work: Sequence[_Work]) -> None:
         """A take that a person locked is the one, whatever the seed."""
@@ -232,7 +239,7 @@ class _Booth:
     def _keep(self, work: _Work, take: int, generation: Generation, claims: _Claims) -> None:
         """Put a take into the store, and verify it."""
         key, seed = self._key(work, take), work.line.sampling_of(take).seed
-        made = Take.of(generation, seed, speaker=work.line.speaker, text=work.line.text)
+        made = Take.of(generation, seed, speaker=work.line.speaker, text=work.line.written, read=work.line.text)
         if self.store is not None:
             made = self.store.put(key, made)
             claims.release(key)
@@ -260,6 +267,8 @@ class _Booth:
         if known and known["judge"] == self.verifier.judge:
             return Verdict(**{**known["found"], "reasons": tuple(known["found"]["reasons"])})
         verdict = self.verifier.hear(line, take.codes)
+        if take.finish_reason == "repeating":
+            verdict = replace(verdict, passed=False, reasons=(*verdict.reasons, "it repeats itself without an end"))
         if self.store is not None:
             noted = {"judge": self.verifier.judge, "found": asdict(verdict)}
             self.store.update_meta(key, verdict=noted, wer=verdict.wer, similarity=verdict.similarity)

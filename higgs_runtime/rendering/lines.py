@@ -6,12 +6,16 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
+from functools import cache
+from itertools import groupby
 
 from ..errors import PromptError, ScriptError
 from ..prompt.builder import Message, conversation
 from ..script import Script, Turn
 from ..text.chunking import spoken_spans
+from ..text.languages import detect_language
 from ..text.normalize import PreparedText, prepare_text
+from ..text.tags import carried
 from ..types import Codes, Sampling, Voice
 from ..verification import length_bounds
 
@@ -67,7 +71,8 @@ def lines_of(
 
     Args:
         max_chars: longer turns are spoken in pieces.
-        language: of the script, for the lengths and for where pieces may end; None: any.
+        language: of the script, for the lengths, for where pieces may end and for figures; None: any, and figures are
+            read as each turn's language says, or that of the whole script where a turn is short.
         read_scenes: the model reads what the script says of a scene.
         prepare_for: the prompt layout that turns are prepared for; None reads them as they are written.
         spell_numbers: as in `prepare_text`.
@@ -76,10 +81,16 @@ def lines_of(
         MissingExtraError: as `prepare_text`.
     """
     found: list[Line] = []
+
+    @cache
+    def likely() -> str:
+        guess = detect_language("\n".join(turn.text for turn in script.turns))
+        return guess.language if guess and guess.sure else ""
+
     for index, turn in enumerate(script.turns):
         prepared = PreparedText(turn.text)
         if prepare_for is not None:
-            prepared = prepare_text(turn.text, prepare_for, language, spell_numbers=spell_numbers)
+            prepared = prepare_text(turn.text, prepare_for, language, spell_numbers=spell_numbers, likely=likely)
         spans, done = spoken_spans(prepared.text, max_chars, language), 0
         for number, (start, end) in enumerate(spans, start=1):
             text = prepared.text[start:end]
@@ -98,6 +109,16 @@ def lines_of(
                 )
             )
             done = cut
+    return found
+
+
+def with_carried_tags(lines: Sequence[Line], emotion: bool) -> list[Line]:
+    """Lines for v3: what colours a turn goes on over its pieces, see `carried`."""
+    found: list[Line] = []
+    for _, pieces in groupby(lines, key=lambda line: line.turn):
+        turn = list(pieces)
+        texts = carried([line.text for line in turn], emotion)
+        found += [replace(line, text=text) for line, text in zip(turn, texts, strict=True)]
     return found
 
 

@@ -8,12 +8,14 @@ from typing import NamedTuple
 
 import torch
 
+from ..choices import PromptFormat
 from ..errors import PromptError
 from ..model import ModelConfig
 from ..prompt.builder import Message
 from ..settings import SETTINGS
 from ..text.chunking import spoken_spans
 from ..text.normalize import prepare_text
+from ..text.tags import carried
 from ..text.vocabulary import has_words
 from ..types import Codes, FinishReason, Generation, Voice
 from ..verification import SilenceStop, length_bounds
@@ -24,6 +26,7 @@ MAX_CHARS: int = SETTINGS["max_chars"].default
 LEAST_CHARS = 70  # a sentence: however short a take may be, its words are not torn apart
 ROOM = 0.8  # of a take's longest length that a calm reading of its piece may fill
 MAX_SHOWN = 40  # characters of a piece in a message
+UNFINISHED: tuple[FinishReason, ...] = ("length", "repeating")  # takes that may lack their end
 REFERENCE_S = 1.0  # of a first piece, from which the others take the voice
 
 
@@ -82,7 +85,8 @@ def pieces_of(
     fitting = int(ROOM * max_frames / config.frame_rate * len(text) / calm_s) if calm_s else most
     spans = spoken_spans(text, min(most, max(LEAST_CHARS, fitting)), language)
     check_words(text)  # a rule may have taken the last one
-    return TextPieces(tuple(text[start:end] for start, end in spans), warnings)
+    texts = [text[start:end] for start, end in spans]
+    return TextPieces(tuple(carried(texts) if config.prompt_layout == PromptFormat.V3 else texts), warnings)
 
 
 class Monologue:
@@ -142,7 +146,8 @@ class Monologue:
         reasons = [take.finish_reason for take in self.takes]
         if self._broken_off or "cancelled" in reasons:
             return "cancelled"
-        return "length" if "length" in reasons else "stop"
+        unfinished: list[FinishReason] = [one for one in UNFINISHED if one in reasons]
+        return unfinished[0] if unfinished else "stop"
 
     @property
     def reason(self) -> FinishReason:
@@ -162,9 +167,11 @@ class Monologue:
         """A sentence on each piece that did not end by itself, or has no sound."""
         said = []
         for number, (text, take) in enumerate(zip(self.texts, self.takes, strict=False), start=1):
-            if take.finish_reason == "length" or (take.finish_reason == "stop" and take.frames == 0):
+            if take.finish_reason in UNFINISHED or (take.finish_reason == "stop" and take.frames == 0):
                 what = f"Piece {number} of {len(self.texts)}" if len(self.texts) > 1 else "The speech"
                 how = f"was cut off after {take.codes.seconds:g} s and may lack its end" if take.frames else "is silent"
+                if take.finish_reason == "repeating":
+                    how = f"said the same again and again and was ended after {take.codes.seconds:g} s"
                 start = text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
                 said.append(f"{what} {how}: “{start}” {remedy}")
         return said

@@ -88,6 +88,9 @@ class Performance:
         cut = [str(spoken.line.number + 1) for spoken, take in done if take.finish_reason == "length"]
         if cut:
             said.append(f"Cut at their longest: line {', '.join(cut)}")
+        stuck = [str(spoken.line.number + 1) for spoken, take in done if take.finish_reason == "repeating"]
+        if stuck:
+            said.append(f"Ended for they repeat themselves, in all takes: line {', '.join(stuck)}")
         return "\n".join([*said, *(f"Note: {warning}" for warning in self.warnings)])
 
 

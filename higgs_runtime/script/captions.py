@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from ..text.sound_tags import is_sound
@@ -11,7 +12,7 @@ from ..text.vocabulary import has_words
 from .grammar import colon_speaker, lines_of
 
 # Before the words of each of several speakers: a dash, or the chevrons of live captions.
-_DASH = re.compile(r"(?:[-–—‐−]\s*)?[>»]{2,3}\s*|[-–—‐−](?:\s+|(?=[^\W\d]))")
+_DASH = re.compile(r"(?:[-–—‐−]\s*)?[>»]{2,3}\s*|[-–—‐−](?:\s+|(?=[^\W\d]|[\[(（【“\"¿¡]))")
 _LABEL = re.compile(
     r"(?:\[([^\[\]\n]{1,48})\]|\(([^()\n]{1,48})\)|（([^（）\n]{1,48})）|【([^【】\n]{1,48})】)\s*([:：]?)\s*"
 )
@@ -33,7 +34,7 @@ class Caption:
     doubts: list[str] = field(default_factory=list)
 
 
-def read_caption(text: str, speaker: str = "", *, descriptions: bool = False) -> Caption:
+def read_caption(text: str, speaker: str = "", *, descriptions: bool = False, known: Collection[str] = ()) -> Caption:
     """Take a caption apart.
 
     A name is what stands before a colon, in a bracket before a colon, or in a bracket as recognizers write it
@@ -44,36 +45,43 @@ def read_caption(text: str, speaker: str = "", *, descriptions: bool = False) ->
         text: plain, lines parted by line feeds.
         speaker: of the whole caption, where the file says so.
         descriptions: they stay in the text.
+        known: names of speakers, casefolded: a bracket with one of them is no description.
     """
     found = Caption()
     parts: list[tuple[str, list[str]]] = [(speaker, [])]
+    bare = True  # who has a name in this caption has it in square brackets
     for line in lines_of(_READING.sub("", _TURN.sub("", text))):
         line = _DASH.sub("", line.strip(), count=1) if _DASH.match(line.strip()) else line.strip()
-        name, rest = _speaker(line, found, alone=not speaker and len(parts) == 1 and not parts[0][1])
+        name, rest = _speaker(line, found, bare=not speaker and bare, known=known)
         if name and not speaker:
             parts.append((name, []))
+            bare = bare and line[0] == "["
         elif name and name.casefold() != speaker.casefold():
             rest = line  # somebody is quoted
         line = _words(rest, found, descriptions)
         if line:
             parts[-1][1].append(line)
+            bare = bare and len(parts) > 1
     joined = [(name, "\n".join(lines)) for name, lines in parts]
     found.said = [(name, said) for name, said in joined if has_words(said)]
     return found
 
 
-def _speaker(line: str, found: Caption, *, alone: bool) -> tuple[str, str]:
+def _speaker(line: str, found: Caption, *, bare: bool, known: Collection[str]) -> tuple[str, str]:
     """The name that a line begins with, and what follows; "" without one.
 
     Args:
-        alone: nobody has a name in this caption yet.
+        bare: a name in square brackets without a colon may be one.
     """
     label = _LABEL.match(line)
     if label:
         name, rest = next(one for one in label.groups()[:4] if one).strip(), line[label.end() :]
         if _RECOGNIZED.fullmatch(name) or (label[5] and has_words(name) and not is_sound(name)):
             return name, rest
-        likely = alone and label[1] and not name.isupper() and fits_colon(name) and not is_sound(name)
+        name = re.split(r"[,，]\s", name)[0]  # "[Anna, whispering]"
+        if name.casefold() in known and has_words(rest):
+            return name, rest
+        likely = bare and label[1] and not name.isupper() and fits_colon(name) and not is_sound(name)
         if likely and has_words(rest) and name[0].isupper():
             found.doubts.append(f"'{label[0].strip()}' is read as a speaker")
             return name, rest
@@ -99,7 +107,10 @@ def _words(line: str, found: Caption, keep: bool) -> str:
             if match[0][0] == "*":
                 described = bool(whole) or is_sound(inner)
             else:
-                described = square or whole or capitals or (first and (match[0][0] == "（" or is_sound(inner)))
+                rest = line[match.end() :].lstrip(" \"“‘«¿¡'")
+                begins = first and (match[0][0] == "（" or rest[:1].isupper())  # "(in French) Bonjour."
+                ends = not rest and line[: match.start()].rstrip()[-1:] in '.!?…"”' and is_sound(inner)
+                described = square or whole or capitals or begins or ends or (first and is_sound(inner))
             if not described:
                 return match[0]
             found.descriptions.append(match[0])

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from ..text.sound_tags import is_sound
-from ..text.speakers import like_a_name
+from ..text.speakers import fits_colon, like_a_name
 from ..text.vocabulary import has_words
-from .grammar import ASIDE, short
+from .grammar import ASIDE, NUMBERED, short
 from .types import ScriptWarning, Turn
 
 # Names in forms that are certain only if somebody is called so: "<Anna> Hi.", "(Anna) Hi.", "Anna - Hi.", "anna: Hi."
@@ -21,7 +21,8 @@ LIKE_A_SPEAKER = re.compile(
 )
 BRACKET = re.compile(r"\[([^\[\]\n]{1,48})\]")
 INSIDE_COLON = re.compile(rf"(?<=[.!?…。！？”\"])\s*(?<!\w)({_WORDS}):(?=\s)")
-NUMBERED = re.compile(r"(?:S|Speaker|SPEAKER)[ _-]?\d{1,3}")
+IS_NUMBERED = re.compile(NUMBERED)
+ASIDES = re.compile(r"(?:^|(?<=[.!?…]\s))[(*（]([^()*（）\n]{1,40})[)*）]")
 
 
 class Perhaps(NamedTuple):
@@ -54,8 +55,17 @@ def _unread(turns: Sequence[Turn], maybe: Iterable[Perhaps]) -> list[ScriptWarni
     """What was read as text, and is called like a speaker of this script, or like none but a speaker."""
     known = {turn.speaker.casefold(): turn.speaker for turn in turns if turn.speaker}
     found = []
-    for line, column, name, written in maybe:
-        speaker = known.get(name.casefold()) or (name if NUMBERED.fullmatch(name) else "")
+    maybe = [one for one in maybe if one.name]
+    marked = [one for one in maybe if one.written[-1] in ">)：:-–—|/\t" or one.written[0] in "<(@"]
+    others = {one for one in marked if fits_colon(one.name if one.name[0].isupper() else one.name.title())}
+    if known or len(others) < 2:  # else this is how the script names all of its speakers
+        others = set()
+    for one in maybe:
+        line, column, name, written = one
+        title = name if name[0].isupper() else name.title()
+        speaker = known.get(name.casefold()) or (
+            name if IS_NUMBERED.fullmatch(name) else title if one in others else ""
+        )
         if speaker:
             message = f"'{written}' is read as text; if {speaker} speaks here, begin a line with '[{speaker}]'."
             found.append(ScriptWarning(line, column, message))

@@ -33,7 +33,11 @@ _ADORNED = re.compile(
 )
 ASIDE = re.compile(r"\s*[(（]([^()（）]{1,40})[)）]$")  # behind a name: "Anna (whispering)"
 # Another speaker inside of a line: a tag behind the end of a sentence.
-INLINE = re.compile(r"(?:[.!?…。！？‥][\"”’»›)\]」』*_]*\s*|[\"”»」』]\s*)\[([^\[\]\n]{1,48})\](?:\s*[:：])?\s*")
+NUMBERED = r"(?:S|Speaker|SPEAKER)[ _-]?\d{1,3}"  # the names that machines give, which nobody writes for another reason
+INLINE = re.compile(
+    r"(?:(?:[.!?…。！？‥][\"”’»›)\]」』*_]*\s*|[\"”»」』]\s*)\[(?P<name>[^\[\]\n]{1,48})\]"
+    rf"|(?<=\s)\[(?P<number>{NUMBERED})\])(?:\s*[:：])?\s*"
+)
 CUE = re.compile(
     r"\[\s*(?P<kind>(?:pause|overlap)\b|slot(?=\s*\d)|(?:sfx|music)(?=\s*[:：])|/\s*music\b)"
     r'(?P<inner>(?:"[^"]*"|[^"\[\]]+)*)(?P<close>\]?)'
@@ -43,7 +47,8 @@ CUE = re.compile(
     re.I,
 )
 LIKE_PAUSE = re.compile(  # a pause in a form that nobody defined
-    r"[\[{<](?:[a-z]+[\s_-])?(?:pause|silence|wait|break|beat)\b[^\[\]{}<>]{0,20}[\]}>]|[(（](?:[a-z]+ )?(?:pause|beat)[)）]"
+    r"[\[{<](?:[a-z]+[\s_-])?(?:pause|silence|wait|break|beat)\b[^\[\]{}<>]{0,20}[\]}>]"
+    r"|[(（](?:[a-z]+ )?(?:pause|beat)[)）]"
     r"|[\[{<(]\s*\d+(?:[.,]\d+)?\s*m?s(?:ec(?:onds?)?)?(?: pause)?\s*[\])}>]",
     re.I,
 )
@@ -139,7 +144,7 @@ def _colon_name(words: str) -> str:
 def inline_tags(line: str) -> Iterator[tuple[str, int, int]]:
     """(name, start, end) of each tag behind the end of a sentence, inside of a line."""
     for found in INLINE.finditer(line) if "[" in line else ():
-        name, at = found[1].strip(), found.start(1) - 1
+        name, at = (found["name"] or found["number"]).strip(), found.start(found.lastgroup or "name") - 1
         if at and fits_tag(name):
             yield name, at, found.end()
 

@@ -18,21 +18,32 @@ _ORDINALS = (
 _WORDS = {  # numbers behind or before the word for a chapter
     "de": "eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf dreizehn vierzehn fünfzehn sechzehn siebzehn "
     "achtzehn neunzehn zwanzig erste[sr]? zweite[sr]? dritte[sr]? vierte[sr]? fünfte[sr]? sechste[sr]? siebte[sr]? "
+    "(?:ein|zwei|drei|vier|fünf|sechs|sieben|acht|neun)und(?:zwanzig|dreißig|vierzig|fünfzig) dreißig vierzig fünfzig "
     "siebente[sr]? achte[sr]? neunte[sr]? zehnte[sr]? elfte[sr]? zwölfte[sr]? letzte[sr]?",
     "fr": "un deux trois quatre cinq six sept huit neuf dix onze douze treize quatorze quinze seize dix-sept dix-huit "
-    "dix-neuf vingt premi[eè]re? deuxième second troisième quatrième cinquième sixième septième huitième neuvième "
-    "dixième dernière? 1er 1re \\d+e",
+    "dix-neuf "
+    "(?:vingt|trente|quarante|cinquante)(?:[\\s-](?:et[\\s-]un|deux|trois|quatre|cinq|six|sept|huit|neuf))? "
+    "premi[eè]re? deuxième second troisième quatrième cinquième sixième septième huitième neuvième "
+    "dixième dernière? 1er 1re I[eè]?re? \\d+e",
     "es": "uno dos tres cuatro cinco seis siete ocho nueve diez once doce trece catorce quince dieciséis diecisiete "
-    "dieciocho diecinueve veinte primer[oa]? segund[oa] tercer[oa]? cuart[oa] quint[oa] sext[oa] séptim[oa] octav[oa] "
+    "dieciocho diecinueve veinte veinti(?:uno|dós|trés|cuatro|cinco|séis|siete|ocho|nueve) treinta cuarenta "
+    "primer[oa]? segund[oa] tercer[oa]? cuart[oa] quint[oa] sext[oa] séptim[oa] octav[oa] "
     "noven[oa] décim[oa] últim[oa] \\d+\\.?[ºª]",
     "it": "due tre quattro cinque sei sette otto nove dieci prim[oa] second[oa] terz[oa] quart[oa] quint[oa] sest[oa]",
     "ru": "первая второ?ая третья четв[её]ртая пятая шестая седьмая восьмая девятая десятая первый",
 }
-_ENGLISH = rf"(?:(?:{_TENS.replace(' ', '|')})(?:[\s-](?:{_UNITS.replace(' ', '|')}))?|{'|'.join((_TEENS + ' ' + _UNITS).split())})"
-_ORDINAL = rf"(?:the\s+)?(?:(?:{_TENS.replace(' ', '|')})[\s-])?(?:{_ORDINALS.replace(' ', '|')})"
+
+
+def _any(words: str) -> str:
+    return "(?:" + "|".join(words.split()) + ")"
+
+
+_ENGLISH = rf"(?:{_any(_TENS)}(?:[\s-]{_any(_UNITS)})?|{_any(_TEENS)}|{_any(_UNITS)})"
+_ORDINAL = rf"(?:the\s+)?(?:{_any(_TENS)}[\s-])?{_any(_ORDINALS)}"
 _OTHERS = "|".join(word for words in _WORDS.values() for word in words.split())
 ROMAN = r"(?=[IVXLCDM])M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})"
-_NUMBER = rf"(?:\d{{1,4}}(?:st|nd|rd|th)?|(?-i:{ROMAN}|{ROMAN.translate(str.maketrans('IVXLCDM', 'ivxlcdm'))})|{_ENGLISH}|{_ORDINAL}|{_OTHERS})"
+_ROMAN_SMALL = ROMAN.translate(str.maketrans("IVXLCDM", "ivxlcdm"))
+_NUMBER = rf"(?:\d{{1,4}}(?:st|nd|rd|th)?|(?-i:{ROMAN}|{_ROMAN_SMALL})|{_ENGLISH}|{_ORDINAL}|{_OTHERS})"
 _PART = (
     "chapter|chap\\.?|part|book|volume|vol\\.?|act|scene|section|canto|stave|letter|episode|kapitel|teil|buch|band|abschnitt|akt|"
     "szene|brief|folge|chapitre|partie|livre|tome|acte|scène|lettre|épisode|cap[ií]tulo|parte|libro|tomo|acto|escena|carta|episodio|"
@@ -47,7 +58,7 @@ _ALONE = (
 )
 _HAN = r"[\d０-９一二三四五六七八九十百千零〇两上中下]+"
 _HAN_ALONE = (
-    "楔子|序[言章幕]?|前言|引[子言]|尾[声聲]|[后後][记記]|番外.{0,12}|[终終]章|自序|代序|附[录錄]|"
+    "楔子|序[言章幕]?|前言|引[子言]|尾[声聲]|[后後][记記]|番外.{0,12}|[终終]章|最[终終][章回話话]|自序|代序|附[录錄]|"
     "プロローグ|エピローグ|あとがき|まえがき|はじめに|おわりに|幕間|間章|解説|프롤로그|에필로그|머리말|맺음말"
 )
 _SEPARATOR = r"\s*[.:：–—-]+\s*"
@@ -69,7 +80,8 @@ _DECORATED = re.compile(
     r"(?P<mark>[*_=~•·◆◇■□–—-]{1,6})\s*(?P<title>[^\s*_=~•·◆◇■□–—-].*?)\s*(?P=mark)|[\[【](?P<boxed>[^\[\]【】]+)[\]】]"
 )
 _CONTENTS = re.compile(
-    r"(?:table of )?contents|inhalt(?:sverzeichnis|sübersicht)?|table des matières|sommaire|[ií]ndice(?: general)?|contenido|"
+    r"(?:table of )?contents|inhalt(?:sverzeichnis|sübersicht)?|table des matières|sommaire|[ií]ndice(?: general)?|"
+    r"contenido|"
     r"tabla de contenidos?|inhoud(?:sopgave)?|indice|содержание|оглавление|目\s*[录錄次]|차례|목차",
     re.I,
 )
@@ -126,7 +138,7 @@ def as_known(title: str) -> str:
 
 
 def is_title(line: str) -> bool:
-    """Whether a line may be the title of a chapter whose number stands above: short, begun with a capital, no sentence."""
+    """Whether a line may be the title of a chapter whose number stands above: short, with a capital, no sentence."""
     words = re.findall(r"[^\W\d_][\w'’-]*", line)
     if not words or len(line) > LONGEST_TITLE or line[0] in '-–—"“„«‘「『*[':
         return False
@@ -150,7 +162,11 @@ def _by_name(line: str) -> Heading | None:
         rest = plain["rest"]
         if not rest.strip(" .:"):
             return Heading(line, 1) if line[0].isupper() or not line[0].isalpha() else None
-        return Heading(line, 1) if line[0].isupper() and re.match(r"\s*[:–—]|\s+-\s", rest) and _titled(rest) else None
+        if not line[0].isupper():
+            return None
+        of = re.match(r"\s+(?:by|to|von|zur?|de|du|par|del?|di|a la)\s+(?=\S)", rest)
+        named = of and rest[-1] not in ".!?" and _in_capitals(re.findall(r"[^\W\d_][\w'’-]*", rest[of.end() :]))
+        return Heading(line, 1) if named or re.match(r"\s*[:–—]|\s+-\s", rest) and _titled(rest) else None
     return None
 
 
@@ -172,6 +188,7 @@ def _by_number(line: str) -> Heading | None:
     counted = _COUNTED.fullmatch(line)
     if (
         not counted
+        or counted["number"] in tuple("LCDM")  # "C. Major"
         or not value_of(counted["number"])
         or not is_title(counted["rest"])
         or counted["rest"][-1] in ".!?。！？;,"

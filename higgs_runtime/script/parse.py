@@ -6,8 +6,10 @@ import re
 from collections import deque
 from typing import Literal
 
+from ..text.sound_tags import is_sound
 from ..text.speakers import like_a_name
-from .doubts import BRACKET, INSIDE_COLON, LIKE_A_SPEAKER, NUMBERED, Perhaps, doubts_of
+from ..text.tags import tag_faults
+from .doubts import ASIDES, BRACKET, INSIDE_COLON, IS_NUMBERED, LIKE_A_SPEAKER, Perhaps, doubts_of
 from .grammar import (
     ASIDE,
     CUE,
@@ -44,6 +46,9 @@ def parse_script(text: str) -> Script:
     parser = _Parser()
     for number, raw in enumerate(lines_of(text.removeprefix("\ufeff")), start=1):
         parser.read(number, raw)
+    for fault in tag_faults(text):
+        line = text.count("\n", 0, fault.start) + 1
+        parser.warn(line, fault.start - text.rfind("\n", 0, fault.start), fault.message)
     return with_source(parser.finish(text), text)
 
 
@@ -156,7 +161,7 @@ class _Parser:
             words = line[position : other[1] if other else cue.start() if cue else None]
             if "{" in words and holds_settings(words):
                 self.warn(number, at, "Settings stand at the start of a turn; these braces are read as text.")
-            self.doubt_pauses(words, number, at)
+            self.doubt_words(words, number, at)
             self.say(words, number, at)
             if other:
                 tags.popleft()
@@ -172,7 +177,7 @@ class _Parser:
         """Tags inside of a line: they are read in a turn that began with one, and else noted."""
         found = [tag for tag in inline_tags(line) if tag[1] >= position]
         certain = bool(self.open and self.open.get("tagged")) or bool(
-            found and all(NUMBERED.fullmatch(one[0]) for one in found)
+            found and all(IS_NUMBERED.fullmatch(one[0]) for one in found)
         )
         starts = {start for _, start, _ in found} if certain else set()
         for bracket in BRACKET.finditer(line, position) if "[" in line else ():
@@ -182,7 +187,12 @@ class _Parser:
             self.maybe.append(Perhaps(number, column + colon.start(1), colon[1], colon[1] + ":"))
         return found if certain else []
 
-    def doubt_pauses(self, words: str, number: int, column: int) -> None:
+    def doubt_words(self, words: str, number: int, column: int) -> None:
+        """Pauses and sounds in forms that are read as text."""
+        for found in ASIDES.finditer(words.strip()) if "(" in words or "*" in words or "（" in words else ():
+            if is_sound(found[1]):
+                at = column + len(words) - len(words.lstrip()) + found.start()
+                self.warn(number, at, f"'{found[0]}' is read as text; a sound is in square brackets, as '[laugh]'.")
         for found in LIKE_PAUSE.finditer(words):
             self.warn(number, column + found.start(), f"'{found[0]}' is read as text; a pause is '[pause 0.8s]'.")
 
@@ -360,5 +370,7 @@ class _Parser:
         self.end_gap()
         turns = tuple(Turn(**{**turn, "text": "\n".join(turn["text"])}) for turn in self.turns)
         cues = [kind(**values) for kind, values in self.cues]
-        found = {*self.warnings, *doubts_of(turns, self.columns, self.brackets, self.maybe)}
+        said = {(warning.line, warning.column) for warning in self.warnings}
+        maybe = [one for one in self.maybe if (one.line, one.column) not in said]
+        found = {*self.warnings, *doubts_of(turns, self.columns, self.brackets, maybe)}
         return Script(turns, cues, self.comments, sorted(found, key=lambda one: (one.line, one.column)))

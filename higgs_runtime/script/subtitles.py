@@ -70,10 +70,14 @@ def read_subtitles(path: str | Path, *, descriptions: bool = False) -> Script:
             raise _unreadable(path, str(error) or type(error).__name__) from error
         events = [(one.start / 1000, one.end / 1000, one.name, one.plaintext) for one in file.get_text_events()]
     turns: list[Turn] = []
-    reader = _Reader(kind, descriptions)
+    events.sort(key=lambda event: event[0])
+    first, reader = _Reader(kind, descriptions), _Reader(kind, descriptions)
+    for event in events:
+        first.turns(*event)  # for the names alone: they tell a speaker in a bracket from a description
+    reader.known = frozenset(first.certain)
     for note in notes:
         reader.warn(note)
-    for event in sorted(events, key=lambda event: event[0]):
+    for event in events:
         turns += reader.turns(*event)
     if not turns:
         raise _unreadable(path, "no subtitle with a text")
@@ -85,7 +89,8 @@ class _Reader:
 
     def __init__(self, kind: str, descriptions: bool):
         self.kind, self.descriptions, self.warnings = kind, descriptions, []
-        self.busy_until, self.names = 0.0, {}
+        self.busy_until, self.names, self.known = 0.0, {}, frozenset()
+        self.certain: set[str] = set()  # names, casefolded, of captions without a doubt
 
     def turns(self, start: float, end: float, name: str, text: str) -> list[Turn]:
         start, end = max(0.0, start), max(0.0, end)
@@ -116,8 +121,10 @@ class _Reader:
         pieces = _VOICE.split(text) if self.kind == "vtt" else [text]  # text, name, text, name, text …
         found, said = [], []
         for voice, piece in zip([name, *pieces[1::2]], pieces[::2], strict=True):
-            caption = read_caption(self.plain(piece), self.plain(voice).strip(), descriptions=self.descriptions)
+            words, who = self.plain(piece), self.plain(voice).strip()
+            caption = read_caption(words, who, descriptions=self.descriptions, known=self.known)
             found.append(caption)
+            self.certain |= {speaker.casefold() for speaker, _ in caption.said if speaker and not caption.doubts}
             said += [(self.fitting(speaker), words) for speaker, words in caption.said]
         for caption in found:
             for doubt in caption.doubts:
@@ -141,7 +148,9 @@ class _Reader:
             return self.names.get(name, "")
         plain = " ".join(re.sub(r"[\[\]:：]", " ", name).split())
         plain = plain[:1].upper() + plain[1:]
-        self.names[name] = plain if not plain or fits_tag(plain) else f"Speaker {plain}"
+        fits = plain if not plain or fits_tag(plain) else f"Speaker {plain}"
+        same = (one for one in self.names.values() if one.casefold() == fits.casefold())
+        self.names[name] = next(same, fits)  # capitals are a matter of style here
         if self.names[name] != name:
             self.warn(f"The speaker '{name}' is called '{self.names[name]}' here.")
         return self.names[name]

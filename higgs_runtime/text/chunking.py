@@ -9,6 +9,7 @@ from bisect import bisect_right
 from ..errors import SettingError
 from .chinese import chinese_word_ends
 from .languages import base_language, is_chinese
+from .tags import with_their_words
 from .vocabulary import has_words
 
 _BLANK = r"[^\S\u00a0\u2007\u202f]"  # white space that may break a line
@@ -31,11 +32,12 @@ _LINE = re.compile(rf"()\n{_BLANK}*")
 _FLAG_LETTERS = "".join(map(chr, range(0x1F1E6, 0x1F200)))  # two of them are a flag
 _SPACE = re.compile(rf"()({_BLANK}+)")
 _BETWEEN_CJK = re.compile(
-    rf"(?<=[{_CJK}])(?=[{_CJK}“‘「『《（\w])|(?<=\w)(?=[{_CJK}])|(?<=[”’」』》）】。，、\]])(?=[{_CJK}“‘「『《（\[])"
+    rf"(?<=[{_CJK}])(?=[{_CJK}“‘「『《（\w])|(?<=\w)(?=[{_CJK}])|(?<=[”’」』》）】。，、\]])(?=[{_CJK}\d“‘「『《（\[])"
 )
 _WHOLE = re.compile(  # not to be cut where it fits into a piece
     r"(?:https?://|www\.)\S+|(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64})+"
-    r"|\d{1,3}(?:[ \u00a0\u202f]\d{3})+(?:[.,]\d+)?(?!\d)|\d+(?:[.,:/’'٫٬-]\d+)*[%٪年月日時时分点點號号歳岁个個元]?"
+    r"|\d{1,3}(?:[ \u00a0\u202f]\d{3})+(?:[.,]\d+)?(?!\d)"
+    r"|\d+(?:[.,:/’'٫٬．，：／－-]\d+)*[%％٪年月日時时分点點號号歳岁个個元]?"
     r"|<(SE\w*)>[^<>\n]{0,40}</\1>|\[[^\[\]\n]{1,40}\]|<[^<>\n]{1,40}>|[ァ-ヺー]{2,}"
 )
 _QUOTED = re.compile(  # apostrophes, and the marks inside Hebrew acronyms, open and close nothing
@@ -94,8 +96,9 @@ def chunk_text(text: str, max_chars: int, language: str | None = None) -> list[s
 def spoken_spans(text: str, max_chars: int, language: str | None = None) -> list[tuple[int, int]]:
     """(start, end) of each piece of `chunk_text` that has words, without blanks at its ends.
 
-    Marks that stand alone ("…", "—") go with the piece before, or with the next where none is before, so that a piece
-    may be longer than max_chars by them. No piece is without words, so a text without words has none.
+    A tag of v3 stays with the words behind it. Marks that stand alone ("…", "—") go with the piece before, or with the
+    next where none is before, so that a piece may be longer than max_chars by them. No piece is without words, so a
+    text without words has none.
 
     Raises:
         SettingError: as `chunk_text`.
@@ -114,14 +117,15 @@ def spoken_spans(text: str, max_chars: int, language: str | None = None) -> list
             spans[-1] = spans[-1][0], end
         elif waiting is None:
             waiting = start
-    return spans
+    return with_their_words(text, spans)
 
 
 class _Breaks(dict):
     """Places where text may be cut, sorted, by kind. Those between CJK characters are found once they are asked for."""
 
-    def __init__(self, found: dict[str, list[int]], text: str, language: str):
+    def __init__(self, found: dict[str, list[int]], inside: bytearray, text: str, language: str):
         super().__init__(found)
+        self.inside = inside  # 1 at each place within what should stay whole
         self._text, self._language = text, language
 
     def __missing__(self, kind: str) -> list[int]:
@@ -140,9 +144,10 @@ def _next_break(text: str, start: int, max_chars: int, breaks: _Breaks) -> int:
         longest = max(longest, places[last] if last >= 0 else start)  # a better kind that also reaches further
         if last >= 0 and places[last] > start + fill * max_chars:
             return longest
-    for end in range(limit, start, -1):
-        if _is_boundary(text, end):
-            return end
+    for whole in (True, False):
+        for end in range(limit, start, -1):
+            if not (whole and breaks.inside[end]) and _is_boundary(text, end):
+                return end
     return next(end for end in range(limit + 1, len(text) + 1) if _is_boundary(text, end))
 
 
@@ -165,7 +170,7 @@ def _breaks(text: str, max_chars: int, language: str) -> _Breaks:
         kind: sorted(place for place in places if 0 < place and not inside[place] and _is_boundary(text, place))
         for kind, places in found.items()
     }
-    return _Breaks(allowed, text, language)
+    return _Breaks(allowed, inside, text, language)
 
 
 def _ends_sentence(text: str, match: re.Match, language: str) -> bool:

@@ -28,9 +28,11 @@ LANGUAGES = {
     ),
 }
 DECIMAL_POINT = ("en", "he", "ja", "ko", "th", "zh")  # the others write 1.000,5
+SURE, FEW, SURE_OF_FEW = 0.5, 20, 0.999  # confidence; letters of a short text, and confidence for one
 MOST_READ = 10_000  # characters of a long text
 KANA_SHARE = 0.05  # of kana and Han: Chinese has none, and quotes little
 _NO_WORDS = re.compile(r"(?:https?://|www\.)\S+|\[[^\[\]\n]{1,80}\]|<[^<>\n]{1,80}>|(?<![\w.+-])[\w.+-]{1,64}@\S+")
+_FIGURES = re.compile(r"\d[\d.,:/%°]*")
 _lock = threading.Lock()
 
 
@@ -39,6 +41,12 @@ class Guess(NamedTuple):
 
     language: str
     confidence: float
+    letters: int = 0
+
+    @property
+    def sure(self) -> bool:
+        """Whether the guess counts: a few letters say little, and langid 1.1.6 is often confident and wrong there."""
+        return self.confidence >= (SURE if self.letters >= FEW else SURE_OF_FEW)
 
 
 def writing_systems(text: str) -> Counter[str]:
@@ -66,19 +74,24 @@ def is_chinese(text: str, language: str | None = None) -> bool:
 
 
 def detect_language(text: str) -> Guess | None:
-    """The language of a text; None where no letter tells. A few words say little: look at the confidence.
+    """The language of a text; None where no letter tells. A few words say little: look whether it is `sure`.
 
     Raises:
         MissingExtraError: the writing system leaves several languages, and langid is not installed (extra `text`).
     """
     among = languages_of(text)
+    words = _FIGURES.sub(" ", _NO_WORDS.sub(" ", text[:MOST_READ])).encode("utf-8", "replace").decode()
+    words = " ".join(words.split())
+    letters = [one for one in words if one.isalpha()]
     if len(among) < 2:
-        return Guess(among[0], 1.0) if among else None
+        return Guess(among[0], 1.0, len(letters)) if among else None
+    if sum(map(str.isupper, letters)) > len(letters) / 2:  # langid knows few words in capitals
+        words = words.lower()
     with _lock:
         identifier = _identifier()
         identifier.set_languages([*among, *(("nb", "nn") if "no" in among else ())])
-        code, confidence = identifier.classify(_NO_WORDS.sub(" ", text[:MOST_READ]))
-    return Guess("no" if code in ("nb", "nn") else code, float(confidence))
+        code, confidence = identifier.classify(words)
+    return Guess("no" if code in ("nb", "nn") else code, float(confidence), len(letters))
 
 
 def base_language(language: str | None) -> str:

@@ -19,14 +19,15 @@ _SOFT_BREAK = re.compile("(?<=\\w)(?:[\u00ad\ufffe\x02]|¬(?=[^\\S\n]*\n))[^\\S\
 _LINE_HYPHEN = re.compile(r"(?<![^\W\d_])(?P<first>[^\W\d_]+)(?P<mark>[-‐])[^\S\n]*\n[^\S\n]*(?P<second>[^\W\d_]+)")
 # Before a hyphen that is part of the word, and behind one; endings, behind one that is not.
 _FIRST_PARTS = frozenset(
-    "all brother counter cross daughter deep double eight eighty ever far father fifty first five forty four free full "
-    "good grand great half hand heavy high home kind left long low many mother much new nine ninety north often old open "
-    "quasi quick ready right second self seven seventy short single sister sixty slow small soft south still third thirty "
-    "three top twenty two upper vice warm well west white wide arrière avant après demi nord ost süd".split()
+    "all brother counter cross daughter deep double eight eighty ever far father fifty first five forty four free "
+    "full good grand great half hand heavy high home kind left long low many mother much new nine ninety north often "
+    "old open "
+    "quasi quick ready right second self seven seventy short single sister sixty slow small soft south still third "
+    "thirty three top twenty two upper vice warm well west white wide arrière avant après demi nord ost süd".split()
 )
 _SECOND_PARTS = frozenset(
-    "born called dressed faced haired headed hearted kept known like looking minded old shaped sized spoken style up year "
-    "years law ci là elle ils elles être nous vous dire même mêmes".split()
+    "born called dressed faced haired headed hearted kept known like looking minded old shaped sized spoken style up "
+    "year years law ci là elle ils elles être nous vous dire même mêmes".split()
 )
 _ENDINGS = frozenset(
     "able age ed en er ers est ful hood ing ish less ly ment ness or ship th tion ty ward wards y".split()
@@ -39,14 +40,14 @@ LETTERS: list[Replacement] = [(_SOFT_BREAK, lambda match: ""), (_LIGATURE, lambd
 
 def plain_words(text: str) -> str:
     """A text without marks for the eye; see `REPLACEMENTS`. What it says stays, line by line."""
-    for pattern, new in replacements(text):
+    for pattern, new in [*LETTERS, *replacements(text)]:
         text = pattern.sub(new, text)
     return text
 
 
 def replacements(text: str) -> list[Replacement]:
-    """What is replaced in this text: hyphens at the ends of its lines are judged by how it writes the words elsewhere."""
-    return [*LETTERS, (_LINE_HYPHEN, _joined(text)), *_MARKS]
+    """What is replaced in this text: hyphens at its line ends are judged by how it writes the words elsewhere."""
+    return [(_LINE_HYPHEN, _joined(text)), *_MARKS]
 
 
 def _joined(text: str) -> Callable[[re.Match], str]:

@@ -11,7 +11,6 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from decimal import Decimal
 from functools import partial
 from typing import NamedTuple
 
@@ -20,9 +19,9 @@ from ..errors import MissingExtraError, SettingError
 from .chunking import spoken_spans
 from .languages import DECIMAL_POINT, base_language, detect_language, is_chinese
 from .marks import LETTERS, replacements
+from .numbers import Kind, spell
 from .sound_tags import find_sounds
 
-SURE = 0.5  # a guess at the language that counts
 SHOWN = 12  # characters of what a rule replaced, in the report: at each end
 
 _FULL_WIDTH = str.maketrans(
@@ -159,6 +158,7 @@ def prepare_text(
     spell_numbers: bool = False,
     marks: bool = False,
     detect: bool = False,
+    likely: Callable[[], str] | None = None,
 ) -> PreparedText:
     """Prepare a text for a model.
 
@@ -167,8 +167,9 @@ def prepare_text(
         language: ISO 639-1; None has it detected if a rule needs it, or if `detect`: by the writing system, then langid
             (extra `text`; where that is missing a warning says so).
         spell_numbers: write figures that stand alone in words (num2words); else the model reads them.
-        marks: take away marks for the eye: Markdown, links, numbers of notes, hyphens at the ends of lines (see `marks`).
-            For what was written to be read, as a book; in a script, lines and dashes mean something.
+        marks: take away marks for the eye: Markdown, links, numbers of notes, hyphens at line ends (see `marks`). For
+            what was written to be read, as a book; in a script, lines and dashes mean something.
+        likely: gives the language to take where the text alone is too short to tell; "" for none.
 
     Raises:
         SettingError: there is no such layout.
@@ -181,7 +182,7 @@ def prepare_text(
             got=repr(layout),
             remedy="Choose one of these.",
         )
-    draft = _Draft(text, layout, base_language(language))
+    draft = _Draft(text, layout, base_language(language), likely or str)
     if detect:
         draft.find_language()
     left_out = {*([] if spell_numbers else [_numbers]), *([] if marks else [_marks])}
@@ -197,12 +198,12 @@ def prepare_text(
 class _Draft:
     """A text on its way through the rules."""
 
-    def __init__(self, text: str, layout: str, language: str):
+    def __init__(self, text: str, layout: str, language: str, likely: Callable[[], str]):
         self.original, self.text, self.layout, self.language = text, text, layout, language
         self.replaced: list[tuple[str, str, str]] = []
         self.warnings: list[str] = []
         self.edits: list[tuple[Edit, ...]] = []
-        self._asked = bool(language)
+        self._asked, self._likely = bool(language), likely
 
     def replace(self, rule: str, pattern: re.Pattern, new: Callable[[re.Match], str]) -> None:
         """Replace all that a pattern finds, and write down what changes."""
@@ -229,7 +230,7 @@ class _Draft:
             self._asked = True
             try:
                 guess = detect_language(self.original)
-                self.language = guess.language if guess and guess.confidence >= SURE else ""
+                self.language = guess.language if guess and guess.sure else self._likely()
             except MissingExtraError as error:
                 self.warnings.append(str(error))
         return self.language
@@ -315,19 +316,17 @@ def _numbers(draft: _Draft, replace: Replace) -> None:
     replace(re.compile(_APART + "|" + _FIGURE.format(f"(?P<figure>{figure}){ordinal}")), words)
 
 
-def _spelled(figure: str, language: str, kind: str, draft: _Draft) -> str:
+def _spelled(figure: str, language: str, kind: Kind, draft: _Draft) -> str:
     """Words of a number; "" and a warning where the language or the number is not known."""
     try:
-        from num2words import num2words
+        words = spell(figure, language, kind)
     except ImportError as error:
         raise MissingExtraError("Spelling out numbers", "text", "num2words") from error
-    number = Decimal(figure) if "." in figure else int(figure)
-    try:
-        return num2words(number, lang=language, to=kind)
-    except (NotImplementedError, KeyError, OverflowError, TypeError):
+    if not words:
         known = f"in the language '{language}'" if language else "in a language that is not known"
-        draft.warnings.append(f"{figure} cannot be written in words {known}; the model reads the figure.")
-        return ""
+        shown = figure if len(figure) <= 3 * SHOWN else figure[:SHOWN] + "…"
+        draft.warnings.append(f"{shown} cannot be written in words {known}; the model reads the figure.")
+    return words
 
 
 def _end(draft: _Draft, replace: Replace) -> None:
@@ -337,8 +336,8 @@ def _end(draft: _Draft, replace: Replace) -> None:
 
 _ALL, _V2 = tuple(PromptFormat), (PromptFormat.NATIVE, PromptFormat.ORIGINAL)
 RULES: tuple[tuple[str, Callable[[_Draft, Replace], None], tuple[str, ...]], ...] = (
-    ("marks for the eye", _marks, _ALL),
     ("joined letters", _letters, _ALL),
+    ("marks for the eye", _marks, _ALL),
     ("invisible characters", _invisible, _ALL),
     ("full-width punctuation", _punctuation, _V2),
     ("parentheses", _parentheses, _V2),

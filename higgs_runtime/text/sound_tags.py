@@ -77,6 +77,11 @@ _BRACKET = re.compile(r"<(SE\w*)>[^<>]{0,80}</\1>|<\|[^|>\n]{0,80}\|>|\[([^\[\]\
 _LIKE_A_SOUND = re.compile(r"[a-z][a-z'’-]*(?: [a-z][a-z'’-]*){0,2}")
 
 
+def writes_sound(text: str, place: int) -> bool:
+    """Whether the letters of a sound of v3 stand at this place."""
+    return _WRITTEN.match(text, place) is not None
+
+
 def is_sound_word(said: str) -> bool:
     """Whether the words of a bracket are a sound that a model here makes: "Laughs", "LAUGHS SOFTLY".
 

@@ -12,7 +12,8 @@ _ORDINARY = frozenset(
     step summary table therefore third thus time tip title today tomorrow update verse volume warning""".split()
 )
 _PARTS_OF_A_SHOW = frozenset(
-    "ad background break bridge chorus credits cut end ending fade inaudible intro jingle outro sound start theme".split()
+    "ad background break bridge chorus credits cut end ending fade inaudible intro jingle outro sound start "
+    "theme".split()
 )
 _PARTICLES = frozenset("al bin da de der di du la of the van von y".split())
 _SAYING = tuple("说道问答想喊叫曰說問")  # "他说：" introduces a quotation, not a turn

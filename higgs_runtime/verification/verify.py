@@ -8,10 +8,11 @@ from dataclasses import dataclass, fields
 from ..audio.clip import AudioClip
 from ..errors import SettingError
 from ..settings import check_settings, default_of
+from .ends import end_faults
 from .recognizer import Recognizer
 from .shape import Silence, different_end, length_bounds, measure_silence, repeated_end
 from .speaker import speaker_similarity
-from .words import compare_words, is_by_character
+from .words import UNSPOKEN, compare_words, is_by_character
 
 LEAST, BY_CHARACTER_LEAST = 2, 4  # words, or characters, too few or too many at the end: one is often misheard
 
@@ -103,6 +104,8 @@ def verify_take(
     if errors.wer > limits.max_wer and errors.cer > limits.max_cer:
         reasons.append(f"the words differ (word errors {errors.wer:.0%}, letters {errors.cer:.0%})")
     reasons += _end_reasons(errors.pairs, BY_CHARACTER_LEAST if is_by_character(said_in) else LEAST)
+    last_word_s = transcript.words[-1].end_s if transcript.words else None
+    reasons += end_faults(clip, last_word_s, noise_expected=bool(UNSPOKEN.search(text)))
     similarity = None if reference is None else speaker_similarity(clip, reference)
     if similarity is not None and similarity < limits.min_similarity:
         reasons.append(f"the voice is another one (similarity {similarity:.2f})")

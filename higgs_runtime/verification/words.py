@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
-from itertools import product
 
-from ..errors import MissingExtraError
-from ..text.languages import DECIMAL_POINT, base_language
+from ..errors import MissingExtraError, SettingError
+from ..text.languages import base_language
+from .spellings import spans_of
 
 BY_CHARACTER = ("zh", "yue", "ja", "ko", "th", "lo", "my", "km")  # languages whose words no spaces part
 # Not spoken: who speaks and sound words in brackets, control tags (v3), sound events with what they name (v2).
-UNSPOKEN = re.compile(r"\[[^\[\]]*\]|<\|[^|>]*\|>|<(SE\w*)>.*?</(?:SE\w*)>|</?SE\w*>", re.DOTALL)
-ENGLISH = (
-    (r"\$\s?(\d[\d.,]*\d|\d)", r"\1 dollars"),
-    (r"%", " percent "),
-    (r"&", " and "),
-    (r"\bmr\b", "mister"),
-    (r"\bmrs\b", "missus"),
-    (r"\bdr\b", "doctor"),
-    (r"\betc\b", "et cetera"),
-    (r"\bo'clock\b", "oclock"),
-)
+UNSPOKEN = re.compile(r"\[[^\[\]]*\]|<\|[^|>]*\|>|<(SE\w*)>[^<>]{0,200}</(?:SE\w*)>|</?SE\w*>")
+
+MOST_CHARS, MOST_TRIES = 50_000, 20_000  # of a text, about an hour; readings that are tried
 
 
 @dataclass(frozen=True)
@@ -46,22 +37,29 @@ class WordErrors:
 def compare_words(written: str, heard: str, language: str = "en") -> WordErrors:
     """Aligns what was heard with what was written (Levenshtein) and counts.
 
-    Case, punctuation, accents of typography, tags and names in brackets do not count. Figures are compared as words,
-    in that of their readings (number, year, digit by digit) that fits best, where num2words knows the language.
+    Case, punctuation, accents of typography, tags and names in brackets do not count. Figures, money, dates, fractions,
+    Roman numbers, signs and abbreviations are compared in that of their right readings that fits best (see
+    `spellings`), where the language is known.
 
     Args:
         language: ISO 639-1, a region may follow.
 
     Raises:
+        SettingError: a text is longer than MOST_CHARS, which nobody says in one take.
         MissingExtraError: rapidfuzz, or for figures num2words, is not installed (extra `asr`).
     """
     try:
         from rapidfuzz.distance import Levenshtein
     except ImportError as error:
         raise MissingExtraError("Comparing words", "asr", "rapidfuzz") from error
-    ours, theirs = min(
-        product(readings(written, language), readings(heard, language)), key=lambda pair: Levenshtein.distance(*pair)
-    )
+    if (longest := max(len(written), len(heard))) > MOST_CHARS:
+        raise SettingError(
+            "The texts are too long to be compared.",
+            expected=f"{MOST_CHARS} characters or fewer",
+            got=str(longest),
+            remedy="Compare them piece by piece.",
+        )
+    ours, theirs = _nearest(written, heard, base_language(language), Levenshtein.distance)
     pairs: list[tuple[str, str]] = []
     for step in Levenshtein.opcodes(ours, theirs):
         mine, heard_there = ours[step.src_start : step.src_end], theirs[step.dest_start : step.dest_end]
@@ -77,16 +75,35 @@ def compare_words(written: str, heard: str, language: str = "en") -> WordErrors:
     )
 
 
-def readings(text: str, language: str) -> list[list[str]]:
-    """The words of a text in one spelling; of one with figures, once for each way to read them."""
-    code = base_language(language)
-    text = unicodedata.normalize("NFKC", UNSPOKEN.sub(" ", text)).casefold().replace("’", "'")
-    if code == "en":
-        for pattern, plain in ENGLISH:
-            text = re.sub(pattern, plain, text)
-    if not re.search(r"[0-9]", text):
-        return [_split(text, code)]
-    found = [_split(_spelled(text, code, way), code) for way in (_number, _year, _digits, _without_and)]
+def _nearest(written: str, heard: str, code: str, distance: Callable) -> tuple[list[str], list[str]]:
+    """The words of both texts, each in those of its right readings that are nearest to the other's."""
+    sides = [[_choices(span, code) for span in spans_of(UNSPOKEN.sub(" ", text), code)] for text in (written, heard)]
+    chosen = [[0] * len(side) for side in sides]
+
+    def words(side: int) -> list[str]:
+        return [word for choices, n in zip(sides[side], chosen[side], strict=True) for word in choices[n]]
+
+    def far() -> tuple[int, int]:
+        ours, theirs = words(0), words(1)
+        return distance(ours, theirs), distance("".join(ours), "".join(theirs))
+
+    best, tries = far(), 0
+    open_places = [(n, place) for n in (0, 1) for place, one in enumerate(sides[n]) if len(one) > 1]
+    for side, place in open_places * 2:
+        tries += len(sides[side][place])
+        if best == (0, 0) or tries > MOST_TRIES:
+            break
+        kept = chosen[side][place]
+        for number in range(len(sides[side][place])):
+            chosen[side][place] = number
+            if (found := far()) < best:
+                best, kept = found, number
+        chosen[side][place] = kept
+    return words(0), words(1)
+
+
+def _choices(span: Sequence[str], code: str) -> list[list[str]]:
+    found = [_split(reading, code) for reading in span]
     return [words for n, words in enumerate(found) if words not in found[:n]]
 
 
@@ -97,54 +114,7 @@ def is_by_character(language: str) -> bool:
 
 def _split(text: str, code: str) -> list[str]:
     """Letters, marks and figures; an apostrophe is no letter and parts no word."""
-    kept = (letter if unicodedata.category(letter)[0] in "LMN" else " " for letter in text.replace("'", ""))
+    text = unicodedata.normalize("NFKC", text).casefold().replace("'", "")
+    kept = (letter if unicodedata.category(letter)[0] in "LMN" else " " for letter in text)
     words = "".join(kept).split()
     return list("".join(words)) if code in BY_CHARACTER else words
-
-
-# --- figures --------------------------------------------------------------------------------------------------------
-
-
-def _spelled(text: str, code: str, way: Callable) -> str:
-    group, point = (",", ".") if code in DECIMAL_POINT else (".", ",")
-    pattern = rf"\d{{1,3}}(?:[{group}\u202f]\d{{3}})+(?:[{point}]\d+)?|\d+(?:[{point}]\d+)?"
-    ordinal = r"(?P<ordinal>st|nd|rd|th)?\b" if code == "en" else ""
-
-    def words(match: re.Match) -> str:
-        figure = match[0].removesuffix(match["ordinal"] or "") if ordinal else match[0]
-        if not figure.isascii():
-            return match[0]
-        plain = figure.replace(group, "").replace("\u202f", "").replace(point, ".")
-        try:
-            spelled = _num2words(plain, code, "ordinal") if ordinal and match["ordinal"] else way(plain, code)
-        except (NotImplementedError, KeyError, OverflowError):  # a language or a number that it does not know
-            return match[0]
-        return f" {spelled} "
-
-    return re.sub(f"(?:{pattern}){ordinal}", words, text)
-
-
-def _number(figure: str, code: str) -> str:
-    return _num2words(figure, code, "cardinal")
-
-
-def _without_and(figure: str, code: str) -> str:
-    return re.sub(r"\band\b", "", _number(figure, code)) if code == "en" else _number(figure, code)
-
-
-def _year(figure: str, code: str) -> str:
-    likely = len(figure) == 4 and figure.isdigit() and code not in BY_CHARACTER
-    return _num2words(figure, code, "year" if likely else "cardinal")
-
-
-def _digits(figure: str, code: str) -> str:
-    return " ".join(_num2words(digit, code, "cardinal") for digit in figure if digit.isdigit())
-
-
-def _num2words(figure: str, code: str, kind: str) -> str:
-    try:
-        from num2words import num2words
-    except ImportError as error:
-        raise MissingExtraError("Comparing numbers", "asr", "num2words") from error
-    number = Decimal(figure) if "." in figure else int(figure)
-    return num2words(number, lang=code, to=kind).casefold().replace("-", " ")

@@ -17,6 +17,7 @@ from ..codec import Codec
 from ..errors import AudioError, HiggsWarning, SettingError, check_range
 from ..types import Codes
 from .cut_points import Cut, at_pauses, best_cut, depth, pause_gaps, word_gaps
+from .quiet_end import QUIET_END_S, ends_loud, with_quiet_end
 
 SPEECH_DBFS, PEAK_DBFS = -20.0, -1.0  # of the prepared clip
 EDGE_S = 0.1
@@ -107,7 +108,7 @@ def prepare_reference(
 
     Of all windows the one with the clearest speech is taken: far above the noise, not clipped, few silences, long.
     With a recognizer it is cut between words, at the ends of sentences if possible; without one at pauses. Speech is
-    brought to -20 dBFS (RMS), the peak to -1 dBFS at most.
+    brought to -20 dBFS (RMS), the peak to -1 dBFS at most. The clip ends in 0.3 to 0.5 s of the recording's own quiet.
 
     Args:
         clip: one speaker; any length, rate and channel count. A long one takes time, not memory.
@@ -138,10 +139,11 @@ def prepare_reference(
     found, words = profile(part), tuple(heard.words) if heard is not None else ()
     level = levels(found.db)
     between = at_pauses(word_gaps(words, part.seconds, open_ends), words, found, level)
-    cut = best_cut(between, found, level, min_s, max_s) if words else None
+    most_s = max(min_s, max_s - QUIET_END_S[1])
+    cut = best_cut(between, found, level, min_s, most_s) if words else None
     text = _between(heard.text, words, cut.first.word, cut.last.word) if heard is not None and cut else ""
     taken_words = words[cut.first.word : cut.last.word] if cut else ()
-    cut = cut or best_cut(pause_gaps(found, level, part.seconds, open_ends), found, level, min_s, max_s)
+    cut = cut or best_cut(pause_gaps(found, level, part.seconds, open_ends), found, level, min_s, most_s)
     assert cut is not None  # there are both ends of the clip, or moments near each other in it
     taken = trim(part, cut.start_s, cut.end_s - cut.start_s)
     notes = _notes_on_words(heard, taken_words)
@@ -149,7 +151,7 @@ def prepare_reference(
         notes.append("There was no pause to cut in: a word may be split at either end.")
     report = _report(clip, whole, taken, begin_s + cut.start_s, heard.language if heard is not None else "")
     report = replace(report, warnings=(*_notes_on_sound(report, taken, min_s), *notes))
-    return PreparedReference(_levelled(taken, report.gain_db), text, report)
+    return PreparedReference(_levelled(with_quiet_end(taken, part, level), report.gain_db), text, report)
 
 
 def inspect_reference(clip: AudioClip, min_s: float = 3.0, max_s: float = 30.0) -> ReferenceReport:
@@ -174,6 +176,8 @@ def inspect_reference(clip: AudioClip, min_s: float = 3.0, max_s: float = 30.0) 
         notes.append(
             f"Left and right cancel each other: mixed to mono it is {lost_db:.0f} dB quieter. Take one channel."
         )
+    if ends_loud(mono):
+        notes.append("It ends while there is sound, and takes may end in noise: let it end in 0.3 s of quiet.")
     if clip.seconds > max_s:
         notes.append(f"Long: {clip.seconds:.0f} s, where 5 to 15 s suit a voice.")
     return replace(report, warnings=tuple(notes))
@@ -217,7 +221,7 @@ def lost_in_mono(loudest: float, mono: float) -> float:
     lost_db = 10 * math.log10(loudest / mono) if mono else math.inf if loudest else 0.0
     if lost_db > NOTHING_LEFT_DB:
         raise AudioError(
-            "There is no sound to make a reference of: its channels cancel each other in mono.",
+            "There is no sound to make a reference of: the channels cancel each other, and mixed to mono it is silent.",
             expected="a recording of speech that can be mixed to mono",
             got=f"channels whose sum is {lost_db:.0f} dB quieter",
             remedy="Take one channel alone, or turn the phase of the other.",

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
-import string
 import sys
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -15,10 +13,9 @@ from comfy_execution.utils import get_executing_context
 
 MOST_PROMPTS = 256  # the newest, whose warnings are kept
 
-# The editor takes a text for HTML (LiteGraph) or for Markdown (the Vue nodes). Neither reads an entity as
-# more than a letter. Of plain marks tags, emphasis, lists, headings and links are made: of [[label|address]], the
-# __LNK0__ that stands for it meanwhile, and of addresses as they are. Two spaces are Markdown's line break.
-_MARKS = str.maketrans({mark: f"&#{ord(mark)};" for mark in string.punctuation} | {"\n": "  \n"})
+# Of the page, for web/told.js. ComfyUI's own texts of a node (progress_text) are HTML in some frontends, plain text or
+# Markdown in others.
+TEXT_EVENT = "higgs.text"
 
 _showing: set[str] = set()  # ids of nodes that show a text
 _warnings: OrderedDict[str, dict[str, str]] = OrderedDict()  # prompt -> node -> text
@@ -46,10 +43,7 @@ def show_text(text: str, level: int | None = logging.INFO) -> None:
     context = get_executing_context()
     if context is None or not (text or context.node_id in _showing):
         return
-    from server import PromptServer
-
-    # the editor does not look at an empty one
-    PromptServer.instance.send_progress_text(as_html(text) or " ", context.node_id)
+    send_event(TEXT_EVENT, text=text)
     (_showing.add if text else _showing.discard)(context.node_id)
 
 
@@ -72,11 +66,6 @@ def _remember(prompt_id: str, node_id: str, text: str) -> None:
     _warnings.setdefault(prompt_id, {})[node_id] = text
     while len(_warnings) > MOST_PROMPTS:
         _warnings.popitem(last=False)
-
-
-def as_html(text: str) -> str:
-    """HTML, and Markdown, that shows this text and nothing else."""
-    return re.sub(r"^[ \t]", lambda indent: f"&#{ord(indent[0])};", text.translate(_MARKS), flags=re.M)  # is no code
 
 
 def send_event(name: str, **data: Any) -> None:

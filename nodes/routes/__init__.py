@@ -7,6 +7,8 @@
     GET  /higgs/takes/<key>                           a take as FLAC; the header X-Loudness-LUFS says how loud it is
     POST /higgs/takes/<key>/lock, …/unlock
     POST /higgs/script/check                          turns, errors and warnings of a script (text)
+    POST /higgs/script/mend?placement=lead            the same with the tags of v3 mended; gentle: another placement
+    GET  /higgs/script/tags                           the tags of v3 by group, with what each does
     POST /higgs/script/lines                          what became of its lines in its last render
     POST /higgs/script/subtitles                      subtitles (SRT or WebVTT) as a script
     GET  /higgs/choices/<list>                        what stands behind the choices of a list: {choice: note}

@@ -33,6 +33,27 @@ def _check(text: str) -> dict:
     return {"turns": turns, "warnings": warnings, "errors": []}
 
 
+async def mend(request) -> dict:
+    """The text with its tags mended; placement=gentle: emotions behind the first word."""
+    from ...higgs_runtime.text.tags import mended
+
+    placement = "gentle" if request.query.get("placement") == "gentle" else "lead"
+    return {"text": mended(await _text(request), placement=placement)}
+
+
+async def tags(_request) -> dict:
+    """The tags of v3, as a menu shows them: group -> [{name, does, inline, letters}]."""
+    from ...higgs_runtime.text.tags import TAGS
+
+    found: dict[str, list] = {}
+    for tag in TAGS.values():
+        letters = tag.letters[0] if tag.letters else ""
+        found.setdefault(tag.group, []).append(
+            {"name": tag.name, "does": tag.does, "inline": tag.inline, "letters": letters}
+        )
+    return found
+
+
 async def lines(request) -> dict:
     return line_states.last_lines(await _text(request))
 
@@ -64,8 +85,9 @@ async def _text(request) -> str:
         raise Refused(400, "The text is not UTF-8.") from error
 
 
-GET = {}
+GET = {"/higgs/script/tags": tags}
 POST = {
+    "/higgs/script/mend": mend,
     "/higgs/script/check": check,
     "/higgs/script/lines": lines,
     "/higgs/script/subtitles": subtitles,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import signature
 from typing import Any
 
 import torch
@@ -35,13 +36,14 @@ def audio_from_clips(clips: list) -> dict[str, Any]:
 
 def each(function: Callable[..., Any], **audios: Any) -> dict[str, Any]:
     """What a function makes of the clips of each place in the batches, as one AUDIO. An input with one clip goes with
-    every clip of the others.
+    every clip of the others; an input that is None is left out where the function can do without it.
 
     Raises:
         AudioError: see `clips_from_audio`; batches of different sizes, or results that do not fit into one; see
             `audio_from_clips`.
     """
-    batches = {name: clips_from_audio(audio) for name, audio in audios.items()}
+    needed = {name for name, one in signature(function).parameters.items() if one.default is one.empty}
+    batches = {name: clips_from_audio(audio) for name, audio in audios.items() if audio is not None or name in needed}
     size = max(len(clips) for clips in batches.values())
     for name, clips in batches.items():
         if len(clips) not in (1, size):

@@ -1,40 +1,79 @@
-"""Which model and voices a node's sound comes from, as far as the workflow tells."""
+"""What a node's sound comes from, as far as the workflow tells: models, voices, who agreed, and whom to credit."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
+
+from ..host import files
+
+REMOTE_V3 = ("vLLM-Omni", "SGLang-Omni", "Boson AI")  # servers that speak with released Higgs models
 
 
-def origin(prompt: Mapping[str, Any] | None, node_id: str) -> tuple[str, str]:
-    """Names of the models and of the voices behind a node, comma between: what the loaders say, each once.
+class Origin(NamedTuple):
+    """Each in words, comma between; what is not known is empty.
+
+    Attributes:
+        models, voices: by name.
+        consent: the notes that are kept with voices of the library.
+        credit: what the licences of the models ask for.
+    """
+
+    models: str = ""
+    voices: str = ""
+    consent: str = ""
+    credit: str = ""
+
+
+def origin(prompt: Mapping[str, Any] | None, node_id: str) -> Origin:
+    """What is behind a node: what the loaders say, each once.
 
     Args:
         prompt: the workflow in API format.
         node_id: of the node whose inputs are followed.
     """
-    models, voices = [], []
+    from ...higgs_runtime.hub.releases import CREDIT
+
+    found: dict[str, list[Any]] = {name: [] for name in Origin._fields}
     for node in _behind(prompt or {}, str(node_id)):
         kind, inputs = node["class_type"], node["inputs"]
         if kind == "HiggsLoadModel":
-            models.append(_title(inputs["checkpoint"]))
+            title, credit = _checkpoint(inputs["checkpoint"])
+            found["models"].append(title)
+            found["credit"].append(credit)
         elif kind == "HiggsRemoteModel":
-            models.append(f"{inputs['server']} {inputs['model']}".strip())
+            found["models"].append(f"{inputs['server']} {inputs['model']}".strip())
+            found["credit"].append(CREDIT if inputs["server"] in REMOTE_V3 else "")
         elif kind == "HiggsLoadVoice":
-            voices.append(inputs["voice"])
+            found["voices"].append(inputs["voice"])
+            found["consent"].append(_note(inputs["voice"]))
         elif kind == "HiggsVoice":
             behind = _behind(prompt or {}, *_sources(node))
-            voices.extend(one["inputs"]["audio"] for one in behind if one["class_type"].endswith("LoadAudio"))
-    listed = (", ".join(dict.fromkeys(str(name) for name in names)) for names in (models, voices))
-    models_behind, voices_behind = listed
-    return models_behind, voices_behind
+            found["voices"] += [one["inputs"]["audio"] for one in behind if one["class_type"].endswith("LoadAudio")]
+    return Origin(**{name: ", ".join(dict.fromkeys(str(one) for one in some if one)) for name, some in found.items()})
 
 
-def _title(choice: Any) -> Any:
-    """A checkpoint by name; what "auto" stands for here."""
+def _checkpoint(choice: Any) -> tuple[Any, str]:
+    """A checkpoint by name, and its credit; what "auto" stands for here."""
     from .checkpoints import find_checkpoint
 
-    return choice if isinstance(choice, list) else find_checkpoint("lm", choice).title
+    if isinstance(choice, list):  # it comes from another node
+        return choice, ""
+    there = find_checkpoint("lm", choice)
+    return there.title, there.credit
+
+
+def _note(name: Any) -> str:
+    """What is kept with a voice of the library, on one line; empty where it cannot be read."""
+    from ...higgs_runtime import VoiceError, find_voices, load_voice
+
+    file = find_voices(files.model_folders()).get(name) if isinstance(name, str) else None
+    if file is None:
+        return ""
+    try:
+        return " ".join(load_voice(file)[1].note.split())
+    except VoiceError:  # Load Higgs Voice says what is wrong with it
+        return ""
 
 
 def _behind(prompt: Mapping[str, Any], *node_ids: str) -> Iterator[dict]:

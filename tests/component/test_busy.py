@@ -164,7 +164,7 @@ def four_threads():
 def nano():
     codec = load_codec(EMBEDDED / "higgs-nano-codec")
     ids = torch.randint(codec.codebook_size, (codec.num_codebooks, 80), generator=torch.Generator().manual_seed(0))
-    return codec, Codes(ids, codec.frame_rate, codec.codebook_size, codec.identity)
+    return codec, Codes(ids, codec.frame_rate, codec.codebook_size, codec.signature)
 
 
 def test_a_small_codec_decodes_by_one_thread_while_others_need_the_cores(four_threads, monkeypatch, nano):

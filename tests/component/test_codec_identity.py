@@ -89,13 +89,49 @@ def test_another_codebook_or_order_is_another_codec(codec, folder, tmp_path):
     assert load_codec(copy).identity != codec.identity
 
 
+@pytest.fixture(scope="module")
+def rounded(folder, tmp_path_factory):
+    """The codec as it lies inside v3: the same in bfloat16."""
+    copy = shutil.copytree(folder, tmp_path_factory.mktemp("rounded") / "codec")
+    edit_tensors(copy, lambda all_: all_.update({name: tensor.bfloat16() for name, tensor in all_.items()}))
+    return load_codec(copy)
+
+
+def test_codes_of_a_codec_go_through_the_same_one_in_bfloat16(codec, rounded):
+    clip = sound_clip(0.4)
+    whole, coarse = codec.encode(clip), rounded.encode(clip)
+    assert codec.identity != rounded.identity and whole.may_join(coarse) and coarse.may_join(whole)
+    assert torch.equal(rounded.decode(whole).samples, rounded.decode(replace(whole, codec="")).samples)
+    assert codec.decode(coarse).length == codec.decode(whole).length
+    assert Voice(whole, "A.", more=((coarse, "B."),)).references
+
+
+def test_a_codec_that_differs_by_more_than_rounding_is_another_one(codec, rounded, folder, tmp_path):
+    name = "quantizer.quantizers.0.codebook.embed"
+    copy = shutil.copytree(folder, tmp_path / "codec")
+    edit_tensors(copy, lambda all_: all_.update({name: all_[name] * (1 + 2.0**-6)}))
+    stranger = load_codec(copy).encode(sound_clip(0.4))
+    for one in (codec, rounded):
+        assert not stranger.may_join(one.encode(sound_clip(0.4)))
+        with pytest.raises(AudioError, match="belong to another codec"):
+            one.decode(stranger)
+
+
+def test_codes_from_before_there_was_a_signature_still_fit(codec, rounded):
+    codes = codec.encode(sound_clip(0.4))
+    before = replace(codes, codec=codec.identity)
+    assert codes.may_join(before) and before.may_join(codes)
+    assert torch.equal(codec.decode(before).samples, codec.decode(codes).samples)
+    assert not rounded.takes(codec.identity), "the one hash says nothing of what is left after rounding"
+
+
 @pytest.mark.slow
 def test_identity_of_dac(tmp_path):
     pytest.importorskip("dac")
     weights = make_dac_weights(tmp_path / "dac.pth", 16_000)
     whole, half = load_codec(weights), load_codec(weights, dtype=torch.bfloat16)
     assert whole.identity == half.identity and len(whole.identity) == 16
-    assert whole.encode(sound_clip(0.4)).codec == whole.identity
+    assert whole.encode(sound_clip(0.4)).codec == whole.signature
     assert load_codec(make_dac_weights(tmp_path / "other.pth", 16_000, seed=1)).identity != whole.identity
 
 
@@ -103,7 +139,7 @@ def test_identity_of_dac(tmp_path):
 
 
 def test_codes_carry_where_they_are_from(codec, lm):
-    assert codec.encode(sound_clip(0.4)).codec == codec.identity
+    assert codec.encode(sound_clip(0.4)).codec == codec.signature and codec.signature.startswith(codec.identity + "~")
     assert random_codes(1).codec == ""
     [spoken] = generate(lm, [build_prompt(conversation("Hello."), lm.tokenizer)], Sampling(max_frames=3))
     assert spoken.codes.codec == codec.identity

@@ -43,6 +43,17 @@ def test_a_release_arrives_whole_and_says_where_it_is_from(hub, tmp_path):
     assert download(LM, tmp_path).complete and len(hub.asked) == asked, "what is there is not asked for"
 
 
+def test_of_one_file_and_the_same_in_shards_only_the_file_is_fetched(hub, tmp_path):
+    """As v2's repository has them: 23 GB in all, where 11.6 are told."""
+    index = "model.safetensors.index.json"
+    shards = [f"model-0000{n}-of-00003.safetensors" for n in (1, 2, 3)]
+    both = [*FETCHED, index, *shards, "README.md"]
+    assert sorted(LM.wanted(both)) == FETCHED
+    only_shards = [name for name in both if name != "model.safetensors"]
+    assert sorted(LM.wanted(only_shards)) == sorted(set(only_shards) - {"README.md"})
+    assert plan_download(LM, tmp_path).total_bytes < 700_000
+
+
 def test_a_release_without_a_known_revision_is_pinned_when_it_is_begun(hub, tmp_path):
     hub.break_after, hub.breaks = 100, 99
     with pytest.raises(DownloadError, match="connection"):
@@ -306,6 +317,10 @@ def test_two_at_once_do_the_work_once(hub, tmp_path):
 def test_releases_are_pinned_and_named_as_their_folders():
     assert all(release.licence and release.gigabytes for release in RELEASES.values())
     assert [name for name, release in RELEASES.items() if len(release.revision) != 40] == ["hubert_base"]
-    assert "non-commercial" in RELEASES["higgs-audio-v3-tts-4b"].licence
+    licence = RELEASES["higgs-audio-v3-tts-4b"].licence
+    assert all(words in licence for words in ("Non-Commercial", "Creator Use Grant", "July 2026", "LICENSE"))
+    for name in ("higgs-tts-3-4b", "bosonai/higgs-tts-3-4b", "bosonai/higgs-audio-v3-tts-4b", "higgs-audio-v3-tts-4b"):
+        assert release_named(name).name == "higgs-audio-v3-tts-4b", "its names of today and of before"
+    assert release_named("bosonai/higgs-tts-2-3b-base").name == LM.name
     with pytest.raises(SettingError, match="no release 'v4'"):
         release_named("v4")

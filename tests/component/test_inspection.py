@@ -44,8 +44,9 @@ def test_layout_size_format_and_licence_of_each_kind(tmp_path):
         "native": f"v2, transformers-native · 2.0 MB · bfloat16 · {V2}",
         "original": f"v2, original layout · 2.0 MB · float16 · {V2}",
         "codec": f"codec, transformers-native · 4.0 MB · float32 · {V2}",
-        "v3": "v3 without codec · 2.0 MB · bfloat16 · research and non-commercial use only",
-        "v3-whole": "v3 with its codec · 3.6 MB · bfloat16 and float32 · research and non-commercial use only",
+        "v3": "v3 without codec · 2.0 MB · bfloat16 · non-commercial; creators may publish with a credit",
+        "v3-whole": "v3 with its codec · 3.6 MB · bfloat16 and float32 · non-commercial; creators may publish with a "
+        "credit",
     }
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,14 @@ NAMES = sorted(path.stem for path in (KEPT / "workflows").glob("*.json"))
 
 def kept(name: str, *folder: str) -> dict:
     return json.loads((KEPT / "workflows").joinpath(*folder, f"{name}.json").read_text(encoding="utf-8"))
+
+
+def timed(file: Path) -> tuple[str, list[float]]:
+    """Subtitles without their times, and these in seconds."""
+    text, form = file.read_text(encoding="utf-8"), re.compile(r"(\d\d):(\d\d):(\d\d),(\d{3})")
+    return form.sub("", text), [
+        (int(h) * 60 + int(m)) * 60 + int(s) + int(ms) / 1e3 for h, m, s, ms in form.findall(text)
+    ]
 
 
 def test_all_of_it_is_there():
@@ -51,7 +61,11 @@ def test_lines_rendered_by_an_earlier_version_are_not_rendered_again(tmp_path, m
         )
         == 0
     )
-    assert (tmp_path / "scene.srt").read_bytes() == (KEPT / "scene.srt").read_bytes()
+    (before, old), (now, new) = (timed(folder / "scene.srt") for folder in (KEPT, tmp_path))
+    assert now == before
+    # clips that begin and end cleanly are cut nearer to their words than those with a spike
+    spans = zip(pairwise(old), pairwise(new), strict=True)
+    assert max(abs((end - start) - (to - at)) for (start, end), (at, to) in spans) < 0.2
     assert AudioClip.load(tmp_path / "scene.flac").seconds > 5
 
 

@@ -16,6 +16,7 @@ from higgs_runtime.verification import (
     Limits,
     Transcript,
     Verdict,
+    Word,
     best_take,
     compare_words,
     length_bounds,
@@ -23,7 +24,10 @@ from higgs_runtime.verification import (
     speaker,
     speaker_similarity,
 )
+from higgs_runtime.verification.ends import end_faults
 from higgs_runtime.verification.recognizer import PACKAGED
+
+RATE = 24_000
 
 # --- words ----------------------------------------------------------------------------------------------------------
 
@@ -217,7 +221,7 @@ def test_a_repetition_that_is_written_is_no_fault():
 
 
 def test_length_and_silence_are_looked_at():
-    hole = joined(sine(220, 2, rate=8000), flat(0.0, length=24_000), sine(220, 2, rate=8000))
+    hole = joined(sine(220, 2, rate=8000), flat(0.0, length=24_000), sine(220, 2, rate=8000), flat(0.0, length=800))
     for clip, says in (
         (sine(220, 1), "its length is 1.0 s"),
         (sine(220, 60), "its length is 60.0 s"),
@@ -230,6 +234,42 @@ def test_length_and_silence_are_looked_at():
     assert verify_take(hole, LINE, recognizer=Hears(LINE), limits=Limits(max_silence_s=4)).passed
     silent = verify_take(hole, LINE, recognizer=Hears(LINE), limits=Limits(max_silence_s=4, max_silent_share=0.3))
     assert silent.reasons == ("43% of it is silence",)
+
+
+def take_that(ending: torch.Tensor) -> AudioClip:
+    """Two seconds of bursts and pauses, then this end."""
+    time = torch.arange(2 * RATE) / RATE
+    words = 0.2 * torch.sin(2 * torch.pi * 180 * time) * (torch.sin(2 * torch.pi * 2 * time) > 0)
+    return AudioClip(torch.cat([words, ending])[None], RATE)
+
+
+QUIET = torch.zeros(RATE // 4)
+HISS = torch.randn(RATE // 2, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize(
+    "ending, says",
+    [
+        (QUIET, []),
+        (torch.cat([QUIET, 0.0005 * HISS]), []),
+        (torch.cat([QUIET, 0.03 * HISS, QUIET]), ["of noise follow the last word"]),
+        (torch.cat([QUIET, 0.08 * HISS]), ["in the midst of a sound"]),
+        (torch.cat([QUIET, torch.tensor([0.25])]), ["with a click"]),
+        (torch.cat([QUIET, torch.tensor([0.01])]), []),
+    ],
+    ids=["quiet", "a noise floor", "noise", "cut off", "click", "too small to hear"],
+)
+def test_how_a_take_ends_is_measured(ending, says):
+    found = end_faults(take_that(ending), last_word_s=1.75)
+    assert len(found) == len(says) and all(part in one for part, one in zip(says, found, strict=True))
+
+
+def test_an_end_that_is_meant_to_be_noise_is_none_of_a_fault():
+    clip = take_that(torch.cat([QUIET, 0.03 * HISS, QUIET]))
+    heard = Hears(LINE)
+    heard.heard = Transcript("One two.", (Word("One", 0.1, 0.5, 0.9), Word("two.", 1.0, 1.75, 0.9)), "en")
+    assert "noise follow" in " ".join(verify_take(clip, "One two.", recognizer=heard).reasons)
+    assert "noise" not in " ".join(verify_take(clip, "One two. [laugh]", recognizer=heard).reasons)
 
 
 def test_a_short_line_with_a_word_spelled_otherwise_passes():

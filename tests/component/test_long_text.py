@@ -29,8 +29,8 @@ from higgs_runtime.verification import length_bounds
 
 TEXT = (
     "Good morning, my friend. The story is ready. Where is the old bridge? The window is open. Please wait for the "
-    "train. We have a small boat. The child is at home. I can hear the music. Thank you very much. The bus is late "
-    "today. Hello, how are you? The weather is cold and windy. She will play a song. Please open the window."
+    "train. We have a small boat. The child is at home. I can hear the music. Thank you very much. The bus is "
+    "late today. Hello, how are you? The weather is cold and windy. She will play a song. Please open the window."
 )
 CALM = Sampling(temperature=0.3)
 SHORT = Sampling(temperature=0.3, max_frames=10)

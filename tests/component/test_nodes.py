@@ -83,6 +83,26 @@ def test_seed_can_change_after_each_run():
     assert "seed:control_after_generate" in widget_names("HiggsGenerate")
 
 
+@pytest.mark.parametrize("node_id", NODE_IDS)
+def test_few_inputs_are_left_that_are_not_advanced(node_id):
+    """Of a growing list those of its first item; more_settings folds others of Mix Audio away."""
+    inputs = node_inputs(node_id)
+    shown = [name for name in widget_names(node_id) if ":" not in name and name[-1] not in "1234567"]
+    advanced = {name for name in shown if inputs[name][1].get("advanced")}
+    assert all("default" in inputs[name][1] or inputs[name][0] == "COMBO" for name in advanced)
+    assert len(shown) - len(advanced) <= (24 if node_id == "HiggsMixAudio" else 10)
+
+
+def test_a_newer_comfyui_has_a_flag_of_its_own_for_advanced_inputs():
+    schemas = node_module("host.schemas")
+
+    class Input:
+        advanced = None
+
+    schemas.mark_advanced(one := Input())
+    assert one.advanced is True
+
+
 def test_defaults_are_those_of_the_runtime(runtime):
     settings = runtime.Sampling()
     for name in ("temperature", "top_k", "top_p", "ras_window", "ras_max_repeats", "seed"):
@@ -122,10 +142,25 @@ def test_audio_goes_to_a_clip_and_back():
     assert torch.equal(host.audio_from_clip(clip)["waveform"][0], clip.samples)
 
 
-@pytest.mark.parametrize("shape, words", [((2, 1, 10), "one clip"), ((1, 1, 0), "empty"), ((1, 10), "one clip")])
+@pytest.mark.parametrize("shape, words", [((2, 1, 10), "one clip"), ((1, 1, 0), "empty")])
 def test_audio_that_is_not_one_clip_is_refused(runtime, shape, words):
     with pytest.raises(runtime.AudioError, match=words):
         node_module("host.audio").clip_from_audio({"waveform": torch.zeros(shape), "sample_rate": 8000})
+
+
+def test_none_as_audio_is_refused_in_a_sentence(runtime):
+    """As core's Get Video Components hands on for a silent film."""
+    classes = node_classes()
+    inputs = [(node, name) for node in NODE_IDS for name, spec in node_inputs(node).items() if spec[0] == "AUDIO"]
+    required = [(node, name) for node, name in inputs if name in classes[node].INPUT_TYPES()["required"]]
+    assert len(required) >= 10
+    for node, name in required:
+        values = {one: spec[1].get("default") for one, spec in node_inputs(node).items() if spec[0] != "AUDIO"}
+        values |= {
+            name: {"waveform": torch.zeros(1, 1, 2400), "sample_rate": 24_000} for at, name in required if at == node
+        }
+        with pytest.raises(runtime.HiggsError, match="There is no sound at this input"):
+            classes[node].execute(**{**values, name: None, **({"note": False} if node == "HiggsExportAudio" else {})})
 
 
 def test_gap_in_a_growing_list_is_refused(runtime):

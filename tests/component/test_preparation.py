@@ -379,6 +379,7 @@ def test_a_script_is_rendered_as_it_is_prepared(model, tmp_path, prepare, read):
     prompt = build_prompt(conversation(read + "." * prepare, [voices["Anna"]]), model.tokenizer)
     [alone] = generate(model, [prompt], sampling)
     assert spoken.take.codes.ids.equal(alone.codes.ids) and spoken.line.text == read + "." * prepare
+    assert (spoken.take.meta["text"], spoken.take.meta["read"]) == (script.turns[0].text, spoken.line.text)
     assert spoken.key == take_key(prompt, sampling, identity, model.config.codec_identity)
     assert bool(found.warnings) == prepare and all("[sigh]" in warning for warning in found.warnings)
 

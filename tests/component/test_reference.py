@@ -14,6 +14,7 @@ from helpers_speech import speech
 
 from higgs_runtime import AudioClip, AudioError, SettingError, load_recognizer, prepare_reference
 from higgs_runtime.audio.clip import resample, to_mono, trim
+from higgs_runtime.audio.quality import levels, profile
 from higgs_runtime.hub.catalog import EMBEDDED
 from higgs_runtime.verification import Transcript, Word
 
@@ -153,6 +154,29 @@ def test_silence_around_is_left_out_and_the_level_is_even():
     again = prepare_reference(made.clip).report
     assert again.speech_dbfs == pytest.approx(-20, abs=0.5) or again.peak_dbfs == pytest.approx(-1, abs=0.2)
     assert float(made.clip.samples[0, 0]) == 0 == float(made.clip.samples[0, -1])
+
+
+@pytest.mark.parametrize("noise_dbfs", [-60.0, -45.0])
+@pytest.mark.parametrize("with_words", [True, False])
+def test_it_ends_in_the_quiet_of_its_recording(noise_dbfs, with_words):
+    """Where the next word follows after 30 ms, too: a model goes on as its reference ended."""
+    source = Made(11, 40.0, gaps=(0.03, 0.25), noise_dbfs=noise_dbfs)
+    made = prepare_reference(source.clip, recognizer=source if with_words else None)
+    found = profile(made.clip)
+    quiet = found.db <= levels(found.db).threshold
+    run_s = int(quiet.flip(0).long().cumprod(0).sum()) * found.hop_s
+    assert 0.28 <= run_s <= 0.52 and made.clip.seconds <= 15.0
+    tone = made.clip.samples[0, -round(0.28 * RATE) : -round(0.01 * RATE)]
+    level = 20 * tone.square().mean().sqrt().log10() - made.report.gain_db
+    assert level == pytest.approx(noise_dbfs, abs=3), "its own noise, neither silence nor speech"
+    jumps = made.clip.samples[0].diff().abs()
+    assert jumps[-round(0.5 * RATE) :].max() <= jumps.max()
+    source.check(made, with_text=with_words)
+
+
+def test_a_recording_that_is_never_quiet_ends_in_silence():
+    made = prepare_reference(AudioClip(hiss(8, -20), RATE))
+    assert made.clip.samples[0, -round(0.25 * RATE) :].abs().max() == 0
 
 
 # --- the report -----------------------------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ from higgs_runtime import (
     load_model,
     parse_script,
 )
+from higgs_runtime.generation import session as session_module
 from higgs_runtime.takes import model_identity
 from higgs_runtime.verification import Verdict, silence_stop
 
@@ -247,6 +248,31 @@ def test_a_fixed_number_of_takes(model, voices):
         parse_script("[Anna] One line."), voices, model, QUICK, RenderSettings(takes=4, max_takes=4), verifier=judge
     )
     assert judge.heard == [0] * 4 and found.lines[0].take.seed == 6
+
+
+class GuardThatEnds:
+    """In place of RepetitionGuard: ends the first so many takes at once."""
+
+    def __init__(self, takes: int):
+        self.left = takes
+
+    def __call__(self):
+        self.left -= 1
+        ends = self.left >= 0
+        return SimpleNamespace(repeats=lambda frames: ends)
+
+
+@pytest.mark.parametrize("judge", [None, Judge(lambda *_: True)], ids=["nobody listens", "a verifier"])
+def test_a_take_that_repeats_itself_is_spoken_again(model, voices, monkeypatch, judge):
+    script = parse_script("[Anna] One line.")
+    for stuck, seed in ((0, 5), (1, 6), (2, 7)):
+        monkeypatch.setattr(session_module, "RepetitionGuard", GuardThatEnds(stuck))
+        [line] = rendered(script, voices, model, QUICK, verifier=judge).lines
+        assert (line.take.seed, line.tries) == (seed, stuck + 1) and line.take.finish_reason != "repeating"
+    monkeypatch.setattr(session_module, "RepetitionGuard", GuardThatEnds(9))
+    found = rendered(script, voices, model, QUICK, verifier=judge)
+    assert found.lines[0].tries == 3 and "repeat themselves, in all takes: line 1" in found.summary()
+    assert judge is None or "repeats itself" in found.lines[0].verdict.reasons[-1]
 
 
 def test_a_locked_take_is_the_one(model, voices, store, identity):

@@ -11,9 +11,9 @@ import torch
 from helpers_checkpoint import random_codes
 from helpers_codec import make_codec_checkpoint, sound_clip
 from helpers_v3 import Reference, make_v3_checkpoint
-from helpers_vocabulary import FIRST_MARK, V3_MARKS, V3_TAGS
+from helpers_vocabulary import FIRST_MARK, V3_MARKS
 from random_codec import SMALL
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from higgs_runtime import (
     CheckpointError,
@@ -33,7 +33,10 @@ from higgs_runtime.codec import bundled
 from higgs_runtime.generation.request import with_length_warning
 from higgs_runtime.hub.cache import model_bytes
 from higgs_runtime.hub.catalog import default_pair, find_checkpoints
-from higgs_runtime.model.config import ModelConfig
+from higgs_runtime.model import HiggsModel
+from higgs_runtime.model.config import ModelConfig, parse_v3
+from higgs_runtime.model.linear import PackedLinear
+from higgs_runtime.text.tags import TAGS
 from higgs_runtime.types import ReleasedSampling
 
 ONE, TWO = random_codes(12, seed=1), random_codes(5, seed=2)
@@ -146,11 +149,20 @@ def test_marks_of_a_prompt(model, reference):
     text = reference.tokens("<|tts|><|ref_text|>The first voice.<|ref_audio|>")
     assert prompt.token_ids.tolist() == [*text, *[-100] * 19, *reference.tokens("<|text|>Now.")]
     assert torch.equal(prompt.audio_rows, delayed(ONE))
-    assert reference.tokens("".join(V3_MARKS)) == list(range(FIRST_MARK, FIRST_MARK + len(V3_MARKS)))
+    assert reference.tokens("".join(V3_MARKS)) == list(range(151665, 151727)), "as released"
+
+
+def test_the_prompt_that_others_published_has_their_ids(model):
+    """pegainfer's golden trace of the released checkpoint; the last mark is the take's own first row here."""
+    prompt = build_prompt(conversation("Hello from PegaInfer."), model.tokenizer)
+    assert prompt.token_ids.tolist() == [151667, 151672, 9707, 504, 393, 11188, 641, 802, 13]
+    assert model.config.audio_bos_token_id == 151670
+    said = build_prompt(conversation("你好 hello"), model.tokenizer).token_ids.tolist()
+    assert said[2:] == [108386, 23811]
 
 
 def test_known_tags_are_one_token_and_others_are_refused(model):
-    assert model.tokenizer.controls == sorted(V3_TAGS)
+    assert model.tokenizer.controls == sorted(TAGS) and set(TAGS) < set(V3_MARKS), "the table is the vocabulary's"
     prompt = build_prompt(conversation("<|emotion:anger|>No!"), model.tokenizer)
     assert prompt.token_ids.tolist().count(model.tokenizer.special("<|emotion:anger|>")) == 1
     for text, nearest in [
@@ -163,7 +175,7 @@ def test_known_tags_are_one_token_and_others_are_refused(model):
             build_prompt(conversation(text), model.tokenizer)
         assert nearest in str(caught.value) and "which is not a tag of this model" in str(caught.value)
     plain = build_prompt(conversation("a <| b |> <|c"), model.tokenizer)  # no tags
-    assert not set(plain.token_ids.tolist()[2:]) & set(range(FIRST_MARK, FIRST_MARK + 20))
+    assert not set(plain.token_ids.tolist()[2:]) & set(range(FIRST_MARK, FIRST_MARK + 62))
 
 
 def test_messages_that_v3_ignores_are_reported(model):
@@ -243,6 +255,79 @@ def test_quantized(folder, quantization):
     model = load_model(folder, quantization=quantization)
     take = generate(model, [build_prompt(conversation("Hello."), model.tokenizer)], Sampling(max_frames=5))[0]
     assert take.frames == 5
+
+
+# As the released config.json says it (a copy in Higgs-Audio-v3-Studio).
+RELEASED = {
+    "architectures": ["HiggsMultimodalQwen3ForConditionalGeneration"],
+    "model_type": "higgs_multimodal_qwen3",
+    "_hidden_size": 2560,
+    "_vocab_size": 151936,
+    "audio_token_id": -100,
+    "ignore_index": -100,
+    "audio_encoder_config": {
+        "model_type": "higgs_audio_encoder",
+        "encoder_type": "discrete",
+        "num_codebooks": 8,
+        "vocab_size": 1026,
+        "out_dim": 2560,
+        "tie_word_embeddings": True,
+        "use_delay_pattern": True,
+        "max_chunk_size": 50,
+        "mel_per_sample": 8,
+    },
+    "text_config": {
+        "model_type": "qwen3",
+        "num_hidden_layers": 36,
+        "hidden_size": 2560,
+        "intermediate_size": 9728,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+        "rms_norm_eps": 1e-6,
+        "max_position_embeddings": 32768,
+        "rope_parameters": {"rope_theta": 1_000_000, "rope_type": "default"},
+        "tie_word_embeddings": True,
+        "bos_token_id": 151643,
+        "eos_token_id": 151643,
+        "vocab_size": 151936,
+        "dtype": "bfloat16",
+    },
+    "transformers_version": "5.5.0",
+}
+
+
+def test_the_released_config_and_its_tensors():
+    """399 tensors of the language model, two of which are another's twin: in the file, and not in the index."""
+    config = parse_v3(RELEASED)
+    assert (config.num_layers, config.hidden_size, config.max_positions, config.trained_positions) == (
+        36,
+        2560,
+        32_768,
+        8192,
+    )
+    assert config.rope.theta == 1e6 and config.tied_head and config.qk_norm and config.codebook_size == 1024
+    with torch.device("meta"):
+        whole = HiggsModel(config)
+    names = dict(whole.named_parameters())
+    assert names["audio_embedding.weight"].shape == (8208, 2560)
+    packed = sum(len(part.parts) for part in whole.modules() if isinstance(part, PackedLinear))
+    packs = sum(isinstance(part, PackedLinear) for part in whole.modules())
+    assert len(names) - 1 - packs + packed == 36 * 11 + 3, "the head is the embedding's"
+
+
+def test_twins_that_the_index_leaves_out_are_read_past(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "released")
+    tensors = load_file(copy / "model.safetensors")
+    twins = {
+        "tied.head.text_head.weight": tensors["tied.embedding.text_embedding.weight"].clone(),
+        "tied.head.modality_heads.0.weight": tensors["tied.embedding.modality_embeddings.0.embedding.weight"].clone(),
+    }
+    index = {"metadata": {}, "weight_map": dict.fromkeys(tensors, "model.safetensors")}
+    (copy / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
+    save_file({**tensors, **twins}, copy / "model.safetensors", metadata={"format": "pt"})
+    again, plain = load_model(copy), load_model(folder)
+    assert all(torch.equal(a, b) for a, b in zip(again.parameters(), plain.parameters(), strict=True))
 
 
 def test_other_v3_settings_are_refused(folder, tmp_path):

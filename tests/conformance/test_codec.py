@@ -53,7 +53,7 @@ def random_codes(frames: int, codebooks: int = 8, size: int = 1024, rate: float 
 def assert_parity(codec, reference, wave: torch.Tensor, record_property) -> None:
     codes = codec.encode(clip_of(wave))
     assert torch.equal(codes.ids, reference_codes(reference, wave))
-    deviation = (codec.decode(codes).samples - reference_wave(reference, codes.ids)).abs().max().item()
+    deviation = (codec.decode(codes, edges=False).samples - reference_wave(reference, codes.ids)).abs().max().item()
     record_property("wave_deviation", deviation)
     assert deviation <= WAVE_TOLERANCE
 
@@ -191,9 +191,30 @@ EDGES = [pytest.param(frames, marks=pytest.mark.slow) for frames in (249, 260, 2
 @pytest.mark.parametrize("frames", [250, 251, *EDGES])
 def test_windows_equal_a_whole_pass(codec, frames):
     codes = random_codes(frames)
-    samples = codec.decode(codes).samples
+    samples = codec.decode(codes, edges=False).samples
     assert samples.shape == (1, frames * 960)
     assert (samples - whole_pass(codec, codes)).abs().max() <= WAVE_TOLERANCE
+
+
+@pytest.mark.parametrize("frames", [1, 2, 76, pytest.param(250, marks=pytest.mark.slow)])
+def test_edges_are_those_of_a_pass_with_copies_of_the_first_and_the_last_frame(codec, frames):
+    """More copies than the decoder sees change nothing; samples that see no edge are those without them."""
+    codes, copies, context = random_codes(frames), 16, codec._decode_context
+    ids = torch.cat([codes.ids[:, :1].expand(-1, copies), codes.ids, codes.ids[:, -1:].expand(-1, copies)], dim=1)
+    wanted = whole_pass(codec, Codes(ids, 25.0, 1024))[:, copies * 960 : -copies * 960]
+    found, without = codec.decode(codes).samples, codec.decode(codes, edges=False).samples
+    assert found.shape == wanted.shape == without.shape == (1, frames * 960)
+    assert (found - wanted).abs().max() <= WAVE_TOLERANCE
+    inside = slice(context.left * 960, max(0, frames - context.right) * 960)
+    assert (found - without)[:, inside].abs().sum() <= WAVE_TOLERANCE * frames * 960
+    assert (found - without)[:, :960].abs().max() > 10 * WAVE_TOLERANCE
+
+
+def test_the_off_switch_is_the_old_way_in_streams_too(codec):
+    codes = random_codes(90)
+    clips = codec.decode_stream([Codes(ids, 25.0, 1024) for ids in codes.ids.split(30, dim=1)], edges=False)
+    streamed = torch.cat([clip.samples for clip in clips], dim=1)
+    assert (streamed - whole_pass(codec, codes)).abs().max() <= WAVE_TOLERANCE
 
 
 def test_context_is_as_wide_as_the_decoder_sees_and_no_wider(codec):

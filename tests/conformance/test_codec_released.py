@@ -34,7 +34,7 @@ def test_parity(pair, samples, record_property):
     wave = sound_like(samples / RATE)
     codes = codec.encode(AudioClip(wave[None], RATE))
     assert torch.equal(codes.ids, reference_codes(reference, wave))
-    deviation = (codec.decode(codes).samples - reference_wave(reference, codes.ids)).abs().max().item()
+    deviation = (codec.decode(codes, edges=False).samples - reference_wave(reference, codes.ids)).abs().max().item()
     record_property("wave_deviation", deviation)
     assert deviation <= 1e-5
 

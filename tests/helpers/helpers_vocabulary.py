@@ -13,15 +13,22 @@ import pytest
 from make_random_checkpoint import write_tokenizer
 
 ROOT = Path(__file__).resolve().parents[2]
-V3_MARKS = ["<|tts|>", "<|audio|>", "<|text|>", "<|ref_text|>", "<|ref_audio|>", "<|im_start|>"]
-V3_TAGS = [
-    "<|emotion:anger|>",
-    "<|emotion:amusement|>",
-    "<|style:whispering|>",
-    "<|prosody:long_pause|>",
-    "<|sfx:laughter|>",
+# What v3 adds to Qwen's vocabulary, ids 151665 to 151726, in order: a catalogue of its tokenizer_config.json.
+FIRST_MARK = 151665
+V3_MARKS = [
+    f"<|{name}|>"
+    for name in (
+        "asr streaming_asr tts streaming_tts audio_cont_txt audio audio_end text text_end eoc user assistant system "
+        "await_audio ref_audio ref_text emotion:elation emotion:amusement emotion:enthusiasm emotion:determination "
+        "emotion:pride emotion:contentment emotion:affection emotion:relief emotion:contemplation emotion:confusion "
+        "emotion:surprise emotion:awe emotion:longing emotion:arousal emotion:anger emotion:fear emotion:disgust "
+        "emotion:bitterness emotion:sadness emotion:shame emotion:helplessness env:music env:noise style:singing "
+        "style:shouting style:whispering sfx:cough sfx:laughter sfx:crying sfx:screaming sfx:burping sfx:humming "
+        "sfx:sigh sfx:sniff sfx:sneeze prosody:speed_very_slow prosody:speed_slow prosody:speed_fast "
+        "prosody:speed_very_fast prosody:pitch_low prosody:pitch_high prosody:pause prosody:long_pause chatml "
+        "prosody:expressive_high prosody:expressive_low"
+    ).split()
 ]
-FIRST_MARK = 151667
 SHORT = 4096  # ids in order of rank: all bytes and the most frequent pieces
 
 
@@ -77,7 +84,7 @@ def qwen_tokenizer() -> Path:
     )
     tokenizer.decoder = decoders.ByteLevel()
     fill = [f"<|unused_{n}|>" for n in range(tokenizer.get_vocab_size(), FIRST_MARK)]
-    for token in [*fill, *V3_MARKS, *V3_TAGS]:
+    for token in [*fill, *V3_MARKS]:
         tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False)])
     file = temporary_folder() / "tokenizer.json"
     tokenizer.save(str(file))

@@ -207,3 +207,19 @@ def test_render_shows_warnings_and_does_without_them(server, tmp_path, capsys):
         server(**answers, **{"higgs": [told]})
         assert main(["render", str(file), "-o", str(tmp_path / "out")]) == 0
         assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize("newer", [True, False])
+def test_cancel_takes_one_step_where_the_server_knows_how(monkeypatch, newer):
+    asked = []
+
+    def request(self, path, body=None, content_type=""):
+        asked.append((path, json.loads(body)))
+        if path.startswith("/api/jobs") and not newer:
+            raise RenderError("ComfyUI refused the request (HTTP 405).")
+        return b"{}"
+
+    monkeypatch.setattr(ComfyClient, "_request", request)
+    ComfyClient("http://nowhere").interrupt("mine")
+    older = [("/queue", {"delete": ["mine"]}), ("/interrupt", {"prompt_id": "mine"})]
+    assert asked == [("/api/jobs/mine/cancel", {}), *([] if newer else older)]

@@ -229,6 +229,23 @@ def test_comfy_serves_and_says_where_the_workflows_are(tmp_path, monkeypatch, ca
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("named", [False, True])
+def test_a_checkout_in_somebodys_comfyui_is_shown_there(tmp_path, monkeypatch, named):
+    """Unless COMFYUI_PATH names another; and it is said which one it is."""
+    tree, other = tmp_path / "ComfyUI", tmp_path / "other"
+    (tree / "custom_nodes" / "pack" / "tools").mkdir(parents=True)
+    (tree / "main.py").touch()
+    (tree / "comfyui_version.py").write_text('__version__ = "0.46.1"')
+    monkeypatch.setattr(dev_env, "__file__", str(tree / "custom_nodes" / "pack" / "tools" / "dev_env.py"))
+    monkeypatch.setenv("COMFYUI_PATH", str(other))
+    if not named:
+        monkeypatch.delenv("COMFYUI_PATH")
+    dev_env.use_own_comfyui()
+    assert os.environ["COMFYUI_PATH"] == str(other if named else tree)
+    assert dev_env.describe_comfyui(tree) == f"ComfyUI 0.46.1, your own: {tree}"
+    assert "brought by dev.py" in dev_env.describe_comfyui(dev_env.COMFYUI)
+
+
 def test_only_new_audio_counts(tmp_path):
     for name, age in (("old.flac", 100), ("new.flac", 0), ("new.txt", 0)):
         (tmp_path / name).touch()

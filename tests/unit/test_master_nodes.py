@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import av
 import pytest
+import soundfile
 import torch
 from helpers_audio import sine
 from helpers_examples import cases_of
@@ -171,6 +172,16 @@ def test_a_file_tells_where_it_comes_from(folders, saver, runtime):
     ]
 
 
+def test_what_is_louder_than_the_format_holds_is_turned_down_as_a_whole(folders, saver):
+    """As ComfyUI's own saver would cut it off: a model's speech may be, and the workflow ended for it."""
+    loud = audio(2.0 * TONES[:1] / TONES[:1].abs().max())
+    report = run("HiggsExportAudio", audio=loud, file_name="loud").args[0]
+    assert "Turned down by 6.02 dB: louder than flac 16-bit can hold." in report
+    assert soundfile.read(folders / "loud.flac")[0].max() == pytest.approx(1.0, abs=1e-3)
+    run("HiggsExportAudio", audio=loud, file_name="loud", format="wav 32-bit float")
+    assert soundfile.read(folders / "loud.wav")[0].max() == pytest.approx(2.0, abs=1e-3)
+
+
 def test_the_output_folder_is_made_where_it_is_not_there_yet(folders, saver, monkeypatch, tmp_path):
     """As below a new --base-directory; ComfyUI's own savers make it too."""
     import folder_paths
@@ -212,7 +223,6 @@ def test_chapters_and_cover_go_into_an_audiobook(folders, saver):
         ({"tags": "no colon"}, "Line 1 of the tags"),
         ({"kbps": 4}, "kbps"),
         ({"chapters": "9:00 late"}, "Line 1 of the chapters"),
-        ({"audio": audio(TONES * 100)}, "louder"),
     ],
 )
 def test_bad_inputs_write_nothing(folders, saver, runtime, inputs, words):
@@ -225,6 +235,39 @@ def test_the_origin_of_odd_workflows(runtime):
     load_pack()
     node_classes()
     origin = node_module("shared.origin").origin
-    assert origin(None, "1") == ("", "") == origin({}, "1")
+    assert origin(None, "1") == ("", "", "", "") == origin({}, "1")
     loop = {"1": {"class_type": "A", "inputs": {"x": ["2", 0]}}, "2": {"class_type": "B", "inputs": {"x": ["1", 0]}}}
-    assert origin(loop, "1") == ("", "")
+    assert origin(loop, "1") == ("", "", "", "")
+
+
+def graph_of(checkpoint: str, voice: str = "") -> dict:
+    """Export Audio (1) behind a model and a voice of the library."""
+    nodes = {
+        "1": {"class_type": "HiggsExportAudio", "inputs": {"audio": ["2", 0]}},
+        "2": {"class_type": "HiggsGenerate", "inputs": {"model": ["3", 0], "prompt": ["4", 0]}},
+        "3": {"class_type": "HiggsLoadModel", "inputs": {"checkpoint": checkpoint}},
+    }
+    return nodes | ({"4": {"class_type": "HiggsLoadVoice", "inputs": {"voice": voice}}} if voice else {})
+
+
+@pytest.mark.parametrize("kind, credit", [("higgs_multimodal_qwen3", True), ("higgs_audio_v2", True), ("", False)])
+def test_the_credit_and_the_consent_that_the_graph_knows_of(
+    folders, saver, runtime, monkeypatch, tmp_path, kind, credit
+):
+    """A licence asks for it with what is published; the pack's own model asks for nothing."""
+    models, library = tmp_path / "models", pack_module("voices")
+    monkeypatch.setattr(node_module("host.files"), "model_folders", lambda: [models])
+    voice = runtime.Voice(description="Calm.")
+    library.save_voice(library.voice_path(models, "anna"), voice, library.VoiceCard("Anna agreed,\n3 May."))
+    if kind:
+        (models / "mine").mkdir()
+        for name in ("config.json", "tokenizer.json", "model.safetensors"):
+            (models / "mine" / name).write_text(f'{{"model_type": "{kind}"}}')
+    monkeypatch.setattr(saver.hidden, "prompt", graph_of("mine" if kind else "higgs-nano", "anna"))
+    monkeypatch.setattr(saver.hidden, "unique_id", "1")
+    run("HiggsExportAudio", audio=audio(TONES[:1]), file_name="x", credit_file=True)
+    comment = entries(folders / "x.flac")["comment"]
+    assert ("Credit: Made with Boson AI's Higgs Audio." in comment) == credit
+    assert "Consent: Anna agreed, 3 May." in comment
+    beside = folders / "x.txt"
+    assert beside.is_file() == credit and (not credit or "Higgs Audio" in beside.read_text())

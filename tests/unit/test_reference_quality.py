@@ -15,7 +15,7 @@ def talk(seconds: float = 6.0) -> torch.Tensor:
     """Bursts of a voice-like tone with pauses, over very little noise."""
     time = torch.arange(int(seconds * RATE)) / RATE
     voice = sum(torch.sin(2 * torch.pi * 120 * n * time) / n for n in range(1, 8))
-    syllables = (torch.sin(2 * torch.pi * 1.5 * time) > -0.2).float()
+    syllables = (torch.sin(2 * torch.pi * 1.5 * time - 0.6) > -0.2).float()
     noise = torch.randn(len(time), generator=torch.Generator().manual_seed(1)) * 1e-4
     return (0.15 * voice * syllables + noise)[None]
 
@@ -31,6 +31,7 @@ def test_a_good_clip_has_no_warning():
 
 def test_each_fault_is_named():
     clean = talk()
+    assert "ends while there is sound" in said(clean[:, : int(4.3 * RATE)]) and "ends while" not in said(clean)
     noise = 0.05 * torch.randn(clean.shape, generator=torch.Generator().manual_seed(2))
     assert "Noise under the speech" in said(clean + noise)
     assert "Clipped:" in said((clean * 8).clamp(-1, 1))

@@ -154,7 +154,7 @@ def test_pauses_follow_the_turn_before(text, seconds):
         ("[A] {sed=1} x", 1, 6, "got 'sed'"),
         ("[A] {} {seed} x", 1, 5, "x"),
         ("[A] {seed=1.5} x", 1, 6, "a whole number from 0 .*, got '1.5'"),
-        ("[A] {seed=1, top_p=x} y", 1, 14, "a number from 0 to 1,"),
+        ("[A] {seed=1, top_p=x} y", 1, 14, "a number from -1 to 1,"),
         ("[A] {seed=1 seed=2} x", 1, 13, "'seed' twice"),
         ("[A] {temperature=nan} x", 1, 6, "'nan'"),
     ],

@@ -155,6 +155,15 @@ CHAPTERS = {  # text -> titles
     "**Chapter 1**\n\nText.": ["Chapter 1"],
     "# **The *Old* House**\n\nText.": ["The Old House"],
     "<h2>The Harbour</h2>\n\nText.": ["The Harbour"],
+    "Chapitre Ier\n\nTexte.": ["Chapitre Ier"],
+    "Chapitre vingt et un\n\nTexte.": ["Chapitre vingt et un"],
+    "Capítulo veintiuno\n\nTexto.": ["Capítulo veintiuno"],
+    "Kapitel einundzwanzig\n\nText.": ["Kapitel einundzwanzig"],
+    "最終話\n\n文。": ["最終話"],
+    "Foreword by Anna\n\nText.": ["Foreword by Anna"],
+    "Preface to the Second Edition\n\nText.": ["Preface to the Second Edition"],
+    "Prologue to a war\n\nText.": [],
+    "C. Major\n\nText.": [],
     "Book it.\n\nText.": [],
     "Chapter closed.\n\nText.": [],
     "Part one was easy.\n\nText.": [],
@@ -215,7 +224,10 @@ def test_a_book_with_one_paragraph_a_line():
 
 
 def test_marks_for_the_eye_are_not_read_in_books():
-    text = "**Bold** and [a link](https://example.com/x) [1], `code`.\n\n- item one\n- item two\n\n> quoted\n\n| a | b |\n|---|---|\n| 1 | 2 |\n"
+    text = (
+        "**Bold** and [a link](https://example.com/x) [1], `code`.\n\n- item one\n- item two\n\n> quoted\n\n"
+        "| a | b |\n|---|---|\n| 1 | 2 |\n"
+    )
     assert [turn.text for turn in book_script(text).turns] == [
         "Bold and a link, code.",
         "item one. item two.",

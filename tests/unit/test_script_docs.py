@@ -32,6 +32,8 @@ def test_the_example_reads_without_a_warning():
 WHAT = {  # of each form: what it leaves, after "Hi." and before "End."
     "[Anna] Hello.": lambda s: s.turns[1] == Turn("Anna", "Hello."),
     "Anna: Hello.": lambda s: s.turns[1].speaker == "Anna",
+    "**Anna:** Hello.": lambda s: s.turns[1] == Turn("Anna", "Hello."),
+    "Wait. [pause] Now!": lambda s: s.turns[0].pause_s == 0.8 and s.turns[1].text == "Now!",
     "[SPEAKER0] Hello.": lambda s: s.turns[1].speaker == "SPEAKER0",
     "and welcome.": lambda s: s.turns[0].text == "Hi.\nand welcome.",
     "The door opens.": lambda s: s.turns[0].text.endswith("opens."),

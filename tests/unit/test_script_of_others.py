@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from higgs_runtime import ScriptError, Turn, parse_script
 from higgs_runtime.script.grammar import PAUSE_S
+from higgs_runtime.text.sound_tags import _ALSO_MADE, FIRST_WORDS
 
 
 def turns(text: str) -> list[tuple[str, str]]:
@@ -35,6 +38,7 @@ def places(text: str) -> list[tuple[int, int]]:
         ("[Anna] One.\nTwo. [Ben] Three.", [("Anna", "One.\nTwo."), ("Ben", "Three.")]),
         ("[Anna] One. [pause 1s] Two. [Ben] {seed=3} Three.", [("Anna", "One."), ("Anna", "Two."), ("Ben", "Three.")]),
         ("[Anna] One. [laugh] Two. [Sighs] Three.", [("Anna", "One. [laugh] Two. [Sighs] Three.")]),
+        ("[S1] Hey there [S2] what is it", [("S1", "Hey there"), ("S2", "what is it")]),
         ("[Anna] \\One. [Ben] Two.", [("Anna", "One. [Ben] Two.")]),
     ],
 )
@@ -59,6 +63,10 @@ def test_tags_inside_of_a_line(line, expected):
         ("[Anna] One.\n[anna] Two.", (2, 1)),
         ("[Anna] One.\n\nAnna:Two.", (3, 1)),
         ("[Anna] One.\n\nANNA\nTwo.", (3, 1)),
+        ("<Anna> One.\n\n<Ben> Two.", (3, 1)),
+        ("anna: One.\nben: Two.", (2, 1)),
+        ("[Anna] (sighs) One.", (1, 8)),
+        ("[Anna] One. *laughs* Two.", (1, 13)),
         ("S1 went. [S2] Two.", None),
     ],
 )
@@ -133,6 +141,13 @@ def test_sound_words_are_sounds_whatever_their_case(sound):
     ]
     with pytest.raises(ScriptError, match="not a speaker's name"):
         Turn(sound, "Hello.")
+
+
+def test_the_scene_editor_knows_the_same_sound_words():
+    script = (Path(__file__).resolve().parents[2] / "web" / "common" / "scene" / "grammar.js").read_text(
+        encoding="utf-8"
+    )
+    assert set(re.search(r"SOUNDS = new Set\(`([^`]*)`", script)[1].split()) == FIRST_WORDS | _ALSO_MADE
 
 
 def test_people_who_are_called_like_sounds_and_more_speak():

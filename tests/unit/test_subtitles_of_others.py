@@ -86,7 +86,10 @@ def test_a_line_with_an_arrow_is_never_spoken(tmp_path):
 
 
 def test_numbers_of_subtitles_are_not_spoken_and_numbers_that_are_said_are(tmp_path):
-    text = "1\n00:00:01,000 --> 00:00:02,000\nHow many?\n42\n\n2\n\n00:00:03,000 --> 00:00:04,000\n43\n3\n00:00:05,000 --> 00:00:06,000\nBye.\n"
+    text = (
+        "1\n00:00:01,000 --> 00:00:02,000\nHow many?\n42\n\n2\n\n00:00:03,000 --> 00:00:04,000\n43\n"
+        "3\n00:00:05,000 --> 00:00:06,000\nBye.\n"
+    )
     assert [turn.text for turn in read(tmp_path, text).turns] == ["How many?\n42", "43", "Bye."]
 
 
@@ -163,7 +166,10 @@ def test_people_who_repeat_themselves_are_heard(tmp_path):
 
 
 def test_in_webvtt_only_an_empty_line_ends_a_cue(tmp_path):
-    text = "WEBVTT\n\nNOTE nobody says this\n\n00:01.000 --> 00:02.000\n \nWords\n\nNOTE nor\nthis\n\nid\n00:03.000 --> 00:04.000\nMore\n"
+    text = (
+        "WEBVTT\n\nNOTE nobody says this\n\n00:01.000 --> 00:02.000\n \nWords\n\n"
+        "NOTE nor\nthis\n\nid\n00:03.000 --> 00:04.000\nMore\n"
+    )
     assert [turn.text for turn in read(tmp_path, text, "a.vtt").turns] == ["Words", "More"]
 
 
@@ -191,10 +197,26 @@ def test_in_webvtt_only_an_empty_line_ends_a_cue(tmp_path):
         ("- Anna: Me.\n>> Ben: No!", [("Anna", "Me."), ("Ben", "No!")]),
         ("‐ Who?\n‐ Me.", [("", "Who?\nMe.")]),
         ("10:30 is good.", [("", "10:30 is good.")]),
+        ("- [Anna] Hi.\n- [Ben] No!", [("Anna", "Hi."), ("Ben", "No!")]),
+        ("MAN: (SHOUTING) Hey!", [("MAN", "Hey!")]),
+        ("Dr. Smith (on phone): Hello.", [("Dr. Smith", "Hello.")]),
     ],
 )
 def test_labels_are_speakers_and_not_read(tmp_path, caption, expected):
     assert said(read(tmp_path, srt(caption))) == expected
+
+
+def test_a_name_is_one_in_all_its_forms(tmp_path):
+    cues = (
+        "Anna: One.",
+        "ANNA (O.S.): Two.",
+        "(ANNA) Three.",
+        "[ANNA] Four.",
+        "[Anna, whispering] Five.",
+        "-[Anna] Six.",
+    )
+    assert {turn.speaker for turn in read(tmp_path, srt(*cues, "(BEN) Seven.")).turns[:-1]} == {"Anna"}
+    assert said(read(tmp_path, srt("(BEN) Seven."))) == [("", "Seven.")]
 
 
 def test_a_name_in_a_bracket_alone_is_doubted(tmp_path):
@@ -222,6 +244,9 @@ def test_the_actor_of_ass_is_the_speaker():
         ("[music playing]\nHello.", "Hello."),
         ("(the wind)\nHello.", "Hello."),
         ("*laughs* Hello.", "Hello."),
+        ("(in French) Bonjour.", "Bonjour."),
+        ("Hello. (laughs)", "Hello."),
+        ("(hot) today", "(hot) today"),
         ("（笑い声）こんにちは", "こんにちは"),
         ("【音楽】こんにちは", "こんにちは"),
         ("東京(とうきょう)です", "東京です"),

@@ -1,152 +1,144 @@
-"""Tags as other readers find them: FFmpeg, mutagen, and ComfyUI's editor."""
+"""Tags of v3: the table, what is wrong with a tag and how it is mended, and what a cut text carries on."""
 
 from __future__ import annotations
 
-import json
-import re
-import sys
+from collections import Counter
 
-import av
-import mutagen
 import pytest
-import torch
-from mutagen.mp4 import MP4
 
-from higgs_runtime import AudioClip
-from higgs_runtime.audio.files import About, Chapter, export_audio
-from higgs_runtime.audio.files.export import MOST_OPUS_WORKFLOW
-from higgs_runtime.audio.files.tags import as_ascii, cut_to_bytes
+from higgs_runtime import RenderJob, RenderSettings, parse_script
+from higgs_runtime.cli import main
+from higgs_runtime.text.tags import TAGS, carried, mended, tag_faults, with_their_words
 
-TAGS = {
-    "title": "Der Turm, 第一章",
-    "artist": "Rose",
-    "album": "Sea",
-    "comment": "Mine.",
-    "lyrics": "One\nTwo 海",
-    "date": "2023-05-01",
-    "narrator": "Anna",
-    "series": "Towers",
-    "publisher": "House",
-    "language": "eng",
-    "isbn": "978-3",
+
+def test_the_table_has_the_43_documented_tags():
+    assert Counter(tag.group for tag in TAGS.values()) == {"emotion": 21, "style": 3, "sfx": 9, "prosody": 10}
+    assert all(tag.does and (tag.letters != ()) == (tag.group == "sfx") for tag in TAGS.values())
+
+
+GOOD = [
+    "<|emotion:anger|>No! <|style:whispering|>Not here.",
+    "<|emotion:anger|><|prosody:speed_fast|>No!",
+    "Wait <|prosody:pause|>for me. And<|prosody:long_pause|> again.",
+    "[Anna] <|emotion:fear|>Who is there?\nBen: <|style:shouting|>Me!",
+    "[Anna] {seed=7} [pause 1s] <|emotion:fear|>Who?",
+    "Well, <|sfx:laughter|>Haha, that is good.",
+    "他说。<|emotion:joy|>".replace("joy", "elation") + "好！",
+    "# Scene: <|emotion:angry|> is no tag",
+    "No tag at all.",
+]
+
+
+@pytest.mark.parametrize("text", GOOD)
+def test_what_is_right_is_left_alone(text):
+    assert tag_faults(text) == [] and mended(text) == text
+
+
+BAD = {
+    "<|emotion:angry|>No!": ("the nearest is <|emotion:anger|>", "<|emotion:anger|>No!"),
+    "<|emotion:whispering|>No!": ("the nearest is <|style:whispering|>", "<|style:whispering|>No!"),
+    "<|laughter|>Haha!": ("the nearest is <|sfx:laughter|>", "<|sfx:laughter|>Haha!"),
+    "<|env:music|>No!": ("no tag that Higgs Audio v3 documents", "<|env:music|>No!"),
+    "Yes. I said <|emotion:anger|>no!": ("leads its sentence", "Yes. <|emotion:anger|>I said no!"),
+    "[Anna] I said <|style:shouting|> no!": ("leads its sentence", "[Anna] <|style:shouting|>I said no!"),
+    "Ben: Oh <|prosody:pitch_low|>no.": ("leads its sentence", "Ben: <|prosody:pitch_low|>Oh no."),
+    "It is <|sfx:laughter|> funny.": ("in letters", "It is <|sfx:laughter|>Haha, funny."),
+    "It is funny <|sfx:laughter|>.": ("in letters", "It is funny <|sfx:laughter|>Haha."),
+    "他说 <|sfx:sigh|>好": ("in letters", "他说 <|sfx:sigh|>唉，好"),
 }
-COVER = torch.rand(300, 300, 3, generator=torch.Generator().manual_seed(0))
-CLIP = AudioClip(torch.randn(1, 30 * 8000, generator=torch.Generator().manual_seed(0)) * 0.05, 8000)
-LONG = "Ü" * 63  # 126 bytes: where a size of seven bits a byte ends
 
 
-def chapters(count: int, seconds: float = 30.0) -> tuple[Chapter, ...]:
-    step = seconds / count
-    return tuple(Chapter(n * step, (n + 1) * step, LONG if n == 2 else f"Chapter {n} ü") for n in range(count))
+@pytest.mark.parametrize("text", BAD)
+def test_what_is_wrong_is_named_at_its_place_and_mended(text):
+    says, right = BAD[text]
+    [fault] = tag_faults(text)
+    assert says in fault.message and text[fault.start : fault.end].startswith("<|")
+    assert mended(text) == right
+    assert mended(right) == right
 
 
-def export(folder, format: str, **about):
-    return export_audio(CLIP, folder, "{title}", format, about=About(**{"tags": TAGS, **about}))
+def test_several_in_one_text():
+    text = "I <|emotion:angry|>said no. It is <|sfx:laughter|>good <|style:shouting|>here."
+    assert len(tag_faults(text)) == 3
+    assert mended(text) == "<|emotion:anger|>I said no. <|style:shouting|>It is <|sfx:laughter|>Haha, good here."
 
 
-@pytest.mark.parametrize("format", ["mp3", "wav 16-bit"])
-@pytest.mark.parametrize("count", [1, 30, 255, 256, 600])
-def test_chapters_and_cover_of_id3_are_seen_by_all(tmp_path, format, count):
-    path = export(tmp_path, format, chapters=chapters(count), cover=COVER).path
-    with av.open(str(path)) as file:
-        seen = file.chapters()
-        assert [one["metadata"]["title"] for one in seen] == [one.title for one in chapters(count)]
-        assert [one for one in file.streams.video if one.disposition.attached_pic]
-    tag = mutagen.File(path).tags
-    found = tag.getall("CHAP")
-    assert {one.sub_frames["TIT2"].text[0] for one in found} == {one.title for one in chapters(count)}
-    assert [round(one.start_time / 1000, 3) for one in found] == [round(one.start_s, 3) for one in chapters(count)]
-    top = next(one for one in tag.getall("CTOC") if one.flags & 2)
-    listed = top.child_element_ids
-    if count > 255:
-        listed = [name for part in tag.getall("CTOC") if part is not top for name in part.child_element_ids]
-    assert set(listed) == {one.element_id for one in found}
-    assert tag.getall("APIC")[0].data[:2] == b"\xff\xd8"
+def test_a_model_that_knows_no_tags():
+    text = "<|emotion:anger|> No! <|sfx:laughter|>Haha."
+    assert [fault.message.split(" acts")[0] for fault in tag_faults(text, knows_tags=False)] == [
+        "Only Higgs Audio v3"
+    ] * 2
+    assert mended(text, knows_tags=False) == "No! Haha."
 
 
-@pytest.mark.parametrize("format", ["mp3", "wav 16-bit"])
-def test_the_tag_is_of_the_version_that_everything_reads(tmp_path, format):
-    data = export(tmp_path, format, chapters=chapters(3)).path.read_bytes()
-    at = data.find(b"ID3")
-    assert data[at + 3 : at + 5] == b"\3\0"
-    tag = mutagen.File(next(tmp_path.iterdir())).tags
-    assert str(tag["COMM::eng"]) == "Mine.\nSynthetic speech." and str(tag["USLT::eng"]) == TAGS["lyrics"]
-    assert str(tag["TIT2"]) == TAGS["title"] and str(tag["TDRC"]) == "2023-05-01" and str(tag["TPUB"]) == "House"
-    assert str(tag["TXXX:narrator"]) == "Anna" and str(tag["TXXX:series"]) == "Towers"
+def test_the_gentler_place_is_behind_the_first_word():
+    assert mended("<|emotion:anger|>No, I said!", placement="gentle") == "No, <|emotion:anger|> I said!"
+    assert mended("<|style:shouting|>No!", placement="gentle") == "<|style:shouting|>No!", "of emotions alone"
+    assert tag_faults("No, <|emotion:anger|> I said!", placement="gentle") == []
 
 
-@pytest.mark.parametrize("date", ["2024", "2024-02", "May 2024", "1999-12-31"])
-def test_dates_of_all_kinds_are_kept(tmp_path, date):
-    path = export(tmp_path, "mp3", tags={"date": date}).path
-    told = mutagen.File(path).tags
-    assert date in str(told.get("TDRC", "")) + str(told.get("TXXX:date", "")) or date.startswith(str(told["TDRC"]))
+# --- texts that are cut ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("format", ["m4a (AAC)", "m4b (AAC audiobook)"])
-def test_mp4_keeps_what_has_no_atom_of_its_own(tmp_path, format, monkeypatch):
-    made = export(tmp_path, format, tags={**TAGS, "year": "2023"})
-    told = MP4(made.path)
-    for name in ("narrator", "series", "publisher", "language", "isbn", "year"):
-        assert told[f"----:com.apple.iTunes:{name}"][0].decode() == {**TAGS, "year": "2023"}[name]
-    assert told["\xa9nam"] == [TAGS["title"]] and told["\xa9cmt"] == ["Mine.\nSynthetic speech."] and not made.notes
-    monkeypatch.setitem(sys.modules, "mutagen", None)
-    [note] = export(tmp_path, format).notes
-    assert "narrator, series, publisher, language, isbn" in note and "pip install mutagen" in note
+def test_a_cut_never_parts_a_tag_from_its_words():
+    text = "One two. <|emotion:anger|><|prosody:speed_fast|> Three four."
+    end = text.index(" Three")
+    moved = with_their_words(text, [(0, end), (end + 1, len(text))])
+    assert [text[start:stop] for start, stop in moved] == ["One two.", text[9:]]
+    assert with_their_words(text, [(0, 8), (9, len(text))]) == [(0, 8), (9, len(text))]
 
 
-def test_a_year_alone_is_the_date_of_an_mp4(tmp_path):
-    assert MP4(export(tmp_path, "m4a (AAC)", tags={"year": "2023"}).path)["\xa9day"] == ["2023"]
+def test_style_and_prosody_go_on_and_emotion_stays():
+    pieces = [
+        "<|emotion:fear|><|style:whispering|>One.",
+        "Two.",
+        "<|prosody:speed_slow|>Three.",
+        "<|style:shouting|>Four.",
+    ]
+    assert carried(pieces) == [
+        pieces[0],
+        "<|style:whispering|>Two.",
+        "<|style:whispering|><|prosody:speed_slow|>Three.",
+        "<|prosody:speed_slow|><|style:shouting|>Four.",
+    ]
+    assert carried(pieces[:2], emotion=True)[1] == "<|emotion:fear|><|style:whispering|>Two."
+    assert carried(["One <|prosody:pause|>two.", "Three."]) == ["One <|prosody:pause|>two.", "Three."]
 
 
-@pytest.mark.parametrize("letter", ["a", "ü", "第", "😀"])
-@pytest.mark.parametrize("before", range(4))
-def test_long_chapter_titles_end_with_a_whole_letter(tmp_path, letter, before):
-    title = "x" * before + letter * 300
-    made = export(tmp_path, "m4b (AAC audiobook)", chapters=(Chapter(0.0, 15.0, title), Chapter(15.0, 30.0, "Next")))
-    first, second = MP4(made.path).chapters
-    assert second.title == "Next" and title.startswith(first.title) and 250 < len(first.title.encode()) <= 255
+def test_pieces_of_a_turn_carry_its_style_for_v3_alone():
+    turn = "<|style:whispering|>One two three four. <|emotion:fear|>Five six seven eight. Nine ten eleven twelve."
+    script = parse_script(f"[Anna] {turn}")
+    assert script.warnings == ()
+
+    def texts(layout, **settings):
+        job = RenderJob(script=script, voices={}, settings=RenderSettings(max_chars=40, **settings))
+        return [line.text for line in job.lines(25.0, layout)]
+
+    held = "<|style:whispering|>"
+    plain = [f"{held}One two three four.", "<|emotion:fear|>Five six seven eight.", "Nine ten eleven twelve."]
+    assert texts("v3") == [plain[0], held + plain[1], held + plain[2]]
+    assert texts("v3", carry_emotion=True)[2] == f"{held}<|emotion:fear|>{plain[2]}"
+    assert texts("native") == texts("v3", prepare=False) == plain
 
 
-@pytest.mark.parametrize("count", [255, 256, 400])
-def test_more_chapters_than_the_list_of_nero_holds(tmp_path, count):
-    path = export(tmp_path, "m4b (AAC audiobook)", chapters=chapters(count)).path
-    with av.open(str(path)) as file:
-        assert len(file.chapters()) == count
-    told = MP4(path).chapters
-    assert told is None if count > 255 else len(told) == count
+# --- where people meet them -----------------------------------------------------------------------------------------
 
 
-def in_editor(path) -> dict:
-    """As the editor looks for it: in what comes before the third page of an Ogg file, and in the head of an MP3."""
-    data = path.read_bytes()
-    pages = [found.start() for found in re.finditer(b"OggS\0", data)]
-    head = data[: pages[2]] if pages else data
-    mark = b"=" if pages else b"\0"
-    found = re.search(rb"workflow" + mark + rb"(\{.*?(\}.*?\0))", head, re.S)
-    return json.loads(re.search(rb"\{.*\}", found[1])[0]) if found else {}
+def test_a_script_doubts_tags_at_their_place():
+    script = parse_script("[Anna] Yes.\n[Bob] I said <|emotion:angry|>no!\n")
+    assert [(one.line, one.column) for one in script.warnings] == [(2, 14)]
+    assert "<|emotion:anger|>" in script.warnings[0].message
 
 
-@pytest.mark.parametrize("format", ["opus", "mp3"])
-def test_the_editor_finds_the_workflow_beside_a_long_prompt(tmp_path, format):
-    workflow = {"nodes": [{"title": "Ünï " + "x" * 60_000}]}
-    prompt = json.dumps({"1": "y" * 60_000})
-    made = export(tmp_path, format, metadata={"prompt": prompt, "workflow": json.dumps(workflow)}, cover=COVER)
-    assert in_editor(made.path) == workflow and not [note for note in made.notes if "workflow" in note]
-    assert made.path.read_bytes().count(b"nodes") == 1
-
-
-def test_a_workflow_that_the_editor_will_not_find_is_told(tmp_path):
-    for size, notes in ((MOST_OPUS_WORKFLOW - 20, 0), (MOST_OPUS_WORKFLOW + 200, 1)):
-        workflow = json.dumps({"nodes": "x" * size})[: size - 2] + '"}'
-        made = export(tmp_path, "opus", metadata={"workflow": workflow})
-        assert len(made.notes) == notes and bool(in_editor(made.path)) == (not notes)
-    assert "export as flac" in made.notes[0]
-
-
-@pytest.mark.parametrize("text", ["", "plain", "ü海😀", '{"a": "ü😀"}'])
-def test_escapes_are_the_same_json(text):
-    assert as_ascii(text).isascii() and json.loads(as_ascii(json.dumps(text, ensure_ascii=False))) == text
-
-
-def test_cuts_between_letters():
-    assert cut_to_bytes("aü", 2) == "a" and cut_to_bytes("aü", 3) == "aü" and cut_to_bytes("", 5) == ""
+def test_the_shell_mends_a_script(tmp_path, capsys):
+    file = tmp_path / "scene.txt"
+    file.write_bytes("\ufeff[Anna] I said <|style:shouting|> no!\r\n# <|emotion:angry|>\r\n".encode())
+    assert main(["script", "check", str(file)]) == 0 and "leads its sentence" in capsys.readouterr().out
+    before = file.read_bytes()
+    assert main(["script", "check", str(file), "--fix"]) == 0
+    said = capsys.readouterr().out
+    assert "scene.txt:1: mended: " in said and "warning" not in said
+    assert file.read_bytes() == before.replace(b"I said <|style:shouting|> no", b"<|style:shouting|>I said no")
+    (tmp_path / "a.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\nHello.\n")
+    assert main(["script", "check", str(tmp_path / "a.srt"), "--fix"]) == 1
+    assert "subtitles" in capsys.readouterr().err

@@ -44,6 +44,28 @@ def test_every_workflow_has_both_formats():
     assert sorted(path.stem for path in (WORKFLOWS / "api").glob("*.json")) == NAMES
 
 
+def test_every_workflow_has_a_picture_for_its_card():
+    """ComfyUI looks for one of this name; python -m tools.make_cards draws them."""
+    from PIL import Image
+
+    assert sorted(path.stem for path in WORKFLOWS.glob("*.jpg")) == NAMES
+    for name in NAMES:
+        path = WORKFLOWS / f"{name}.jpg"
+        with Image.open(path) as picture:
+            assert picture.size == (480, 300) and path.stat().st_size < 20_000
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_ends_a_workflow_is_the_packs_or_shows_text(name):
+    """ComfyUI's own savers are called deprecated since 0.33."""
+    ends = {
+        node["type"]
+        for node in read_workflow(name)["nodes"]
+        if not any(o.get("links") for o in node.get("outputs", []))
+    }
+    assert "HiggsExportAudio" in ends <= {"HiggsExportAudio", "PreviewAny", "PreviewAudio", "MarkdownNote"}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_api_file_is_what_the_editor_would_queue(name):
     expected = ui_to_api(read_workflow(name))
@@ -108,6 +130,20 @@ def test_layout_is_readable(name):
 
 def overlap(a, b) -> bool:
     return a[0] < b[0] + b[2] and b[0] < a[0] + a[2] and a[1] < b[1] + b[3] and b[1] < a[1] + a[3]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_workflow_is_an_app_of_a_few_inputs_in_plain_words(name):
+    """What newer editors show in their App mode; a description has one line there."""
+    workflow = read_workflow(name)
+    nodes, told = {node["id"]: node["type"] for node in workflow["nodes"]}, workflow["extra"]["linearData"]
+    elements = {"HiggsLoadAudio": "trim", "HiggsScript": "scene", "HiggsMixAudio": "mixer"}
+    assert 2 <= len(told["inputs"]) <= 9
+    for number, widget, shown in told["inputs"]:
+        assert widget in {*widget_names(nodes[number]), elements.get(nodes[number], "live_player")}
+        assert 10 < len(shown["description"]) <= 36
+    assert {nodes[number] for number in told["outputs"]} <= {"HiggsExportAudio", "PreviewAudio"} and told["outputs"]
+    assert "linearMode" not in workflow["extra"], "frontend 1.32.9 opens an unfinished page then"
 
 
 # --- what the pack brings -------------------------------------------------------------------------------------------

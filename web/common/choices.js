@@ -1,7 +1,7 @@
 // Lists whose choices are explained where they are chosen, or only shown as they are written: the value of each stays
 // its plain name.
 import { api } from "../../../scripts/api.js";
-import { after } from "./node.js";
+import { after, mapAgain } from "./node.js";
 
 // LiteGraph's menu sets what stands in it as HTML; the canvas and the Vue nodes show the same labels as text.
 const BEGINS = /[<&]/g; // a tag or an entity, before a letter
@@ -20,6 +20,8 @@ export function noteChoices(node, name, list) {
     const answer = await api.fetchApi(`/higgs/choices/${list}`);
     if (answer.ok) notes = await answer.json();
     node.setDirtyCanvas(true, true);
+    if (widget.visibility) widget.options = { ...widget.options }; // Vue looks again at what is new,
+    else mapAgain(node); // or, in older frontends, where the list of widgets is
   };
   widget.options.getOptionLabel = (value) => plain(notes[value] ? `${value} · ${notes[value]}` : (value ?? ""));
   after(node, "refreshComboInNode", fetchNotes);

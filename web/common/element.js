@@ -5,6 +5,8 @@ import { after } from "./node.js";
 
 const STYLE = ":where([data-higgs-widget]) { contain: inline-size; }"; // as wide as its node, which it makes no wider
 
+const LABELS = { live_player: "player", trim: "part of the clip", scene: "script" };
+
 /**
  * Adds an element to a node as a widget; it is no part of the prompt nor of the saved workflow.
  *
@@ -16,6 +18,7 @@ export function addElement(node, name, type, element, options) {
   addStyle("higgs-element-style", STYLE);
   element.dataset.higgsWidget = name;
   const widget = node.addDOMWidget(name, type, element, { serialize: false, hideOnZoom: false, ...options });
+  widget.label = LABELS[name]; // where the editor shows the widget alone, as in an app
   widget.serialize = false;
   after(node, "onAfterGraphConfigured", () => requestAnimationFrame(() => takePlace(node, name, element)));
   return widget;

@@ -27,6 +27,8 @@ export function growList(node, list) {
     restored = true;
     later();
   });
+  const texts = new Map(node.inputs.map(({ name, label, localized_name }) => [name, { label, localized_name }]));
+  list = { ...list, texts }; // of all inputs, before some go
   const toggle = node.widgets?.find((widget) => widget.name === list.more?.toggle);
   if (toggle) after(toggle, "callback", later);
   arrange(node, list);
@@ -41,7 +43,9 @@ function arrange(node, list, keepSize = false) {
   }
   for (let item = 0; item < shown; item++) {
     const name = list.prefix + item;
-    if (node.inputs.every((input) => input.name !== name)) node.addInput(name, list.type, { shape: HOLLOW_CIRCLE });
+    if (node.inputs.every((input) => input.name !== name)) {
+      node.addInput(name, list.type, { shape: HOLLOW_CIRCLE, ...list.texts.get(name) });
+    }
   }
   const folded = !node.widgets?.find((widget) => widget.name === list.more?.toggle)?.value;
   for (const widget of node.widgets ?? []) {
@@ -64,7 +68,7 @@ function arrange(node, list, keepSize = false) {
 
 /** Numbers of the inputs prefixn that have a link, rising. */
 export function connectedItems(node, prefix) {
-  const numbers = node.inputs.filter((input) => input.link != null).map((input) => itemNumber(input.name, prefix));
+  const numbers = node.inputs.filter((_, slot) => node.isInputConnected(slot)).map((input) => itemNumber(input.name, prefix));
   return numbers.filter((number) => number >= 0).sort((one, other) => one - other);
 }
 

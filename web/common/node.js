@@ -33,5 +33,27 @@ function noSpace() {
 
 /** What a person changed is done: from here on it is a step that the graph's undo can go back to. */
 export function rememberStep(app) {
-  app.extensionManager?.workflow?.activeWorkflow?.changeTracker?.checkState?.();
+  const tracker = app.extensionManager?.workflow?.activeWorkflow?.changeTracker;
+  (tracker?.captureCanvasState ?? tracker?.checkState)?.call(tracker); // the second of older frontends
+}
+
+/** The graph that holds all others. */
+export function rootGraph(app) {
+  return app.rootGraph ?? app.graph;
+}
+
+/** The node with an id of the prompt; "12:5" is node 5 in the subgraph of node 12. */
+export function nodeOf(graph, id) {
+  let node = null;
+  for (const part of String(id ?? "").split(":")) {
+    node = graph?.getNodeById(Number(part)) ?? graph?.getNodeById(part);
+    graph = node?.subgraph;
+  }
+  return node;
+}
+
+/** Whether an input of this name has a link. */
+export function connected(node, name) {
+  const slot = node.inputs.findIndex((input) => input.name === name);
+  return slot >= 0 && node.isInputConnected(slot);
 }

@@ -48,14 +48,16 @@ class Provenance:
         model: that spoke.
         voices: whose they are.
         consent: who agreed to the use of the voices, and where that is written down.
+        credit: that the licence of the model asks for.
     """
 
     model: str = ""
     voices: str = ""
     consent: str = ""
+    credit: str = ""
 
     def __str__(self) -> str:
-        parts = [("Model", self.model), ("Voices", self.voices), ("Consent", self.consent)]
+        parts = [("Model", self.model), ("Voices", self.voices), ("Consent", self.consent), ("Credit", self.credit)]
         told = [(name, " ".join(text.split()).rstrip(".")) for name, text in parts]
         return " ".join(["Synthetic speech.", *(f"{name}: {text}." for name, text in told if text)])
 

@@ -1,5 +1,5 @@
 """One real ComfyUI server for all tests of this folder, with small random checkpoints in its models folder.
-With HIGGS_FRONTENDS those of the page have one for each editor's page that it names.
+Those of the page run with the page that ComfyUI brings and with the newest, or with those that HIGGS_FRONTENDS names.
 
 They are what `auto` means there: the first of the names that are complete. The pack's own stand behind them, by name.
 """
@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from dev_env import frontend_folder
+from dev_env import NEWEST_FRONTEND, frontend_folder
 from helpers_checkpoint import make_lm_checkpoint
 from helpers_codec import make_codec_checkpoint
 from helpers_hub import Hub
@@ -24,14 +24,16 @@ V3 = "higgs-audio-v3-tts-4b"
 
 
 BROUGHT = "brought"  # by this ComfyUI
-# Versions of the editor's page, or folders that have one: each test of the page runs with each. The newest is
-# NEWEST_FRONTEND of tools/dev_env.py.
-FRONTENDS = os.environ.get("HIGGS_FRONTENDS", BROUGHT).split(",")
+# Their time is spent on what another page does not change; all run with what HIGGS_FRONTENDS names: versions of the
+# editor's page, and folders that hold one.
+ONCE = {"test_live", "test_scene_render", "test_translations"}
 
 
 def pytest_generate_tests(metafunc) -> None:
     if metafunc.definition.get_closest_marker("web") and "server" in metafunc.fixturenames:
-        metafunc.parametrize("server", FRONTENDS, indirect=True, scope="session")
+        default = [BROUGHT] if metafunc.definition.path.stem in ONCE else [BROUGHT, NEWEST_FRONTEND]
+        named = os.environ.get("HIGGS_FRONTENDS")
+        metafunc.parametrize("server", named.split(",") if named else default, indirect=True, scope="session")
 
 
 def pytest_collection_modifyitems(items) -> None:

@@ -290,7 +290,7 @@ def test_an_exported_file_opens_its_workflow(browser, tmp_path, format, kind):
         const bytes = Uint8Array.from(atob("{data}"), (letter) => letter.charCodeAt(0));
         await app.handleFile(new File([bytes], "{made.path.name}", {{type: "audio/{kind}"}}));
         await until(() => app.graph.nodes.length && app.graph.extra.said);
-        return [app.graph.nodes.map((node) => [node.id, node.type]), app.graph.extra.said];
+        return [app.graph.nodes.map((node) => [Number(node.id), node.type]), app.graph.extra.said];
     """,
     )
     assert opened == [[[7, "HiggsLoudness"]], "„Ü“ {}"]

@@ -63,7 +63,7 @@ def speak(client, folder, name: str, lm: str, codec: str):
         node["inputs"] |= {key: value for key, value in changes.items() if key in node["inputs"]}
     run = client.run(prompt)
     assert run.error is None, run.error
-    [saved] = [run.outputs[key] for key, node in prompt.items() if node["class_type"] == "SaveAudio"]
+    [saved] = [run.outputs[key] for key, node in prompt.items() if node["class_type"] == "HiggsExportAudio"]
     return soundfile.read(client.download(saved["audio"][0], folder))
 
 

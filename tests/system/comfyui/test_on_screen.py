@@ -102,7 +102,8 @@ def test_widgets_that_are_hidden_are_not_drawn(browser, request):
         const script = make("HiggsScript", [0, 800]), more = named(mix, "more_settings");
         const vue = app.extensionManager.setting.get("Comfy.VueNodes.Enabled"), counts = [], heights = [];
         const drawn = (node) => document.querySelector(`[data-node-id="${node.id}"]`);
-        const rows = (node) => drawn(node)?.querySelectorAll(".lg-node-widget").length;
+        const folded = (node) => (kept ? 0 : node.widgets.filter((one) => one.options.advanced).length);
+        const rows = (node) => drawn(node)?.querySelectorAll(".lg-node-widget").length + folded(node);
         const shown = (node) => node.widgets.filter((one) => !one.hidden).length;
         const note = async (wanted) => {
             await until(() => shown(mix) === wanted);

@@ -44,7 +44,7 @@ def node_ids(prompt: dict, class_type: str) -> list[str]:
 
 
 def saved_audio(client, run, prompt, folder):
-    [node] = node_ids(prompt, "SaveAudio")
+    [node] = node_ids(prompt, "HiggsExportAudio")
     [file] = run.outputs[node]["audio"]
     return soundfile.read(client.download(file, folder), always_2d=True)
 
@@ -53,7 +53,7 @@ def saved_audio(client, run, prompt, folder):
 def test_workflow_runs_to_a_playable_file(client, tmp_path, name):
     prompt = workflow(name, seed=7)
     run = client.run(prompt)
-    assert run.error is None, run.error
+    assert run.error is None, run.error["exception_message"]
     samples, rate = saved_audio(client, run, prompt, tmp_path)
     # the bed is longer than so short a dialogue
     lasting = {"codec_round_trip": "rose", "two_voice_dialogue": "bed"}.get(name)
@@ -67,7 +67,7 @@ def test_the_workflow_with_tags_speaks_with_v3_and_refuses_wrong_ones(client, tm
     prompt = set_input(workflow("tags_v3", seed=7), "HiggsLoadModel", checkpoint="higgs-audio-v3-tts-4b")
     set_input(prompt, "HiggsLoadCodec", checkpoint="higgs-audio-v2-tokenizer")
     run = client.run(prompt)
-    assert run.error is None, run.error
+    assert run.error is None, run.error["exception_message"]
     samples, rate = saved_audio(client, run, prompt, tmp_path)
     assert (rate, len(samples)) == (24_000, 24_000) and samples.std() > 1e-4
     wrong = set_input(prompt, "HiggsChatMLPrompt", text="<|emotion:angry|>No!")

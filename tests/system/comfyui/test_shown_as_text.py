@@ -8,23 +8,23 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import sys
 import time
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
 from helpers_checkpoint import add_to_config, make_lm_checkpoint
 from helpers_scene import open_editor, run
-from helpers_workflow import node_classes, node_module
 
 from higgs_runtime import parse_script, prepare_text
 
 pytestmark = [pytest.mark.web, pytest.mark.slow]
 
 MARK = "<b id=higgs-marker>x</b>"
-ON_NODES = ".break-all > span, .comfy-markdown-content"  # of LiteGraph, of Vue
+ON_NODES = ".higgs-told"
+ENTRIES = (
+    ".litemenu-entry, [role=option], [role=dialog] .line-clamp-2"  # of lists: LiteGraph's, Vue's, and Vue's that upload
+)
 NAME = "zz <img id=higgs-marker alt=harmless>"  # of a folder, a voice, a file
 SPEECH = f"{MARK} &lt; &amp; & 'a' \"b\" <!-- [[label|http://a.example]] [[ __LNK0__ https://b.example?c=1&d> www.e.f"
 SCRIPT = f"[Anna] Yes.\n[{MARK} & '&amp;' __LNK0__ https://b.example] Hello."
@@ -77,7 +77,7 @@ def open_graph(editor, prompt: dict) -> None:
         editor,
         "app.extensionManager.dialog?.closeAllDialogs?.();"
         "await until(() => !document.querySelector('.p-dialog'));"  # one that is closing would not open again
-        f"app.loadApiJson({json.dumps(prompt)}, 'shown');"
+        f"await app.loadApiJson({json.dumps(prompt)}, 'shown');"
         f"await until(() => app.graph.nodes.length === {len(prompt)});"
         "app.graph.nodes.forEach((node, n) => node.pos = [20 + 520 * (n % 4), 60 + 420 * (n >> 2)]);"
         "Object.assign(app.canvas.ds, { offset: [100, 0], scale: 0.8 }); app.canvas.setDirty(true, true);"
@@ -113,7 +113,7 @@ def wait_for_text(editor, text: str) -> None:
 
 
 def check_no_marker(editor) -> None:
-    elements = "#higgs-marker, .break-all > span :not(br), .comfy-markdown-content :not(p):not(br)"
+    elements = f"#higgs-marker, {ON_NODES} *"
     found = run(editor, f"return [...document.querySelectorAll('{elements}')].map((one) => one.outerHTML);")
     assert found == []
 
@@ -139,43 +139,46 @@ def test_what_nodes_show_stands_there_as_it_is(editor, vue, server, tmp_path):
             "6": preview("5", 0),
         },
     )
-    draw(editor, False)  # the Vue nodes look for what a node has when they are made
+    late = editor.run("return window.__COMFYUI_FRONTEND_VERSION__;") == "1.32.9"
+    if late:
+        draw(editor, False)  # its Vue nodes look for what a node has when they are made
     run(
         editor,
         """
         await app.queuePrompt(0);
-        const shows = (node) => node.widgets.some((one) => one.type === "progressText");
+        const shows = (node) => node.widgets.some((one) => one.name === "told");
         await until(() => app.graph.nodes.every((node) => node.type === "PreviewAny" || shows(node)));
         // they show a report as Markdown, of ComfyUI's own accord
         for (const node of app.graph.nodes.filter((one) => one.type === "PreviewAny")) app.graph.remove(node);
     """,
     )
-    draw(editor, vue)
+    if late:
+        draw(editor, vue)
     [warning] = parse_script(script).warnings
     wait_for_text(editor, str(warning))
     wait_for_text(editor, prepare_text(speech, "native", "en").report(300))
     wait_for_text(editor, f"{NAME} (2 words); it speaks only these.")
-    sent = as_sent(f"A note of a server, or heard words: {SPEECH}\n{MARK}")
+    note = f"A note of a server, or heard words: {SPEECH}\n{MARK}"
+    tell(editor, note)
+    editor.screenshot(tmp_path / "shown.png")
+    wait_for_text(editor, note)
+    if vue and late:
+        return
+    tell(editor, "")
     run(
         editor,
-        f"const {{ api }} = await import('/scripts/api.js');"
-        f"api.dispatchCustomEvent('progress_text', {{ nodeId: '1', text: {json.dumps(sent)} }}); await wait();",
+        f"await until(() => [...document.querySelectorAll({json.dumps(ON_NODES)})]"
+        ".filter((one) => one.checkVisibility()).length === 2);",
     )
-    editor.screenshot(tmp_path / "shown.png")
-    wait_for_text(editor, f"A note of a server, or heard words: {SPEECH}\n{MARK}")
 
 
-def as_sent(text: str) -> str:
-    """What `show_text` sends for it."""
-    node_classes()
-    from comfy_execution.utils import CurrentNodeContext
-
-    sent = []
-    server = SimpleNamespace(send_progress_text=lambda text, node: sent.append(text))
-    with pytest.MonkeyPatch.context() as patch, CurrentNodeContext("prompt", "1"):
-        patch.setitem(sys.modules, "server", SimpleNamespace(PromptServer=SimpleNamespace(instance=server)))
-        node_module("host.messages").show_text(text)
-    return sent[0]
+def tell(editor, text: str) -> None:
+    """As the server does when the first node has run."""
+    run(
+        editor,
+        "const { api } = await import('/scripts/api.js');"
+        f"api.dispatchCustomEvent('higgs.text', {{ node: '1', text: {json.dumps(text)} }}); await wait();",
+    )
 
 
 @pytest.mark.parametrize("node", LISTS)
@@ -201,7 +204,8 @@ def test_names_in_lists_are_names(editor, node, tmp_path):
                 editor,
                 f"""
             const made = app.graph.nodes[0], widget = made.widgets.find((one) => one.name === {json.dumps(widget)});
-            const vue = document.querySelector("[data-node-id] [role=combobox], [data-node-id] .p-select");
+            const inNode = (selector) => document.querySelector(`[data-node-id] ${{selector}}`);
+            const vue = inNode("button:has(+ label > input[type=file])") ?? inNode(":is([role=combobox], .p-select)");
             const box = vue?.getBoundingClientRect();
             if (box) return [box.x + box.width / 2, box.y + box.height / 2];
             return app.canvasPosToClientPos([made.pos[0] + made.size[0] / 2, made.pos[1] + widget.y + 10]);
@@ -210,7 +214,7 @@ def test_names_in_lists_are_names(editor, node, tmp_path):
         )
         entries = run(
             editor,
-            "await wait(500); return [...document.querySelectorAll('.litemenu-entry, [role=option]')]"
+            f"await wait(500); return [...document.querySelectorAll({json.dumps(ENTRIES)})]"
             ".filter((one) => one.checkVisibility()).map((one) => one.innerText.replaceAll('\\u2060', ''));",
         )
         if entries:
@@ -225,8 +229,15 @@ def test_what_an_error_quotes_is_a_text(editor, tmp_path):
     open_graph(editor, {"1": {"class_type": "HiggsScript", "inputs": {"text": f"[{MARK}"}}, "2": preview("1", 1)})
     run(
         editor,
-        "await app.queuePrompt(0);"
-        "await until(() => document.querySelector('.p-dialog')?.innerText.includes('[<b id=higgs-marker>'));",
+        """
+        await app.queuePrompt(0);
+        const shown = () => document.querySelector(".p-dialog, [data-testid=runtime-error-panel]");
+        const more = () => document.querySelector("[data-testid=error-overlay-see-errors]"); // of newer pages
+        await until(() => {
+            more()?.click();
+            return shown()?.innerText.includes("[<b id=higgs-marker>");
+        });
+    """,
     )
     editor.screenshot(tmp_path / "error.png")
     check_no_marker(editor)

@@ -124,10 +124,8 @@ def test_from_a_mix_to_a_deliverable(client, tmp_path):
 
 def test_the_note_names_model_and_voice(client, tmp_path):
     prompt = read_workflow("clone_voice", api=True)
-    [saver] = [node for node in prompt.values() if node["class_type"] == "SaveAudio"]
-    saver["class_type"] = "HiggsExportAudio"
-    saver["inputs"] = {
-        "audio": saver["inputs"]["audio"],
+    [saver] = [node for node in prompt.values() if node["class_type"] == "HiggsExportAudio"]
+    saver["inputs"] |= {
         "file_name": "{artist}",
         "kbps": 0,
         "format": "wav 32-bit float",

@@ -1,6 +1,6 @@
 // A node with a live player: it shows once a codec is connected, and finds the sounds that are this node's.
 import { addElement } from "../element.js";
-import { after, hide, mapAgain } from "../node.js";
+import { after, connected, hide, mapAgain, nodeOf, rootGraph } from "../node.js";
 import { LivePlayer } from "./player.js";
 
 const EVENT = "higgs.live"; // as in nodes/shared/live.py
@@ -16,7 +16,7 @@ export function liveExtension(app, api, comfyClass) {
   const get = (path) => api.fetchApi(path);
   const server = { get, cancel: (promptId) => api.interrupt(promptId) };
   const playerOf = (id) => {
-    const node = findNode(app, id);
+    const node = nodeOf(rootGraph(app), id);
     return node?.comfyClass === comfyClass ? node.widgets?.find((widget) => widget.player)?.player : undefined;
   };
   return {
@@ -46,10 +46,10 @@ function addPlayer(node, server) {
   const live = node.widgets.find((one) => one.name === "live");
   const arrange = (keepSize) => {
     const before = node.computeSize()[1];
-    const connected = node.inputs.find((input) => input.name === "codec")?.link != null;
-    player.setHint(connected ? "Plays here while it is rendered." : "Connect a codec to hear it while it is rendered.");
-    hide(live, !connected);
-    hide(widget, !connected || !live.value);
+    const heard = connected(node, "codec");
+    player.setHint(heard ? "Plays here while it is rendered." : "Connect a codec to hear it while it is rendered.");
+    hide(live, !heard);
+    hide(widget, !heard || !live.value);
     // Vue nodes of older frontends keep what they saw once a widget was changed: there both are always to be seen.
     if (!widget.visibility) live.options.hidden = widget.options.hidden = false;
     mapAgain(node);
@@ -77,20 +77,6 @@ function addPlayer(node, server) {
   arrange(false);
 }
 
-/** The node with an id of the prompt; "12:5" is node 5 in the subgraph of node 12. */
-function findNode(app, id) {
-  let [graph, node] = [rootGraph(app), null];
-  for (const part of String(id).split(":")) {
-    node = graph?.getNodeById(part);
-    graph = node?.subgraph;
-  }
-  return node;
-}
-
 function workflowId(app) {
   return String(rootGraph(app)?.id ?? "");
-}
-
-function rootGraph(app) {
-  return app.rootGraph ?? app.graph;
 }

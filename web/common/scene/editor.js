@@ -8,6 +8,7 @@ import { addSceneStyle, huesOf } from "./style.js";
 import { dragRows } from "./drag.js";
 import { SceneFindings } from "./findings.js";
 import { handleKey } from "./keys.js";
+import { SceneTags } from "./tags.js";
 import { drawRow, grow } from "./view.js";
 
 const MOST_LINES = 5000; // beyond, the text alone is shown
@@ -19,7 +20,7 @@ export class SceneEditor {
   /**
    * @param {object} host
    *   getText(), setText(text): where the script is kept; check(text): {turns, errors, warnings} of the server;
-   *   subtitles(text): subtitles as a script; compare(rows' takes): the takes of a row; left(): the focus left
+   *   subtitles(text): subtitles as a script; tags(), mend(text): see SceneTags; compare(rows' takes): the takes of a row; left(): the focus left
    */
   constructor(host) {
     addSceneStyle();
@@ -51,9 +52,11 @@ export class SceneEditor {
       button("↶", "Undo (Ctrl+Z)", () => this.undo(this.past, this.future)),
       button("↷", "Redo (Ctrl+Shift+Z)", () => this.undo(this.future, this.past)),
     ];
+    this.tags = new SceneTags(this);
     this.root = make("div", { className: "higgs-scene widget-expands", role: "group", "aria-label": "Scene editor",
       "data-capture-wheel": "true" },
-    make("div", { className: "bar", role: "toolbar", "aria-label": "Scene" }, ...this.views, ...this.tools, this.said),
+    make("div", { className: "bar", role: "toolbar", "aria-label": "Scene" }, ...this.views, ...this.tools,
+      this.tags.menu, this.tags.mending, this.said),
     this.list, this.area, this.names);
     this.root.blur = () => this.root.contains(document.activeElement) && document.activeElement.blur();
     this.area.addEventListener("input", () => this.change({ text: this.area.value }, "text"));
@@ -222,6 +225,7 @@ export class SceneEditor {
   drawBar() {
     this.views.forEach((view, at) => view.setAttribute("aria-pressed", String(this.raw === (at === 1))));
     this.tools.forEach((tool) => { tool.hidden = this.raw || this.linked; });
+    this.tags.menu.hidden = this.linked;
     this.tools[3].disabled = !this.past.length;
     this.tools[4].disabled = !this.future.length;
   }

@@ -66,6 +66,7 @@ export class SceneFindings {
     const { editor } = this, before = this.notes, rows = editor.raw ? [] : editor.script.rows;
     this.notes = new Map();
     this.problems = problems;
+    editor.tags.show(problems);
     for (const one of problems) {
       const row = rows[editor.rowAt(one.line)];
       if (row) this.notes.set(row.id, [...(this.notes.get(row.id) ?? []), one]);

@@ -4,17 +4,38 @@
 const BLANK = "[\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]"; // Python's \s
 const ONE_BLANK = new RegExp(BLANK, "u");
 const SKIP = new RegExp(`${BLANK}*`, "uy");
-const TAG = new RegExp(`\\[([^\\[\\]]*)\\]${BLANK}*`, "uy");
-const COLON = new RegExp(`([^:：\\[\\]{}\\\\#]{1,48})(?::(?=${BLANK}|$)|：)${BLANK}*`, "uy");
+const TAG = new RegExp(`\\[([^\\[\\]]*)\\](?:${BLANK}*[:：])?${BLANK}*`, "uy");
+const COLON = new RegExp(`([^:：\\[\\]{}\\\\#][^:：\\[\\]{}\\\\]{0,47})(?::(?=${BLANK}|$)|：)${BLANK}*`, "uy");
+// What people put around a name: a list's mark or number, and bold, italic or quotation marks.
+const LISTED = new RegExp(`(?:(?:[-–—*+•‣▪]|\\p{Nd}{1,3}[.)])${BLANK}+)?`, "uy");
+const OPEN = "(?:[*_]{1,3}|[\"“”„«‹「『])", CLOSE = "(?:[*_]{1,3}|[\"”“»›」』])";
+const NAME = `((?!${BLANK})[^:：\\[\\]{}\\\\#*_"“”„«»‹›「」『』][^:：\\[\\]{}\\\\*_"“”„«»‹›「」『』]{0,47})`;
+const ADORNED = new RegExp(
+  `${OPEN}(?:\\[([^\\[\\]]{1,48})\\]${BLANK}*(?:[:：]${BLANK}*${CLOSE}|${CLOSE}${BLANK}*[:：]?)${BLANK}*`
+  + `|${NAME}${BLANK}*(?:[:：]${BLANK}*${CLOSE}${BLANK}*|${CLOSE}${BLANK}*(?::(?=${BLANK}|$)|：)${BLANK}*))`, "uy");
+const ASIDE = new RegExp(`${BLANK}*[(（][^()（）]{1,40}[)）]$`, "u"); // behind a name: "Anna (whispering)"
+const NUMBER = "(?:\\p{Nd}+(?:[.,]\\p{Nd}*)?|[.,]\\p{Nd}+)";
+const UNIT = "(?:ms|msecs?|milliseconds?|s|secs?|seconds?|)";
 const CUE = new RegExp(
   `\\[${BLANK}*((?:pause|overlap)(?![\\p{L}\\p{N}_])|slot(?=${BLANK}*\\p{Nd})|(?:sfx|music)(?=${BLANK}*[:：])`
-  + `|/${BLANK}*music(?![\\p{L}\\p{N}_]))((?:"[^"]*"|[^"\\[\\]]+)*)(\\]?)`, "giu");
+  + `|/${BLANK}*music(?![\\p{L}\\p{N}_]))((?:"[^"]*"|[^"\\[\\]]+)*)(\\]?)`
+  // pauses as other tools write them
+  + `|<(?:break|pause)(?:(?:${BLANK}|[:=/])[^<>]*)?>(?:${BLANK}*</(?:break|pause)>)?`
+  + `|\\(${BLANK}*pause(?:(?:${BLANK}|[:=,])+${NUMBER}${BLANK}*${UNIT}|)${BLANK}*\\)`
+  + `|<#${BLANK}*${NUMBER}${BLANK}*#>`, "giu");
 const SCENE = new RegExp(`^(#+${BLANK}*scene${BLANK}*[:：]${BLANK}*)(.*)$`, "isu");
 const BRACES = new RegExp(`\\{[^{}]*\\}${BLANK}*`, "uy");
 const NOT_A_NAME = new RegExp(`^(?:(?:pause|overlap)(?![\\p{L}\\p{N}_])|slot${BLANK}*\\p{Nd}|(?:sfx|music)$)`, "iu");
 const ORDINARY = new Set(`answer attention caution chapter conclusion date day edit episode example fact figure finally
   first hence hint however i important line note part ps question remember result rule scene second section source
   step summary table therefore third thus time tip title today tomorrow update verse volume warning`.split(/\s+/));
+// As FIRST_WORDS and _ALSO_MADE of higgs_runtime/text/sound_tags.py: a test compares both.
+const SOUNDS = new Set(`
+  applause breath breathes breathing breaths burp burping burps cheer cheering cheers chuckle chuckles clap
+  clapping claps cough coughed coughing coughs cries cry crying gasp gasping gasps giggle giggles hum humming hums
+  laugh laughed laughing laughs laughter music scream screaming screams shout shouting shouts sigh sighed sighing
+  sighs sing singing sings sneeze sneezed sneezes sneezing sniff sniffing sniffs sob sobbing sobs whisper
+  whispering whispers`.trim().split(/\s+/));
 const PARTICLES = new Set("al bin da de der di du la of the van von y".split(" "));
 const SAYING = [..."说道问答想喊叫曰說問"]; // "他说：" introduces a quotation, not a turn
 
@@ -39,7 +60,18 @@ export function indentOf(line) {
 /** Whether `[name]` is a speaker. */
 export function fitsTag(name) {
   const starts = /^\p{L}/u.test(name) && !/^\p{Lowercase}/u.test(name);
-  return starts && name === strip(name) && !/[[\]:：\r\n]/.test(name) && !NOT_A_NAME.test(name);
+  const fits = starts && name === strip(name) && !/[[\]:：\r\n]/.test(name) && !NOT_A_NAME.test(name);
+  return fits && !isSoundWord(name);
+}
+
+/** Whether the words of a bracket are a sound that a model makes: "Laughs", and not "Music Teacher". */
+function isSoundWord(said) {
+  const [first, ...rest] = said.split(new RegExp(`${BLANK}+`, "u"));
+  const shouted = /\p{Lu}/u.test(said) && !/\p{Ll}/u.test(said);
+  if (!shouted && rest.some((one) => /^\p{Lu}/u.test(one))) {
+    return /^(?:humming|music|sing) (?:start|end)$/i.test(said);
+  }
+  return SOUNDS.has(first.toLowerCase().replace(/^[.,!…]+|[.,!…]+$/g, ""));
 }
 
 /** Whether `words:` at the start of a line is a speaker. */
@@ -51,17 +83,27 @@ export function fitsColon(words) {
     const letters = [...words];
     return parts.length === 1 && letters.length <= 6 && !SAYING.includes(letters.at(-1)) && words !== "注意";
   }
-  return parts.every((part) => /^[\p{L}\p{N}_.'’-]+$/u.test(part))
-    && parts.slice(1).every((part) => /^[\p{Uppercase}\p{N}]/u.test(part) || PARTICLES.has(part));
+  return parts.every((part) => /^#?[\p{L}\p{N}_.'’-]+$/u.test(part))
+    && parts.slice(1).every((part) => /^(?:\p{Uppercase}|#*\p{N})/u.test(part) || PARTICLES.has(part));
 }
 
 /** {name, end, colon} of the tag at the start of a line without indent; null without one. */
 export function speakerOf(line) {
-  const tag = line[0] === "[" ? at(TAG, line, 0) : null;
-  if (tag && fitsTag(strip(tag[1]))) return { name: strip(tag[1]), end: tag[0].length, colon: false };
+  const start = at(LISTED, line, 0)[0].length, tag = line[start] === "[" ? at(TAG, line, start) : null;
+  if (tag && fitsTag(strip(tag[1]))) return { name: strip(tag[1]), end: start + tag[0].length, colon: false };
+  const adorned = at(ADORNED, line, start), end = start + (adorned?.[0].length ?? 0);
+  if (adorned?.[1] && fitsTag(strip(adorned[1]))) return { name: strip(adorned[1]), end, colon: false };
+  const named = adorned?.[2] ? colonName(adorned[2]) : "";
+  if (named) return { name: named, end, colon: true };
   if (!/[:：]/.test(line)) return null;
-  const colon = at(COLON, line, 0);
-  return colon && fitsColon(strip(colon[1])) ? { name: strip(colon[1]), end: colon[0].length, colon: true } : null;
+  const colon = at(COLON, line, start), name = colon ? colonName(colon[1]) : "";
+  return name ? { name, end: start + colon[0].length, colon: true } : null;
+}
+
+/** The name before a colon, without what stands in round brackets behind it; "" for none. */
+function colonName(words) {
+  const name = strip(strip(words).replace(ASIDE, ""));
+  return fitsColon(name) ? name : "";
 }
 
 /** The length of what stands before the title in a scene header; -1 for any other line. */
@@ -89,14 +131,14 @@ export function piecesOf(line, position, begins) {
       continue;
     }
     CUE.lastIndex = position;
-    const cue = line.includes("[", position) ? CUE.exec(line) : null;
+    const cue = /[[<(]/.test(line) ? CUE.exec(line) : null;
     const until = cue ? cue.index : line.length;
     if (strip(line.slice(position, until))) pieces.push({ kind: "text", start: position, end: until });
     if (!cue) return pieces;
-    const kind = cue[1].toLowerCase().replace("ſ", "s");
+    const kind = (cue[1] ?? "pause").toLowerCase().replace("ſ", "s");
     position = until + cue[0].length;
-    pieces.push({ kind: kind[0] === "/" ? "/music" : kind, start: until, end: position, inner: cue[2],
-      closed: !!cue[3] });
+    pieces.push({ kind: kind[0] === "/" ? "/music" : kind, start: until, end: position, inner: cue[2] ?? cue[0],
+      closed: cue[1] === undefined || !!cue[3] });
   }
 }
 

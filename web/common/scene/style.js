@@ -40,6 +40,9 @@ const CSS = `
 .higgs-scene .bar { display: flex; gap: 4px; align-items: center; padding: 4px 6px; background: var(--panel);
   border-bottom: 1px solid var(--line); flex-wrap: wrap; }
 .higgs-scene .bar input { border: 1px solid var(--line); background: var(--back); font-size: 12px; }
+.higgs-scene .bar select { border: 1px solid var(--line); background: var(--back); color: var(--ink); font: inherit;
+  font-size: 12px; border-radius: 5px; padding: 2px 4px; width: 64px; }
+.higgs-scene .bar select option, .higgs-scene .bar select optgroup { background: var(--panel); color: var(--ink); }
 .higgs-scene .bar input[aria-pressed=true] { background: var(--busy); border-color: var(--busy); color: #fff; }
 .higgs-scene .said { margin-inline-start: auto; font-size: 12px; color: var(--soft); cursor: default; }
 .higgs-scene .said.errors { color: var(--bad); font-weight: 600; cursor: pointer; }
