@@ -29,33 +29,7 @@ def add(commands) -> None:
         help=f"allow any --host without a key; otherwise only this computer is served without ${KEY}",
     )
     serve.add_argument("--name", help="name of the model for clients (default: its own)")
-    serve.add_argument(
-        "--model-alias",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="further name of the model, for clients that ask for another, such as tts-1 (default: none)",
-    )
-    serve.add_argument(
-        "--voice-alias",
-        action="append",
-        default=[],
-        metavar="NAME=VOICE",
-        help="further name of a voice, such as alloy=rose (default: none)",
-    )
-    serve.add_argument(
-        "--default-voice",
-        metavar="VOICE",
-        help="voice of requests that name none; none: the model chooses one for each request (default: the first of "
-        "the pack)",
-    )
-    serve.add_argument(
-        "--prepare",
-        action="store_true",
-        help="prepare texts for the model, as scripts are, where a request does not say (default: the model reads "
-        "what is written)",
-    )
-    add_settings(serve, "silence_s")
+    _add_names(serve)
     serve.add_argument("--rows", type=int, default=8, help="lines spoken at the same time (default: %(default)s)")
     serve.add_argument(
         "--max-waiting",
@@ -94,17 +68,55 @@ def add(commands) -> None:
         help="connections at the same time; further ones get 503 (default: %(default)s)",
     )
     serve.add_argument(
+        "--positions",
+        type=int,
+        default=4096,
+        help="maximum positions of prompt and answer; memory is reserved for ROWS of them (default: %(default)s)",
+    )
+    _add_allowed(serve)
+    add_checkpoints(serve)
+    serve.set_defaults(run=_serve)
+
+
+def _add_names(serve: argparse.ArgumentParser) -> None:
+    """For clients that cannot be changed."""
+    serve.add_argument(
+        "--model-alias",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="further name of the model, for clients that ask for another, such as tts-1 (default: none)",
+    )
+    serve.add_argument(
+        "--voice-alias",
+        action="append",
+        default=[],
+        metavar="NAME=VOICE",
+        help="further name of a voice, such as alloy=rose (default: none)",
+    )
+    serve.add_argument(
+        "--default-voice",
+        metavar="VOICE",
+        help="voice of requests that name none; none: the model chooses one for each request (default: the first of "
+        "the pack)",
+    )
+    serve.add_argument(
+        "--prepare",
+        action="store_true",
+        help="prepare texts for the model, as scripts are, where a request does not say (default: the model reads "
+        "what is written)",
+    )
+    add_settings(serve, "silence_s")
+
+
+def _add_allowed(serve: argparse.ArgumentParser) -> None:
+    """What is refused unless it is named here."""
+    serve.add_argument(
         "--allow-host",
         action="append",
         default=[],
         metavar="NAME",
         help=f"host name to answer to without a key; several in ${HOSTS} (default: none)",
-    )
-    serve.add_argument(
-        "--positions",
-        type=int,
-        default=4096,
-        help="maximum positions of prompt and answer; memory is reserved for ROWS of them (default: %(default)s)",
     )
     serve.add_argument(
         "--allow-folder",
@@ -128,8 +140,6 @@ def add(commands) -> None:
         metavar="ORIGIN",
         help="let web pages of this origin use the server, such as https://example.org; *: of any (default: none)",
     )
-    add_checkpoints(serve)
-    serve.set_defaults(run=_serve)
 
 
 def _port(text: str) -> int:

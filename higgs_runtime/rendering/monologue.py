@@ -30,7 +30,7 @@ UNFINISHED: tuple[FinishReason, ...] = ("length", "repeating")  # takes that may
 REFERENCE_S = 1.0  # of a first piece, from which the others take the voice
 
 
-class Pieces(NamedTuple):
+class TextPieces(NamedTuple):
     """A text as it is spoken.
 
     Attributes:
@@ -63,7 +63,7 @@ def pieces_of(
     language: str | None = None,
     prepare: bool = False,
     marks: bool = False,
-) -> Pieces:
+) -> TextPieces:
     """The pieces in which a text is spoken, cut at sentence ends where there are some.
 
     Args:
@@ -86,11 +86,11 @@ def pieces_of(
     spans = spoken_spans(text, min(most, max(LEAST_CHARS, fitting)), language)
     check_words(text)  # a rule may have taken the last one
     texts = [text[start:end] for start, end in spans]
-    return Pieces(tuple(carried(texts) if config.prompt_layout == PromptFormat.V3 else texts), warnings)
+    return TextPieces(tuple(carried(texts) if config.prompt_layout == PromptFormat.V3 else texts), warnings)
 
 
 class Monologue:
-    """Pieces of one text on their way.
+    """TextPieces of one text on their way.
 
     Where nobody is named to sound like, the first piece that is long enough is the voice of those that follow.
 
@@ -112,7 +112,7 @@ class Monologue:
 
     @property
     def left(self) -> int:
-        """Pieces that are not spoken yet."""
+        """TextPieces that are not spoken yet."""
         return len(self.texts) - len(self.takes)
 
     @property

@@ -145,14 +145,7 @@ def create_app(
     doors = [] if key is None else [Depends(HTTPBearer(auto_error=False))]  # for the OpenAPI page; Guard decides
     app = FastAPI(title="Higgs Audio", description="Speech by a Higgs Audio model.", docs_url=None, redoc_url=None)
     app.add_middleware(Guard, limits=engine.limits, budget=engine.budget, key=key, counted=engine.metrics.requests)
-    if origins:  # last added, so that it stands before the others: a browser asks without a key whether it may
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=list(origins),
-            allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type"],
-            expose_headers=["*"] if "*" in origins else list(TOLD),
-        )
+    _allow_pages(app, origins)
     _add_error_handlers(app, engine)
     limits, counted = engine.limits, engine.metrics.requests
 
@@ -220,6 +213,19 @@ def create_app(
 
     _add_pages(app, engine, names, {"dependencies": doors, "responses": {401: RESPONSES[401]}})
     return app
+
+
+def _allow_pages(app: FastAPI, origins: Sequence[str]) -> None:
+    """Lets web pages of these origins read the answers. Added last, so that it stands before the others: a browser asks
+    without a key whether it may."""
+    if origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type"],
+            expose_headers=["*"] if "*" in origins else list(TOLD),
+        )
 
 
 def _add_pages(app: FastAPI, engine: SpeechEngine, names: ModelNames, behind: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ from ..codec.grouping import STREAMED, FrameGroups, PieceSizes
 from ..codec.interface import StreamDecoder
 from ..errors import HiggsError
 from ..prompt import DEFAULT_SYSTEM
-from ..rendering.monologue import Monologue, Pieces, QuietEnd
+from ..rendering.monologue import Monologue, QuietEnd, TextPieces
 from ..speech import silence
 from ..types import Codes, FinishReason, Generation, Sampling
 from ..verification import SilenceStop
@@ -47,7 +47,7 @@ class Asked:
     scene: str = ""
     streamed: bool = False
     codes: bool = False
-    pieces: Pieces = Pieces(())
+    pieces: TextPieces = TextPieces(())
     limited: bool = False
     notes: tuple[str, ...] = ()
 

@@ -25,6 +25,7 @@ from higgs_runtime.audio.files.codecs import CODINGS
 from higgs_runtime.audio.files.export import About, Provenance, parse_chapters, parse_tags
 from higgs_runtime.audio.files.filenames import file_names
 from higgs_runtime.audio.files.id3 import id3_tag
+from higgs_runtime.audio.files.tags import Told
 from higgs_runtime.choices import EXPORT_FORMATS
 
 TAGS = {"title": "The Tower", "artist": "Röse", "album": "Night & sea", "project": "p/1"}
@@ -346,7 +347,7 @@ def test_a_wav_without_room_for_its_tags(tmp_path):
     with open(tmp_path / "a.wav", "w+b") as file:
         file.truncate(2**32 - 20)  # takes no room on the disk
         with pytest.raises(AudioError, match="too long for a WAV"):
-            encoding.append_id3(file, id3_tag({"title": "x"}))
+            encoding.append_id3(file, id3_tag(Told(tags={"title": "x"})))
         assert file.tell() == 2**32 - 20
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from ...errors import AudioError, MissingExtraError
 from .id3 import id3_tag
-from .tags import Chapter as Chapter, Cover as Cover, cut_to_bytes
+from .tags import NOTHING_TOLD, Chapter as Chapter, Cover as Cover, Told, cut_to_bytes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -103,18 +103,13 @@ def encode(
     rate: int,
     coding: Coding,
     kbps: int | None = None,
-    metadata: Mapping[str, str] | None = None,
-    further: Mapping[str, str] | None = None,
-    chapters: Sequence[Chapter] = (),
-    cover: Cover | None = None,
+    told: Told = NOTHING_TOLD,
 ) -> None:
     """Writes a whole file; a rate that the codec does not take is first changed to `coding.rate_for` of it.
 
     Args:
         file: open for writing, and seekable.
         wave: within ±1.
-        metadata: tags, names in lower case.
-        further: entries that programs look for, as JSON.
 
     Raises:
         MissingExtraError: PyAV (extra `export`) is not installed.
@@ -139,12 +134,12 @@ def encode(
     if coding.lead or coding.tail:
         wave = np.pad(wave, ((0, 0), (coding.lead, coding.tail)))
     if coding.muxer == "mp3":  # FFmpeg's own tag is not read everywhere
-        file.write(id3_tag(metadata or {}, further, chapters, cover))
-        metadata, further, chapters, cover = None, None, (), None
+        file.write(id3_tag(told))
+        told = NOTHING_TOLD
     watched, options = _Watched(file), dict(coding.muxer_options)
     if coding.muxer == "mp4":
         options["movie_timescale"] = str(coded)  # the length in samples; FFmpeg's own unit is 1 ms
-        if len(chapters) > MOST_NERO_CHAPTERS:  # its list would end there, and hide the track that holds them all
+        if len(told.chapters) > MOST_NERO_CHAPTERS:  # its list would end there, and hide the track that holds them all
             options["movflags"] = "disable_chpl"
     try:
         with av.open(watched, "w", format=coding.muxer, options=options) as container:
@@ -154,8 +149,8 @@ def encode(
             stream.format = coding.sample_format
             if wanted := kbps or coding.kbps:
                 stream.bit_rate = 1000 * wanted
-            container.metadata.update({**(further or {}), **(metadata or {})})
-            picture = _add_extras(container, coding, chapters, cover)
+            container.metadata.update({**told.further, **told.tags})
+            picture = _add_extras(container, coding, told.chapters, told.cover)
             container.start_encoding()
             if picture is not None:
                 container.mux(picture)

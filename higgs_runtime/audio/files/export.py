@@ -11,7 +11,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +25,7 @@ from ..clip import AudioClip
 from .codecs import CODINGS, Chapter, Cover, append_id3, encode
 from .filenames import file_names
 from .id3 import id3_tag
+from .tags import Told
 from .writing import check_full_scale, write_file
 
 _CLOCK = re.compile(r"\s*(?:(\d+):)?(\d+):(\d{1,2}(?:\.\d+)?)\s+(?:-\s+)?(\S.*?)\s*")
@@ -179,18 +180,19 @@ def export_audio(
     tags = {name: value for name, value in about.tags.items() if value}
     fields = {"title": "audio", "date": time.strftime("%Y-%m-%d"), "time": time.strftime("%H-%M-%S"), **tags}
     names = file_names(folder, template, fields, suffix)
-    first, told = next(names), dict(tags)  # a template that cannot be filled ends here
+    first = next(names)  # a template that cannot be filled ends here
     if about.provenance is not None:
-        told["comment"] = "\n".join(filter(None, [tags.get("comment", ""), str(about.provenance)]))
+        tags["comment"] = "\n".join(filter(None, [tags.get("comment", ""), str(about.provenance)]))
     further = dict(sorted(about.metadata.items(), key=lambda item: item[0] != WORKFLOW))  # it comes first
     picture = None if about.cover is None else _cover(about.cover)
+    told = Told(tags=tags, further=further, chapters=about.chapters, cover=picture)
     try:
         first.parent.mkdir(parents=True, exist_ok=True)
         with unfinished(first, suffix) as part:
-            notes = _write(part, clip, coding, kbps, told, further, about.chapters, picture)
+            notes = _write(part, clip, coding, kbps, told)
             while instead is not None and (other := instead(part)) is not None:
                 part.unlink()
-                notes = _write(part, other, coding, kbps, told, further, about.chapters, picture)
+                notes = _write(part, other, coding, kbps, told)
             return Exported(_claim(part, chain([first], names)), notes)
     except OSError as error:
         raise AudioError(
@@ -224,41 +226,34 @@ def _chosen(clip: AudioClip, folder: str | os.PathLike, format: str, kbps: int |
     return EXPORT_FORMATS[format]
 
 
-def _write(
-    part: Path,
-    clip: AudioClip,
-    coding: str,
-    kbps: int | None,
-    told: Mapping[str, str],
-    further: Mapping[str, str],
-    chapters: Sequence[Chapter],
-    cover: Cover | None,
-) -> tuple[str, ...]:
+def _write(part: Path, clip: AudioClip, coding: str, kbps: int | None, told: Told) -> tuple[str, ...]:
     """Writes the whole file; what is to be noted about it."""
-    wave, rate, notes = clip.samples.detach().cpu().numpy(), clip.sample_rate, []
+    wave, rate = clip.samples.detach().cpu().numpy(), clip.sample_rate
     if part.suffix == ".wav":
         write_file(part, wave, rate, coding)
         with open(part, "r+b") as file:
-            append_id3(file, id3_tag(told, further, chapters, cover))
+            append_id3(file, id3_tag(told))
             on_disk(file)
         return ()
     check_full_scale(wave)
-    if CODINGS[coding].muxer == "mp4" and "year" in told and "date" not in told:
-        told = {**told, "date": told["year"]}
+    is_mp4, kind = CODINGS[coding].muxer == "mp4", part.suffix[1:]
+    if is_mp4 and "year" in told.tags and "date" not in told.tags:
+        told = replace(told, tags={**told.tags, "date": told.tags["year"]})
     with open(part, "xb") as file:
-        encode(file, wave, rate, CODINGS[coding], kbps, told, further, chapters, cover)
+        encode(file, wave, rate, CODINGS[coding], kbps, told)
         on_disk(file)
+    notes = []
     if (coded := CODINGS[coding].rate_for(rate)) != rate:
-        notes.append(f"Resampled from {rate} to {coded} Hz for {part.suffix[1:]}.")
-    size = len(further.get(WORKFLOW, "").encode())
-    if part.suffix == ".opus" and size > MOST_OPUS_WORKFLOW:
+        notes.append(f"Resampled from {rate} to {coded} Hz for {kind}.")
+    size = len(told.further.get(WORKFLOW, "").encode())
+    if kind == "opus" and size > MOST_OPUS_WORKFLOW:
         notes.append(
             f"The workflow is in the file, but has {size} bytes, and ComfyUI's editor looks no further than the first "
             f"page of an Opus file ({MOST_OPUS_WORKFLOW}): export as flac to open it there."
         )
-    others = {name: value for name, value in told.items() if name not in MP4_TAGS}
-    if (more := {**others, **further}) and CODINGS[coding].muxer == "mp4" and not _add_freeform(part, more):
-        notes.append(f"{part.suffix[1:]} holds no {', '.join(more)} without the extra 'tags': pip install mutagen.")
+    others = {name: value for name, value in told.tags.items() if name not in MP4_TAGS} | dict(told.further)
+    if is_mp4 and others and not _add_freeform(part, others):
+        notes.append(f"{kind} holds no {', '.join(others)} without the extra 'tags': pip install mutagen.")
     return tuple(notes)
 
 

@@ -8,9 +8,9 @@ its comment is a frame that no player shows.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
-from .tags import Chapter, Cover, as_ascii
+from .tags import Chapter, Told, as_ascii
 
 # Names of tags, as FFmpeg calls them, by frame; every other name has a frame of its own description (TXXX).
 FRAMES = {
@@ -35,27 +35,17 @@ MOST_IN_LIST = 255  # entries of a table of contents, which are counted in a byt
 NO_OFFSET = 0xFFFFFFFF  # chapters are told in time alone
 
 
-def id3_tag(
-    tags: Mapping[str, str],
-    further: Mapping[str, str] | None = None,
-    chapters: Sequence[Chapter] = (),
-    cover: Cover | None = None,
-) -> bytes:
-    """The tag; empty where there is nothing to tell.
-
-    Args:
-        tags: names in lower case.
-        further: entries that programs look for; first, as ComfyUI's editor reads only so far.
-    """
-    frames = [_described(name, as_ascii(value)) for name, value in (further or {}).items()]
-    for name, value in tags.items():
-        if name == "year" and "date" in tags:  # there is one frame for it
+def id3_tag(told: Told) -> bytes:
+    """The tag; empty where there is nothing to tell."""
+    frames = [_described(name, as_ascii(value)) for name, value in told.further.items()]
+    for name, value in told.tags.items():
+        if name == "year" and "date" in told.tags:  # there is one frame for it
             frames.append(_described(name, value))
         else:
             frames += _frames_of(name, value)
-    frames += _chapters(chapters)
-    if cover is not None:
-        frames.append(_frame("APIC", b"\0image/jpeg\0\3\0" + cover.data))
+    frames += _chapters(told.chapters)
+    if told.cover is not None:
+        frames.append(_frame("APIC", b"\0image/jpeg\0\3\0" + told.cover.data))
     body = b"".join(frames)
     if not body:
         return b""

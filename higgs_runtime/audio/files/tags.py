@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
@@ -30,6 +32,25 @@ class Cover(NamedTuple):
     data: bytes
     width: int
     height: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """All that is written into a file beside its sound.
+
+    Attributes:
+        tags: names in lower case.
+        further: entries that programs look for, as JSON; first, as some look only so far.
+        chapters, cover: see there.
+    """
+
+    tags: Mapping[str, str] = field(default_factory=dict)
+    further: Mapping[str, str] = field(default_factory=dict)
+    chapters: Sequence[Chapter] = ()
+    cover: Cover | None = None
+
+
+NOTHING_TOLD = Told()
 
 
 def as_ascii(json: str) -> str:
