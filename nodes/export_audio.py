@@ -70,25 +70,7 @@ class HiggsExportAudio(io.ComfyNode):
                     placeholder="0:00 Start\n12:30 The storm",
                     tooltip="A line for each: when it begins (m:ss or h:mm:ss, with decimals) and its title.",
                 ),
-                io.Boolean.Input(
-                    "note",
-                    default=True,
-                    tooltip='On: the comment of the file says "Synthetic speech", the model, the voices (as far as '
-                    "the workflow tells), your consent line, and the credit that the model's licence asks for.",
-                ),
-                io.String.Input(
-                    "consent",
-                    default="",
-                    tooltip="For the note: who agreed to the use of the voices, and where that is kept. Empty: what "
-                    "was noted with the voices of the library.",
-                ),
-                io.Boolean.Input(
-                    "credit_file",
-                    default=False,
-                    optional=True,
-                    tooltip="On: where a model's licence asks for a credit, a text file with it lies beside the sound. "
-                    "The note has it in any case.",
-                ),
+                *note_inputs(),
                 io.Image.Input(
                     "cover", optional=True, tooltip="Picture of the file; is brought to 1400 pixels at most."
                 ),
@@ -127,6 +109,31 @@ class HiggsExportAudio(io.ComfyNode):
             for one in made
         ]
         return io.NodeOutput(report, ui=ui.SavedAudios(saved))
+
+
+def note_inputs() -> list[io.Input]:
+    """What the file says of where its speech comes from."""
+    return [
+        io.Boolean.Input(
+            "note",
+            default=True,
+            tooltip='On: the comment of the file says "Synthetic speech", the model, the voices (as far as '
+            "the workflow tells), your consent line, and the credit that the model's licence asks for.",
+        ),
+        io.String.Input(
+            "consent",
+            default="",
+            tooltip="For the note: who agreed to the use of the voices, and where that is kept. Empty: what "
+            "was noted with the voices of the library.",
+        ),
+        io.Boolean.Input(
+            "credit_file",
+            default=False,
+            optional=True,
+            tooltip="On: where a model's licence asks for a credit, a text file with it lies beside the sound. "
+            "The note has it in any case.",
+        ),
+    ]
 
 
 def write_credit(sound: Path, credit: str) -> None:

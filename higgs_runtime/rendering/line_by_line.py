@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
@@ -19,6 +19,7 @@ from .job import RenderJob
 from .lines import Line, alone, in_context, scenes_of
 from .performance import Performance, SpokenLine
 from .verifier import Verifier
+from .voice_held import VoiceHeld, gentler
 
 WAIT_S = 5.0  # for a take that another process renders, between two looks at should_stop
 
@@ -89,7 +90,7 @@ def perform_lines(job: RenderJob, session: LineSession, verifier: Verifier | Non
     else:
         booth.queue(lines)
         work = _by_scene(job, lines, booth)
-    best = {one.line.number: one.best() for one in work}
+    best = {one.line.number: one.best(booth.voices) for one in work}
     warnings = dict.fromkeys(warning for one in work for warning in (*one.line.warnings, *one.request.warnings))
     for turn in job.script.turns:
         if not has_words(turn.text):
@@ -106,13 +107,15 @@ class _Work:
     chosen: int | None = None  # the only take that counts, from 0
     tries: list[SpokenLine] = field(default_factory=list)
     locked: bool = False
+    softened: bool = False  # its emotions stand behind the first word from here on
 
-    def best(self) -> SpokenLine:
+    def best(self, voices: VoiceHeld) -> SpokenLine:
         if not self.tries:
             return SpokenLine(self.line)
-        heard = [(spoken, spoken.verdict) for spoken in self.tries if spoken.verdict is not None]
-        whole = [spoken for spoken in self.tries if not _repeats(spoken)]
-        best = heard[best_take([verdict for _, verdict in heard])][0] if heard else (whole or self.tries)[0]
+        tries = [voices.judged(spoken) for spoken in self.tries]
+        heard = [(spoken, spoken.verdict) for spoken in tries if spoken.verdict is not None]
+        whole = [spoken for spoken in tries if not _repeats(spoken)]
+        best = heard[best_take([verdict for _, verdict in heard])][0] if heard else (whole or tries)[0]
         return replace(best, tries=len(self.tries))
 
 
@@ -122,7 +125,7 @@ def _by_scene(job: RenderJob, lines: list[Line], booth: _Booth) -> list[_Work]:
     while (waiting or going) and not booth.events.should_stop():
         while waiting and len(going) < job.settings.batch:
             going.append((waiting.pop(0), []))
-        step = [booth.work(scene[len(spoken)], _in_scene(job, scene, spoken, booth.session)) for scene, spoken in going]
+        step = [booth.work(scene[len(spoken)], _in_scene(job, scene, spoken, booth)) for scene, spoken in going]
         booth.speak(step)
         done += step
         for (_, spoken), work in zip(going, step, strict=True):
@@ -131,12 +134,13 @@ def _by_scene(job: RenderJob, lines: list[Line], booth: _Booth) -> list[_Work]:
     return done
 
 
-def _in_scene(job: RenderJob, scene: list[Line], spoken: list[_Work], session: LineSession) -> LineRequest:
+def _in_scene(job: RenderJob, scene: list[Line], spoken: list[_Work], booth: _Booth) -> LineRequest:
     """The request for a scene's next line. Turns drop out several at a time: what follows them is read anew then."""
+    session = booth.session
     line, cast = scene[len(spoken)], list(dict.fromkeys(one.speaker for one in scene))
     turns = job.settings.context_turns
     first = max(0, (len(spoken) - turns) // turns * turns)
-    best = [one.best() for one in spoken[first:]]
+    best = [one.best(booth.voices) for one in spoken[first:]]
     before = [(one.line, one.take.codes) for one in best if one.take is not None]
     while before:
         request = session.request(line, in_context(line, job.voices, cast, before), check=False)
@@ -156,6 +160,7 @@ class _Booth:
     def __init__(self, job: RenderJob, session: LineSession, verifier: Verifier | None, events: Events):
         self.settings, self.store, self.session = job.settings, job.store, session
         self.verifier, self.events = verifier, events
+        self.voices, self._cast = VoiceHeld(), job.voices
 
     def queue(self, lines: Sequence[Line]) -> None:
         for line in lines:
@@ -173,6 +178,7 @@ class _Booth:
             missing = [one for one in work if self._needs(one, take)]
             for one in missing:
                 if one.tries:
+                    self._soften(one)
                     self.events.on_line(one.line, "again", 0.0)
             missing = [one for one in missing if not self._find(one, take)]
             while missing and not self.events.should_stop():
@@ -189,7 +195,14 @@ class _Booth:
             return False
         if self.verifier is None:
             return all(_repeats(spoken) for spoken in work.tries)
-        return not any(spoken.passed for spoken in work.tries)
+        return not any(spoken.passed and not self.voices.lost(spoken) for spoken in work.tries)
+
+    def _soften(self, work: _Work) -> None:
+        """A line that lost its voice to its tags is spoken with the gentler placement next."""
+        if work.softened or not any(map(self.voices.lost, work.tries)):
+            return
+        *_, (work.line, work.request) = self._placements(work)
+        work.softened = True
 
     def _use_locked(self, work: Sequence[_Work]) -> None:
         """A take that a person locked is the one, whatever the seed."""
@@ -198,18 +211,31 @@ class _Booth:
         for one in work:
             if one.chosen is not None:
                 continue
-            line = self.session.line_key(one.request, one.line.sampling)
-            locked = [key for key in store.takes_of(line) if store.is_locked(key)]
-            if locked and (take := store.get(locked[0])) is not None:
-                self._add(one, locked[0], take, stored=True)
-                one.locked = True
+            for line, request in self._placements(one):
+                key = self.session.line_key(request, line.sampling)
+                locked = [key for key in store.takes_of(key) if store.is_locked(key)]
+                if locked and (take := store.get(locked[0])) is not None:
+                    one.line, one.request, one.locked = line, request, True
+                    self._add(one, locked[0], take, stored=True)
+                    break
 
     def _find(self, work: _Work, take: int) -> bool:
-        """Whether the store has this take."""
-        if self.store is None or (found := self.store.get(self._key(work, take))) is None:
+        """Whether the store has this take; one that a person chose may have been spoken with the gentler placement."""
+        if self.store is None:
             return False
-        self._add(work, self._key(work, take), found, stored=True)
-        return True
+        for line, request in self._placements(work) if work.chosen is not None else [(work.line, work.request)]:
+            key = key_of_take(self.session.line_key(request, line.sampling), line.sampling_of(take).seed)
+            if (found := self.store.get(key)) is not None:
+                work.line, work.request = line, request
+                self._add(work, key, found, stored=True)
+                return True
+        return False
+
+    def _placements(self, work: _Work) -> Iterator[tuple[Line, LineRequest]]:
+        """The line as it is, and with its emotions behind the first word, where that is another one."""
+        yield work.line, work.request
+        if self.settings.mode == "independent" and (line := gentler(work.line)) is not None:
+            yield line, self.session.request(line, alone(line, self._cast))
 
     def _perform(self, work: list[_Work], take: int) -> list[_Work]:
         """Speak one take of each; returns those that another process was speaking meanwhile, if they are not there."""
@@ -256,6 +282,7 @@ class _Booth:
         verdict = self._verify(work.line, key, take)
         spoken = SpokenLine(work.line, take, key if self.store is not None else "", verdict, stored=stored)
         work.tries.append(spoken)
+        self.voices.hear(spoken)
         self.events.on_line(work.line, "stored" if stored else "spoken", take.codes.seconds)
         self.events.on_take(spoken)
 

@@ -118,16 +118,18 @@ def _parted(paragraph: list[tuple[int, str]], *, single: bool) -> list[list[tupl
 
 
 def _add(found: list[_Block], paragraph: list[tuple[int, str]]) -> None:
-    lines, first = [line for _, line in paragraph], paragraph[0][0]
-    title = heading(lines)
-    if title is None:
-        found.append(_Block(lines, first))
-        return
-    found.append(
-        _Block(lines[: title.lines], first, title.title, title.number, title.waits and len(lines) == title.lines)
-    )
-    if len(paragraph) > title.lines:
-        found.append(_Block(lines[title.lines :], paragraph[title.lines][0]))
+    """A paragraph, with the headings that it begins with as blocks of their own."""
+    at = 0
+    while at < len(paragraph):
+        title = heading([line for _, line in paragraph[at : at + 3]])  # it looks no further
+        end = at + title.lines if title else len(paragraph)
+        lines = [line for _, line in paragraph[at:end]]
+        block = _Block(lines, paragraph[at][0])
+        if title:
+            block.title, block.number = title.title, title.number
+            block.waits = title.waits and end == len(paragraph)
+        found.append(block)
+        at = end
 
 
 def _counted(blocks: list[_Block]) -> list[_Block]:

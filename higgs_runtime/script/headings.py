@@ -144,7 +144,7 @@ def is_title(line: str) -> bool:
         return False
     if line[-1] in ",;:…" or words[0][0].islower():
         return False
-    return line[-1] not in '.!?。！？"”»' or line.isupper() or len(words) <= 8 and _in_capitals(words)
+    return line[-1] not in '.!?。！？"”»' or line.isupper() or 2 <= len(words) <= 8 and _in_capitals(words)
 
 
 def _by_name(line: str) -> Heading | None:
@@ -203,19 +203,11 @@ def _by_number(line: str) -> Heading | None:
 def _with_title(found: Heading, lines: list[str]) -> Heading | None:
     """A heading whose paragraph goes on: with its title, with the text below, or as a sentence, so that it is none."""
     second = lines[1]
-    if found.waits and is_title(second) and (len(lines) == 2 or len(lines) > 2 and not _flows(second, lines[2])):
-        joined = f"{lines[0]} {second}"
-        return Heading(joined, 2, -found.number if found.number else 0)
-    if second[0].islower():
-        return None
-    if found.number > 0:
-        return found._replace(waits=False)
-    return found._replace(waits=False)
-
-
-def _flows(line: str, following: str) -> bool:
-    """Whether a line goes on in the next one, as text does."""
-    return following[0].islower()
+    if found.waits and is_title(second) and heading([second]) is None:
+        words = re.findall(r"[^\W\d_][\w'’-]*", second)
+        if len(lines) == 2 or _in_capitals(words) and not lines[2][0].islower():
+            return Heading(f"{lines[0]} {second}", 2, -found.number)
+    return None if second[0].islower() else found._replace(waits=False)
 
 
 def _in_capitals(words: list[str]) -> bool:

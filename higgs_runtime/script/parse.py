@@ -9,7 +9,7 @@ from typing import Literal
 from ..text.sound_tags import is_sound
 from ..text.speakers import like_a_name
 from ..text.tags import tag_faults
-from .doubts import ASIDES, BRACKET, INSIDE_COLON, IS_NUMBERED, LIKE_A_SPEAKER, Perhaps, doubts_of
+from .doubts import ASIDES, BRACKET, INSIDE_COLON, IS_NUMBERED, LIKE_A_SPEAKER, WITH_MORE, Perhaps, doubts_of
 from .grammar import (
     ASIDE,
     CUE,
@@ -120,7 +120,7 @@ class _Parser:
                     column,
                     f"'[{tag[1].strip()}]' is read as text; a speaker's name has a capital and no colon.",
                 )
-        elif re.match(r"scene\s*:", line, re.I):
+        elif re.match(r"(?i:scene\s*:)|(?:INT|EXT|I/E)[./ ]", line):
             self.warn(number, column, "This is spoken. A scene header begins with '#': '# Scene: …'.")
         return 0
 
@@ -129,6 +129,8 @@ class _Parser:
         found = LIKE_A_SPEAKER.match(line)
         if found and (name := (found[1] or found[2] or found[3]).strip()):
             self.maybe.append(Perhaps(number, column, name, found[0].strip()))
+        elif more := WITH_MORE.match(line):
+            self.maybe.append(Perhaps(number, column, more[1], more[0]))
         elif self.open is None and line.isupper() and len(line) <= 40 and like_a_name(line.title()):
             self.alone = number, column, line
         if self.open is not None and self.alone and self.alone[0] == number - 1:

@@ -7,9 +7,9 @@ from typing import Literal
 Kind = Literal["cardinal", "ordinal", "year"]
 MOST_DIGITS = 30  # what is longer, nobody reads as one number
 
-# What stands before a fraction, which is read digit by digit. num2words 0.5.14 itself says "uno" for 1.5 in Italian
-# and Welsh, "hai phẩy năm" (2.5) for 2.05 in Vietnamese, nothing at all in Turkish, and "punto" in Spanish; in
-# languages that are kept less (Icelandic, Amharic, Chechen, …) it raises AttributeError, TypeError or KeyError. Those
+# What stands before a fraction, which is read digit by digit: num2words 0.5.14 itself says "uno" for 1.5 in Italian and
+# Welsh, 2.5 for 2.05 in Vietnamese and Bengali, and nothing at all in Turkish (findings/fractions_in_words.sh). In
+# languages that it keeps less (Icelandic, Amharic, Chechen, …) it raises AttributeError, TypeError or KeyError. Those
 # are not read.
 POINTS = {
     "ca": "coma",

@@ -183,6 +183,22 @@ CHAPTERS = {  # text -> titles
     ],
     "Inhalt\n\nKapitel 1\n\nKapitel 2\n\nKapitel 1\n\nText.\n\nKapitel 2\n\nText.": ["Kapitel 1", "Kapitel 2"],
     "Chapter 1\n\nChapter 2\n\nChapter 1\n\nText.\n\nChapter 2\n\nText.": ["Chapter 1", "Chapter 2"],
+    "Chapter 1\nChapter 2\nChapter 3\n\nChapter 1\nText.\n\nChapter 2\nMore.\n\nChapter 3\nEnd.": [
+        "Chapter 1",
+        "Chapter 2",
+        "Chapter 3",
+    ],
+    "CONTENTS\n\nI. The Sea\nII. The Road\n\nI. The Sea\n\nText.\n\nII. The Road\n\nMore.": [
+        "I. The Sea",
+        "II. The Road",
+    ],
+    "# Contents\n\n- [Chapter 1](#c1)\n- [Chapter 2](#c2)\n\n# Chapter 1\n\nText.\n\n# Chapter 2\n\nMore.": [
+        "Chapter 1",
+        "Chapter 2",
+    ],
+    "目录\n\n第一章 风\n第二章 雨\n\n第一章 风\n\n文。\n\n第二章 雨\n\n文。": ["第一章 风", "第二章 雨"],
+    "Chapter 1\nHe saw\nAnna at the door.\n\nText.": ["Chapter 1"],
+    "Chapter 1\nThe Old House\nIt was a quiet night.\n\nText.": ["Chapter 1 The Old House"],
     "Part 1\n\nChapter 1\n\nText.\n\nPart 2\n\nChapter 1\n\nText.": ["Part 1", "Chapter 1", "Part 2", "Chapter 1"],
     "Chapter 1\nIt was late.\nShe slept.\nChapter 2\nIt was early.": ["Chapter 1", "Chapter 2"],
 }
