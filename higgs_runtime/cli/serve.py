@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
+import logging
 import os
 import socket
 import sys
@@ -223,10 +224,21 @@ def _serve(args: argparse.Namespace) -> None:
                     http=partial(Connection, limits=limits),  # pyright: ignore[reportArgumentType] - it is only called
                 )
             )
+            logging.getLogger("uvicorn.error").addFilter(_in_one_line)  # behind Config, which sets up that logger
             with suppress(KeyboardInterrupt):  # it raises it again once all is closed
                 server.run(sockets=[door])
     if engine.failure is not None:
         raise engine.failure
+
+
+def _in_one_line(record: logging.LogRecord) -> bool:
+    """A stream that was broken off on purpose is no crash: its reason, without a traceback."""
+    from ..serve.answers import BrokenStream
+
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, BrokenStream):
+        record.msg, record.args, record.exc_info = str(error), (), None
+    return True
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -199,3 +199,21 @@ def test_our_own_client_asks_for_no_default_voice():
 
     body = request_body(SERVERS["higgs serve"], conversation("Hello."), Sampling())[0]
     assert body["voice"] == "none"
+
+
+def test_a_stream_that_is_broken_off_is_one_line_in_the_log():
+    import logging
+    import sys
+
+    from higgs_runtime.cli.serve import _in_one_line
+    from higgs_runtime.serve.answers import BrokenStream
+
+    for error, words in (
+        (BrokenStream("The speech is not whole."), "The speech is not whole."),
+        (ValueError("x"), "odd"),
+    ):
+        try:
+            raise error
+        except (BrokenStream, ValueError):
+            record = logging.LogRecord("uvicorn.error", logging.ERROR, "", 0, "odd", (), sys.exc_info())
+        assert _in_one_line(record) and record.getMessage() == words and bool(record.exc_info) == (words == "odd")
