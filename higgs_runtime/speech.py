@@ -147,7 +147,9 @@ def _speak_next(
 ) -> None:
     """The next pieces, all that can be spoken side by side."""
     done = len(monologue.takes)
-    prompts = [_laid_out(session, monologue, sampling, n) for n in range(monologue.side_by_side)]
+    prompts = []
+    for n in range(monologue.side_by_side):  # no comprehension: a warning names the line that called `speak`
+        prompts.append(_laid_out(session, monologue, sampling, n))
     ends = [QuietEnd(stop) for _ in prompts]
     takes = session.generate(
         prompts,

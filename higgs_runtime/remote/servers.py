@@ -80,6 +80,7 @@ SERVERS: dict[str, RemoteServer] = {
         reference="references",
         references=8,
         scenes=True,
+        no_voice="none",  # else its default voice speaks, also for one that is described in words
     ),
     "vLLM-Omni": RemoteServer(
         "vLLM-Omni",

@@ -190,3 +190,12 @@ def test_the_server_prepares_a_text_where_it_is_asked_to(server, pair):
         assert preparing.codes({**asked, "input": written}).ids.tolist() == prepared.ids.tolist()
         off = {**asked, "input": written, "prepare": False}
         assert preparing.codes(off).ids.tolist() == as_it_is.ids.tolist()
+
+
+def test_our_own_client_asks_for_no_default_voice():
+    """A voice that is described in words must not be spoken by the server's own."""
+    from higgs_runtime import Sampling, conversation
+    from higgs_runtime.remote.servers import SERVERS, request_body
+
+    body = request_body(SERVERS["higgs serve"], conversation("Hello."), Sampling())[0]
+    assert body["voice"] == "none"
