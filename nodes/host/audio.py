@@ -9,7 +9,7 @@ import torch
 from ...higgs_runtime.errors import AudioError
 
 
-def clip_from_audio(audio: dict[str, Any]):
+def clip_from_audio(audio: dict[str, Any] | None):
     """ComfyUI's AUDIO (waveform [B, C, T]) as one AudioClip.
 
     Raises:
@@ -17,7 +17,8 @@ def clip_from_audio(audio: dict[str, Any]):
     """
     from ...higgs_runtime import AudioClip
 
-    waveform, rate = present(audio)["waveform"], int(audio["sample_rate"])
+    audio = present(audio)
+    waveform, rate = audio["waveform"], int(audio["sample_rate"])
     if waveform.ndim != 3 or waveform.shape[0] != 1:
         raise AudioError(
             "This input takes one clip.",

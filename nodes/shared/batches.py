@@ -12,13 +12,14 @@ from ..host.audio import clip_from_audio, present
 from ..host.progress import raise_if_cancelled
 
 
-def clips_from_audio(audio: dict[str, Any]) -> list:
+def clips_from_audio(audio: dict[str, Any] | None) -> list:
     """The AudioClips of a batch (waveform [B, C, T]).
 
     Raises:
         AudioError: another shape, no clips, no samples, or samples that are not finite.
     """
-    waveform = present(audio)["waveform"]
+    audio = present(audio)
+    waveform = audio["waveform"]
     if waveform.ndim != 3 or len(waveform) == 0:
         from ...higgs_runtime import AudioError
 
