@@ -75,7 +75,7 @@ def add(commands) -> None:
     parser.add_argument(
         "--credit-subtitle",
         action="store_true",
-        help="the credit that the model's licence asks for, which is in the tags of the file, is the last subtitle as well",
+        help="the credit that the model's licence asks for is the last subtitle as well; the file has it in its tags",
     )
     parser.add_argument("--consent", default="", help="for the note in the file: who agreed to the use of the voices")
     add_sampling(parser)
