@@ -27,6 +27,7 @@ class HiggsMixAudio(io.ComfyNode):
             display_name="Mix Audio (Higgs)",
             category=f"{sockets.CATEGORY}/audio",
             advanced=("allow_clipping", "sample_rate"),
+            shown_again=True,
             search_aliases=["mixer", "multitrack", "timeline", "overlay audio"],
             description="Lays clips over each other: start, gain, pan, fades, loops and ducking for each. All are "
             "resampled to the highest rate; the mix is turned down as a whole if it would clip (unless allowed).",

@@ -80,8 +80,9 @@ function addMixer(node) {
     later();
   };
   after(node, "onExecuted", take);
+  const tells = node.constructor.nodeData?.has_intermediate_output; // ComfyUI does so itself since 0.33
   const ended = async ({ detail }) => {
-    if (!ran && rows) take(await toldBefore(node, detail.prompt_id));
+    if (!tells && !ran && rows) take(await toldBefore(node, detail.prompt_id));
   };
   api.addEventListener("execution_success", ended);
   after(node, "onRemoved", () => api.removeEventListener("execution_success", ended));
@@ -95,7 +96,7 @@ function addMixer(node) {
   };
 }
 
-/** What an earlier run told of a node that did not have to run again: of that, ComfyUI tells a new page nothing. */
+/** What an earlier run told of a node that did not have to run again: older ComfyUIs tell a new page nothing of it. */
 async function toldBefore(node, promptId) {
   await new Promise((done) => setTimeout(done, 500)); // the history is written after the message
   const answer = await api.fetchApi("/history?max_items=16");

@@ -72,6 +72,11 @@ def add(commands) -> None:
         metavar="FOLDER",
         help="where sounds and music are (default: that of FILE, then the pack)",
     )
+    parser.add_argument(
+        "--credit-subtitle",
+        action="store_true",
+        help="the credit that the model's licence asks for is the last subtitle as well; the file has it in its tags",
+    )
     parser.add_argument("--consent", default="", help="for the note in the file: who agreed to the use of the voices")
     add_sampling(parser)
     add_checkpoints(parser)
@@ -190,6 +195,7 @@ def _render(args: argparse.Namespace, view: View) -> int:
             stems=args.stems,
             inputs=inputs,
             provenance=Provenance(lm.title, voices, args.consent, lm.credit),
+            credit_subtitle=args.credit_subtitle,
             replace=bool(args.output) and performance.complete,
         )
     for note in made.notes:
@@ -265,7 +271,7 @@ def _perform(args: argparse.Namespace, script, lm, codec_at, view: View) -> tupl
     if isinstance(store, TakeStore):
         check_folder(store.folder)
     codec = load_codec(codec_at.path, device=loading_of(args)["device"])
-    cast = _cast(args, script, codec)
+    cast = _cast(args, script, lm, codec)
     job = RenderJob(script=script, voices=cast.voices, sampling=sampling_of(args), settings=settings, store=store)
     with _speaker(args, lm, codec_at, codec, job) as speaker:
         return codec, cast, render(job, speaker, view)
@@ -292,18 +298,20 @@ def _speaker(args: argparse.Namespace, lm, codec_at, codec, job) -> Iterator:
         yield LocalSpeaker(model, codec, identity, verifier)
 
 
-def _cast(args: argparse.Namespace, script, codec):
+def _cast(args: argparse.Namespace, script, lm, codec):
+    from ..checkpoint.files import V3
     from ..hub.catalog import model_roots
     from ..rendering import cast_voices
     from ..voices.resolve import load_source, voice_source
 
     roots, named, unnamed = model_roots(args.models_dir), {}, {}
+    needed = lm.model_type != V3
     for number, given in enumerate(args.voices):
         speaker, equals, name = given.partition("=")
         if equals and not Path(given).is_file():
-            named[speaker.strip()] = load_source(voice_source(name.strip(), roots), codec)
+            named[speaker.strip()] = load_source(voice_source(name.strip(), roots), codec, words_needed=needed)
         else:
-            unnamed[number] = load_source(voice_source(given, roots), codec)
+            unnamed[number] = load_source(voice_source(given, roots), codec, words_needed=needed)
     try:
         return cast_voices(script, named, unnamed, roots=roots, codec=codec)
     except ScriptError as error:

@@ -21,6 +21,7 @@ from .assemble import Assembly
 from .places import Places
 
 FORMATS = {suffix: name for name, (suffix, _) in reversed(EXPORT_FORMATS.items())}  # the first format of each suffix
+CREDIT_S = 3.0  # that the credit is shown behind the end
 
 
 class Delivered(NamedTuple):
@@ -59,6 +60,7 @@ def deliver(
     provenance: Provenance | None = SYNTHETIC,
     inputs: Iterable[str | os.PathLike] = (),
     replace: bool = True,
+    credit_subtitle: bool = False,
 ) -> Delivered:
     """Write the mix, in the format of the suffix, with its chapters; beside it subtitles (.srt) and the time line
     (.json); with `stems` a folder with each speaker, the sounds and the music. Each file appears as a whole.
@@ -70,6 +72,7 @@ def deliver(
         tags, provenance: as in `About`; the title is the file's name where there is none.
         inputs: files that are read for it; none is written over.
         replace: the mix takes the place of whatever has its name.
+        credit_subtitle: the credit that a model's licence asks for is the last subtitle as well.
 
     Raises:
         SettingError, MissingExtraError: as `check_output`.
@@ -86,7 +89,11 @@ def deliver(
     files = [places.written(sound), places.timeline]
     try:
         subtitles = places.of(path.with_suffix(".srt"))
-        write_subtitles(assembly.subtitles(), subtitles)
+        lines = list(assembly.subtitles())
+        if credit_subtitle and provenance is not None and provenance.credit:
+            end_s = mixed.clip.seconds
+            lines.append((end_s, end_s + CREDIT_S, "", provenance.credit))
+        write_subtitles(lines, subtitles)
         files.append(places.written(subtitles))
     except MissingExtraError as error:  # the sound is there
         notes.append(str(error))

@@ -76,19 +76,18 @@ def _joined(text: str) -> Callable[[re.Match], str]:
     return joined
 
 
-_UNITS = r"(?<!\bm)(?<!\bkm)(?<!\bcm)(?<!\bmm)(?<!\bft)(?<!\bin)(?<!\bdm)"
+def _between(mark: str, word: str) -> str:
+    """What stands between two of a mark; single ones only where no letter is at their outer side."""
+    first = re.escape(mark[0])
+    inner = rf"(?=[^\s{first}])[^\n{first}]*?[^\s\\{first}]"
+    return rf"(?<![{word}\\{first}]){re.escape(mark)}({inner}){re.escape(mark)}(?![{word}{first}])"
+
+
 _EMPHASIS = "|".join(
-    rf"(?<![\w\\{mark[0]}]){re.escape(mark)}(?=[^\s{mark[0]}])(?P<{name}>[^\n{mark[0]}]*?[^\s\\{mark[0]}]){re.escape(mark)}(?![\w{mark[0]}])"
-    for name, mark in (
-        ("a", "***"),
-        ("b", "**"),
-        ("c", "*"),
-        ("d", "___"),
-        ("e", "__"),
-        ("f", "_"),
-        ("g", "~~"),
-        ("h", "=="),
-    )
+    [
+        *(_between(mark, "") for mark in ("***", "**", "~~", "==")),
+        *(_between(mark, r"\w") for mark in ("*", "___", "__", "_")),
+    ]
 )
 
 
@@ -147,15 +146,18 @@ _MARKS: list[Replacement] = [
         re.compile(r"(?<![^\S\n])[^\S\n]*\[(?:\^[^\[\]\n]{1,40}|\d{1,3}(?:[,–-]\s?\d{1,3})*)\](?:\(#[^()\s]*\))?"),
         lambda match: "",
     ),  # notes
-    (re.compile(rf"(?<=[^\W\d_]{{2}}){_UNITS}[¹²³⁰⁴-⁹]+|(?<=[.,;:!?”’\"»)])[¹²³⁰⁴-⁹]+|(?<=\w)[†‡]+"), lambda match: ""),
+    (re.compile(r"(?<=[^\W\d_]{3})[¹²³⁰⁴-⁹]+|(?<=[.,;:!?”’\"»)])[¹²³⁰⁴-⁹]+|(?<=\w)[†‡]+"), lambda match: ""),
     (re.compile(r"(?<!`)(`{1,2})(?=[^`])(?P<code>[^`\n]*)\1(?!`)"), lambda match: match["code"].strip()),
     *[(re.compile(_EMPHASIS), _inner)] * 2,  # one inside of the other
+    (re.compile(r"(?<=[^\W\d_])\*{1,3}(?![\w*])"), lambda match: ""),  # the mark of a note
     (
         re.compile(
-            r"</?(?:a|abbr|b|big|blockquote|br|center|cite|code|del|div|em|font|h[1-6]|hr|i|ins|kbd|li|mark|ol|p|pre|q|s|small|span|strike|strong|sub|sup|table|tbody|td|th|thead|tr|tt|u|ul)(?:\s[^<>\n]*)?/?>",
+            r"</?(?P<block>blockquote|br|center|details|div|h[1-6]|hr|li|ol|p|pre|section|summary|table|tbody|td|th|thead"
+            r"|tr|ul)?(?(block)|(?:a|abbr|b|big|cite|code|del|em|font|i|ins|kbd|mark|q|s|small|span|strike|strong|sub|sup"
+            r"|tt|u))(?:\s[^<>\n]*)?/?>",
             re.I,
         ),
-        lambda match: "",
+        lambda match: " " if match["block"] else "",
     ),
     (re.compile(r"&(?:#\d{1,6}|#x[\da-f]{1,5}|[a-z]{2,12});", re.I), lambda match: html.unescape(match[0])),
     (re.compile(r"\\(?P<mark>[!-/:-@\[-`{-~])"), lambda match: match["mark"]),

@@ -311,22 +311,22 @@ def _numbers(draft: _Draft, replace: Replace) -> None:
         plain = match["figure"].replace(group, "").replace(" ", "").replace(point, ".")
         year = re.fullmatch("1[1-9]..|20..", match["figure"])
         kind = "ordinal" if match["ordinal"] else "year" if year else "cardinal"
-        return _spelled(plain, language, kind, draft) or match[0]
+        spelled = _spelled(plain, language, kind)
+        if not spelled:
+            known = f"in the language '{language}'" if language else "in a language that is not known"
+            shown = match["figure"] if len(match["figure"]) <= 3 * SHOWN else match["figure"][:SHOWN] + "…"
+            draft.warnings.append(f"{shown} cannot be written in words {known}; the model reads the figure.")
+        return spelled or match[0]
 
     replace(re.compile(_APART + "|" + _FIGURE.format(f"(?P<figure>{figure}){ordinal}")), words)
 
 
-def _spelled(figure: str, language: str, kind: Kind, draft: _Draft) -> str:
-    """Words of a number; "" and a warning where the language or the number is not known."""
+def _spelled(figure: str, language: str, kind: Kind) -> str:
+    """Words of a number; "" where the language or the number is not known."""
     try:
-        words = spell(figure, language, kind)
+        return spell(figure, language, kind)
     except ImportError as error:
         raise MissingExtraError("Spelling out numbers", "text", "num2words") from error
-    if not words:
-        known = f"in the language '{language}'" if language else "in a language that is not known"
-        shown = figure if len(figure) <= 3 * SHOWN else figure[:SHOWN] + "…"
-        draft.warnings.append(f"{shown} cannot be written in words {known}; the model reads the figure.")
-    return words
 
 
 def _end(draft: _Draft, replace: Replace) -> None:

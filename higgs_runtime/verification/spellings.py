@@ -85,14 +85,16 @@ def _scanner(code: str) -> re.Pattern:
         "degrees": rf"{front}(?P<dg_n>{number})\s?(?P<dg_sign>°\s?[CF](?![^\W\d_])|°)",
         "fraction": r"(?<![\w/.,])(?:(?P<fr_w>\d{1,3})\s)?(?P<fr_n>\d{1,2})/(?P<fr_d>\d{1,3})(?![\d/])",
         "decade": rf"{front}'?(?P<dc>(?:\d\d)?\d0)'?(?:s\b|er[ns]?\b)",
-        "french": rf"\b(?P<fo>\d{{1,3}}|{_ROMAN})(?:ers?|[eè]res?|[eè]mes?|es?|nde?s?|res?)\b"
+        # "Ce" and "Les" are words: of single letters only I, V and X are numbers
+        "french": r"\b(?P<fo>\d{1,3}|I(?=er|[eè]?re)|[VX](?=i?[eè]me|e\b)|(?=\w\w)[IVXLCDM]{2,})"
+        r"(?:ers?|[eè]res?|i?[eè]mes?|es?|nde?s?|res?)\b"
         if code == "fr"
         else "(?!)",
         "spanish": rf"{front}(?P<so>\d{{1,3}})(?:\.?[ºª]|\.?er|ero|era)(?!\w)" if code == "es" else "(?!)",
         "english": rf"{front}(?P<eo>\d+)(?:st|nd|rd|th)\b" if code == "en" else "(?!)",
         "german": rf"{front}(?P<go>\d{{1,3}})\.(?=\s+[^\W\d_])" if code == "de" else "(?!)",
         "roman": rf"\b(?P<rw>[^\W\d_][\w'’-]*)\s+(?P<rn>{_ROMAN})(?P<rd>\.?)(?![\w'’])",
-        "numbered": r"(?<!\w)(?:№|(?:[Nn]o|[Nn]r|[Nn]úm)\.|[Nn]\.?[º°])\s?(?=\d)",
+        "numbered": r"(?<!\w)(?:№|(?:[Nn]o|[Nn]r|[Nn]úm)\.?|[Nn]\.?[º°])\s?(?=\d)",
         "unit": rf"{front}(?P<un_n>{number})\s?(?P<un>{units})",
         "many": rf"{front}(?P<mn_n>{number})\s?(?P<mn>{many})",
         "short": rf"(?<![\w.])(?P<sh>(?i:{short}))(?P<sh_point>\.?)(?!\w|\.\w)" if short else "(?!)",
@@ -340,7 +342,13 @@ def _short(match: re.Match, code: str) -> list[str]:
     table = {re.sub(r"\s", "", word): words for word, words in forms.ABBREVIATIONS[code].items()}
     if not match["sh_point"] and said not in forms.WITHOUT_POINT and "." not in said:
         return []
-    return [*table[said], match[0].replace(".", "")]
+    alone = said in forms.WITHOUT_POINT or re.search(r"[. ]", match["sh"])
+    return table[said] if alone else [*table[said], match[0].replace(".", "")]  # "sat." may be the word
+
+
+def _sign(match: re.Match, code: str) -> list[str]:
+    """What is always said, as &; what a recognizer or a reader may pass over, as the # of a tag, also by silence."""
+    return [*forms.SIGNS.get(code, {}).get(match[0], [""]), *([""] if match[0] in "#@~<>" else [])]
 
 
 _READERS: dict[str, Callable[[re.Match, str], list[str]]] = {
@@ -364,24 +372,22 @@ _READERS: dict[str, Callable[[re.Match, str], list[str]]] = {
     "fraction": _fraction,
     "decade": _decade,
     "french": lambda match, code: (
-        ordinal_readings(match["fo"] if match["fo"].isdigit() else value_of(match["fo"]), code) if match["fo"] else []
+        [*ordinal_readings(match["fo"] if match["fo"].isdigit() else value_of(match["fo"]), code), match[0]]
     ),
     "spanish": lambda match, code: ordinal_readings(match["so"], code),
     "english": lambda match, code: ordinal_readings(match["eo"], code),
     "german": lambda match, code: [*ordinal_readings(match["go"], code), *numbers(match["go"], code)],
     "roman": _roman,
-    "numbered": lambda match, code: [*forms.NUMBER_SIGN.get(code, ["no"]), "no"],
+    "numbered": lambda match, code: [*forms.NUMBER_SIGN.get(code, ["no"]), *([] if "." in match[0] else ["no"])],
     "unit": lambda match, code: [
-        f"{n} {unit}"
-        for n in numbers(match["un_n"], code)
-        for unit in [*forms.UNITS[code][match["un"].rstrip(".")], match["un"]]
+        f"{n} {unit}" for n in numbers(match["un_n"], code) for unit in forms.UNITS[code][match["un"].rstrip(".")]
     ],
     "many": lambda match, code: [
         f"{n} {many}" for n in numbers(match["mn_n"], code) for many in forms.MANY[code][match["mn"].rstrip(".")]
     ],
     "short": _short,
     "dotted": lambda match, code: [match[0].replace(".", ""), match[0].replace(".", " ")],
-    "minus": lambda match, code: [*forms.MINUS.get(code, ["-"]), ""],
+    "minus": lambda match, code: forms.MINUS.get(code, ["-"]),
     "number": lambda match, code: numbers(match["nm"], code),
-    "sign": lambda match, code: [*forms.SIGNS.get(code, {}).get(match[0], []), ""],
+    "sign": _sign,
 }

@@ -44,16 +44,21 @@ def is_voice_file(source: Path) -> bool:
     return source.suffix == SUFFIX
 
 
-def load_source(source: Path, codec: Codec) -> Voice:
+def load_source(source: Path, codec: Codec, *, words_needed: bool = False) -> Voice:
     """The voice of a voice file, or of an audio file and the words in the .txt beside it, if there is one.
 
+    Args:
+        words_needed: for another model than v3.
+
     Raises:
-        SettingError: that file cannot be read.
+        SettingError: that file cannot be read, or is not there and needed.
         VoiceError, AudioError: the file cannot be used.
     """
     if is_voice_file(source):
         return load_voice(source)[0]
     words = transcript_of(source)
+    if words_needed and not words:
+        raise no_words(source, "Write what the clip says into that file, or add it with higgs voices add --listen.")
     return Voice(judged_reference(AudioClip.load(source), codec, source.name), words)
 
 

@@ -10,7 +10,12 @@ KNOWN = {field.name for field in fields(io.Schema)}
 
 
 def node_schema(
-    *, search_aliases: list[str], essentials_category: str | None = None, advanced: tuple[str, ...] = (), **others
+    *,
+    search_aliases: list[str],
+    essentials_category: str | None = None,
+    shown_again: bool = False,
+    advanced: tuple[str, ...] = (),
+    **others,
 ) -> io.Schema:
     """The schema of a node.
 
@@ -18,10 +23,15 @@ def node_schema(
         search_aliases: further words that the node is found by; names of today and of before, what people call it.
             ComfyUI 0.3.75 has none.
         essentials_category: where it stands in the tab of essentials, if it does; likewise.
+        shown_again: what it showed is told again to a page that comes later, without another run; likewise.
         advanced: names of the inputs that most people never touch. Where Vue draws nodes they are folded away;
             elsewhere they stand with the others.
     """
-    newer = {"search_aliases": search_aliases, "essentials_category": essentials_category}
+    newer = {
+        "search_aliases": search_aliases,
+        "essentials_category": essentials_category,
+        "has_intermediate_output": shown_again,
+    }
     inputs = {one.id: one for one in others.get("inputs", ())}
     for name in advanced:
         mark_advanced(inputs[name])
@@ -31,6 +41,6 @@ def node_schema(
 def mark_advanced(one: io.Input) -> None:
     """An older ComfyUI hands on what it does not know."""
     if hasattr(one, "advanced"):
-        setattr(one, "advanced", True)  # noqa: B010 - pyright knows the oldest host, which lacks it
+        one.advanced = True  # pyright: ignore[reportAttributeAccessIssue]  (0.3.75 is what it reads)
     else:
         one.extra_dict = {**one.extra_dict, "advanced": True}

@@ -103,6 +103,16 @@ def test_a_newer_comfyui_has_a_flag_of_its_own_for_advanced_inputs():
     assert one.advanced is True
 
 
+def test_a_newer_comfyui_is_told_what_an_older_one_does_not_know(monkeypatch):
+    schemas = node_module("host.schemas")
+    newer = {"search_aliases": ["tts"], "essentials_category": "Audio", "has_intermediate_output": True}
+    monkeypatch.setattr(schemas.io, "Schema", lambda **told: told)
+    given = {"search_aliases": ["tts"], "essentials_category": "Audio", "shown_again": True, "node_id": "X"}
+    assert schemas.node_schema(**given) == {"node_id": "X"}
+    monkeypatch.setattr(schemas, "KNOWN", {"node_id", *newer})
+    assert schemas.node_schema(**given) == {"node_id": "X", **newer}
+
+
 def test_defaults_are_those_of_the_runtime(runtime):
     settings = runtime.Sampling()
     for name in ("temperature", "top_k", "top_p", "ras_window", "ras_max_repeats", "seed"):

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 
+import av
 import pytest
 import torch
 
@@ -62,6 +63,18 @@ def test_a_script_becomes_files_and_another_run_speaks_what_changed(folder, caps
     (folder / "scene.txt").write_text(SCENE.replace("Hello, Anna", "Hello, my friend"), encoding="utf-8")
     assert render() == 0
     assert "2 from the store, 1 spoken now" in capsys.readouterr().out
+
+
+def test_the_credit_is_the_last_subtitle_on_wish(folder, monkeypatch):
+    """The pack's own model asks for none; the released ones do, in the tags of the file in any case."""
+    assert render("--credit-subtitle") == 0
+    assert (folder / "scene.srt").read_text(encoding="utf-8").count("-->") == 3
+    monkeypatch.setattr("higgs_runtime.hub.catalog.Checkpoint.credit", "Made with Boson AI's Higgs Audio")
+    assert render("--credit-subtitle") == 0
+    *_, last = (folder / "scene.srt").read_text(encoding="utf-8").strip().split("\n\n")
+    assert last.startswith("4\n") and last.endswith("\nMade with Boson AI's Higgs Audio")
+    with av.open(str(folder / "scene.flac")) as file:
+        assert "Credit: Made with" in file.metadata["comment"]
 
 
 def interrupt_after(monkeypatch, lines: int):

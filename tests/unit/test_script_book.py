@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from higgs_runtime import ScriptError, parse_script
 from higgs_runtime.script import book_script, read_book
@@ -90,6 +90,7 @@ letters_and_marks = st.characters(codec="utf-8", categories=("L", "Nd"), exclude
 words = st.text(letters_and_marks | st.sampled_from(".,;:!?'’“”…—()"), min_size=1, max_size=12)
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.lists(words, min_size=1, max_size=4), min_size=1, max_size=3), min_size=1, max_size=6))
 def test_no_word_is_lost(paragraphs):
     text = "\n\n".join("\n".join(" ".join(line) for line in paragraph) for paragraph in paragraphs)

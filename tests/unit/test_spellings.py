@@ -144,6 +144,12 @@ zh  | 3:30 | 三点半
 zh  | 2000人 | 两千人
 zh  | 10公里 | 十公里
 zh  | -5度 | 零下五度
+fr  | Ce livre et les autres. | ce livre et les autres
+fr  | Les cinq, De Gaulle, Mes amis | les cinq de gaulle mes amis
+en  | He sat. | he sat
+en  | There are no 5 men. | there are no five men
+en  | the Ice and the Mix | the ice and the mix
+de  | Die Vier und die Mix | die vier und die mix
 ja  | 第3章 | 第三章
 ja  | 500円 | 五百円
 ja  | ¥500 | 五百円
@@ -317,6 +323,16 @@ fr  | Louis XIV | Louis quinze
 fr  | 15h30 | seize heures trente
 es  | Felipe II | Felipe tercero
 zh  | 第3章 | 第四章
+en  | No. 5 | no five
+en  | -5 degrees | five degrees
+en  | salt & pepper | salt pepper
+en  | 3 + 4 = 7 | three four seven
+en  | 5 m | five m
+en  | Agent 007 | Agent seven
+en  | 50% | fifty
+en  | £20 | twenty
+de  | z. B. heute | z b heute
+fr  | le 1er mai | le un mai
 en  | 10-20 people | ten people
 en  | 24/7 | twenty four eight
 en  | Dec. 25 | December twenty-fourth

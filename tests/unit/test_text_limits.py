@@ -136,7 +136,7 @@ def test_numbers_of_a_language(code):
 def test_other_languages_keep_their_figures_with_a_note(code):
     assert spell("21", code) == ""
     found = prepare_text("x 1,5 x", "native", code or "xx", spell_numbers=True)
-    assert "1,5" in found.text and "cannot be written in words" in found.warnings[0]
+    assert "1,5" in found.text and found.warnings[0].startswith("1,5 cannot be written in words")
 
 
 def test_numbers_that_nobody_reads_stay_figures():

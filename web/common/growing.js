@@ -43,9 +43,10 @@ function arrange(node, list, keepSize = false) {
   }
   for (let item = 0; item < shown; item++) {
     const name = list.prefix + item;
-    if (node.inputs.every((input) => input.name !== name)) {
-      node.addInput(name, list.type, { shape: HOLLOW_CIRCLE, ...list.texts.get(name) });
-    }
+    if (node.inputs.every((input) => input.name !== name)) node.addInput(name, list.type, { shape: HOLLOW_CIRCLE });
+    const input = node.inputs.find((one) => one.name === name), { label, localized_name } = list.texts.get(name) ?? {};
+    if (label && !input.label) input.label = label; // a saved one has none
+    if (localized_name && !input.localized_name) input.localized_name = localized_name;
   }
   const folded = !node.widgets?.find((widget) => widget.name === list.more?.toggle)?.value;
   for (const widget of node.widgets ?? []) {

@@ -129,5 +129,31 @@ def test_widgets_that_are_hidden_are_not_drawn(browser, request):
     assert heights[0] < 250 and heights[1] < 500
 
 
+def test_inputs_that_grow_are_called_like_the_first(page):
+    """And nothing asks the editor for what it calls deprecated."""
+    names = on_screen(
+        page,
+        """
+        const warned = [], warn = console.warn;
+        console.warn = (...what) => { warned.push(what.join(" ")); warn(...what); };
+        await clear();
+        const mix = make("HiggsMixAudio", [0, 0]), clip = make("HiggsLoadAudio", [800, 0]);
+        clip.connect(0, mix, slot(mix, "track_0"));
+        await until(() => slot(mix, "track_1") >= 0);
+        step();
+        console.warn = warn;
+        const said = (name) => mix.inputs[slot(mix, name)].label ?? mix.inputs[slot(mix, name)].localized_name;
+        const saved = app.graph.serialize();
+        for (const node of saved.nodes) node.inputs = node.inputs.map(({ label, localized_name, ...one }) => one);
+        const warnings = warned.filter((one) => /deprecated/.test(one));
+        await app.loadGraphData(saved);
+        const opened = found("HiggsMixAudio"), input = () => opened.inputs[slot(opened, "track_1")];
+        await until(() => input()?.label ?? input()?.localized_name);
+        return [said("track_0"), said("track_1"), input().label ?? input().localized_name, warnings];
+    """,
+    )
+    assert names == ["track 0", "track 1", "track 1", []]
+
+
 def test_scripts_throw_nothing(page):
     assert [error for error in page.errors if PACK_FOLDER in error] == []
