@@ -17,7 +17,7 @@ from .types import ScriptWarning, Turn
 _WORDS = r"[^\W_][\w.'’-]{0,30}(?: [\w.'’#-]{1,30}){0,3}"
 LIKE_A_SPEAKER = re.compile(
     rf"[<({{@\[]+\s*({_WORDS})\s*(?:[>)}}\]]+[:：]?|[:：])(?=\s|$)|({_WORDS})(?:\s*[-–—.|>/]{{1,2}}\s|\t)|"
-    rf"[*_\"'“‘«>`\s]*({_WORDS})\s*[*_\"'”’»`]*\s?[:：](?=\s|$|\S)"
+    rf"[*_\"'“‘«>`\s]*({_WORDS})\s*[*_\"'”’»`]*(?:\s?\[[^\[\]\n]{{1,40}}\])?\s?[:：](?=\s|$|\S)"
 )
 # "Anna, whispering: Hi.", "Anna & Ben: Hi."
 WITH_MORE = re.compile(

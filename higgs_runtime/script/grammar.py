@@ -24,7 +24,7 @@ TAG = re.compile(r"\[([^\[\]]*)\](?:\s*[:：])?\s*")
 COLON = re.compile(r"([^:：\[\]{}\\#][^:：\[\]{}\\]{0,47})(?::(?=\s|$)|：)\s*")
 # What people put around a name: a list's mark or number, and bold, italic or quotation marks.
 _LIST = r"(?:(?:[-–—*+•‣▪]|\d{1,3}[.)])\s+)?"
-_OPEN, _CLOSE = r"(?:[*_]{1,3}|[\"“”„«‹「『])", r"(?:[*_]{1,3}|[\"”“»›」』])"
+_OPEN, _CLOSE = r"(?:[*_]{1,3}|[\"“”„«‹「『'‘])", r"(?:[*_]{1,3}|[\"”“»›」』'’])"
 _NAME = r"([^\s:：\[\]{}\\#*_\"“”„«»‹›「」『』][^:：\[\]{}\\*_\"“”„«»‹›「」『』]{0,47})"
 _LISTED = re.compile(_LIST)
 _ADORNED = re.compile(
@@ -137,8 +137,13 @@ def colon_speaker(line: str, start: int = 0) -> tuple[str, int] | None:
 
 def _colon_name(words: str) -> str:
     """The name before a colon, without what stands in round brackets behind it; "" for none."""
-    name = ASIDE.sub("", words.strip()).strip()
+    name = ASIDE.sub(_of_aside, words.strip()).strip()
     return name if fits_colon(name) else ""
+
+
+def _of_aside(aside: re.Match) -> str:
+    """A number in brackets is part of the name: "Host (2)" is Host 2."""
+    return f" {aside[1].strip()}" if aside[1].strip().isdecimal() else ""
 
 
 def inline_tags(line: str) -> Iterator[tuple[str, int, int]]:

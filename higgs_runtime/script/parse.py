@@ -98,7 +98,7 @@ class _Parser:
             name, end, by_colon = tag
             (self.columns if by_colon else self.brackets).setdefault(number, column)
             aside = ASIDE.search(line[:end].rstrip(' \t:：*_"”»」』'))
-            if by_colon and aside:
+            if by_colon and aside and not aside[1].strip().isdecimal():
                 self.warn(number, column, f"'{aside[0].strip()}' behind the name '{name}' is left out.")
             self.start(name, number, column)["tagged"] = not by_colon
             return end

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..atomic_write import write_bytes
 from ..errors import MissingExtraError, ScriptError
+from ..text.marks import RUBY
 from ..text.speakers import fits_tag
 from .captions import read_caption
 from .grammar import lines_of, short
@@ -23,9 +24,6 @@ NO_TIME_S = 1.0  # what a subtitle without duration gets
 _LAST_S = {"ass": 36_000, "ssa": 36_000}  # these formats have one digit for hours; the others two
 
 _VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^<>]*)>")
-_RUBY = re.compile(
-    r"<(rt|rp)\b[^<>]*>(?:.*?)(?:</\1>|(?=</ruby>)|\Z)", re.S | re.I
-)  # says once more what it stands over
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<\d[\d:.]*>")
 _STYLE = re.compile(r"\{(?:\\|[yYcCfFsSpP]:)[^{}]*\}")  # in SRT and VTT, other braces are text
 
@@ -140,7 +138,7 @@ class _Reader:
     def plain(self, text: str) -> str:
         if self.kind in ("ass", "ssa"):
             return text
-        return html.unescape(_TAG.sub("", _RUBY.sub("", text)))
+        return html.unescape(_TAG.sub("", RUBY.sub("", text)))
 
     def fitting(self, name: str) -> str:
         """The name as a tag can hold it."""

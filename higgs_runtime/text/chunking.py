@@ -54,7 +54,7 @@ _ABBREVIATIONS = {  # before a full stop that ends no sentence
     "es": "sr sra srta dr dra ud uds etc p.ej núm pág av",
 }
 _ANY_ABBREVIATION = frozenset(" ".join(_ABBREVIATIONS.values()).split())
-_ORDINAL_STOP = {"de", "da", "nb", "no", "fi", "cs", "pl", "hu"}  # languages that write "3. Mai"
+ORDINAL_STOP = {"de", "da", "nb", "no", "fi", "cs", "pl", "hu"}  # languages that write "3. Mai"
 
 # (kind of break, how full a piece must be for it), best first
 _PREFERENCE = (("sentence", 0.0), ("clause", 1 / 3), ("space", 1 / 3), ("cjk", 0.0), ("clause", 0.0), ("space", 0.0))
@@ -182,7 +182,7 @@ def _ends_sentence(text: str, match: re.Match, language: str) -> bool:
     word = re.split(r"[\s(“\"„«]", text[max(0, match.start() - 12) : match.start()])[-1].lower()
     known = _ABBREVIATIONS.get(language, "").split() or _ANY_ABBREVIATION
     initial = len(word) == 1 and word.isalpha() and ord(word) < 0x3000
-    return not (word in known or initial or (word.isdigit() and language in _ORDINAL_STOP))
+    return not (word in known or initial or (word.isdigit() and language in ORDINAL_STOP))
 
 
 def _is_boundary(text: str, place: int) -> bool:

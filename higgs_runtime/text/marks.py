@@ -38,6 +38,11 @@ _ENDINGS = frozenset(
 LETTERS: list[Replacement] = [(_SOFT_BREAK, lambda match: ""), (_LIGATURE, lambda match: _LIGATURES[match[0]])]
 
 
+# The reading over characters, which says once more what stands below it.
+RUBY = re.compile(r"<(rt|rp)\b[^<>]*>.*?(?:</\1>|(?=</ruby>)|\Z)", re.S | re.I)
+_KANJI, _KANA = r"\u3005\u3400-\u9fff", r"\u3041-\u3096\u30a1-\u30fa\u30fc・"
+
+
 def plain_words(text: str) -> str:
     """A text without marks for the eye; see `REPLACEMENTS`. What it says stays, line by line."""
     for pattern, new in [*LETTERS, *replacements(text)]:
@@ -148,6 +153,12 @@ _MARKS: list[Replacement] = [
     ),  # notes
     (re.compile(r"(?<=[^\W\d_]{3})[¹²³⁰⁴-⁹]+|(?<=[.,;:!?”’\"»)])[¹²³⁰⁴-⁹]+|(?<=\w)[†‡]+"), lambda match: ""),
     (re.compile(r"(?<!`)(`{1,2})(?=[^`])(?P<code>[^`\n]*)\1(?!`)"), lambda match: match["code"].strip()),
+    (RUBY, lambda match: ""),
+    (
+        re.compile(rf"｜(?=[{_KANJI}])|(?<=[{_KANJI}])[《（(][{_KANA}]+[》）)]"),
+        lambda match: "",
+    ),  # the same, as Aozora writes
+    (re.compile(r"</?(?:ruby|rb)>", re.I), lambda match: ""),
     *[(re.compile(_EMPHASIS), _inner)] * 2,  # one inside of the other
     (re.compile(r"(?<=[^\W\d_])\*{1,3}(?![\w*])"), lambda match: ""),  # the mark of a note
     (

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from ..choices import PromptFormat
 from ..errors import MissingExtraError, SettingError
-from .chunking import spoken_spans
+from .chunking import ORDINAL_STOP, spoken_spans
 from .languages import DECIMAL_POINT, base_language, detect_language, is_chinese
 from .marks import LETTERS, replacements
 from .numbers import Kind, spell
@@ -74,6 +74,7 @@ _INVISIBLE = re.compile(
 _SPACES = re.compile(r"\s+")
 _LINE_ENDS = frozenset("\n\r\x0b\x0c\x85\u2028\u2029")
 _END = ".!?,;:\"'’”»›-—~…‥。！？｡，、；：」』》〉।॥؟؛۔،։።。>"  # a text that ends so has an end
+_MORE_BEHIND_STOP = re.compile(r"\.\s+[^\W\d_]")
 _FIGURE = r"(?<![\w.,:/$€£¥₹+%°#-]){}(?!\w|\s?[%°€£¥₹])(?![.,:/-]\w)"
 
 
@@ -308,6 +309,8 @@ def _numbers(draft: _Draft, replace: Replace) -> None:
     def words(match: re.Match) -> str:
         if not match["figure"] or not match["figure"].isascii():
             return match[0]
+        if language in ORDINAL_STOP and _MORE_BEHIND_STOP.match(match.string, match.end()):
+            return match[0]  # "3. Mai" is the third, in a case that only grammar tells: the model reads the figure
         plain = match["figure"].replace(group, "").replace(" ", "").replace(point, ".")
         year = re.fullmatch("1[1-9]..|20..", match["figure"])
         kind = "ordinal" if match["ordinal"] else "year" if year else "cardinal"

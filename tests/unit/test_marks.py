@@ -24,6 +24,8 @@ from higgs_runtime.text.marks import plain_words
         ("“*Well*” (*yes*), **Note:** this", "“Well” (yes), Note: this"),
         ("Name | Age\n--- | ---\nAnna | 5", "Name, Age\nAnna, 5"),
         ("<details><summary>Hi</summary>there</details>", "  Hi there "),
+        ("｜東京《とうきょう》の海（うみ）と本(ほん)（一）", "東京の海と本（一）"),
+        ("<ruby>漢字<rp>(</rp><rt>かんじ</rt><rp>)</rp></ruby>です", "漢字です"),
         ("_yes_ and __no__, snake_case stays", "yes and no, snake_case stays"),
         ("2 * 3 * 4 and 5*3*2", "2 * 3 * 4 and 5*3*2"),
         ("- item one\n- item two!\n* [x] done", "item one.\nitem two!\ndone."),

@@ -66,6 +66,7 @@ def test_tags_inside_of_a_line(line, expected):
         ("<Anna> One.\n\n<Ben> Two.", (3, 1)),
         ("Anna: One.\n\nAnna, whispering: Two.", (3, 1)),
         ("Anna: One.\n\nANNA & BEN: Two.", (3, 1)),
+        ("Anna: One.\n\nAnna [angry]: Two.", (3, 1)),
         ("Anna: One.\n\n`Anna`: Two.", (3, 1)),
         ("INT. KITCHEN - NIGHT\n\nAnna: One.", (1, 1)),
         ("anna: One.\nben: Two.", (2, 1)),
@@ -98,6 +99,7 @@ def test_what_may_be_a_speaker_is_doubted_at_its_place(text, place):
         "- Alice: Hello.",
         "• Alice: Hello.",
         "1. Alice: Hello.",
+        "'Alice': Hello.",
         "12) [Alice] Hello.",
         "**[Alice]** Hello.",
         "**[Alice]:** Hello.",
@@ -111,6 +113,11 @@ def test_names_in_other_forms(line):
     assert turns("\\" + line) == [("", line)], "a backslash makes text"
     turn = Turn("Bob", line)
     assert parse_script(str(turn)).turns == (turn,)
+
+
+def test_a_number_in_brackets_belongs_to_the_name():
+    script = parse_script("Host (1): Hello.\nHost (2): Good morning.\nHost (1): Bye.\nHost (2): Bye.")
+    assert [turn.speaker for turn in script.turns] == ["Host 1", "Host 2", "Host 1", "Host 2"] and script.warnings == ()
 
 
 def test_what_stands_behind_a_name_is_left_out_with_a_warning():

@@ -143,6 +143,14 @@ def test_numbers_that_nobody_reads_stay_figures():
     assert spell("9" * 31, "en") == "" and prepare_text("9" * 400, "native", "en", spell_numbers=True).text[0] == "9"
 
 
+def test_ordinals_that_a_stop_makes_stay_figures():
+    assert prepare_text("Am 3. Mai um 12 %.", "native", "de", spell_numbers=True).text == "Am 3. Mai um 12 %."
+    assert prepare_text("Es sind 3.", "native", "de", spell_numbers=True).text == "Es sind drei."
+    assert (
+        prepare_text("I have 3. You have 4.", "native", "en", spell_numbers=True).text == "I have three. You have four."
+    )
+
+
 def test_leading_zeros_are_read():
     found = prepare_text("Agent 007 at Gate 05, 0.5 and 0.", "native", "en", spell_numbers=True)
     assert found.text == "Agent zero zero seven at Gate zero five, zero point five and zero."

@@ -8,12 +8,12 @@ const TAG = new RegExp(`\\[([^\\[\\]]*)\\](?:${BLANK}*[:：])?${BLANK}*`, "uy");
 const COLON = new RegExp(`([^:：\\[\\]{}\\\\#][^:：\\[\\]{}\\\\]{0,47})(?::(?=${BLANK}|$)|：)${BLANK}*`, "uy");
 // What people put around a name: a list's mark or number, and bold, italic or quotation marks.
 const LISTED = new RegExp(`(?:(?:[-–—*+•‣▪]|\\p{Nd}{1,3}[.)])${BLANK}+)?`, "uy");
-const OPEN = "(?:[*_]{1,3}|[\"“”„«‹「『])", CLOSE = "(?:[*_]{1,3}|[\"”“»›」』])";
+const OPEN = "(?:[*_]{1,3}|[\"“”„«‹「『'‘])", CLOSE = "(?:[*_]{1,3}|[\"”“»›」』'’])";
 const NAME = `((?!${BLANK})[^:：\\[\\]{}\\\\#*_"“”„«»‹›「」『』][^:：\\[\\]{}\\\\*_"“”„«»‹›「」『』]{0,47})`;
 const ADORNED = new RegExp(
   `${OPEN}(?:\\[([^\\[\\]]{1,48})\\]${BLANK}*(?:[:：]${BLANK}*${CLOSE}|${CLOSE}${BLANK}*[:：]?)${BLANK}*`
   + `|${NAME}${BLANK}*(?:[:：]${BLANK}*${CLOSE}${BLANK}*|${CLOSE}${BLANK}*(?::(?=${BLANK}|$)|：)${BLANK}*))`, "uy");
-const ASIDE = new RegExp(`${BLANK}*[(（][^()（）]{1,40}[)）]$`, "u"); // behind a name: "Anna (whispering)"
+const ASIDE = new RegExp(`${BLANK}*[(（]([^()（）]{1,40})[)）]$`, "u"); // behind a name: "Anna (whispering)"
 const NUMBER = "(?:\\p{Nd}+(?:[.,]\\p{Nd}*)?|[.,]\\p{Nd}+)";
 const UNIT = "(?:ms|msecs?|milliseconds?|s|secs?|seconds?|)";
 const CUE = new RegExp(
@@ -102,7 +102,8 @@ export function speakerOf(line) {
 
 /** The name before a colon, without what stands in round brackets behind it; "" for none. */
 function colonName(words) {
-  const name = strip(strip(words).replace(ASIDE, ""));
+  const numbered = (_, aside) => (/^\p{Nd}+$/u.test(strip(aside)) ? ` ${strip(aside)}` : ""); // "Host (2)" is Host 2
+  const name = strip(strip(words).replace(ASIDE, numbered));
   return fitsColon(name) ? name : "";
 }
 
