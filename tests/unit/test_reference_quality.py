@@ -50,7 +50,7 @@ def test_it_is_measured_as_prepare_reference_measures():
     [
         (torch.zeros(1, 0), "0 samples"),
         (torch.zeros(2, RATE), "silence"),
-        (torch.stack([torch.ones(RATE), -torch.ones(RATE)]), "silence"),
+        (torch.stack([torch.ones(RATE), -torch.ones(RATE)]), "cancel each other"),
     ],
 )
 def test_silence_is_refused(samples, words):

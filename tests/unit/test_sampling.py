@@ -10,6 +10,7 @@ import torch
 
 from higgs_runtime import Sampling, SettingError
 from higgs_runtime.generation.sampling import Settings, draw, probabilities, sample
+from higgs_runtime.model.config import V2_SAMPLING
 
 K, V, ENTRIES = 8, 1026, 1024
 FILTERS = [
@@ -35,7 +36,7 @@ def uniform(seed, rows=1):
 
 
 def settings_of(*rows, history=0, ids=V):
-    return Settings.of(rows, ids, history)
+    return Settings.of([row.filled_in(V2_SAMPLING) for row in rows], ids, history)
 
 
 NO_HISTORY = torch.empty((0, 1, K), dtype=torch.long)
@@ -185,12 +186,12 @@ def test_settings_change_in_place_where_the_same_is_computed():
 @pytest.mark.parametrize(
     "field, value",
     [
-        ("temperature", -0.1),
+        ("temperature", -1.1),
         ("temperature", float("nan")),
         ("temperature", float("inf")),
-        ("top_k", -1),
+        ("top_k", -2),
         ("top_p", 1.1),
-        ("top_p", -0.1),
+        ("top_p", -1.1),
         ("seed", -1),
         ("seed", 2**64),
         ("ras_window", -2),

@@ -172,7 +172,7 @@ def test_pauses_around_cues_keep_their_order(text, before, after, pauses):
         ("[A] {speed=3x} x", 1, 6, "0.5 to 2 x"),
         ("[A] {take=0} x", 1, 6, "whole number from 1"),
         ("[A] {seed=-1} x", 1, 6, "got '-1'"),
-        ("[A] {top_p=1.5} x", 1, 6, "from 0 to 1,"),
+        ("[A] {top_p=1.5} x", 1, 6, "from -1 to 1,"),
         ("[A] {gain=loud} x", 1, 6, "got 'loud'"),
     ],
 )
