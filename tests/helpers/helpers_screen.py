@@ -84,6 +84,37 @@ const seenTwice = () => { // names of elements that more nodes show than have th
     return [...new Set(names)].filter((name) => names.filter((one) => one === name).length
         > had.filter((one) => one === name).length);
 };
+
+// --- contrast of texts, as WCAG 2 has it ---
+
+const rgba = (color) => {
+    const numbers = color.match(/[\d.]+/g).map(Number), unit = color.startsWith("color(") ? 255 : 1;
+    return [...numbers.slice(0, 3).map((one) => unit * one), numbers[3] ?? 1];
+};
+const laidOver = (above, below) => [0, 1, 2].map((n) => above[n] * above[3] + below[n] * (1 - above[3]));
+const ground = (element) => { // what stands behind it
+    const layers = [], canvas = document.createElement("i"), opaque = () => layers.at(-1)?.[3] >= 1;
+    canvas.style.color = LiteGraph.NODE_DEFAULT_BGCOLOR;
+    for (let one = element; one && !opaque(); one = one.parentElement) {
+        const drawn = one.classList.contains("dom-widget"); // above a node of the canvas
+        layers.push(rgba(drawn ? canvas.style.color : getComputedStyle(one).backgroundColor));
+    }
+    return layers.reverse().reduce((below, above) => laidOver(above, below), [0, 0, 0]);
+};
+const luminance = (color) => {
+    const linear = color.map((one) => (one / 255 < 0.03928 ? one / 255 / 12.92 : ((one / 255 + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
+};
+const contrast = (element) => {
+    const behind = ground(element), text = laidOver(rgba(getComputedStyle(element).color), behind);
+    const [dark, light] = [luminance(text), luminance(behind)].sort((one, other) => one - other);
+    return (light + 0.05) / (dark + 0.05);
+};
+const textsIn = (root) => [root, ...root.querySelectorAll("*")].filter((one) => one.checkVisibility() && !one.disabled
+    && (one.type === "button" || [...one.childNodes].some((node) => node.nodeType === 3 && node.data.trim())));
+const faint = (types) => types.flatMap((type) => elementsOf(found(type)).filter((one) => !one.hidden)
+    .flatMap((widget) => textsIn(widget.element)).filter((one) => contrast(one) < 4.5)
+    .map((one) => `${type}: ${one.className || one.tagName} ${contrast(one).toFixed(2)}`));
 """
 )  # JavaScript
 

@@ -43,6 +43,33 @@ def test_every_element_is_seen_whole_in_its_node(browser):
     assert on_screen(browser, f"{BUILD} return allRight({json.dumps(WITH_ELEMENTS)});") == []
 
 
+@pytest.mark.parametrize("palette", ["dark", "light"])
+def test_texts_stand_out_from_what_is_behind_them(browser, palette):
+    types = [*WITH_ELEMENTS, "HiggsLoadCodec"]
+    faint = on_screen(
+        browser,
+        f"""
+        {BUILD}
+        const {{ setting }} = app.extensionManager, {{ api }} = await import("/scripts/api.js");
+        const script = found("HiggsScript"), text = "# Scene: a\\n[Rose] Yes.\\n[pause 1s]\\n[Bear] Good.\\n[Ross";
+        await setting.set("Comfy.ColorPalette", {json.dumps(palette)});
+        named(script, "text").value = text;
+        script.higgsScene.load();
+        api.dispatchCustomEvent("higgs.text", {{ node: found("HiggsLoadCodec").id, text: "auto: Higgs Nano" }});
+        await lookAt(script);
+        await wait(1000);
+        const problems = [];
+        for (const type of {json.dumps(types)}) {{
+            await lookAt(found(type));
+            problems.push(...faint([type]));
+        }}
+        await setting.set("Comfy.ColorPalette", "dark");
+        return problems;
+    """,
+    )
+    assert faint == []
+
+
 def test_undo_and_redo_show_the_new_nodes_elements(browser):
     """And what is typed and moved there is the new node's."""
     found = on_screen(

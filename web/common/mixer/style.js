@@ -61,5 +61,5 @@ export function addLanesStyle() {
 export function dye(element, number) {
   const colour = COLOURS[number % COLOURS.length];
   element.style.setProperty("--hl", colour);
-  element.style.setProperty("--hl-ink", `color-mix(in srgb, ${colour} 78%, var(--input-text, #ddd))`);
+  element.style.setProperty("--hl-ink", `color-mix(in srgb, ${colour} 66%, var(--input-text, #ddd))`);
 }

@@ -23,7 +23,8 @@ const STYLE = `
 .higgs-trim-bar button:focus-visible { outline: 2px solid var(--p-primary-color, #3b82f6); }
 .higgs-trim-bar button[aria-pressed="true"] { border-color: var(--error-text, #f44); color: var(--error-text, #f44); }
 .higgs-trim-times { margin-left: auto; font-variant-numeric: tabular-nums; }
-.higgs-trim-said { margin: 0; min-height: 1.2em; max-height: 4.8em; overflow-y: auto; color: var(--descrip-text, #999); }
+.higgs-trim-said { margin: 0; min-height: 1.2em; max-height: 4.8em; overflow-y: auto;
+  color: color-mix(in srgb, var(--descrip-text, #999) 65%, var(--input-text, #ddd)); }
 .higgs-trim-said[data-kind="error"] { color: var(--error-text, #f44); }`;
 
 /**

@@ -21,7 +21,7 @@ const SLOTS = 12;
 
 const CSS = `
 .higgs-scene {
-  --ink: var(--input-text, #ddd); --soft: color-mix(in srgb, var(--ink) 65%, var(--back));
+  --ink: var(--input-text, #ddd); --soft: color-mix(in srgb, var(--ink) 74%, var(--back));
   --back: color-mix(in srgb, var(--comfy-input-bg, #222) 40%, var(--panel)); --panel: var(--comfy-menu-bg, #353535);
   --line: color-mix(in srgb, var(--ink) 25%, var(--back)); --bad: color-mix(in srgb, #e5383b 78%, var(--ink));
   --warn: color-mix(in srgb, #c77700 78%, var(--ink)); --good: #27824f; --busy: #2f6fe0;
