@@ -23,7 +23,7 @@ class HiggsGenerate(io.ComfyNode):
             node_id="HiggsGenerate",
             display_name="Higgs Generate",
             category=sockets.CATEGORY,
-            advanced=("top_k", "top_p", "ras_window", "ras_max_repeats"),
+            advanced=("top_k", "top_p", "ras_window", "ras_max_repeats", "end_silence"),
             search_aliases=["tts", "text to speech", "speech", "voice clone", "Higgs TTS 3", "Higgs Audio v3", "speak"],
             essentials_category="Audio",
             description="Speaks the prompt, and can be heard while it speaks. The same prompt, settings and seed give "
@@ -36,7 +36,8 @@ class HiggsGenerate(io.ComfyNode):
                 sockets.Codec.Input(
                     "codec",
                     optional=True,
-                    tooltip="From Load Higgs Codec, to hear it while it speaks. The codes are the same without.",
+                    tooltip="From Load Higgs Codec, to hear it while it speaks, and to know silence. The codes are the "
+                    "same without, but for a take that falls silent.",
                 ),
                 io.Boolean.Input(
                     "live",
@@ -44,6 +45,7 @@ class HiggsGenerate(io.ComfyNode):
                     optional=True,
                     tooltip="Hear it while it speaks, in the player below. Needs the codec; off, nothing is decoded.",
                 ),
+                setting_input("silence_s", optional=True),
             ],
             outputs=[
                 sockets.Codes.Output(display_name="codes", tooltip="The speech as codes, for Decode Codes."),
@@ -56,10 +58,12 @@ class HiggsGenerate(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model, prompt, seed, max_seconds, codec=None, live=True, **sampling) -> io.NodeOutput:
+    def execute(cls, model, prompt, seed, max_seconds, codec=None, live=True, end_silence=0.0, **sampling):
         from ..higgs_runtime import Sampling, build_prompt, generate
         from ..higgs_runtime.generation.request import with_length_warning
         from ..higgs_runtime.model import working_bytes
+        from ..higgs_runtime.rendering.monologue import QuietEnd
+        from ..higgs_runtime.speech import silence_stop
 
         if model.kind == handles.REMOTE:
             settings = Sampling(seed=seed, max_frames=math.ceil(max_seconds * remote_model.FRAME_RATE), **sampling)
@@ -71,8 +75,9 @@ class HiggsGenerate(io.ComfyNode):
 
         with ExitStack() as opened:
             decoder = None
-            if codec is not None and live:
+            if codec is not None and (live or end_silence):
                 decoder = opened.enter_context(handles.open_model(codec, lambda one: one.decode_bytes(max_seconds)))
+            end = QuietEnd(silence_stop(decoder, end_silence) if decoder is not None and end_silence else None)
             lm = opened.enter_context(handles.open_speaker(model, cache_bytes))
             memory = model_bytes(lm), cache_bytes(lm)
             max_frames = math.ceil(max_seconds * lm.config.frame_rate)
@@ -81,7 +86,7 @@ class HiggsGenerate(io.ComfyNode):
             laid_out = with_length_warning(build_prompt(prompt, lm.tokenizer), settings, lm.config)
             notes = (*laid_out.warnings, *handles.offload_notes(lm))
             messages.show_warnings(notes)
-            sound, hear = opened.enter_context(heard(decoder, lm, max_seconds, cls.hidden))
+            sound, hear = opened.enter_context(heard(decoder if live else None, lm, max_seconds, cls.hidden))
 
             def on_frames(_index, frames):
                 nonlocal done
@@ -89,7 +94,15 @@ class HiggsGenerate(io.ComfyNode):
                 progress.update(done)
                 hear(frames)
 
-            [spoken] = generate(lm, [laid_out], settings, on_frames=on_frames, should_stop=cancelled)
+            [spoken] = generate(
+                lm,
+                [laid_out],
+                settings,
+                on_frames=on_frames,
+                should_stop=cancelled,
+                should_end=lambda _index, frames: end(frames),
+            )
+            spoken = end.take(spoken)
             raise_if_cancelled()
             if sound is not None:
                 sound.codes = spoken.codes

@@ -9,7 +9,7 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from helpers_workflow import ROOT, node_classes, node_inputs, node_module
+from helpers_workflow import ROOT, node_classes, node_inputs, node_module, pack_module
 
 RATE = 24_000
 NANO = ROOT / "higgs_runtime" / "nano"
@@ -88,6 +88,32 @@ def test_codes_are_the_same_and_the_sound_is_that_of_decode_codes(live, runtime,
     audio = node_classes()["HiggsDecodeCodes"].execute(codec, codes).args[0]["waveform"][0]
     assert heard.shape == audio.shape and (heard - audio).abs().max() < 1e-5 and heard.std() > 1e-3
     assert sound.exact and torch.equal(samples_of(sound), audio)
+
+
+class SilentFrom:
+    """In place of SilenceStop: everything from this frame on was silence."""
+
+    def __init__(self, frame: int):
+        self.frame = frame
+
+    def anew(self):
+        heard = iter(range(1, 10_000))
+        return lambda _index, _frame: next(heard) >= self.frame
+
+
+def test_a_take_that_falls_silent_is_ended_where_the_codec_knows_silence(live, runtime, models, monkeypatch):
+    model, codec = models
+    whole = speak(runtime, model, codec=codec).args[0]
+    asked = []
+    monkeypatch.setattr(
+        pack_module("speech"), "silence_stop", lambda _, seconds: (asked.append(seconds), SilentFrom(9))[1]
+    )
+    for played in (True, False):
+        codes, report = speak(runtime, model, codec=codec, live=played, end_silence=2.0).args
+        assert torch.equal(codes.ids, whole.ids[:, :9]) and "finish reason: stop" in report
+    assert asked == [2.0, 2.0]
+    assert torch.equal(speak(runtime, model, end_silence=2.0).args[0].ids, whole.ids), "nobody knows silence"
+    assert torch.equal(speak(runtime, model, codec=codec, end_silence=0.0).args[0].ids, whole.ids)
 
 
 def test_another_takes_audio_replaces_nothing(live, runtime, models):
