@@ -26,12 +26,19 @@ class HiggsLoadSubtitles(io.ComfyNode):
                     options=files.input_choices(".srt", ".vtt", ".ass", ".ssa"),
                     tooltip="SRT, WebVTT, ASS or SSA in UTF-8. Put it into ComfyUI's input folder and press R.",
                 ),
+                io.Boolean.Input(
+                    "descriptions",
+                    default=False,
+                    optional=True,
+                    tooltip="On: descriptions for the deaf, as [door creaks] or (SIGHS), stay in the text. Off: they "
+                    "are left out and listed in the report.",
+                ),
             ],
             outputs=script_outputs(),
         )
 
     @classmethod
-    def fingerprint_inputs(cls, file) -> str:
+    def fingerprint_inputs(cls, file, **_) -> str:
         return files.fingerprint(files.input_path(file))
 
     @classmethod
@@ -39,7 +46,7 @@ class HiggsLoadSubtitles(io.ComfyNode):
         return files.explain_input(file)
 
     @classmethod
-    def execute(cls, file) -> io.NodeOutput:
+    def execute(cls, file, descriptions=False) -> io.NodeOutput:
         from ..higgs_runtime import read_subtitles
 
-        return output_of(read_subtitles(files.input_path(file)))
+        return output_of(read_subtitles(files.input_path(file), descriptions=descriptions))

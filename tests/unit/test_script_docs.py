@@ -166,4 +166,8 @@ def test_load_subtitles_node(nodes, tmp_path):
     assert [(turn.speaker, turn.slot) for turn in script.turns] == [("Anna", (1.0, 2.0))] and "[slot 1s-2s]" in report
     assert node.validate_inputs("a.srt") is True and "no file" in node.validate_inputs("c.srt")
     (tmp_path / "a.srt").write_text("1\n00:00:01,000 --> 00:00:03,000\nAnna: bye\n")
-    assert node.fingerprint_inputs("a.srt") != before
+    assert node.fingerprint_inputs("a.srt", descriptions=False) != before
+    (tmp_path / "a.srt").write_text("1\n00:00:01,000 --> 00:00:03,000\nAnna: (SIGHS) bye\n")
+    for stay, words in ((False, "bye"), (True, "(SIGHS) bye")):
+        script, report = node.execute("a.srt", descriptions=stay).args
+        assert script.turns[0].text == words and ("SIGHS" in report) == (not stay or "SIGHS" in words)
