@@ -150,7 +150,8 @@ def _placed(model: HiggsModel, adapter: Adapter, strength: float) -> Iterator[tu
     rename = _renaming(adapter)
     parts = _parts(model)
     unknown = [name for name in adapter.matrices if rename(f"{name}.weight").removesuffix(".weight") not in parts]
-    if unknown and len(unknown) < len(adapter.matrices):
+    unknown = [name for name in unknown if not re.search(r"(?:^|\.)layers\.\d+\.", name)]  # layers: another model's
+    if unknown:
         raise CheckpointError(
             f"The adapter '{adapter.name}' changes more than the matrices of the layers.",
             expected="attention and MLP matrices of the layers alone",

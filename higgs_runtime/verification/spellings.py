@@ -342,6 +342,8 @@ def _short(match: re.Match, code: str) -> list[str]:
     table = {re.sub(r"\s", "", word): words for word, words in forms.ABBREVIATIONS[code].items()}
     if not match["sh_point"] and said not in forms.WITHOUT_POINT and "." not in said:
         return []
+    if said in forms.WORDS_TOO and match["sh"][0].islower():
+        return []  # "away from the sun."
     alone = said in forms.WITHOUT_POINT or re.search(r"[. ]", match["sh"])
     return table[said] if alone else [*table[said], match[0].replace(".", "")]  # "sat." may be the word
 

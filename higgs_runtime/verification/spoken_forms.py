@@ -220,6 +220,8 @@ ABBREVIATIONS = {  # with a point behind them, or without; of more than one lett
         "feb: febrero; sept: septiembre; oct: octubre; nov: noviembre; dic: diciembre"
     ),
 }
+# Short forms that are words themselves; a day, a month or a title has a capital where it is short for one.
+WORDS_TOO = frozenset("sun sat wed mon mar fig rep hon col gen co inc rev".split())
 WITHOUT_POINT = frozenset("mr mrs ms dr prof mme mmes mlle sr sra srta etc vs ok usw bzw nr ca w/".split())
 MONTHS = {
     "en": "January February March April May June July August September October November December".split(),

@@ -176,7 +176,8 @@ def test_a_small_codec_decodes_by_one_thread_while_others_need_the_cores(four_th
     whole = codec.decode(codes).samples
     note(4, 2 * WINDOW, 0.0)
     clock.now += 1.5 * LONGEST  # the team was tried in full meanwhile, perhaps
-    assert torch.equal(codec.decode(codes).samples, whole), "the sound depends on what else the computer does"
+    # on some processors the last bits of torch's convolutions follow the number of threads
+    torch.testing.assert_close(codec.decode(codes).samples, whole, rtol=0, atol=1e-5)
     clock.now += LONGEST
     codec.decode(codes)
     assert seen == [4] * (len(seen) // 3) + [1] * (len(seen) // 3) + [4] * (len(seen) // 3)

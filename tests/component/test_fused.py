@@ -20,7 +20,7 @@ from higgs_runtime.generation.cpu_kernel import fused_step, step as step_module
 from higgs_runtime.generation.cpu_kernel.draws import draw as compiled_draw
 from higgs_runtime.generation.sampling import Settings, sample
 from higgs_runtime.hub.catalog import EMBEDDED
-from higgs_runtime.model.config import ModelConfig
+from higgs_runtime.model.config import V2_SAMPLING, ModelConfig
 from higgs_runtime.model.delay import V3_STOP
 from higgs_runtime.model.transformer import HiggsModel
 
@@ -49,6 +49,7 @@ SHAPES = {
     "every head its own": replace(PLAIN, num_kv_heads=6),
     "one codebook": replace(PLAIN, num_codebooks=1, codebook_rows=72, stream_bos_id=70, stream_eos_id=71),
 }
+ASKED = Sampling(ras_window=0).filled_in(V2_SAMPLING)  # as a session hands it on
 FILLED = (0, 1, 7, 30, 12, 3, 21, 5, 9)  # positions that rows have read
 
 
@@ -78,7 +79,7 @@ def some_ids(config, rows):
 
 def fused_logits(model, cache, ids, threads=None):
     step = step_module.FusedStep(model, cache, threads)
-    step.speak_as([Sampling(ras_window=0)] * len(ids))
+    step.speak_as([ASKED] * len(ids))
     step.draw(ids, ids[:0].new_zeros((0, *ids.shape)), torch.rand(2, *ids.shape))
     return step.logits(len(ids)).clone()
 
@@ -153,7 +154,8 @@ def drawn(logits, history, sampling, uniform, entries):
 )
 def test_ids_are_those_of_the_plain_sampling(chosen, scale):
     generator = torch.Generator().manual_seed(3)
-    sampling = [Sampling(**{"temperature": 0.7, "ras_window": 0, **chosen}), Sampling(temperature=1.3, ras_window=2)]
+    asked = [Sampling(**{"temperature": 0.7, "ras_window": 0, **chosen}), Sampling(temperature=1.3, ras_window=2)]
+    sampling = [one.filled_in(V2_SAMPLING) for one in asked]
     logits = torch.randn(2, 200, 66, generator=generator) * scale
     history = torch.randint(66, (7, 2, 200), generator=generator)
     history[:, 0, ::2] = logits[0, ::2].argmax(dim=-1)  # what a narrow choice repeats
@@ -186,7 +188,11 @@ def test_non_finite_logits_are_reported_and_still_give_ids(bad, temperature):
     logits = torch.randn(2, 3, 66)
     logits[1, 2, 5] = bad
     ids, broken = drawn(
-        logits, torch.zeros(0, 2, 3, dtype=torch.long), [Sampling(temperature=temperature)] * 2, torch.rand(2, 2, 3), 64
+        logits,
+        torch.zeros(0, 2, 3, dtype=torch.long),
+        [replace(ASKED, temperature=temperature)] * 2,
+        torch.rand(2, 2, 3),
+        64,
     )
     assert broken.isnan().tolist() == [[False] * 3, [False, False, True]]
     assert ((ids >= 0) & (ids < 66)).all()
@@ -199,7 +205,7 @@ def test_a_filtered_id_is_never_drawn():
         ids, _ = drawn(
             logits,
             torch.zeros(0, 1, 500, dtype=torch.long),
-            [Sampling(top_k=4, top_p=1.0, ras_window=0)],
+            [replace(ASKED, top_k=4, top_p=1.0)],
             torch.full((2, 1, 500), number),
             64,
         )
@@ -303,7 +309,7 @@ def test_an_error_in_one_thread_leaves_no_other_waiting(monkeypatch):
     model = random_model(PLAIN)
     cache, ids, real = filled_cache(model, 2), some_ids(PLAIN, 2), step_module.kernels.step
     step = step_module.FusedStep(model, cache, threads=2)
-    step.speak_as([Sampling(ras_window=0)] * 2)
+    step.speak_as([ASKED] * 2)
     wanted = plain_logits(model, filled_cache(model, 2), ids)
 
     def interrupted(*args):

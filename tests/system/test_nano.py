@@ -135,7 +135,7 @@ def test_transformers_encodes_and_decodes_alike(codec):
         wave = theirs.decode(codes).audio_values
     ours = codec.encode(clip)
     assert torch.equal(ours.ids, codes[0])
-    assert (codec.decode(ours).samples - wave[0]).abs().max() < 1e-4
+    assert (codec.decode(ours, edges=False).samples - wave[0]).abs().max() < 1e-4
 
 
 # ---- what it says --------------------------------------------------------------------------------------------------

@@ -400,3 +400,10 @@ def test_long_lines_take_their_time_and_no_more(piece):
     start = time.process_time()
     compare_words(piece * 60, "one two three " * 30, "en")
     assert time.process_time() - start < 6
+
+
+def test_a_word_at_the_end_is_no_short_form():
+    """ "sun." ends a sentence; "Sun." may be the day."""
+    assert compare_words("Point it away from the sun.", "point it away from the sunday", "en").wer > 0
+    assert compare_words("We sat.", "We sat.", "en").pairs[-1] == ("sat", "sat")
+    assert compare_words("Closed on Sun. and Mon.", "closed on sunday and monday", "en").wer == 0

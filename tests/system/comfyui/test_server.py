@@ -223,7 +223,7 @@ def test_the_editor_is_told_what_stands_behind_a_choice(server):
     for name, choice, says in (
         ("lm", "higgs-nano", "17.0 MB · float16"),
         ("codec", "higgs-nano-codec", "codec, "),
-        ("releases", "higgs-audio-v3-tts-4b", "non-commercial"),
+        ("releases", "higgs-audio-v3-tts-4b", "Creator Use Grant"),
     ):
         assert says in server.get(f"/higgs/choices/{name}")[choice]
     for name in ("..", "none", "..%2F..%2Fetc"):

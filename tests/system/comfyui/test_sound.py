@@ -139,7 +139,8 @@ def test_the_note_names_model_and_voice(client, tmp_path):
     [file] = [one for shown in run.outputs.values() for one in shown.get("audio", [])]
     with av.open(str(client.download(file, tmp_path))) as opened:
         comment = opened.metadata["comment"]
-    assert comment.startswith("Synthetic speech. Model: ") and comment.endswith(" Consent: Ours.")
+    assert comment.startswith("Synthetic speech. Model: ") and " Consent: Ours." in comment
+    assert comment.endswith(" Credit: Made with Boson AI's Higgs Audio.")
     assert "Voices: rose (from the pack)." in comment, comment
 
 

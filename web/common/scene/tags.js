@@ -1,9 +1,8 @@
 // The tags of Higgs Audio v3 in the scene editor: a menu that inserts them at the cursor, and a click that mends them.
 
 import { button, make } from "../dom.js";
+import { GROUPS, titleOf } from "../tags.js";
 import * as edits from "./edits.js";
-
-const GROUPS = { emotion: "Emotion", style: "Style", prosody: "Speed, pitch, pauses", sfx: "Sounds" };
 
 export class SceneTags {
   /** @param {object} editor whose host has tags(): {group: [{name, does, letters}]}, and mend(text): {text} */
@@ -23,7 +22,7 @@ export class SceneTags {
     if (found.error) return;
     for (const [group, title] of Object.entries(GROUPS)) {
       this.menu.append(make("optgroup", { label: title }, ...(found[group] ?? []).map((tag) => make("option", {
-        value: tag.name + tag.letters, textContent: `${tag.name.slice(2, -2).split(":")[1]} – ${tag.does}` }))));
+        value: tag.name + tag.letters, textContent: titleOf(tag) }))));
     }
   }
 
