@@ -14,9 +14,8 @@ app.graph.clear();
 const prompt = LiteGraph.createNode("HiggsChatMLPrompt");
 app.graph.add(prompt);
 const words = prompt.widgets.find((one) => one.name === "text");
-await until(() => app.canvas.getNodeMenuOptions(prompt).some((one) => one?.content === "Insert a tag of Higgs Audio v3"));
-const menu = () => app.canvas.getNodeMenuOptions(prompt);
-const item = (name) => menu().find((one) => one?.content === name);
+const item = (name) => app.canvas.getNodeMenuOptions(prompt).find((one) => one?.content === name);
+await until(() => item("Insert a tag of Higgs Audio v3"));
 const tags = () => item("Insert a tag of Higgs Audio v3").submenu.options.flatMap((one) => one.submenu.options);
 """
 )
