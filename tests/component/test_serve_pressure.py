@@ -33,9 +33,10 @@ def pair(tmp_path_factory):
     return load_pair(tmp_path_factory.mktemp("models"))
 
 
-def flac(seconds: float, rate: int = 192_000, channels: int = 8) -> bytes:
+def flac(seconds: float, rate: int = 192_000, channels: int = 8, level: int = 0) -> bytes:
     file = io.BytesIO()
-    soundfile.write(file, np.zeros((round(seconds * rate), channels), "int16"), rate, format="FLAC")
+    samples = np.full((round(seconds * rate), channels), level, "int16")
+    soundfile.write(file, samples, rate, format="FLAC")
     return file.getvalue()
 
 
@@ -121,8 +122,10 @@ def test_a_budget_below_one_request_is_refused():
 @pytest.mark.slow
 def test_waiting_requests_stay_within_the_budget(pair):
     """Clips of lines that wait: some wait, others are told when to come again, and then there is room again."""
-    clip = base64.b64encode(flac(10.0, 8000, 1)).decode()
-    body = json.dumps({"input": TEXT, "ref_audio": clip, "ref_text": "Silence.", "max_new_tokens": 1500}).encode()
+    clip = base64.b64encode(flac(10.0, 8000, 1, level=6000)).decode()
+    body = json.dumps(
+        {"input": TEXT, "ref_audio": clip, "ref_text": "A beep.", "max_new_tokens": 1500, "temperature": 1.5}
+    ).encode()
     limits = replace(SMALL, rows=1, reference_seconds=10, body_bytes=300_000, held_bytes=2_500_000)
     with serving(pair, limits) as server:
 
