@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import difflib
 import re
+from bisect import bisect_left
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
@@ -15,7 +17,8 @@ from .sound_tags import V3, writes_sound
 
 Placement = Literal["lead", "gentle"]
 TAG = re.compile(r"<\|([^<>|\s]{1,80})\|>")
-_HAN_FIRST, _HAN_LAST = re.compile(r"[\u3400-\u9fff]"), re.compile(r"[\u3400-\u9fff]\W*$")
+_HAN = re.compile(r"[\u3400-\u9fff]")
+_FIRST_WORD = re.compile(r"\s*\w[^\s<]*")
 PASSES = 3  # a tag may have more than one fault: misspelt, and out of place
 _RUN = re.compile(r"(?:<\|[^<>|\s]{1,80}\|>[^\S\n]*)+")
 _SENTENCE_END = re.compile(r"[.!?…。！？]+[\"'”’»」』)\]]*(?:\s+|(?<=[。！？]))")
@@ -74,6 +77,8 @@ TAGS = {
     )
 }
 
+_BY_WORD = {name[2:-2].split(":")[1]: name for name in TAGS}  # where the group is wrong, or missing
+
 
 class TagFault(NamedTuple):
     """A tag that will not do what is meant.
@@ -98,11 +103,8 @@ def tag_faults(text: str, *, knows_tags: bool = True, placement: Placement = "le
         placement: where a delivery tag belongs: "lead", before the first word of its sentence; "gentle", after it.
     """
     found = []
-    for match in TAG.finditer(text):
-        line = text.rfind("\n", 0, match.start()) + 1
-        if text[line:].lstrip().startswith("#"):  # a note of a script, or a scene
-            continue
-        fault = _fault(text, match, line, placement) if knows_tags else _unread(text, match)
+    for match, start, leads in _placed(text):
+        fault = _fault(text, match, start, leads, placement) if knows_tags else _unread(text, match)
         if fault is not None:
             found.append(fault)
     return found
@@ -111,13 +113,28 @@ def tag_faults(text: str, *, knows_tags: bool = True, placement: Placement = "le
 def mended(text: str, *, knows_tags: bool = True, placement: Placement = "lead") -> str:
     """The text with every fault mended for which there are edits."""
     for _ in range(PASSES):
-        faults = tag_faults(text, knows_tags=knows_tags, placement=placement)
-        edits = sorted((edit for fault in faults for edit in fault.edits), reverse=True)
+        edits: list[tuple[int, int, str]] = []
+        taken: list[
+            tuple[int, int]
+        ] = []  # what is replaced, in order: a fault that lies over it waits for the next pass
+        for fault in tag_faults(text, knows_tags=knows_tags, placement=placement):
+            if all(_is_free(taken, start, end) for start, end, _ in fault.edits):
+                edits += fault.edits
+                taken += [(start, end) for start, end, _ in fault.edits if end > start]
         if not edits:
             break
-        for start, end, instead in edits:
-            text = text[:start] + instead + text[end:]
+        pieces, done = [], 0
+        for start, end, instead in sorted(edits):
+            pieces += [text[done:start], instead]
+            done = end
+        text = "".join(pieces) + text[done:]
     return text
+
+
+def _is_free(taken: list[tuple[int, int]], start: int, end: int) -> bool:
+    """Whether an edit lies over none of these spans; it may touch them."""
+    at = bisect_left(taken, (max(end, start + 1),)) - 1  # the last one that begins before its end
+    return at < 0 or taken[at][1] <= start or (start == end == taken[at][0])
 
 
 def with_their_words(text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -163,31 +180,64 @@ def _kind(tag: Tag) -> str:
     return tag.group if tag.group != "prosody" else tag.name.split(":")[1].split("_")[0]
 
 
+def _placed(text: str) -> Iterator[tuple[re.Match, int, bool]]:
+    """Each tag outside of a script's notes, where its sentence begins, and whether no word stands between."""
+    at = 0
+    for line in text.split("\n"):
+        end = at + len(line)
+        if "<|" in line and not line.lstrip().startswith("#"):
+            yield from _placed_in_line(text, at, end)
+        at = end + 1
+
+
+def _placed_in_line(text: str, at: int, end: int) -> Iterator[tuple[re.Match, int, bool]]:
+    tag = TAG.search(text, at, end)
+    first = tag.start() if tag else end
+    short, head = (_LINE_HEAD.match(text, at, stop) for stop in (first, end))
+    start = done = short.end() if short else at
+    behind_head = head.end() if head else at  # further on where a bracket of the head holds tags
+    ends = deque(one.end() for one in _SENTENCE_END.finditer(text, start, end))
+    leads = True  # no word yet
+    for match in TAG.finditer(text, at, end):
+        if start < behind_head <= match.start():
+            start = done = behind_head
+            leads = True
+        while ends and ends[0] <= match.start():
+            if (place := ends.popleft()) > start:
+                start, leads, done = place, True, max(done, place)
+        leads = leads and not text[done : match.start()].strip()
+        done = match.end()
+        yield match, start, leads
+
+
+def _taken_out(text: str, match: re.Match) -> tuple[int, int, str]:
+    """The edit that leaves out a tag, and the blanks behind it."""
+    return match.start(), _behind_blanks(text, match.end()), ""
+
+
+def _behind_blanks(text: str, place: int) -> int:
+    while text[place : place + 1] == " ":
+        place += 1
+    return place
+
+
 def _unread(text: str, match: re.Match) -> TagFault:
-    end = match.end()
-    while end < len(text) and text[end] == " ":
-        end += 1
-    return TagFault(
-        match.start(),
-        match.end(),
-        f"Only Higgs Audio v3 acts on tags; this model will try to say {match[0]}.",
-        ((match.start(), end, ""),),
-    )
+    said = f"Only Higgs Audio v3 acts on tags; this model will try to say {match[0]}."
+    return TagFault(match.start(), match.end(), said, (_taken_out(text, match),))
 
 
-def _fault(text: str, match: re.Match, line: int, placement: Placement) -> TagFault | None:
+def _fault(text: str, match: re.Match, start: int, leads: bool, placement: Placement) -> TagFault | None:
     tag = TAGS.get(match[0])
     if tag is None:
         return _unknown(match)
     if tag.group == "sfx":
         return _without_letters(text, match, tag)
-    return None if tag.inline else _misplaced(text, match, line, placement)
+    return None if tag.inline else _misplaced(text, match, start, leads, placement)
 
 
 def _unknown(match: re.Match) -> TagFault:
-    by_word = {name[2:-2].split(":")[1]: name for name in TAGS}  # the group may be wrong, or missing
     word = match[1].casefold().split(":")[-1]
-    near = [by_word[one] for one in difflib.get_close_matches(word, by_word, n=1, cutoff=0.75)]
+    near = [_BY_WORD[one] for one in difflib.get_close_matches(word, _BY_WORD, n=1, cutoff=0.75)]
     instead = f"; the nearest is {near[0]}" if near else ""
     return TagFault(
         match.start(),
@@ -200,12 +250,12 @@ def _unknown(match: re.Match) -> TagFault:
 def _without_letters(text: str, match: re.Match, tag: Tag) -> TagFault | None:
     if writes_sound(text, match.end()):
         return None
-    after = text[match.end() :].lstrip(" ")
-    chinese = bool(_HAN_FIRST.match(after) or _HAN_LAST.search(text[: match.start()]))
+    place = _behind_blanks(text, match.end())
+    chinese = bool(_HAN.match(text, place)) or _han_before(text, match.start())
     letters = tag.letters[1] if chinese else tag.letters[0]
-    blanks = len(text[match.end() :]) - len(after)
-    said = letters + (("，" if chinese else ", ") if after[:1].isalnum() else "")
-    end = match.end() + (blanks if after[:1].isalnum() else 0)
+    goes_on = text[place : place + 1].isalnum()
+    said = letters + (("，" if chinese else ", ") if goes_on else "")
+    end = place if goes_on else match.end()
     return TagFault(
         match.start(),
         match.end(),
@@ -214,38 +264,22 @@ def _without_letters(text: str, match: re.Match, tag: Tag) -> TagFault | None:
     )
 
 
-def _misplaced(text: str, match: re.Match, line: int, placement: Placement) -> TagFault | None:
-    start = _sentence_start(text, match.start(), line)
-    before = TAG.sub("", text[start : match.start()])
-    words = before.split()
+def _han_before(text: str, place: int) -> bool:
+    """Whether the last letter before a place is Chinese."""
+    while place and not (text[place - 1].isalnum() or text[place - 1] == "_"):
+        place -= 1
+    return bool(_HAN.match(text[place - 1 : place]))
+
+
+def _misplaced(text: str, match: re.Match, start: int, leads: bool, placement: Placement) -> TagFault | None:
     if placement == "gentle" and match[0].startswith("<|emotion:"):
-        word = re.compile(r"\s*\w[^\s<]*").match(text, match.end()) if not words else None
-        if word is None or len(words) == 1:
+        word = _FIRST_WORD.match(text, match.end()) if leads else None
+        if word is None:
             return None
+        said = f"{match[0]} is gentler behind the first word of its sentence."
         moved = f"{word[0].lstrip()} {match[0]}"
-        message = f"{match[0]} is gentler behind the first word of its sentence."
-        return TagFault(match.start(), match.end(), message, ((match.start(), word.end(), moved),))
-    if not words:
+        return TagFault(match.start(), match.end(), said, ((match.start(), word.end(), moved),))
+    if leads:
         return None
-    end = match.end()
-    while end < len(text) and text[end] == " ":
-        end += 1
-    return TagFault(
-        match.start(),
-        match.end(),
-        f"{match[0]} colours what follows it: it leads its sentence.",
-        ((start, start, match[0]), (match.start(), end, "")),
-    )
-
-
-def _sentence_start(text: str, place: int, line: int) -> int:
-    head = _LINE_HEAD.match(text, line, place)
-    start = head.end() if head else line
-    for end in _ends(text, start, place):
-        start = end
-    return start
-
-
-def _ends(text: str, start: int, place: int) -> Iterator[int]:
-    for match in _SENTENCE_END.finditer(text, start, place):
-        yield match.end()
+    said = f"{match[0]} colours what follows it: it leads its sentence."
+    return TagFault(match.start(), match.end(), said, ((start, start, match[0]), _taken_out(text, match)))

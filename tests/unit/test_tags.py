@@ -8,7 +8,7 @@ import pytest
 
 from higgs_runtime import RenderJob, RenderSettings, parse_script
 from higgs_runtime.cli import main
-from higgs_runtime.text.tags import TAGS, carried, mended, tag_faults, with_their_words
+from higgs_runtime.text.tags import TAG, TAGS, carried, mended, tag_faults, with_their_words
 
 
 def test_the_table_has_the_43_documented_tags():
@@ -142,3 +142,12 @@ def test_the_shell_mends_a_script(tmp_path, capsys):
     (tmp_path / "a.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\nHello.\n")
     assert main(["script", "check", str(tmp_path / "a.srt"), "--fix"]) == 1
     assert "subtitles" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "text", ["Bob: <|emotion:anger|>a好。Haha<|prosody:speed_slow|>", "<|emotion:fear|>\n好<|style:shouting|>x"]
+)
+def test_faults_that_overlap_lose_no_tag(text):
+    """The second one stands inside what the first one moves: it waits for the next pass."""
+    found = mended(text, placement="gentle")
+    assert sorted(TAG.findall(found)) == sorted(TAG.findall(text)) and found.count("<|") == found.count("|>") == 2
