@@ -1,10 +1,12 @@
 // Script: the text as a scene, with what the server says of it and what becomes of its lines while they are rendered.
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
+import { ask } from "./common/ask.js";
 import { addElement } from "./common/element.js";
 import { after, connected, hide, rememberStep, rootGraph } from "./common/node.js";
 import { SceneEditor } from "./common/scene/editor.js";
 import { scriptsAbove } from "./common/scene/links.js";
+import { loadTags } from "./common/tags.js";
 import { compareTakes } from "./common/takes/compare.js";
 
 const SIZE = [640, 460]; // of a new node
@@ -29,7 +31,7 @@ function addScene(node) {
     check: (value) => ask("/higgs/script/check", value),
     states: (value) => ask("/higgs/script/lines", value),
     subtitles: (value) => ask("/higgs/script/subtitles", value),
-    tags: () => ask("/higgs/script/tags"),
+    tags: loadTags,
     mend: (value) => ask("/higgs/script/mend", value),
     compare: (lines) => compareTakes(lines, api),
     // who works with keys only also has a step that the graph's own undo can go back to
@@ -48,16 +50,6 @@ function addScene(node) {
   addElement(node, "scene", "higgs_scene", editor.root, { getMinHeight: () => 220 });
   node.setSize([Math.max(node.size[0], SIZE[0]), Math.max(node.size[1], SIZE[1])]);
   passOn(editor.root);
-}
-
-/** What the server answers, to a text if there is one; {error} where it refuses or is away. */
-async function ask(route, text) {
-  try {
-    const answer = await api.fetchApi(route, text === undefined ? {} : { method: "POST", body: text });
-    return await answer.json();
-  } catch (error) {
-    return { error: `The server does not answer: ${error.message}` };
-  }
 }
 
 /** The canvas zooms and pans over the editor too. Else, what is dragged there moves no node: those of Vue would go. */

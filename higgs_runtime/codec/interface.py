@@ -8,10 +8,11 @@ from __future__ import annotations
 import hashlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -76,10 +77,7 @@ class Codec(ABC):
         The start of the SHA-256 of all entries, codebook by codebook, as float16 (little-endian). Device and dtype
         of the codec do not change it.
         """
-        digest = hashlib.sha256()
-        for entries in self._codebooks():
-            digest.update(entries.detach().to("cpu", torch.float16).contiguous().numpy().astype("<f2").tobytes())
-        return digest.hexdigest()[:16]
+        return self._hash(lambda entries: entries.half().numpy().astype("<f2"))
 
     @cached_property
     def signature(self) -> str:
@@ -88,11 +86,15 @@ class Codec(ABC):
         The codec inside v3 is in bfloat16, v2's own in float32. Where one is the other rounded they have the second
         hash in common, and codes of one are decoded by the other.
         """
+        rounded = self._hash(lambda entries: entries.bfloat16().float().numpy().astype("<f4"))
+        return f"{self.identity}~{rounded}"
+
+    def _hash(self, form: Callable[[torch.Tensor], np.ndarray]) -> str:
+        """The start of the SHA-256 of all entries in this form, codebook by codebook."""
         digest = hashlib.sha256()
         for entries in self._codebooks():
-            rounded = entries.detach().to("cpu", torch.bfloat16).float()
-            digest.update(rounded.contiguous().numpy().astype("<f4").tobytes())
-        return f"{self.identity}~{digest.hexdigest()[:16]}"
+            digest.update(form(entries.detach().cpu().contiguous()).tobytes())
+        return digest.hexdigest()[:16]
 
     def takes(self, codec: str) -> bool:
         """Whether it decodes codes of the codec with this identity or signature; "" stands for one not known."""

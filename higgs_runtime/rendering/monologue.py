@@ -90,7 +90,7 @@ def pieces_of(
 
 
 class Monologue:
-    """TextPieces of one text on their way.
+    """The pieces of one text on their way.
 
     Where nobody is named to sound like, the first piece that is long enough is the voice of those that follow.
 
@@ -112,7 +112,7 @@ class Monologue:
 
     @property
     def left(self) -> int:
-        """TextPieces that are not spoken yet."""
+        """Pieces that are not spoken yet."""
         return len(self.texts) - len(self.takes)
 
     @property

@@ -1,6 +1,6 @@
 // The tags of Higgs Audio v3 in the menu of a node with a text: inserted at the cursor, and mended.
-import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
+import { ask } from "./ask.js";
 import { connected, rememberStep } from "./node.js";
 
 export const GROUPS = { emotion: "Emotion", style: "Style", prosody: "Speed, pitch, pauses", sfx: "Sounds" };
@@ -50,13 +50,4 @@ function put(text, value) {
   text.value = value;
   text.callback?.(value);
   rememberStep(app);
-}
-
-async function ask(route, text) {
-  try {
-    const answer = await api.fetchApi(route, text === undefined ? {} : { method: "POST", body: text });
-    return await answer.json();
-  } catch (error) {
-    return { error: error.message };
-  }
 }

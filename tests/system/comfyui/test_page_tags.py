@@ -1,9 +1,9 @@
-"""The tags of v3 in the scene editor: chosen from a menu, and mended by a click."""
+"""The tags of v3 in the page: chosen from the menus of the scene editor and of ChatML Prompt, and mended by a click."""
 
 from __future__ import annotations
 
 import pytest
-from helpers_scene import middle, open_editor, run, show, text_of
+from helpers_scene import HELPERS, middle, open_editor, run, show, text_of
 
 pytestmark = pytest.mark.web
 
@@ -42,3 +42,46 @@ def test_tags_are_mended_by_one_click_that_can_be_undone(browser):
     assert text_of(browser) == "[Anna] <|emotion:anger|>I said no.\n[Bob] It is <|sfx:laughter|>Haha, good.\n"
     run(browser, "editor.undo(editor.past, editor.future);")
     assert text_of(browser) == before
+
+
+# --- in the menu of Higgs ChatML Prompt ---------------------------------------------------------------------------
+
+NODE = (
+    HELPERS
+    + """
+app.graph.clear();
+const prompt = LiteGraph.createNode("HiggsChatMLPrompt");
+app.graph.add(prompt);
+const words = prompt.widgets.find((one) => one.name === "text");
+const item = (name) => app.canvas.getNodeMenuOptions(prompt).find((one) => one?.content === name);
+await until(() => item("Insert a tag of Higgs Audio v3"));
+const tags = () => item("Insert a tag of Higgs Audio v3").submenu.options.flatMap((one) => one.submenu.options);
+"""
+)
+
+
+def test_a_tag_is_inserted_at_the_cursor(browser):
+    found = browser.run(
+        NODE
+        + """
+        words.value = "Yes. No.";
+        const area = words.element ?? words.inputEl;
+        area.setSelectionRange(5, 5);
+        tags().find((one) => one.content.startsWith("anger")).callback();
+        return [tags().length, words.value, area.selectionStart];
+    """
+    )
+    assert found == [43, "Yes. <|emotion:anger|>No.", 22]
+
+
+def test_tags_are_mended_from_the_menu(browser):
+    found = browser.run(
+        NODE
+        + """
+        words.value = "I said <|emotion:angry|>no.";
+        item("Mend the tags in the text").callback();
+        await until(() => !words.value.includes("angry"));
+        return words.value;
+    """
+    )
+    assert found == "<|emotion:anger|>I said no."
