@@ -64,6 +64,12 @@ const until = async (found, limit = 100) => {
         await wait(50);
     }
 };
+const tracker = () => app.extensionManager.workflow.activeWorkflow.changeTracker;
+// The graph as it is becomes a step of undo. Newer pages add to it what changes in the next 50 ms, a drag's begin too.
+const step = async () => {
+    (tracker().captureCanvasState ?? tracker().checkState).call(tracker());
+    await wait();
+};
 const frame = () => new Promise((go) => requestAnimationFrame(go));
 // The element that `find` finds is drawn, and stays where it is for some frames.
 const settled = (find) => {

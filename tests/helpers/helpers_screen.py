@@ -8,7 +8,7 @@ from helpers_browser import WAITING
 
 SCREEN = (
     WAITING
-    + """
+    + r"""
 const make = (type, pos) => {
     const node = LiteGraph.createNode(type);
     if (pos) node.pos = pos;
@@ -38,8 +38,6 @@ const lookAt = async (node) => {
         app.canvas.ds.offset = [offset[0] + (150 - box.x) / scale, offset[1] + (120 - box.y) / scale];
     }
 };
-const tracker = () => app.extensionManager.workflow.activeWorkflow.changeTracker;
-const step = () => (tracker().captureCanvasState ?? tracker().checkState).call(tracker());
 
 // --- the elements of the pack ---
 

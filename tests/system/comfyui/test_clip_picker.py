@@ -129,11 +129,10 @@ def test_times_that_are_typed_move_the_handles_and_survive_saving_and_undo(brows
         await until(() => !handles()[0].disabled && now()[1] === 5.5);
         const saved = [...now(), ...times(), load().widgets_values ?? []];
         const inputs = Object.values((await app.graphToPrompt()).output)[0].inputs;
-        const tracker = app.extensionManager.workflow.activeWorkflow.changeTracker;
-        tracker.checkState();
+        await step();
         press(handles()[0], "ArrowRight");
         const moved = times()[0];
-        await tracker.undo();
+        await tracker().undo();
         await until(() => times()[0] === 2.5);
         return [typed, saved.slice(0, 4), "trim" in inputs, [moved, times()[0]]];
     """,

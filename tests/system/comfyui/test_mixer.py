@@ -178,7 +178,7 @@ def test_everything_is_reached_by_keyboard_and_named(mixer):
 
 
 def test_undo_and_the_workflow_know_what_was_dragged(mixer):
-    run(mixer, "await look(1); app.extensionManager.workflow.activeWorkflow.changeTracker.checkState();")
+    run(mixer, "await look(1); await step();")
     found = places(mixer)
     x, y = middle(found["clips"][1])
     mixer.drag((x, y), (x - found["second"], y))
@@ -196,7 +196,7 @@ def test_undo_and_the_workflow_know_what_was_dragged(mixer):
     back = run(
         mixer,
         """
-        await app.extensionManager.workflow.activeWorkflow.changeTracker.undo();
+        await tracker().undo();
         await until(() => value("start_1") === 4 && all(".hl-row").length === 2);
         return value("start_0");
     """,

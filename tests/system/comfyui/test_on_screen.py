@@ -82,10 +82,10 @@ def test_undo_and_redo_show_the_new_nodes_elements(browser):
             counts.push(app.graph.nodes.length);
         }};
         await wait(500);
-        step();
+        await step();
         for (const type of ["HiggsScript", "HiggsMixAudio"]) {{
             app.graph.remove(found(type));
-            step();
+            await step();
         }}
         while (app.graph.nodes.length < 6) await tracker().undo();
         await check();
@@ -167,7 +167,7 @@ def test_inputs_that_grow_are_called_like_the_first(page):
         const mix = make("HiggsMixAudio", [0, 0]), clip = make("HiggsLoadAudio", [800, 0]);
         clip.connect(0, mix, slot(mix, "track_0"));
         await until(() => slot(mix, "track_1") >= 0);
-        step();
+        await step();
         console.warn = warn;
         const said = (name) => mix.inputs[slot(mix, name)].label ?? mix.inputs[slot(mix, name)].localized_name;
         const saved = app.graph.serialize();

@@ -219,7 +219,7 @@ def test_rows_are_split_joined_and_removed(browser):
 
 def test_the_graphs_undo_and_the_editors_are_two(browser):
     show(browser, SCENE)
-    run(browser, "app.extensionManager.workflow.activeWorkflow.changeTracker.checkState(); editor.activate(2, 0);")
+    run(browser, "await step(); editor.activate(2, 0);")
     browser.type("Oh! ")
     browser.press("Shift+Tab")  # a name: no text field of the rows, and yet the editor's undo
     browser.press("Control+z")
@@ -230,7 +230,7 @@ def test_the_graphs_undo_and_the_editors_are_two(browser):
         f"""
         document.activeElement.blur();
         await wait();
-        await app.extensionManager.workflow.activeWorkflow.changeTracker.undo();
+        await tracker().undo();
         const texts = () => app.graph.nodes.flatMap((one) => [one.widgets[0].value, one.higgsScene.text]);
         await until(() => texts().length === 2 && texts().every((one) => one === {json.dumps(SCENE)}));
     """,
