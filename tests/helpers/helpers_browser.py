@@ -86,18 +86,19 @@ const settled = (find) => {
 """  # JavaScript
 
 HOLD_THE_END = """
-// A quick machine has spoken before the page hears anything: until its result is called, what is done looks half done.
-const holdTheEnd = () => {
+// A quick machine has spoken before the page hears anything: until its result is called, what is done looks half done,
+// and no more than `most` samples come.
+const holdTheEnd = (most = Infinity) => {
     const fetched = window.fetch;
     window.fetch = async (path, ...more) => {
         const answer = await fetched(path, ...more), about = JSON.parse(answer.headers.get("Higgs-Live") ?? "null");
-        if (!about || about.state === "rendering") return answer;
-        const after = Number(new URL(path, location).searchParams.get("after"));
-        const bytes = await answer.arrayBuffer(), end = 4 * Math.max(0, Math.floor(about.samples / 2) - after);
-        await wait();
+        if (!about) return answer;
+        const done = about.state !== "rendering", bytes = await answer.arrayBuffer();
+        const last = Math.min(most, done ? Math.floor(about.samples / 2) : Infinity);
+        const after = Number(new URL(path, location).searchParams.get("after")), end = 4 * Math.max(0, last - after);
+        if (done || end < bytes.byteLength) await wait();
         const quick = { ...about, state: "rendering", elapsed_s: about.rendered_s / 8 }; // so that it plays at once
-        const headers = { "Higgs-Live": JSON.stringify(quick) };
-        return new Response(bytes.slice(0, end), { headers });
+        return new Response(bytes.slice(0, end), { headers: { "Higgs-Live": JSON.stringify(done ? quick : about) } });
     };
     return () => { window.fetch = fetched; };
 };

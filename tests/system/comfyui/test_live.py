@@ -213,7 +213,7 @@ def test_a_page_that_comes_late_or_loses_the_server_for_a_while_misses_nothing(b
         browser,
         f"""
         await open({settings(RANDOM, seed=13, max_seconds=12)});
-        window.letGo = holdTheEnd();
+        window.letGo = holdTheEnd(6 * 24_000);
         await app.queuePrompt(0);
         await until(() => player().sound?.length > 24000);
         window.late = app.graph.serialize();
