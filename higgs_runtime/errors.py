@@ -110,6 +110,7 @@ class HiggsWarning(UserWarning):
 # What each extra installs. DAC without its dependency lists: they hold protobuf below 3.20, which breaks other packs.
 EXTRAS = {
     "asr": ("pip install faster-whisper rapidfuzz num2words",),
+    "align": ("pip install --no-deps pocketsphinx",),
     "similarity": ("pip install --no-deps resemblyzer==0.1.4 webrtcvad-wheels==2.0.14.post1",),
     "export": ("pip install av pillow",),
     "remote": ("pip install openai",),

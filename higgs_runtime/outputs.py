@@ -31,14 +31,14 @@ def check_target(
     path = Path(path)
     if path.is_dir():
         raise SettingError(
-            f"The audio cannot be saved there: '{path}' is a folder.",
+            f"The result cannot be saved there: '{path}' is a folder.",
             expected="the name of a file",
             got="a folder",
             remedy=f"Add a name to it, such as {path / example}.",
         )
     if not path.parent.is_dir():
         raise SettingError(
-            f"The audio cannot be saved there: there is no folder '{path.parent}'.",
+            f"The result cannot be saved there: there is no folder '{path.parent}'.",
             got=str(path),
             expected="a file name in an existing folder",
             remedy="Make the folder, or name another one.",
@@ -52,7 +52,7 @@ def check_target(
         )
     if path.suffix.lower() not in (known := list(suffixes)):
         raise SettingError(
-            "The audio cannot be saved there: the suffix of the name decides the format.",
+            "The result cannot be saved there: the suffix of the name decides the format.",
             expected=f"a name that ends in {', '.join(known)}",
             got=path.name,
             remedy=f"Name a file such as {example}.",

@@ -6,6 +6,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from .assemble import HiggsAssemble
 from .audio_picture import HiggsAudioPicture
+from .captions import HiggsCaptions
 from .chatml_prompt import HiggsChatMLPrompt
 from .combine_voices import HiggsCombineVoices
 from .convert_codec import HiggsConvertCodec
@@ -36,6 +37,7 @@ from .tempo_pitch import HiggsTempoPitch
 from .verify_takes import HiggsVerifyTakes
 from .voice import HiggsVoice
 from .voice_chain import HiggsVoiceChain
+from .word_times import HiggsWordTimes
 
 NODES: list[type[io.ComfyNode]] = [
     HiggsLoadModel,
@@ -66,6 +68,8 @@ NODES: list[type[io.ComfyNode]] = [
     HiggsRenderScript,
     HiggsAssemble,
     HiggsVerifyTakes,
+    HiggsWordTimes,
+    HiggsCaptions,
     HiggsLoudness,
     HiggsNormalizeLoudness,
     HiggsAudioPicture,

@@ -40,6 +40,13 @@ class HiggsAssemble(io.ComfyNode):
                     default=False,
                     tooltip="Also each speaker, the sounds and the music alone, as long as the mix.",
                 ),
+                io.Boolean.Input(
+                    "word_times",
+                    default=False,
+                    optional=True,
+                    tooltip="Also when each word is said, for Captions (extra 'align' for English; elsewhere what the "
+                    "recognizer of Render Script heard).",
+                ),
             ],
             outputs=[
                 io.Audio.Output(display_name="audio", tooltip="The mix; turned down as a whole if it would clip."),
@@ -56,11 +63,12 @@ class HiggsAssemble(io.ComfyNode):
                     display_name="chapters", tooltip="A line for each scene, for Export Audio; empty without scenes."
                 ),
                 io.String.Output(display_name="timeline", tooltip="Lines, sounds, music and chapters as JSON."),
+                sockets.Words.Output(display_name="words", tooltip="Every word with its times, with word_times."),
             ],
         )
 
     @classmethod
-    def execute(cls, performance, codec, subtitles, stems) -> io.NodeOutput:
+    def execute(cls, performance, codec, subtitles, stems, word_times=False) -> io.NodeOutput:
         from ..higgs_runtime.rendering import assemble
 
         progress, total = Progress(1), len(performance.lines)
@@ -74,6 +82,7 @@ class HiggsAssemble(io.ComfyNode):
             mixed = made.mix()
             names = list(dict.fromkeys(made.stems)) if stems else []
             alone = [audio_from_clip(made.stem(name)) for name in names]
+            words = words_of(made, told) if word_times else messages.left_out("Switch word_times on in Assemble.")
         progress.finish()
         notes = [*made.warnings, *([f"Turned down by {-mixed.scaled_db:.1f} dB."] if mixed.scaled_db else [])]
         messages.show_warnings(notes)
@@ -85,7 +94,18 @@ class HiggsAssemble(io.ComfyNode):
             subtitles_of(made, subtitles),
             made.chapters_text(),
             json.dumps({**made.timeline(), "warnings": notes}, indent=1, ensure_ascii=False),
+            words,
         )
+
+
+def words_of(made, told):
+    """Every word with its times; where they cannot be had, what is connected to them says why."""
+    from ..higgs_runtime import MissingExtraError
+
+    try:
+        return made.words(on_progress=told)
+    except MissingExtraError as error:
+        return messages.left_out(str(error))
 
 
 def subtitles_of(made, kind: str):

@@ -167,13 +167,22 @@ def trim_silence(clip: AudioClip, top_db: float = 40.0) -> AudioClip:
             got=str(top_db),
             remedy="40 dB suits speech.",
         )
+    start, end = sound_span(clip, top_db)
+    return eased(AudioClip(clip.samples[:, start:end], clip.sample_rate))
+
+
+def sound_span(clip: AudioClip, top_db: float = 40.0) -> tuple[int, int]:
+    """What `trim_silence` keeps: (first sample, end).
+
+    Raises:
+        AudioError: the clip is silent or has no samples.
+    """
     _need_sound(clip, "trim the silence of")
     hop, power = hop_of(clip.sample_rate), hop_power(clip.samples, clip.sample_rate)
     steady = without_clicks(power)
     power = steady if bool(steady.max() > 0) else power
     loud = (power > power.max() * power_ratio(-top_db)).nonzero()[:, 0]
-    start, end = max(0, int(loud[0]) - 1) * hop, min(clip.length, (int(loud[-1]) + 2) * hop)
-    return eased(AudioClip(clip.samples[:, start:end], clip.sample_rate))
+    return max(0, int(loud[0]) - 1) * hop, min(clip.length, (int(loud[-1]) + 2) * hop)
 
 
 def hop_of(sample_rate: int) -> int:

@@ -177,6 +177,36 @@ def timeline_picture(
     return pixels[0]
 
 
+def words_picture(
+    clip: AudioClip, words: Sequence[tuple[float, float, str]], width: int = 1600, height: int = 320
+) -> torch.Tensor:
+    """The waveform with a box and the text over each word: (start, end, text), in seconds.
+
+    Raises:
+        AudioError, SettingError, MissingExtraError: see `waveform_picture`.
+    """
+    with _figure([clip], width, height) as (figure, pixels):
+        axes, wave = figure.subplots(), to_mono(clip).samples[0]
+        top = max(1e-6, float(wave.abs().max()))
+        _wave(axes, wave / top, clip.seconds, width, _COLOURS[0], 0.0)
+        for number, (start, end, text) in enumerate(words):
+            colour = _COLOURS[1 + number % 2]
+            axes.axvspan(start, end, ymax=0.8, color=colour, alpha=0.2, linewidth=0)
+            axes.text(
+                (start + end) / 2,
+                1.15 + 0.25 * (number % 2),
+                text,
+                ha="center",
+                va="center",
+                color=colour,
+                clip_on=True,
+            )
+        axes.set_ylim(-1.05, 1.6)
+        axes.set_yticks([])
+        _time_axis(axes, clip.seconds)
+    return pixels[0]
+
+
 def _lane(axes: Axes, row: int, track: Track, place: tuple[float, float, float], columns: int, alpha: float) -> None:
     """One track in its row: a box, its wave as often as it is heard, its gain."""
     start, length, period = place

@@ -294,3 +294,20 @@ class StopOnInterrupt:
             raise KeyboardInterrupt
         self.asked = True
         sys.stderr.write(f"\nhiggs: {self.says}\n")
+
+
+def read_text(path: Path) -> str:
+    """The text of a file.
+
+    Raises:
+        SettingError: it cannot be read, or is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(
+            f"'{path}' cannot be read.",
+            expected="a text file in UTF-8",
+            got=str(error),
+            remedy="Check the path, or save the file as UTF-8.",
+        ) from error

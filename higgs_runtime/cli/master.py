@@ -9,6 +9,7 @@ from pathlib import Path
 from ..choices import EXPORT_FORMATS, NORMS
 from ..errors import AudioError, MissingExtraError, SettingError
 from ..outputs import check_folder
+from .common import read_text
 
 
 def add(commands) -> None:
@@ -65,7 +66,7 @@ def _master(args: argparse.Namespace) -> None:
         kbps=args.kbps,
         about=About(
             tags=tags,
-            chapters=parse_chapters(_text(args.chapters), clip.seconds) if args.chapters else (),
+            chapters=parse_chapters(read_text(args.chapters), clip.seconds) if args.chapters else (),
             cover=_picture(args.cover) if args.cover else None,
             provenance=None if args.no_note else Provenance(args.model, args.voices, args.consent),
         ),
@@ -85,18 +86,6 @@ def _master(args: argparse.Namespace) -> None:
             got="the file as it was written",
             remedy="Remove the noise, or record the passage again; then master it again.",
         )
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingError(
-            f"'{path}' cannot be read.",
-            expected="a text file in UTF-8",
-            got=str(error),
-            remedy="Check the path, or save the file as UTF-8.",
-        ) from error
 
 
 def _picture(path: Path):

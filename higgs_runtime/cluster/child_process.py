@@ -20,8 +20,9 @@ from tempfile import TemporaryDirectory
 
 from ..errors import ClusterError, TakeError
 from ..rendering import Events, Line, Performance, RenderJob, Silent, SpokenLine
-from ..rendering.json_events import error_of, line_of, verdict_of
+from ..rendering.json_events import error_of, line_of
 from ..takes import Take, Takes
+from ..verification import Verdict
 from .job import write_job
 from .speaker import ClusterSpeaker, store_of, unspoken
 from .worker_pool import PoolStatus
@@ -125,9 +126,8 @@ class _Followed:
                 remedy="See that nobody deletes takes meanwhile, and render again.",
             )
         self._takes[key] = take
-        return SpokenLine(
-            self.lines[fields["number"]], take, key, verdict_of(fields["verdict"]), fields["tries"], fields["stored"]
-        )
+        verdict = fields["verdict"] and Verdict.of(fields["verdict"])
+        return SpokenLine(self.lines[fields["number"]], take, key, verdict, fields["tries"], fields["stored"])
 
 
 @contextmanager

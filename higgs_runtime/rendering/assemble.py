@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..audio.clip import AudioClip, eased, trim_silence
+from ..audio.clip import AudioClip, eased, sound_span, trim_silence
 from ..audio.mix import AudioFile, Ducking, MixReport, Track, mix_to_file, mix_with_report
 from ..audio.stretch import change_tempo, rubber_band
 from ..codec import Codec
-from ..errors import AudioError, ScriptError
-from ..script import Music, Script, resolve_cue
+from ..errors import AudioError, MissingExtraError, ScriptError
+from ..script import Music, Script, WordTime, resolve_cue
 from ..takes import Take
+from ..text.languages import detect_language
+from ..verification import line_times
 from .performance import Performance, SpokenLine
 from .timing import Timed, time_lines
 
@@ -29,6 +31,7 @@ class Assembly:
         tracks: voices, sounds and music.
         stems: whose each track is: a speaker, "sounds" or "music".
         spoken, times: each spoken line and its place.
+        cut_s: seconds of silence that each line's take lost at its beginning.
         chapters: (start in seconds, title) of each scene; none for a script without scenes.
         warnings: one sentence each.
     """
@@ -38,6 +41,7 @@ class Assembly:
     script: Script
     spoken: Sequence[SpokenLine]
     times: Sequence[Timed]
+    cut_s: Sequence[float]
     chapters: Sequence[tuple[float, str]]
     warnings: Sequence[str] = ()
 
@@ -71,6 +75,34 @@ class Assembly:
             (time.start_s, time.end_s, self.script.turns[one.line.turn].speaker, one.line.written)
             for one, time in zip(self.spoken, self.times, strict=True)
         ]
+
+    def words(
+        self, language: str | None = None, *, on_progress: Callable[[int, int], None] | None = None
+    ) -> list[WordTime]:
+        """Every word as its author wrote it, with its place on the time line.
+
+        The verifier has heard the takes already: what it heard is used where there is a verdict.
+
+        Args:
+            language: of the script, ISO 639-1; None: what its text looks like, else English.
+            on_progress: called with (lines done, lines in all); what it raises ends the call.
+
+        Raises:
+            MissingExtraError: see `word_times`.
+        """
+        code, found = language or _language(self.script), []
+        for n, (one, time) in enumerate(zip(self.spoken, self.times, strict=True)):
+            turn = self.script.turns[one.line.turn]
+            heard = one.verdict.words if one.verdict and one.verdict.words else None
+            if heard:
+                speed = float(turn.settings.get("speed", 1.0)) * time.speed
+                heard = [word.moved(-self.cut_s[n], 1 / speed) for word in heard]
+            about = {"language": code, "line": one.line.number, "speaker": turn.speaker}
+            words = line_times(_whole(self.tracks[n].clip), one.line.written, heard=heard, **about)
+            found += [word.moved(time.start_s) for word in words]
+            if on_progress is not None:
+                on_progress(n + 1, len(self.spoken))
+        return found
 
     def chapters_text(self) -> str:
         """The chapters as lines of `h:mm:ss.mmm Title`, as `parse_chapters` reads them."""
@@ -159,9 +191,11 @@ def assemble(
         raise AudioError(
             "There is nothing to assemble.", expected="spoken lines", got="none", remedy="Render the script first."
         )
-    clips = []
+    clips, cut_s = [], []
     for n, one in enumerate(spoken):
-        clips.append(_kept(_clip(one, script, codec), spool, n))
+        clip, cut = _clip(one, script, codec)
+        clips.append(_kept(clip, spool, n))
+        cut_s.append(cut)
         if on_progress is not None:
             on_progress(n + 1, len(spoken))
     turns = [one.line.turn for one in spoken]
@@ -181,6 +215,7 @@ def assemble(
         script,
         spoken,
         times,
+        cut_s,
         _chapters(script, turns, times),
         tuple(_warnings(performance, spoken, times)),
     )
@@ -196,11 +231,21 @@ def _take(spoken: SpokenLine) -> Take:
     return spoken.take
 
 
-def _clip(spoken: SpokenLine, script: Script, codec: Codec) -> AudioClip:
-    clip = codec.decode(_take(spoken).codes)
+def _language(script: Script) -> str:
+    try:
+        guess = detect_language("\n".join(turn.text for turn in script.turns))
+    except MissingExtraError:
+        return "en"
+    return guess.language if guess and guess.sure else "en"
+
+
+def _clip(spoken: SpokenLine, script: Script, codec: Codec) -> tuple[AudioClip, float]:
+    """A line as it is heard, and how many seconds of silence its take lost at its beginning."""
+    clip, cut_s = codec.decode(_take(spoken).codes), 0.0
     if bool(clip.samples.any()):
+        cut_s = sound_span(clip)[0] / clip.sample_rate
         clip = trim_silence(clip)
-    return eased(change_tempo(clip, float(script.turns[spoken.line.turn].settings.get("speed", 1.0))))
+    return eased(change_tempo(clip, float(script.turns[spoken.line.turn].settings.get("speed", 1.0)))), cut_s
 
 
 def _kept(clip: AudioClip, spool: str | Path | None, number: int) -> AudioClip | AudioFile:

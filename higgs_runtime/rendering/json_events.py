@@ -21,7 +21,6 @@ from typing import TextIO
 from .. import errors
 from ..errors import HiggsError, MissingExtraError
 from ..types import Sampling
-from ..verification import Verdict
 from .events import Events, State
 from .lines import Line
 from .performance import Performance, SpokenLine
@@ -76,10 +75,6 @@ def spoken_fields(spoken: SpokenLine) -> dict:
         "stored": spoken.stored,
         "verdict": None if spoken.verdict is None else asdict(spoken.verdict),
     }
-
-
-def verdict_of(fields: dict | None) -> Verdict | None:
-    return None if fields is None else Verdict(**{**fields, "reasons": tuple(fields["reasons"])})
 
 
 def error_fields(error: HiggsError) -> dict:

@@ -292,7 +292,7 @@ class _Booth:
             return None
         known = take.meta.get("verdict")
         if known and known["judge"] == self.verifier.judge:
-            return Verdict(**{**known["found"], "reasons": tuple(known["found"]["reasons"])})
+            return Verdict.of(known["found"])
         verdict = self.verifier.hear(line, take.codes)
         if take.finish_reason == "repeating":
             verdict = replace(verdict, passed=False, reasons=(*verdict.reasons, "it repeats itself without an end"))

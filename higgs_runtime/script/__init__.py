@@ -12,8 +12,10 @@ from .parse import parse_script
 from .report import describe_script
 from .subtitles import read_script, read_subtitles, subtitles_text, write_subtitles
 from .types import Comment, Music, Script, ScriptWarning, Sound, Turn
+from .words import CaptionLimits, WordTime, captions_text, describe_captions, make_captions, too_fast
 
 __all__ = [
+    "CaptionLimits",
     "Comment",
     "Fit",
     "Music",
@@ -21,8 +23,12 @@ __all__ = [
     "ScriptWarning",
     "Sound",
     "Turn",
+    "WordTime",
     "book_script",
+    "captions_text",
+    "describe_captions",
     "describe_script",
+    "make_captions",
     "parse_script",
     "plan_fit",
     "read_book",
@@ -30,5 +36,6 @@ __all__ = [
     "read_subtitles",
     "resolve_cue",
     "subtitles_text",
+    "too_fast",
     "write_subtitles",
 ]

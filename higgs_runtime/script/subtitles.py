@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from ..atomic_write import write_bytes
 from ..errors import MissingExtraError, ScriptError
@@ -185,21 +186,52 @@ def subtitles_text(lines: Iterable[tuple[float, float, str, str]], kind: str) ->
     Raises:
         ScriptError, MissingExtraError: as `write_subtitles`.
     """
+    _pysubs2()
+    events = []
+    for start, end, speaker, text in sorted(lines, key=lambda line: line[0]):
+        body = "\n".join(part.strip() for part in lines_of(text) if part.strip())
+        event = marked_up(kind, start, end, speaker, body)
+        if body:
+            events.append(event)
+    return events_text(events, kind)
+
+
+class Event(NamedTuple):
+    """A subtitle as pysubs2 writes it: in `text` nothing is markup but what is meant to be."""
+
+    start_s: float
+    end_s: float
+    text: str
+    name: str
+
+
+def marked_up(kind: str, start_s: float, end_s: float, speaker: str, text: str) -> Event:
+    """A plain text as an event of a format.
+
+    Raises:
+        ScriptError: a time that is none or beyond the format's hours.
+    """
+    last = _LAST_S.get(kind, 360_000)
+    if not 0 <= start_s <= end_s < last or not math.isfinite(end_s):
+        raise ScriptError(
+            "A subtitle has no time.",
+            expected=f"0 ≤ start ≤ end < {last // 3600} h",
+            got=f"{start_s:g} to {end_s:g} s",
+            remedy="Correct the times, or cut the script in parts.",
+        )
+    return Event(start_s, end_s, *_written(kind, speaker, text))
+
+
+def events_text(events: Iterable[Event], kind: str) -> str:
+    """Events as the text of a file.
+
+    Raises:
+        MissingExtraError: without pysubs2 (extra `subtitles`).
+    """
     pysubs2 = _pysubs2()
     file = pysubs2.SSAFile()
-    for start, end, speaker, text in sorted(lines, key=lambda line: line[0]):
-        last = _LAST_S.get(kind, 360_000)
-        if not 0 <= start <= end < last or not math.isfinite(end):
-            raise ScriptError(
-                "A subtitle has no time.",
-                expected=f"0 ≤ start ≤ end < {last // 3600} h",
-                got=f"{start:g} to {end:g} s",
-                remedy="Correct the times, or cut the script in parts.",
-            )
-        body = "\n".join(part.strip() for part in lines_of(text) if part.strip())
-        if body:
-            said, name = _written(kind, speaker, body)
-            file.append(pysubs2.SSAEvent(round(start * 1000), round(end * 1000), said, name=name))
+    for one in events:
+        file.append(pysubs2.SSAEvent(round(one.start_s * 1000), round(one.end_s * 1000), one.text, name=one.name))
     return file.to_string(kind, **({} if kind in ("ass", "ssa") else {"keep_ssa_tags": True}))
 
 

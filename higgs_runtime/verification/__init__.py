@@ -1,5 +1,6 @@
 """Listening: what a recognizer hears in a clip, whether that is what was written, and in whose voice."""
 
+from .alignment import heard_times, line_times, word_times
 from .recognizer import Recognizer, Transcript, Word, find_recognizers, load_recognizer
 from .shape import Silence, length_bounds, measure_silence
 from .silence_stop import SilenceStop
@@ -20,10 +21,13 @@ __all__ = [
     "compare_words",
     "describe_verdict",
     "find_recognizers",
+    "heard_times",
     "length_bounds",
+    "line_times",
     "load_recognizer",
     "measure_silence",
     "speaker_similarity",
     "verify_take",
     "voice_comparer",
+    "word_times",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,6 +34,10 @@ class Word:
     start_s: float
     end_s: float
     probability: float
+
+    def moved(self, by_s: float, factor: float = 1.0) -> Word:
+        """In a clip that begins so much earlier or later, and then takes `factor` of its time."""
+        return replace(self, start_s=(self.start_s + by_s) * factor, end_s=(self.end_s + by_s) * factor)
 
 
 @dataclass(frozen=True)

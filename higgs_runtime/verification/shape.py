@@ -10,10 +10,12 @@ import torch
 
 from ..audio.clip import AudioClip, to_mono
 from ..audio.loudness.decibels import power_ratio
+from ..audio.quality import levels, profile
 from ..text.languages import base_language
 from .words import UNSPOKEN
 
 WINDOW_S, STEP_S = 0.04, 0.01
+PAUSE_S, SMEARED_S = 0.12, 0.02
 QUIET_DB, HUSH_DBFS = 40.0, -60.0  # below the loudest moment, and below full scale
 
 # Letters (and marks) a second in calm reading. Pellegrino, Coupé and Marsico 2011 (Language 87) measured syllables a
@@ -78,6 +80,23 @@ def measure_silence(clip: AudioClip) -> Silence:
     gaps = (loud[1:] - loud[:-1] - 1).clamp(min=0)
     longest = int(gaps.max()) if len(gaps) else 0
     return Silence(1 - len(loud) / len(power), longest * hop / clip.sample_rate)
+
+
+def loud_spans(clip: AudioClip) -> list[tuple[float, float]]:
+    """(start, end) in seconds of the stretches that are no silence, to about 20 ms; one under PAUSE_S parts none."""
+    if clip.length < clip.sample_rate * WINDOW_S:
+        return []
+    found = profile(clip)
+    loud = (found.db > max(float(levels(found.db).threshold), HUSH_DBFS)).nonzero()[:, 0].tolist()
+    spans: list[list[float]] = []
+    for hop in loud:
+        start = hop * found.hop_s
+        if spans and start - spans[-1][1] < PAUSE_S:
+            spans[-1][1] = start + found.hop_s
+        else:
+            spans.append([start, start + found.hop_s])
+    # levels are means over 50 ms, which reach so far into silence
+    return [(a + SMEARED_S, max(a + SMEARED_S, min(b - SMEARED_S, clip.seconds))) for a, b in spans]
 
 
 def different_end(pairs: Sequence[tuple[str, str]]) -> tuple[list[str], list[str]]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from ..audio.clip import AudioClip
 from ..errors import SettingError
 from ..settings import check_settings, default_of
 from .ends import end_faults
-from .recognizer import Recognizer
+from .recognizer import Recognizer, Word
 from .shape import Silence, different_end, length_bounds, measure_silence, repeated_end
 from .speaker import speaker_similarity
 from .words import UNSPOKEN, compare_words, is_by_character
@@ -53,6 +53,7 @@ class Verdict:
         seconds: length of the take.
         heard: what the recognizer heard.
         reasons: one sentence each on what is wrong.
+        words: what was heard, word by word with times; none where that was not kept.
     """
 
     passed: bool
@@ -62,6 +63,13 @@ class Verdict:
     seconds: float
     heard: str
     reasons: tuple[str, ...]
+    words: tuple[Word, ...] = ()
+
+    @classmethod
+    def of(cls, fields: Mapping) -> Verdict:
+        """From its fields as JSON has them; older ones have no words."""
+        words = (Word(**one) for one in fields.get("words", ()))
+        return cls(**{**fields, "reasons": tuple(fields["reasons"]), "words": tuple(words)})
 
 
 def verify_take(
@@ -99,6 +107,7 @@ def verify_take(
             clip.seconds,
             transcript.text,
             (f"it is silent ({clip.seconds:.1f} s)",),
+            transcript.words,
         )
     reasons = _shape_reasons(clip, length_bounds(text, said_in), silence, limits)
     if errors.wer > limits.max_wer and errors.cer > limits.max_cer:
@@ -109,7 +118,16 @@ def verify_take(
     similarity = None if reference is None else speaker_similarity(clip, reference)
     if similarity is not None and similarity < limits.min_similarity:
         reasons.append(f"the voice is another one (similarity {similarity:.2f})")
-    return Verdict(not reasons, errors.wer, errors.cer, similarity, clip.seconds, transcript.text, tuple(reasons))
+    return Verdict(
+        not reasons,
+        errors.wer,
+        errors.cer,
+        similarity,
+        clip.seconds,
+        transcript.text,
+        tuple(reasons),
+        transcript.words,
+    )
 
 
 def describe_verdict(verdict: Verdict) -> str:

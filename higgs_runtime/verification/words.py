@@ -59,7 +59,7 @@ def compare_words(written: str, heard: str, language: str = "en") -> WordErrors:
             got=str(longest),
             remedy="Compare them piece by piece.",
         )
-    ours, theirs = _nearest(written, heard, base_language(language), Levenshtein.distance)
+    ours, theirs = nearest_readings(written, heard, base_language(language), Levenshtein.distance)
     pairs: list[tuple[str, str]] = []
     for step in Levenshtein.opcodes(ours, theirs):
         mine, heard_there = ours[step.src_start : step.src_end], theirs[step.dest_start : step.dest_end]
@@ -75,7 +75,7 @@ def compare_words(written: str, heard: str, language: str = "en") -> WordErrors:
     )
 
 
-def _nearest(written: str, heard: str, code: str, distance: Callable) -> tuple[list[str], list[str]]:
+def nearest_readings(written: str, heard: str, code: str, distance: Callable) -> tuple[list[str], list[str]]:
     """The words of both texts, each in those of its right readings that are nearest to the other's."""
     sides = [[_choices(span, code) for span in spans_of(UNSPOKEN.sub(" ", text), code)] for text in (written, heard)]
     chosen = [[0] * len(side) for side in sides]
@@ -103,7 +103,7 @@ def _nearest(written: str, heard: str, code: str, distance: Callable) -> tuple[l
 
 
 def _choices(span: Sequence[str], code: str) -> list[list[str]]:
-    found = [_split(reading, code) for reading in span]
+    found = [split_words(reading, code) for reading in span]
     return [words for n, words in enumerate(found) if words not in found[:n]]
 
 
@@ -112,7 +112,7 @@ def is_by_character(language: str) -> bool:
     return base_language(language) in BY_CHARACTER
 
 
-def _split(text: str, code: str) -> list[str]:
+def split_words(text: str, code: str) -> list[str]:
     """Letters, marks and figures; an apostrophe is no letter and parts no word."""
     text = unicodedata.normalize("NFKC", text).casefold().replace("'", "")
     kept = (letter if unicodedata.category(letter)[0] in "LMN" else " " for letter in text)

@@ -143,7 +143,7 @@ def test_missing_extras_are_named(folder, monkeypatch, capsys, command, package,
 def test_an_impossible_output_path_is_reported_with_its_cause(capsys, no_speaking, command, output, says):
     assert cli.main([*command, "-o", output]) == 1
     said = capsys.readouterr().err
-    assert "higgs: The audio cannot be saved there: " in said and says in said
+    assert "higgs: The result cannot be saved there: " in said and says in said
 
 
 def test_a_node_learns_it_before_it_speaks_too(monkeypatch):

@@ -1,0 +1,65 @@
+"""`higgs captions`: when each word of a recording is said, as subtitles."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from ..atomic_write import write_bytes
+from ..errors import SettingError
+from ..outputs import check_target
+from ..script import CaptionLimits, captions_text, describe_captions
+from ..script.words import KINDS, STYLES
+from .common import read_text
+
+SUFFIXES = tuple(f".{kind}" for kind in KINDS)
+
+
+def add(commands) -> None:
+    plain = CaptionLimits()
+    captions = commands.add_parser("captions", help="find when each word of a recording is said, and make subtitles")
+    captions.add_argument("file", type=Path, help="a sound file with speech")
+    words = captions.add_mutually_exclusive_group()
+    words.add_argument("--text", help="what is said (default: what is heard)")
+    words.add_argument("--text-file", type=Path, help="a text file with what is said, in UTF-8")
+    captions.add_argument("--language", help="of the speech, as en, de or zh (default: it is heard)")
+    captions.add_argument("--recognizer", help="name or folder (default: the first that is found)")
+    captions.add_argument("--style", choices=STYLES, default="captions", help="default: %(default)s")
+    captions.add_argument("--max-chars", type=int, default=plain.max_chars, help="in a line (default: %(default)s)")
+    captions.add_argument("--max-lines", type=int, default=plain.max_lines, help="default: %(default)s")
+    captions.add_argument("--max-seconds", type=float, default=plain.max_s, help="default: %(default)s")
+    captions.add_argument(
+        "--chars-per-second", type=float, default=plain.chars_per_s, help="reading speed (default: %(default)s)"
+    )
+    captions.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help=f"{', '.join(SUFFIXES)} (default: SRT on the screen)"
+    )
+    captions.set_defaults(run=_captions)
+
+
+def _captions(args: argparse.Namespace) -> None:
+    from ..audio.clip import AudioClip
+    from ..verification import heard_times, load_recognizer, word_times
+
+    limits = CaptionLimits(args.max_chars, args.max_lines, args.max_seconds, args.chars_per_second)
+    kind = "srt"
+    if args.output is not None:
+        check_target(args.output, [args.file], dict.fromkeys(SUFFIXES, ""), "captions.srt")
+        kind = args.output.suffix[1:].lower()
+    captions_text([], kind, args.style, limits)  # what cannot be written is said before the long work
+    text = read_text(args.text_file) if args.text_file else args.text
+    if text is not None and not text.strip():
+        raise SettingError("There is no text.", expected="what is said", got="none", remedy="Leave it out to be heard.")
+    clip, ears = AudioClip.load(args.file), load_recognizer(args.recognizer)
+    if text is None:
+        words = heard_times(clip, ears, args.language)
+    else:
+        words = word_times(clip, text, recognizer=ears, language=args.language)
+    made = captions_text(words, kind, args.style, limits)
+    if args.output is None:
+        sys.stdout.write(made)
+    else:
+        write_bytes(args.output, made.encode())
+        sys.stdout.write(f"{args.output}\n")
+    sys.stderr.write(f"{describe_captions(words, limits)}\n")

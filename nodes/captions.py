@@ -1,0 +1,66 @@
+"""Captions: words with their times as subtitles, one caption, one word, or words that light up."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from . import sockets
+from .host import messages
+from .host.schemas import node_schema
+
+
+class HiggsCaptions(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return node_schema(
+            node_id="HiggsCaptions",
+            display_name="Captions (Higgs)",
+            category=f"{sockets.CATEGORY}/script",
+            advanced=("max_chars", "max_lines", "max_seconds", "chars_per_second"),
+            search_aliases=["subtitles", "SRT", "VTT", "ASS", "karaoke", "word by word"],
+            description="Makes captions of words with times: lines that are easily read, one word after the other, or "
+            "lines whose words light up as they are said. Needs the extra 'subtitles'.",
+            inputs=[
+                sockets.Words.Input("words", tooltip="From Word Times, or from Assemble with word_times."),
+                io.Combo.Input(
+                    "format",
+                    options=["srt", "vtt", "ass", "json"],
+                    default="srt",
+                    tooltip="srt is read everywhere, vtt in browsers, ass has karaoke, json has all words and times.",
+                ),
+                io.Combo.Input(
+                    "style",
+                    options=["captions", "words", "karaoke"],
+                    default="captions",
+                    tooltip="captions: one or two lines at a time. words: one word at a time. karaoke: captions whose "
+                    "words light up (vtt and ass).",
+                ),
+                io.Int.Input("max_chars", default=42, min=8, max=200, tooltip="Characters in a line."),
+                io.Int.Input("max_lines", default=2, min=1, max=2, tooltip="Lines on the screen."),
+                io.Float.Input(
+                    "max_seconds", default=7.0, min=0.5, max=30.0, step=0.5, tooltip="Seconds that a caption is shown."
+                ),
+                io.Float.Input(
+                    "chars_per_second",
+                    default=17.0,
+                    min=5.0,
+                    max=60.0,
+                    step=1.0,
+                    tooltip="Reading speed: a caption stays so long for it where there is room. 17 suits adults, 13 "
+                    "children.",
+                ),
+            ],
+            outputs=[
+                io.String.Output(display_name="captions", tooltip="The text of a subtitle file."),
+                io.String.Output(display_name="report", tooltip="How many there are, and which are read too fast."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, words, format, style, max_chars, max_lines, max_seconds, chars_per_second) -> io.NodeOutput:
+        from ..higgs_runtime.script import CaptionLimits, captions_text, describe_captions
+
+        limits = CaptionLimits(max_chars, max_lines, max_seconds, chars_per_second)
+        text, report = captions_text(words, format, style, limits), describe_captions(words, limits)
+        messages.show_text(report)
+        return io.NodeOutput(text, report)
