@@ -14,6 +14,7 @@ if sys.version_info < (3, 10):
 
 import argparse
 import json
+import os
 import re
 import signal
 import subprocess
@@ -199,6 +200,8 @@ def run_tests(options: argparse.Namespace, env: dict[str, str]) -> int:
         return pytest(env, *fast, *(() if chosen else FAST_TIERS), *options.rest)
     ensure_more_envs()
     ensure_browser()
+    if os.environ.get("CI"):
+        ensure_flite()
     if NEWEST_FRONTEND in env.get("HIGGS_FRONTENDS", NEWEST_FRONTEND):
         ensure_frontend()
     if options.rest:

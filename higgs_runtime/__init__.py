@@ -54,7 +54,6 @@ if TYPE_CHECKING:  # for editors and type checkers; a test holds it equal to _HO
     from .script import (
         Script as Script,
         Turn as Turn,
-        captions_text as captions_text,
         parse_script as parse_script,
         read_script as read_script,
         read_subtitles as read_subtitles,
@@ -65,7 +64,7 @@ if TYPE_CHECKING:  # for editors and type checkers; a test holds it equal to _HO
     from .text.chunking import chunk_text as chunk_text
     from .text.normalize import prepare_text as prepare_text
     from .types import Codes as Codes, Generation as Generation, Prompt as Prompt, Sampling as Sampling, Voice as Voice
-    from .verification import load_recognizer as load_recognizer, verify_take as verify_take, word_times as word_times
+    from .verification import load_recognizer as load_recognizer, verify_take as verify_take
     from .voices.library import find_voices as find_voices, load_voice as load_voice, save_voice as save_voice
     from .voices.reference import prepare_reference as prepare_reference
 
@@ -74,14 +73,14 @@ _HOMES = {
     "PromptError ScriptError SettingError VoiceError",
     "types": "Codes Generation Prompt Sampling Voice",
     "audio.clip": "AudioClip",
-    "script": "Script Turn captions_text parse_script read_script read_subtitles write_subtitles",
+    "script": "Script Turn parse_script read_script read_subtitles write_subtitles",
     "text.chunking": "chunk_text",
     "codec": "Codec load_codec",
     "prompt.builder": "Message build_prompt conversation",
     "text.normalize": "prepare_text",
     "model.transformer": "HiggsModel",
     "audio.mix": "Track mix",
-    "verification": "load_recognizer verify_take word_times",
+    "verification": "load_recognizer verify_take",
     "audio.loudness.measure": "Loudness measure_loudness normalize_loudness",
     "audio.files.export": "export_audio",
     "model.loading": "load_model",

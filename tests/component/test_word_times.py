@@ -7,8 +7,8 @@ import torch
 from helpers_flite import SENTENCES, spoken
 from helpers_speech import speech
 
-from higgs_runtime import AudioClip, AudioError, HiggsWarning, MissingExtraError, load_recognizer, word_times
-from higgs_runtime.verification import Word, alignment, forced_alignment, heard_times
+from higgs_runtime import AudioClip, AudioError, HiggsWarning, MissingExtraError, load_recognizer
+from higgs_runtime.verification import Word, alignment, forced_alignment, heard_times, word_times
 from higgs_runtime.verification.recognizer import PACKAGED
 
 RATE = 16_000

@@ -9,8 +9,8 @@ import pysubs2
 import pytest
 from hypothesis import given, strategies as st
 
-from higgs_runtime import ScriptError, SettingError, captions_text
-from higgs_runtime.script import CaptionLimits, WordTime, make_captions, too_fast
+from higgs_runtime import ScriptError, SettingError
+from higgs_runtime.script import CaptionLimits, WordTime, captions_text, make_captions, too_fast
 from higgs_runtime.script.words import GAP_S, LEAST_S, joined
 
 TEXT = (

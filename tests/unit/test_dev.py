@@ -52,7 +52,8 @@ def test_dev_installs_what_the_project_declares():
     assert names(dev_env.TORCH) | names(dev_env.RUNTIME_PACKAGES) >= names(PROJECT["dependencies"])
     assert sorted(dev_env.TEST_PACKAGES) == sorted(PROJECT["optional-dependencies"]["test"])
     assert names(dev_env.DAC_PACKAGES) >= names(PROJECT["optional-dependencies"]["dac"])
-    assert names(dev_env.EAR_PACKAGES) >= names(PROJECT["optional-dependencies"]["similarity"])
+    for extra in ("similarity", "align"):
+        assert names(dev_env.EAR_PACKAGES) >= names(PROJECT["optional-dependencies"][extra])
     for extra in ("asr", "pictures", "tags"):
         assert names(dev_env.TEST_PACKAGES) >= names(PROJECT["optional-dependencies"][extra])
 

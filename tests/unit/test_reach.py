@@ -22,6 +22,7 @@ SOCKETS = {
     "HIGGS_VOICE",
     "HIGGS_SCRIPT",
     "HIGGS_PERFORMANCE",
+    "HIGGS_WORDS",
 }  # what nodes made, with inputs of their own
 HARMLESS = {
     "HiggsLoadModel": "device dtype quantization",
@@ -40,6 +41,8 @@ HARMLESS = {
     "HiggsRenderScript": "mode choose language name_# when_cancelled",
     "HiggsAssemble": "subtitles",
     "HiggsVerifyTakes": "text language",
+    "HiggsWordTimes": "text language",
+    "HiggsCaptions": "format style",
     "HiggsNormalizeLoudness": "preset",
     "HiggsAudioPicture": "kind",
     "HiggsExportAudio": "format tags chapters consent",
