@@ -232,3 +232,28 @@ class Generation:
     @property
     def frames(self) -> int:
         return self.codes.frames
+
+
+@dataclass(frozen=True)
+class WordTime:
+    """A word of a text, and when it is said.
+
+    Attributes:
+        text: as its author wrote it, punctuation included.
+        start_s, end_s: seconds.
+        confidence: how sure the recognizer is that it heard this word, 0 to 1; None where nobody listened.
+        line: number of the line that it belongs to, from 0.
+        speaker: whose line that is; "" unknown.
+    """
+
+    text: str
+    start_s: float
+    end_s: float
+    confidence: float | None = None
+    line: int = 0
+    speaker: str = ""
+
+    def moved(self, by_s: float = 0.0, line: int | None = None) -> WordTime:
+        """So much later, and of another line if one is given."""
+        line = self.line if line is None else line
+        return replace(self, start_s=self.start_s + by_s, end_s=self.end_s + by_s, line=line)

@@ -13,4 +13,4 @@ Prompt = io.Custom("HIGGS_PROMPT")  # list of higgs_runtime.Message
 Script = io.Custom("HIGGS_SCRIPT")  # higgs_runtime.Script
 Performance = io.Custom("HIGGS_PERFORMANCE")  # higgs_runtime.Performance
 Codes = io.Custom("HIGGS_CODES")  # higgs_runtime.Codes
-Words = io.Custom("HIGGS_WORDS")  # list of higgs_runtime.script.WordTime
+Words = io.Custom("HIGGS_WORDS")  # list of higgs_runtime.types.WordTime

@@ -12,9 +12,10 @@ from ..audio.mix import AudioFile, Ducking, MixReport, Track, mix_to_file, mix_w
 from ..audio.stretch import change_tempo, rubber_band
 from ..codec import Codec
 from ..errors import AudioError, MissingExtraError, ScriptError
-from ..script import Music, Script, WordTime, resolve_cue
+from ..script import Music, Script, resolve_cue
 from ..takes import Take
 from ..text.languages import detect_language
+from ..types import WordTime
 from ..verification import line_times
 from .performance import Performance, SpokenLine
 from .timing import Timed, time_lines

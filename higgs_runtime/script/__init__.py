@@ -12,7 +12,7 @@ from .parse import parse_script
 from .report import describe_script
 from .subtitles import read_script, read_subtitles, subtitles_text, write_subtitles
 from .types import Comment, Music, Script, ScriptWarning, Sound, Turn
-from .words import CaptionLimits, WordTime, captions_text, describe_captions, make_captions, too_fast
+from .words import CaptionLimits, captions_text, describe_captions, make_captions, too_fast
 
 __all__ = [
     "CaptionLimits",
@@ -23,7 +23,6 @@ __all__ = [
     "ScriptWarning",
     "Sound",
     "Turn",
-    "WordTime",
     "book_script",
     "captions_text",
     "describe_captions",

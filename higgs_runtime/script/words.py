@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 from ..errors import ScriptError, check_range
+from ..types import WordTime
 from .subtitles import Event, events_text, marked_up
 
 STYLES = ("captions", "words", "karaoke")  # one cue a caption, a word, and a caption whose words light up
@@ -20,31 +21,6 @@ PAUSE_S = 0.7  # between two words: the next caption begins
 LEAST_S, GAP_S = 0.83, 0.08  # a caption stays so long where there is room, and ends so long before the next
 _ENDS, _CLAUSES = re.compile(r"[.!?…。！？]['\"”’»)\]]*$"), re.compile(r"[,;:—–，；：、]['\"”’»)\]]*$")
 _NO_SPACE = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]")
-
-
-@dataclass(frozen=True)
-class WordTime:
-    """A word of a text, and when it is said.
-
-    Attributes:
-        text: as its author wrote it, punctuation included.
-        start_s, end_s: seconds.
-        confidence: how sure the recognizer is that it heard this word, 0 to 1; None where nobody listened.
-        line: number of the line that it belongs to, from 0.
-        speaker: whose line that is; "" unknown.
-    """
-
-    text: str
-    start_s: float
-    end_s: float
-    confidence: float | None = None
-    line: int = 0
-    speaker: str = ""
-
-    def moved(self, by_s: float = 0.0, line: int | None = None) -> WordTime:
-        """So much later, and of another line if one is given."""
-        line = self.line if line is None else line
-        return replace(self, start_s=self.start_s + by_s, end_s=self.end_s + by_s, line=line)
 
 
 @dataclass(frozen=True)

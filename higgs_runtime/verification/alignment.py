@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 
 from ..audio.clip import AudioClip
 from ..errors import AudioError, HiggsWarning, MissingExtraError
-from ..script import WordTime
 from ..text.languages import base_language
+from ..types import WordTime
 from .forced_alignment import align_words, can_align
 from .recognizer import Recognizer, Word
 from .shape import loud_spans

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 from higgs_runtime import ScriptError, SettingError
-from higgs_runtime.script import CaptionLimits, WordTime, captions_text, make_captions, too_fast
+from higgs_runtime.script import CaptionLimits, captions_text, make_captions, too_fast
 from higgs_runtime.script.words import GAP_S, LEAST_S, joined
+from higgs_runtime.types import WordTime
 
 TEXT = (
     "The ferry leaves at nine, if the wind allows it. Nobody knows how long the crossing takes, for the captain "
