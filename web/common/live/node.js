@@ -1,4 +1,5 @@
 // A node with a live player: it shows once a codec is connected, and finds the sounds that are this node's.
+import { cancelPrompt } from "../ask.js";
 import { addElement } from "../element.js";
 import { after, connected, hide, mapAgain, nodeOf, rootGraph } from "../node.js";
 import { LivePlayer } from "./player.js";
@@ -14,7 +15,7 @@ const HEIGHT = 124;
  */
 export function liveExtension(app, api, comfyClass) {
   const get = (path) => api.fetchApi(path);
-  const server = { get, cancel: (promptId) => api.interrupt(promptId) };
+  const server = { get, cancel: cancelPrompt };
   const playerOf = (id) => {
     const node = nodeOf(rootGraph(app), id);
     return node?.comfyClass === comfyClass ? node.widgets?.find((widget) => widget.player)?.player : undefined;
