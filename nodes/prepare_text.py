@@ -62,8 +62,8 @@ class HiggsPrepareText(io.ComfyNode):
                 io.String.Output(
                     display_name="pieces",
                     is_output_list=True,
-                    tooltip="A list: the text in pieces of at most max_chars. ChatML Prompt and Generate speak one after "
-                    "another, and Join Audio makes one clip of them.",
+                    tooltip="A list: the text in pieces of at most max_chars. ChatML Prompt and Generate speak one "
+                    "after another, and Join Audio makes one clip of them.",
                 ),
             ],
         )

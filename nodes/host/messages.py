@@ -19,8 +19,8 @@ MOST_ITEMS = 100  # of a list, the newest, whose texts a node shows
 # Markdown in others.
 TEXT_EVENT = "higgs.text"
 
-# By prompt and node, each with the newest last: the items that ran (ids of the executor's own to their numbers), what is
-# shown of each, and what each warned of.
+# By prompt and node, the newest last: the items that ran (ids of the executor's own to their numbers), what is shown of
+# each, and what each warned of.
 _items: OrderedDict[tuple[str, str], dict[tuple, int]] = OrderedDict()
 _texts: OrderedDict[tuple[str, str], dict[int, str]] = OrderedDict()
 _warnings: OrderedDict[tuple[str, str], dict[int, str]] = OrderedDict()

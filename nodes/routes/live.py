@@ -21,7 +21,7 @@ async def sounds(request) -> dict:
 
 
 async def samples(request):
-    """Samples from number `after` on of an `item` of a list (0 is the first), float32 little-endian, at most 1 MB; where
+    """Samples from number `after` on of an `item` of a list (0: the first), float32 little-endian, at most 1 MB; where
     there are none yet it waits for some. The header Higgs-Live holds `LiveSound.about` as JSON.
     """
     from aiohttp import web

@@ -1,4 +1,4 @@
-"""Nodes for ComfyUI, put beside the pack in the tests' server: lists, and a loop as the host and other packs make it."""
+"""Nodes, put beside the pack in the tests' server: lists, and a loop as the host and other packs have it."""
 
 from __future__ import annotations
 

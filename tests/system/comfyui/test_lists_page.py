@@ -1,4 +1,4 @@
-"""Lists in the editor: the player has a sound for each item, the file player each file; cancel ends one prompt alone."""
+"""Lists in the editor: the player has a sound for each item, the file player each file; cancel ends one prompt."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 // A node with a live player: it shows once a codec is connected, and finds the sounds that are this node's.
 import { cancelPrompt } from "../ask.js";
 import { addElement } from "../element.js";
-import { after, connected, hide, mapAgain, nodeOf, rootGraph } from "../node.js";
+import { after, connected, hide, hideInVue, mapAgain, nodeOf, rootGraph } from "../node.js";
 import { LivePlayer } from "./player.js";
 
 const EVENT = "higgs.live"; // as in nodes/shared/live.py
@@ -52,7 +52,7 @@ function addPlayer(node, server) {
     hide(live, !heard);
     hide(widget, !heard || !live.value);
     // Vue nodes of older frontends keep what they saw once a widget was changed: there both are always to be seen.
-    if (!widget.visibility) live.options.hidden = widget.options.hidden = false;
+    if (!widget.visibility) [live, widget].forEach((one) => hideInVue(one, false));
     mapAgain(node);
     const needed = node.computeSize()[1];
     node.setSize([node.size[0], Math.max(needed, node.size[1] + (keepSize ? 0 : needed - before))]);
