@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from comfy_api.latest import io
 
 from . import sockets
@@ -81,7 +83,7 @@ class HiggsJoinAudio(io.ComfyNode):
         return io.NodeOutput(made)
 
 
-def item(values: list, number: int):
+def item(values: list, number: int) -> Any:
     """The value of a list for an item; the last one goes on, as everywhere in ComfyUI. None of an empty list."""
     return values[min(number, len(values) - 1)] if values else None
 

@@ -20,8 +20,8 @@ _renders: OrderedDict[str, LineStates] = OrderedDict()  # by the script's text; 
 class LineStates(Events):
     """The first message lists all lines as queued.
 
-    A message is {"node", "prompt_id", "item", "lines": [{"line", "turn", "speaker", "state", "seconds", "wer", "passed",
-    "take"}]}; `item` is that of a list, lines and turns count from 1, `take` is the key in the store.
+    A message is {"node", "prompt_id", "item", "lines": [{"line", "turn", "speaker", "state", "seconds", "wer",
+    "passed", "take"}]}; `item` is that of a list, lines and turns count from 1, `take` is the key in the store.
 
     Args:
         text: of the script; `last_lines` finds the lines by it.

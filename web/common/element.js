@@ -10,8 +10,8 @@ const LABELS = { live_player: "player", trim: "part of the clip", scene: "script
 /**
  * Adds an element to a node as a widget; it is no part of the prompt nor of the saved workflow.
  *
- * The Vue nodes, and apps, take in the element of a widget once. Where undo, redo or another workflow makes a new node of the same
- * number, they keep the removed node's: its place is given to the new one, wherever it stands.
+ * Vue nodes and apps take in the element of a widget once. Where undo, redo or another workflow makes a new node of the
+ * same number, they keep the removed node's: its place is given to the new one, wherever it stands.
  * @returns {object} the widget
  */
 export function addElement(node, name, type, element, options) {
