@@ -27,12 +27,8 @@ app.registerExtension({
 
 async function open(name, asApp) {
   const answer = await fetch(api.apiURL(`/workflow_templates/${PACK}/${name}.json`));
-  const workflow = await answer.json();
-  // Frontend 1.32.9 opens an unfinished page for this mark, so that it does not stand in the files.
-  if (asApp && knowsApps()) workflow.extra.linearMode = true;
-  await app.loadGraphData(workflow, true, true, name);
-}
-
-function knowsApps() {
-  return "activeMode" in (app.extensionManager.workflow?.activeWorkflow ?? {});
+  await app.loadGraphData(await answer.json(), true, true, name);
+  // On the canvas first: frontend 1.58.1 leaves the elements of an app that opens after another one on the canvas.
+  const workflow = app.extensionManager.workflow.activeWorkflow;
+  if (asApp && "activeMode" in workflow) workflow.activeMode = "app"; // 1.32.9 has none
 }

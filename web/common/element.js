@@ -10,8 +10,8 @@ const LABELS = { live_player: "player", trim: "part of the clip", scene: "script
 /**
  * Adds an element to a node as a widget; it is no part of the prompt nor of the saved workflow.
  *
- * Vue nodes and apps take in the element of a widget once. Where undo, redo or another workflow makes a new node of the
- * same number, they keep the removed node's: its place is given to the new one, wherever it stands.
+ * The Vue nodes take in the element of a widget once. Where undo, redo or another workflow makes a new node of the same
+ * number, they keep the removed node's: its place is given to the new one, wherever it stands.
  * @returns {object} the widget
  */
 export function addElement(node, name, type, element, options) {
@@ -25,9 +25,9 @@ export function addElement(node, name, type, element, options) {
 }
 
 function takePlace(node, name, element) {
-  if (node.graph !== app.canvas?.graph || element.checkVisibility()) return; // it has a place, as in an app
-  const places = `[data-node-id="${node.id}"], [data-widget-key$=":${node.id}:${name}"]`; // a node's, an app's
-  for (const other of document.querySelectorAll(`[data-higgs-widget="${name}"]`)) {
-    if (other !== element && other.closest(places)) other.replaceWith(element);
+  if (node.graph !== app.canvas?.graph) return;
+  const drawn = document.querySelector(`[data-node-id="${node.id}"]`);
+  for (const other of drawn?.querySelectorAll("[data-higgs-widget]") ?? []) {
+    if (other !== element && other.dataset.higgsWidget === name) other.replaceWith(element);
   }
 }

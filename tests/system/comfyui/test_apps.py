@@ -67,7 +67,7 @@ def test_the_menu_opens_what_a_newcomer_begins_with_as_apps(page):
             await app.extensionManager.command.execute(`Higgs.Open.${name}`);
             await until(() => workflow().filename.startsWith(name));
             const { length } = app.graph.extra.linearData.inputs;
-            const opened = workflow().initialMode === "app";
+            const opened = workflow().activeMode === "app";
             if (opened) await until(() => apps() === length, 20);
             shown.push([name, opened, apps() > 0]);
         }

@@ -73,12 +73,12 @@ def test_the_selected_output_runs_alone_in_the_editor(page):
 
 
 @pytest.mark.web
-def test_the_assets_panel_shows_what_was_exported_as_a_sound(page, client, server):
+def test_the_assets_panel_shows_what_was_exported_with_its_kind(page, client, server):
     run = client.run(graph(61))
     [file] = run.outputs["7"]["audio"]
     if not requests.get(f"{server.url}/api/jobs", timeout=30).ok:
         pytest.skip("this ComfyUI does not list what was made")
-    sounds = on_screen(
+    said = on_screen(
         page,
         f"""
         const panel = app.extensionManager.sidebarTab;
@@ -88,9 +88,8 @@ def test_the_assets_panel_shows_what_was_exported_as_a_sound(page, client, serve
         const all = () => document.querySelectorAll(cards.map((one) => `.side-bar-panel ${{one}}`).join());
         const said = (one) => one.ariaLabel ?? one.textContent;
         const card = await until(() => [...all()].find((one) => said(one).includes(stem)), 30);
-        const sounds = card.querySelectorAll("audio, [class*=music], [class*=audio], [class*=volume]").length;
         panel.toggleSidebarTab("assets");
-        return [said(card), sounds];
+        return said(card);
     """,
     )
-    assert file["filename"].rsplit(".", 1)[0] in sounds[0] and sounds[1] > 0
+    assert said.startswith(file["filename"].rsplit(".", 1)[0]) and "WAV" in said
