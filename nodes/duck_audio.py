@@ -42,4 +42,8 @@ class HiggsDuckAudio(io.ComfyNode):
         from ..higgs_runtime.audio.mix import duck
 
         how = ducking(depth, values)
-        return io.NodeOutput(each(lambda bed, speech: duck(bed, speech, how), bed=bed, speech=speech))
+
+        def ducked(bed, speech=None):
+            return bed if speech is None else duck(bed, speech, how)
+
+        return io.NodeOutput(each(ducked, bed=bed, speech=speech))

@@ -6,8 +6,8 @@ from comfy_api.latest import io
 
 from . import sockets
 from .host import handles, messages
-from .host.audio import clip_from_audio
-from .host.progress import Progress
+from .host.audio import clips_from_audio
+from .host.progress import Progress, raise_if_cancelled
 from .host.schemas import node_schema
 
 
@@ -25,20 +25,36 @@ class HiggsEncodeAudio(io.ComfyNode):
                 sockets.Codec.Input("codec", tooltip="From Load Higgs Codec."),
                 io.Audio.Input(
                     "audio",
-                    tooltip="One clip. For a voice: 5 to 15 seconds of one speaker, without music.",
+                    tooltip="A clip, or a batch of them. For a voice: 5 to 15 seconds of one speaker, without music.",
                 ),
             ],
-            outputs=[sockets.Codes.Output(display_name="codes", tooltip="For Higgs Voice or Decode Codes.")],
+            outputs=[
+                sockets.Codes.Output(
+                    display_name="codes",
+                    is_output_list=True,
+                    tooltip="For Higgs Voice or Decode Codes; of a batch a list, an item for each clip.",
+                )
+            ],
         )
 
     @classmethod
     def execute(cls, codec, audio) -> io.NodeOutput:
         from ..higgs_runtime.voices import inspect_reference
 
-        clip = clip_from_audio(audio)
-        messages.show_warnings(inspect_reference(clip).warnings)
-        progress = Progress(1)
-        with handles.open_model(codec, lambda model: model.encode_bytes(clip.seconds)) as model:
-            codes = model.encode(clip, on_progress=progress.update)
-        progress.finish()
-        return io.NodeOutput(codes)
+        clips, made = clips_from_audio(audio), []
+        messages.show_warnings(numbered_lines([inspect_reference(clip).warnings for clip in clips]))
+        longest = max(clip.seconds for clip in clips)
+        with handles.open_model(codec, lambda model: model.encode_bytes(longest)) as model:
+            for clip in clips:
+                raise_if_cancelled()
+                progress = Progress(1)
+                made.append(model.encode(clip, on_progress=progress.update))
+                progress.finish()
+        return io.NodeOutput(made)
+
+
+def numbered_lines(of_clips) -> list[str]:
+    """The lines of all clips, with the number of the clip if there are several."""
+    if len(of_clips) == 1:
+        return list(of_clips[0])
+    return [f"Clip {number}. {line}" for number, lines in enumerate(of_clips) for line in lines]

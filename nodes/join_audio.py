@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from comfy_api.latest import io
 
 from . import sockets
+from .host.progress import raise_if_cancelled
 from .host.schemas import node_schema
 from .shared.batches import each
 from .shared.growing_inputs import growing, without_gaps
@@ -21,7 +24,9 @@ class HiggsJoinAudio(io.ComfyNode):
             category=f"{sockets.CATEGORY}/audio",
             search_aliases=["concatenate audio", "append audio", "crossfade"],
             description="Lays clips end to end with crossfades, so that nothing clicks. They are resampled to the "
-            "highest rate; a mono clip goes to all channels of the others.",
+            "highest rate; a mono clip goes to all channels of the others. A list at the only input is joined whole; "
+            "with several inputs the first clips of all lists are joined, then the second ones, and so on.",
+            is_input_list=True,
             inputs=[
                 io.Float.Input(
                     "crossfade",
@@ -52,16 +57,15 @@ class HiggsJoinAudio(io.ComfyNode):
                     MAX_CLIPS, lambda n: io.Audio.Input(f"audio_{n}", optional=True, tooltip=f"Clip {n} of the row.")
                 ),
             ],
-            outputs=[io.Audio.Output(display_name="audio", tooltip="The clips as one.")],
+            outputs=[io.Audio.Output(display_name="audio", is_output_list=True, tooltip="The clips as one.")],
         )
 
     @classmethod
-    def execute(cls, crossfade, gap, trim_silence, **audios) -> io.NodeOutput:
+    def execute(cls, **lists) -> io.NodeOutput:
         from ..higgs_runtime import SettingError
-        from ..higgs_runtime.audio.clip import trim_silence as cut_silence
-        from ..higgs_runtime.audio.mix import join
 
-        connected = without_gaps(audios, "audio_")
+        settings = {name: lists.pop(name) for name in ("crossfade", "gap", "trim_silence")}
+        connected = without_gaps(lists, "audio_")
         if not connected:
             raise SettingError(
                 "There is nothing to join.",
@@ -69,10 +73,29 @@ class HiggsJoinAudio(io.ComfyNode):
                 got="none",
                 remedy="Connect an audio output to audio_0.",
             )
+        if len(connected) == 1:
+            return io.NodeOutput([joined(connected[0], **{name: values[0] for name, values in settings.items()})])
+        made = []
+        for number in range(max(map(len, connected))):
+            raise_if_cancelled()
+            chosen = {name: item(values, number) for name, values in settings.items()}
+            made.append(joined([item(audios, number) for audios in connected], **chosen))
+        return io.NodeOutput(made)
 
-        def joined(**clips):
-            whole = clips.values()
-            whole = [cut_silence(clip, trim_silence) for clip in whole] if trim_silence else list(whole)
-            return join(whole, crossfade, gap)
 
-        return io.NodeOutput(each(joined, **{f"audio_{n}": audio for n, audio in enumerate(connected)}))
+def item(values: list, number: int) -> Any:
+    """The value of a list for an item; the last one goes on, as everywhere in ComfyUI. None of an empty list."""
+    return values[min(number, len(values) - 1)] if values else None
+
+
+def joined(audios: list, crossfade: float, gap: float, trim_silence: float) -> dict | None:
+    """AUDIOs as one, those that are None (as from a film without sound) left out; None where all of them are."""
+    from ..higgs_runtime.audio.clip import trim_silence as cut_silence
+    from ..higgs_runtime.audio.mix import join
+
+    def in_a_row(**clips):
+        whole = [cut_silence(clip, trim_silence) if trim_silence else clip for clip in clips.values()]
+        return join(whole, crossfade, gap)
+
+    sounds = {f"audio_{number}": audio for number, audio in enumerate(audios) if audio is not None}
+    return each(in_a_row, **sounds) if sounds else None

@@ -81,7 +81,10 @@ class HiggsMixAudio(io.ComfyNode):
         from ..higgs_runtime.audio.mix import mix_with_report
         from ..higgs_runtime.audio.plots import timeline_picture
 
-        numbers = [number for number in range(MAX_TRACKS) if values.get(f"track_{number}") is not None]
+        connected = [number for number in range(MAX_TRACKS) if f"track_{number}" in values]
+        numbers = [number for number in connected if values[f"track_{number}"] is not None]
+        if connected and not numbers:  # as from films without sound
+            return io.NodeOutput(None, messages.left_out("There is no sound in the tracks of Mix Audio."))
         if not numbers:
             raise SettingError(
                 "There is nothing to mix.",

@@ -73,6 +73,6 @@ class HiggsNormalizeLoudness(io.ComfyNode):
             return done.clip
 
         made = each(normalized, audio=audio)
-        text = numbered(reports)
+        text = numbered(reports) if reports else "No sound."
         messages.show_text(text)
         return io.NodeOutput(made, text)

@@ -6,9 +6,10 @@ from comfy_api.latest import io
 
 from . import sockets
 from .host import files, messages
-from .host.audio import audio_from_clip, clip_from_audio
-from .host.progress import Progress
+from .host.audio import audio_from_clip, clips_from_audio
+from .host.progress import Progress, raise_if_cancelled
 from .host.schemas import node_schema
+from .loudness import numbered
 from .shared import recognizer_inputs
 
 AUTO, NONE = "auto", "none"
@@ -28,7 +29,9 @@ class HiggsPrepareReference(io.ComfyNode):
             description="Finds the clearest seconds of a recording of one speaker, cuts them between words, brings "
             "them to an even level, writes down what is said, and reports noise and clipping.",
             inputs=[
-                io.Audio.Input("audio", tooltip="A recording of one speaker; may be hours long."),
+                io.Audio.Input(
+                    "audio", tooltip="A recording of one speaker; may be hours long. Of a batch, each clip is one."
+                ),
                 io.Combo.Input(
                     "recognizer",
                     options=[AUTO, NONE, *find_recognizers(files.model_folders())],
@@ -59,9 +62,15 @@ class HiggsPrepareReference(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Audio.Output(display_name="audio", tooltip="The clip, mono. For Encode Audio."),
-                io.String.Output(display_name="transcript", tooltip="What is said in it. For Higgs Voice."),
-                io.String.Output(display_name="report", tooltip="What was taken, levels, noise, clipping, warnings."),
+                io.Audio.Output(display_name="audio", is_output_list=True, tooltip="The clip, mono. For Encode Audio."),
+                io.String.Output(
+                    display_name="transcript", is_output_list=True, tooltip="What is said in it. For Higgs Voice."
+                ),
+                io.String.Output(
+                    display_name="report",
+                    is_output_list=True,
+                    tooltip="What was taken, levels, noise, clipping, warnings.",
+                ),
             ],
         )
 
@@ -70,18 +79,24 @@ class HiggsPrepareReference(io.ComfyNode):
         from ..higgs_runtime import prepare_reference
         from ..higgs_runtime.verification import find_recognizers
 
-        progress = Progress(1)
         if recognizer == AUTO:
             recognizer = next(iter(find_recognizers(files.model_folders())), NONE)
         ears = None if recognizer == NONE else recognizer_inputs.load_named(recognizer)
-        made = prepare_reference(
-            clip_from_audio(audio),
-            recognizer=ears,
-            language=language.strip() or None,
-            min_s=min_seconds,
-            max_s=max_seconds,
-            on_progress=progress.update,
-        )
-        progress.finish()
-        messages.show_text(str(made.report))
-        return io.NodeOutput(audio_from_clip(made.clip), made.transcript, str(made.report))
+        made = []
+        for clip in clips_from_audio(audio):
+            raise_if_cancelled()
+            progress = Progress(1)
+            made.append(
+                prepare_reference(
+                    clip,
+                    recognizer=ears,
+                    language=language.strip() or None,
+                    min_s=min_seconds,
+                    max_s=max_seconds,
+                    on_progress=progress.update,
+                )
+            )
+            progress.finish()
+        reports = [str(one.report) for one in made]
+        messages.show_text(numbered(reports))
+        return io.NodeOutput([audio_from_clip(one.clip) for one in made], [one.transcript for one in made], reports)

@@ -59,6 +59,12 @@ class HiggsPrepareText(io.ComfyNode):
             outputs=[
                 io.String.Output(display_name="text", tooltip="What the model reads. For ChatML Prompt."),
                 io.String.Output(display_name="report", tooltip="Language, what each rule changed, and the pieces."),
+                io.String.Output(
+                    display_name="pieces",
+                    is_output_list=True,
+                    tooltip="A list: the text in pieces of at most max_chars. ChatML Prompt and Generate speak one "
+                    "after another, and Join Audio makes one clip of them.",
+                ),
             ],
         )
 
@@ -71,4 +77,4 @@ class HiggsPrepareText(io.ComfyNode):
         )
         report = prepared.report(max_chars)
         messages.show_text(report)
-        return io.NodeOutput(prepared.text, report)
+        return io.NodeOutput(prepared.text, report, prepared.chunks(max_chars))

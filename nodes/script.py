@@ -51,12 +51,25 @@ def script_outputs() -> list[io.Output]:
         io.String.Output(
             display_name="report", tooltip="Turns by number, speakers, scenes, cues, and warnings with line:column."
         ),
+        io.String.Output(
+            display_name="texts",
+            is_output_list=True,
+            tooltip="A list: what each turn says. For nodes that work on one text after another, as ChatML Prompt.",
+        ),
+        io.String.Output(
+            display_name="speakers",
+            is_output_list=True,
+            tooltip="A list: who speaks each of the texts; empty for the narrator.",
+        ),
     ]
 
 
 def output_of(script) -> io.NodeOutput:
-    """A Script and its report; the warnings stand on the node."""
+    """A Script, its report, and its turns as lists; the warnings stand on the node."""
     from ..higgs_runtime.script import describe_script
 
     messages.show_warnings(map(str, script.warnings))
-    return io.NodeOutput(script, describe_script(script))
+    turns = script.turns
+    return io.NodeOutput(
+        script, describe_script(script), [turn.text for turn in turns], [turn.speaker for turn in turns]
+    )

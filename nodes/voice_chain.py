@@ -35,8 +35,11 @@ class HiggsVoiceChain(io.ComfyNode):
     @classmethod
     def execute(cls, audio, impulse=None, **settings) -> io.NodeOutput:
         chain = VoiceChain(**settings)
-        rooms = {} if impulse is None else {"impulse": impulse}
-        return io.NodeOutput(each(lambda audio, impulse=None: chain.processed(audio, impulse), audio=audio, **rooms))
+
+        def processed(audio, impulse=None):
+            return chain.processed(audio, impulse)
+
+        return io.NodeOutput(each(processed, audio=audio, impulse=impulse))
 
 
 @dataclass(frozen=True, kw_only=True)

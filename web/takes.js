@@ -3,15 +3,15 @@ import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { compareTakes } from "./common/takes/compare.js";
 
-const rendered = new Map(); // node id -> Map of its lines, by number
+const rendered = new Map(); // node id -> Map of its lines, by item of a list and number
 
 app.registerExtension({
   name: "Higgs.Takes",
   setup() {
-    api.addEventListener("higgs.lines", ({ detail: { node, prompt_id: run, lines } }) => {
+    api.addEventListener("higgs.lines", ({ detail: { node, prompt_id: run, item, lines } }) => {
       const known = rendered.get(String(node));
       const mine = known?.run === run ? known : { run, lines: new Map() };
-      for (const line of lines) mine.lines.set(line.line, line);
+      for (const line of lines) mine.lines.set(`${item}:${line.line}`, line);
       rendered.set(String(node), mine);
     });
   },

@@ -9,22 +9,56 @@ from collections.abc import Iterable
 from typing import Any
 
 from comfy_execution.graph_utils import ExecutionBlocker
+from comfy_execution.progress import get_progress_state
 from comfy_execution.utils import get_executing_context
 
-MOST_PROMPTS = 256  # the newest, whose warnings are kept
+MOST_NODES = 4096  # runs of nodes, the newest, whose texts and warnings are kept
+MOST_ITEMS = 100  # of a list, the newest, whose texts a node shows
 
 # Of the page, for web/told.js. ComfyUI's own texts of a node (progress_text) are HTML in some frontends, plain text or
 # Markdown in others.
 TEXT_EVENT = "higgs.text"
 
+# By prompt and node, the newest last: the items that ran (ids of the executor's own to their numbers), what is shown of
+# each, and what each warned of.
+_items: OrderedDict[tuple[str, str], dict[tuple, int]] = OrderedDict()
+_texts: OrderedDict[tuple[str, str], dict[int, str]] = OrderedDict()
+_warnings: OrderedDict[tuple[str, str], dict[int, str]] = OrderedDict()
 _showing: set[str] = set()  # ids of nodes that show a text
-_warnings: OrderedDict[str, dict[str, str]] = OrderedDict()  # prompt -> node -> text
 
 
 def running_node() -> tuple[str, str]:
-    """Ids of the prompt and of the node that run now; empty where none does."""
+    """Ids of the prompt and of the node, as the page knows it, that run now; empty where none does. The executor runs a
+    node of a loop under an id of its own in each round."""
     context = get_executing_context()
-    return (context.prompt_id, context.node_id) if context is not None else ("", "")
+    if context is None:
+        return "", ""
+    return context.prompt_id, get_progress_state().dynprompt.get_display_node_id(context.node_id)
+
+
+def running_item() -> int:
+    """Which item of a list, or round of a loop, the node works on now; 0 for the first or only one."""
+    context = get_executing_context()
+    if context is None:
+        return 0
+    items = _newest(_items, running_node())
+    return items.setdefault((context.node_id, context.list_index), len(items))
+
+
+def _newest(kept: OrderedDict, key: tuple[str, str]) -> dict:
+    found = kept.setdefault(key, {})
+    kept.move_to_end(key)
+    while len(kept) > MOST_NODES:
+        kept.popitem(last=False)
+    return found
+
+
+def _of_all(texts: dict[int, str], several: bool) -> str:
+    """What is to be said of a node: the texts of its items, numbered as soon as it has several."""
+    if not several:
+        return texts.get(0, "")
+    told = sorted((number, text) for number, text in texts.items() if text)[-MOST_ITEMS:]
+    return "\n".join(f"{number + 1}. {text}" for number, text in told)
 
 
 def left_out(why: str) -> ExecutionBlocker:
@@ -34,38 +68,46 @@ def left_out(why: str) -> ExecutionBlocker:
 
 def show_text(text: str, level: int | None = logging.INFO) -> None:
     """Shows a plain text on the node that runs now, and logs it; an empty one takes back what the node showed before.
+    Where it runs for each item of a list, the texts of all of them stand below each other.
 
     Args:
         level: of the log; None: only shows, as what changes every second.
     """
     if text and level is not None:
         logging.log(level, "Higgs Audio: %s", text)
-    context = get_executing_context()
-    if context is None or not (text or context.node_id in _showing):
+    prompt_id, node = running_node()
+    if not node:
         return
-    send_event(TEXT_EVENT, text=text)
-    (_showing.add if text else _showing.discard)(context.node_id)
+    whole = _remember(_texts, text)
+    if whole or node in _showing:
+        send_event(TEXT_EVENT, text=whole)
+        (_showing.add if whole else _showing.discard)(node)
 
 
 def show_warnings(warnings: Iterable[str]) -> None:
     """Shows warnings on the node that runs now, and logs them; none take back those of before."""
     text = "\n".join(warnings)
-    _remember(*running_node(), text)
+    if running_node()[0]:
+        _remember(_warnings, text)
     show_text(text, logging.WARNING)
 
 
 def warnings_of(prompt_id: str) -> dict[str, str]:
     """What the nodes of a prompt warned of, by their ids, for whoever renders without a page and so does not see it."""
-    return {node: text for node, text in list(_warnings.get(prompt_id, {}).items()) if text}
+    found = {}
+    for (prompt, node), texts in list(_warnings.items()):
+        text = _of_all(dict(texts), len(_items.get((prompt, node), ())) > 1)
+        if prompt == prompt_id and text:
+            found[node] = text
+    return found
 
 
-def _remember(prompt_id: str, node_id: str, text: str) -> None:
-    """What a node warns of now, in place of what it did before; empty: of nothing."""
-    if not prompt_id:
-        return
-    _warnings.setdefault(prompt_id, {})[node_id] = text
-    while len(_warnings) > MOST_PROMPTS:
-        _warnings.popitem(last=False)
+def _remember(kept: OrderedDict[tuple[str, str], dict[int, str]], text: str) -> str:
+    """Puts a text in place of what was kept of the item before; what all items of the node have now."""
+    number, key = running_item(), running_node()
+    texts = _newest(kept, key)
+    texts[number] = text
+    return _of_all(texts, len(_items[key]) > 1)
 
 
 def send_event(name: str, **data: Any) -> None:

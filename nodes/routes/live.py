@@ -21,16 +21,18 @@ async def sounds(request) -> dict:
 
 
 async def samples(request):
-    """Samples from number `after` on, float32 little-endian, at most 1 MB; where there are none yet it waits for some.
-    The header Higgs-Live holds `LiveSound.about` as JSON.
+    """Samples from number `after` on of an `item` of a list (0: the first), float32 little-endian, at most 1 MB; where
+    there are none yet it waits for some. The header Higgs-Live holds `LiveSound.about` as JSON.
     """
     from aiohttp import web
 
-    sound = live.find(request.match_info["prompt_id"], request.match_info["node"])
+    after, item = (request.query.get(name, "0") for name in ("after", "item"))
+    if not is_number(item):
+        raise Refused(400, "`item` is no number.")
+    sound = live.find(request.match_info["prompt_id"], request.match_info["node"], int(item))
     if sound is None:
         raise Refused(404, "There is no such sound.")
-    after = request.query.get("after", "0")
-    if not (after.isascii() and after.isdigit() and len(after) < 16):
+    if not is_number(after):
         raise Refused(400, "`after` is no number of samples.")
     loop = asyncio.get_running_loop()
     deadline = loop.time() + WAIT_S
@@ -40,6 +42,10 @@ async def samples(request):
     data = await asyncio.to_thread(sound.read, int(after), PIECE_BYTES)
     headers = {"Higgs-Live": json.dumps(about), "Cache-Control": "no-store"}
     return web.Response(body=data, content_type="application/octet-stream", headers=headers)
+
+
+def is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 16
 
 
 async def warnings(request) -> dict:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from inspect import signature
 from typing import Any
 
 import torch
@@ -34,16 +33,19 @@ def audio_from_clips(clips: list) -> dict[str, Any]:
     }
 
 
-def each(function: Callable[..., Any], **audios: Any) -> dict[str, Any]:
+def each(function: Callable[..., Any], **audios: Any) -> dict[str, Any] | None:
     """What a function makes of the clips of each place in the batches, as one AUDIO. An input with one clip goes with
-    every clip of the others; an input that is None is left out where the function can do without it.
+    every clip of the others.
+
+    None, as from a film without sound, stays None where it is the first input; another that is None is left out.
 
     Raises:
         AudioError: see `clips_from_audio`; batches of different sizes, or results that do not fit into one; see
             `audio_from_clips`.
     """
-    needed = {name for name, one in signature(function).parameters.items() if one.default is one.empty}
-    batches = {name: clips_from_audio(audio) for name, audio in audios.items() if audio is not None or name in needed}
+    if next(iter(audios.values())) is None:
+        return None
+    batches = {name: clips_from_audio(audio) for name, audio in audios.items() if audio is not None}
     size = max(len(clips) for clips in batches.values())
     for name, clips in batches.items():
         if len(clips) not in (1, size):

@@ -20,8 +20,8 @@ _renders: OrderedDict[str, LineStates] = OrderedDict()  # by the script's text; 
 class LineStates(Events):
     """The first message lists all lines as queued.
 
-    A message is {"node", "prompt_id", "lines": [{"line", "turn", "speaker", "state", "seconds", "wer", "passed",
-    "take"}]}; lines and turns count from 1, `take` is the key in the store.
+    A message is {"node", "prompt_id", "item", "lines": [{"line", "turn", "speaker", "state", "seconds", "wer",
+    "passed", "take"}]}; `item` is that of a list, lines and turns count from 1, `take` is the key in the store.
 
     Args:
         text: of the script; `last_lines` finds the lines by it.
@@ -99,7 +99,8 @@ class LineStates(Events):
 
     def _tell(self) -> None:
         if self._changed:
-            messages.send_event(EVENT, lines=[dict(self._lines[number]) for number in sorted(self._changed)])
+            lines = [dict(self._lines[number]) for number in sorted(self._changed)]
+            messages.send_event(EVENT, item=messages.running_item(), lines=lines)
         self._changed.clear()
         self._told_at = time.monotonic()
 

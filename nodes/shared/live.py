@@ -37,7 +37,7 @@ class LiveSound:
     """What a node has rendered until now. One thread pushes, any number read.
 
     Attributes:
-        key: ids of the prompt and of the node.
+        key: ids of the prompt and of the node, and which item of a list or round of a loop it is, from 0 on.
         number: another one for each rendering; the newest has the highest.
         samples: how many there are.
         codes: what the whole sound was decoded from, once the node is done.
@@ -46,7 +46,7 @@ class LiveSound:
 
     def __init__(
         self,
-        key: tuple[str, str],
+        key: tuple[str, str, int],
         number: int,
         folder: Path,
         sample_rate: int,
@@ -125,6 +125,7 @@ class LiveSound:
         return {
             "prompt_id": self.key[0],
             "node": self.key[1],
+            "item": self.key[2],
             "number": self.number,
             "workflow": self.workflow,
             "state": self.state,
@@ -161,7 +162,7 @@ class LiveSound:
         return clip.samples[0].detach().cpu().float().contiguous().numpy().astype("<f4").tobytes()
 
 
-_sounds: OrderedDict[tuple[str, str], LiveSound] = OrderedDict()  # oldest first
+_sounds: OrderedDict[tuple[str, str, int], LiveSound] = OrderedDict()  # oldest first
 _sounds_lock = threading.RLock()
 _numbers = itertools.count(time.time_ns() // 1_000_000)  # higher again after a restart: pages keep the newest
 
@@ -178,7 +179,7 @@ def channel(
         most_s: seconds of sound that it can become at most.
         workflow: `workflow_id`; tells pages that were opened later which graph the node stands in.
     """
-    key, folder = messages.running_node(), files.temp_folder() / FOLDER
+    key, folder = (*messages.running_node(), messages.running_item()), files.temp_folder() / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     sound = LiveSound(key, next(_numbers), folder, sample_rate, frame_rate, most_s, workflow)
     with _sounds_lock:
@@ -205,16 +206,17 @@ def workflow_id(hidden: Any) -> str:
     return str(workflow.get("id", "")) if isinstance(workflow, dict) else ""
 
 
-def find(prompt_id: str, node: str) -> LiveSound | None:
+def find(prompt_id: str, node: str, item: int = 0) -> LiveSound | None:
     """The sound of a node in a prompt, if it is kept."""
-    return _sounds.get((prompt_id, node))
+    return _sounds.get((prompt_id, node, item))
 
 
 def sounds_of(workflow: str) -> list[LiveSound]:
-    """The newest sound of each node of a workflow."""
+    """The sounds of the newest run of each node of a workflow, those of a list in its order."""
     with _sounds_lock:
-        kept = list(_sounds.values())
-    return list({sound.key[1]: sound for sound in kept if workflow and sound.workflow == workflow}.values())
+        kept = [sound for sound in _sounds.values() if workflow and sound.workflow == workflow]
+    newest = {sound.key[1]: sound.key[0] for sound in kept}
+    return [sound for sound in kept if sound.key[0] == newest[sound.key[1]]]
 
 
 def settle(codes, clip) -> None:

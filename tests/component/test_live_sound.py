@@ -161,6 +161,17 @@ def test_a_node_that_fails_or_is_cancelled_ends_its_sound(live):
         assert (live.find("p", "7").state, live.find("p", "7").why) == (state, str(error))
 
 
+def test_items_of_a_list_have_sounds_of_their_own(live):
+    from comfy_execution.utils import CurrentNodeContext
+
+    for prompt, count in (("old", 2), ("new", 3)):
+        for index in range(count):
+            with CurrentNodeContext(prompt, "7", index), live.channel(RATE, workflow="w") as sound:
+                assert (sound.about()["node"], sound.about()["item"]) == ("7", index)
+    assert [sound.key for sound in live.sounds_of("w")] == [("new", "7", index) for index in range(3)]
+    assert live.find("old", "7", 1) is not None and live.find("old", "7", 2) is None
+
+
 @pytest.mark.slow
 def test_a_script_is_played_in_order_whatever_the_order_of_rendering(live, runtime, models, tmp_path, monkeypatch):
     model, codec = models

@@ -160,21 +160,6 @@ def test_audio_that_is_not_one_clip_is_refused(runtime, shape, words):
         node_module("host.audio").clip_from_audio({"waveform": torch.zeros(shape), "sample_rate": 8000})
 
 
-def test_none_as_audio_is_refused_in_a_sentence(runtime):
-    """As core's Get Video Components hands on for a silent film."""
-    classes = node_classes()
-    inputs = [(node, name) for node in NODE_IDS for name, spec in node_inputs(node).items() if spec[0] == "AUDIO"]
-    required = [(node, name) for node, name in inputs if name in classes[node].INPUT_TYPES()["required"]]
-    assert len(required) >= 10
-    for node, name in required:
-        values = {one: spec[1].get("default") for one, spec in node_inputs(node).items() if spec[0] != "AUDIO"}
-        values |= {
-            name: {"waveform": torch.zeros(1, 1, 2400), "sample_rate": 24_000} for at, name in required if at == node
-        }
-        with pytest.raises(runtime.HiggsError, match="There is no sound at this input"):
-            classes[node].execute(**{**values, name: None, **({"note": False} if node == "HiggsExportAudio" else {})})
-
-
 def test_gap_in_a_growing_list_is_refused(runtime):
     growing = node_module("shared.growing_inputs")
     assert growing.without_gaps({"voice_0": "a", "voice_1": "b", "voice_2": None}, "voice_") == ["a", "b"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from helpers_speech import speech
-from helpers_workflow import node_classes, node_inputs, node_module, pack_module
+from helpers_workflow import executed, node_classes, node_inputs, node_module, pack_module
 
 NAME = "Old keeper 老"
 
@@ -24,7 +24,7 @@ def voice_of(runtime, seed=0, said="Words."):
 
 
 def run(node_id: str, **inputs):
-    return node_classes()[node_id].execute(**inputs).args
+    return executed(node_id, **inputs)
 
 
 def audio() -> dict:

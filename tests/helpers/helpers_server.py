@@ -145,9 +145,9 @@ class Client:
     def close(self) -> None:
         self.socket.close()
 
-    def queue(self, prompt: dict) -> Run:
-        """Raises Refused if the prompt does not pass ComfyUI's validation."""
-        body = {"prompt": prompt, "client_id": self.id}
+    def queue(self, prompt: dict, **more) -> Run:
+        """Raises Refused if the prompt does not pass ComfyUI's validation. Further fields go with the prompt."""
+        body = {"prompt": prompt, "client_id": self.id, **more}
         answer = requests.post(self.server.url + "/prompt", json=body, timeout=60)
         self._queued_at = time.monotonic()
         if answer.status_code != 200:

@@ -70,7 +70,27 @@ def node_classes() -> dict[str, type]:
     pack = pack_nodes()  # first: it makes the tree importable
     from comfy_extras import nodes_audio, nodes_preview_any
 
-    return {**nodes_audio.NODE_CLASS_MAPPINGS, **nodes_preview_any.NODE_CLASS_MAPPINGS, **pack}
+    return {**core_nodes(nodes_audio), **core_nodes(nodes_preview_any), **pack}
+
+
+def core_nodes(module) -> dict[str, type]:
+    """Core's nodes of a file, by id; in ComfyUI 0.33 some are of the V3 schema."""
+    if hasattr(module, "NODE_CLASS_MAPPINGS"):
+        return module.NODE_CLASS_MAPPINGS
+    extension = asyncio.run(module.comfy_entrypoint())
+    return {node.GET_SCHEMA().node_id: node for node in asyncio.run(extension.get_node_list())}
+
+
+def called(node_id: str, **inputs):
+    """A node's NodeOutput for one item, as ComfyUI calls it: nodes that ask for lists get lists."""
+    node = node_classes()[node_id]
+    return node.execute(**{name: [value] for name, value in inputs.items()} if node.INPUT_IS_LIST else inputs)
+
+
+def executed(node_id: str, **inputs) -> tuple:
+    """What a node gives for one item; of the lists that it gives the only item."""
+    given = zip(called(node_id, **inputs).args, node_classes()[node_id].OUTPUT_IS_LIST, strict=True)
+    return tuple(one[0] if is_list else one for one, is_list in given)
 
 
 def node_inputs(node_id: str) -> dict[str, tuple]:

@@ -120,9 +120,8 @@ def test_what_it_cannot_mean_is_told(host, runtime, audio, words):
 @pytest.mark.parametrize(
     "node, name, values",
     [
-        ("HiggsTempoPitch", "audio", {"tempo": 1.0, "semitones": 0.0, "keep_formants": False}),
-        ("HiggsNormalizeLoudness", "audio", {}),
         ("HiggsLoudness", "audio", {}),
+        ("HiggsAudioPicture", "audio", {}),
         ("HiggsEncodeAudio", "audio", {}),
     ],
 )

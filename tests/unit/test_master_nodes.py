@@ -11,7 +11,7 @@ import soundfile
 import torch
 from helpers_audio import sine
 from helpers_examples import cases_of
-from helpers_workflow import ROOT, load_pack, node_classes, node_inputs, node_module, pack_module
+from helpers_workflow import ROOT, called, load_pack, node_classes, node_inputs, node_module, pack_module
 
 TONES = torch.stack([sine(997, 2, level, 2, 48_000).samples for level in (-23, -33)])
 
@@ -23,7 +23,7 @@ def audio(waves=TONES, rate=48_000) -> dict:
 def run(node_id: str, **inputs):
     """What a node gives, its other widgets as they are at first."""
     values = {name: options["default"] for name, (_, options) in node_inputs(node_id).items() if "default" in options}
-    return node_classes()[node_id].execute(**{**values, **inputs})
+    return called(node_id, **{**values, **inputs})
 
 
 # --- what no node takes ---------------------------------------------------------------------------------------------

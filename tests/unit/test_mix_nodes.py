@@ -8,7 +8,7 @@ import pytest
 import torch
 from helpers_audio import sine, synthetic_speech
 from helpers_examples import cases_of
-from helpers_workflow import ROOT, node_classes, node_inputs, node_module, pack_module, widget_names
+from helpers_workflow import ROOT, executed, node_classes, node_inputs, node_module, pack_module, widget_names
 
 FIRST_WIDGETS = [
     "allow_clipping",
@@ -24,7 +24,7 @@ def audio(*waves: torch.Tensor, rate=16_000) -> dict:
 def run(node_id: str, **inputs) -> dict:
     """What a node gives, its other widgets as they are at first."""
     values = {name: options["default"] for name, (_, options) in node_inputs(node_id).items() if "default" in options}
-    out, *_ = node_classes()[node_id].execute(**{**values, **inputs}).args
+    out, *_ = executed(node_id, **{**values, **inputs})
     return out
 
 
@@ -97,6 +97,23 @@ def test_batches_go_through_clip_by_clip(runtime):
         many = run(node_id, audio=audio(*NOISE), **inputs)["waveform"]
         assert torch.equal(many[1], run(node_id, audio=audio(NOISE[1]), **inputs)["waveform"][0])
     assert run("HiggsJoinAudio", audio_0=audio(*NOISE), audio_1=audio(*NOISE))["waveform"].shape == (3, 2, 15_680)
+
+
+def test_lists_are_joined_whole_at_the_only_input_and_else_item_by_item():
+    """As ComfyUI calls a node that asks for lists; what is shorter goes on with its last item."""
+    node, one, two = node_classes()["HiggsJoinAudio"], audio(NOISE[0]), audio(NOISE[1, :, :100])
+    settings = {"crossfade": [0.0], "gap": [0.0], "trim_silence": [0.0]}
+
+    def lengths(**inputs):
+        [made] = node.execute(**settings | inputs).args
+        return [None if clip is None else clip["waveform"].shape[-1] for clip in made]
+
+    assert lengths(audio_0=[one, two, one, None]) == [16_100]
+    assert lengths(audio_0=[one, two, None], audio_1=[two]) == [8100, 200, 100]
+    assert lengths(audio_0=[one, two], audio_1=[two], gap=[0.0, 1.0]) == [8100, 16_200]
+    assert lengths(audio_0=[None, None]) == [None] == lengths(audio_0=[])
+    [made] = node.execute(**settings, audio_0=[one, two]).args
+    assert torch.equal(made[0]["waveform"][0], torch.cat([NOISE[0], NOISE[1, :, :100]], -1))
 
 
 INPUTS = {

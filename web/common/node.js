@@ -13,9 +13,16 @@ export function after(owner, event, then) {
 /** Hides a widget, or shows it again; the node keeps its size. */
 export function hide(widget, hidden) {
   widget.hidden = hidden;
-  widget.options.hidden = hidden; // what the Vue nodes look at: in the object that they saw first
+  hideInVue(widget, hidden);
   if (hidden) widget.computeSize = noSpace; // litegraph leaves room for hidden widgets too
   else if (widget.computeSize === noSpace) delete widget.computeSize;
+}
+
+/** Hides a widget, or shows it again, where Vue draws nodes: it looks at the options that it saw first. Frontend 1.49
+ * keeps those of the first widget that had this name in a node of this number, also when undo has made another one. */
+export function hideInVue(widget, hidden) {
+  widget.options.hidden = hidden;
+  if (widget._state?.options) widget._state.options.hidden = hidden;
 }
 
 /** Lets the Vue nodes look at a node's widgets again. Newer ones do so by themselves: there a widget has `visibility`. */

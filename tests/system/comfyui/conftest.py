@@ -1,4 +1,5 @@
-"""One real ComfyUI server for all tests of this folder, with small random checkpoints in its models folder.
+"""One real ComfyUI server for all tests of this folder, with small random checkpoints in its models folder and a few
+nodes for lists (tests/helpers/list_nodes.py).
 Those of the page run with the page that ComfyUI brings and with the newest, or with those that HIGGS_FRONTENDS names.
 
 They are what `auto` means there: the first of the names that are complete. The pack's own stand behind them, by name.
@@ -21,6 +22,7 @@ from helpers_workflow import comfyui_tree
 
 LM, CODEC, LARGE_LM = "higgs-audio-v2-generation-3B-base", "higgs-audio-v2-tokenizer", "large"
 V3 = "higgs-audio-v3-tts-4b"
+LIST_NODES = Path(__file__).resolve().parents[2] / "helpers" / "list_nodes.py"
 
 
 BROUGHT = "brought"  # by this ComfyUI
@@ -76,6 +78,7 @@ def make_server(base: Path, frontend: str, hub: Hub) -> ComfyServer:
         if not (folder / "index.html").is_file():
             pytest.skip(f"needs the editor's page {frontend}, none at {folder} (`python dev.py test` gets it)")
     comfy = ComfyServer(comfyui_tree(), base, folder, HF_ENDPOINT=hub.url, HF_HUB_OFFLINE="0", HF_TOKEN="")
+    (base / "custom_nodes" / LIST_NODES.name).symlink_to(LIST_NODES)
     models = base / "models" / "higgs_audio"
     make_lm_checkpoint(models / LM, stream_end=0, whole_vocabulary=True)
     make_lm_checkpoint(models / LARGE_LM, stream_end=0, hidden_size=512)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from helpers_scene import open_editor
+from helpers_scene import load_page, open_editor
 from helpers_screen import on_screen
 from helpers_server import PACK_FOLDER
 from helpers_workflow import WORKFLOWS, read_workflow
@@ -53,6 +53,36 @@ def test_every_app_has_its_inputs(page):
     for name in NAMES:
         names = [widget for _, widget, _ in read_workflow(name)["extra"]["linearData"]["inputs"]]
         assert shown[name] == [names, sum(widget in own for widget in names)], name
+
+
+def test_the_menu_opens_what_a_newcomer_begins_with_as_apps(page):
+    """The first ones; the others open on the canvas."""
+    shown = on_screen(
+        page,
+        """
+        const workflow = () => app.extensionManager.workflow.activeWorkflow, shown = [];
+        const apps = () => [...document.querySelectorAll("[data-testid=app-mode-widget-item]")]
+            .filter((one) => one.offsetHeight > 60).length; // also where the app before had a node of this number
+        for (const name of ["clone_voice", "two_voice_dialogue", "text_to_speech", "audiobook"]) {
+            await app.extensionManager.command.execute(`Higgs.Open.${name}`);
+            await until(() => workflow().filename.startsWith(name));
+            const { length } = app.graph.extra.linearData.inputs;
+            const opened = workflow().activeMode === "app";
+            if (opened) await until(() => apps() === length, 20);
+            shown.push([name, opened, apps() > 0]);
+        }
+        return shown;
+    """,
+    )
+    first = ["clone_voice", "two_voice_dialogue", "text_to_speech"]
+    assert shown == [*([name, True, True] for name in first), ["audiobook", False, False]]
+
+
+def test_an_address_opens_an_app(page, server):
+    """For a bookmark, or a link in a guide."""
+    page.open(f"{server.url}/?template=two_voice_dialogue&source={PACK_FOLDER}&mode=linear")
+    page.wait_for("[...document.querySelectorAll('[data-testid=app-mode-widget-item]')].length > 5")
+    load_page(page, server)
 
 
 def test_an_app_is_run_to_a_sound(page):

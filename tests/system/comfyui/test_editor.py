@@ -133,6 +133,29 @@ def test_settings_of_a_track_show_once_it_is_connected(browser):
     assert sizes[0] == sizes[1] < 400
 
 
+def test_the_menu_has_the_workflows_to_begin_with_in_order(browser):
+    """And opens them; which of them are apps is in test_apps."""
+    labels, nodes = in_editor(
+        browser,
+        """
+        const items = () => [...document.querySelectorAll("[role=menuitem]")];
+        const item = (text) => items().find((one) => one.innerText.trim() === text);
+        document.querySelector("[data-testid=comfy-menu-button], .comfy-menu-button-wrapper").click();
+        const group = await until(() => item("Higgs Audio"));
+        (group.querySelector(".p-tieredmenu-item-content") ?? group).dispatchEvent(new MouseEvent("mouseenter"));
+        (group.querySelector(".p-tieredmenu-item-content") ?? group).click();
+        const last = await until(() => item("Mix and master"));
+        const labels = items().map((one) => one.innerText.trim());
+        (last.querySelector("a") ?? last).click();
+        await until(() => found("HiggsMixAudio"));
+        return [labels.slice(labels.indexOf("Clone a voice")), app.graph.nodes.length];
+    """,
+    )
+    assert labels[:3] == ["Clone a voice", "A dialogue of two voices", "Text to speech"]
+    assert labels[3:6] == ["An audiobook", "Dub subtitles", "Mix and master"]
+    assert nodes == len(read_workflow("master_a_mix")["nodes"])
+
+
 def test_load_audio_has_player_and_upload_button(browser):
     assert {"audioUI", "upload"} <= set(in_editor(browser, "return shown(make('HiggsLoadAudio'));"))
 

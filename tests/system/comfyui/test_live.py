@@ -368,7 +368,7 @@ def test_keys_move_play_and_mute(browser):
     )
     assert steps[:5] == [0, 1, 0, 2, 0] and steps[5] is True
     assert steps[6] == ["paused", 0, {"volume": 1, "muted": True}]
-    assert steps[7] == ["Position", "Play", "Mute", "Volume", "Cancel the render"]
+    assert steps[7] == ["Position", "Play", "The one before", "The next one", "Mute", "Volume", "Cancel the render"]
     assert steps[8].endswith("of 2.0 seconds")
 
 

@@ -1,6 +1,7 @@
 // A node with a live player: it shows once a codec is connected, and finds the sounds that are this node's.
+import { cancelPrompt } from "../ask.js";
 import { addElement } from "../element.js";
-import { after, connected, hide, mapAgain, nodeOf, rootGraph } from "../node.js";
+import { after, connected, hide, hideInVue, mapAgain, nodeOf, rootGraph } from "../node.js";
 import { LivePlayer } from "./player.js";
 
 const EVENT = "higgs.live"; // as in nodes/shared/live.py
@@ -14,7 +15,7 @@ const HEIGHT = 124;
  */
 export function liveExtension(app, api, comfyClass) {
   const get = (path) => api.fetchApi(path);
-  const server = { get, cancel: (promptId) => api.interrupt(promptId) };
+  const server = { get, cancel: cancelPrompt };
   const playerOf = (id) => {
     const node = nodeOf(rootGraph(app), id);
     return node?.comfyClass === comfyClass ? node.widgets?.find((widget) => widget.player)?.player : undefined;
@@ -51,7 +52,7 @@ function addPlayer(node, server) {
     hide(live, !heard);
     hide(widget, !heard || !live.value);
     // Vue nodes of older frontends keep what they saw once a widget was changed: there both are always to be seen.
-    if (!widget.visibility) live.options.hidden = widget.options.hidden = false;
+    if (!widget.visibility) [live, widget].forEach((one) => hideInVue(one, false));
     mapAgain(node);
     const needed = node.computeSize()[1];
     node.setSize([node.size[0], Math.max(needed, node.size[1] + (keepSize ? 0 : needed - before))]);

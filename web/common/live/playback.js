@@ -33,6 +33,7 @@ export class Playback {
     this.dried = 0;
     this.volume = 1;
     this.next = 0; // the sample that is to be planned
+    this.follower = () => undefined; // the playback that goes on at the end
   }
 
   get context() {
@@ -155,7 +156,7 @@ export class Playback {
 
   #finish() {
     this.#stop();
-    waiting.shift()?.play();
+    (this.follower() ?? waiting.shift())?.play();
   }
 
   #stop() {

@@ -1,4 +1,5 @@
-// The live player: waveform, position, play, volume, cancel and figures of a sound that may still be growing.
+// The live player: waveform, position, play, volume, cancel and figures of a sound that may still be growing. A node that
+// runs for each item of a list has a sound for each: they play one after another.
 import { addStyle, make } from "../dom.js";
 import { LiveSound } from "./sound.js";
 import { Playback } from "./playback.js";
@@ -6,6 +7,7 @@ import { Playback } from "./playback.js";
 const REMEMBERED = "Higgs.live"; // {volume, muted} in the browser's storage
 const STEP_S = 1; // of the arrow keys
 const PAGE_S = 10;
+const MOST_ITEMS = 64; // as many as the server keeps (KEPT_SOUNDS in nodes/shared/live.py)
 const SVG = "http://www.w3.org/2000/svg";
 const ICONS = {
   play: "M4 2.5v11l9-5.5z",
@@ -13,7 +15,10 @@ const ICONS = {
   loud: "M2 6h2.5L8 3v10L4.5 10H2zM10 5.5q1.6 2.5 0 5M12 3.5q3 4.5 0 9",
   mute: "M2 6h2.5L8 3v10L4.5 10H2zM10.5 6l4 4M14.5 6l-4 4",
   cancel: "M4 4l8 8M12 4l-8 8",
+  back: "M10 3l-5 5 5 5",
+  on: "M6 3l5 5-5 5",
 };
+const LINES = ["loud", "mute", "cancel", "back", "on"]; // icons that are drawn, not filled
 const STYLE = `
 .higgs-live { box-sizing: border-box; display: flex; flex-direction: column; gap: 4px; width: 100%; height: 100%;
   min-height: 112px; padding: 6px; border: 1px solid var(--border-color); border-radius: 8px; overflow: hidden;
@@ -31,6 +36,10 @@ const STYLE = `
 .higgs-live input { flex: 0 1 64px; min-width: 24px; height: 14px; margin: 0; accent-color: var(--p-primary-color, #0b8ce9); }
 .higgs-live-time { flex: 1 1 auto; white-space: nowrap; overflow: hidden; text-overflow: ellipsis;
   font-variant-numeric: tabular-nums; }
+.higgs-live-items { display: flex; align-items: center; gap: 4px; white-space: nowrap;
+  font-variant-numeric: tabular-nums; }
+.higgs-live-items[hidden] { display: none; }
+.higgs-live-items button { width: 18px; }
 .higgs-live-figures { color: var(--descrip-text); font-size: 11px; white-space: nowrap; overflow: hidden;
   text-overflow: ellipsis; font-variant-numeric: tabular-nums; }
 .higgs-live-figures.bad { color: var(--error-text); white-space: normal; max-height: 2.6em; }
@@ -40,6 +49,7 @@ export class LivePlayer {
   /** @param {{get: (path: string) => Promise<Response>, cancel: (promptId: string) => void}} server */
   constructor(server) {
     this.server = server;
+    this.items = []; // of the run that is shown: {sound, playback}; one of them is `sound` and `playback`
     this.sound = this.playback = null;
     this.hint = "";
     this.element = this.#build();
@@ -55,20 +65,26 @@ export class LivePlayer {
    * @param {boolean} aloud play it while it is rendered
    */
   show(about, aloud) {
-    if (this.sound?.about.number === about.number) {
-      this.sound.settle(this.server.get, about);
+    const known = this.items.find(({ sound }) => sound.about.number === about.number);
+    if (known) {
+      known.sound.settle(this.server.get, about);
       return;
     }
-    if (this.sound?.about.number > about.number) return; // old news, late
-    this.clear();
-    const sound = (this.sound = new LiveSound(about));
-    this.playback = new Playback(sound, () => this.#later());
-    this.#showVolume();
+    if (this.items.some(({ sound }) => sound.about.number > about.number)) return; // old news, late
+    if (this.sound?.about.prompt_id !== about.prompt_id) this.clear();
+    const sound = new LiveSound(about);
+    const playback = new Playback(sound, () => this.#heard(item));
+    const item = { sound, playback };
+    playback.follower = () => this.items[this.items.indexOf(item) + 1]?.playback;
+    this.items.push(item);
+    const idle = this.playback?.state === "paused" && !this.stopped && (aloud || about.state === "rendering");
+    if (idle || !this.playback) this.#select(item);
+    if (this.items.length > MOST_ITEMS) this.items.splice(this.items[0].sound === this.sound ? 1 : 0, 1).forEach(forget);
     sound.follow(this.server.get, () => {
-      if (sound === this.sound) this.playback.fed();
+      if (!sound.closed) playback.fed();
       this.#later();
     });
-    if (aloud) this.playback.playInTurn();
+    if (aloud && !this.stopped) playback.playInTurn();
     this.#later();
   }
 
@@ -79,19 +95,45 @@ export class LivePlayer {
   }
 
   clear() {
-    if (this.sound) this.sound.closed = true;
-    this.playback?.close();
+    this.items.splice(0).forEach(forget);
     this.sound = this.playback = null;
+    this.stopped = false; // by the person: then what comes later in this run is not played by itself
     this.#later();
   }
 
   toggle() {
-    if (this.playback?.state === "paused") this.playback.play();
-    else this.playback?.pause();
+    this.stopped = this.playback !== null && this.playback.state !== "paused";
+    if (this.stopped) this.playback.pause();
+    else this.playback?.play();
+  }
+
+  /** Shows the sound so many items on, and plays it in place of the one before if that was playing. */
+  step(by) {
+    const item = this.items[this.#index() + by];
+    if (!item) return;
+    const goesOn = this.playback.state !== "paused";
+    this.#select(item);
+    if (goesOn) this.playback.play();
   }
 
   seek(seconds) {
     this.playback?.seek(seconds * this.sound.rate);
+  }
+
+  #index() {
+    return this.items.findIndex(({ sound }) => sound === this.sound);
+  }
+
+  #select(item) {
+    Object.assign(this, item);
+    this.#showVolume();
+    this.#later();
+  }
+
+  /** What is heard is shown. */
+  #heard(item) {
+    if (item.playback !== this.playback && item.playback.state !== "paused") this.#select(item);
+    this.#later();
   }
 
   #build() {
@@ -105,8 +147,13 @@ export class LivePlayer {
     this.slider.addEventListener("input", () => this.#setVolume(Number(this.slider.value), false));
     this.cancelButton = iconButton("cancel", "Cancel the render", () => this.server.cancel(this.sound.about.prompt_id));
     this.figures = make("div", { className: "higgs-live-figures" });
+    this.which = make("span", {});
+    this.backButton = iconButton("back", "The one before", () => this.step(-1));
+    this.onButton = iconButton("on", "The next one", () => this.step(1));
+    this.chooser = make("div", { className: "higgs-live-items", role: "group", "aria-label": "Sounds of the list" });
+    this.chooser.append(this.backButton, this.which, this.onButton);
     const row = make("div", { className: "higgs-live-row" });
-    row.append(this.playButton, this.time, this.muteButton, this.slider, this.cancelButton);
+    row.append(this.playButton, this.time, this.chooser, this.muteButton, this.slider, this.cancelButton);
     root.append(this.canvas, row, this.figures);
     root.addEventListener("keydown", (event) => this.#key(event));
     for (const type of ["pointerdown", "mousedown", "dblclick"]) {
@@ -178,7 +225,8 @@ export class LivePlayer {
     this.element.dataset.state = sound?.about.state ?? "empty";
     icon(this.playButton, state === "paused" ? "play" : "pause", state === "paused" ? "Play" : "Pause");
     this.playButton.disabled = !sound;
-    this.cancelButton.hidden = sound?.about.state !== "rendering";
+    this.cancelButton.hidden = !this.items.some((one) => one.sound.about.state === "rendering");
+    this.#drawChooser();
     this.time.textContent = sound ? `${clock(at)} / ${clock(length)}${state === "dry" ? " …" : ""}` : "";
     const said = sound ? figures(sound) : { short: this.hint };
     this.figures.textContent = said.short;
@@ -187,6 +235,14 @@ export class LivePlayer {
     const [now, max] = [at.toFixed(1), length.toFixed(1)];
     Object.assign(this.canvas, { ariaValueMax: max, ariaValueNow: now, ariaValueText: `${now} of ${max} seconds` });
     this.#drawWave(at);
+  }
+
+  #drawChooser() {
+    const [at, count] = [this.#index(), this.items.length];
+    this.chooser.hidden = count < 2;
+    this.which.textContent = `${at + 1}/${count}`;
+    this.backButton.disabled = at <= 0;
+    this.onButton.disabled = at >= count - 1;
   }
 
   #drawWave(at) {
@@ -214,6 +270,11 @@ export class LivePlayer {
     pen.fillStyle = primary;
     pen.fillRect(Math.min(head, width - 2), 0, 2, height);
   }
+}
+
+function forget({ sound, playback }) {
+  sound.closed = true;
+  playback.close();
 }
 
 function figures(sound) {
@@ -254,7 +315,7 @@ function icon(owner, name, label) {
   const [svg, path] = ["svg", "path"].map((tag) => document.createElementNS(SVG, tag));
   svg.setAttribute("viewBox", "0 0 16 16");
   svg.setAttribute("aria-hidden", "true");
-  svg.classList.toggle("line", ["loud", "mute", "cancel"].includes(name));
+  svg.classList.toggle("line", LINES.includes(name));
   path.setAttribute("d", ICONS[name]);
   svg.append(path);
   owner.replaceChildren(svg);

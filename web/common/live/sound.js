@@ -109,9 +109,9 @@ export class LiveSound {
   }
 
   async #ask(get, after) {
-    const { prompt_id, node, number } = this.about;
+    const { prompt_id, node, item, number } = this.about;
     const path = [prompt_id, node].map(encodeURIComponent).join("/");
-    const answer = await get(`/higgs/live/${path}?after=${after}`);
+    const answer = await get(`/higgs/live/${path}?after=${after}&item=${item ?? 0}`);
     const about = answer.ok ? JSON.parse(answer.headers.get("Higgs-Live")) : null;
     if (answer.status === 404 || (about && about.number !== number)) {
       this.closed = true; // the server has let go of it, or the node runs anew
