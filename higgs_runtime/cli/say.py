@@ -55,6 +55,7 @@ def add(commands) -> None:
         help="prepare the text for the model, as scripts are: [laugh], full-width punctuation, degrees … "
         "(default: the model reads what is written)",
     )
+    add_settings(say, "marks")
     add_sampling(say)
     add_settings(say, "silence_s")
     add_checkpoints(say)
@@ -91,6 +92,7 @@ def _say(args: argparse.Namespace) -> None:
                 transcript=transcript,
                 scene=args.scene,
                 prepare=args.prepare,
+                marks=args.marks,
                 sampling=sampling,
                 silence_s=args.silence_s or None,
                 model=model,
