@@ -33,12 +33,12 @@ class HiggsEncodeAudio(io.ComfyNode):
 
     @classmethod
     def execute(cls, codec, audio) -> io.NodeOutput:
-        from ..higgs_runtime.voices import inspect_reference
+        from ..higgs_runtime.voices import encode_reference, inspect_reference
 
         clip = clip_from_audio(audio)
         messages.show_warnings(inspect_reference(clip).warnings)
         progress = Progress(1)
-        with handles.open_model(codec, lambda model: model.encode_bytes(clip.seconds)) as model:
-            codes = model.encode(clip, on_progress=progress.update)
+        with handles.open_model(codec, lambda model: model.encode_bytes(max(1.0, clip.seconds))) as model:
+            codes = encode_reference(clip, model, on_progress=progress.update)
         progress.finish()
         return io.NodeOutput(codes)
