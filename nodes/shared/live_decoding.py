@@ -146,13 +146,14 @@ def _in_pieces(codec) -> Callable[..., Generator[Any, None, None]]:
     def decode(waiting: SimpleQueue, stopped: threading.Event) -> Generator[Any, None, None]:
         from ...higgs_runtime.audio.seams import Seams
 
-        seams, rests = Seams(codec.sample_rate), [None]
-        while rests and not stopped.is_set():
-            rests.clear()
+        seams, goes_on = Seams(codec.sample_rate), True
+        while goes_on and not stopped.is_set():
+            rests: list[Rest] = []
             for clip in codec.decode_stream(_joined(waiting, stopped, rests.append)):
                 if (piece := seams.push(clip)) is not None:
                     yield piece
-            if (piece := seams.end_line(rests[0].seconds if rests else None)) is not None:
+            goes_on = bool(rests)
+            if (piece := seams.end_line(rests[0].seconds if goes_on else None)) is not None:
                 yield piece
 
     return decode
@@ -182,8 +183,9 @@ def _joined(
     groups, ended = FrameGroups(BESIDE_GENERATION), False
     while not ended:
         codes = waiting.get()
-        if isinstance(codes, Rest) and on_rest is not None:
-            on_rest(codes)
+        if isinstance(codes, Rest):
+            if on_rest is not None:
+                on_rest(codes)
             codes = None
         ended = codes is None or stopped.is_set()
         piece = groups.rest() if codes is None or ended else groups.add(codes, more=not waiting.empty())
