@@ -95,15 +95,23 @@ def reference_rows(model, prompt, rows: int, device: str) -> int:
     return made.shape[1] - len(prompt.audio_rows)
 
 
-def in_turn(rounds: int, *calls: Callable[[int], object]) -> list[list[float]]:
-    """Seconds of each call in each round, the calls taking turns, after a round to warm up."""
+def in_turn(rounds: int, *calls: Callable[[int], object], cpu: list[list[float]] | None = None) -> list[list[float]]:
+    """Seconds of each call in each round, the calls taking turns, after a round to warm up.
+
+    Args:
+        cpu: is given the seconds that the process worked, of each call; others on the machine change them less.
+    """
     seconds: list[list[float]] = [[] for _ in calls]
+    worked: list[list[float]] = [[] for _ in calls]
     for turn in range(-1, rounds):
-        for times, call in zip(seconds, calls, strict=True):
-            started = time.perf_counter()
+        for times, work, call in zip(seconds, worked, calls, strict=True):
+            started, began = time.perf_counter(), time.process_time()
             call(max(turn, 0))
             if turn >= 0:
                 times.append(time.perf_counter() - started)
+                work.append(time.process_time() - began)
+    if cpu is not None:
+        cpu += worked
     return seconds
 
 

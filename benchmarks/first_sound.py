@@ -11,9 +11,22 @@ import argparse
 import statistics
 import tempfile
 import time
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
-from _common import REFERENCE_FRAMES, SIZES, load_model, model_folder, random_codes, ratios, spread, write, write_json
+from _common import (
+    REFERENCE_FRAMES,
+    SIZES,
+    in_turn,
+    load_model,
+    model_folder,
+    random_codes,
+    ratios,
+    spread,
+    write,
+    write_json,
+)
 from helpers_codec import RELEASED, make_codec_checkpoint
 
 from higgs_runtime import Sampling, Voice, load_codec, speak, speak_stream
@@ -35,13 +48,38 @@ def main() -> None:
         voice = Voice(random_codes(REFERENCE_FRAMES, codec=pair["codec"].identity), "What the reference says.")
         sampling = Sampling(temperature=0.7, max_frames=round(args.seconds * 25))
         rounds = [one_round(pair, voice, sampling) for _ in range(args.rounds + 1)][1:]
+        cpu: list[list[float]] = []
+        edged, plain = in_turn(
+            3 * args.rounds,
+            lambda _: first_sound(pair, voice, sampling, edges=True),
+            lambda _: first_sound(pair, voice, sampling, edges=False),
+            cpu=cpu,
+        )
     first, streamed, offline = (list(times) for times in zip(*rounds, strict=True))
     share = [1 / one for one in ratios(offline, first)]
     write(
         f"first sound after {spread(first)} s; that is {spread(share)} of the {statistics.median(offline):.2f} s of "
         f"{args.seconds:g} s at once; all of it streamed: {spread(streamed)} s"
     )
-    write_json(benchmark="first_sound", **vars(args), first=first, streamed=streamed, offline=offline)
+    write(
+        f"clean edges: {spread(ratios(edged, plain), 3)} times as long to the first sound as without, "
+        f"{spread(ratios(*cpu), 3)} times the work of the processor; medians {statistics.median(edged):.3f} and "
+        f"{statistics.median(plain):.3f} s"
+    )
+    write_json(
+        benchmark="first_sound", **vars(args), first=first, streamed=streamed, offline=offline, edged=edged, plain=plain
+    )
+
+
+def first_sound(pair: dict, voice: Voice, sampling: Sampling, edges: bool) -> None:
+    """Streams to the first sound, with or without clean edges."""
+    codec = pair["codec"]
+    codec.decode_stream = partial(type(codec).decode_stream, codec, edges=edges)
+    try:
+        with closing(speak_stream("What shall be said, in some words.", voice, sampling=sampling, **pair)) as clips:
+            next(clips)
+    finally:
+        del codec.decode_stream
 
 
 def one_round(pair: dict, voice: Voice, sampling: Sampling) -> tuple[float, float, float]:

@@ -244,6 +244,14 @@ _TABLE = (
         help="When turns are prepared: spells out numbers in words (extra 'text').",
     ),
     Setting(
+        name="marks",
+        kind=bool,
+        default=False,
+        doors=("node", "cli"),
+        help="When text is prepared: leaves out marks for the eye, such as Markdown, links, note numbers, hyphens at "
+        "line ends.",
+    ),
+    Setting(
         name="carry_emotion",
         kind=bool,
         default=False,

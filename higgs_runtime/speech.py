@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -15,13 +15,14 @@ from .audio.clip import AudioClip, within_full_scale
 from .audio.seams import Seams
 from .codec import Codec, load_codec
 from .codec.grouping import STREAMED, FrameGroups
+from .codec.steps import OnProgress
 from .devices import pick_device, pick_dtype
 from .errors import AudioError, CheckpointError, HiggsWarning, SettingError
 from .generation.request import positions_of, with_length_warning
 from .generation.session import OnFrames, Session, ShouldStop
 from .hub import ModelKey, default_pair, find_checkpoints, model_roots, shared_cache
 from .model import HiggsModel, load_model
-from .prompt import DEFAULT_SYSTEM, Message, build_prompt, conversation
+from .prompt import DEFAULT_SYSTEM, build_prompt, conversation
 from .rendering.monologue import Monologue, QuietEnd, check_words, pieces_of
 from .settings import SETTINGS
 from .suspended import closed_in_time
@@ -43,6 +44,7 @@ def speak(
     scene: str = "",
     system: str = DEFAULT_SYSTEM,
     prepare: bool = False,
+    marks: bool = False,
     sampling: Sampling | None = None,
     silence_s: float | None = SILENCE_S,
     device: str | None = None,
@@ -60,6 +62,7 @@ def speak(
         model, codec: loaded, or the folders to load from; folders stay loaded in the shared cache. Without both:
             `default_pair` of what lies in `model_roots()`.
         prepare: let `prepare_text` change the text for the model; else it reads what is written.
+        marks: prepare it, and leave out marks for the eye too, as those of Markdown.
         sampling: of each piece; its `max_frames` too.
         silence_s: a piece that stays silent for so many seconds is over; None: only its end or `max_frames` ends it.
         device, dtype, quantization: where and how folders are loaded, as in `load_model`; None picks a GPU if there
@@ -87,6 +90,7 @@ def speak(
         scene=scene,
         system=system,
         prepare=prepare,
+        marks=marks,
         silence_s=silence_s,
         device=device,
         dtype=dtype,
@@ -96,9 +100,14 @@ def speak(
     with _prepared(text, voice, how, sampling) as (lm, tokenizer, monologue, stop):
         session = Session(lm)
         while monologue.left and monologue.reason_so_far != "cancelled":
-            _speak_next(session, monologue, sampling, stop, on_frames, should_stop)
+            prompts, news = next_prompts(lm, monologue, sampling, monologue.side_by_side)
+            _warn(news)
+            speak_next(session, monologue, prompts, sampling, stop, on_frames=on_frames, should_stop=should_stop)
         _warn_of_ends(monologue)
-        return within_full_scale(_joined(tokenizer, monologue))
+        spoken = monologue.joined()
+        if spoken.frames == 0:
+            raise silence(monologue.reason)
+        return within_full_scale(decode_pieces(tokenizer, spoken.codes))
 
 
 @closed_in_time
@@ -116,8 +125,8 @@ def speak_stream(
     Whoever stops reading ends it.
 
     Args:
-        chosen: model, codec, transcript, scene, system, prepare, silence_s, device, dtype and quantization, as in
-            `speak`; so are warnings and errors.
+        chosen: model, codec, transcript, scene, system, prepare, marks, silence_s, device, dtype and quantization, as
+            in `speak`; so are warnings and errors.
     """
     sampling = sampling or Sampling()
     with _prepared(text, voice, _Options(**chosen), sampling) as (lm, tokenizer, monologue, stop):
@@ -137,19 +146,31 @@ def speak_stream(
         _warn_of_ends(monologue)
 
 
-def _speak_next(
+def next_prompts(
+    model: HiggsModel, monologue: Monologue, sampling: Sampling, count: int
+) -> tuple[list[Prompt], list[str]]:
+    """What the model reads for the next pieces, and the warnings on it that are new.
+
+    Raises:
+        PromptError: see `build_prompt`.
+    """
+    laid = [build_prompt(monologue.messages(ahead), model.tokenizer) for ahead in range(count)]
+    prompts = [with_length_warning(prompt, sampling, model.config) for prompt in laid]
+    return prompts, monologue.news([warning for prompt in prompts for warning in prompt.warnings])
+
+
+def speak_next(
     session: Session,
     monologue: Monologue,
+    prompts: Sequence[Prompt],
     sampling: Sampling,
     stop: SilenceStop | None,
-    on_frames: OnFrames | None,
-    should_stop: ShouldStop | None,
+    *,
+    on_frames: OnFrames | None = None,
+    should_stop: ShouldStop | None = None,
 ) -> None:
-    """The next pieces, all that can be spoken side by side."""
+    """Speaks the next pieces, those of `next_prompts`, side by side."""
     done = len(monologue.takes)
-    prompts = []
-    for n in range(monologue.side_by_side):  # no comprehension: a warning names the line that called `speak`
-        prompts.append(_laid_out(session, monologue, sampling, n))
     ends = [QuietEnd(stop) for _ in prompts]
     takes = session.generate(
         prompts,
@@ -171,7 +192,9 @@ def _frames_of_next(
 ) -> Generator[Codes, None, None]:
     """The next piece as it is spoken."""
     config = session.model.config
-    prompt, end, frames = _laid_out(session, monologue, sampling, 0), QuietEnd(stop), 0
+    [prompt], news = next_prompts(session.model, monologue, sampling, 1)
+    _warn(news, stacklevel=4)
+    end, frames = QuietEnd(stop), 0
     spoken = session.serve(
         iter([(prompt, sampling)]),
         positions=positions_of(prompt, sampling, config),
@@ -191,33 +214,29 @@ def _frames_of_next(
     monologue.break_off()
 
 
-def _laid_out(session: Session, monologue: Monologue, sampling: Sampling, ahead: int) -> Prompt:
-    prompt = build_prompt(monologue.messages(ahead), session.model.tokenizer)
-    prompt = with_length_warning(prompt, sampling, session.model.config)
-    for warning in monologue.news(prompt.warnings):
-        warnings.warn(warning, HiggsWarning, stacklevel=4)
-    return prompt
+def decode_pieces(codec: Codec, codes: Codes, *, on_progress: OnProgress | None = None) -> AudioClip:
+    """What codes sound like: pieces that were spoken by themselves from zero to zero, with their rests between; all
+    else as `Codec.decode` has it, whose errors are also these.
 
-
-def _joined(codec: Codec, monologue: Monologue) -> AudioClip:
-    """The takes as one clip.
-
-    Raises:
-        AudioError: there is no sound.
+    Args:
+        on_progress: called with (frames decoded, all frames).
     """
-    seams, found = None, []
-    for number, take in enumerate(monologue.takes):
-        if take.frames == 0:
-            continue
-        clip = codec.decode(take.codes)
-        seams = seams or Seams(clip.sample_rate)
-        found += [seams.push(clip), seams.end_line(monologue.gap_after(number))]
-        if take.finish_reason == "cancelled":
-            break
-    heard = [clip for clip in found if clip is not None]
-    if not heard:
-        raise silence(monologue.reason)
-    return AudioClip(torch.cat([clip.samples for clip in heard], dim=1), heard[0].sample_rate)
+    if not codes.rests or codes.frames == 0:
+        return codec.decode(codes, on_progress=on_progress)
+    seams, found, start = Seams(codec.sample_rate), [], 0
+    for end, rest_s in (*codes.rests, (codes.frames, None)):
+        if end > start:
+            clip = codec.decode(replace(codes, ids=codes.ids[:, start:end], rests=()))
+            found += [seams.push(clip), seams.end_line(rest_s)]
+        start = end
+        if on_progress is not None:
+            on_progress(end, codes.frames)
+    return AudioClip(torch.cat([clip.samples for clip in found if clip is not None], dim=1), codec.sample_rate)
+
+
+def _warn(news: Iterable[str], stacklevel: int = 3) -> None:
+    for warning in news:
+        warnings.warn(warning, HiggsWarning, stacklevel=stacklevel)
 
 
 def _warn_of_ends(monologue: Monologue) -> None:
@@ -256,6 +275,7 @@ class _Options:
     scene: str = ""
     system: str = DEFAULT_SYSTEM
     prepare: bool = False
+    marks: bool = False
     silence_s: float | None = SILENCE_S
     device: str | None = None
     dtype: torch.dtype | None = None
@@ -279,15 +299,13 @@ def _prepared(
         tokenizer = stack.enter_context(_loaded("codec", codec, load_codec, device, torch.float32))
         check_pair(lm, tokenizer)
         voices = [] if voice is None else [make_voice(voice, how.transcript, tokenizer, name)]
-        pieces = pieces_of(text, lm.config, sampling.max_frames, prepare=how.prepare)
+        pieces = pieces_of(text, lm.config, sampling.max_frames, prepare=how.prepare or how.marks, marks=how.marks)
         for warning in pieces.warnings:
             warnings.warn(warning, HiggsWarning, stacklevel=4)
-
-        def messages(one: str, heard: Voice | None) -> list[Message]:
-            return conversation(one, [heard] if heard else voices, system=how.system, scene=how.scene)
+        messages = conversation(text, voices, system=how.system, scene=how.scene)
 
         stop = None if how.silence_s is None else silence_stop(tokenizer, how.silence_s)
-        yield lm, tokenizer, Monologue(pieces.texts, messages, voiced=bool(voices)), stop
+        yield lm, tokenizer, Monologue(pieces.texts, messages), stop
 
 
 def silence_stop(codec: Codec, seconds: float) -> SilenceStop:

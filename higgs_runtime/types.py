@@ -32,6 +32,8 @@ class Codes:
         codebook_size: entries of one codebook (1024 for the Higgs tokenizer).
         codec: `Codec.signature` of the codec whose entries these are, or its `identity` alone; empty where it is not
             known.
+        rests: of speech that was made in pieces: the frame that each but the last ends with, and the seconds of
+            silence until the next. A codec decodes all frames as one; `decode_pieces` keeps to them.
 
     Raises:
         AudioError: ids are not an integer [K, F] tensor, or leave the codebook.
@@ -41,6 +43,7 @@ class Codes:
     frame_rate: float
     codebook_size: int
     codec: str = ""
+    rests: tuple[tuple[int, float], ...] = ()
 
     def __post_init__(self):
         ids = self.ids

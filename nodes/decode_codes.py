@@ -30,9 +30,11 @@ class HiggsDecodeCodes(io.ComfyNode):
 
     @classmethod
     def execute(cls, codec, codes) -> io.NodeOutput:
+        from ..higgs_runtime.speech import decode_pieces
+
         progress = Progress(codes.frames)
         with handles.open_model(codec, lambda model: model.decode_bytes(codes.seconds)) as model:
-            clip = model.decode(codes, on_progress=progress.update)
+            clip = decode_pieces(model, codes, on_progress=progress.update)
         live.settle(codes, clip)
         progress.finish()
         return io.NodeOutput(audio_from_clip(clip))

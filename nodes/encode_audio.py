@@ -39,16 +39,16 @@ class HiggsEncodeAudio(io.ComfyNode):
 
     @classmethod
     def execute(cls, codec, audio) -> io.NodeOutput:
-        from ..higgs_runtime.voices import inspect_reference
+        from ..higgs_runtime.voices import encode_reference, inspect_reference
 
         clips, made = clips_from_audio(audio), []
         messages.show_warnings(numbered_lines([inspect_reference(clip).warnings for clip in clips]))
-        longest = max(clip.seconds for clip in clips)
+        longest = max(1.0, *(clip.seconds for clip in clips))
         with handles.open_model(codec, lambda model: model.encode_bytes(longest)) as model:
             for clip in clips:
                 raise_if_cancelled()
                 progress = Progress(1)
-                made.append(model.encode(clip, on_progress=progress.update))
+                made.append(encode_reference(clip, model, on_progress=progress.update))
                 progress.finish()
         return io.NodeOutput(made)
 

@@ -12,7 +12,7 @@ from . import remote_model, sockets
 from .host import handles, messages
 from .host.progress import Progress, cancelled, raise_if_cancelled
 from .host.schemas import node_schema
-from .shared.live_decoding import heard
+from .shared.live_decoding import Rest, heard
 from .shared.settings import setting_input
 
 
@@ -23,7 +23,7 @@ class HiggsGenerate(io.ComfyNode):
             node_id="HiggsGenerate",
             display_name="Higgs Generate",
             category=sockets.CATEGORY,
-            advanced=("top_k", "top_p", "ras_window", "ras_max_repeats", "end_silence"),
+            advanced=("top_k", "top_p", "ras_window", "ras_max_repeats", "end_silence", "in_pieces"),
             search_aliases=["tts", "text to speech", "speech", "voice clone", "Higgs TTS 3", "Higgs Audio v3", "speak"],
             essentials_category="Audio",
             description="Speaks the prompt, and can be heard while it speaks. The same prompt, settings and seed give "
@@ -46,6 +46,13 @@ class HiggsGenerate(io.ComfyNode):
                     tooltip="Hear it while it speaks, in the player below. Needs the codec; off, nothing is decoded.",
                 ),
                 setting_input("silence_s", optional=True),
+                io.Boolean.Input(
+                    "in_pieces",
+                    default=True,
+                    optional=True,
+                    tooltip="A text that is too long for max_seconds is spoken whole, in pieces of at most so long, "
+                    "cut at sentence ends and in one voice. Off: max_seconds cuts it off.",
+                ),
             ],
             outputs=[
                 sockets.Codes.Output(display_name="codes", tooltip="The speech as codes, for Decode Codes."),
@@ -58,66 +65,86 @@ class HiggsGenerate(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model, prompt, seed, max_seconds, codec=None, live=True, end_silence=0.0, **sampling):
-        from ..higgs_runtime import Sampling, build_prompt, generate
-        from ..higgs_runtime.generation.request import with_length_warning
+    def execute(cls, model, prompt, seed, max_seconds, codec=None, live=True, end_silence=0.0, **more):
+        from ..higgs_runtime import Sampling, Session, build_prompt
         from ..higgs_runtime.model import working_bytes
-        from ..higgs_runtime.rendering.monologue import QuietEnd
+        from ..higgs_runtime.rendering.monologue import monologue_of
         from ..higgs_runtime.speech import silence_stop
 
+        cut, sampling = more.pop("in_pieces", True), more
         if model.kind == handles.REMOTE:
             settings = Sampling(seed=seed, max_frames=math.ceil(max_seconds * remote_model.FRAME_RATE), **sampling)
-            return elsewhere(model, prompt, settings)
+            return elsewhere(model, prompt, settings, cut)
+
+        def pieces(lm):
+            return monologue_of(prompt, lm.config, math.ceil(max_seconds * lm.config.frame_rate), cut=cut)
 
         def cache_bytes(lm):
-            positions = len(build_prompt(prompt, lm.tokenizer)) + max_seconds * lm.config.frame_rate
+            takes = 1 + pieces(lm).voices_to_find
+            positions = len(build_prompt(prompt, lm.tokenizer)) + takes * max_seconds * lm.config.frame_rate
             return working_bytes(lm.config, positions, lm.dtype)
 
         with ExitStack() as opened:
             decoder = None
             if codec is not None and (live or end_silence):
                 decoder = opened.enter_context(handles.open_model(codec, lambda one: one.decode_bytes(max_seconds)))
-            end = QuietEnd(silence_stop(decoder, end_silence) if decoder is not None and end_silence else None)
+            stop = silence_stop(decoder, end_silence) if decoder is not None and end_silence else None
             lm = opened.enter_context(handles.open_speaker(model, cache_bytes))
             memory = model_bytes(lm), cache_bytes(lm)
-            max_frames = math.ceil(max_seconds * lm.config.frame_rate)
-            settings = Sampling(seed=seed, max_frames=max_frames, **sampling)
-            progress, done = Progress(max_frames), 0
-            laid_out = with_length_warning(build_prompt(prompt, lm.tokenizer), settings, lm.config)
-            notes = (*laid_out.warnings, *handles.offload_notes(lm))
-            messages.show_warnings(notes)
-            sound, hear = opened.enter_context(heard(decoder if live else None, lm, max_seconds, cls.hidden))
-
-            def on_frames(_index, frames):
-                nonlocal done
-                done += frames.shape[1]
-                progress.update(done)
-                hear(frames)
-
-            [spoken] = generate(
-                lm,
-                [laid_out],
-                settings,
-                on_frames=on_frames,
-                should_stop=cancelled,
-                should_end=lambda _index, frames: end(frames),
+            settings = Sampling(seed=seed, max_frames=math.ceil(max_seconds * lm.config.frame_rate), **sampling)
+            monologue = pieces(lm)
+            progress = Progress(settings.max_frames * len(monologue.texts))
+            sound, hear = opened.enter_context(
+                heard(decoder if live else None, lm, max_seconds, cls.hidden, len(monologue.texts))
             )
-            spoken = end.take(spoken)
+            notes = speak_all(Session(lm), monologue, settings, stop, progress, hear)
             raise_if_cancelled()
+            spoken = monologue.joined()
             if sound is not None:
                 sound.codes = spoken.codes
         raise_if_cancelled()
         progress.finish()
-        return io.NodeOutput(spoken.codes, report(spoken, notes, *memory))
+        return io.NodeOutput(spoken.codes, report(spoken, notes, *memory, len(monologue.texts)))
 
 
-def elsewhere(model, prompt, settings) -> io.NodeOutput:
+def speak_all(session, monologue, settings, stop, progress, hear) -> tuple[str, ...]:
+    """Speaks the pieces one after the other, until the person cancels; what there is to note on them."""
+    from ..higgs_runtime.speech import next_prompts, speak_next
+
+    notes, done = [], 0
+
+    def on_frames(_index, frames):
+        nonlocal done
+        done += frames.shape[1]
+        progress.update(done)
+        hear(frames)
+
+    while monologue.left and not cancelled():
+        done = settings.max_frames * len(monologue.takes)
+        if monologue.takes:
+            hear(Rest(monologue.gap_s or 0.0))
+        prompts, news = next_prompts(session.model, monologue, settings, 1)
+        if news or not monologue.takes:
+            notes += news if monologue.takes else [*news, *handles.offload_notes(session.model)]
+            messages.show_warnings(notes)
+        speak_next(session, monologue, prompts, settings, stop, on_frames=on_frames, should_stop=cancelled)
+    if len(monologue.texts) > 1:
+        notes += monologue.cut_off("Raise max_seconds, or try another seed.")
+        messages.show_warnings(notes)
+    return tuple(notes)
+
+
+def elsewhere(model, prompt, settings, cut: bool) -> io.NodeOutput:
     """As `execute`, with a model on a server."""
-    rate = remote_model.FRAME_RATE
-    progress = Progress(settings.max_frames)
-    codes, said = remote_model.speak(model, prompt, settings, lambda seconds: progress.update(round(seconds * rate)))
+    from ..higgs_runtime.rendering.monologue import monologue_of
+
+    monologue = monologue_of(prompt, None, settings.max_frames, cut=cut, voiced=bool(model.voice))
+    progress = Progress(settings.max_frames * len(monologue.texts))
+    said = remote_model.speak(
+        model, monologue, settings, lambda seconds: progress.update(round(seconds * remote_model.FRAME_RATE))
+    )
     progress.finish()
-    return io.NodeOutput(codes, said)
+    return io.NodeOutput(monologue.joined().codes, said)
 
 
 def sampling_inputs() -> list[io.Input]:
@@ -135,11 +162,12 @@ def in_words(used) -> str:
     )
 
 
-def report(spoken, notes, weights_bytes: int, work_bytes: int) -> str:
+def report(spoken, notes, weights_bytes: int, work_bytes: int, pieces: int = 1) -> str:
     """One paragraph on a generation, for a person, with what else there is to note.
 
     Args:
         work_bytes: set aside for a take of the full length, beside the weights.
+        pieces: that it was spoken in.
     """
     audio_s = spoken.codes.seconds
     speed = f"real-time factor {spoken.seconds / audio_s:.2f}" if audio_s else "no audio"
@@ -152,9 +180,11 @@ def report(spoken, notes, weights_bytes: int, work_bytes: int) -> str:
         f"finish reason: {reasons.get(spoken.finish_reason, spoken.finish_reason)}",
         f"sampling: {in_words(spoken.sampling)}",
     ]
-    if spoken.finish_reason == "length":
+    if pieces > 1:
+        lines.insert(1, f"spoken in {pieces} pieces, each of at most max_seconds")
+    elif spoken.finish_reason == "length":
         lines.append("Note: cut off at max_seconds. Raise max_seconds to hear the rest.")
-    if spoken.finish_reason == "repeating":
+    elif spoken.finish_reason == "repeating":
         lines.append("Note: the model said the same again and again. Try another seed.")
     lines += [f"Note: {note}" for note in notes]
     return "\n".join(lines)

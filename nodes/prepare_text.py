@@ -20,7 +20,7 @@ class HiggsPrepareText(io.ComfyNode):
             node_id="HiggsPrepareText",
             display_name="Prepare Text",
             category=f"{sockets.CATEGORY}/script",
-            advanced=("spell_numbers", "max_chars"),
+            advanced=("spell_numbers", "max_chars", "marks"),
             search_aliases=["text normalization", "numbers to words", "chunk text"],
             description="Shows a text as the model will read it: full-width punctuation, parentheses, degrees, sound "
             "words as [laugh], spaces. Render Script does the same with each turn; here you see it, rule by rule.",
@@ -55,6 +55,7 @@ class HiggsPrepareText(io.ComfyNode):
                     step=10,
                     tooltip="Longest piece in characters that the report cuts the text into, as Render Script does.",
                 ),
+                setting_input("marks", optional=True),
             ],
             outputs=[
                 io.String.Output(display_name="text", tooltip="What the model reads. For ChatML Prompt."),
@@ -69,11 +70,11 @@ class HiggsPrepareText(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, text, model, language, spell_numbers, max_chars) -> io.NodeOutput:
+    def execute(cls, text, model, language, spell_numbers, max_chars, marks=False) -> io.NodeOutput:
         from ..higgs_runtime import prepare_text
 
         prepared = prepare_text(
-            text, LAYOUTS[model], language.strip() or None, spell_numbers=spell_numbers, detect=True
+            text, LAYOUTS[model], language.strip() or None, spell_numbers=spell_numbers, marks=marks, detect=True
         )
         report = prepared.report(max_chars)
         messages.show_text(report)

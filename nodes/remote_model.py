@@ -155,24 +155,41 @@ def remote_of(handle: RemoteHandle):
     return Remote(server, handle.path, handle.model, handle.voice, key, handle.timeout_s, handle.retries)
 
 
-def speak(handle: RemoteHandle, messages: list, sampling, on_seconds) -> tuple:
-    """What a server speaks, as codes, and a report.
+def speak(handle: RemoteHandle, monologue, sampling, on_seconds) -> str:
+    """Has a server speak the pieces of a text, and keeps them as codes; a report.
+
+    Args:
+        on_seconds: called with the seconds of audio that have come.
 
     Raises:
         SettingError: see `remote_key`, or sound comes and there is no codec to make codes of it.
         RemoteError, AudioError, PromptError: see `Remote.speak`.
     """
-    from ..higgs_runtime import AudioError, SettingError
+    from ..higgs_runtime import SettingError
 
-    server, codec_handle = SERVERS[handle.server], handle.codec
-    if server.returns == "sound" and codec_handle is None:
+    server = SERVERS[handle.server]
+    if server.returns == "sound" and handle.codec is None:
         raise SettingError(
             f"{server.title} gives sound, and Generate gives codes.",
             expected="a codec that makes codes of the sound",
             got="none",
             remedy="Connect Load Higgs Codec to the codec input of Higgs Remote Model.",
         )
-    remote = remote_of(handle)
+    remote, takes = remote_of(handle), []
+    while monologue.left:
+        came_s = sum(take.audio_s for take in takes)
+        take = _take(handle, remote, monologue, sampling, lambda seconds, came_s=came_s: on_seconds(came_s + seconds))
+        takes.append(take)
+        show_warnings(_notes(takes))
+    return report(takes, remote, monologue)
+
+
+def _take(handle: RemoteHandle, remote, monologue, sampling, on_seconds):
+    """The next piece, kept as codes."""
+    from ..higgs_runtime import AudioError
+    from ..higgs_runtime.types import Generation
+
+    codec_handle = handle.codec
 
     def sound_of(codes):
         assert codec_handle is not None, "it is asked only where there is one"
@@ -181,7 +198,7 @@ def speak(handle: RemoteHandle, messages: list, sampling, on_seconds) -> tuple:
 
     try:
         take = remote.speak(
-            messages,
+            monologue.messages(),
             sampling,
             sound_of=sound_of if codec_handle else None,
             on_seconds=on_seconds,
@@ -191,22 +208,33 @@ def speak(handle: RemoteHandle, messages: list, sampling, on_seconds) -> tuple:
         raise_if_cancelled()  # before there was a sound
         raise
     raise_if_cancelled()
-    show_warnings(take.notes)
     codes, clip = take.codes, take.clip
     if clip is not None and codec_handle is not None:
         with handles.open_model(codec_handle, lambda codec: codec.encode_bytes(clip.seconds)) as codec:
             codes = codec.encode(clip)
-    return codes, report(take, remote)
+    monologue.keep(
+        Generation(codes, codes.ids.new_empty((0, codes.num_codebooks)), take.finish_reason, take.seconds, 0)
+    )
+    return take
 
 
-def report(take, remote) -> str:
-    """One paragraph on a take, for a person."""
-    tries = "" if take.tries == 1 else f", at the {take.tries}. try"
+def _notes(takes) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(note for take in takes for note in take.notes))
+
+
+def report(takes, remote, monologue) -> str:
+    """One paragraph on the takes of a text, for a person."""
+    audio_s, seconds = sum(take.audio_s for take in takes), sum(take.seconds for take in takes)
+    tries = "" if takes[0].tries == 1 else f", at the {takes[0].tries}. try"
     lines = [
-        f"{take.audio_s:.2f} s of audio from {remote.server.title} at {remote.base_url}",
-        f"{take.seconds:.2f} s until it was here{tries}, real-time factor {take.seconds / take.audio_s:.2f}",
-        f"finish reason: {take.finish_reason}",
+        f"{audio_s:.2f} s of audio from {remote.server.title} at {remote.base_url}",
+        f"{seconds:.2f} s until it was here{tries}, real-time factor {seconds / audio_s:.2f}",
+        f"finish reason: {monologue.reason}",
     ]
-    if take.codes is None:
+    notes = _notes(takes)
+    if len(takes) > 1:
+        lines.insert(1, f"spoken in {len(takes)} pieces, each of at most max_seconds")
+        notes += tuple(monologue.cut_off("Raise max_seconds, or try another seed."))
+    if takes[0].codes is None:
         lines.append("Note: it came as sound and was encoded here, which loses a little.")
-    return "\n".join(lines + [f"Note: {note}" for note in take.notes])
+    return "\n".join(lines + [f"Note: {note}" for note in notes])

@@ -28,7 +28,7 @@ ADVANCED = (
     *("top_k", "top_p", "ras_window", "ras_max_repeats"),
     *("store", "store_gb", "when_cancelled"),
     *("compare_voices", "max_wer", "max_cer", "min_similarity"),
-    *("prepare", "spell_numbers", "end_silence", "cluster"),
+    *("prepare", "spell_numbers", "end_silence", "cluster", "marks"),
 )
 _partial = 0  # results so far that a cancel cut short: the next run must not take one of them for the whole
 
@@ -76,6 +76,7 @@ class HiggsRenderScript(io.ComfyNode):
                 ),
                 setting_input("silence_s", optional=True),
                 cluster_input(),
+                setting_input("marks", optional=True),
             ],
             outputs=[
                 sockets.Performance.Output(display_name="performance", tooltip="The takes to use, for Assemble."),
@@ -287,6 +288,7 @@ def settings_of(values: dict):
         choose=parse_choice(values["choose"]),
         prepare=values.get("prepare", True),
         spell_numbers=values.get("spell_numbers", False),
+        marks=values.get("marks", False),
         silence_s=values.get("end_silence", 3.0) or None,
     )
 

@@ -109,6 +109,7 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
         "silence_s",
         "prepare",
         "spell_numbers",
+        "marks",
         "carry_emotion",
     )
     parser.add_argument("--choose", default="", metavar="LINE:TAKE,…", help='takes that you want, as "3: 2, 7: 1"')
@@ -265,6 +266,7 @@ def _perform(args: argparse.Namespace, script, lm, codec_at, view: View) -> tupl
         silence_s=args.silence_s or None,
         prepare=args.prepare,
         spell_numbers=args.spell_numbers,
+        marks=args.marks,
         carry_emotion=args.carry_emotion,
     )
     store = None if args.no_store else store_of(args)

@@ -55,6 +55,7 @@ def add(commands) -> None:
         help="prepare the text for the model, as scripts are: [laugh], full-width punctuation, degrees … "
         "(default: the model reads what is written)",
     )
+    add_settings(say, "marks")
     add_sampling(say)
     add_settings(say, "silence_s")
     add_checkpoints(say)
@@ -91,6 +92,7 @@ def _say(args: argparse.Namespace) -> None:
                 transcript=transcript,
                 scene=args.scene,
                 prepare=args.prepare,
+                marks=args.marks,
                 sampling=sampling,
                 silence_s=args.silence_s or None,
                 model=model,
@@ -165,13 +167,13 @@ def _check_output(path: Path, inputs: list[Path]) -> None:
 def _reference(args: argparse.Namespace, words_needed: bool) -> tuple:
     """The voice of the library or the audio file to sound like, if one is asked for, and what is said in it."""
     from ..hub import model_roots
-    from ..voices import is_voice_file, load_voice, no_words, transcript_of, voice_source
+    from ..voices import is_voice_file, no_words, saved_voice, transcript_of, voice_source
 
     if args.voice is None:
         return None, args.transcript or ""
     source = voice_source(str(args.voice), model_roots(args.models_dir))
     if is_voice_file(source):
-        return load_voice(source)[0], ""
+        return saved_voice(source, words_needed=words_needed), ""
     remedy = f"Give them with --transcript, or write them into {source.with_suffix('.txt')}."
     words = transcript_of(source) if args.transcript is None else args.transcript.strip()
     if words_needed and not words:

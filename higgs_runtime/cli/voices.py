@@ -5,11 +5,17 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from ..errors import PromptError, SettingError, VoiceError
 from ..outputs import check_folder
 from .common import NAMING, add_models_dir, named, progress
+
+WORDLESS = (
+    "The voice has no words: only Higgs Audio v3 speaks with it. --listen writes down what the clip says, and "
+    "--transcript gives it."
+)
 
 
 def add(commands) -> None:
@@ -24,8 +30,12 @@ def add(commands) -> None:
     added.add_argument(
         "clip", type=Path, help="recording of one speaker; the best 3 to 15 seconds of a long one are used"
     )
-    words = added.add_mutually_exclusive_group(required=True)
-    words.add_argument("--transcript", help="transcript of the clip, which is used whole")
+    words = added.add_mutually_exclusive_group()
+    words.add_argument(
+        "--transcript",
+        help="transcript of the clip, which is used whole (default: the .txt file beside it, if there is one; without "
+        "words, only Higgs Audio v3 speaks with the voice)",
+    )
     words.add_argument("--listen", action="store_true", help="choose the best seconds and transcribe them")
     added.add_argument("--language", help="language of the clip, such as en (default: detected)")
     added.add_argument("--note", default="", help="licence, and who gave consent")
@@ -42,7 +52,7 @@ def add(commands) -> None:
 
 def _ls(args: argparse.Namespace) -> None:
     from ..hub import embedded_voices, model_roots
-    from ..voices import find_voices, load_voice
+    from ..voices import find_voices, has_all_words, load_voice
 
     roots = model_roots(args.models_dir)
     found = find_voices(roots)
@@ -53,7 +63,8 @@ def _ls(args: argparse.Namespace) -> None:
             sys.stdout.write(f"{name}: {error}\n")
             continue
         seconds = sum(codes.seconds for codes, _ in voice.references)
-        about = " ".join(filter(None, (voice.description, card.note))).replace("\n", " ")
+        wordless = "" if has_all_words(voice) else "Without words: for Higgs Audio v3."
+        about = " ".join(filter(None, (voice.description, card.note, wordless))).replace("\n", " ")
         sys.stdout.write(f"{name}: {len(voice.references)} reference(s), {seconds:.1f} s. {about}".rstrip() + "\n")
     if not found:
         sys.stdout.write(f"No voices in {', '.join(str(root / 'voices') for root in roots[:-1])}\n")
@@ -66,7 +77,7 @@ def _add(args: argparse.Namespace) -> None:
     from ..codec import load_codec
     from ..hub import default_pair, find_checkpoints, model_roots
     from ..types import Voice
-    from ..voices import VoiceCard, judged_reference, save_voice, voice_path
+    from ..voices import VoiceCard, encode_reference, judged_reference, save_voice, transcript_of, voice_path
 
     roots = model_roots(args.models_dir)
     path = voice_path(roots[0], args.name)
@@ -81,21 +92,25 @@ def _add(args: argparse.Namespace) -> None:
     found = find_checkpoints(roots)
     codec = named(found, "codec", args.codec) if args.codec else default_pair(found)[1]
     clip = AudioClip.load(args.clip)
-    card, text = VoiceCard.of(clip, args.note), args.transcript
+    card = VoiceCard.of(clip, args.note)
+    text = transcript_of(args.clip) if args.transcript is None else args.transcript.strip()
     if args.listen:
         clip, text, warnings = _heard(args, clip)
         card = replace(card, preview=VoiceCard.of(clip).preview)
         sys.stderr.write("".join(f"higgs: {warning}\n" for warning in warnings))
         sys.stdout.write(f"{clip.seconds:.2f} s: {text}\n")
-    if not text.strip():
-        raise PromptError(
-            "There is no transcript.",
-            expected="the words of the clip",
-            got="none",
-            remedy="Give them with --transcript.",
-        )
+        if not text.strip():
+            raise PromptError(
+                "No words were heard.",
+                expected="speech",
+                got="none",
+                remedy="Give them with --transcript, or leave --listen out: Higgs Audio v3 needs none.",
+            )
+    if not text:
+        sys.stderr.write(f"higgs: {WORDLESS}\n")
     tokenizer = load_codec(codec.path)
-    codes = tokenizer.encode(clip) if args.listen else judged_reference(clip, tokenizer, args.clip.name)
+    encoded = encode_reference if args.listen else partial(judged_reference, name=args.clip.name)
+    codes = encoded(clip, tokenizer)
     save_voice(path, Voice(codes, text), card, overwrite=args.overwrite)
     sys.stdout.write(f"{path}\n")
 

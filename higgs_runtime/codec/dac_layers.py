@@ -136,8 +136,13 @@ class AcousticDecoder(nn.Module):
         self.snake1 = Snake(narrowest)
         self.conv2 = nn.Conv1d(narrowest, 1, kernel_size=7, padding=3)
 
+    @property
+    def stages(self) -> list[nn.Module]:
+        """What runs one after the other."""
+        return [self.conv1, *self.block, nn.Sequential(self.snake1, self.conv2)]
+
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
-        x = self.conv1(latents)
-        for block in self.block:
-            x = block(x)
-        return self.conv2(self.snake1(x))
+        x = latents
+        for stage in self.stages:
+            x = stage(x)
+        return x

@@ -24,7 +24,7 @@ from .original import read_original
 from .quantizer import ResidualQuantizer
 from .resample import sinc_resample
 from .semantic import SemanticEncoder, build_hubert, hubert_features, shortest_wave
-from .windows import activation_bytes, encode_windows, encoder_context
+from .windows import activation_bytes, encode_windows, encoder_context, run_kept
 
 ACOUSTIC_WINDOW_SECONDS = 60.0
 CODEBOOKS = ("quantizer.*.codebook.embed",)  # as in the file in any dtype: codes and identity hang on them
@@ -156,8 +156,14 @@ class HiggsCodec(Codec):
         return self.module.quantizer.encode(embeddings)[0]
 
     def _decode_ids(self, ids: torch.Tensor) -> torch.Tensor:
+        return self.module.acoustic_decoder(self._latents(ids))[0]
+
+    def _decode_kept(self, ids: torch.Tensor, first: int, stop: int, last: bool) -> torch.Tensor:
+        return run_kept(self.module.acoustic_decoder.stages, self._latents(ids), first, stop)[0]
+
+    def _latents(self, ids: torch.Tensor) -> torch.Tensor:
         quantized = self.module.quantizer.decode(ids[None].to(self.module.fc2.weight.device))
-        return self.module.acoustic_decoder(self.module.fc2(quantized).transpose(1, 2))[0]
+        return self.module.fc2(quantized).transpose(1, 2)
 
     def _semantic_latents(self, wave: torch.Tensor) -> torch.Tensor:
         """[1, T] float32 at the codec's rate -> [1, W, F]."""

@@ -211,9 +211,20 @@ class Codec(ABC):
             self._decode_window, hop=self.hop, context=self._decode_context, window=window, edges=edges
         )
 
-    def _decode_window(self, ids: torch.Tensor) -> torch.Tensor:
+    def _decode_window(self, ids: torch.Tensor, kept: tuple[int, int, bool] | None = None) -> torch.Tensor:
         with torch.no_grad(), threads_for(short=self._is_small):
-            return self._decode_ids(ids).float().cpu()
+            samples = self._decode_ids(ids) if kept is None else self._decode_kept(ids, *kept)
+            return samples.float().cpu()
+
+    def _decode_kept(self, ids: torch.Tensor, first: int, stop: int, last: bool) -> torch.Tensor:
+        """The samples first..stop - 1 of what ids [K, F] decode to.
+
+        Args:
+            last: what is behind them is only context, and may be a few samples short of the hop: so are they then.
+        """
+        samples = self._decode_ids(ids)
+        behind = ids.shape[1] * self.hop - stop
+        return samples[:, first : samples.shape[1] - behind if last else stop]
 
     def _check_clip(self, clip: AudioClip) -> None:
         if clip.samples.shape[-1] == 0:

@@ -7,7 +7,7 @@ Letters in shapes: K codebooks, F frames, C channels, T samples.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -35,6 +35,31 @@ def decoder_context(decoder: nn.Module, hop: int) -> Context:
     return Context(left=max(0, -low), right=max(0, high))
 
 
+def run_kept(stages: Sequence[nn.Module], x: torch.Tensor, first: int, stop: int) -> torch.Tensor:
+    """The outputs first..stop - 1 of a chain of convolutions, up to rounding: before each stage goes what they do not
+    depend on. Context that is many inputs long is short where the rate is high, and there is most of the work.
+
+    Args:
+        stages: run one after the other; convolutions of each in the order in which they run.
+        x: [B, C, T].
+    """
+    needed = []
+    for stage in reversed(stages):
+        low, high = _needed_inputs(stage, *(needed[-1] if needed else (first, stop - 1)))
+        needed.append((low, high))
+    start = 0  # position of what is first in x
+    for stage, (low, high) in zip(stages, reversed(needed), strict=True):
+        drop = max(0, low - start)
+        x = stage(x[..., drop : high + 1 - start])
+        start = (start + drop) * _up(stage)
+    return x[..., first - start : stop - start]
+
+
+def _up(stage: nn.Module) -> int:
+    """Outputs for each input."""
+    return math.prod(layer.stride[0] for layer in _convolutions(stage) if isinstance(layer, nn.ConvTranspose1d))
+
+
 def encoder_context(encoder: nn.Module, hop: int) -> Context:
     """Frames' worth of samples around a frame's own hop samples that the frame depends on."""
     low, high = _needed_inputs(encoder, 0, 0)
@@ -60,7 +85,8 @@ class DecodeWindows:
     the end.
 
     Args:
-        decode: ids [K, F] -> samples [C, about F * hop], by the layers that `context` was computed from.
+        decode: ids [K, F] -> samples [C, about F * hop], by the layers that `context` was computed from; with
+            (first, stop, whether the stream ends) too: only these samples.
         window: frames that are emitted at most at a time.
         edges: copies of the first and of the last frame stand before and behind while decoding. Without them the
             layers see zeros there, which no training made them expect: a click, or up to 0.3 s of noise.
@@ -68,7 +94,7 @@ class DecodeWindows:
 
     def __init__(
         self,
-        decode: Callable[[torch.Tensor], torch.Tensor],
+        decode: Callable[..., torch.Tensor],
         *,
         hop: int,
         context: Context,
@@ -109,12 +135,14 @@ class DecodeWindows:
 
     def _emit(self, end: int, last: bool) -> tuple[int, torch.Tensor]:
         assert self._pending is not None  # only frames that were pushed are emitted
-        samples = self._decode(self._pending[:, : end + self._context.right - self._start])
+        ids = self._pending[:, : end + self._context.right - self._start]
         first = (self._done - self._start) * self._hop
         stop = (end - self._start) * self._hop
-        if last:  # the last frame of some codecs is a few samples short of the hop
-            stop = samples.shape[1] - (self._context.right * self._hop if self._edges else 0)
-        samples = samples[:, first:stop].clone()  # without the context
+        if self._edges:
+            samples = self._decode(ids, (first, stop, last))
+        else:
+            samples = self._decode(ids)[:, first : None if last else stop]  # the last frame may be short of the hop
+        samples = samples.clone()  # without the context
         self._done = end
         drop = 0 if last else max(self._start, end - self._context.left) - self._start
         self._pending, self._start = self._pending[:, drop:], self._start + drop

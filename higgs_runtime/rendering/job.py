@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 from ..choices import PromptFormat
@@ -11,6 +12,7 @@ from ..errors import SettingError, check_range
 from ..script import Script
 from ..settings import SETTINGS, check_settings, default_of
 from ..takes import Takes
+from ..text.normalize import prepare_text
 from ..types import Sampling, Voice
 from .lines import Line, lines_of, with_carried_tags
 
@@ -35,6 +37,7 @@ class RenderSettings:
         silence_s: seconds of silence that end a line which the model does not end; None: only its longest does.
         prepare: turns are prepared for the model, as `prepare_text` does; else read as they are written.
         spell_numbers: figures in words, where turns are prepared.
+        marks: leave out marks for the eye, where turns are prepared.
         carry_emotion: the emotion of a turn in pieces goes on from one to the next (v3).
 
     Raises:
@@ -53,6 +56,7 @@ class RenderSettings:
     silence_s: float | None = None
     prepare: bool = default_of("prepare")
     spell_numbers: bool = default_of("spell_numbers")
+    marks: bool = default_of("marks")
     carry_emotion: bool = default_of("carry_emotion")
 
     def __post_init__(self):
@@ -97,6 +101,10 @@ class RenderJob:
             frame_rate: frames of codes a second, for the longest that a line may become.
             prompt_layout: turns are prepared for it, if the settings say so; None: they are read as they are written.
         """
+        prepare = None
+        if prompt_layout is not None and self.settings.prepare:
+            how = {"spell_numbers": self.settings.spell_numbers, "marks": self.settings.marks}
+            prepare = partial(prepare_text, layout=prompt_layout, **how)
         lines = lines_of(
             self.script,
             self.sampling,
@@ -104,8 +112,7 @@ class RenderJob:
             max_chars=self.settings.max_chars,
             language=self.settings.language,
             read_scenes=self.settings.read_scenes,
-            spell_numbers=self.settings.spell_numbers,
-            prepare_for=prompt_layout if self.settings.prepare else None,
+            prepare=prepare,
         )
         if prompt_layout == PromptFormat.V3 and self.settings.prepare:
             return with_carried_tags(lines, self.settings.carry_emotion)

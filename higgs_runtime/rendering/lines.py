@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import cache
@@ -14,7 +14,7 @@ from ..prompt.builder import Message, conversation
 from ..script import Script, Turn
 from ..text.chunking import spoken_spans
 from ..text.languages import detect_language
-from ..text.normalize import PreparedText, prepare_text
+from ..text.normalize import PreparedText
 from ..text.tags import carried
 from ..types import Codes, Sampling, Voice
 from ..verification import length_bounds
@@ -60,8 +60,7 @@ def lines_of(
     max_chars: int,
     language: str | None = None,
     read_scenes: bool = True,
-    prepare_for: str | None = None,
-    spell_numbers: bool = False,
+    prepare: Callable[..., PreparedText] | None = None,
 ) -> list[Line]:
     """The lines of a script, in order.
 
@@ -74,8 +73,7 @@ def lines_of(
         language: of the script, for the lengths, for where pieces may end and for figures; None: any, and figures are
             read as each turn's language says, or that of the whole script where a turn is short.
         read_scenes: the model reads what the script says of a scene.
-        prepare_for: the prompt layout that turns are prepared for; None reads them as they are written.
-        spell_numbers: as in `prepare_text`.
+        prepare: `prepare_text` with what else it is to know; None reads turns as they are written.
 
     Raises:
         MissingExtraError: as `prepare_text`.
@@ -89,8 +87,8 @@ def lines_of(
 
     for index, turn in enumerate(script.turns):
         prepared = PreparedText(turn.text)
-        if prepare_for is not None:
-            prepared = prepare_text(turn.text, prepare_for, language, spell_numbers=spell_numbers, likely=likely)
+        if prepare is not None:
+            prepared = prepare(turn.text, language=language, likely=likely)
         spans, done = spoken_spans(prepared.text, max_chars, language), 0
         for number, (start, end) in enumerate(spans, start=1):
             text = prepared.text[start:end]

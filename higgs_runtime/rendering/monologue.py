@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -12,12 +13,12 @@ from ..choices import PromptFormat
 from ..errors import PromptError
 from ..model import ModelConfig
 from ..prompt.builder import Message
-from ..settings import SETTINGS
+from ..settings import FRAMES_A_SECOND, SETTINGS
 from ..text.chunking import spoken_spans
 from ..text.normalize import prepare_text
 from ..text.tags import carried
 from ..text.vocabulary import has_words
-from ..types import Codes, FinishReason, Generation, Voice
+from ..types import Codes, FinishReason, Generation
 from ..verification import SilenceStop, length_bounds
 from ..verification.shape import FASTEST
 from .timing import rest_after
@@ -28,6 +29,7 @@ ROOM = 0.8  # of a take's longest length that a calm reading of its piece may fi
 MAX_SHOWN = 40  # characters of a piece in a message
 UNFINISHED: tuple[FinishReason, ...] = ("length", "repeating")  # takes that may lack their end
 REFERENCE_S = 1.0  # of a first piece, from which the others take the voice
+SPEAKER = re.compile(r"\[SPEAKER\d+\]")
 
 
 class TextPieces(NamedTuple):
@@ -57,56 +59,96 @@ def check_words(text: str) -> None:
 
 def pieces_of(
     text: str,
-    config: ModelConfig,
+    config: ModelConfig | None,
     max_frames: int,
     *,
     language: str | None = None,
     prepare: bool = False,
     marks: bool = False,
+    whole: bool = False,
 ) -> TextPieces:
     """The pieces in which a text is spoken, cut at sentence ends where there are some.
 
+    A piece in the midst of what a [SPEAKERn] says begins with that mark, and with v3's tags that go on.
+
     Args:
+        config: None: of a model that is not here; the text is then not prepared.
         max_frames: of a take: a calm reading of each piece fits in.
         language: of the text; None: any.
         prepare: for this model, see `prepare_text`; else it is read as it is written.
         marks: then marks for the eye, as those of Markdown, are taken away too.
+        whole: a text that fits into one take is not cut; else pieces are no longer than what the model speaks best.
 
     Raises:
         PromptError: there is nothing to speak.
     """
     check_words(text)
     warnings: tuple[str, ...] = ()
-    if prepare:
+    if prepare and config is not None:
         prepared = prepare_text(text, config.prompt_layout, language, marks=marks)
         text, warnings = prepared.text or text, prepared.warnings
+        check_words(text)  # a rule may have taken the last one
+    frame_rate = FRAMES_A_SECOND if config is None else config.frame_rate
     calm_s = length_bounds(text, language)[0] * FASTEST
-    most = MAX_CHARS if config.vocabulary is None else LEAST_CHARS  # who knows few words learned from short lines
-    fitting = int(ROOM * max_frames / config.frame_rate * len(text) / calm_s) if calm_s else most
+    most = MAX_CHARS if config is None or config.vocabulary is None else LEAST_CHARS  # few words: short lines
+    fitting = int(ROOM * max_frames / frame_rate * len(text) / calm_s) if calm_s else most
+    if whole and len(text) <= fitting:
+        return TextPieces((text,), warnings)
     spans = spoken_spans(text, min(most, max(LEAST_CHARS, fitting)), language)
-    check_words(text)  # a rule may have taken the last one
-    texts = [text[start:end] for start, end in spans]
-    return TextPieces(tuple(carried(texts) if config.prompt_layout == PromptFormat.V3 else texts), warnings)
+    texts = _with_speakers([text[start:end] for start, end in spans])
+    v3 = config is None or config.prompt_layout == PromptFormat.V3
+    return TextPieces(tuple(carried(texts) if v3 else texts), warnings)
+
+
+def monologue_of(
+    messages: Sequence[Message], config: ModelConfig | None, max_frames: int, *, cut: bool = True, voiced: bool = False
+) -> Monologue:
+    """A conversation whose last text is spoken in pieces where it does not fit into one take.
+
+    Args:
+        config, max_frames: as in `pieces_of`.
+        cut: False: it is one piece however long it is.
+        voiced: somebody is named beside the conversation.
+
+    Raises:
+        PromptError: there is nothing to speak.
+    """
+    text = "".join(item.strip() for item in messages[-1].content if isinstance(item, str))  # as `build_prompt` reads it
+    check_words(text)
+    texts = pieces_of(text, config, max_frames, whole=True).texts if cut else (text,)
+    return Monologue(texts, messages, voiced=voiced or None)
+
+
+def _with_speakers(texts: Sequence[str]) -> list[str]:
+    """Each begins with the mark of who speaks, where there are marks at all."""
+    found, speaker = [], ""
+    for text in texts:
+        found.append(text if not speaker or SPEAKER.match(text) else f"{speaker} {text}")
+        speaker = (SPEAKER.findall(text) or [speaker])[-1]
+    return found
 
 
 class Monologue:
     """The pieces of one text on their way.
 
-    Where nobody is named to sound like, the first piece that is long enough is the voice of those that follow.
+    Where nobody is named to sound like, the first piece that is long enough is the voice of those that follow: of each
+    speaker the first one.
 
     Args:
         texts: the pieces, of `pieces_of`.
-        messages: what the model reads for a text, and for the voice of an earlier piece, if that is to speak on.
-        voiced: somebody is named.
+        messages: the conversation that the model goes on with; in place of its last text each piece is read.
+        voiced: somebody is named; None: where somebody is heard in the conversation.
 
     Attributes:
         takes: of the pieces that are over, in order.
     """
 
-    def __init__(self, texts: Sequence[str], messages: Callable[[str, Voice | None], list[Message]], voiced: bool):
+    def __init__(self, texts: Sequence[str], messages: Sequence[Message], voiced: bool | None = None):
         self.texts, self.takes = tuple(texts), list[Generation]()
-        self._messages, self._voiced = messages, voiced
-        self._voice: Voice | None = None
+        self._before = list(messages[:-1])
+        self._voiced = any(one.role == "assistant" for one in messages) if voiced is None else voiced
+        self._known: set[str] = set()  # speakers who have been heard
+        self._heard: list[Message] = []
         self._broken_off = False
         self._told: set[str] = set()
 
@@ -116,13 +158,22 @@ class Monologue:
         return len(self.texts) - len(self.takes)
 
     @property
+    def voices_to_find(self) -> int:
+        """How many takes the later pieces have in front of them at most."""
+        if self._voiced or len(self.texts) == 1:
+            return 0
+        return len(set().union(*map(_speakers, self.texts)))
+
+    @property
     def side_by_side(self) -> int:
-        """How many of them can be spoken at once: all, once the voice is known."""
-        return self.left if self._voiced or self._voice is not None else min(1, self.left)
+        """How many of them can be spoken at once: all whose voices are known, but one at least."""
+        texts = self.texts[len(self.takes) :]
+        count = next((n for n, text in enumerate(texts) if self._is_new(text)), len(texts))
+        return max(1, count) if texts else 0
 
     def messages(self, ahead: int = 0) -> list[Message]:
         """What is read for the next piece, or for one further ahead."""
-        return self._messages(self.texts[len(self.takes) + ahead], self._voice)
+        return [*self._before, *self._heard, Message("user", [self.texts[len(self.takes) + ahead]])]
 
     def news(self, warnings: Sequence[str]) -> list[str]:
         """Those that were not told yet of another piece."""
@@ -132,9 +183,18 @@ class Monologue:
 
     def keep(self, take: Generation) -> None:
         """The next piece was spoken."""
-        if not self._voiced and self._voice is None and take.codes.seconds >= REFERENCE_S:
-            self._voice = Voice(take.codes, self.texts[len(self.takes)])
+        text = self.texts[len(self.takes)]
+        if self._is_new(text) and take.codes.seconds >= REFERENCE_S:
+            self._known |= _speakers(text)
+            self._heard += [
+                Message("user", [text], reference=True),
+                Message("assistant", [take.codes], reference=True),
+            ]
         self.takes.append(take)
+
+    def _is_new(self, text: str) -> bool:
+        """Whether somebody speaks in it whose voice is not known."""
+        return not self._voiced and not _speakers(text) <= self._known
 
     def break_off(self) -> None:
         """It was told to stop."""
@@ -163,6 +223,27 @@ class Monologue:
         """`gap_after` the piece that was spoken last."""
         return None if self.reason_so_far == "cancelled" else self.gap_after(len(self.takes) - 1)
 
+    def joined(self) -> Generation:
+        """The takes as one, to the first that was cancelled; its codes remember the silence between the pieces."""
+        reasons = [take.finish_reason for take in self.takes]
+        takes = self.takes[: reasons.index("cancelled") + 1] if "cancelled" in reasons else self.takes
+        first, end, rests = takes[0], 0, []
+        for number, take in enumerate(takes[:-1]):
+            end += take.frames
+            rests.append((end, self.gap_after(number) or 0.0))
+        if not rests:
+            return first
+        ids = torch.cat([take.codes.ids for take in takes], 1)
+        return replace(
+            first,
+            codes=replace(first.codes, ids=ids, rests=tuple(rests)),
+            rows=torch.cat([take.rows for take in takes]),
+            finish_reason=self.reason,
+            seconds=sum(take.seconds for take in takes),
+            prompt_positions=sum(take.prompt_positions for take in takes),
+            reused_positions=sum(take.reused_positions for take in takes),
+        )
+
     def cut_off(self, remedy: str) -> list[str]:
         """A sentence on each piece that did not end by itself, or has no sound."""
         said = []
@@ -175,6 +256,11 @@ class Monologue:
                 start = text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
                 said.append(f"{what} {how}: “{start}” {remedy}")
         return said
+
+
+def _speakers(text: str) -> set[str]:
+    """Their marks; one nameless speaker where there are none."""
+    return set(SPEAKER.findall(text)) or {""}
 
 
 class QuietEnd:

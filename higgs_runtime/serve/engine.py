@@ -204,10 +204,8 @@ class SpeechEngine:
             HiggsError: a piece cannot be read.
         """
         asked = line.asked
-        voiced = bool(asked.references) or asked.voice is not None
-        made = Monologue(
-            asked.pieces.texts or (asked.text,), lambda text, heard: self.voices.messages(asked, text, heard), voiced
-        )
+        texts = asked.pieces.texts or (asked.text,)
+        made = Monologue(texts, self.voices.messages(asked))
         notes = [*asked.notes, *asked.pieces.warnings]
         for n in range(made.left):
             notes += self._laid_out(line, made, n).warnings

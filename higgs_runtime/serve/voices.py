@@ -77,17 +77,15 @@ class Voices:
             remedy="Leave it at 'default', or send a reference.",
         )
 
-    def messages(self, asked: Asked, text: str, heard: Voice | None = None) -> list[Message]:
-        """The conversation that the model reads for a piece of a request's text.
-
-        Args:
-            heard: the voice of an earlier piece, where the request names none.
+    def messages(self, asked: Asked) -> list[Message]:
+        """The conversation that the model reads for a request's text.
 
         Raises:
             HiggsError: a voice or a reference that cannot be used.
         """
+        text = asked.text
         if not asked.references:
-            voices = [heard] if heard else [] if asked.voice is None else [self._voice(asked.voice)]
+            voices = [] if asked.voice is None else [self._voice(asked.voice)]
             return conversation(text, voices, system=asked.system, scene=asked.scene)
         start, *rest = conversation(text, system=asked.system, scene=asked.scene)
         for source, words in asked.references:  # as they are: several speakers are told apart in the words

@@ -22,9 +22,11 @@ if TYPE_CHECKING:
         prepare_reference as prepare_reference,
     )
     from .resolve import (
+        has_all_words as has_all_words,
         is_voice_file as is_voice_file,
         load_source as load_source,
         no_words as no_words,
+        saved_voice as saved_voice,
         transcript_of as transcript_of,
         voice_files as voice_files,
         voice_source as voice_source,
@@ -33,6 +35,7 @@ else:
     _HOMES = {
         "library": "VoiceCard describe_voice find_voices load_voice save_voice voice_path",
         "reference": "encode_reference inspect_reference judged_reference prepare_reference",
-        "resolve": "is_voice_file load_source no_words transcript_of voice_files voice_source",
+        "resolve": "has_all_words is_voice_file load_source no_words saved_voice transcript_of "
+        "voice_files voice_source",
     }
     __getattr__ = lazily(__name__, _HOMES)

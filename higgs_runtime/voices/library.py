@@ -148,7 +148,10 @@ def describe_voice(voice: Voice, card: VoiceCard) -> str:
         ("codec", codec),
         ("created", card.created),
     ]
-    said = [f"reference, {codes.seconds:.1f} s: {transcript}" for codes, transcript in voice.references]
+    said = [
+        f"reference, {codes.seconds:.1f} s: {transcript or 'without words, for Higgs Audio v3'}"
+        for codes, transcript in voice.references
+    ]
     return "\n".join([*said, *(f"{name}: {value}" for name, value in lines if value)])
 
 

@@ -14,6 +14,7 @@ from ..audio.clip import AudioClip, eased, to_mono, trim
 from ..audio.loudness.decibels import amplitude, decibels
 from ..audio.quality import HOPS_PER_S, Levels, Profile, levels, profile, tonality
 from ..codec import Codec
+from ..codec.steps import OnProgress
 from ..errors import AudioError, HiggsWarning, SettingError, check_range
 from ..types import Codes
 from .cut_points import Cut, at_pauses, best_cut, depth, pause_gaps, word_gaps
@@ -83,8 +84,11 @@ class PreparedReference:
     report: ReferenceReport
 
 
-def encode_reference(clip: AudioClip, codec: Codec) -> Codes:
+def encode_reference(clip: AudioClip, codec: Codec, *, on_progress: OnProgress | None = None) -> Codes:
     """The codes of a clip to sound like; silence follows one of less than SHORTEST_S.
+
+    Args:
+        on_progress: as in `Codec.encode`.
 
     Raises:
         AudioError: as `Codec.encode`.
@@ -92,7 +96,7 @@ def encode_reference(clip: AudioClip, codec: Codec) -> Codes:
     missing = math.ceil(SHORTEST_S * clip.sample_rate) - clip.length
     if clip.length and missing > 0:
         clip = AudioClip(torch.nn.functional.pad(clip.samples, (0, missing)), clip.sample_rate)
-    return codec.encode(clip)
+    return codec.encode(clip, on_progress=on_progress)
 
 
 def prepare_reference(

@@ -55,17 +55,38 @@ def load_source(source: Path, codec: Codec, *, words_needed: bool = False) -> Vo
         VoiceError, AudioError: the file cannot be used.
     """
     if is_voice_file(source):
-        return load_voice(source)[0]
+        return saved_voice(source, words_needed=words_needed)
     words = transcript_of(source)
     if words_needed and not words:
         raise no_words(source, "Write what the clip says into that file, or add it with higgs voices add --listen.")
     return Voice(judged_reference(AudioClip.load(source), codec, source.name), words)
 
 
-def no_words(clip: Path, remedy: str) -> SettingError:
+def saved_voice(source: Path, *, words_needed: bool = False) -> Voice:
+    """The voice of a voice file.
+
+    Raises:
+        SettingError: it has a clip without words, and they are needed.
+        VoiceError: it cannot be read.
+    """
+    voice = load_voice(source)[0]
+    if words_needed and not has_all_words(voice):
+        raise no_words(
+            source, "Transcribe it: add it again from its clip, with higgs voices add --listen --overwrite.", ""
+        )
+    return voice
+
+
+def has_all_words(voice: Voice) -> bool:
+    """Whether the words of all its clips are known."""
+    return all(words.strip() for _, words in voice.references)
+
+
+def no_words(clip: Path, remedy: str, where: str | None = None) -> SettingError:
+    place = f", as in {clip.with_suffix('.txt')}" if where is None else where
     return SettingError(
         f"The words of '{clip}' are not known.",
-        expected=f"what is said in the clip, as in {clip.with_suffix('.txt')}",
+        expected=f"what is said in the clip{place}: only Higgs Audio v3 does without",
         got="none",
         remedy=remedy,
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -18,16 +18,23 @@ PAUSE_S = 0.3  # between the lines of a script
 LOOK_S = 0.05  # between two looks whether the person cancels, while the last piece is decoded
 
 
+class Rest(NamedTuple):
+    """Between two pieces: so many seconds of silence."""
+
+    seconds: float
+
+
 @contextmanager
 def heard(
-    codec, model, most_s: float, hidden: Any
-) -> Iterator[tuple[LiveSound | None, Callable[[torch.Tensor], None]]]:
+    codec, model, most_s: float, hidden: Any, pieces: int = 1
+) -> Iterator[tuple[LiveSound | None, Callable[[torch.Tensor | Rest], None]]]:
     """The sound that a take becomes, and what takes its frames [K, n] as they come.
 
     Args:
         codec: the model's; None: nothing is decoded.
-        most_s: seconds that the take has at most.
+        most_s: seconds that a take has at most.
         hidden: the node's hidden inputs, with extra_pnginfo.
+        pieces: takes that it is; there is a Rest after each but the last.
 
     Raises:
         CheckpointError: the codec is not the model's.
@@ -38,12 +45,15 @@ def heard(
     from ...higgs_runtime import Codes
 
     config = model.config
-    with _sound(codec, model, most_s, hidden) as sound, _decoding(sound, _as_one(codec)) as take:
+    decode = _in_pieces(codec) if pieces > 1 else _as_one(codec)
+    with _sound(codec, model, most_s * pieces, hidden) as sound, _decoding(sound, decode) as take:
         seconds = 0.0
 
-        def on_frames(frames: torch.Tensor) -> None:
+        def on_frames(frames: torch.Tensor | Rest) -> None:
             nonlocal seconds
-            if frames.shape[1]:
+            if isinstance(frames, Rest):
+                take(frames)
+            elif frames.shape[1]:
                 seconds += frames.shape[1] / config.frame_rate
                 sound.rendered(seconds)
                 take(Codes(frames, config.frame_rate, config.codebook_size, config.codec_identity))
@@ -130,6 +140,25 @@ def _as_one(codec) -> Callable[..., Generator[Any, None, None]]:
     return lambda waiting, stopped: codec.decode_stream(_joined(waiting, stopped))
 
 
+def _in_pieces(codec) -> Callable[..., Generator[Any, None, None]]:
+    """The pieces of a text, with their rests between: as `decode_pieces` has them."""
+
+    def decode(waiting: SimpleQueue, stopped: threading.Event) -> Generator[Any, None, None]:
+        from ...higgs_runtime.audio.seams import Seams
+
+        seams, goes_on = Seams(codec.sample_rate), True
+        while goes_on and not stopped.is_set():
+            rests: list[Rest] = []
+            for clip in codec.decode_stream(_joined(waiting, stopped, rests.append)):
+                if (piece := seams.push(clip)) is not None:
+                    yield piece
+            goes_on = bool(rests)
+            if (piece := seams.end_line(rests[0].seconds if goes_on else None)) is not None:
+                yield piece
+
+    return decode
+
+
 def _one_by_one(codec) -> Callable[..., Generator[Any, None, None]]:
     """Each codes alone, with a pause after it."""
 
@@ -144,13 +173,20 @@ def _one_by_one(codec) -> Callable[..., Generator[Any, None, None]]:
     return decode
 
 
-def _joined(waiting: SimpleQueue, stopped: threading.Event) -> Iterator[Any]:
-    """All codes that wait, in pieces that decode well; a codec that is behind gets larger ones."""
+def _joined(
+    waiting: SimpleQueue, stopped: threading.Event, on_rest: Callable[[Rest], None] | None = None
+) -> Iterator[Any]:
+    """All codes that wait, to the end or the next rest, in pieces that decode well; a codec that is behind gets larger
+    ones."""
     from ...higgs_runtime.codec.grouping import BESIDE_GENERATION, FrameGroups
 
     groups, ended = FrameGroups(BESIDE_GENERATION), False
     while not ended:
         codes = waiting.get()
+        if isinstance(codes, Rest):
+            if on_rest is not None:
+                on_rest(codes)
+            codes = None
         ended = codes is None or stopped.is_set()
         piece = groups.rest() if codes is None or ended else groups.add(codes, more=not waiting.empty())
         if piece is not None:

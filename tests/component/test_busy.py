@@ -169,10 +169,10 @@ def nano():
 
 def test_a_small_codec_decodes_by_one_thread_while_others_need_the_cores(four_threads, monkeypatch, nano):
     codec, codes = nano
-    team, seen, real = TeamSize(clock := Clock()), [], codec._decode_ids
+    team, seen, real = TeamSize(clock := Clock()), [], codec._latents
     note, team.note = team.note, lambda *_: None  # the machine of the test may be busy
     monkeypatch.setattr(cores, "TEAM_SIZE", team)
-    monkeypatch.setattr(codec, "_decode_ids", lambda ids: seen.append(torch.get_num_threads()) or real(ids))
+    monkeypatch.setattr(codec, "_latents", lambda ids: seen.append(torch.get_num_threads()) or real(ids))
     whole = codec.decode(codes).samples
     note(4, 2 * WINDOW, 0.0)
     clock.now += 1.5 * LONGEST  # the team was tried in full meanwhile, perhaps

@@ -46,3 +46,27 @@ def test_streams_are_clean_at_both_ends_and_wait_no_longer(codec, take, sizes):
     streamed = torch.cat([one.samples for one in (*pieces, *decoder.finish())], dim=1)
     whole = codec.decode(Codes(take.ids[:, : sum(sizes)], 25.0, 1024, take.codec)).samples
     assert streamed.shape == whole.shape and (streamed - whole).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize(
+    "first, stop", [(0, 960), (960 * 10, 960 * 22), (5, 6), (960 * 19 + 7, 960 * 30), (0, 960 * 30)]
+)
+def test_samples_that_are_kept_are_those_of_the_whole(codec, first, stop):
+    """Also at the ends, where zeros are beside the frames."""
+    ids = torch.randint(0, 1024, (8, 30), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        whole, kept = codec._decode_ids(ids), codec._decode_kept(ids, first, stop, False)
+    assert kept.shape == (1, stop - first) and (kept - whole[:, first:stop]).abs().max() < 1e-5
+
+
+def test_context_is_dropped_before_the_layers_that_work_most(codec):
+    """Fifteen frames at each side are less than one where the rate is highest."""
+    ids = torch.randint(0, 1024, (8, 42), generator=torch.Generator().manual_seed(0))
+    seen, hooks = [], []
+    for stage in codec.module.acoustic_decoder.stages:
+        hooks.append(stage.register_forward_hook(lambda _stage, _in, out: seen.append(out.shape[-1])))
+    with torch.no_grad():
+        codec._decode_kept(ids, 960 * 15, 960 * 27, False)
+    for hook in hooks:
+        hook.remove()
+    assert seen[0] > 12 and 12 * 960 <= seen[-1] < 13 * 960, seen

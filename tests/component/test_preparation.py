@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 import pytest
 import torch
@@ -386,7 +387,14 @@ def test_a_script_is_rendered_as_it_is_prepared(model, tmp_path, prepare, read):
 
 def test_lines_are_pieces_of_the_prepared_turn():
     script = parse_script("[Anna] One (two) three.  Four 5.\n\n()")
-    lines = lines_of(script, Sampling(), 25.0, max_chars=15, language="en", prepare_for="native", spell_numbers=True)
+    lines = lines_of(
+        script,
+        Sampling(),
+        25.0,
+        max_chars=15,
+        language="en",
+        prepare=partial(prepare_text, layout="native", spell_numbers=True),
+    )
     assert [line.text for line in lines] == ["One two three.", "Four five."], "marks alone are silence"
     assert [line.written for line in lines] == ["One (two) three.", "Four 5."]
     [first] = lines_of(script, Sampling(), 25.0, max_chars=80)

@@ -9,6 +9,8 @@ import torch
 from higgs_runtime import AudioClip, AudioError, HiggsWarning, Sampling, load_codec, load_model, speak
 from higgs_runtime.cli import main
 from higgs_runtime.hub.catalog import EMBEDDED
+from higgs_runtime.speech import make_voice
+from higgs_runtime.voices import load_source, load_voice, voice_path
 
 RATE = 24_000
 NOISE = torch.randn(1, 4 * RATE, generator=torch.Generator().manual_seed(0)) * 0.1
@@ -79,3 +81,25 @@ def test_encode_audio_judges_it(monkeypatch):
     with pytest.raises(AttributeError):  # it has no codec here
         node.execute(None, {"waveform": NOISE[None, :, :7200], "sample_rate": RATE})
     assert "Too short" in "".join(shown)
+
+
+def test_every_way_in_lets_silence_follow_a_clip_of_less_than_a_second(pair, folder, monkeypatch):
+    """As Boson AI's server does. Codes and padded clip agree, whoever encodes."""
+    codec, clip = pair["codec"], AudioClip(NOISE[:, : round(0.6 * RATE)], RATE)
+    right = codec.encode(AudioClip(torch.nn.functional.pad(clip.samples, (0, RATE - clip.length)), RATE)).ids
+    assert right.shape[1] == 25
+    clip.save(folder / "clip.wav", subtype="FLOAT")
+    found = {"speak": make_voice(clip, "Words.", codec), "server": load_source(folder / "clip.wav", codec)}
+    monkeypatch.setenv("HIGGS_MODELS", str(folder / "models"))
+    for name, more in (("add", ["--transcript", "Words."]), ("listen", ["--listen"])):
+        monkeypatch.setattr("higgs_runtime.cli.voices._heard", lambda args, clip: (clip, "Words.", ()))
+        assert main(["voices", "add", name, "clip.wav", *more]) == 0
+        found[name] = load_voice(voice_path(folder / "models", name))[0]
+    for name, voice in found.items():
+        assert torch.equal(voice.codes.ids, right), name
+    from helpers_workflow import node_classes, node_module
+
+    nodes = node_classes()
+    handle = node_module("host.handles").ModelHandle("codec", str(EMBEDDED / "higgs-nano-codec"))
+    audio = {"waveform": clip.samples[None], "sample_rate": RATE}
+    assert torch.equal(nodes["HiggsEncodeAudio"].execute(handle, audio).args[0].ids, right)

@@ -9,11 +9,11 @@ import pytest
 import requests
 from helpers_serve import NAME, SMALL, load_pair, serving, spoken_alone
 
-from higgs_runtime import SettingError, Voice, VoiceError, embedded_voices
+from higgs_runtime import SettingError, Voice, VoiceError, embedded_voices, save_voice
 from higgs_runtime.cli.serve import _alias
 from higgs_runtime.serve.app import ModelNames
 from higgs_runtime.serve.voices import Voices
-from higgs_runtime.voices import load_source
+from higgs_runtime.voices import load_source, voice_path
 
 ORIGIN = "https://page.example"
 TEXT = "Good morning to you."
@@ -94,6 +94,15 @@ def test_a_voice_that_is_not_there_brings_the_list(server):
     assert refused.status_code == 400 and refused.json()["error"]["param"] == "voice"
     for name in ("rose", "ross", "alloy"):
         assert name in refused.json()["error"]["message"]
+
+
+def test_a_voice_without_words_is_refused_by_a_model_that_needs_them(pair, tmp_path):
+    codes = load_source(embedded_voices()["rose"], pair[1]).codes
+    save_voice(voice_path(tmp_path, "mute"), Voice(codes))
+    with serving(pair, roots=[tmp_path]) as server:
+        refused = server.post({**GOOD, "voice": "mute"})
+    said = refused.json()["error"]["message"]
+    assert refused.status_code == 400 and "no transcript" in said and "only Higgs Audio v3" in said
 
 
 def test_null_is_a_field_that_was_left_out(server):

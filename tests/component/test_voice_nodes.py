@@ -44,6 +44,13 @@ def test_a_voice_is_saved_found_and_loaded(folder, runtime):
     assert node_module("load_voice").preview(NAME)[:4] == b"fLaC"
 
 
+def test_a_voice_without_words_is_kept_for_v3(folder, runtime):
+    [voice] = run("HiggsVoice", transcript="", description="", codes=voice_of(runtime).codes)
+    run("HiggsSaveVoice", voice=voice, name=NAME, note="", overwrite=False)
+    loaded, about = run("HiggsLoadVoice", voice=NAME)
+    assert loaded.transcript == "" and torch.equal(loaded.codes.ids, voice.codes.ids) and "without words" in about
+
+
 def test_a_taken_name_is_refused_and_the_node_may_run_again(folder, runtime):
     inputs = {"name": NAME, "note": "", "overwrite": False}
     first = run("HiggsSaveVoice", voice=voice_of(runtime), **inputs)

@@ -17,6 +17,7 @@ from higgs_runtime import (
 )
 from higgs_runtime.audio.clip import AudioClip, trim
 from higgs_runtime.verification import Transcript, Word
+from higgs_runtime.voices import describe_voice, load_source, saved_voice
 from higgs_runtime.voices.library import VoiceCard, voice_path
 
 
@@ -83,3 +84,47 @@ def test_a_broken_voice_stands_in_the_list(models, capsys):
     voice_path(models, "bad").write_bytes(b"123")
     lines = higgs(capsys, "voices", "ls", "--models-dir", models)[1].splitlines()
     assert lines[0].startswith("bad: The voice file") and lines[1] == "good: 0 reference(s), 0.0 s. Slow. Mine."
+
+
+def test_a_voice_without_words_is_kept_and_refused_where_the_model_needs_them(clip, models, capsys, tmp_path):
+    where = ("--models-dir", models)
+    status, _, said = higgs(capsys, "voices", "add", "Zoë", clip, *where)
+    assert status == 0 and "The voice has no words: only Higgs Audio v3" in said and "--listen" in said
+    path = voice_path(models, "Zoë")
+    voice, card = load_voice(path)
+    assert voice.transcript == "" and "without words" in describe_voice(voice, card)
+    assert (
+        "Zoë: 1 reference(s), 1.5 s. Without words: for Higgs Audio v3.\n" in higgs(capsys, "voices", "ls", *where)[1]
+    )
+    assert saved_voice(path).references and load_source(path, None).references, "v3 takes it"
+    (tmp_path / "scene.txt").write_text("[Zoë] Hello.", encoding="utf-8")
+    for command in (
+        ("say", "Hello.", "--voice", "Zoë", "-o", tmp_path / "o.wav"),
+        ("render-script", tmp_path / "scene.txt", "--voice", "Zoë=Zoë", "--store", tmp_path / "takes"),
+    ):
+        status, _, said = higgs(capsys, *command, *where)
+        assert status == 1 and "The words of" in said and "only Higgs Audio v3" in said and "--listen" in said, said
+    assert (
+        higgs(capsys, "voices", "add", "Zoë", clip, *where, "--transcript", "The devil", "--overwrite")[2].count(
+            "no words"
+        )
+        == 0
+    )
+    assert saved_voice(path, words_needed=True).transcript == "The devil"
+
+
+def test_the_words_beside_a_clip_are_its_transcript(clip, models, capsys):
+    clip.with_suffix(".txt").write_text("The devil.\n", encoding="utf-8")
+    status, _, said = higgs(capsys, "voices", "add", "a", clip, "--models-dir", models)
+    assert status == 0 and "no words" not in said
+    assert load_voice(voice_path(models, "a"))[0].transcript == "The devil."
+
+
+def test_listening_that_hears_nothing_is_told(clip, models, capsys, monkeypatch):
+    class Deaf:
+        def transcribe(self, heard, language):
+            return Transcript("", (), "en")
+
+    monkeypatch.setattr(listening, "load_recognizer", lambda folders: Deaf())
+    status, _, said = higgs(capsys, "voices", "add", "a", clip, "--listen", "--models-dir", models)
+    assert status == 1 and "No words were heard" in said and "v3 needs none" in said

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
+from functools import partial
 
 import pytest
+from helpers_workflow import node_classes
 
-from higgs_runtime import Sampling, parse_script, prepare_text
+from higgs_runtime import RenderJob, RenderSettings, Sampling, parse_script, prepare_text, speech
+from higgs_runtime.cli import main
 from higgs_runtime.rendering.lines import lines_of
+from higgs_runtime.rendering.monologue import pieces_of
 from higgs_runtime.text.marks import plain_words
 
 
@@ -73,8 +78,36 @@ def test_it_is_a_rule_that_is_asked_for():
 
 def test_it_is_off_for_scripts():
     script = parse_script("[Anna] *Well*, it is well-\nknown.")
-    [line] = lines_of(script, Sampling(), 25.0, max_chars=99, language="en", prepare_for="native")
+    [line] = lines_of(
+        script, Sampling(), 25.0, max_chars=99, language="en", prepare=partial(prepare_text, layout="native")
+    )
     assert line.text == "*Well*, it is well-\nknown."
+    job = RenderJob(script=script, voices={}, settings=RenderSettings(language="en"))
+    assert job.lines(25.0, "native")[0].text == line.text
+    job = replace(job, settings=RenderSettings(language="en", marks=True))
+    assert job.lines(25.0, "native")[0].text == "Well, it is well-known."
+    assert job.lines(25.0, None)[0].text == line.text, "nothing is prepared"
+
+
+def test_prepare_text_leaves_them_out_on_wish():
+    node, text = node_classes()["HiggsPrepareText"], "**Bold** [a link](https://example.com)."
+    asked = {"text": text, "model": "Higgs Audio v3", "language": "en", "spell_numbers": False, "max_chars": 300}
+    assert node.execute(**asked).args[0] == text == node.execute(**asked, marks=False).args[0]
+    read, report = node.execute(**asked, marks=True).args
+    assert read == "Bold a link." and "marks for the eye" in report
+
+
+def test_say_and_speak_leave_them_out_on_wish(tmp_path, monkeypatch):
+    """The model is told what it reads by its own words: Higgs Nano names those that it does not know."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HIGGS_MODELS", str(tmp_path))
+    seen = []
+    monkeypatch.setattr(
+        speech, "pieces_of", lambda text, *args, **how: seen.append(how) or pieces_of(text, *args, **how)
+    )
+    say = ["say", "Good **morning**.", "-o", "a.wav", "--max-seconds", "0.4", "--device", "cpu"]
+    assert main(say) == main([*say, "--marks"]) == 0
+    assert [(how["prepare"], how["marks"]) for how in seen] == [(False, False), (True, True)]
 
 
 @pytest.mark.parametrize("layout", ["native", "v3"])

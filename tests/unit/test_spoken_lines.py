@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from helpers_audio import sine
@@ -124,7 +126,7 @@ WRITTEN = "[laugh] Very good! It is 20 °C (hot) today… “yes”."
 @pytest.mark.parametrize("layout", ["native", "v3"])
 def test_captions_and_time_lines_have_the_authors_words(layout):
     script = parse_script(f"[Anna] {WRITTEN}\n[Ben] Good morning — everyone.")
-    made = assembled(script, prepare_for=layout, language="en")
+    made = assembled(script, prepare=partial(prepare_text, layout=layout), language="en")
     assert [text for *_, text in made.subtitles()] == [WRITTEN, "Good morning — everyone."]
     told = made.timeline()["lines"]
     assert [line["text"] for line in told] == [WRITTEN, "Good morning — everyone."]
@@ -133,7 +135,9 @@ def test_captions_and_time_lines_have_the_authors_words(layout):
 
 def test_they_are_cut_at_the_same_places():
     script = parse_script(f"[Anna] {WRITTEN}")
-    lines = lines_of(script, Sampling(), 25.0, max_chars=40, language="en", prepare_for="native")
+    lines = lines_of(
+        script, Sampling(), 25.0, max_chars=40, language="en", prepare=partial(prepare_text, layout="native")
+    )
     assert [(line.text, line.written) for line in lines] == [
         ("<SE>[Laughter]</SE> Very good!", "[laugh] Very good!"),
         ("It is 20 degrees Celsius hot today...", "It is 20 °C (hot) today…"),
@@ -143,7 +147,14 @@ def test_they_are_cut_at_the_same_places():
 
 def test_figures_that_are_spelled_out_stay_figures_in_captions():
     script = parse_script("[Anna] In 1984 I had 12 apples, or 7. They were good.")
-    lines = lines_of(script, Sampling(), 25.0, max_chars=60, language="en", prepare_for="native", spell_numbers=True)
+    lines = lines_of(
+        script,
+        Sampling(),
+        25.0,
+        max_chars=60,
+        language="en",
+        prepare=partial(prepare_text, layout="native", spell_numbers=True),
+    )
     assert " ".join(line.written for line in lines) == script.turns[0].text
     assert "nineteen eighty-four" in lines[0].text and "1984" in lines[0].written
 
@@ -165,6 +176,13 @@ def test_no_letter_of_the_author_is_lost_or_doubled(parts, most):
     prepared = prepare_text(text, "native", "en")
     places = [prepared.written_at(place) for place in range(len(prepared.text) + 1)]
     assert places == sorted(places) and all(0 <= place <= len(text) for place in places)
-    lines = lines_of(Script([Turn("A", text)]), Sampling(), 25.0, max_chars=most, language="en", prepare_for="native")
+    lines = lines_of(
+        Script([Turn("A", text)]),
+        Sampling(),
+        25.0,
+        max_chars=most,
+        language="en",
+        prepare=partial(prepare_text, layout="native"),
+    )
     written = "".join(line.written for line in lines)
     assert [one for one in text if one.isalnum()] == [one for one in written if one.isalnum()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import pytest
 
@@ -188,7 +189,9 @@ def test_the_language_of_the_script_decides_for_short_turns():
     from higgs_runtime.rendering.lines import lines_of
 
     script = parse_script("[Anna] Guten Morgen, meine lieben Freunde, wie geht es euch heute?\n[Ben] Hallo Welt 21.")
-    lines = lines_of(script, Sampling(), 25.0, max_chars=99, prepare_for="native", spell_numbers=True)
+    lines = lines_of(
+        script, Sampling(), 25.0, max_chars=99, prepare=partial(prepare_text, layout="native", spell_numbers=True)
+    )
     assert lines[1].text == "Hallo Welt einundzwanzig."
 
 

@@ -33,11 +33,14 @@ function branch(content, options) {
 }
 
 function insert(node, text, tag) {
-  const areas = [text.element, text.inputEl, ...document.querySelectorAll(`[data-node-id="${node.id}"] textarea`)];
+  // Vue draws a field of its own, and keeps the widget's where nobody sees it
+  const areas = [...document.querySelectorAll(`[data-node-id="${node.id}"] textarea`), text.element, text.inputEl];
   const area = areas.find((one) => one?.selectionStart !== undefined && one.value === text.value);
   const at = area?.selectionStart ?? text.value.length;
   put(text, text.value.slice(0, at) + tag + text.value.slice(area?.selectionEnd ?? at));
-  area?.setSelectionRange(at + tag.length, at + tag.length);
+  if (!area) return;
+  area.value = text.value; // Vue would write it later, and the cursor would go to the end
+  area.setSelectionRange(at + tag.length, at + tag.length);
 }
 
 async function mend(text) {

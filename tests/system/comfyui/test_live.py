@@ -339,7 +339,7 @@ def test_the_player_shows_with_a_codec_and_is_no_part_of_the_prompt(browser):
     (no, both, off), reopened, names, values = steps[:3], *steps[3:]
     assert no[:2] == [True, True] and both[:2] == [False, False] and off[:2] == [False, True]
     assert no[2] < off[2] < both[2] - 100 and reopened == [False, True, off[2]]
-    assert "live" in names and "live_player" not in names and values == 10
+    assert "live" in names and "live_player" not in names and values == 11
 
 
 def test_keys_move_play_and_mute(browser):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from helpers_scene import HELPERS, middle, open_editor, run, show, text_of
 
@@ -56,32 +58,51 @@ const words = prompt.widgets.find((one) => one.name === "text");
 const item = (name) => app.canvas.getNodeMenuOptions(prompt).find((one) => one?.content === name);
 await until(() => item("Insert a tag of Higgs Audio v3"));
 const tags = () => item("Insert a tag of Higgs Audio v3").submenu.options.flatMap((one) => one.submenu.options);
+const vue = app.extensionManager.setting.get("Comfy.VueNodes.Enabled");
+const field = () => vue
+    ? document.querySelector(`[data-node-id="${prompt.id}"] textarea`)
+    : (words.element ?? words.inputEl);
+await until(() => field());
+const shown = async () => { await until(() => field().value === words.value); return field().value; };
 """
 )
 
 
-def test_a_tag_is_inserted_at_the_cursor(browser):
-    found = browser.run(
+@pytest.fixture(params=[False, True], ids=["canvas", "vue"])
+def drawn(browser, request):
+    """How the node is drawn. The server keeps the setting, so it is turned off again."""
+    setting = "await app.extensionManager.setting.set('Comfy.VueNodes.Enabled', {});"
+    browser.run(setting.format(json.dumps(request.param)))
+    yield browser
+    browser.run(setting.format("false"))
+
+
+def test_a_tag_is_inserted_at_the_cursor(drawn):
+    found = drawn.run(
         NODE
         + """
         words.value = "Yes. No.";
-        const area = words.element ?? words.inputEl;
-        area.setSelectionRange(5, 5);
+        await shown();
+        field().focus();
+        field().setSelectionRange(5, 5);
+        field().blur();
         tags().find((one) => one.content.startsWith("anger")).callback();
-        return [tags().length, words.value, area.selectionStart];
+        return [tags().length, words.value, await shown(), field().selectionStart];
     """
     )
-    assert found == [43, "Yes. <|emotion:anger|>No.", 22]
+    tagged = "Yes. <|emotion:anger|>No."
+    assert found == [43, tagged, tagged, 22]
 
 
-def test_tags_are_mended_from_the_menu(browser):
-    found = browser.run(
+def test_tags_are_mended_from_the_menu(drawn):
+    found = drawn.run(
         NODE
         + """
         words.value = "I said <|emotion:angry|>no.";
+        await shown();
         item("Mend the tags in the text").callback();
         await until(() => !words.value.includes("angry"));
-        return words.value;
+        return [words.value, await shown()];
     """
     )
-    assert found == "<|emotion:anger|>I said no."
+    assert found == ["<|emotion:anger|>I said no."] * 2

@@ -101,6 +101,18 @@ def test_the_packs_checkpoint_speaks_the_words_of_a_workflow(server, tmp_path, e
     assert ears.share_heard(written, clip) >= 0.8, ears.hear(clip)
 
 
+def test_a_text_longer_than_max_seconds_is_spoken_whole(server, tmp_path, ears):
+    """In pieces; off, it is cut as before."""
+    text = "Good morning, my friend. The story is ready. Where is the old bridge? The window is open. " * 2
+    settings = (f"Higgs ChatML Prompt.text={text}", "Higgs Generate.max_seconds=8.0", "Higgs Generate.temperature=0.3")
+    assert render(server, "text_to_speech", *NANO, *settings, output=tmp_path / "whole") == 0
+    cut = "Higgs Generate.in_pieces=false"
+    assert render(server, "text_to_speech", *NANO, *settings, cut, output=tmp_path / "cut") == 0
+    [whole], [part] = [list((tmp_path / name).iterdir()) for name in ("whole", "cut")]
+    assert AudioClip.load(part).seconds == 8.0 and AudioClip.load(whole).seconds > 8.5
+    assert ears.share_heard(text, AudioClip.load(whole)) > 0.6
+
+
 def test_the_log_names_what_auto_has_chosen(server, tmp_path):
     assert render(server, "text_to_speech", "Higgs Generate.max_seconds=0.2", output=tmp_path) == 0
     said = dev.about_model(server.said())
