@@ -10,6 +10,8 @@ import torch
 from higgs_runtime import AudioClip, AudioError
 from higgs_runtime.audio.files import export_audio
 from higgs_runtime.audio.files.writing import FFMPEG_FORMATS
+from higgs_runtime.audio.mix import AudioFile
+from higgs_runtime.audio.waveform import waveform_peaks
 
 EXACT = ["wav", "flac", "ogg", "opus", "mp3", "aiff", "caf", "w64", "rf64", "m4a", "m4b", "mp4", "mka", "webm"]
 FRAMES = {"aac": 1024, "wma": 2048, "ac3": 1536}  # that say no length: a frame more at most
@@ -112,3 +114,19 @@ def test_chained_ogg_is_heard_whole(tmp_path, suffix, subtype):
 def test_formats_that_say_no_length_are_known():
     assert {f".{name}" for name in FRAMES} <= FFMPEG_FORMATS.keys()
     assert all(FFMPEG_FORMATS[f".{name}"].frame == frame for name, frame in FRAMES.items())
+
+
+@pytest.mark.parametrize(
+    "suffix, subtype",
+    [("wav", "GSM610"), ("wav", "G721_32"), ("wav", "NMS_ADPCM_32"), ("au", "G723_24"), ("aiff", "GSM610")],
+)
+def test_codings_of_telephones_are_read(tmp_path, suffix, subtype):
+    """libsndfile cannot seek in them, not even to where it stands: read once, from the start, they are whole."""
+    path, sound = tmp_path / f"a.{suffix}", click(16_000, 8000)
+    soundfile.write(path, sound.samples[0].numpy(), 8000, subtype=subtype)
+    read, part = AudioClip.load(path), AudioClip.load(path, start_s=0.9, duration_s=0.5)
+    assert 0 <= read.length - 16_000 <= 320 and abs(place(read) - place(sound)) <= 2
+    assert torch.equal(part.samples, read.samples[:, 7200:11_200])
+    assert waveform_peaks(path, 100).seconds == pytest.approx(read.seconds, abs=0.05)
+    with pytest.raises(AudioError, match="piece by piece"):
+        AudioFile(path)

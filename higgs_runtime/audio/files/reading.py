@@ -126,11 +126,14 @@ def read_file(path: Path, start_s: float, duration_s: float | None) -> tuple[np.
     )
 
 
-def open_soundfile(path: Path):
+def open_soundfile(path: Path, once: bool = False):
     """libsndfile's reader of a file that is whole and tells its length.
 
+    Args:
+        once: `read_at` is called a single time, which is all that some codings of telephones allow (GSM 6.10, G.721).
+
     Raises:
-        Unreadable: libsndfile is missing, does not know the format, or finds no length.
+        Unreadable: libsndfile is missing, does not know the format, finds no length, or reads it only once.
         AudioError: the file is cut off or damaged.
     """
     try:
@@ -151,6 +154,8 @@ def open_soundfile(path: Path):
                 raise Unreadable("several streams one after another, of which it reads the first")
         if len(file) == 0 or len(file) >= OPEN_LENGTH:  # a stream's header may leave the length open
             raise Unreadable(f"the header tells {'no samples' if len(file) == 0 else 'no length'}")
+        if not (once or file.seekable()):
+            raise Unreadable(f"{file.subtype_info} is read from its start alone")
     except BaseException:
         file.close()
         raise
@@ -165,9 +170,13 @@ def read_at(path: Path, file, first: int, count: int) -> np.ndarray:
     """
     import soundfile
 
-    skip = min(first, _MP3_PREROLL) if file.format == "MP3" else 0
+    seeks = file.seekable()
+    skip = 0 if seeks else first
+    if file.format == "MP3":
+        skip = min(first, _MP3_PREROLL)
     try:
-        file.seek(first - skip)
+        if seeks:
+            file.seek(first - skip)
         wave = file.read(skip + count, dtype="float32", always_2d=True)[skip:]
     except soundfile.SoundFileError as error:
         raise _cut_off(path, "an intact file", str(error)) from error
@@ -179,7 +188,7 @@ def read_at(path: Path, file, first: int, count: int) -> np.ndarray:
 def _read_soundfile(path: Path, start_s: float, duration_s: float | None):
     import numpy as np
 
-    with open_soundfile(path) as file:
+    with open_soundfile(path, once=True) as file:
         first, count = span(len(file), file.samplerate, start_s, duration_s, f"'{path}'")
         return np.ascontiguousarray(read_at(path, file, first, count).T), file.samplerate
 
