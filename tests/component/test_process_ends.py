@@ -4,7 +4,6 @@ own, never by an abort. Each case runs in a process, for an abort ends all that 
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path

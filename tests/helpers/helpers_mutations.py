@@ -78,7 +78,7 @@ def outcomes(paths: Sequence[Path]) -> dict[Path, str]:
             timeout=LIMIT_S * (len(left) + 3),
         )
         lines = [line for line in done.stdout.splitlines() if line]
-        for begun, said in zip(lines[::2], [*lines[1::2], _ending(done.returncode)]):
+        for begun, said in zip(lines[::2], [*lines[1::2], _ending(done.returncode)], strict=False):
             found[Path(begun.removeprefix("begin "))] = said
         if not lines:
             raise RuntimeError(done.stderr)

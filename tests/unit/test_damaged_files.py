@@ -7,13 +7,10 @@ import sys
 import zlib
 from pathlib import Path
 
-import av
 import pytest
 import soundfile
 from helpers_mutations import mutations, outcomes
 from test_audio import noise, write_av
-
-from higgs_runtime import AudioClip
 
 QUICK, SLOW = 4, 40  # damaged copies of each kind
 SAVED = ["wav", "flac", "mp3", "ogg", "opus", "aiff", "caf", "w64", "rf64", "m4a", "aac", "ac3", "wma", "mka", "webm"]
