@@ -73,7 +73,7 @@ def load_adapter(folder: str | Path) -> Adapter:
             f"'{folder.name}' goes with weights that were changed before it was trained.",
             expected="an adapter of the model as it was released",
             got=f"init_lora_weights {begun!r}",
-            remedy="Save it again with PEFT's save_pretrained(path_initial_model_for_weight_conversion=…), or merge it.",
+            remedy="Save it with PEFT's save_pretrained(path_initial_model_for_weight_conversion=…), or merge it.",
         )
     tensors, found = CheckpointTensors(folder, [folder / WEIGHTS]), {}
     for key in tensors:

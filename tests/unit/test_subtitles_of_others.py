@@ -314,7 +314,9 @@ def test_hostile_subtitles_take_linear_time(tmp_path, piece):
 
 # --- ASS --------------------------------------------------------------------------------------------------------------
 
-EVENTS = "[Script Info]\nComment: none\n[V4+ Styles]\nFormat: Fontsize, Name\nStyle: large,Default\n\n[Events]\nFormat: "
+EVENTS = (
+    "[Script Info]\nComment: none\n[V4+ Styles]\nFormat: Fontsize, Name\nStyle: large,Default\n\n[Events]\nFormat: "
+)
 
 
 @pytest.mark.parametrize(
