@@ -152,6 +152,8 @@ def open_soundfile(path: Path, once: bool = False):
             _check_last_page(path)
             if _is_chained(path):
                 raise Unreadable("several streams one after another, of which it reads the first")
+        if file.format == "MP3" and not _tells_length(path):
+            raise Unreadable("the header tells no length")
         if len(file) == 0 or len(file) >= OPEN_LENGTH:  # a stream's header may leave the length open
             raise Unreadable(f"the header tells {'no samples' if len(file) == 0 else 'no length'}")
         if not (once or file.seekable()):
@@ -236,6 +238,19 @@ def _is_chained(path: Path) -> bool:
     return False
 
 
+def _tells_length(path: Path) -> bool:
+    """Whether an MP3 file's first frame counts the others (Xing, Info or VBRI). Live ones do not, and libsndfile takes
+    the length that it guesses from their first bytes for the right one."""
+    with open(path, "rb") as file:
+        start = file.read(10)
+        while start[:3] == b"ID3":
+            size = sum((byte & 0x7F) << 7 * place for place, byte in enumerate(reversed(start[6:])))
+            file.seek(size, 1)
+            start = file.read(10)
+        frame = start + file.read(4096)  # there may be a few bytes of filling in front
+    return any(name in frame for name in (b"Xing", b"Info", b"VBRI"))
+
+
 def _cut_off(path: Path, expected: str, got: str) -> AudioError:
     return AudioError(
         f"'{path}' is cut off or damaged.",
@@ -287,7 +302,8 @@ def _decode_av(container, stream, path: Path, start_s: float, duration_s: float 
         raise Unreadable("the audio track has no known encoding")
     rate = stream.codec_context.sample_rate
     tick, origin = stream.time_base, stream.start_time or 0
-    first, seeks = round(start_s * rate), start_s > _AV_PREROLL_S
+    # In an MP3 file that does not tell its length the places are guesses too.
+    first, seeks = round(start_s * rate), start_s > _AV_PREROLL_S and container.format.name != "mp3"
     end = math.inf if duration_s is None else first + max(1, round(duration_s * rate))
     kinds = set(container.format.name.split(","))
     priming = next((_PRIMING[kind] for kind in kinds & _PRIMING.keys()), 0)
