@@ -78,7 +78,9 @@ class AudioClip:
     def load(cls, path: str | os.PathLike, *, start_s: float = 0.0, duration_s: float | None = None) -> AudioClip:
         """Reads an audio file, or the first audio track of a video, at its own rate and channel count.
 
-        Only the asked part is read. Its place is exact to the sample, in Matroska and WebM to a millisecond.
+        Only the asked part is read. Its place is exact to the sample, in Matroska and WebM to a millisecond. Raw AAC
+        (ADTS), WMA and AC-3 state no length: up to a frame of the codec (1024 to 2048 samples) is left at
+        the end.
         Tries soundfile, then PyAV, then pydub with the ffmpeg program.
 
         Args:
@@ -101,7 +103,8 @@ class AudioClip:
         """Writes the clip; the suffix names the format. On failure the old file stays and nothing partial is left.
 
         wav, flac, ogg, opus, mp3, aiff, caf, w64 and rf64 need nothing else; m4a, m4b, mp4, aac, wma, ac3, mka and
-        webm need PyAV, which ComfyUI brings; their rate changes where the format lacks it. For tags, chapters, bit
+        webm need PyAV, which ComfyUI brings; their rate changes where the format lacks it. As many samples are read
+        again as were written, but for aac, wma and ac3, which state no length (see `load`). For tags, chapters, bit
         rates and names see `export_audio`.
 
         Args:

@@ -46,8 +46,15 @@ class ComfyClient:
         self.url = (url if "://" in url else f"http://{url}").rstrip("/")
 
     def queue(self, workflow: dict[str, Any]) -> str:
-        """Queue a workflow (API format); returns the prompt id."""
-        body = json.dumps({"prompt": workflow, "client_id": uuid.uuid4().hex}).encode()
+        """Queue a workflow (API format); returns the prompt id.
+
+        What an earlier run noted in it of its files is left out: the server would not look at them again.
+        """
+        asked = {
+            number: {name: value for name, value in node.items() if name != "is_changed"}
+            for number, node in workflow.items()
+        }
+        body = json.dumps({"prompt": asked, "client_id": uuid.uuid4().hex}).encode()
         try:
             return str(json.loads(self._request("/prompt", body, "application/json"))["prompt_id"])
         except (ValueError, LookupError, TypeError) as error:  # a page, or another list

@@ -28,7 +28,13 @@ CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 KEY = re.compile(
     r"^(?:base_model\.model\.)?(.+?)\.lora_([AB])(?:\.[^.]+)?\.weight$"
 )  # PEFT's own state has the name too
-UNSUPPORTED = ("use_dora", "bias", "modules_to_save", "lora_bias", "trainable_token_indices", "layer_replication")
+UNSUPPORTED = (  # what of PEFT (0.21.2) computes or changes more than W x + s · B A x
+    *("use_dora", "bias", "modules_to_save", "lora_bias", "trainable_token_indices", "layer_replication"),
+    *("alora_invocation_tokens", "use_qalora", "use_bdlora", "arrow_config", "kasa_config", "monteclora_config"),
+    "target_parameters",
+)
+# Ways to begin that take what A and B begin with out of W: such an adapter goes with the changed W alone.
+CHANGES_WEIGHTS = ("pissa", "olora", "corda", "loftq", "lora_ga")
 MOST_NAMED = 4  # matrices in a message
 NOTHING = (None, False, "none", "", [], {})  # what a config says for each where there is none
 
@@ -60,6 +66,14 @@ def load_adapter(folder: str | Path) -> Adapter:
             expected="peft_type LORA, and nothing beside it",
             got=", ".join([f"peft_type {config.get('peft_type')}", *other]),
             remedy="Merge it with PEFT, or train a plain LoRA.",
+        )
+    begun = config.get("init_lora_weights")
+    if isinstance(begun, str) and begun.lower().startswith(CHANGES_WEIGHTS):
+        raise CheckpointError(
+            f"'{folder.name}' goes with weights that were changed before it was trained.",
+            expected="an adapter of the model as it was released",
+            got=f"init_lora_weights {begun!r}",
+            remedy="Save it with PEFT's save_pretrained(path_initial_model_for_weight_conversion=…), or merge it.",
         )
     tensors, found = CheckpointTensors(folder, [folder / WEIGHTS]), {}
     for key in tensors:
@@ -97,7 +111,7 @@ def _scale(config: Mapping[str, Any], name: str, rank: int) -> float:
         (
             value
             for pattern, value in (config.get("alpha_pattern") or {}).items()
-            if re.search(rf"(^|\.){pattern}$", name)
+            if re.match(rf"(.*\.)?({pattern})$", name)  # as PEFT's get_pattern_key
         ),
         config["lora_alpha"],
     )

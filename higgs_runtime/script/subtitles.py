@@ -24,6 +24,12 @@ FORMATS = {".srt": "srt", ".vtt": "vtt", ".ass": "ass", ".ssa": "ssa"}  # suffix
 NO_TIME_S = 1.0  # what a subtitle without duration gets
 _LAST_S = {"ass": 36_000, "ssa": 36_000}  # these formats have one digit for hours; the others two
 
+# Fields of an ASS event in the usual order, and what a file without one is given.
+_EVENT = {"layer": "0", "start": "", "end": "", "style": "Default", "name": ""}
+_EVENT |= {"marginl": "0", "marginr": "0", "marginv": "0", "effect": "", "text": ""}
+_ALSO_CALLED = {"actor": "name"}
+_NO_EVENTS = ("script info", "aegisub", "fonts", "graphics")  # sections with lines that look like events
+
 _VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^<>]*)>")
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<\d[\d:.]*>")
 _STYLE = re.compile(r"\{(?:\\|[yYcCfFsSpP]:)[^{}]*\}")  # in SRT and VTT, other braces are text
@@ -64,7 +70,7 @@ def read_subtitles(path: str | Path, *, descriptions: bool = False) -> Script:
         events = [(cue.start_s, cue.end_s, "", cue.text) for cue in cues]
     else:
         try:
-            file = pysubs2.SSAFile.from_string(text, format_=kind)
+            file = pysubs2.SSAFile.from_string(_events_alone(text), format_=kind)
         except (ValueError, KeyError, IndexError, OverflowError, pysubs2.Pysubs2Error) as error:
             raise _unreadable(path, str(error) or type(error).__name__) from error
         events = [(one.start / 1000, one.end / 1000, one.name, one.plaintext) for one in file.get_text_events()]
@@ -81,6 +87,25 @@ def read_subtitles(path: str | Path, *, descriptions: bool = False) -> Script:
     if not turns:
         raise _unreadable(path, "no subtitle with a text")
     return Script(turns, warnings=reader.warnings)
+
+
+def _events_alone(text: str) -> str:
+    """The events of an ASS or SSA text, their fields in the usual order. Which order they have is told by the Format
+    line, which pysubs2 (1.8.1) passes over; it also stops at styles and fonts that it cannot read."""
+    order, found, section = list(_EVENT), ["[Events]"], ""
+    for line in map(str.strip, lines_of(text)):
+        kind, _, rest = line.partition(":")
+        if line.startswith("["):
+            section = line.strip("[] ").lower()
+        elif section.startswith(_NO_EVENTS):
+            continue
+        elif kind == "Format":
+            names = [_ALSO_CALLED.get(name, name) for name in rest.replace(" ", "").lower().split(",")]
+            order = names if {"start", "end", "text"} <= set(names) else order
+        elif kind in ("Dialogue", "Comment"):
+            given = dict(zip(order, rest.strip().split(",", len(order) - 1), strict=False))
+            found.append(f"{kind}: " + ",".join(given.get(name, usual) for name, usual in _EVENT.items()))
+    return "\n".join(found)
 
 
 class _Reader:

@@ -124,10 +124,18 @@ def scratch_folder() -> Iterator[str]:
 def workflow_entries(hidden: Any) -> dict[str, str]:
     """What ComfyUI's own savers embed: the prompt and the editor's workflow as JSON; nothing under --disable-metadata.
 
+    ComfyUI notes in the prompt what `fingerprint_inputs` gave (execution.py, `IsChangedCache`). That is left out: it
+    may be NaN, which no JSON holds, and who queues the prompt again would get the old files without a look at them.
+
     Args:
         hidden: a node's hidden inputs.
     """
     if args.disable_metadata:
         return {}
-    entries = {"prompt": hidden.prompt} if hidden.prompt is not None else {}
+    entries = {}
+    if hidden.prompt is not None:
+        entries["prompt"] = {
+            number: {name: value for name, value in node.items() if name != "is_changed"}
+            for number, node in hidden.prompt.items()
+        }
     return {name: json.dumps(value) for name, value in {**entries, **(hidden.extra_pnginfo or {})}.items()}

@@ -24,11 +24,13 @@ MAKE = {
     "attention": {"r": 4, "lora_alpha": 8, "target_modules": ATTENTION},
     "all": {"r": 3, "lora_alpha": 5, "target_modules": ALL, "use_rslora": True},
     "one": {"r": 2, "lora_alpha": 2, "target_modules": ["v_proj"], "alpha_pattern": {"layers.1.self_attn.v_proj": 7}},
+    "either": {"r": 2, "lora_alpha": 2, "target_modules": ALL, "alpha_pattern": {"layers.1|v_proj": 7}},
 }
 USE = {
     "attention": {"attention": 1.0},
     "all": {"all": 1.0},
     "half": {"all": 0.5},
+    "either": {"either": 1.0},
     "one": {"one": 1.0},
     "several": {"attention": 0.7, "all": 1.2, "one": -0.5},
 }
@@ -129,6 +131,12 @@ def test_on_quantized_weights(made, quantization):
         ({"peft_type": "IA3"}, "peft_type IA3"),
         ({"use_dora": True}, "use_dora True"),
         ({"bias": "all"}, "bias 'all'"),
+        ({"alora_invocation_tokens": [5, 6]}, r"alora_invocation_tokens \[5, 6\]"),
+        ({"use_qalora": True}, "use_qalora"),
+        ({"init_lora_weights": "pissa"}, "weights that were changed.*init_lora_weights 'pissa'.*save_pretrained"),
+        ({"init_lora_weights": "pissa_niter_16"}, "weights that were changed"),
+        ({"init_lora_weights": "olora"}, "weights that were changed"),
+        ({"init_lora_weights": "lora_ga"}, "weights that were changed"),
         ({"modules_to_save": ["embed_tokens"]}, "modules_to_save"),
         ({"lora_alpha": None}, "no plain|complete|lora_alpha"),
         ({"lora_alpha": "16"}, "cannot be used"),
@@ -149,7 +157,13 @@ def test_other_adapters_are_refused(made, tmp_path, change, named):
 
 @pytest.mark.parametrize(
     "change",
-    [{"modules_to_save": []}, {"modules_to_save": None, "bias": None}, {"layer_replication": [], "bias": "none"}],
+    [
+        {"modules_to_save": []},
+        {"modules_to_save": None, "bias": None},
+        {"layer_replication": [], "bias": "none"},
+        {"init_lora_weights": "gaussian", "velora_config": {}},
+        {"init_lora_weights": "orthogonal", "alora_invocation_tokens": None},
+    ],
 )
 def test_a_config_may_say_in_many_ways_that_there_is_nothing_more(made, tmp_path, change):
     folder = shutil.copytree(made[2] / "one", tmp_path / "one")

@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -223,3 +224,30 @@ def test_cancel_takes_one_step_where_the_server_knows_how(monkeypatch, newer):
     ComfyClient("http://nowhere").interrupt("mine")
     older = [("/queue", {"delete": ["mine"]}), ("/interrupt", {"prompt_id": "mine"})]
     assert asked == [("/api/jobs/mine/cancel", {}), *([] if newer else older)]
+
+
+def test_what_an_earlier_run_noted_of_its_files_is_not_queued(monkeypatch):
+    """ComfyUI takes `is_changed` in a prompt for the answer, and would give the clip of then."""
+    sent = []
+    monkeypatch.setattr(
+        ComfyClient, "_request", lambda _, path, body, kind: sent.append(json.loads(body)) or b'{"prompt_id": "7"}'
+    )
+    noted = {number: {**node, "is_changed": ["of then"]} for number, node in WORKFLOW.items()}
+    assert ComfyClient("localhost").queue(noted) == "7" and sent[0]["prompt"] == WORKFLOW
+
+
+def test_nor_is_it_embedded_in_files():
+    from helpers_workflow import node_classes, node_module
+
+    node_classes()
+    prompt = {
+        "1": {"class_type": "A", "inputs": {}, "is_changed": [float("nan")]},
+        "2": {"class_type": "B", "inputs": {}},
+    }
+    hidden = SimpleNamespace(prompt=prompt, extra_pnginfo={"workflow": {"nodes": []}})
+    entries = node_module("host.files").workflow_entries(hidden)
+    assert json.loads(entries["prompt"]) == {
+        number: {"class_type": kind, "inputs": {}} for number, kind in zip("12", "AB", strict=True)
+    }
+    assert json.loads(entries["workflow"]) == {"nodes": []}
+    assert "is_changed" in prompt["1"], "ComfyUI's own stays as it is"

@@ -8,8 +8,10 @@ import soundfile
 import torch
 
 from higgs_runtime import AudioClip, AudioError
-from higgs_runtime.audio.files import export_audio
+from higgs_runtime.audio.files import StreamEncoder, export_audio
 from higgs_runtime.audio.files.writing import FFMPEG_FORMATS
+from higgs_runtime.audio.mix import AudioFile
+from higgs_runtime.audio.waveform import waveform_peaks
 
 EXACT = ["wav", "flac", "ogg", "opus", "mp3", "aiff", "caf", "w64", "rf64", "m4a", "m4b", "mp4", "mka", "webm"]
 FRAMES = {"aac": 1024, "wma": 2048, "ac3": 1536}  # that say no length: a frame more at most
@@ -112,3 +114,40 @@ def test_chained_ogg_is_heard_whole(tmp_path, suffix, subtype):
 def test_formats_that_say_no_length_are_known():
     assert {f".{name}" for name in FRAMES} <= FFMPEG_FORMATS.keys()
     assert all(FFMPEG_FORMATS[f".{name}"].frame == frame for name, frame in FRAMES.items())
+
+
+@pytest.mark.parametrize(
+    "suffix, subtype",
+    [("wav", "GSM610"), ("wav", "G721_32"), ("wav", "NMS_ADPCM_32"), ("au", "G723_24"), ("aiff", "GSM610")],
+)
+def test_codings_of_telephones_are_read(tmp_path, suffix, subtype):
+    """libsndfile cannot seek in them, not even to where it stands: read once, from the start, they are whole."""
+    path, sound = tmp_path / f"a.{suffix}", click(16_000, 8000)
+    soundfile.write(path, sound.samples[0].numpy(), 8000, subtype=subtype)
+    read, part = AudioClip.load(path), AudioClip.load(path, start_s=0.9, duration_s=0.5)
+    assert 0 <= read.length - 16_000 <= 320 and abs(place(read) - place(sound)) <= 2
+    assert torch.equal(part.samples, read.samples[:, 7200:11_200])
+    assert waveform_peaks(path, 100).seconds == pytest.approx(read.seconds, abs=0.05)
+    with pytest.raises(AudioError, match="piece by piece"):
+        AudioFile(path)
+
+
+@pytest.mark.parametrize("options", [{"b": "64000"}, {"q": "2"}])
+@pytest.mark.parametrize("tag", [b"", b"ID3\3\0\0\0\0\2\0" + bytes(256)])
+def test_mp3_without_a_header_of_its_length(tmp_path, options, tag):
+    """As live streams have it, constant and variable: libsndfile guesses, and what it lacks is no damage."""
+    path, noise = tmp_path / "a.mp3", torch.rand(1, 192_000, generator=torch.Generator().manual_seed(0)) - 0.5
+    noise[:, 60_000:130_000] *= 0.001  # a variable rate changes
+    with av.open(str(path), "w", options={"write_xing": "0", "id3v2_version": "0"}) as file:
+        stream = file.add_stream("libmp3lame", rate=48_000, layout="mono", options=options)
+        frame = av.AudioFrame.from_ndarray(noise.numpy(), format="fltp", layout="mono")
+        frame.sample_rate, frame.pts = 48_000, 0
+        file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    path.write_bytes(tag + path.read_bytes())
+    read, part = AudioClip.load(path), AudioClip.load(path, start_s=2.5, duration_s=0.5)
+    assert 0 <= read.length - 192_000 <= 3 * 1152
+    assert (part.samples - read.samples[:, 120_000:144_000]).abs().max() < 1e-3
+    streamed = StreamEncoder("mp3", 24_000)
+    path.write_bytes(streamed.push(noise.numpy()) + streamed.finish())
+    assert abs(AudioClip.load(path).seconds - 8) < 0.1, "what `higgs serve` sends"

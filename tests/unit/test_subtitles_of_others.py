@@ -310,3 +310,27 @@ def test_hostile_subtitles_take_linear_time(tmp_path, piece):
         return time.process_time() - start
 
     assert seconds(40_000) < 40 * max(seconds(4_000), 0.01)
+
+
+# --- ASS --------------------------------------------------------------------------------------------------------------
+
+EVENTS = (
+    "[Script Info]\nComment: none\n[V4+ Styles]\nFormat: Fontsize, Name\nStyle: large,Default\n\n[Events]\nFormat: "
+)
+
+
+@pytest.mark.parametrize(
+    "order, line",
+    [
+        ("Start, End, Layer, Style, Name, MarginL, MarginR, MarginV, Effect, Text", "{},0,Default,Anna,0,0,0,,Hi, all"),
+        ("Layer, Start, End, Style, Actor, Text", "0,{},Default,Anna,Hi, all"),
+        ("Marked, Start, End, Style, Name, AlphaLevel, Effect, Text", "Marked=0,{},Default,Anna,0,,Hi, all"),
+        ("name,start,end,text", "Anna,{},Hi, all"),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["ass", "ssa"])
+def test_the_format_line_tells_the_order_of_fields(tmp_path, order, line, suffix):
+    """pysubs2 takes one order for granted: see findings/ass_field_order.sh."""
+    text = f"{EVENTS}{order}\nDialogue: {line.format('0:00:01.00,0:00:02.00')}\n"
+    script = read(tmp_path, text, f"a.{suffix}")
+    assert said(script) == [("Anna", "Hi, all")] and script.turns[0].slot == (1.0, 2.0)

@@ -126,11 +126,14 @@ def read_file(path: Path, start_s: float, duration_s: float | None) -> tuple[np.
     )
 
 
-def open_soundfile(path: Path):
+def open_soundfile(path: Path, once: bool = False):
     """libsndfile's reader of a file that is whole and tells its length.
 
+    Args:
+        once: `read_at` is called a single time, which is all that some codings of telephones allow (GSM 6.10, G.721).
+
     Raises:
-        Unreadable: libsndfile is missing, does not know the format, or finds no length.
+        Unreadable: libsndfile is missing, does not know the format, finds no length, or reads it only once.
         AudioError: the file is cut off or damaged.
     """
     try:
@@ -149,8 +152,12 @@ def open_soundfile(path: Path):
             _check_last_page(path)
             if _is_chained(path):
                 raise Unreadable("several streams one after another, of which it reads the first")
+        if file.format == "MP3" and not _tells_length(path):
+            raise Unreadable("the header tells no length")
         if len(file) == 0 or len(file) >= OPEN_LENGTH:  # a stream's header may leave the length open
             raise Unreadable(f"the header tells {'no samples' if len(file) == 0 else 'no length'}")
+        if not (once or file.seekable()):
+            raise Unreadable(f"{file.subtype_info} is read from its start alone")
     except BaseException:
         file.close()
         raise
@@ -165,9 +172,13 @@ def read_at(path: Path, file, first: int, count: int) -> np.ndarray:
     """
     import soundfile
 
-    skip = min(first, _MP3_PREROLL) if file.format == "MP3" else 0
+    seeks = file.seekable()
+    skip = 0 if seeks else first
+    if file.format == "MP3":
+        skip = min(first, _MP3_PREROLL)
     try:
-        file.seek(first - skip)
+        if seeks:
+            file.seek(first - skip)
         wave = file.read(skip + count, dtype="float32", always_2d=True)[skip:]
     except soundfile.SoundFileError as error:
         raise _cut_off(path, "an intact file", str(error)) from error
@@ -179,7 +190,7 @@ def read_at(path: Path, file, first: int, count: int) -> np.ndarray:
 def _read_soundfile(path: Path, start_s: float, duration_s: float | None):
     import numpy as np
 
-    with open_soundfile(path) as file:
+    with open_soundfile(path, once=True) as file:
         first, count = span(len(file), file.samplerate, start_s, duration_s, f"'{path}'")
         return np.ascontiguousarray(read_at(path, file, first, count).T), file.samplerate
 
@@ -225,6 +236,19 @@ def _is_chained(path: Path) -> bool:
                 at = data.find(b"OggS\0", at + 5)
             tail = data[-6:] if at < 0 else data[at:]
     return False
+
+
+def _tells_length(path: Path) -> bool:
+    """Whether an MP3 file's first frame counts the others (Xing, Info or VBRI). Live ones do not, and libsndfile takes
+    the length that it guesses from their first bytes for the right one."""
+    with open(path, "rb") as file:
+        start = file.read(10)
+        while start[:3] == b"ID3":
+            size = sum((byte & 0x7F) << 7 * place for place, byte in enumerate(reversed(start[6:])))
+            file.seek(size, 1)
+            start = file.read(10)
+        frame = start + file.read(4096)  # there may be a few bytes of filling in front
+    return any(name in frame for name in (b"Xing", b"Info", b"VBRI"))
 
 
 def _cut_off(path: Path, expected: str, got: str) -> AudioError:
@@ -278,7 +302,8 @@ def _decode_av(container, stream, path: Path, start_s: float, duration_s: float 
         raise Unreadable("the audio track has no known encoding")
     rate = stream.codec_context.sample_rate
     tick, origin = stream.time_base, stream.start_time or 0
-    first, seeks = round(start_s * rate), start_s > _AV_PREROLL_S
+    # In an MP3 file that does not tell its length the places are guesses too.
+    first, seeks = round(start_s * rate), start_s > _AV_PREROLL_S and container.format.name != "mp3"
     end = math.inf if duration_s is None else first + max(1, round(duration_s * rate))
     kinds = set(container.format.name.split(","))
     priming = next((_PRIMING[kind] for kind in kinds & _PRIMING.keys()), 0)
