@@ -32,6 +32,8 @@ NAMES = {  # in the file -> of torch
     "I8": torch.int8,
     "U8": torch.uint8,
     "BOOL": torch.bool,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
 }
 _NAME_OF = {dtype: name for name, dtype in NAMES.items()}
 

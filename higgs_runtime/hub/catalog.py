@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from ..checkpoint.files import (
@@ -17,13 +18,14 @@ from ..checkpoint.files import (
     MAX_JSON_BYTES,
     ORIGINAL_CODEC,
     PICKLE,
+    TOKENIZER_FILE,
     V3,
     WEIGHTS_FILE,
     model_type_of,
     shards_of,
 )
+from ..checkpoint.source import Contents, open_source
 from ..errors import CheckpointError
-from ..model import TOKENIZER_FILE
 from ..model.config import parse_additions
 from ..text.vocabulary import extent_of
 from .releases import CREDIT, V3_LICENCE
@@ -40,6 +42,7 @@ WEIGHT_SUFFIXES = {".safetensors", ".pth", ".bin", ".pt"}
 DAC_SUFFIXES = {".pth"}  # weights of descript-audio-codec are one file
 ADAPTER_FILE = "adapter_config.json"
 VOICES, RECOGNIZERS = "voices", "recognizers"  # folders in a models folder that hold no checkpoints
+MISSING_MARK, UNSUPPORTED_MARK = " (missing: ", " (not supported: "  # behind a name, in lists
 MAX_DEPTH = 3  # models/higgs_audio/<owner>/<name>/<revision>
 EMBEDDED = Path(__file__).parent.parent / "nano"  # the pack's own pair, with clips
 
@@ -54,6 +57,8 @@ class Checkpoint:
         missing: names of the files that are needed and not there.
         model_type: of its config.json (see `model_type_of`); empty where there is none.
         display_name, vocabulary: as in ModelConfig.
+        with_codec: whether a language model brings its codec, as v3 does where nobody left it out.
+        unsupported: why it cannot be loaded whatever is added, as "quantized by AWQ"; empty for what can.
     """
 
     name: str
@@ -63,11 +68,20 @@ class Checkpoint:
     model_type: str = ""
     display_name: str = ""
     vocabulary: frozenset[str] | None = None
+    with_codec: bool = False
+    unsupported: str = ""
 
     @property
     def label(self) -> str:
-        """The name, followed by what is missing."""
-        return f"{self.name} (missing: {', '.join(self.missing)})" if self.missing else self.name
+        """The name, followed by what is missing, or by why it cannot be loaded."""
+        if self.unsupported:
+            return f"{self.name}{UNSUPPORTED_MARK}{self.unsupported})"
+        return f"{self.name}{MISSING_MARK}{', '.join(self.missing)})" if self.missing else self.name
+
+    @property
+    def usable(self) -> bool:
+        """Whether nothing is known that speaks against loading it."""
+        return not self.missing and not self.unsupported
 
     @property
     def title(self) -> str:
@@ -90,13 +104,18 @@ class Checkpoint:
         return CREDIT if KINDS.get(self.model_type) == LM and not self.embedded else ""
 
     def is_codec(self, kind: str | None = CODEC) -> bool:
-        """Whether it holds a codec, if that is asked for: v3 brings its own."""
-        return kind == CODEC and (self.kind == CODEC or self.model_type == V3)
+        """Whether it holds a codec, if that is asked for: v3 may bring its own."""
+        return kind == CODEC and (self.kind == CODEC or self.with_codec)
 
     @property
     def embedded(self) -> bool:
         """Whether the pack brought it."""
         return EMBEDDED.resolve() in self.path.resolve().parents
+
+
+def without_mark(label: str) -> str:
+    """The name in a label, also where it has become usable since."""
+    return label.partition(MISSING_MARK)[0].partition(UNSUPPORTED_MARK)[0]
 
 
 def model_roots(folders: Iterable[str | Path] | None = None) -> list[Path]:
@@ -173,7 +192,7 @@ def default_pair(
 
 
 def _first(checkpoints: Iterable[Checkpoint], kind: str) -> Checkpoint | None:
-    known = [item for item in checkpoints if item.model_type and not item.missing]
+    known = [item for item in checkpoints if item.model_type and item.usable]
     own = (item for item in known if item.kind == kind)
     return next(own, None) or next((item for item in known if item.is_codec(kind)), None)
 
@@ -234,7 +253,37 @@ def _inspect(root: Path, folder: Path) -> Checkpoint | None:
     if kind == LM and TOKENIZER_FILE not in files:
         missing.append(TOKENIZER_FILE)
     known_type = model_type if kind and isinstance(model_type, str) else ""
-    return Checkpoint(name, folder, kind, tuple(missing), known_type, **_names(config))
+    held = _contents(folder, tuple(missing)) if kind == LM else None
+    return Checkpoint(
+        name,
+        folder,
+        kind,
+        tuple(missing),
+        known_type,
+        with_codec=model_type == V3 and (held is None or held.with_codec),
+        unsupported=f"quantized by {held.packed_by}" if held and held.packed_by else "",
+        **_names(config),
+    )
+
+
+def _contents(folder: Path, missing: tuple[str, ...]) -> Contents | None:
+    """What a folder's headers say; None where they cannot be read: loading says why."""
+    stats = [
+        (entry.name, entry.stat()) for entry in sorted(folder.iterdir()) if entry.suffix in (".json", ".safetensors")
+    ]
+    return None if missing else _looked_into(folder, tuple((name, one.st_size, one.st_mtime_ns) for name, one in stats))
+
+
+@lru_cache(256)
+def _looked_into(path: Path, stamp: tuple) -> Contents | None:
+    """
+    Args:
+        stamp: changes when the files do.
+    """
+    try:
+        return open_source(path).contents()
+    except CheckpointError:
+        return None
 
 
 def _names(config: dict) -> dict:
