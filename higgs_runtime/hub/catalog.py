@@ -39,6 +39,7 @@ KINDS = {
     V3: LM,
 }
 WEIGHT_SUFFIXES = {".safetensors", ".pth", ".bin", ".pt"}
+STAMPED = {".json", ".safetensors"}  # what a look into a folder depends on
 DAC_SUFFIXES = {".pth"}  # weights of descript-audio-codec are one file
 ADAPTER_FILE = "adapter_config.json"
 VOICES, RECOGNIZERS = "voices", "recognizers"  # folders in a models folder that hold no checkpoints

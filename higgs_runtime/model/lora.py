@@ -28,7 +28,13 @@ CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 KEY = re.compile(
     r"^(?:base_model\.model\.)?(.+?)\.lora_([AB])(?:\.[^.]+)?\.weight$"
 )  # PEFT's own state has the name too
-UNSUPPORTED = ("use_dora", "bias", "modules_to_save", "lora_bias", "trainable_token_indices", "layer_replication")
+# Fields of PEFT's config for what changes more than W + s · B A, or changes W itself.
+UNSUPPORTED = (
+    *("use_dora", "use_qalora", "use_bdlora", "bias", "lora_bias", "modules_to_save", "target_parameters"),
+    *("trainable_token_indices", "layer_replication", "alora_invocation_tokens", "arrow_config", "velora_config"),
+    *("monteclora_config", "kasa_config"),
+)
+CHANGED_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")  # beginnings of init_lora_weights that leave another W
 MOST_NAMED = 4  # matrices in a message
 NOTHING = (None, False, "none", "", [], {})  # what a config says for each where there is none
 
@@ -54,6 +60,8 @@ def load_adapter(folder: str | Path) -> Adapter:
     folder = Path(folder)
     config = read_config(folder, CONFIG)
     other = [f"{name} {config[name]!r}" for name in UNSUPPORTED if config.get(name) not in NOTHING]
+    if str(began := config.get("init_lora_weights")).startswith(CHANGED_BASE):
+        other.append(f"init_lora_weights {began!r}")
     if config.get("peft_type") != "LORA" or other:
         raise CheckpointError(
             f"'{folder.name}' is not a plain LoRA adapter.",
@@ -92,12 +100,12 @@ def load_adapter(folder: str | Path) -> Adapter:
 
 
 def _scale(config: Mapping[str, Any], name: str, rank: int) -> float:
-    """alpha / r, or alpha / √r, with what the config says of single matrices."""
+    """alpha / r, or alpha / √r, with what the config says of single matrices (r itself is that of the tensors)."""
     alpha = next(
         (
             value
             for pattern, value in (config.get("alpha_pattern") or {}).items()
-            if re.search(rf"(^|\.){pattern}$", name)
+            if re.match(rf"(.*\.)?({pattern})$", name)
         ),
         config["lora_alpha"],
     )
@@ -174,6 +182,7 @@ def _placed(model: HiggsModel, adapter: Adapter, strength: float) -> Iterator[tu
 
 def _renaming(adapter: Adapter) -> Callable[[str], str]:
     """From the names of the layout that the adapter was trained in to those of the model."""
+    # The port of v3 to transformers has the names of v2's native layout.
     prefixes = {"higgs_audio_v2": "model.layers.", "higgs_audio": "layers.", "higgs_multimodal_qwen3": "body.layers."}
     for layout, prefix in prefixes.items():
         if all(name.startswith(prefix) for name in adapter.matrices):
