@@ -31,6 +31,7 @@ INDEX_FILE = "model.safetensors.index.json"
 TOKENIZER_FILE = "tokenizer.json"
 V3 = "higgs_multimodal_qwen3"
 V3_CODEC = "tied.embedding.modality_embeddings.0.model."  # where a v3 checkpoint holds its codec
+V3_FUSED = "tied.embedding.modality_embeddings.0.embedding.weight"  # embedding and head of v3's codebooks
 PICKLE = "model.pth"  # of the original codec
 NAMES_IN_ERROR = 8
 SMALL = 2**16  # numbers; a mapping of its own takes longer than what it holds is worth
@@ -38,12 +39,14 @@ PLAIN_NAME = re.compile(r"\w[^/\\:]*")  # of a file in a folder, and of nothing 
 MAX_JSON_BYTES = 100_000_000  # tokenizers take 20 MB, indexes and configs less than one
 
 ORIGINAL_CODEC = "original higgs codec"  # our name: its config.json has no model_type
+CODEC_OF_V3 = "codec of higgs_multimodal_qwen3"  # ours as well: a file of its own without config
 MODEL_TYPES = {
     "higgs_audio_v2": "a Higgs Audio v2 language model",
     "higgs_audio": "a Higgs Audio v2 language model in its original layout",
     V3: "a Higgs Audio v3 language model",
     "higgs_audio_v2_tokenizer": "a Higgs Audio v2 codec",
     ORIGINAL_CODEC: "a Higgs Audio v2 codec in its original layout",
+    CODEC_OF_V3: "the codec of a Higgs Audio v3 model",
 }
 
 

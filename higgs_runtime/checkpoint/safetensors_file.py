@@ -71,8 +71,8 @@ def read_header(file: str | Path) -> dict[str, TensorEntry]:
     return tensors
 
 
-def unreadable(file: Path, error: Exception) -> CheckpointError:
-    """What is said of a file that is no whole safetensors file."""
+def unreadable(file: Path, error: Exception, form: str = "safetensors") -> CheckpointError:
+    """What is said of a file that is no whole one of its format."""
     got, remedy = f"no file ({error})", "The download was probably cut short: download the file again."
     if file.is_file():
         got = f"{file.stat().st_size} bytes ({error})"
@@ -80,7 +80,7 @@ def unreadable(file: Path, error: Exception) -> CheckpointError:
             if source.read(len(LFS_POINTER)) == LFS_POINTER:
                 got, remedy = "a pointer of Git LFS in its place", "Run `git lfs pull` there, or download the file."
     return CheckpointError(
-        f"'{file}' cannot be read as safetensors.", expected="a complete safetensors file", got=got, remedy=remedy
+        f"'{file}' cannot be read as {form}.", expected=f"a complete {form} file", got=got, remedy=remedy
     )
 
 

@@ -3,37 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from ..errors import CheckpointError
+from .contents import Contents
 from .files import (
     CONFIG_FILE,
+    INDEX_FILE,
     TOKENIZER_FILE,
     V3_CODEC,
+    WEIGHTS_FILE,
     checkpoint_tensors,
     read_config,
     read_tokenizer,
     weight_files,
 )
+from .gguf_source import GgufSource, gguf_in, is_gguf
 from .packing import packed_by, refuse_packed
 from .safetensors_file import NAMES, read_header
 from .tensors import StoredTensors
-
-
-@dataclass(frozen=True)
-class Contents:
-    """What weights are stored as.
-
-    Attributes:
-        formats: number format -> bytes, as {"bfloat16": 8_100_000_000}.
-        with_codec: whether a codec lies beside the language model, as in a v3 checkpoint.
-        packed_by: what packed them in a way that is not read here, as "AWQ"; empty for what is read.
-    """
-
-    formats: Counter[str]
-    with_codec: bool = False
-    packed_by: str = ""
 
 
 class ModelSource(Protocol):
@@ -111,9 +100,23 @@ class FolderSource:
 
 
 def open_source(path: str | Path) -> ModelSource:
-    """The model in a folder.
+    """The model in a folder, in a GGUF file, or in the only GGUF file of a folder.
 
     Raises:
-        CheckpointError: there is none, or its config cannot be read.
+        CheckpointError: there is none, its config cannot be read, or a GGUF is broken or of a kind that is not known.
     """
-    return FolderSource(Path(path))
+    path = Path(path)
+    if is_gguf(path):
+        return GgufSource(path)
+    if path.is_dir() and not any((path / name).exists() for name in (WEIGHTS_FILE, INDEX_FILE)):
+        found = gguf_in(path)
+        if len(found) == 1:
+            return GgufSource(found[0])
+        if found:
+            raise CheckpointError(
+                f"'{path}' holds several models.",
+                expected="one GGUF file",
+                got=", ".join(file.name for file in found),
+                remedy="Name the file itself.",
+            )
+    return FolderSource(path)

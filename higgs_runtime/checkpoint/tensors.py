@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -79,6 +79,37 @@ class Renamed(StoredTensors):
 
     def rows(self, name: str, start: int, stop: int) -> Tensor:
         return self._tensors.rows(self._names[name], start, stop)
+
+
+class Together(StoredTensors):
+    """Several collections as one; where two have a name, the first one's counts."""
+
+    def __init__(self, parts: Sequence[StoredTensors]):
+        self._owner = {name: part for part in reversed(parts) for name in part}
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._owner[name][name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._owner)
+
+    def __len__(self) -> int:
+        return len(self._owner)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._owner
+
+    def shape(self, name: str) -> torch.Size:
+        return self._owner[name].shape(name)
+
+    def dtype(self, name: str) -> torch.dtype:
+        return self._owner[name].dtype(name)
+
+    def is_packed(self, name: str) -> bool:
+        return self._owner[name].is_packed(name)
+
+    def rows(self, name: str, start: int, stop: int) -> Tensor:
+        return self._owner[name].rows(name, start, stop)
 
 
 def stored(tensors: Mapping[str, Tensor]) -> StoredTensors:

@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from ..checkpoint.assign import NameRules, assign_strict
-from ..checkpoint.files import ORIGINAL_CODEC, V3, check_model_type, model_type_of
+from ..checkpoint.files import CODEC_OF_V3, ORIGINAL_CODEC, V3, check_model_type, model_type_of
 from ..checkpoint.source import open_source
 from .bundled import read_bundled
 from .dac_layers import AcousticDecoder, AcousticEncoder
@@ -97,10 +97,10 @@ class HiggsCodec(Codec):
         """
         source = open_source(folder)
         settings = source.config
-        check_model_type(settings, (MODEL_TYPE, ORIGINAL_CODEC, V3), folder)
+        check_model_type(settings, (MODEL_TYPE, ORIGINAL_CODEC, V3, CODEC_OF_V3), folder)
         if model_type_of(settings) == ORIGINAL_CODEC:
             config, tensors = read_original(Path(folder), settings)
-        elif model_type_of(settings) == V3:
+        elif model_type_of(settings) in (V3, CODEC_OF_V3):
             config, tensors = read_bundled(source)
         else:
             config, tensors = HiggsCodecConfig.from_dict(settings), source.tensors()

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from ..checkpoint.contents import Contents
 from ..checkpoint.files import (
+    CODEC_OF_V3,
     CONFIG_FILE,
     INDEX_FILE,
     MAX_JSON_BYTES,
@@ -24,7 +26,10 @@ from ..checkpoint.files import (
     model_type_of,
     shards_of,
 )
-from ..checkpoint.source import Contents, open_source
+from ..checkpoint.gguf_families import UnknownGgufError
+from ..checkpoint.gguf_file import SUFFIX as GGUF
+from ..checkpoint.gguf_source import GgufSource, gguf_in, is_gguf
+from ..checkpoint.source import open_source
 from ..errors import CheckpointError
 from ..model.config import parse_additions
 from ..text.vocabulary import extent_of
@@ -37,6 +42,7 @@ KINDS = {
     "higgs_audio_v2_tokenizer": CODEC,
     ORIGINAL_CODEC: CODEC,
     V3: LM,
+    CODEC_OF_V3: CODEC,
 }
 WEIGHT_SUFFIXES = {".safetensors", ".pth", ".bin", ".pt"}
 STAMPED = {".json", ".safetensors"}  # what a look into a folder depends on
@@ -50,7 +56,7 @@ EMBEDDED = Path(__file__).parent.parent / "nano"  # the pack's own pair, with cl
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model folder, or a codec in one file.
+    """A model folder, a GGUF file, or a codec in one file.
 
     Attributes:
         name: path below the model folder, with forward slashes.
@@ -97,7 +103,7 @@ class Checkpoint:
     @property
     def licence(self) -> str:
         """What has to be said before it is used; empty for one whose licence is its own affair."""
-        return V3_LICENCE if self.model_type == V3 else ""
+        return V3_LICENCE if self.model_type in (V3, CODEC_OF_V3) else ""
 
     @property
     def credit(self) -> str:
@@ -150,6 +156,9 @@ def find_checkpoints(roots: Iterable[str | Path], kind: str | None = None) -> li
 def checkpoint_at(path: str | Path) -> Checkpoint | None:
     """The folder with a config.json, or the weights file, at a path; whether it is one of ours, loading tells."""
     path = Path(path).absolute()
+    found = gguf_in(path) if path.is_dir() and not _has_weights(path) else [path] if is_gguf(path) else []
+    if len(found) == 1:
+        return _gguf(path.parent, found[0])
     if (path / CONFIG_FILE).is_file():
         return _inspect(path.parent, path) or Checkpoint(path.name, path, "")
     weights = path.suffix.lower() in WEIGHT_SUFFIXES and path.is_file()
@@ -228,20 +237,43 @@ def _walk(root: Path, folder: Path, depth: int) -> Iterable[Checkpoint]:
         checkpoint = _inspect(root, folder)
         if checkpoint is not None:
             yield checkpoint
-            return
+            entries = [entry for entry in entries if is_gguf(entry)]
     for entry in entries:
         if entry.name.startswith(".") or (depth == 0 and entry.name in (VOICES, RECOGNIZERS)):
             continue
         if entry.is_dir() and depth < MAX_DEPTH:
             yield from _walk(root, entry, depth + 1)
+        elif is_gguf(entry):
+            yield _gguf(root, entry)
         elif entry.is_file() and entry.suffix.lower() in DAC_SUFFIXES:
             yield Checkpoint(entry.relative_to(root).as_posix(), entry, CODEC)
+
+
+def _gguf(root: Path, file: Path) -> Checkpoint:
+    """What a GGUF file is; one that cannot be read stays in the list: loading it says why."""
+    name = file.relative_to(root).as_posix()
+    try:
+        source = GgufSource(file)
+        held = source.contents()
+    except UnknownGgufError:
+        return Checkpoint(name, file, "", unsupported="a GGUF of another kind")
+    except (CheckpointError, OSError):
+        return Checkpoint(name, file, "")
+    model_type = source.config.get("model_type")
+    if not isinstance(model_type, str) or model_type not in KINDS:
+        return Checkpoint(name, file, "")
+    kind, missing = KINDS[model_type], tuple(source.missing())
+    with_codec = kind == LM and held.with_codec
+    return Checkpoint(name, file, kind, missing, model_type, with_codec=with_codec, **_names(source.config))
 
 
 def _inspect(root: Path, folder: Path) -> Checkpoint | None:
     """The checkpoint that the folder is, or None if it is none of ours."""
     name = folder.relative_to(root).as_posix()
     files = {entry.name for entry in folder.iterdir() if entry.is_file()}
+    of_a_file = is_gguf(folder.with_name(f"{folder.name}{GGUF}"))  # it holds a tokenizer, where the file has none
+    if not _has_weights(folder) and (of_a_file or any(map(is_gguf, folder.iterdir()))):
+        return None  # the files are the models
     if CONFIG_FILE not in files:
         looks_like_one = TOKENIZER_FILE in files or WEIGHTS_FILE in files or INDEX_FILE in files
         return Checkpoint(name, folder, "", (CONFIG_FILE,)) if looks_like_one else None
@@ -285,6 +317,11 @@ def _looked_into(path: Path, stamp: tuple) -> Contents | None:
         return open_source(path).contents()
     except CheckpointError:
         return None
+
+
+def _has_weights(folder: Path) -> bool:
+    """Whether weights lie in it as in the Hugging Face layout."""
+    return any((folder / name).is_file() for name in (WEIGHTS_FILE, INDEX_FILE))
 
 
 def _names(config: dict) -> dict:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from ..checkpoint.files import CONFIG_FILE, TOKENIZER_FILE, V3, V3_CODEC, WEIGHTS_FILE, model_type_of
+from ..checkpoint.gguf_source import is_gguf
 from ..checkpoint.safetensors_file import write_tensors
 from ..checkpoint.source import open_source
 from ..codec import load_codec
@@ -110,7 +111,7 @@ def convert_codec(
     """
     source, target = Path(source), Path(target)
     _check_new(target)
-    if source.is_file():
+    if source.is_file() and not is_gguf(source):
         raise SettingError(
             "A DAC model cannot be converted.",
             expected="a Higgs codec",

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..checkpoint.files import ORIGINAL_CODEC, PICKLE, V3, pickled_tensors
-from ..checkpoint.source import Contents, open_source
+from ..checkpoint.contents import Contents
+from ..checkpoint.files import CODEC_OF_V3, ORIGINAL_CODEC, PICKLE, V3, pickled_tensors
+from ..checkpoint.gguf_source import is_gguf
+from ..checkpoint.source import open_source
 from ..errors import CheckpointError
 from ..model import converted_to
 from .catalog import Checkpoint
@@ -23,6 +25,7 @@ LAYOUTS = {
     V3: "v3",
     "higgs_audio_v2_tokenizer": "codec, transformers-native",
     ORIGINAL_CODEC: "codec, original layout",
+    CODEC_OF_V3: "codec of v3",
 }
 PACK_TERMS = "Apache-2.0, of the pack"
 MINOR = 0.02  # of the bytes: what is stored in no more is not worth a word
@@ -57,14 +60,15 @@ class Details:
 
 def describe_checkpoint(checkpoint: Checkpoint) -> Details:
     """What there is to know of a checkpoint that `find_checkpoints` found; never fails, says what is wrong."""
-    layout = LAYOUTS.get(checkpoint.model_type, "DAC" if checkpoint.path.is_file() else "unknown")
+    layout = LAYOUTS.get(checkpoint.model_type, _unnamed(checkpoint.path))
     try:
         size = sum(file.stat().st_size for file in _files(checkpoint.path))
     except OSError as error:  # deleted meanwhile
         return Details(layout, 0, "", "", f"cannot be read: {error}")
-    licence = V3_TERMS if checkpoint.model_type == V3 else V2_TERMS if checkpoint.model_type else ""
+    v3 = checkpoint.model_type in (V3, CODEC_OF_V3)
+    licence = V3_TERMS if v3 else V2_TERMS if checkpoint.model_type else ""
     licence = PACK_TERMS if checkpoint.embedded else licence
-    if checkpoint.missing or not checkpoint.model_type:
+    if checkpoint.missing or not checkpoint.model_type and not is_gguf(checkpoint.path):
         return Details(layout, size, "", licence)
     try:
         held, packed = _contents(checkpoint)
@@ -72,11 +76,19 @@ def describe_checkpoint(checkpoint: Checkpoint) -> Details:
         return Details(layout, size, "", licence, f"damaged: {error.what} {error.got}".strip())
     if held.packed_by:
         return Details(layout, size, "", licence, f"not supported: quantized by {held.packed_by}")
+    if held.writer:
+        layout += f", GGUF of {held.writer}"
     if checkpoint.model_type == V3:
         layout += " with its codec" if held.with_codec else " without codec"
     main = [name for name, stored in held.formats.most_common() if stored >= MINOR * held.formats.total()]
     formats = [packed, *(name for name in main if not name.endswith("int8"))] if packed else main
     return Details(layout, size, " and ".join(formats), licence)
+
+
+def _unnamed(path: Path) -> str:
+    if is_gguf(path):
+        return "GGUF"
+    return "DAC" if path.is_file() else "unknown"
 
 
 def _files(path: Path) -> Iterator[Path]:
