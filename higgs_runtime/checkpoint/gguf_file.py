@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ..errors import MissingExtraError
-from .safetensors_file import unreadable
+from .safetensors_file import BrokenHeader, unreadable
 from .tensors import StoredTensors
 
 SUFFIX = ".gguf"
@@ -106,7 +106,7 @@ class GgufFile:
         try:
             with open(self.path, "rb") as source, _mapped(source) as data:
                 self._fields, self.tensors = _read(_Cursor(data))
-        except (_Broken, OSError, ValueError, struct.error) as error:
+        except (BrokenHeader, OSError, ValueError, struct.error) as error:
             raise unreadable(self.path, error, "GGUF") from error
         self.keys = tuple(self._fields)
 
@@ -142,7 +142,7 @@ class GgufFile:
 
     def _bytes(self, start: int, length: int) -> bytes:
         if length > LONGEST_TEXT:
-            raise unreadable(self.path, _Broken(f"a value of {length} bytes"), "GGUF")
+            raise unreadable(self.path, BrokenHeader(f"a value of {length} bytes"), "GGUF")
         with open(self.path, "rb") as source:
             source.seek(start)
             return source.read(length)
@@ -157,7 +157,7 @@ class GgufFile:
             for _ in range(field.count):
                 length = int.from_bytes(source.read(8), "little")
                 if length > LONGEST_TEXT:
-                    raise unreadable(self.path, _Broken(f"a text of {length} bytes"), "GGUF")
+                    raise unreadable(self.path, BrokenHeader(f"a text of {length} bytes"), "GGUF")
                 yield source.read(length).decode("utf-8", errors="replace")
 
 
@@ -231,10 +231,6 @@ class GgufTensors(StoredTensors):
         return torch.from_file(str(path), shared=False, size=path.stat().st_size, dtype=torch.uint8)
 
 
-class _Broken(Exception):
-    """What is wrong with a header."""
-
-
 class _Cursor:
     """A place in the bytes of a file, which never leaves them."""
 
@@ -245,7 +241,7 @@ class _Cursor:
         """Where what is passed over begins."""
         start = self.place
         if length > self.size - start:
-            raise _Broken(f"cut off: {length} bytes at {start} of {self.size}")
+            raise BrokenHeader(f"cut off: {length} bytes at {start} of {self.size}")
         self.place += length
         return start
 
@@ -255,11 +251,11 @@ class _Cursor:
     def name(self, what: str) -> str:
         length = self.number("Q")
         if not 0 < length <= LONGEST_NAME:
-            raise _Broken(f"a name of a {what} of {length} bytes")
+            raise BrokenHeader(f"a name of a {what} of {length} bytes")
         start = self.skip(length)
         name = self.data[start : start + length].decode("utf-8")
         if not name.isprintable():
-            raise _Broken(f"a name of a {what} with characters that cannot be shown")
+            raise BrokenHeader(f"a name of a {what} with characters that cannot be shown")
         return name
 
     def field(self) -> _Field:
@@ -272,11 +268,11 @@ class _Cursor:
             self.skip(count * struct.calcsize(NUMBERS[kind]))
         elif kind == STRING:
             if count > MOST_STRINGS:
-                raise _Broken(f"a list of {count} texts")
+                raise BrokenHeader(f"a list of {count} texts")
             for _ in range(count):
                 self.skip(self.number("Q"))
         else:
-            raise _Broken(f"a value of kind {kind}")
+            raise BrokenHeader(f"a value of kind {kind}")
         return _Field(kind, start, count, is_array)
 
 
@@ -286,15 +282,17 @@ def _mapped(source) -> mmap.mmap:
 
 def _read(cursor: _Cursor) -> tuple[dict[str, _Field], dict[str, GgufEntry]]:
     if cursor.data[:4] != MAGIC:
-        raise _Broken("it does not begin as one")
+        raise BrokenHeader("it does not begin as one")
     cursor.skip(len(MAGIC))
     version = cursor.number("I")
     if version not in VERSIONS:
         turned = int.from_bytes(version.to_bytes(4, "little"), "big") in VERSIONS
-        raise _Broken("written for big-endian machines" if turned else f"version {version}, where 2 and 3 are known")
+        raise BrokenHeader(
+            "written for big-endian machines" if turned else f"version {version}, where 2 and 3 are known"
+        )
     counts = cursor.number("Q"), cursor.number("Q")
     if max(counts) > MOST:
-        raise _Broken(f"{counts[0]} tensors and {counts[1]} fields")
+        raise BrokenHeader(f"{counts[0]} tensors and {counts[1]} fields")
     fields: dict[str, _Field] = {}
     for _ in range(counts[1]):
         _put(fields, cursor.name("field"), cursor.field())
@@ -302,7 +300,7 @@ def _read(cursor: _Cursor) -> tuple[dict[str, _Field], dict[str, GgufEntry]]:
     for _ in range(counts[0]):
         name, dimensions = cursor.name("tensor"), cursor.number("I")
         if not 1 <= dimensions <= MOST_DIMENSIONS:
-            raise _Broken(f"{name} with {dimensions} dimensions")
+            raise BrokenHeader(f"{name} with {dimensions} dimensions")
         shape = tuple(cursor.number("Q") for _ in range(dimensions))[::-1]  # the fastest stands first in the file
         _put(places, name, (cursor.number("I"), shape, cursor.number("Q")))
     alignment = _alignment(cursor, fields)
@@ -312,7 +310,7 @@ def _read(cursor: _Cursor) -> tuple[dict[str, _Field], dict[str, GgufEntry]]:
 
 def _put(found: dict[str, Any], name: str, value: Any) -> None:
     if name in found:
-        raise _Broken(f"{name} stands there twice")
+        raise BrokenHeader(f"{name} stands there twice")
     found[name] = value
 
 
@@ -322,7 +320,7 @@ def _alignment(cursor: _Cursor, fields: dict[str, _Field]) -> int:
         return 32
     alignment = int.from_bytes(cursor.data[field.start : field.start + 4], "little")
     if field.kind != 4 or field.is_array or not 8 <= alignment <= 2**20 or alignment & (alignment - 1):
-        raise _Broken(f"an alignment of {alignment} bytes")
+        raise BrokenHeader(f"an alignment of {alignment} bytes")
     return alignment
 
 
@@ -336,20 +334,20 @@ def _placed(
         if kind in BLOCKS:
             _, block, bytes_each = BLOCKS[kind]
             if shape[-1] % block:
-                raise _Broken(f"{name} {list(shape)} is no whole number of blocks of {block}")
+                raise BrokenHeader(f"{name} {list(shape)} is no whole number of blocks of {block}")
             length = length // block * bytes_each
         elif kind in PLAIN:
             length *= PLAIN[kind][1].itemsize
         else:
             known = ", ".join(entry[0] for entry in (PLAIN | BLOCKS).values())
-            raise _Broken(f"{name} of type {kind}, where these are known: {known}")
+            raise BrokenHeader(f"{name} of type {kind}, where these are known: {known}")
         if not length or offset % alignment or length > size - begin - offset:
-            raise _Broken(f"{name} {list(shape)} at byte {offset} behind the header, of {max(0, size - begin)}")
+            raise BrokenHeader(f"{name} {list(shape)} at byte {offset} behind the header, of {max(0, size - begin)}")
         found[name] = GgufEntry(kind, shape, begin + offset, begin + offset + length)
     end, last = 0, ""
     for name, entry in sorted(found.items(), key=lambda item: item[1].start):
         if entry.start < end:
-            raise _Broken(f"{name} overlaps {last}")
+            raise BrokenHeader(f"{name} overlaps {last}")
         end, last = entry.stop, name
     return found
 

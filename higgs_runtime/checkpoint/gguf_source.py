@@ -208,6 +208,14 @@ def is_gguf(path: Path) -> bool:
     return path.suffix.lower() == SUFFIX and path.is_file()
 
 
+def gguf_parts(path: Path) -> list[Path]:
+    """A GGUF file and those that it speaks from as well; itself alone where it is of no use as it is."""
+    try:
+        return GgufSource(path).files()
+    except (CheckpointError, OSError):
+        return [path]
+
+
 def gguf_in(folder: Path) -> list[Path]:
     """The GGUF files of a folder that are models of their own, and not the other part of a pair."""
     found = sorted(file for file in folder.iterdir() if is_gguf(file))

@@ -11,6 +11,7 @@ import helpers_gguf as forms
 import pytest
 import torch
 from gguf import GGMLQuantizationType as Kind
+from helpers_checkpoint import add_to_config
 from helpers_codec import make_codec_checkpoint, sound_clip
 from helpers_forms import copied
 from helpers_v3 import make_v3_checkpoint
@@ -30,7 +31,7 @@ from higgs_runtime.checkpoint import gguf_file
 from higgs_runtime.checkpoint.gguf_file import BLOCKS, PLAIN, GgufFile, GgufTensors
 from higgs_runtime.checkpoint.source import open_source
 from higgs_runtime.codec import bundled
-from higgs_runtime.hub import convert_codec, default_pair, describe_checkpoint, find_checkpoints
+from higgs_runtime.hub import convert_codec, default_pair, describe_checkpoint, file_stats, find_checkpoints
 from higgs_runtime.hub.catalog import checkpoint_at
 from higgs_runtime.model.quantization import _pack_int4, _pack_int8
 from higgs_runtime.takes.keys import model_identity
@@ -238,6 +239,19 @@ def test_all_that_it_speaks_from_is_in_the_key_of_its_takes(v3, tmp_path):
     before = key(backbone)
     shutil.copyfile(forms.pair(make_v3_checkpoint(tmp_path / "v3", seed=1, **NARROW), tmp_path / "other")[1], companion)
     assert key(backbone) != before
+
+
+def test_another_file_beside_it_is_another_model(v3, tmp_path):
+    """For the shared cache, as a file of a folder would be."""
+    file = forms.studio(v3, tmp_path / "q8_0.gguf")
+    before = file_stats(file)
+    assert [name for name, _, _ in before] == ["q8_0.gguf", "tokenizer.json", "config.json"]
+    add_to_config(tmp_path, display_name="x")
+    assert file_stats(file) != before and file_stats(file)[:2] == before[:2]
+    backbone, companion = forms.pair(v3, tmp_path / "pair")
+    assert [name for name, _, _ in file_stats(backbone)] == ["backbone.gguf", "audio.gguf", "tokenizer.json"]
+    (tmp_path / "broken.gguf").write_bytes(b"GGUF")
+    assert [name for name, _, _ in file_stats(tmp_path / "broken.gguf")] == ["broken.gguf"]
 
 
 # --- lists ----------------------------------------------------------------------------------------------------------
