@@ -115,6 +115,7 @@ EXTRAS = {
     "export": ("pip install av pillow",),
     "remote": ("pip install openai",),
     "serve": ("pip install fastapi uvicorn prometheus_client av",),
+    "gguf": ("pip install gguf",),
     "pictures": ("pip install matplotlib",),
     "tags": ("pip install mutagen",),
     "ray": ("pip install ray",),

@@ -97,15 +97,15 @@ def new_folder(name: str, source: Path, ending: str) -> Path:
             got=f"'{name}'",
             remedy="Choose another name, or leave it empty.",
         )
-    return Path(files.model_folders()[0], name or f"{source.name}-{ending}")
+    return Path(files.model_folders()[0], name or f"{source.stem if source.is_file() else source.name}-{ending}")
 
 
 def report(source: Path, made: Path) -> str:
     """Both sizes; shown on the node as well."""
-    before, after = (
-        sum(file.stat().st_size for pattern in ("*.safetensors", "*.pth") for file in folder.glob(pattern))
-        for folder in (source, made)
-    )
-    text = f"{made.name}: {after / 1e9:.2f} GB instead of {before / 1e9:.2f} GB. Press R to see it in the loader."
+    from ..higgs_runtime.hub import checkpoint_at, describe_checkpoint
+
+    found = [checkpoint_at(path) for path in (source, made)]
+    before, after = (describe_checkpoint(one).size if one else "?" for one in found)
+    text = f"{made.name}: {after} instead of {before}. Press R to see it in the loader."
     messages.show_text(text)
     return text

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import CheckpointError
-from .files import CheckpointTensors, some_of
+from .files import some_of
 from .safetensors_file import ALIGNED
+from .tensors import stored
 
 COPIED_AT_ONCE = 2**22  # numbers
-SMALL = 2**16  # numbers; a mapping of its own takes longer than what it holds is worth
 
 
 class Rows:
@@ -32,29 +32,31 @@ class Rows:
         device: torch.device | str = "cpu",
         dtype: torch.dtype | None = None,
     ):
-        self._tensors, self._names, self._device = tensors, names, torch.device(device)
-        shapes = [tensors[name].shape for name in names]  # mapped, not read
-        first = tensors[names[0]]
+        self._tensors, self._names, self._device = stored(tensors), names, torch.device(device)
+        shapes = [self._tensors.shape(name) for name in names]
+        first = self._tensors.dtype(names[0])
         self._lengths = [shape[0] for shape in shapes if shape]
-        self.dtype = dtype if dtype and first.is_floating_point() else first.dtype
+        self._packed = any(self._tensors.is_packed(name) for name in names)
+        self.dtype = dtype if dtype and first.is_floating_point else first
         self.shape = torch.Size((sum(self._lengths), *shapes[0][1:])) if shapes[0] else shapes[0]
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, span: slice) -> Tensor:
-        """A copy of some rows."""
+        """A copy of some rows; of packed tensors the exact numbers, in float32."""
         start, stop, _ = span.indices(len(self))
-        return self._copy(torch.empty((stop - start, *self.shape[1:]), device=self._device, dtype=self.dtype), start)
+        dtype = torch.float32 if self._packed else self.dtype
+        return self._copy(torch.empty((stop - start, *self.shape[1:]), device=self._device, dtype=dtype), start)
 
     def whole(self) -> Tensor:
         """The mapped tensor itself if it fits and lies well, else a copy."""
-        tensor = self._tensors[self._names[0]]
-        fits = len(self._names) == 1 and (tensor.dtype, tensor.device) == (self.dtype, self._device)
-        if fits and _lies_well(tensor):
-            return tensor
-        if not tensor.ndim:
-            return tensor.to(self._device, self.dtype, copy=True)
+        if len(self._names) == 1 and not self._packed:
+            tensor = self._tensors[self._names[0]]
+            if (tensor.dtype, tensor.device) == (self.dtype, self._device) and _lies_well(tensor):
+                return tensor
+        if not self.shape:
+            return self._tensors[self._names[0]].to(self._device, self.dtype, copy=True)
         copied = torch.empty(self.shape, device=self._device, dtype=self.dtype)
         step = max(1, COPIED_AT_ONCE * len(self) // max(1, copied.numel()))
         for start in range(0, len(self), step):
@@ -66,15 +68,9 @@ class Rows:
         for name, length in zip(self._names, self._lengths, strict=True):
             low, high = max(start, first), min(stop, first + length)
             if low < high:
-                place[low - start : high - start].copy_(self._read(name, low - first, high - first))
+                place[low - start : high - start].copy_(self._tensors.rows(name, low - first, high - first))
             first += length
         return place
-
-    def _read(self, name: str, start: int, stop: int) -> Tensor:
-        whole = self._tensors[name]
-        if isinstance(self._tensors, CheckpointTensors) and whole.numel() > SMALL:
-            return self._tensors.rows(name, start, stop)
-        return whole[start:stop]
 
 
 def _lies_well(tensor: Tensor) -> bool:

@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..errors import CheckpointError
+from .packing import scales_of
 from .safetensors_file import unreadable
+from .tensors import StoredTensors
 
 if TYPE_CHECKING:
     from safetensors import safe_open
@@ -26,20 +28,25 @@ if TYPE_CHECKING:
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
+TOKENIZER_FILE = "tokenizer.json"
 V3 = "higgs_multimodal_qwen3"
 V3_CODEC = "tied.embedding.modality_embeddings.0.model."  # where a v3 checkpoint holds its codec
+V3_FUSED = "tied.embedding.modality_embeddings.0.embedding.weight"  # embedding and head of v3's codebooks
 PICKLE = "model.pth"  # of the original codec
 NAMES_IN_ERROR = 8
+SMALL = 2**16  # numbers; a mapping of its own takes longer than what it holds is worth
 PLAIN_NAME = re.compile(r"\w[^/\\:]*")  # of a file in a folder, and of nothing else
 MAX_JSON_BYTES = 100_000_000  # tokenizers take 20 MB, indexes and configs less than one
 
 ORIGINAL_CODEC = "original higgs codec"  # our name: its config.json has no model_type
+CODEC_OF_V3 = "codec of higgs_multimodal_qwen3"  # ours as well: a file of its own without config
 MODEL_TYPES = {
     "higgs_audio_v2": "a Higgs Audio v2 language model",
     "higgs_audio": "a Higgs Audio v2 language model in its original layout",
     V3: "a Higgs Audio v3 language model",
     "higgs_audio_v2_tokenizer": "a Higgs Audio v2 codec",
     ORIGINAL_CODEC: "a Higgs Audio v2 codec in its original layout",
+    CODEC_OF_V3: "the codec of a Higgs Audio v3 model",
 }
 
 
@@ -58,6 +65,22 @@ def read_config(folder: str | Path, name: str = CONFIG_FILE) -> dict:
             remedy="Choose the folder that holds the model's files.",
         )
     return _read_json(folder / name)
+
+
+def read_tokenizer(file: Path) -> bytes:
+    """What stands in a tokenizer.json.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    if not file.is_file():
+        raise CheckpointError(
+            "The language model has no tokenizer.",
+            expected=str(file),
+            got="no such file",
+            remedy="Download tokenizer.json of the same checkpoint into this folder.",
+        )
+    return file.read_bytes()
 
 
 def model_type_of(config: Mapping) -> object:
@@ -88,34 +111,71 @@ def check_model_type(config: Mapping, expected: str | Iterable[str], folder: str
     )
 
 
-class CheckpointTensors(Mapping[str, torch.Tensor]):
+class CheckpointTensors(StoredTensors):
     """The tensors of one or several safetensors files by name; each is a memory-mapped view until it is used.
+
+    8-bit floats count as packed: their scales are no tensors of their own.
 
     Attributes:
         source: the folder or file, for messages.
+        formats: name -> number format as the file calls it, of all that is in the files.
     """
 
     def __init__(self, source: Path, files: Iterable[Path]):
         self.source = source
         self._owner: dict[str, safe_open] = {}
         self._file: dict[str, Path] = {}
+        self.formats: dict[str, str] = {}
         for file in files:
             opened = _open_safetensors(file)
             self._owner.update(dict.fromkeys(opened.keys(), opened))
             self._file.update(dict.fromkeys(opened.keys(), file))
+            self.formats.update({name: opened.get_slice(name).get_dtype() for name in opened.keys()})
+        self._scale_of, beside = scales_of(self.formats)
+        self._names = [name for name in self._owner if name not in beside]
 
     def __getitem__(self, name: str) -> torch.Tensor:
-        return self._owner[name].get_tensor(name)
+        tensor = self._owner[name].get_tensor(name)
+        return self._widened(name, tensor, 0) if name in self._scale_of else tensor
+
+    def shape(self, name: str) -> torch.Size:
+        return torch.Size(self._owner[name].get_slice(name).get_shape())
+
+    def dtype(self, name: str) -> torch.dtype:
+        return torch.float32 if name in self._scale_of else self[name].dtype
+
+    def is_packed(self, name: str) -> bool:
+        return name in self._scale_of
 
     def rows(self, name: str, start: int, stop: int) -> torch.Tensor:
         """Some rows, in a mapping of their own that ends with them: what is copied from it does not stay in memory."""
-        return _open_safetensors(self._file[name]).get_slice(name)[start:stop]
+        if self.shape(name).numel() <= SMALL:
+            return self[name][start:stop]
+        rows = _open_safetensors(self._file[name]).get_slice(name)[start:stop]
+        return self._widened(name, rows, start) if name in self._scale_of else rows
+
+    def _widened(self, name: str, rows: torch.Tensor, start: int) -> torch.Tensor:
+        """Rows of 8-bit floats from one on, as the numbers that they mean."""
+        widened, scale_name = rows.float(), self._scale_of[name]
+        if not scale_name:
+            return widened
+        scale, length = self._owner[scale_name].get_tensor(scale_name).float(), (self.shape(name) or (1,))[0]
+        if scale.numel() == 1:
+            return widened.mul_(scale.reshape(()))
+        if scale.shape in ((length,), (length, *(1,) * (rows.ndim - 1))):
+            return widened.mul_(scale.reshape(-1, *(1,) * (rows.ndim - 1))[start : start + len(rows)])
+        raise CheckpointError(
+            f"The 8-bit floats of '{name}' in '{self.source}' have scales of another kind.",
+            expected=f"one scale, or one for each of its {length} rows",
+            got=f"'{scale_name}' {list(scale.shape)}",
+            remedy="Use a copy whose scales are by tensor or by channel, or one in bfloat16.",
+        )
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._owner)
+        return iter(self._names)
 
     def __len__(self) -> int:
-        return len(self._owner)
+        return len(self._names)
 
     def __contains__(self, name: object) -> bool:
         return name in self._owner

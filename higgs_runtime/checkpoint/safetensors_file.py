@@ -32,6 +32,8 @@ NAMES = {  # in the file -> of torch
     "I8": torch.int8,
     "U8": torch.uint8,
     "BOOL": torch.bool,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
 }
 _NAME_OF = {dtype: name for name, dtype in NAMES.items()}
 
@@ -60,17 +62,19 @@ def read_header(file: str | Path) -> dict[str, TensorEntry]:
             source.seek(0)
             length = int.from_bytes(source.read(LENGTH_BYTES), "little")
             if length > min(MAX_HEADER_BYTES, size - LENGTH_BYTES):
-                raise _Broken(f"a header of {length} bytes, {'cut off' if length <= MAX_HEADER_BYTES else 'too long'}")
+                raise BrokenHeader(
+                    f"a header of {length} bytes, {'cut off' if length <= MAX_HEADER_BYTES else 'too long'}"
+                )
             header = json.loads(source.read(length))
         tensors = {name: _stored(name, entry) for name, entry in header.items() if name != "__metadata__"}
         _check_places(tensors, size - LENGTH_BYTES - length)
-    except (_Broken, OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (BrokenHeader, OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise unreadable(file, error) from error
     return tensors
 
 
-def unreadable(file: Path, error: Exception) -> CheckpointError:
-    """What is said of a file that is no whole safetensors file."""
+def unreadable(file: Path, error: Exception, form: str = "safetensors") -> CheckpointError:
+    """What is said of a file that is no whole one of its format."""
     got, remedy = f"no file ({error})", "The download was probably cut short: download the file again."
     if file.is_file():
         got = f"{file.stat().st_size} bytes ({error})"
@@ -78,7 +82,7 @@ def unreadable(file: Path, error: Exception) -> CheckpointError:
             if source.read(len(LFS_POINTER)) == LFS_POINTER:
                 got, remedy = "a pointer of Git LFS in its place", "Run `git lfs pull` there, or download the file."
     return CheckpointError(
-        f"'{file}' cannot be read as safetensors.", expected="a complete safetensors file", got=got, remedy=remedy
+        f"'{file}' cannot be read as {form}.", expected=f"a complete {form} file", got=got, remedy=remedy
     )
 
 
@@ -123,17 +127,17 @@ def write_tensors(
                     on_bytes(written)
 
 
-class _Broken(Exception):
+class BrokenHeader(Exception):
     """What is wrong with a header."""
 
 
 def _stored(name: str, entry: Any) -> TensorEntry:
     (start, stop), shape = entry["data_offsets"], tuple(entry["shape"])
     if not all(type(number) is int and number >= 0 for number in (start, stop, *shape)) or start > stop:
-        raise _Broken(f"{name} with impossible sizes")
+        raise BrokenHeader(f"{name} with impossible sizes")
     dtype = NAMES.get(entry["dtype"])
     if dtype is not None and prod(shape) * dtype.itemsize != stop - start:
-        raise _Broken(f"{name} {list(shape)} of {entry['dtype']} in {stop - start} bytes")
+        raise BrokenHeader(f"{name} {list(shape)} of {entry['dtype']} in {stop - start} bytes")
     return TensorEntry(str(entry["dtype"]), shape, start, stop)
 
 
@@ -142,7 +146,9 @@ def _check_places(tensors: Mapping[str, TensorEntry], size: int) -> None:
     end = 0
     for name, stored in sorted(tensors.items(), key=lambda item: (item[1].start, item[1].stop)):
         if stored.start != end:
-            raise _Broken(f"{name} at byte {stored.start}, where {end} comes next")
+            raise BrokenHeader(f"{name} at byte {stored.start}, where {end} comes next")
         end = stored.stop
     if end != size:
-        raise _Broken(f"{'cut off: ' if end > size else ''}{size} bytes of tensors, where the header speaks of {end}")
+        raise BrokenHeader(
+            f"{'cut off: ' if end > size else ''}{size} bytes of tensors, where the header speaks of {end}"
+        )

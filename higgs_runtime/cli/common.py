@@ -57,7 +57,7 @@ def named(found: list, kind: str, name: str):
 
     if name and (there := checkpoint_at(name)):
         return there
-    found = [item for item in found if (item.kind in (kind, "") or item.is_codec(kind)) and not item.missing]
+    found = [item for item in found if (item.kind in (kind, "") or item.is_codec(kind)) and item.usable]
     chosen = [item for item in found if item.name == name] or [item for item in found if name in item.name]
     if len(chosen) == 1:
         return chosen[0]

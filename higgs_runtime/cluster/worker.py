@@ -252,7 +252,7 @@ def _folder(name: str) -> Path:
     """
     if there := checkpoint_at(name):
         return there.path
-    found = [item for item in find_checkpoints(model_roots()) if not item.missing]
+    found = [item for item in find_checkpoints(model_roots()) if item.usable]
     for item in found:
         if item.name == name:
             return item.path

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-
-import torch
-
-from ..checkpoint.files import V3_CODEC, checkpoint_tensors
+from ..checkpoint.files import V3_CODEC
+from ..checkpoint.source import ModelSource
+from ..checkpoint.tensors import StoredTensors, under
 from ..errors import CheckpointError
 from .higgs_config import HiggsCodecConfig
 
@@ -18,17 +15,16 @@ SIZES = {  # of the released codec
 }
 
 
-def read_bundled(folder: Path) -> tuple[HiggsCodecConfig, Mapping[str, torch.Tensor]]:
+def read_bundled(source: ModelSource) -> tuple[HiggsCodecConfig, StoredTensors]:
     """The sizes, and the tensors under their native names.
 
     Raises:
         CheckpointError: the checkpoint holds no codec.
     """
-    tensors = checkpoint_tensors(folder)
-    found = {name.removeprefix(V3_CODEC): tensors[name] for name in tensors if name.startswith(V3_CODEC)}
+    found = under(source.tensors(), V3_CODEC)
     if not found:
         raise CheckpointError(
-            f"'{folder}' holds a language model alone.",
+            f"'{source.path}' holds a language model alone.",
             expected="a v3 checkpoint with its codec",
             got="no codec in it",
             remedy="Choose the codec of v2, higgs-audio-v2-tokenizer: v3 was trained with it.",

@@ -15,7 +15,8 @@ from torch import nn
 from torch.nn import functional
 
 from ..checkpoint.assign import NameRules, assign_strict
-from ..checkpoint.files import ORIGINAL_CODEC, V3, check_model_type, checkpoint_tensors, model_type_of, read_config
+from ..checkpoint.files import CODEC_OF_V3, ORIGINAL_CODEC, V3, check_model_type, model_type_of
+from ..checkpoint.source import open_source
 from .bundled import read_bundled
 from .dac_layers import AcousticDecoder, AcousticEncoder
 from .higgs_config import MODEL_TYPE, HiggsCodecConfig
@@ -94,14 +95,15 @@ class HiggsCodec(Codec):
         Raises:
             CheckpointError: files are missing or broken, of another model, or do not fit each other.
         """
-        settings = read_config(folder)
-        check_model_type(settings, (MODEL_TYPE, ORIGINAL_CODEC, V3), folder)
+        source = open_source(folder)
+        settings = source.config
+        check_model_type(settings, (MODEL_TYPE, ORIGINAL_CODEC, V3, CODEC_OF_V3), folder)
         if model_type_of(settings) == ORIGINAL_CODEC:
             config, tensors = read_original(Path(folder), settings)
-        elif model_type_of(settings) == V3:
-            config, tensors = read_bundled(Path(folder))
+        elif model_type_of(settings) in (V3, CODEC_OF_V3):
+            config, tensors = read_bundled(source)
         else:
-            config, tensors = HiggsCodecConfig.from_dict(settings), checkpoint_tensors(folder)
+            config, tensors = HiggsCodecConfig.from_dict(settings), source.tensors()
         with torch.device("meta"):
             module = HiggsTokenizer(config, attention)
         assign_strict(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from ..checkpoint.gguf_source import is_gguf
 from ..errors import CheckpointError
 from .interface import Codec
 
@@ -17,7 +18,8 @@ def load_codec(path: str | Path, *, device: torch.device | str = "cpu", dtype: t
 
     Args:
         path: a folder with the Higgs tokenizer, in transformers' native layout, in that of Boson AI's first release,
-            or inside a v3 checkpoint; or the .pth weights file of a DAC model (needs the extra `dac`).
+            or inside a v3 checkpoint; a GGUF file that holds one; or the .pth weights file of a DAC model (needs the
+            extra `dac`).
         device: where the weights go.
         dtype: of the weights; codes are most faithful in float32.
 
@@ -30,10 +32,10 @@ def load_codec(path: str | Path, *, device: torch.device | str = "cpu", dtype: t
         from .descript_dac import DacCodec
 
         return DacCodec.load(path, device=device, dtype=dtype)
-    if path.is_file():
+    if path.is_file() and not is_gguf(path):
         raise CheckpointError(
             f"'{path}' is not a codec.",
-            expected="a folder with config.json, or a DAC weights file (.pth)",
+            expected="a folder with config.json, a GGUF file, or a DAC weights file (.pth)",
             got=f"a {path.suffix or 'plain'} file",
             remedy="Choose the folder that holds the codec's files.",
         )

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         find_adapters as find_adapters,
         find_checkpoints as find_checkpoints,
         model_roots as model_roots,
+        without_mark as without_mark,
     )
     from .convert import convert_codec as convert_codec, convert_model as convert_model
     from .describe import describe_checkpoint as describe_checkpoint
@@ -36,7 +37,7 @@ else:
     _HOMES = {
         "cache": "ModelCache ModelKey file_stats model_bytes shared_cache",
         "catalog": "EMBEDDED RECOGNIZERS VOICES Checkpoint checkpoint_at "
-        "default_pair embedded_clips embedded_voices find_adapters find_checkpoints model_roots",
+        "default_pair embedded_clips embedded_voices find_adapters find_checkpoints model_roots without_mark",
         "convert": "convert_codec convert_model",
         "describe": "describe_checkpoint",
         "download": "describe_plan plan_download",

@@ -5,6 +5,7 @@ A model is borrowed with `with cache.use(key, load) as model:`. While anyone hol
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +17,7 @@ from typing import Any, Protocol
 
 import torch
 
+from ..checkpoint.gguf_source import gguf_parts, is_gguf
 from ..errors import CheckpointError
 
 
@@ -62,7 +64,7 @@ class ModelKey:
 
 
 def file_stats(path: str | Path) -> tuple[tuple[str, int, int], ...]:
-    """(relative name, bytes, mtime in ns) of a checkpoint file, or of each file in a checkpoint folder.
+    """(relative name, bytes, mtime in ns) of a checkpoint file and what belongs to it, or of each file in a folder.
 
     Raises:
         CheckpointError: nothing is at the path.
@@ -75,8 +77,11 @@ def file_stats(path: str | Path) -> tuple[tuple[str, int, int], ...]:
             got=f"nothing at '{root}'",
             remedy="Choose another model, or put its files there.",
         )
-    files = [root] if root.is_file() else sorted(file for file in root.rglob("*") if file.is_file())
-    stats = [(file.relative_to(root.parent if root.is_file() else root).as_posix(), file.stat()) for file in files]
+    if root.is_file():
+        files, base = gguf_parts(root) if is_gguf(root) else [root], root.parent
+    else:
+        files, base = sorted(file for file in root.rglob("*") if file.is_file()), root
+    stats = [(Path(os.path.relpath(file, base)).as_posix(), file.stat()) for file in files]
     return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
 
 

@@ -9,21 +9,28 @@ import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
+from ..checkpoint.contents import Contents
 from ..checkpoint.files import (
+    CODEC_OF_V3,
     CONFIG_FILE,
     INDEX_FILE,
     MAX_JSON_BYTES,
     ORIGINAL_CODEC,
     PICKLE,
+    TOKENIZER_FILE,
     V3,
     WEIGHTS_FILE,
     model_type_of,
     shards_of,
 )
+from ..checkpoint.gguf_families import UnknownGgufError
+from ..checkpoint.gguf_file import SUFFIX as GGUF
+from ..checkpoint.gguf_source import GgufSource, gguf_in, is_gguf
+from ..checkpoint.source import open_source
 from ..errors import CheckpointError
-from ..model import TOKENIZER_FILE
 from ..model.config import parse_additions
 from ..text.vocabulary import extent_of
 from .releases import CREDIT, V3_LICENCE
@@ -35,18 +42,21 @@ KINDS = {
     "higgs_audio_v2_tokenizer": CODEC,
     ORIGINAL_CODEC: CODEC,
     V3: LM,
+    CODEC_OF_V3: CODEC,
 }
 WEIGHT_SUFFIXES = {".safetensors", ".pth", ".bin", ".pt"}
+STAMPED = {".json", ".safetensors"}  # what a look into a folder depends on
 DAC_SUFFIXES = {".pth"}  # weights of descript-audio-codec are one file
 ADAPTER_FILE = "adapter_config.json"
 VOICES, RECOGNIZERS = "voices", "recognizers"  # folders in a models folder that hold no checkpoints
+MISSING_MARK, UNSUPPORTED_MARK = " (missing: ", " (not supported: "  # behind a name, in lists
 MAX_DEPTH = 3  # models/higgs_audio/<owner>/<name>/<revision>
 EMBEDDED = Path(__file__).parent.parent / "nano"  # the pack's own pair, with clips
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model folder, or a codec in one file.
+    """A model folder, a GGUF file, or a codec in one file.
 
     Attributes:
         name: path below the model folder, with forward slashes.
@@ -54,6 +64,8 @@ class Checkpoint:
         missing: names of the files that are needed and not there.
         model_type: of its config.json (see `model_type_of`); empty where there is none.
         display_name, vocabulary: as in ModelConfig.
+        with_codec: whether a language model brings its codec, as v3 does where nobody left it out.
+        unsupported: why it cannot be loaded whatever is added, as "quantized by AWQ"; empty for what can.
     """
 
     name: str
@@ -63,11 +75,20 @@ class Checkpoint:
     model_type: str = ""
     display_name: str = ""
     vocabulary: frozenset[str] | None = None
+    with_codec: bool = False
+    unsupported: str = ""
 
     @property
     def label(self) -> str:
-        """The name, followed by what is missing."""
-        return f"{self.name} (missing: {', '.join(self.missing)})" if self.missing else self.name
+        """The name, followed by what is missing, or by why it cannot be loaded."""
+        if self.unsupported:
+            return f"{self.name}{UNSUPPORTED_MARK}{self.unsupported})"
+        return f"{self.name}{MISSING_MARK}{', '.join(self.missing)})" if self.missing else self.name
+
+    @property
+    def usable(self) -> bool:
+        """Whether nothing is known that speaks against loading it."""
+        return not self.missing and not self.unsupported
 
     @property
     def title(self) -> str:
@@ -82,7 +103,7 @@ class Checkpoint:
     @property
     def licence(self) -> str:
         """What has to be said before it is used; empty for one whose licence is its own affair."""
-        return V3_LICENCE if self.model_type == V3 else ""
+        return V3_LICENCE if self.model_type in (V3, CODEC_OF_V3) else ""
 
     @property
     def credit(self) -> str:
@@ -90,13 +111,18 @@ class Checkpoint:
         return CREDIT if KINDS.get(self.model_type) == LM and not self.embedded else ""
 
     def is_codec(self, kind: str | None = CODEC) -> bool:
-        """Whether it holds a codec, if that is asked for: v3 brings its own."""
-        return kind == CODEC and (self.kind == CODEC or self.model_type == V3)
+        """Whether it holds a codec, if that is asked for: v3 may bring its own."""
+        return kind == CODEC and (self.kind == CODEC or self.with_codec)
 
     @property
     def embedded(self) -> bool:
         """Whether the pack brought it."""
         return EMBEDDED.resolve() in self.path.resolve().parents
+
+
+def without_mark(label: str) -> str:
+    """The name in a label, also where it has become usable since."""
+    return label.partition(MISSING_MARK)[0].partition(UNSUPPORTED_MARK)[0]
 
 
 def model_roots(folders: Iterable[str | Path] | None = None) -> list[Path]:
@@ -130,6 +156,9 @@ def find_checkpoints(roots: Iterable[str | Path], kind: str | None = None) -> li
 def checkpoint_at(path: str | Path) -> Checkpoint | None:
     """The folder with a config.json, or the weights file, at a path; whether it is one of ours, loading tells."""
     path = Path(path).absolute()
+    found = gguf_in(path) if path.is_dir() and not _has_weights(path) else [path] if is_gguf(path) else []
+    if len(found) == 1:
+        return _gguf(path.parent, found[0])
     if (path / CONFIG_FILE).is_file():
         return _inspect(path.parent, path) or Checkpoint(path.name, path, "")
     weights = path.suffix.lower() in WEIGHT_SUFFIXES and path.is_file()
@@ -173,7 +202,7 @@ def default_pair(
 
 
 def _first(checkpoints: Iterable[Checkpoint], kind: str) -> Checkpoint | None:
-    known = [item for item in checkpoints if item.model_type and not item.missing]
+    known = [item for item in checkpoints if item.model_type and item.usable]
     own = (item for item in known if item.kind == kind)
     return next(own, None) or next((item for item in known if item.is_codec(kind)), None)
 
@@ -208,20 +237,43 @@ def _walk(root: Path, folder: Path, depth: int) -> Iterable[Checkpoint]:
         checkpoint = _inspect(root, folder)
         if checkpoint is not None:
             yield checkpoint
-            return
+            entries = [entry for entry in entries if is_gguf(entry)]
     for entry in entries:
         if entry.name.startswith(".") or (depth == 0 and entry.name in (VOICES, RECOGNIZERS)):
             continue
         if entry.is_dir() and depth < MAX_DEPTH:
             yield from _walk(root, entry, depth + 1)
+        elif is_gguf(entry):
+            yield _gguf(root, entry)
         elif entry.is_file() and entry.suffix.lower() in DAC_SUFFIXES:
             yield Checkpoint(entry.relative_to(root).as_posix(), entry, CODEC)
+
+
+def _gguf(root: Path, file: Path) -> Checkpoint:
+    """What a GGUF file is; one that cannot be read stays in the list: loading it says why."""
+    name = file.relative_to(root).as_posix()
+    try:
+        source = GgufSource(file)
+        held = source.contents()
+    except UnknownGgufError:
+        return Checkpoint(name, file, "", unsupported="a GGUF of another kind")
+    except (CheckpointError, OSError):
+        return Checkpoint(name, file, "")
+    model_type = source.config.get("model_type")
+    if not isinstance(model_type, str) or model_type not in KINDS:
+        return Checkpoint(name, file, "")
+    kind, missing = KINDS[model_type], tuple(source.missing())
+    with_codec = kind == LM and held.with_codec
+    return Checkpoint(name, file, kind, missing, model_type, with_codec=with_codec, **_names(source.config))
 
 
 def _inspect(root: Path, folder: Path) -> Checkpoint | None:
     """The checkpoint that the folder is, or None if it is none of ours."""
     name = folder.relative_to(root).as_posix()
     files = {entry.name for entry in folder.iterdir() if entry.is_file()}
+    of_a_file = is_gguf(folder.with_name(f"{folder.name}{GGUF}"))  # it holds a tokenizer, where the file has none
+    if not _has_weights(folder) and (of_a_file or any(map(is_gguf, folder.iterdir()))):
+        return None  # the files are the models
     if CONFIG_FILE not in files:
         looks_like_one = TOKENIZER_FILE in files or WEIGHTS_FILE in files or INDEX_FILE in files
         return Checkpoint(name, folder, "", (CONFIG_FILE,)) if looks_like_one else None
@@ -234,7 +286,42 @@ def _inspect(root: Path, folder: Path) -> Checkpoint | None:
     if kind == LM and TOKENIZER_FILE not in files:
         missing.append(TOKENIZER_FILE)
     known_type = model_type if kind and isinstance(model_type, str) else ""
-    return Checkpoint(name, folder, kind, tuple(missing), known_type, **_names(config))
+    held = _contents(folder, tuple(missing)) if kind == LM else None
+    return Checkpoint(
+        name,
+        folder,
+        kind,
+        tuple(missing),
+        known_type,
+        with_codec=model_type == V3 and (held is None or held.with_codec),
+        unsupported=f"quantized by {held.packed_by}" if held and held.packed_by else "",
+        **_names(config),
+    )
+
+
+def _contents(folder: Path, missing: tuple[str, ...]) -> Contents | None:
+    """What a folder's headers say; None where they cannot be read: loading says why."""
+    stats = [
+        (entry.name, entry.stat()) for entry in sorted(folder.iterdir()) if entry.suffix in (".json", ".safetensors")
+    ]
+    return None if missing else _looked_into(folder, tuple((name, one.st_size, one.st_mtime_ns) for name, one in stats))
+
+
+@lru_cache(256)
+def _looked_into(path: Path, stamp: tuple) -> Contents | None:
+    """
+    Args:
+        stamp: changes when the files do.
+    """
+    try:
+        return open_source(path).contents()
+    except CheckpointError:
+        return None
+
+
+def _has_weights(folder: Path) -> bool:
+    """Whether weights lie in it as in the Hugging Face layout."""
+    return any((folder / name).is_file() for name in (WEIGHTS_FILE, INDEX_FILE))
 
 
 def _names(config: dict) -> dict:

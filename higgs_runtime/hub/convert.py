@@ -14,16 +14,19 @@ from typing import Any
 
 import torch
 
-from ..checkpoint.files import CONFIG_FILE, V3, V3_CODEC, WEIGHTS_FILE, checkpoint_tensors, model_type_of, read_config
+from ..checkpoint.files import CONFIG_FILE, TOKENIZER_FILE, V3, V3_CODEC, WEIGHTS_FILE, model_type_of
+from ..checkpoint.gguf_source import is_gguf
 from ..checkpoint.safetensors_file import write_tensors
+from ..checkpoint.source import open_source
 from ..codec import load_codec
 from ..errors import CheckpointError, NumericError, SettingError
-from ..model import TOKENIZER_FILE, load_model
+from ..model import load_model
 from ..model.loading import CONVERTED
 from ..outputs import check_folder
 
 BESIDE = 0.02  # of the tensors: room for headers, tokenizer and what the disk itself takes
 CODEC_DTYPE = torch.float16
+STORED_ONLY = ("quantization_config", "auto_map")  # of a config.json: how the source is stored, and whose code reads it
 STEPS = 1000  # of a progress
 
 OnProgress = Callable[[int, int], None]
@@ -60,7 +63,8 @@ def convert_model(
     source, target = Path(source), Path(target)
     _check_new(target)
     model = load_model(source, dtype=dtype, quantization=quantization, on_progress=_part(on_progress, 0, 0.5))
-    raw = read_config(source)
+    opened = open_source(source)
+    raw = {name: value for name, value in opened.config.items() if name not in STORED_ONLY}
     if CONVERTED in raw:
         raise CheckpointError(
             f"'{source}' is converted already.",
@@ -71,11 +75,11 @@ def convert_model(
     tensors = model.state_dict()
     if model.config.tied_head:
         del tensors["audio_head.weight"]
-    if model_type_of(raw) == V3 and any(name.startswith(V3_CODEC) for name in checkpoint_tensors(source)):
+    if model_type_of(raw) == V3 and any(name.startswith(V3_CODEC) for name in opened.tensors()):
         codec = load_codec(source, dtype=CODEC_DTYPE).module.state_dict()
         tensors.update({V3_CODEC + name: tensor for name, tensor in codec.items()})
     with _appearing(target, tensors) as partial:
-        shutil.copyfile(source / TOKENIZER_FILE, partial / TOKENIZER_FILE)
+        (partial / TOKENIZER_FILE).write_bytes(opened.tokenizer())
         added = {CONVERTED: quantization}
         _write(partial, tensors, {**raw, **added}, added, _part(on_progress, 0.5, 1))
     return target
@@ -107,7 +111,7 @@ def convert_codec(
     """
     source, target = Path(source), Path(target)
     _check_new(target)
-    if source.is_file():
+    if source.is_file() and not is_gguf(source):
         raise SettingError(
             "A DAC model cannot be converted.",
             expected="a Higgs codec",

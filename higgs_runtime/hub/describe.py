@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..checkpoint.files import ORIGINAL_CODEC, PICKLE, V3, V3_CODEC, pickled_tensors, read_config, weight_files
-from ..checkpoint.safetensors_file import NAMES, read_header
+from ..checkpoint.contents import Contents
+from ..checkpoint.files import CODEC_OF_V3, ORIGINAL_CODEC, PICKLE, V3, pickled_tensors
+from ..checkpoint.gguf_source import is_gguf
+from ..checkpoint.source import open_source
 from ..errors import CheckpointError
 from ..model import converted_to
 from .catalog import Checkpoint
@@ -23,6 +25,7 @@ LAYOUTS = {
     V3: "v3",
     "higgs_audio_v2_tokenizer": "codec, transformers-native",
     ORIGINAL_CODEC: "codec, original layout",
+    CODEC_OF_V3: "codec of v3",
 }
 PACK_TERMS = "Apache-2.0, of the pack"
 MINOR = 0.02  # of the bytes: what is stored in no more is not worth a word
@@ -57,47 +60,47 @@ class Details:
 
 def describe_checkpoint(checkpoint: Checkpoint) -> Details:
     """What there is to know of a checkpoint that `find_checkpoints` found; never fails, says what is wrong."""
-    layout = LAYOUTS.get(checkpoint.model_type, "DAC" if checkpoint.path.is_file() else "unknown")
+    layout = LAYOUTS.get(checkpoint.model_type, _unnamed(checkpoint.path))
     try:
         size = sum(file.stat().st_size for file in _files(checkpoint.path))
     except OSError as error:  # deleted meanwhile
         return Details(layout, 0, "", "", f"cannot be read: {error}")
-    licence = V3_TERMS if checkpoint.model_type == V3 else V2_TERMS if checkpoint.model_type else ""
+    v3 = checkpoint.model_type in (V3, CODEC_OF_V3)
+    licence = V3_TERMS if v3 else V2_TERMS if checkpoint.model_type else ""
     licence = PACK_TERMS if checkpoint.embedded else licence
-    if checkpoint.missing or not checkpoint.model_type:
+    if checkpoint.missing or not checkpoint.model_type and not is_gguf(checkpoint.path):
         return Details(layout, size, "", licence)
     try:
-        stored, with_codec = _stored(checkpoint.path, checkpoint.model_type)
-        packed = converted_to(read_config(checkpoint.path))
+        held, packed = _contents(checkpoint)
     except CheckpointError as error:
         return Details(layout, size, "", licence, f"damaged: {error.what} {error.got}".strip())
+    if held.packed_by:
+        return Details(layout, size, "", licence, f"not supported: quantized by {held.packed_by}")
+    if held.writer:
+        layout += f", GGUF of {held.writer}"
     if checkpoint.model_type == V3:
-        layout += " with its codec" if with_codec else " without codec"
-    formats = _main(stored) if not packed else [packed, *(name for name in _main(stored) if not name.endswith("int8"))]
+        layout += " with its codec" if held.with_codec else " without codec"
+    main = [name for name, stored in held.formats.most_common() if stored >= MINOR * held.formats.total()]
+    formats = [packed, *(name for name in main if not name.endswith("int8"))] if packed else main
     return Details(layout, size, " and ".join(formats), licence)
+
+
+def _unnamed(path: Path) -> str:
+    if is_gguf(path):
+        return "GGUF"
+    return "DAC" if path.is_file() else "unknown"
 
 
 def _files(path: Path) -> Iterator[Path]:
     return (file for file in ([path] if path.is_file() else path.iterdir()) if file.is_file())
 
 
-def _stored(folder: Path, model_type: str) -> tuple[Counter, bool]:
-    """Bytes by number format, and whether there is a codec beside the language model."""
-    if model_type == ORIGINAL_CODEC:
-        tensors = pickled_tensors(folder / PICKLE).values()
-        return sum((Counter({_short(tensor.dtype): tensor.nbytes}) for tensor in tensors), Counter()), False
-    stored: Counter = Counter()
-    with_codec = False
-    for file in weight_files(folder):
-        for name, tensor in read_header(file).items():
-            with_codec = with_codec or name.startswith(V3_CODEC)
-            stored[_short(NAMES.get(tensor.dtype, tensor.dtype))] += tensor.stop - tensor.start
-    return stored, with_codec
-
-
-def _short(dtype: object) -> str:
-    return str(dtype).removeprefix("torch.")
-
-
-def _main(stored: Counter) -> list[str]:
-    return [name for name, size in stored.most_common() if size >= MINOR * stored.total()]
+def _contents(checkpoint: Checkpoint) -> tuple[Contents, str | None]:
+    """What is stored, and the quantization of a checkpoint that this pack converted."""
+    if checkpoint.model_type == ORIGINAL_CODEC:
+        stored: Counter[str] = Counter()
+        for tensor in pickled_tensors(checkpoint.path / PICKLE).values():
+            stored[str(tensor.dtype).removeprefix("torch.")] += tensor.nbytes
+        return Contents(stored), None
+    source = open_source(checkpoint.path)
+    return source.contents(), converted_to(source.config)

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from ..checkpoint.assign import NameRules, Rows, assign_strict
-from ..checkpoint.files import V3, V3_CODEC, check_model_type, checkpoint_tensors, read_config
+from ..checkpoint.files import V3, V3_CODEC, check_model_type
+from ..checkpoint.source import open_source
 from ..errors import CheckpointError, SettingError
 from .config import ModelConfig, parse_native_v2, parse_original_v2, parse_v3
 from .linear import Linear
@@ -86,7 +87,8 @@ LAYOUTS = {
     V3: Layout(
         parse=parse_v3,
         renames=(
-            (r"^body\.", ""),
+            (r"^(?:body|model)\.", ""),
+            (r"^embed_tokens\.", "text_embedding."),  # this and audio_embedding, audio_head: of the transformers port
             (r"^tied\.embedding\.text_embedding\.", "text_embedding."),
             (r"^tied\.embedding\.modality_embeddings\.0\.embedding\.", "audio_embedding."),
             (r"^tied\.head\.modality_heads\.0\.", "audio_head."),
@@ -94,7 +96,10 @@ LAYOUTS = {
             *_LAYERS,
         ),
         ignore=("tied.head.text_head.*", f"{V3_CODEC}*"),  # its codec is loaded by itself
-        joined={"tied.head.modality_heads.0.weight": ("tied.embedding.modality_embeddings.0.embedding.weight",)},
+        joined={
+            "tied.head.modality_heads.0.weight": ("tied.embedding.modality_embeddings.0.embedding.weight",),
+            "audio_head.weight": ("audio_embedding.weight",),
+        },
     ),
 }
 
@@ -126,14 +131,15 @@ def load_model(
     """
     check_quantization(quantization)
     path = Path(path)
-    raw = read_config(path)
+    source = open_source(path)
+    raw = source.config
     check_model_type(raw, LAYOUTS, path)
     layout, converted = LAYOUTS[raw["model_type"]], converted_to(raw)
     config = layout.parse(raw)
     if converted:
         layout, quantization = _as_converted(config, layout.parse), _same(converted, quantization, path)
     check_room(config, device, dtype, quantization)
-    tokenizer = ChatTokenizer(path, config)
+    tokenizer = ChatTokenizer(path, config, source.tokenizer())
     if config.begin_is_token:
         config = tokenizer.config = replace(config, audio_bos_token_id=tokenizer.special(V3_AUDIO))
     with torch.device("meta"):
@@ -142,7 +148,7 @@ def load_model(
             quantize_layers(model, converted)
     assign_strict(
         model,
-        checkpoint_tensors(path),
+        source.tensors(),
         device=device,
         dtype=dtype,
         names=NameRules(ignore=layout.ignore, rename=layout.rename, joined=layout.joined),

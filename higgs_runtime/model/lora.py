@@ -106,7 +106,7 @@ def load_adapter(folder: str | Path) -> Adapter:
 
 
 def _scale(config: Mapping[str, Any], name: str, rank: int) -> float:
-    """alpha / r, or alpha / √r, with what the config says of single matrices."""
+    """alpha / r, or alpha / √r, with what the config says of single matrices (r itself is that of the tensors)."""
     alpha = next(
         (
             value
@@ -188,6 +188,7 @@ def _placed(model: HiggsModel, adapter: Adapter, strength: float) -> Iterator[tu
 
 def _renaming(adapter: Adapter) -> Callable[[str], str]:
     """From the names of the layout that the adapter was trained in to those of the model."""
+    # The port of v3 to transformers has the names of v2's native layout.
     prefixes = {"higgs_audio_v2": "model.layers.", "higgs_audio": "layers.", "higgs_multimodal_qwen3": "body.layers."}
     for layout, prefix in prefixes.items():
         if all(name.startswith(prefix) for name in adapter.matrices):

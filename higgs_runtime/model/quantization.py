@@ -104,10 +104,12 @@ def _by_rows(pack: Callable[[Tensor], tuple[Tensor, Tensor]], weight) -> tuple[T
     """Packed some rows at a time, which is all that is there of the matrix in floating point.
 
     Args:
-        weight: [O, I], a tensor or what is read when it is sliced.
+        weight: [O, I], a tensor or what is read when it is sliced; its slices may be more exact than its dtype, which
+            is that of the scales.
     """
     step = max(1, AT_ONCE // weight.shape[1])
     packed, scale = (one.new_empty((len(weight), *one.shape[1:])) for one in pack(weight[:1]))
+    scale = scale.to(weight.dtype)
     for start in range(0, len(weight), step):
         packed[start : start + step], scale[start : start + step] = pack(weight[start : start + step])
     return packed, scale

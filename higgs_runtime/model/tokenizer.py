@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from ..checkpoint.files import TOKENIZER_FILE, read_tokenizer
 from ..choices import PromptFormat
 from ..errors import CheckpointError, PromptError
 from .config import ModelConfig
-
-TOKENIZER_FILE = "tokenizer.json"
 
 BEGIN = "<|begin_of_text|>"
 HEADER_START, HEADER_END = "<|start_header_id|>", "<|end_header_id|>"
@@ -34,30 +33,26 @@ class ChatTokenizer:
     `encode` treats everything as plain text: "<|eot_id|>" in a script is nine characters, never the end of a turn.
 
     Attributes:
-        checkpoint: name of the model folder.
+        checkpoint: name of the model's folder or file.
 
     Args:
-        path: tokenizer.json, or the model folder that holds it.
+        path: tokenizer.json, or the model folder that holds it; or the file or folder that `content` was read from.
         config: of the model that will read the ids.
+        content: of tokenizer.json, where it is known already.
 
     Raises:
         CheckpointError: no or a broken tokenizer.json, or one that does not fit the model.
     """
 
-    def __init__(self, path: str | Path, config: ModelConfig):
+    def __init__(self, path: str | Path, config: ModelConfig, content: bytes | None = None):
         from tokenizers import Tokenizer
 
         path = Path(path)
         path = path / TOKENIZER_FILE if path.is_dir() else path
-        if not path.is_file():
-            raise CheckpointError(
-                "The language model has no tokenizer.",
-                expected=str(path),
-                got="no such file",
-                remedy="Download tokenizer.json of the same checkpoint into this folder.",
-            )
         try:
-            full = Tokenizer.from_file(str(path))
+            full = Tokenizer.from_buffer(read_tokenizer(path) if content is None else content)
+        except CheckpointError:
+            raise
         except Exception as error:  # noqa: BLE001 - the library raises bare Exception
             raise CheckpointError(
                 f"{path} cannot be read.",
@@ -66,7 +61,7 @@ class ChatTokenizer:
                 remedy="Download the file again.",
             ) from error
         self.config = config
-        self.checkpoint = path.absolute().parent.name
+        self.checkpoint = (path.absolute().parent if path.name == TOKENIZER_FILE else path).name
         self._special = {token.content: id for id, token in full.get_added_tokens_decoder().items()}
         self._check(full.get_vocab_size(with_added_tokens=True), path)
         # The same vocabulary without added tokens cannot produce a special id, whatever the text says.

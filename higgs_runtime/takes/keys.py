@@ -15,9 +15,10 @@ from pathlib import Path
 import torch
 
 from ..atomic_write import write_bytes
-from ..checkpoint.files import check_model_type, read_config, weight_files
+from ..checkpoint.files import check_model_type
+from ..checkpoint.source import open_source
 from ..errors import CheckpointError, SettingError
-from ..model import TOKENIZER_FILE, converted_to
+from ..model import converted_to
 from ..model.loading import LAYOUTS
 from ..model.lora import CONFIG, WEIGHTS
 from ..types import Prompt, ReleasedSampling, Sampling
@@ -69,9 +70,10 @@ def model_identity(
         CheckpointError: files are missing or of another kind.
     """
     path = Path(path)
-    raw = read_config(path)
+    source = open_source(path)
+    raw = source.config
     check_model_type(raw, LAYOUTS, path)
-    weights = _content([path / "config.json", path / TOKENIZER_FILE, *weight_files(path)])
+    weights = _content(source.files())
     return ModelIdentity(
         weights=weights,
         device=torch.device(device).type,

@@ -160,7 +160,7 @@ def _codecs() -> Iterator[str]:
     first = default_pair(found)[1]
     yield str(first.path)
     for one in found:
-        if one.is_codec() and not one.missing and one.path != first.path:
+        if one.is_codec() and one.usable and one.path != first.path:
             yield str(one.path)
 
 

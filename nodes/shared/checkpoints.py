@@ -7,7 +7,8 @@ from pathlib import Path
 from comfy_api.latest import io
 
 from ...higgs_runtime import CheckpointError
-from ...higgs_runtime.hub import Checkpoint, default_pair, find_adapters, find_checkpoints, model_roots
+from ...higgs_runtime.checkpoint.packing import WHAT_IS_READ
+from ...higgs_runtime.hub import Checkpoint, default_pair, find_adapters, find_checkpoints, model_roots, without_mark
 from ..host import files, handles, messages
 
 AUTO = "auto"
@@ -21,9 +22,10 @@ def checkpoint_inputs(kind: str, note: str, dtype_tooltip: str) -> list[io.Input
             "checkpoint",
             options=checkpoint_choices(kind),
             default=AUTO,
-            tooltip=f"A {KIND_NAMES[kind]} in models/{files.MODEL_FOLDER} or in a folder of extra_model_paths.yaml. "
-            "A folder that lacks files says which; press R after adding files. auto: the first complete one of these, "
-            f"if model and codec are there both; else the tiny pair that comes with the pack. {note}",
+            tooltip=f"A {KIND_NAMES[kind]} in models/{files.MODEL_FOLDER} or in a folder of extra_model_paths.yaml: a "
+            "folder with its files, or a GGUF file. What lacks files says which; press R after adding files. auto: the "
+            "first complete one of these, if model and codec are there both; else the tiny pair that comes with the "
+            f"pack. {note}",
         ),
         io.Combo.Input(
             "device",
@@ -63,7 +65,7 @@ def find_checkpoint(kind: str, choice: str) -> Checkpoint:
         lm, codec = default_pair(find_checkpoints(_roots()))
         return {"lm": lm, "codec": codec}[kind]
     found = {item.name: item for item in find_checkpoints(_roots(), kind)}
-    checkpoint = found.get(choice) or found.get(choice.partition(" (missing: ")[0])
+    checkpoint = found.get(choice) or found.get(without_mark(choice))
     if checkpoint is None:
         raise CheckpointError(
             f"There is no Higgs {KIND_NAMES[kind]} '{choice}'.",
@@ -71,6 +73,13 @@ def find_checkpoint(kind: str, choice: str) -> Checkpoint:
             got=", ".join(sorted(found)) or "no model folder there",
             remedy="Put the complete folder of the checkpoint there (Download Higgs Model fetches the released ones), "
             "press R and choose it.",
+        )
+    if checkpoint.unsupported:
+        raise CheckpointError(
+            f"'{checkpoint.name}' is in a form that is not supported.",
+            expected=WHAT_IS_READ,
+            got=checkpoint.unsupported,
+            remedy="Download the model in one of these.",
         )
     if checkpoint.missing:
         raise CheckpointError(

@@ -10,10 +10,12 @@ import pytest
 import torch
 from helpers_checkpoint import ROOT, make_lm_checkpoint, random_codes
 from helpers_environments import python_of
+from helpers_forms import as_port
+from helpers_v3 import make_v3_checkpoint
 from helpers_workflow import PACK, node_classes, node_module
 from safetensors.torch import load_file, save_file
 
-from higgs_runtime import CheckpointError, Message, Sampling, build_prompt, generate, load_model
+from higgs_runtime import CheckpointError, Message, Sampling, build_prompt, conversation, generate, load_model
 from higgs_runtime.model.lora import adapted, load_adapter
 
 pytestmark = pytest.mark.slow
@@ -36,6 +38,38 @@ USE = {
 }
 
 
+PORT_MAKE = {
+    "attention": {"r": 4, "lora_alpha": 8, "target_modules": ATTENTION, "use_rslora": True},
+    "patterns": {
+        "r": 3,
+        "lora_alpha": 5,
+        "target_modules": [*ATTENTION, "gate_proj", "up_proj", "down_proj"],
+        "rank_pattern": {"q_proj|down_proj": 6, "layers.1.mlp.up_proj": 2},
+        "alpha_pattern": {"q_proj|v_proj": 9, r"layers\.0\.mlp\..*_proj": 1},
+        "use_rslora": True,
+    },
+}
+PORT_USE = {
+    "attention": {"attention": 1.0},
+    "patterns": {"patterns": 1.0},
+    "both": {"patterns": 0.6, "attention": -0.5},
+}
+
+
+def ask_peft(root, folder, inputs, make: dict, use: dict) -> dict[str, torch.Tensor]:
+    """PEFT's logits by the names of `use`; the adapters are made in `root`."""
+    tasks = {
+        name: {"model": str(folder), "folder": str(root), "inputs": inputs, "use": one, "make": {} if index else make}
+        for index, (name, one) in enumerate(use.items())
+    }
+    torch.save(tasks, root / "tasks.pt")
+    program = ROOT / "tests" / "conformance" / "peft_reference.py"
+    command = [str(python_of("peft")), "-W", "ignore", str(program), str(root / "tasks.pt"), str(root / "answers.pt")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    return torch.load(root / "answers.pt", weights_only=True)
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """(our model, its prompt, folder of the adapters, PEFT's logits by the names of USE)."""
@@ -56,28 +90,30 @@ def made(tmp_path_factory):
         "audio_input_ids": prompt.audio_rows[None],
         "audio_input_ids_mask": torch.ones(1, len(prompt.audio_rows), dtype=torch.bool),
     }
-    tasks = {
-        name: {
-            "model": str(root / "lm"),
-            "folder": str(root),
-            "inputs": inputs,
-            "use": use,
-            "make": MAKE if name == "attention" else {},
-        }
-        for name, use in USE.items()
-    }
-    torch.save(tasks, root / "tasks.pt")
-    command = [
-        str(python_of("peft")),
-        "-W",
-        "ignore",
-        str(ROOT / "tests" / "conformance" / "peft_reference.py"),
-        str(root / "tasks.pt"),
-        str(root / "answers.pt"),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr
-    return model, prompt, root, torch.load(root / "answers.pt", weights_only=True)
+    return model, prompt, root, ask_peft(root, root / "lm", inputs, MAKE, USE)
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory):
+    """The same of a v3 model and adapters that were made on its port to transformers."""
+    root = tmp_path_factory.mktemp("port")
+    v3 = make_v3_checkpoint(root / "v3", whole_vocabulary=True)
+    model = load_model(v3)
+    prompt = build_prompt(conversation("What shall we say?"), model.tokenizer)
+    folder = as_port(v3, root / "port")
+    return model, prompt, root, ask_peft(root, folder, {"token_ids": prompt.token_ids[None]}, PORT_MAKE, PORT_USE)
+
+
+@pytest.mark.parametrize("name", PORT_USE)
+def test_adapters_of_the_port_of_v3_are_those_of_peft(port, name, record_property):
+    model, prompt, root, answers = port
+    plain = model.logits(prompt)
+    with adapted(model, [(load_adapter(root / one), strength) for one, strength in PORT_USE[name].items()]):
+        logits = model.logits(prompt)
+    deviation = (logits.flatten(1) - answers[name]).abs().max().item()
+    record_property("deviation", deviation)
+    assert deviation < 3e-4
+    assert (logits - plain).abs().max() > 0.1
 
 
 @pytest.mark.parametrize("name", USE)
@@ -138,6 +174,9 @@ def test_on_quantized_weights(made, quantization):
         ({"init_lora_weights": "olora"}, "weights that were changed"),
         ({"init_lora_weights": "lora_ga"}, "weights that were changed"),
         ({"modules_to_save": ["embed_tokens"]}, "modules_to_save"),
+        ({"alora_invocation_tokens": [1]}, "alora_invocation_tokens"),
+        ({"target_parameters": ["audio_head.weight"]}, "target_parameters"),
+        ({"init_lora_weights": "pissa_niter_4"}, "init_lora_weights 'pissa_niter_4'"),
         ({"lora_alpha": None}, "no plain|complete|lora_alpha"),
         ({"lora_alpha": "16"}, "cannot be used"),
         ({"alpha_pattern": {"(": 1}}, "cannot be used"),

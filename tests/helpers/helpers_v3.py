@@ -60,7 +60,7 @@ def make_v3_checkpoint(
         "model_type": "higgs_multimodal_qwen3",
         "audio_token_id": -100,
         "text_config": settings,
-        "audio_encoder_config": AUDIO,
+        "audio_encoder_config": {**AUDIO, "out_dim": settings["hidden_size"]},
         "sample_rate": 24000,
     }
     with torch.random.fork_rng():
