@@ -25,6 +25,7 @@ from .windows import DecodeWindows, activation_bytes, decoder_context
 
 DECODE_WINDOW_SECONDS = 3.0  # the fastest on a CPU, whose caches it fits; longer ones take memory in proportion
 FRAME_RATE_TOLERANCE = 0.01  # relative: 86.1 and 86.13 are the same rate
+HASHED = 256  # numbers
 SMALL_DECODER = 4_000_000  # weights; the operations of a smaller decoder are short
 
 
@@ -95,6 +96,22 @@ class Codec(ABC):
         for entries in self._codebooks():
             digest.update(form(entries.detach().cpu().contiguous()).tobytes())
         return digest.hexdigest()[:16]
+
+    @cached_property
+    def weights_hash(self) -> str:
+        """What stands for all weights and their dtypes: what codecs of one hash make of a clip is the same.
+
+        The SHA-256 of each tensor's name, dtype and shape, and of its first, middle and last HASHED numbers: weights
+        that were trained further differ everywhere, and gigabytes need not be read.
+        """
+        digest = hashlib.sha256()
+        for name, tensor in self.module.state_dict().items():
+            flat = tensor.detach().flatten()
+            middle = max(0, (flat.numel() - HASHED) // 2)
+            some = torch.cat([flat[:HASHED], flat[middle : middle + HASHED], flat[-HASHED:]])
+            digest.update(f"{name} {tensor.dtype} {list(tensor.shape)} ".encode())
+            digest.update(some.double().cpu().numpy().astype("<f8").tobytes())
+        return digest.hexdigest()
 
     def takes(self, codec: str) -> bool:
         """Whether it decodes codes of the codec with this identity or signature; "" stands for one not known."""

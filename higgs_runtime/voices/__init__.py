@@ -22,9 +22,11 @@ if TYPE_CHECKING:
         prepare_reference as prepare_reference,
     )
     from .resolve import (
+        is_built_in as is_built_in,
         is_voice_file as is_voice_file,
         load_source as load_source,
         no_words as no_words,
+        reference_codes as reference_codes,
         transcript_of as transcript_of,
         voice_files as voice_files,
         voice_source as voice_source,
@@ -33,6 +35,6 @@ else:
     _HOMES = {
         "library": "VoiceCard describe_voice find_voices load_voice save_voice voice_path",
         "reference": "encode_reference inspect_reference judged_reference prepare_reference",
-        "resolve": "is_voice_file load_source no_words transcript_of voice_files voice_source",
+        "resolve": "is_built_in is_voice_file load_source no_words reference_codes transcript_of voice_files voice_source",
     }
     __getattr__ = lazily(__name__, _HOMES)
