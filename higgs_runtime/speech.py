@@ -21,8 +21,8 @@ from .generation.request import positions_of, with_length_warning
 from .generation.session import OnFrames, Session, ShouldStop
 from .hub import ModelKey, default_pair, find_checkpoints, model_roots, shared_cache
 from .model import HiggsModel, load_model
+from .monologue import Monologue, QuietEnd, check_words, pieces_of
 from .prompt import DEFAULT_SYSTEM, Message, build_prompt, conversation
-from .rendering.monologue import Monologue, QuietEnd, check_words, pieces_of
 from .settings import SETTINGS
 from .suspended import closed_in_time
 from .types import Codes, Prompt, Sampling, Voice

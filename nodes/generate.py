@@ -62,7 +62,7 @@ class HiggsGenerate(io.ComfyNode):
         from ..higgs_runtime import Sampling, build_prompt, generate
         from ..higgs_runtime.generation.request import with_length_warning
         from ..higgs_runtime.model import working_bytes
-        from ..higgs_runtime.rendering.monologue import QuietEnd
+        from ..higgs_runtime.monologue import QuietEnd
         from ..higgs_runtime.speech import silence_stop
 
         if model.kind == handles.REMOTE:

@@ -196,7 +196,7 @@ class SelfAttention(nn.Module):
         return self.out_proj(seen.transpose(1, 2).flatten(2))
 
 
-class FeedForward(nn.Module):
+class HubertFeedForward(nn.Module):
     """[B, F, W] → [B, F, W]."""
 
     def __init__(self, sizes: HubertSizes):
@@ -216,7 +216,7 @@ class EncoderLayer(nn.Module):
         super().__init__()
         self.attention = SelfAttention(sizes, attention)
         self.layer_norm = nn.LayerNorm(sizes.hidden_size, eps=sizes.layer_norm_eps)
-        self.feed_forward = FeedForward(sizes)
+        self.feed_forward = HubertFeedForward(sizes)
         self.final_layer_norm = nn.LayerNorm(sizes.hidden_size, eps=sizes.layer_norm_eps)
         self._norm_first = sizes.do_stable_layer_norm
 

@@ -35,6 +35,7 @@ else:
     _HOMES = {
         "library": "VoiceCard describe_voice find_voices load_voice save_voice voice_path",
         "reference": "encode_reference inspect_reference judged_reference prepare_reference",
-        "resolve": "is_built_in is_voice_file load_source no_words reference_codes transcript_of voice_files voice_source",
+        "resolve": "is_built_in is_voice_file load_source no_words reference_codes transcript_of voice_files "
+        "voice_source",
     }
     __getattr__ = lazily(__name__, _HOMES)

@@ -18,7 +18,16 @@ from higgs_runtime.verification.silence_stop import silent_entries
 from higgs_runtime.voices import judged_reference, reference_codes
 
 ROOT = Path(__file__).resolve().parents[2]
-HEAVY = ("transformers", "torch._dynamo", "torch._inductor", "sympy", "scipy.optimize", "scipy.signal", "librosa", "torchvision")
+HEAVY = (
+    "transformers",
+    "torch._dynamo",
+    "torch._inductor",
+    "sympy",
+    "scipy.optimize",
+    "scipy.signal",
+    "librosa",
+    "torchvision",
+)
 SPEAK = """
 import sys
 from higgs_runtime import cli
