@@ -158,7 +158,7 @@ class Codec(ABC):
         return Codes(ids.long().cpu(), self.frame_rate, self.codebook_size, self.signature)
 
     def decode(self, codes: Codes, *, edges: bool = True, on_progress: OnProgress | None = None) -> AudioClip:
-        """Turns codes into audio, in windows of DECODE_WINDOW_SECONDS so that memory stays bounded.
+        """Turns codes into audio, in windows of a few seconds so that memory stays bounded.
 
         Args:
             codes: of this codec, or (unless `named_codes_only`) of unknown origin and the same shape; at least one
@@ -218,12 +218,18 @@ class Codec(ABC):
         """About what `decode` takes beside the weights for so much audio: one window's activations, and the sound
         itself, which is there twice while its windows are joined."""
         context = (self._decode_context.left + self._decode_context.right) / self.frame_rate
-        window = activation_bytes(self._decoder, self.frame_rate, min(seconds, DECODE_WINDOW_SECONDS + context))
+        longest = self._decode_seconds
+        window = activation_bytes(self._decoder, self.frame_rate, min(seconds, longest + context))
         sound = math.ceil(4 * self.hop * self.frame_rate * seconds)
-        return max(window + (sound if seconds > DECODE_WINDOW_SECONDS else 0), 2 * sound)
+        return max(window + (sound if seconds > longest else 0), 2 * sound)
+
+    @property
+    def _decode_seconds(self) -> float:
+        """Of a window, its context not counted."""
+        return DECODE_WINDOW_SECONDS
 
     def _windows(self, edges: bool) -> DecodeWindows:
-        window = max(1, round(DECODE_WINDOW_SECONDS * self.frame_rate))
+        window = max(1, round(self._decode_seconds * self.frame_rate))
         return DecodeWindows(
             self._decode_window, hop=self.hop, context=self._decode_context, window=window, edges=edges
         )
