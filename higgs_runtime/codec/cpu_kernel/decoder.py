@@ -23,7 +23,7 @@ from . import kernels
 from .toom import TAPS, TILE, points_of_taps
 
 PIECE = 65_536  # numbers of a layer that a piece has, about: what is made of them fits a core's cache
-LIVE_PIECES = 8  # numbers of a piece that live at once, as a multiple of it
+LIVE_PIECES = 7  # numbers of a piece that live at once, as a multiple of it
 ROWS = 1024  # of a piece at least: the weights are read once for each
 REACH = TAPS // 2
 
