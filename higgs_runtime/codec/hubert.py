@@ -140,7 +140,7 @@ class NormedWeight(nn.Module):
         self.original1 = nn.Parameter(torch.ones(shape))
 
     def forward(self) -> torch.Tensor:
-        return torch._weight_norm(self.original1, self.original0, 2)
+        return torch._weight_norm(self.original1, self.original0, 2)  # pyright: ignore[reportPrivateImportUsage]
 
 
 class NormedConvolution(nn.Module):

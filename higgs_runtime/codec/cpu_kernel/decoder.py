@@ -23,7 +23,7 @@ from . import kernels
 from .toom import TAPS, TILE, points_of_taps
 
 PIECE = 65_536  # numbers of a layer that a piece has, about: what is made of them fits a core's cache
-LIVE_PIECES = 7  # numbers of a piece that live at once, as a multiple of it
+LIVE_PIECES = 6  # numbers of a piece that live at once, as a multiple of it
 ROWS = 1024  # of a piece at least: the weights are read once for each
 REACH = TAPS // 2
 
@@ -108,7 +108,7 @@ class _PreparedBlock:
 
     def __init__(self, block: DecoderBlock):
         layer = block.conv_t1
-        self._stride, self._padding = layer.stride[0], layer.padding[0]
+        self._stride, self._padding = layer.stride[0], int(layer.padding[0])
         if layer.kernel_size[0] != 2 * self._stride:
             raise ValueError("another transposed convolution")
         self._snake = _Alpha(block.snake1)
