@@ -22,13 +22,13 @@ from .generation.request import positions_of, with_length_warning
 from .generation.session import OnFrames, Session, ShouldStop
 from .hub import ModelKey, default_pair, find_checkpoints, model_roots, shared_cache
 from .model import HiggsModel, load_model
+from .monologue import Monologue, QuietEnd, check_words, pieces_of
 from .prompt import DEFAULT_SYSTEM, build_prompt, conversation
-from .rendering.monologue import Monologue, QuietEnd, check_words, pieces_of
 from .settings import SETTINGS
 from .suspended import closed_in_time
 from .types import Codes, Prompt, Sampling, Voice
 from .verification import SilenceStop
-from .voices import judged_reference
+from .voices import is_built_in, judged_reference, reference_codes
 
 SILENCE_S: float = SETTINGS["silence_s"].default
 _stops: WeakKeyDictionary[Codec, dict[float, SilenceStop]] = WeakKeyDictionary()
@@ -292,7 +292,7 @@ def _prepared(
     model, codec = _chosen(how.model, how.codec)
     check_words(text)  # what cannot be spoken, or heard, is said before minutes of loading
     name = Path(voice).name if isinstance(voice, (str, Path)) else "The reference"
-    if isinstance(voice, (str, Path)):
+    if isinstance(voice, (str, Path)) and not is_built_in(voice):
         voice = AudioClip.load(voice)
     with ExitStack() as stack:
         lm = stack.enter_context(_loaded("lm", model, load_model, device, dtype, quantization=how.quantization))
@@ -337,7 +337,7 @@ def make_voice(
     if isinstance(source, Voice):
         return source
     if not isinstance(source, AudioClip):
-        source, name = AudioClip.load(source), Path(source).name
+        return Voice(reference_codes(source, codec), transcript)
     return Voice(judged_reference(source, codec, name), transcript)
 
 

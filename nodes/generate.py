@@ -68,7 +68,7 @@ class HiggsGenerate(io.ComfyNode):
     def execute(cls, model, prompt, seed, max_seconds, codec=None, live=True, end_silence=0.0, **more):
         from ..higgs_runtime import Sampling, Session, build_prompt
         from ..higgs_runtime.model import working_bytes
-        from ..higgs_runtime.rendering.monologue import monologue_of
+        from ..higgs_runtime.monologue import monologue_of
         from ..higgs_runtime.speech import silence_stop
 
         cut, sampling = more.pop("in_pieces", True), more
@@ -136,7 +136,7 @@ def speak_all(session, monologue, settings, stop, progress, hear) -> tuple[str, 
 
 def elsewhere(model, prompt, settings, cut: bool) -> io.NodeOutput:
     """As `execute`, with a model on a server."""
-    from ..higgs_runtime.rendering.monologue import monologue_of
+    from ..higgs_runtime.monologue import monologue_of
 
     monologue = monologue_of(prompt, None, settings.max_frames, cut=cut, voiced=bool(model.voice))
     progress = Progress(settings.max_frames * len(monologue.texts))

@@ -13,6 +13,7 @@ if "HIGGS_TEST_CORES" in os.environ and hasattr(os, "sched_setaffinity"):  # as 
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(os.environ["HIGGS_TEST_CORES"])])
 os.environ.setdefault("MKL_NUM_THREADS", os.environ["OMP_NUM_THREADS"])
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("HIGGS_KEEP", "0")  # what an earlier run computed proves nothing
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a test that reaches for the network fails at once
 
 

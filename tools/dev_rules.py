@@ -29,6 +29,7 @@ ORDER = (
     "script",
     "takes",
     "verification",
+    "monologue",
     "rendering",
     "speech",
     "cluster serve remote",

@@ -18,6 +18,7 @@ CORE = {
     "cores",
     "devices",
     "errors",
+    "kept",
     "lazy_names",
     "outputs",
     "settings",

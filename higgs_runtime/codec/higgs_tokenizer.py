@@ -18,6 +18,7 @@ from ..checkpoint.assign import NameRules, assign_strict
 from ..checkpoint.files import CODEC_OF_V3, ORIGINAL_CODEC, V3, check_model_type, model_type_of
 from ..checkpoint.source import open_source
 from .bundled import read_bundled
+from .cpu_kernel import FastDecoder
 from .dac_layers import AcousticDecoder, AcousticEncoder
 from .higgs_config import MODEL_TYPE, HiggsCodecConfig
 from .interface import Codec, check_finite
@@ -28,6 +29,7 @@ from .semantic import SemanticEncoder, build_hubert, hubert_features, shortest_w
 from .windows import activation_bytes, encode_windows, encoder_context, run_kept
 
 ACOUSTIC_WINDOW_SECONDS = 60.0
+FUSED_WINDOW_SECONDS = 12.0  # it cuts pieces for the caches itself: the longer, the less is decoded twice
 CODEBOOKS = ("quantizer.*.codebook.embed",)  # as in the file in any dtype: codes and identity hang on them
 UNUSED_TENSORS = (
     "decoder_semantic.*",
@@ -71,8 +73,9 @@ class HiggsCodec(Codec):
     module: HiggsTokenizer
     max_encode_seconds = 300.0
 
-    def __init__(self, module: HiggsTokenizer, config: HiggsCodecConfig):
+    def __init__(self, module: HiggsTokenizer, config: HiggsCodecConfig, fused: bool = True):
         super().__init__(module, module.acoustic_decoder, config.hop)
+        self._fast = FastDecoder(module.acoustic_decoder) if fused else None
         self.config = config
         self.named_codes_only = config.named_codes_only
         self._encode_context = encoder_context(module.acoustic_encoder, config.hop)
@@ -85,12 +88,14 @@ class HiggsCodec(Codec):
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
         attention: str = "sdpa",
+        fused: bool = True,
     ) -> HiggsCodec:
         """Loads the native layout (config.json and model.safetensors, or its shards), the original one, or what a v3
         checkpoint holds.
 
         Args:
             attention: of HuBERT, "sdpa" or its slow twin "eager".
+            fused: decode on a CPU by `cpu_kernel`; False: by its slow twin, the module itself.
 
         Raises:
             CheckpointError: files are missing or broken, of another model, or do not fit each other.
@@ -114,7 +119,7 @@ class HiggsCodec(Codec):
             names=NameRules(keep=CODEBOOKS, ignore=UNUSED_TENSORS, rename=_current_name),
             what=f"Higgs codec in '{folder}'",
         )
-        return cls(module, config)
+        return cls(module, config, fused)
 
     @property
     def sample_rate(self) -> int:
@@ -158,14 +163,27 @@ class HiggsCodec(Codec):
         return self.module.quantizer.encode(embeddings)[0]
 
     def _decode_ids(self, ids: torch.Tensor) -> torch.Tensor:
-        return self.module.acoustic_decoder(self._latents(ids))[0]
+        latents, fast = self._latents(ids), self._fast and self._fast.now()
+        if fast is None:
+            return self.module.acoustic_decoder(latents.transpose(1, 2))[0]
+        return fast(latents[0], torch.get_num_threads())[None]
 
     def _decode_kept(self, ids: torch.Tensor, first: int, stop: int, last: bool) -> torch.Tensor:
-        return run_kept(self.module.acoustic_decoder.stages, self._latents(ids), first, stop)[0]
+        if self._fast and self._fast.now() is not None:  # its windows are long, so that little of them is context
+            return super()._decode_kept(ids, first, stop, last)
+        return run_kept(self.module.acoustic_decoder.stages, self._latents(ids).transpose(1, 2), first, stop)[0]
 
     def _latents(self, ids: torch.Tensor) -> torch.Tensor:
-        quantized = self.module.quantizer.decode(ids[None].to(self.module.fc2.weight.device))
-        return self.module.fc2(quantized).transpose(1, 2)
+        """[1, F, D]."""
+        return self.module.fc2(self.module.quantizer.decode(ids[None].to(self.module.fc2.weight.device)))
+
+    def decode_bytes(self, seconds: float) -> int:
+        fast = self._fast and self._fast.now()
+        return super().decode_bytes(seconds) + (fast.piece_bytes(torch.get_num_threads()) if fast else 0)
+
+    @property
+    def _decode_seconds(self) -> float:
+        return FUSED_WINDOW_SECONDS if self._fast and self._fast.now() is not None else super()._decode_seconds
 
     def _semantic_latents(self, wave: torch.Tensor) -> torch.Tensor:
         """[1, T] float32 at the codec's rate -> [1, W, F]."""

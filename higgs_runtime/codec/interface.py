@@ -25,6 +25,7 @@ from .windows import DecodeWindows, activation_bytes, decoder_context
 
 DECODE_WINDOW_SECONDS = 3.0  # the fastest on a CPU, whose caches it fits; longer ones take memory in proportion
 FRAME_RATE_TOLERANCE = 0.01  # relative: 86.1 and 86.13 are the same rate
+HASHED = 256  # numbers
 SMALL_DECODER = 4_000_000  # weights; the operations of a smaller decoder are short
 
 
@@ -96,6 +97,22 @@ class Codec(ABC):
             digest.update(form(entries.detach().cpu().contiguous()).tobytes())
         return digest.hexdigest()[:16]
 
+    @cached_property
+    def weights_hash(self) -> str:
+        """What stands for all weights and their dtypes: what codecs of one hash make of a clip is the same.
+
+        The SHA-256 of each tensor's name, dtype and shape, and of its first, middle and last HASHED numbers: weights
+        that were trained further differ everywhere, and gigabytes need not be read.
+        """
+        digest = hashlib.sha256()
+        for name, tensor in self.module.state_dict().items():
+            flat = tensor.detach().flatten()
+            middle = max(0, (flat.numel() - HASHED) // 2)
+            some = torch.cat([flat[:HASHED], flat[middle : middle + HASHED], flat[-HASHED:]])
+            digest.update(f"{name} {tensor.dtype} {list(tensor.shape)} ".encode())
+            digest.update(some.double().cpu().numpy().astype("<f8").tobytes())
+        return digest.hexdigest()
+
     def takes(self, codec: str) -> bool:
         """Whether it decodes codes of the codec with this identity or signature; "" stands for one not known."""
         return same_codec(codec, self.signature) if codec else not self.named_codes_only
@@ -141,7 +158,7 @@ class Codec(ABC):
         return Codes(ids.long().cpu(), self.frame_rate, self.codebook_size, self.signature)
 
     def decode(self, codes: Codes, *, edges: bool = True, on_progress: OnProgress | None = None) -> AudioClip:
-        """Turns codes into audio, in windows of DECODE_WINDOW_SECONDS so that memory stays bounded.
+        """Turns codes into audio, in windows of a few seconds so that memory stays bounded.
 
         Args:
             codes: of this codec, or (unless `named_codes_only`) of unknown origin and the same shape; at least one
@@ -201,12 +218,18 @@ class Codec(ABC):
         """About what `decode` takes beside the weights for so much audio: one window's activations, and the sound
         itself, which is there twice while its windows are joined."""
         context = (self._decode_context.left + self._decode_context.right) / self.frame_rate
-        window = activation_bytes(self._decoder, self.frame_rate, min(seconds, DECODE_WINDOW_SECONDS + context))
+        longest = self._decode_seconds
+        window = activation_bytes(self._decoder, self.frame_rate, min(seconds, longest + context))
         sound = math.ceil(4 * self.hop * self.frame_rate * seconds)
-        return max(window + (sound if seconds > DECODE_WINDOW_SECONDS else 0), 2 * sound)
+        return max(window + (sound if seconds > longest else 0), 2 * sound)
+
+    @property
+    def _decode_seconds(self) -> float:
+        """Of a window, its context not counted."""
+        return DECODE_WINDOW_SECONDS
 
     def _windows(self, edges: bool) -> DecodeWindows:
-        window = max(1, round(DECODE_WINDOW_SECONDS * self.frame_rate))
+        window = max(1, round(self._decode_seconds * self.frame_rate))
         return DecodeWindows(
             self._decode_window, hop=self.hop, context=self._decode_context, window=window, edges=edges
         )

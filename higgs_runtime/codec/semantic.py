@@ -1,22 +1,18 @@
 """The semantic branch of the encoder: HuBERT features averaged over its layers, then a small convolutional encoder.
 
-HuBERT is transformers' HubertModel (Hsu et al. 2021, arXiv:2106.07447); it is the only thing taken from transformers,
-and encoding alone uses it. Letters in shapes: B batch, W width of HuBERT, T samples, F frames.
+Letters in shapes: B batch, W width of HuBERT, T samples, F frames.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 from torch.nn import functional
 
 from ..errors import CheckpointError
-
-if TYPE_CHECKING:
-    from transformers import HubertModel
+from .hubert import Hubert, HubertSizes
 
 HUBERT_PADDING = 160  # samples of silence on each side of the waveform before HuBERT
 
@@ -85,26 +81,19 @@ class SemanticEncoder(nn.Module):
         return x
 
 
-def build_hubert(config: Mapping, attention: str = "sdpa") -> HubertModel:
-    """HubertModel with the weights left to be assigned; call it under torch.device("meta").
-
-    Masking is for training only: its probabilities are set to 0, so the model owns no mask embedding.
+def build_hubert(config: Mapping, attention: str = "sdpa") -> Hubert:
+    """HuBERT with the weights left to be assigned; call it under torch.device("meta").
 
     Args:
         config: semantic_model_config of the checkpoint.
-        attention: transformers' name of the attention implementation, "sdpa" or "eager".
+        attention: "sdpa", or its slow twin "eager".
 
     Raises:
-        CheckpointError: the config does not describe a HuBERT that transformers can build.
+        CheckpointError: the config does not describe a HuBERT that can be built.
     """
-    from transformers import HubertConfig, HubertModel
-
-    settings = {**config, "mask_time_prob": 0.0, "mask_feature_prob": 0.0}
     try:
-        hubert_config = HubertConfig.from_dict(settings)
-        hubert_config._attn_implementation = attention
-        return HubertModel(hubert_config)
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        return Hubert(HubertSizes.of(config), attention)
+    except (TypeError, ValueError, AttributeError, ZeroDivisionError, RuntimeError) as error:
         raise CheckpointError(
             "The codec's semantic_model_config is not usable.",
             expected="the settings of a HuBERT model",
@@ -113,7 +102,7 @@ def build_hubert(config: Mapping, attention: str = "sdpa") -> HubertModel:
         ) from error
 
 
-def hubert_features(hubert: HubertModel, wave: torch.Tensor, keep_every: int) -> torch.Tensor:
+def hubert_features(hubert: Hubert, wave: torch.Tensor, keep_every: int) -> torch.Tensor:
     """Mean of all hidden states (embeddings and every layer), each keep_every-th frame.
 
     Args:
@@ -123,13 +112,13 @@ def hubert_features(hubert: HubertModel, wave: torch.Tensor, keep_every: int) ->
         [B, F, W].
     """
     padded = functional.pad(wave, (HUBERT_PADDING, HUBERT_PADDING))
-    hidden = hubert(padded, output_hidden_states=True, return_dict=True).hidden_states
-    return torch.stack(tuple(hidden), dim=1).mean(dim=1)[:, :: max(1, keep_every)]
+    kept = [states[:, :: max(1, keep_every)] for states in hubert(padded)]
+    return torch.stack(kept, dim=1).mean(dim=1)
 
 
-def shortest_wave(hubert: HubertModel) -> int:
+def shortest_wave(hubert: Hubert) -> int:
     """Samples at HuBERT's rate that its convolutions need for one frame, beside the padding."""
     samples = 1
-    for kernel, stride in reversed(list(zip(hubert.config.conv_kernel, hubert.config.conv_stride, strict=True))):
+    for kernel, stride in reversed(list(zip(hubert.sizes.conv_kernel, hubert.sizes.conv_stride, strict=True))):
         samples = (samples - 1) * stride + kernel
     return max(1, samples - 2 * HUBERT_PADDING)

@@ -133,6 +133,12 @@ class Layer(nn.Module):
         return x + routed(x, routing, text.feed_forward, audio.feed_forward)
 
 
+def embedding(rows: int, width: int) -> nn.Embedding:
+    """nn.Embedding. On the meta device without a draw of weights: for that torch imports its compiler, in seconds."""
+    weight = torch.empty(rows, width)
+    return nn.Embedding(rows, width, _weight=weight if weight.is_meta else None)
+
+
 class HiggsModel(nn.Module):
     """Text tokens and audio frames in, logits of the next audio frame out.
 
@@ -148,8 +154,8 @@ class HiggsModel(nn.Module):
         super().__init__()
         self.config = config
         self.tokenizer = cast("ChatTokenizer", None)  # who reads text has loaded one from files
-        self.text_embedding = nn.Embedding(config.vocab_size, config.hidden_size)
-        self.audio_embedding = nn.Embedding(config.num_codebooks * config.codebook_rows, config.hidden_size)
+        self.text_embedding = embedding(config.vocab_size, config.hidden_size)
+        self.audio_embedding = embedding(config.num_codebooks * config.codebook_rows, config.hidden_size)
         self.layers = ModulesOf(Layer(config, index) for index in range(config.num_layers))
         self.norm = RMSNorm(config.hidden_size, config.norm_eps)
         self.audio_head = AudioHead(config.hidden_size, config.num_codebooks * config.codebook_rows, bias=False)

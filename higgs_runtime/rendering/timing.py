@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..script import Script, Turn, plan_fit
+from ..text.rests import rest_after
 from ..text.vocabulary import has_words
 
-# Seconds after a line, by its last mark. Readers rest 0.4 to 0.6 s between sentences (Goldman-Eisler 1968); speakers
-# who answer each other leave 0.2 s (Stivers et al. 2009, PNAS 106).
-SENTENCE_S, CLAUSE_S, OPEN_S, TRAIL_S = 0.45, 0.2, 0.12, 0.6
-ANSWER_S, SCENE_S = 0.3, 1.2
+ANSWER_S, SCENE_S = 0.3, 1.2  # speakers who answer each other leave 0.2 s (Stivers et al. 2009, PNAS 106)
 WORDLESS_S = 0.6  # of a turn without words, as "…"
-_CLOSERS = "\"'”’»)]」』）】》〉"
 
 
 @dataclass(frozen=True)
@@ -43,14 +40,6 @@ def gap_after(text: str, turn: Turn, following: Turn | None) -> float:
     if following.speaker != turn.speaker:
         return ANSWER_S
     return rest_after(text)
-
-
-def rest_after(text: str) -> float:
-    """Seconds that a reader rests within what one person says, by the last mark."""
-    last = text.rstrip().rstrip(_CLOSERS)[-1:]
-    if last in "…—–":
-        return TRAIL_S
-    return SENTENCE_S if last in ".!?。！？।؟" else CLAUSE_S if last in ",;:，、；：،" else OPEN_S
 
 
 def time_lines(script: Script, turns: Sequence[int], texts: Sequence[str], seconds: Sequence[float]) -> list[Timed]:

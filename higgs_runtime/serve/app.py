@@ -21,8 +21,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from ..audio.clip import AudioClip
 from ..audio.files import MEDIA_TYPES
 from ..errors import AudioError, HiggsError, MissingExtraError, SettingError, StoppedError, VoiceError
+from ..monologue import pieces_of
 from ..prompt import DEFAULT_SYSTEM
-from ..rendering.monologue import pieces_of
 from ..types import Codes, Sampling
 from ..voices import inspect_reference
 from .answers import (

@@ -14,8 +14,8 @@ from ..errors import HiggsError, MemoryShortError, NumericError, SettingError, S
 from ..generation.request import check_length, positions_of, with_length_warning
 from ..generation.session import Session
 from ..model import HiggsModel
+from ..monologue import Monologue
 from ..prompt import build_prompt
-from ..rendering.monologue import Monologue
 from ..speech import check_pair, silence_stop
 from ..types import Codes, Generation, Prompt, Sampling
 from ..verification import SilenceStop

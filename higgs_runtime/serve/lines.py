@@ -16,8 +16,8 @@ from ..codec import Codec
 from ..codec.grouping import STREAMED, FrameGroups, PieceSizes
 from ..codec.interface import StreamDecoder
 from ..errors import HiggsError
+from ..monologue import Monologue, QuietEnd, TextPieces
 from ..prompt import DEFAULT_SYSTEM
-from ..rendering.monologue import Monologue, QuietEnd, TextPieces
 from ..speech import silence
 from ..types import Codes, FinishReason, Generation, Sampling
 from ..verification import SilenceStop

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -18,6 +17,7 @@ from ..atomic_write import write_bytes
 from ..checkpoint.files import check_model_type
 from ..checkpoint.source import open_source
 from ..errors import CheckpointError, SettingError
+from ..kept import cache_folder
 from ..model import converted_to
 from ..model.loading import LAYOUTS
 from ..model.lora import CONFIG, WEIGHTS
@@ -142,23 +142,6 @@ def take_key(
 def key_of_take(line: str, seed: int) -> str:
     """The key of a line's take."""
     return f"{line}-{seed}"
-
-
-def cache_folder() -> Path:
-    """Where this user keeps what can be made again.
-
-    Raises:
-        SettingError: the user has no home folder.
-    """
-    try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "higgs_audio"
-    except RuntimeError as error:
-        raise SettingError(
-            "There is no folder for takes.",
-            expected="a home folder",
-            got=str(error),
-            remedy="Name a folder in the environment variable HIGGS_TAKES.",
-        ) from error
 
 
 def _plain(name: str, value):

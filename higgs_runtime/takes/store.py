@@ -24,8 +24,8 @@ from pathlib import Path
 
 from ..atomic_write import PART
 from ..errors import HiggsWarning, SettingError, TakeError, check_range
+from ..kept import cache_folder
 from .by_key import KEEP, KEY, SUFFIX, Pruned, Stored, Takes, check_ended, check_key, joined, keys_of, missing_take
-from .keys import cache_folder
 from .take_files import BrokenTake, Take, read_take, write_take
 
 DEFAULT_BYTES = 2_000_000_000

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..audio.clip import AudioClip
 from ..audio.loudness.decibels import amplitude
 from ..codec import Codec
+from ..kept import kept
 from ..settings import SETTINGS
 
 LEVELS_DBFS = (None, -90, -80, -75, -70, -65, -60)  # digital silence, and hiss that nobody hears
@@ -73,10 +74,19 @@ class SilenceStop:
 
 
 def silent_entries(codec: Codec) -> frozenset[int]:
-    """Entries of the first codebook that the codec gives to a second of silence and of faint hiss."""
+    """Entries of the first codebook that the codec gives to a second of silence and of faint hiss; see `kept`."""
+    made_from = {"what": "silent entries", "levels": repr((LEVELS_DBFS, EDGE)), "codec": codec.weights_hash}
+    return frozenset(kept(made_from, lambda: _silent_entries(codec), lambda value: _are_entries(value, codec)))
+
+
+def _are_entries(value: object, codec: Codec) -> bool:
+    return isinstance(value, list) and all(type(one) is int and 0 <= one < codec.codebook_size for one in value)
+
+
+def _silent_entries(codec: Codec) -> list[int]:
     random, found = torch.Generator().manual_seed(0), set()
     for level in LEVELS_DBFS:
         hiss = torch.randn(1, codec.sample_rate, generator=random)
         hiss *= 0.0 if level is None else amplitude(level)
         found |= set(codec.encode(AudioClip(hiss, codec.sample_rate)).ids[0, EDGE:-EDGE].tolist())
-    return frozenset(found)
+    return sorted(found)

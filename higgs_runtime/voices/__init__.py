@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     )
     from .resolve import (
         has_all_words as has_all_words,
+        is_built_in as is_built_in,
         is_voice_file as is_voice_file,
         load_source as load_source,
         no_words as no_words,
+        reference_codes as reference_codes,
         saved_voice as saved_voice,
         transcript_of as transcript_of,
         voice_files as voice_files,
@@ -35,7 +37,7 @@ else:
     _HOMES = {
         "library": "VoiceCard describe_voice find_voices load_voice save_voice voice_path",
         "reference": "encode_reference inspect_reference judged_reference prepare_reference",
-        "resolve": "has_all_words is_voice_file load_source no_words saved_voice transcript_of "
-        "voice_files voice_source",
+        "resolve": "has_all_words is_built_in is_voice_file load_source no_words reference_codes saved_voice "
+        "transcript_of voice_files voice_source",
     }
     __getattr__ = lazily(__name__, _HOMES)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from pathlib import Path
+
+import torch
 
 from ..audio.clip import AudioClip
 from ..codec import Codec
 from ..errors import SettingError
 from ..hub import embedded_voices
-from ..types import Voice
+from ..kept import kept
+from ..types import Codes, Voice
 from .library import SUFFIX, find_voices, load_voice
 from .reference import judged_reference
+
+KEPT_WAY = "1"  # of making codes of a clip: another number where `judged_reference` would give others
 
 
 def voice_files(roots: Iterable[str | Path]) -> dict[str, Path]:
@@ -59,7 +65,46 @@ def load_source(source: Path, codec: Codec, *, words_needed: bool = False) -> Vo
     words = transcript_of(source)
     if words_needed and not words:
         raise no_words(source, "Write what the clip says into that file, or add it with higgs voices add --listen.")
-    return Voice(judged_reference(AudioClip.load(source), codec, source.name), words)
+    return Voice(reference_codes(source, codec), words)
+
+
+def reference_codes(source: str | Path, codec: Codec) -> Codes:
+    """`judged_reference` of an audio file; the codes of the pack's own clips are `kept`.
+
+    Warns:
+        HiggsWarning: as `judged_reference`.
+
+    Raises:
+        AudioError: the file cannot be read or encoded.
+    """
+    source = Path(source)
+    if not is_built_in(source):
+        return judged_reference(AudioClip.load(source), codec, source.name)
+    clip = hashlib.sha256(source.read_bytes()).hexdigest()
+    made_from = {"what": "codes of a clip", "way": KEPT_WAY, "clip": clip, "codec": codec.weights_hash}
+    ids = kept(
+        made_from,
+        lambda: judged_reference(AudioClip.load(source), codec, source.name).ids.tolist(),
+        lambda value: _are_ids(value, codec),
+    )
+    return Codes(torch.tensor(ids), codec.frame_rate, codec.codebook_size, codec.signature)
+
+
+def is_built_in(source: str | Path) -> bool:
+    """Whether a file is a reference voice of the pack: looked at when it was made, and the same on every computer."""
+    return Path(source).resolve() in {file.resolve() for file in embedded_voices().values()}
+
+
+def _are_ids(value: object, codec: Codec) -> bool:
+    """Whether this can be the ids [K, F] of a clip."""
+    if not isinstance(value, list) or len(value) != codec.num_codebooks:
+        return False
+    lengths = {len(row) if isinstance(row, list) else 0 for row in value}
+    return (
+        len(lengths) == 1
+        and 0 not in lengths
+        and all(type(one) is int and 0 <= one < codec.codebook_size for row in value for one in row)
+    )
 
 
 def saved_voice(source: Path, *, words_needed: bool = False) -> Voice:

@@ -23,7 +23,7 @@ from higgs_runtime import (
 )
 from higgs_runtime.cli import main
 from higgs_runtime.hub.catalog import EMBEDDED
-from higgs_runtime.rendering.monologue import pieces_of
+from higgs_runtime.monologue import pieces_of
 from higgs_runtime.serve.limits import ServerLimits
 from higgs_runtime.verification import length_bounds
 

@@ -14,7 +14,7 @@ from helpers_checkpoint import add_to_config, edit_tensors, make_lm_checkpoint, 
 from helpers_session import prompt_of
 from safetensors.torch import save_file
 
-from higgs_runtime import CheckpointError, Prompt, Sampling, SettingError, convert_model, generate, load_model
+from higgs_runtime import CheckpointError, Prompt, Sampling, SettingError, convert_model, generate, kept, load_model
 from higgs_runtime.model.config import V2_SAMPLING, V3_SAMPLING
 from higgs_runtime.takes import ModelIdentity, keys, line_key, model_identity, take_key
 
@@ -236,12 +236,12 @@ def test_no_home_folder_is_no_hindrance_to_an_identity(tmp_path, monkeypatch):
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.setattr(keys.Path, "home", nowhere)
+    monkeypatch.setattr(kept.Path, "home", nowhere)
     monkeypatch.setattr(keys, "WORTH_KEEPING", 0)
     (tmp_path / "file").write_bytes(b"abc")
     assert len(keys._file_hash(tmp_path / "file")) == 64
     with pytest.raises(SettingError, match="HIGGS_TAKES"):
-        keys.cache_folder()
+        kept.cache_folder()
 
 
 # ---- the promise ------------------------------------------------------------------------------------------------

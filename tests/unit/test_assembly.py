@@ -22,8 +22,9 @@ from higgs_runtime import (
 from higgs_runtime.rendering import Performance, assemble
 from higgs_runtime.rendering.lines import lines_of
 from higgs_runtime.rendering.performance import SpokenLine
-from higgs_runtime.rendering.timing import ANSWER_S, SCENE_S, SENTENCE_S, gap_after, time_lines
+from higgs_runtime.rendering.timing import ANSWER_S, SCENE_S, gap_after, time_lines
 from higgs_runtime.takes import Take
+from higgs_runtime.text.rests import SENTENCE_S
 
 RATE = 24_000
 

@@ -15,10 +15,11 @@ from higgs_runtime.cluster.parts import Parts
 from higgs_runtime.rendering import Performance, RenderJob, assemble
 from higgs_runtime.rendering.lines import lines_of
 from higgs_runtime.rendering.performance import SpokenLine
-from higgs_runtime.rendering.timing import ANSWER_S, SENTENCE_S, WORDLESS_S
+from higgs_runtime.rendering.timing import ANSWER_S, WORDLESS_S
 from higgs_runtime.takes import Take
 from higgs_runtime.text.chunking import spoken_spans
 from higgs_runtime.text.normalize import prepare_text
+from higgs_runtime.text.rests import SENTENCE_S
 from higgs_runtime.text.vocabulary import has_words
 
 

@@ -74,6 +74,12 @@ def new_codec(seed: int = 0) -> tuple[HiggsTokenizer, HiggsCodecConfig]:
     torch.manual_seed(seed)
     module = HiggsTokenizer(config)
     with torch.no_grad():
+        for layer in module.semantic_model.modules():  # as transformers begins, with which the weights were made
+            if isinstance(layer, torch.nn.Linear):
+                layer.weight.normal_(std=0.02)
+                layer.bias.zero_()
+            elif isinstance(layer, torch.nn.Conv1d):
+                torch.nn.init.kaiming_normal_(layer.weight)
         for part in (module.acoustic_encoder, module.acoustic_decoder, module.encoder_semantic):
             for name, tensor in part.named_parameters():
                 _initialize(name, tensor)

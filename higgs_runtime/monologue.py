@@ -9,19 +9,19 @@ from typing import NamedTuple
 
 import torch
 
-from ..choices import PromptFormat
-from ..errors import PromptError
-from ..model import ModelConfig
-from ..prompt.builder import Message
-from ..settings import FRAMES_A_SECOND, SETTINGS
-from ..text.chunking import spoken_spans
-from ..text.normalize import prepare_text
-from ..text.tags import carried
-from ..text.vocabulary import has_words
-from ..types import Codes, FinishReason, Generation
-from ..verification import SilenceStop, length_bounds
-from ..verification.shape import FASTEST
-from .timing import rest_after
+from .choices import PromptFormat
+from .errors import PromptError
+from .model import ModelConfig
+from .prompt.builder import Message
+from .settings import FRAMES_A_SECOND, SETTINGS
+from .text.chunking import spoken_spans
+from .text.normalize import prepare_text
+from .text.rests import rest_after
+from .text.tags import carried
+from .text.vocabulary import has_words
+from .types import Codes, FinishReason, Generation
+from .verification import SilenceStop, length_bounds
+from .verification.shape import FASTEST
 
 MAX_CHARS: int = SETTINGS["max_chars"].default
 LEAST_CHARS = 70  # a sentence: however short a take may be, its words are not torn apart
