@@ -11,8 +11,8 @@ from helpers_workflow import node_classes
 
 from higgs_runtime import RenderJob, RenderSettings, Sampling, parse_script, prepare_text, speech
 from higgs_runtime.cli import main
+from higgs_runtime.monologue import pieces_of
 from higgs_runtime.rendering.lines import lines_of
-from higgs_runtime.rendering.monologue import pieces_of
 from higgs_runtime.text.marks import plain_words
 
 

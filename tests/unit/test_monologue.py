@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from higgs_runtime import Codes, PromptError, Voice, conversation
-from higgs_runtime.prompt import Message
 from higgs_runtime.monologue import Monologue, monologue_of, pieces_of
+from higgs_runtime.prompt import Message
 from higgs_runtime.speech import decode_pieces
 from higgs_runtime.types import Generation
 
