@@ -6,6 +6,7 @@ Letters in shapes: B rows, n of them speaking, K codebooks, V ids, W rows of his
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
@@ -54,7 +55,6 @@ class DecodeBatch:
         self._by_count: dict[int, Settings] = {}
         self._settings: Settings  # from `speak_as` on, which comes before the first step
         self._graphs = StepGraphs(self._own_tensors, device) if capture else None
-        self._head = model.audio_head.kept_in_float32() if exact else None
         self.done = 0
 
     def serves(self, cache: KVCache, window: int, capture: bool) -> bool:
@@ -130,6 +130,11 @@ class DecodeBatch:
         """Ids [steps since `prepare`, n, K] and bool [n], whether a row's logits were not finite; on the CPU."""
         count = len(self._settings)
         return self._log[: self.done, :count].to("cpu", copy=True), self.broken[:count].isnan().cpu()
+
+    @cached_property
+    def _head(self) -> Tensor | None:
+        """Only the plain step needs it."""
+        return self.model.audio_head.kept_in_float32() if self.exact else None
 
     def _own_tensors(self) -> list[Tensor]:
         return [self.positions, self.last, self.history, self.broken, self.state.step, self.state.end_step]

@@ -51,7 +51,8 @@ class Session:
 
     Args:
         batch: requests that speak side by side, at most.
-        cache_dtype: of keys and values; bfloat16 halves their memory. None: that of the model.
+        cache_dtype: of keys and values; bfloat16 halves their memory. None: what the model
+            computes in.
         capture: record a step and play it again as a whole; None: where the device can.
         fused: run steps as one compiled function where that serves (float32 on a CPU, no quantization, no adapters).
         end_repeating: takes that say the same again and again are ended; see `RepetitionGuard`.
@@ -78,7 +79,7 @@ class Session:
         rolling: bool = False,
     ):
         SETTINGS["batch"].check(batch)
-        self.model, self.batch, self.cache_dtype = model, batch, cache_dtype or model.dtype
+        self.model, self.batch, self.cache_dtype = model, batch, cache_dtype or model.compute_dtype
         self._capture, self._fused, self._exact, self._rolling = capture, fused, exact_logits, rolling
         self._end_repeating = end_repeating
         self._prefixes: PrefixCache | None = None

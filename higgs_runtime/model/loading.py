@@ -106,6 +106,7 @@ def load_model(
     dtype: torch.dtype = torch.float32,
     quantization: str | None = None,
     on_progress: Callable[[int, int], None] | None = None,
+    packed: bool | None = None,
 ) -> HiggsModel:
     """Load a language model from a checkpoint folder; the layout is detected from its config.json.
 
@@ -118,6 +119,8 @@ def load_model(
         quantization: None, "int8" or "int4": weight-only, of the matrices in the layers (see quantization.py). A
             converted checkpoint has its own; None takes it.
         on_progress: called with (tensors in place, tensors in all) after each; what it raises ends the loading.
+        packed: copy matrices that are read together below each other, as GPUs like it; False: keep bfloat16 ones as they
+            lie in the files. None: unless the device is a CPU.
 
     Raises:
         CheckpointError: files missing, broken or of another kind; tensors unknown, missing or wrongly shaped (named).
@@ -136,6 +139,8 @@ def load_model(
     tokenizer = ChatTokenizer(path, config)
     if config.begin_is_token:
         config = tokenizer.config = replace(config, audio_bos_token_id=tokenizer.special(V3_AUDIO))
+    packed = torch.device(device).type != "cpu" if packed is None else packed
+    apart = not packed and dtype == torch.bfloat16
     with torch.device("meta"):
         model = HiggsModel(config)
         if converted:
@@ -145,7 +150,7 @@ def load_model(
         checkpoint_tensors(path),
         device=device,
         dtype=dtype,
-        names=NameRules(ignore=layout.ignore, rename=layout.rename, joined=layout.joined),
+        names=NameRules(ignore=layout.ignore, rename=layout.rename, joined=layout.joined, apart=apart),
         convert=_quantizer(quantization) if quantization and not converted else None,
         on_progress=on_progress,
         what=f"language model {path.name}",
@@ -181,7 +186,9 @@ def quantize_layers(model: HiggsModel, quantization: str) -> None:
     for name, module in list(model.layers.named_modules(prefix="layers")):
         if isinstance(module, Linear):
             parent, _, leaf = name.rpartition(".")
-            setattr(model.get_submodule(parent), leaf, convert(name, module, module.weight))
+            weights = module.matrices
+            whole = weights[0] if len(weights) == 1 else torch.cat(weights)
+            setattr(model.get_submodule(parent), leaf, convert(name, module, whole))
 
 
 def _as_converted(config: ModelConfig, parse: Callable[[dict[str, Any]], ModelConfig]) -> Layout:

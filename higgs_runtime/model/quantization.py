@@ -14,13 +14,13 @@ from functools import cache
 from itertools import product as product_of
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import SettingError
+from .linear import by_panels
 
 GROUP = 64  # features in that share a scale, of 4-bit weights
-AT_ONCE = 2**20  # weights that are packed or unpacked
+AT_ONCE = 2**20  # weights that are packed
 CHECKED = ((4, 33, 96), (32, 72, 192), (1, 5), (0, 8, 64))  # features out and in, positions, bytes before the weights
 
 
@@ -43,15 +43,10 @@ class _PackedMatrix(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         out = self._product(x)
-        return out if self.bias is None else out + self.bias
+        return out if self.bias is None else out + self.bias.to(out.dtype)
 
     def _product(self, x: Tensor) -> Tensor:
-        step = max(1, AT_ONCE // x.shape[-1]) if x.device.type == "cpu" else len(self.weight)
-        parts = [
-            F.linear(x, self._unpacked(slice(start, start + step), x.dtype))
-            for start in range(0, len(self.weight), step)
-        ]
-        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
+        return by_panels(x, self._unpacked, (len(self.weight), x.shape[-1]))
 
     def _unpacked(self, rows: slice, dtype: torch.dtype) -> Tensor:
         """[some of O, I]."""
@@ -164,7 +159,7 @@ def agrees_with_plain(product: Callable[[Tensor, Tensor, Tensor], Tensor], devic
         scale = torch.rand(rows, generator=draw) / 127
         placed = weight.to(device)[shift:].view(rows, features)
         placed[0] = 0
-        wanted = F.linear(x, placed.cpu() * scale[:, None])
+        wanted = nn.functional.linear(x, placed.cpu() * scale[:, None])
         try:
             found = product(x.to(device), placed, scale.to(device)).cpu()
         except (AttributeError, NotImplementedError, RuntimeError, TypeError):
