@@ -71,7 +71,7 @@ class HiggsGenerate(io.ComfyNode):
 
         def cache_bytes(lm):
             positions = len(build_prompt(prompt, lm.tokenizer)) + max_seconds * lm.config.frame_rate
-            return working_bytes(lm.config, positions, lm.dtype)
+            return working_bytes(lm.config, positions, lm.compute_dtype)
 
         with ExitStack() as opened:
             decoder = None

@@ -11,6 +11,7 @@ import json
 import pickle
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..errors import CheckpointError
-from .safetensors_file import unreadable
+from .safetensors_file import NAMES, read_header, unreadable
 
 if TYPE_CHECKING:
     from safetensors import safe_open
@@ -221,6 +222,21 @@ def weight_files(folder: Path) -> list[Path]:
             remedy="Download the missing files.",
         )
     return [folder / shard for shard in shards]
+
+
+def floating_dtype(folder: Path) -> torch.dtype | None:
+    """The number format in which a model folder holds most of the language model's weights that are not packed, by the
+    files' headers; None where they cannot be read."""
+    stored: Counter[torch.dtype] = Counter()
+    try:
+        for file in weight_files(folder):
+            for name, tensor in read_header(file).items():
+                dtype = NAMES.get(tensor.dtype)
+                if dtype is not None and dtype.is_floating_point and not name.startswith(V3_CODEC):
+                    stored[dtype] += tensor.stop - tensor.start
+    except CheckpointError:  # who loads it will say what is wrong
+        return None
+    return stored.most_common(1)[0][0] if stored else None
 
 
 def shards_of(index: Mapping) -> list[str] | None:

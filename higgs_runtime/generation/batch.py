@@ -35,10 +35,11 @@ class DecodeBatch:
         exact: logits as in `HiggsModel.head`.
 
     Attributes:
-        fused: the step as a compiled function, for as long as it is set.
+        fused: the step as a compiled function, for as long as it is set; see `step_by`.
     """
 
     fused: FusedStep | None = None
+    _sampling: Sequence[Sampling] = ()
 
     def __init__(self, model: HiggsModel, cache: KVCache, steps: int, window: int, capture: bool, exact: bool = True):
         config, device, batch = model.config, model.device, cache.batch
@@ -84,9 +85,15 @@ class DecodeBatch:
             self._by_count[len(sampling)] = settings
             if self._graphs is not None:
                 self._graphs.clear()
-        self._settings = self._by_count[len(sampling)]
+        self._settings, self._sampling = self._by_count[len(sampling)], sampling
         if self.fused is not None:
             self.fused.speak_as(sampling)
+
+    def step_by(self, fused: FusedStep | None) -> None:
+        """The compiled function that takes the steps of a run; None: the plain step."""
+        self.fused = fused
+        if fused is not None:
+            fused.speak_as(self._sampling)
 
     def prepare(self, random: Sequence[torch.Generator], steps: int) -> None:
         """Draw the random numbers of the next steps, each row's from its own generator: the same in any batch."""

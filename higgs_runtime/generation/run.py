@@ -31,6 +31,7 @@ class Run:
         arrivals: asked for another when none waits and a slot is free; None: there is none yet.
         wanted: asked with a request's index before it is admitted; False leaves it out.
         should_stop: asked before every step.
+        exact_prompts: see `Session`.
     """
 
     def __init__(
@@ -44,10 +45,11 @@ class Run:
         arrivals: Iterator[GenerationRequest | None],
         wanted: Wanted,
         should_stop: ShouldStop,
+        exact_prompts: bool = False,
     ):
         self.model, self.batch, self.prefixes, self.limit = model, batch, prefixes, limit
         self.waiting, self.arrivals = deque(requests), arrivals
-        self.wanted, self.should_stop = wanted, should_stop
+        self.wanted, self.should_stop, self.exact_prompts = wanted, should_stop, exact_prompts
         self.speaking: list[GenerationRequest] = []  # by slot
         self.stopped = False  # was told to
 
@@ -121,7 +123,7 @@ class Run:
         busy = {other for other, one in enumerate(self.speaking) if one.written.steps_left}
         try:
             request.reused = cache.lengths[slot] = self.prefixes.look_up(slot, keys, busy)
-            prefill(self.model, request.prompt, cache, slot, self.should_stop)
+            prefill(self.model, request.prompt, cache, slot, self.should_stop, exact=self.exact_prompts)
         except (RuntimeError, MemoryError) as error:
             self.prefixes.clear()  # perhaps in the middle of a copy
             if not is_out_of_memory(error) or not busy:

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from ..checkpoint.assign import NameRules, Rows, assign_strict
-from ..checkpoint.files import V3, V3_CODEC, check_model_type, checkpoint_tensors, read_config
+from ..checkpoint.files import V3, V3_CODEC, check_model_type, checkpoint_tensors, floating_dtype, read_config
+from ..devices import pick_dtype
 from ..errors import CheckpointError, SettingError
 from .config import ModelConfig, parse_native_v2, parse_original_v2, parse_v3
 from .linear import Linear
@@ -119,8 +120,8 @@ def load_model(
         quantization: None, "int8" or "int4": weight-only, of the matrices in the layers (see quantization.py). A
             converted checkpoint has its own; None takes it.
         on_progress: called with (tensors in place, tensors in all) after each; what it raises ends the loading.
-        packed: copy matrices that are read together below each other, as GPUs like it; False: keep bfloat16 ones as they
-            lie in the files. None: unless the device is a CPU.
+        packed: copy matrices that are read together below each other, as GPUs like it; False: keep bfloat16 ones as
+            they lie in the files. None: unless the device is a CPU.
 
     Raises:
         CheckpointError: files missing, broken or of another kind; tensors unknown, missing or wrongly shaped (named).
@@ -161,6 +162,18 @@ def load_model(
     model.inverse_frequencies = model.inverse_frequencies.to(device)
     model.tokenizer = tokenizer
     return model.eval()
+
+
+def auto_dtype(path: str | Path, device: str | torch.device) -> torch.dtype:
+    """The number format in which a checkpoint folder is loaded where nobody chose one: `pick_dtype` of the device; on a
+    CPU bfloat16 if that is what the checkpoint has, which is read there as it lies in the file.
+
+    Raises:
+        SettingError: this computer, or this torch, lacks the device.
+    """
+    dtype = pick_dtype(device)
+    on_cpu = torch.device(device).type == "cpu"
+    return torch.bfloat16 if on_cpu and floating_dtype(Path(path)) == torch.bfloat16 else dtype
 
 
 def converted_to(raw: Mapping[str, Any]) -> str | None:

@@ -60,6 +60,8 @@ class Int8Linear(_PackedMatrix):
         super().__init__(_pack_int8, weight, bias)
 
     def _product(self, x: Tensor) -> Tensor:
+        if x.dtype == torch.float32 and x.device.type == "cpu":  # integers are exact in any format, scales come after
+            return by_panels(x, lambda rows, dtype: self.weight[rows].to(dtype), self.weight.shape).mul_(self.scale)
         if not _has_int8_kernel(x.device.type):
             return super()._product(x)
         return _kernel_product(x.reshape(-1, x.shape[-1]), self.weight, self.scale).view(*x.shape[:-1], -1)
@@ -76,6 +78,9 @@ class Int4Linear(_PackedMatrix):
 
     def _unpacked(self, rows: slice, dtype: torch.dtype) -> Tensor:
         packed, scale = self.weight[rows], self.scale[rows].to(dtype)
+        if dtype == torch.bfloat16:  # 128 + n is 0x4300 + n there
+            pairs = packed.to(torch.int32).mul_(1 + (1 << 12)).bitwise_and_(0x000F000F).bitwise_or_(0x43004300)
+            return pairs.view(dtype).view(*scale.shape, -1).sub_(128 + 8).mul_(scale[:, :, None]).flatten(1)
         weight = scale.new_empty((*packed.shape, 2))
         weight[..., 0], weight[..., 1] = packed & 15, packed >> 4
         return weight.view(*scale.shape, -1).sub_(8).mul_(scale[:, :, None]).flatten(1)

@@ -286,11 +286,11 @@ def test_unsupported_models_take_the_plain_step(monkeypatch):
 def test_without_numba_it_warns_once_and_speaks(model, monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "higgs_runtime.generation.cpu_kernel.step", None)
     monkeypatch.delattr(fused_module, "step", raising=False)
-    fused_module._compiled.cache_clear()
+    fused_module._preparing.cache_clear()
     try:
         takes = [Session(model).generate(lines(model)[:1], settings()[:1])[0] for _ in range(2)]
     finally:
-        fused_module._compiled.cache_clear()
+        fused_module._preparing.cache_clear()
     assert same(*takes) and sum("slower" in record.message for record in caplog.records) == 1
 
 

@@ -115,8 +115,8 @@ def step(
 
     Args:
         eps: of the norms.
-        forms: bits of a weight in the layers' matrices: 32 (float32), 16 (bfloat16), 8 or 4; bytes of a scale there; and
-            bits of a weight in the audio heads: 32 or 16.
+        forms: bits of a weight in the layers' matrices: 32 (float32), 16 (bfloat16), 8 or 4; bytes of a scale there;
+            and bits of a weight in the audio heads: 32 or 16.
         layers: int64 [L, 25], addresses of each layer's two norms, of q norm and k norm (0: none), all float32, then of
             weights and scales (0: none), and the features, of q, k, v, o, gate, up and down.
         ends: int64 [4], the address of the last norm, then as above of the audio heads.

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ...cores import TeamSize, available
-from ...model import HiggsModel, KVCache
+from ...model import HiggsModel, KVCache, ModelConfig
 from ...model.linear import Linear
 from ...model.quantization import Int4Linear, Int8Linear
 from ...model.transformer import Layer, Path as LayerPath, RMSNorm
@@ -29,6 +29,24 @@ Matrix = Linear | Int8Linear | Int4Linear
 FAR = 2**62  # no step comes to so many meetings
 MATRICES_APART = 3, 1, 2, 1  # that may lie apart: q, k, v; o; gate, up; down
 UNREADABLE = 0, 0  # the form of a matrix that the compiled step cannot read
+SMALLEST = ModelConfig(
+    vocab_size=4,
+    hidden_size=LANES,
+    intermediate_size=LANES,
+    num_layers=1,
+    num_heads=1,
+    num_kv_heads=1,
+    head_dim=LANES,
+    norm_eps=1e-5,
+    max_positions=1,
+    num_codebooks=1,
+    codebook_rows=LANES,
+    audio_token_id=0,
+    audio_delay_token_id=1,
+    audio_bos_token_id=2,
+    stream_bos_id=LANES - 2,
+    stream_eos_id=LANES - 1,
+)
 
 
 class FusedStep:
@@ -204,6 +222,15 @@ def serves(model: HiggsModel, cache: KVCache) -> bool:
         and model.audio_embedding.weight.dtype in (torch.float32, torch.bfloat16)
         and not any(part._forward_hooks or part._forward_pre_hooks for part in model.modules())
     )
+
+
+def compile_it() -> None:
+    """Take one step with the smallest model: the types of what a step is given are those of any model."""
+    model = HiggsModel(SMALLEST).requires_grad_(False)
+    ids = torch.zeros(1, SMALLEST.num_codebooks, dtype=torch.long)
+    step = FusedStep(model, model.new_cache(1), threads=1)
+    step.speak_as([Sampling().filled_in(SMALLEST.released)])
+    step.draw(ids, ids.new_zeros(0, *ids.shape), torch.zeros(2, *ids.shape))
 
 
 def is_kept() -> bool:
