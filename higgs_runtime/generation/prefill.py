@@ -10,6 +10,7 @@ from ..cores import threads_for
 from ..devices import prefill_chunk
 from ..model import HiggsModel, KVCache
 from ..model.linear import rounded_products
+from ..model.quantization import KINDS
 from ..model.transformer import Routing
 from ..types import Prompt
 
@@ -36,7 +37,9 @@ def prefill(
         exact: see `Session`'s `exact_prompts`.
     """
     x, mask = model.embed(prompt)
-    chunk, hidden = chunk or prefill_chunk(model.device, model.config.products), None
+    narrow = model.dtype != model.compute_dtype or isinstance(model.layers[0].attention.o, tuple(KINDS.values()))
+    rounded = narrow and not exact
+    chunk, hidden = chunk or prefill_chunk(model.device, model.config.products, rounded), None
     for start in range(cache.lengths[row], len(prompt), chunk):
         if should_stop():
             raise Stopped

@@ -12,11 +12,12 @@ from contextvars import ContextVar
 import torch
 from torch import Tensor, nn
 
+from ..cores import shared_out
 from ..devices import has_bfloat16_products
 
 FEW = 16  # positions: as many as a step has
 ROWS = 1026  # of a matrix that are there in float32 at a time: one codebook's
-PANEL = 2**19  # weights that are there in the format of x at a time: they stay in the cache of a core
+PANEL = 2**18  # weights that are there in the format of x at a time: they stay in the cache of a core
 
 
 class Linear(nn.Linear):
@@ -87,26 +88,42 @@ class PackedLinear(Linear):
 def _product(x: Tensor, weight: Tensor) -> Tensor:
     """x W^T, in the format of x."""
     if weight.dtype != x.dtype:
-        return by_panels(x, lambda rows, dtype: weight[rows].to(dtype), weight.shape)
+        return by_panels(x, lambda rows, dtype: weight[rows].to(dtype), weight.shape, weight.dtype)
     if x.shape[:-1].numel() <= FEW and _shared_out(weight) > 1:
         return few_rows(x.reshape(-1, x.shape[-1]), weight).view(*x.shape[:-1], -1)
     return nn.functional.linear(x, weight)
 
 
-def by_panels(x: Tensor, unpacked: Callable[[slice, torch.dtype], Tensor], shape: Sequence[int]) -> Tensor:
-    """x W^T where W [O, I] is unpacked, or widened, some rows at a time.
+def by_panels(
+    x: Tensor,
+    unpacked: Callable[[slice, torch.dtype], Tensor],
+    shape: Sequence[int],
+    stored: torch.dtype | None = None,
+    scale: Tensor | None = None,
+) -> Tensor:
+    """x W^T where W [O, I] is unpacked, or widened, some rows at a time, on a CPU by each core its own.
 
     Args:
         unpacked: some rows of W in a dtype.
         shape: of W.
+        stored: the dtype in which there is nothing to unpack.
+        scale: of each row [O]; in the format of x.
     """
     rows, features = shape
     dtype = torch.bfloat16 if _rounds(x) else x.dtype
-    step = max(1, PANEL // features) if x.device.type == "cpu" else rows
     out, given = x.new_empty(*x.shape[:-1], rows), x.to(dtype)
-    for start in range(0, rows, step):
-        panel = slice(start, start + step)
-        out[..., panel] = nn.functional.linear(given, unpacked(panel, dtype))
+    step = max(1, PANEL // features) if x.device.type == "cpu" and dtype != stored else rows
+
+    def multiply(first: int, last: int) -> None:
+        for start in range(first, last, step):
+            panel = slice(start, min(start + step, last))
+            found = nn.functional.linear(given, unpacked(panel, dtype))
+            out[..., panel] = found if scale is None else found * scale[panel]
+
+    if x.device.type == "cpu":
+        shared_out(multiply, rows)
+    else:
+        multiply(0, rows)
     return out
 
 

@@ -61,7 +61,8 @@ class Int8Linear(_PackedMatrix):
 
     def _product(self, x: Tensor) -> Tensor:
         if x.dtype == torch.float32 and x.device.type == "cpu":  # integers are exact in any format, scales come after
-            return by_panels(x, lambda rows, dtype: self.weight[rows].to(dtype), self.weight.shape).mul_(self.scale)
+            integers, scale = self.weight, self.scale.float()
+            return by_panels(x, lambda rows, dtype: integers[rows].to(dtype), integers.shape, scale=scale)
         if not _has_int8_kernel(x.device.type):
             return super()._product(x)
         return _kernel_product(x.reshape(-1, x.shape[-1]), self.weight, self.scale).view(*x.shape[:-1], -1)
