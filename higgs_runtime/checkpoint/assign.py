@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,12 @@ from .safetensors_file import ALIGNED
 
 COPIED_AT_ONCE = 2**22  # numbers
 SMALL = 2**16  # numbers; a mapping of its own takes longer than what it holds is worth
+
+
+class Apart(Protocol):
+    """A module that packs matrices, and can leave them where they lie."""
+
+    def lie_apart(self, weights: Sequence[Tensor]) -> None: ...
 
 
 class Rows:
@@ -166,7 +173,7 @@ def assign_strict(
                 parent, _, leaf = owner_name.rpartition(".")
                 setattr(module.get_submodule(parent), leaf, made)
             elif names.apart and len(parts) > 1 and (lying := rows.apart()) is not None:
-                owner.lie_apart(lying)
+                cast("Apart", owner).lie_apart(lying)
             else:
                 _assign(owner, name, rows.whole())
             done += 1

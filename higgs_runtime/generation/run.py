@@ -31,8 +31,12 @@ class Run:
         arrivals: asked for another when none waits and a slot is free; None: there is none yet.
         wanted: asked with a request's index before it is admitted; False leaves it out.
         should_stop: asked before every step.
+
+    Attributes:
         exact_prompts: see `Session`.
     """
+
+    exact_prompts = False
 
     def __init__(
         self,
@@ -45,11 +49,10 @@ class Run:
         arrivals: Iterator[GenerationRequest | None],
         wanted: Wanted,
         should_stop: ShouldStop,
-        exact_prompts: bool = False,
     ):
         self.model, self.batch, self.prefixes, self.limit = model, batch, prefixes, limit
         self.waiting, self.arrivals = deque(requests), arrivals
-        self.wanted, self.should_stop, self.exact_prompts = wanted, should_stop, exact_prompts
+        self.wanted, self.should_stop = wanted, should_stop
         self.speaking: list[GenerationRequest] = []  # by slot
         self.stopped = False  # was told to
 

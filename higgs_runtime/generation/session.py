@@ -307,8 +307,8 @@ class Session:
                 arrivals=arrivals,
                 wanted=wanted,
                 should_stop=should_stop,
-                exact_prompts=self._exact_prompts,
             )
+            run.exact_prompts = self._exact_prompts
             # 2. Free slots take requests; of a prompt is read what the prefix cache does not hold.
             run.admit()
             if self._fused and not self._capture and run.speaking:
