@@ -1,8 +1,11 @@
-"""Peaks of memory: loading, decoding an hour, a script of 1,000 lines. Each in a process of its own.
+"""Peaks of memory: loading, speaking with v2 in its released shape, decoding an hour, a script of 1,000 lines. Each in
+a process of its own.
 
-    python dev.py bench memory -- [--lines 1000]
+    python dev.py bench memory -- [--lines 1000] [--only large]
 
-"Above" means above what the process held before; file pages that stay mapped count.
+"Above" means above what the process held before; file pages that stay mapped count. v2 in its released shape is a file
+of 11 GB with weights in two of its 28 layers and holes for the others, which take no disk; as pages in memory they
+count like any others.
 """
 
 from __future__ import annotations
@@ -19,8 +22,9 @@ import torch
 from _common import load_model, make_language_model, prompts, random_codes, write, write_json
 from helpers_codec import RELEASED, make_codec_checkpoint
 from helpers_vocabulary import llama_tokenizer
+from make_random_checkpoint import make_sparse_language_model
 
-from higgs_runtime import Codes, Sampling, Session, load_codec
+from higgs_runtime import Codes, Sampling, Session, generate, load_codec
 from higgs_runtime.hub import model_bytes
 
 # About 1 GB in float32, half of it the vocabulary.
@@ -34,31 +38,66 @@ GIGABYTE = {
 }
 
 
+RELEASED_V2 = {
+    "hidden_size": 3072,
+    "intermediate_size": 8192,
+    "num_hidden_layers": 28,
+    "num_attention_heads": 24,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+}
+PARTS = ("load", "large", "decode", "script")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--lines", type=int, default=1000)
     parser.add_argument("--minutes", type=int, default=60, help="of codes to decode")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--part", nargs="+", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.part:
         name, *rest = args.part
-        write(str({"load": load, "decode": decode, "script": script}[name](*rest)))
+        write(str({"load": load, "large": large, "decode": decode, "script": script}[name](*rest)))
         return
     found = {}
     with tempfile.TemporaryDirectory() as folder:
-        make_language_model(Path(folder) / "lm", llama_tokenizer(), dtype="float32", stream_end=0, **GIGABYTE)
         make_language_model(Path(folder) / "twin", llama_tokenizer(), num_hidden_layers=1)
-        for dtype, quantization in (("float32", ""), ("bfloat16", ""), ("bfloat16", "int8"), ("bfloat16", "int4")):
-            label = f"loading, {dtype} {quantization}".strip()
-            found[label] = part("load", f"{folder}/lm", dtype, quantization)
-            write(f"{label:<28} peak / size of the model: {found[label]:.3f}")
-        make_codec_checkpoint(Path(folder) / "codec", codebook_dim=64, **RELEASED)
-        found["decode"] = part("decode", f"{folder}/codec", str(args.minutes))
-        write(f"decoding {args.minutes} minutes: {found['decode']:.0f} MB above codec and codes")
-        make_language_model(Path(folder) / "small", llama_tokenizer(), stream_end=0)
-        found["script"] = part("script", f"{folder}/small", str(args.lines))
-        write(f"a script of {args.lines} lines: {found['script']:.1f} MB more at its end than after a tenth of it")
+        for name in args.only:
+            measured = {"load": loads, "large": larges, "decode": decodes, "script": scripts}[name]
+            found |= measured(folder, args)
     write_json(benchmark="memory", **found)
+
+
+def larges(folder: str, args: argparse.Namespace) -> dict[str, float]:
+    make_sparse_language_model(Path(folder) / "large", llama_tokenizer(), **RELEASED_V2)
+    found = {"large": part("large", f"{folder}/large")}
+    write(f"v2 in bfloat16, loading and speaking: peak / size of the model: {found['large']:.3f}")
+    return found
+
+
+def loads(folder: str, args: argparse.Namespace) -> dict[str, float]:
+    found = {}
+    make_language_model(Path(folder) / "lm", llama_tokenizer(), dtype="float32", stream_end=0, **GIGABYTE)
+    for dtype, quantization in (("float32", ""), ("bfloat16", ""), ("bfloat16", "int8"), ("bfloat16", "int4")):
+        label = f"loading, {dtype} {quantization}".strip()
+        found[label] = part("load", f"{folder}/lm", dtype, quantization)
+        write(f"{label:<28} peak / size of the model: {found[label]:.3f}")
+    return found
+
+
+def decodes(folder: str, args: argparse.Namespace) -> dict[str, float]:
+    make_codec_checkpoint(Path(folder) / "codec", codebook_dim=64, **RELEASED)
+    found = {"decode": part("decode", f"{folder}/codec", str(args.minutes))}
+    write(f"decoding {args.minutes} minutes: {found['decode']:.0f} MB above codec and codes")
+    return found
+
+
+def scripts(folder: str, args: argparse.Namespace) -> dict[str, float]:
+    make_language_model(Path(folder) / "small", llama_tokenizer(), stream_end=0)
+    found = {"script": part("script", f"{folder}/small", str(args.lines))}
+    write(f"a script of {args.lines} lines: {found['script']:.1f} MB more at its end than after a tenth of it")
+    return found
 
 
 def part(*args: str) -> float:
@@ -73,6 +112,19 @@ def load(folder: str, dtype: str, quantization: str) -> float:
     for weight in model.parameters():
         weight.sum()
     return (peak() - before) / model_bytes(model)
+
+
+def large(folder: str) -> float:
+    """Load and speak two frames."""
+    speak_two_frames(load_model(Path(folder).parent / "twin"))
+    before = peak()
+    model = load_model(folder, dtype=torch.bfloat16)
+    speak_two_frames(model)
+    return (peak() - before) / model_bytes(model)
+
+
+def speak_two_frames(model) -> None:
+    generate(model, prompts(model.tokenizer, ["What shall be said."]), Sampling(max_frames=2))
 
 
 def decode(folder: str, minutes: str) -> float:

@@ -6,7 +6,9 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 import torch
@@ -51,6 +53,28 @@ def torch_threads(most: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+def shared_out(work: Callable[[int, int], None], count: int) -> None:
+    """Have threads, as many as torch uses, do `work(first, last)` for a part of `count` each; torch's operations in it
+    are by that thread alone. So threads meet once, where torch would have them meet in each operation: that takes long
+    where other processes keep them off their cores."""
+    threads = min(torch.get_num_threads(), count)
+    if threads <= 1:
+        work(0, count)
+        return
+
+    def alone(n: int) -> None:
+        with torch_threads(1), torch.no_grad():
+            work(count * n // threads, count * (n + 1) // threads)
+
+    for _ in _pool(threads).map(alone, range(threads)):
+        pass
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, "higgs-products")
 
 
 class TeamSize:

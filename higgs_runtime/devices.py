@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import torch
 
@@ -11,6 +12,7 @@ from .errors import SettingError
 PREFILL_CHUNK = 1024  # positions read between two looks at should_stop, at most
 PREFILL_CHUNK_ON_CPU = 128  # at least; more while they take no longer than this many products (0.2 s on two cores)
 PRODUCTS_ON_CPU = 8e9
+BFLOAT16_PRODUCTS = "avx512_bf16", "amx_bf16"  # what processors call them
 POLL_STEPS = {"cpu": 4}  # steps between two looks at what was drawn; elsewhere each look waits for the device
 POLL_STEPS_ELSEWHERE = 8
 WARM_UPS = 2  # calls before a recording, so that libraries have set themselves up; the second writes one position on
@@ -25,7 +27,7 @@ def pick_device() -> str:
 
 
 def pick_dtype(device: torch.device | str) -> torch.dtype:
-    """bfloat16 on a GPU (on "mps" from macOS 14 on, which has it), else float32.
+    """bfloat16 on a GPU (on "mps" from macOS 14 on, which has it), else float32; see `auto_dtype` of a checkpoint.
 
     Raises:
         SettingError: this computer, or this torch, lacks the device.
@@ -50,15 +52,24 @@ def _is_there(kind: str) -> bool:
     return kind == "cpu" or is_available is None or is_available()
 
 
-def prefill_chunk(device: torch.device, products: int) -> int:
+def prefill_chunk(device: torch.device, products: int, rounded: bool = False) -> int:
     """Positions of a prompt that are read in one call.
 
     Args:
         products: that a position costs.
+        rounded: they are products of bfloat16 numbers, which take half as long or less.
     """
     if device.type != "cpu":
         return PREFILL_CHUNK
-    return min(PREFILL_CHUNK, max(PREFILL_CHUNK_ON_CPU, int(PRODUCTS_ON_CPU / products)))
+    some = max(PREFILL_CHUNK_ON_CPU, int(PRODUCTS_ON_CPU / products))
+    return min(PREFILL_CHUNK, 2 * some if rounded and has_bfloat16_products() else some)
+
+
+@cache
+def has_bfloat16_products() -> bool:
+    """Whether the processor has instructions for sums of bfloat16 products, of which torch makes use."""
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # torch has it since 2.10
+    return torch.backends.mkldnn.is_available() and any(capabilities.get(name) for name in BFLOAT16_PRODUCTS)
 
 
 def poll_steps(device: torch.device) -> int:

@@ -18,10 +18,12 @@ from .codec.grouping import STREAMED, FrameGroups
 from .codec.steps import OnProgress
 from .devices import pick_device, pick_dtype
 from .errors import AudioError, CheckpointError, HiggsWarning, SettingError
+from .generation.cpu_kernel import prepare as prepare_step
 from .generation.request import positions_of, with_length_warning
 from .generation.session import OnFrames, Session, ShouldStop
 from .hub import ModelKey, default_pair, find_checkpoints, model_roots, shared_cache
 from .model import HiggsModel, load_model
+from .model.loading import auto_dtype
 from .monologue import Monologue, QuietEnd, check_words, pieces_of
 from .prompt import DEFAULT_SYSTEM, build_prompt, conversation
 from .settings import SETTINGS
@@ -66,7 +68,7 @@ def speak(
         sampling: of each piece; its `max_frames` too.
         silence_s: a piece that stays silent for so many seconds is over; None: only its end or `max_frames` ends it.
         device, dtype, quantization: where and how folders are loaded, as in `load_model`; None picks a GPU if there
-            is one, and `pick_dtype` of the device. The codec is always loaded in float32.
+            is one, and `auto_dtype` of folder and device. The codec is always loaded in float32.
         on_frames, should_stop: as in `generate`, with the number of the piece; a stopped call returns what has been
             spoken until then.
 
@@ -288,9 +290,11 @@ def _prepared(
 ) -> Iterator[tuple[HiggsModel, Codec, Monologue, SilenceStop | None]]:
     """Model, codec, what is to be said and what ends a silent take, as long as the with-block runs."""
     device = how.device or pick_device()
-    dtype = how.dtype or pick_dtype(device)
     model, codec = _chosen(how.model, how.codec)
+    dtype = how.dtype or (auto_dtype(model, device) if isinstance(model, (str, Path)) else pick_dtype(device))
     check_words(text)  # what cannot be spoken, or heard, is said before minutes of loading
+    if torch.device(device).type == "cpu":
+        prepare_step()
     name = Path(voice).name if isinstance(voice, (str, Path)) else "The reference"
     if isinstance(voice, (str, Path)) and not is_built_in(voice):
         voice = AudioClip.load(voice)

@@ -32,7 +32,7 @@ class HiggsConvertModel(io.ComfyNode):
                     options=["int8", "int4"],
                     default="int8",
                     tooltip="int8 takes half of bfloat16 and sounds much the same; int4 takes a quarter and loses "
-                    "some quality. On a CPU both are faster, loaded in float32; on a GPU int4 is slower.",
+                    "some quality. On a CPU both are faster, with any dtype but float16; on a GPU int4 is slower.",
                 ),
                 io.Combo.Input(
                     "dtype",

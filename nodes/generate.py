@@ -82,7 +82,7 @@ class HiggsGenerate(io.ComfyNode):
         def cache_bytes(lm):
             takes = 1 + pieces(lm).voices_to_find
             positions = len(build_prompt(prompt, lm.tokenizer)) + takes * max_seconds * lm.config.frame_rate
-            return working_bytes(lm.config, positions, lm.dtype)
+            return working_bytes(lm.config, positions, lm.compute_dtype)
 
         with ExitStack() as opened:
             decoder = None

@@ -25,8 +25,9 @@ class HiggsLoadModel(io.ComfyNode):
                 *checkpoints.checkpoint_inputs(
                     "lm",
                     note="A checkpoint with a vocabulary of its own, as that one, speaks only those words.",
-                    dtype_tooltip="Number format of the weights. auto: bfloat16 on a GPU that has it, float32 on a CPU."
-                    " bfloat16 halves the memory of float32.",
+                    dtype_tooltip="Number format of the weights. auto: bfloat16 on a GPU that has it, and on a CPU if "
+                    "the checkpoint is stored so, as the released ones are; else float32. bfloat16 halves the memory "
+                    "of float32.",
                 ),
                 io.Combo.Input(
                     "quantization",
@@ -35,7 +36,7 @@ class HiggsLoadModel(io.ComfyNode):
                     optional=True,
                     tooltip="Packs the matrices of the layers into 8 or 4 bits while they are loaded. int8 takes half "
                     "of bfloat16 and sounds much the same; int4 takes a quarter and loses some quality. On a CPU both "
-                    "are faster, with dtype auto or float32; on a GPU int4 is slower.",
+                    "are faster, with any dtype but float16; on a GPU int4 is slower.",
                 ),
             ],
             outputs=[sockets.Model.Output(display_name="model", tooltip="For Higgs Generate.")],

@@ -60,6 +60,7 @@ CALLED_BY_COMFYUI = {"execute", "validate_inputs", "fingerprint_inputs", "check_
 KERNEL = "higgs_runtime/generation/cpu_kernel/"  # compiled functions take each number and address by itself
 MANY_PARAMETERS = {  # what has more than MAX_PARAMETERS all the same, with the reason
     ("higgs_runtime/speech.py", "speak"): "the one line that most programs write: each choice under its own name",
+    ("higgs_runtime/generation/session.py", "__init__"): "each fast way has a switch of its own",
 }
 DEVICE_KINDS = re.compile(r"\bcuda\b|[\"']mps[\"']|[\"']xpu[\"']")
 # Paths of one machine, and the hosts of package registries: whoever installs has their own.

@@ -83,3 +83,39 @@ def make_language_model(
     model.to(getattr(torch, dtype)).save_pretrained(folder)
     write_tokenizer(folder, tokenizer)
     return folder
+
+
+def make_sparse_language_model(folder: Path, tokenizer: Path, *, filled_layers: int = 2, **overrides) -> Path:
+    """Write a v2 language model in bfloat16 whose file takes no more of the disk than its first layers: the rest is a
+    hole, which reads as zeros.
+
+    Args:
+        filled_layers: how many layers have random weights.
+        overrides: fields of HiggsAudioV2Config.
+    """
+    import torch
+    from transformers import HiggsAudioV2Config, HiggsAudioV2ForConditionalGeneration
+
+    config = HiggsAudioV2Config(**{"num_codebooks": 8, "codebook_size": 1026, "bos_token_id": 128000, **overrides})
+    with torch.device("meta"):
+        shapes = {name: one.shape for name, one in HiggsAudioV2ForConditionalGeneration(config).state_dict().items()}
+    header, place = {}, 0
+    for name, shape in sorted(shapes.items()):
+        header[name] = {"dtype": "BF16", "shape": list(shape), "data_offsets": [place, place + 2 * shape.numel()]}
+        place += 2 * shape.numel()
+    write_tokenizer(folder, tokenizer)
+    config.architectures = ["HiggsAudioV2ForConditionalGeneration"]
+    config.save_pretrained(folder)
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 64 + 56)  # tensors begin at a multiple of 64
+    filled = tuple(f"model.layers.{n}." for n in range(filled_layers))
+    with open(folder / "model.safetensors", "wb") as sink:
+        sink.write(len(text).to_bytes(8, "little") + text)
+        start = sink.tell()
+        for name, shape in shapes.items():
+            if name.startswith(filled):
+                values = torch.randn(shape) * (shape[-1] ** -0.5 if len(shape) > 1 else 1)
+                sink.seek(start + header[name]["data_offsets"][0])
+                sink.write(values.bfloat16().view(torch.uint8).numpy().data)
+        sink.truncate(start + place)
+    return folder

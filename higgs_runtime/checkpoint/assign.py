@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,12 @@ from .safetensors_file import ALIGNED
 from .tensors import stored
 
 COPIED_AT_ONCE = 2**22  # numbers
+
+
+class Apart(Protocol):
+    """A module that packs matrices, and can leave them where they lie."""
+
+    def lie_apart(self, weights: Sequence[Tensor]) -> None: ...
 
 
 class Rows:
@@ -63,6 +70,14 @@ class Rows:
             self._copy(copied[start : start + step], start)
         return copied
 
+    def apart(self) -> list[Tensor] | None:
+        """The mapped tensors themselves if all fit and lie well."""
+        if self._packed:
+            return None
+        tensors = [self._tensors[name] for name in self._names]
+        fit = all((one.dtype, one.device) == (self.dtype, self._device) and _lies_well(one) for one in tensors)
+        return tensors if fit else None
+
     def _copy(self, place: Tensor, start: int) -> Tensor:
         first, stop = 0, start + len(place)
         for name, length in zip(self._names, self._lengths, strict=True):
@@ -93,12 +108,15 @@ class NameRules:
         rename: checkpoint name -> module name.
         joined: checkpoint name -> those whose rows follow each other in it, where a checkpoint has these and not it.
             One alone also keeps its own name.
+        apart: the matrices that a module packs stay apart where they can be used as they lie in the file; it has a
+            method `lie_apart` that takes them.
     """
 
     keep: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     rename: Callable[[str], str] = str
     joined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    apart: bool = False
 
 
 AS_THEY_ARE = NameRules()
@@ -118,7 +136,7 @@ def assign_strict(
     """Puts every tensor in its place in a module (built on the meta device), one at a time, all or an error.
 
     A tensor is converted only where device or dtype differ; otherwise the memory-mapped one itself is assigned.
-    Matrices that the module packs are copied below each other.
+    Matrices that the module packs are copied below each other, or stay apart (`NameRules.apart`).
 
     Args:
         module: its parameters and persistent buffers are replaced; parameters no longer require gradients.
@@ -152,6 +170,8 @@ def assign_strict(
             if convert and name.endswith(".weight") and (made := convert(owner_name, owner, rows)) is not None:
                 parent, _, leaf = owner_name.rpartition(".")
                 setattr(module.get_submodule(parent), leaf, made)
+            elif names.apart and len(parts) > 1 and (lying := rows.apart()) is not None:
+                cast("Apart", owner).lie_apart(lying)
             else:
                 _assign(owner, name, rows.whole())
             done += 1

@@ -6,6 +6,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
+
 from ..errors import CheckpointError
 from .contents import Contents
 from .files import (
@@ -23,6 +25,8 @@ from .gguf_source import GgufSource, gguf_in, is_gguf
 from .packing import packed_by, refuse_packed
 from .safetensors_file import NAMES, read_header
 from .tensors import StoredTensors
+
+GGUF_FLOATS = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
 class ModelSource(Protocol):
@@ -120,3 +124,20 @@ def open_source(path: str | Path) -> ModelSource:
                 remedy="Name the file itself.",
             )
     return FolderSource(path)
+
+
+def floating_dtype(path: str | Path) -> torch.dtype | None:
+    """The number format in which most of a model's weights are stored that are not packed, by the files' headers; None
+    where they cannot be read. Weights that are quantized in a GGUF have none: what they mean is float32."""
+    try:
+        formats = open_source(path).contents().formats
+    except CheckpointError:  # who loads it will say what is wrong
+        return None
+    quantized = any(kind[0].isupper() and kind not in GGUF_FLOATS for kind in formats)
+    found = (_dtype(kind) for kind, _ in formats.most_common(1 if quantized else None))
+    return next((one for one in found if one is not None), None)
+
+
+def _dtype(kind: str) -> torch.dtype | None:
+    found = getattr(torch, GGUF_FLOATS.get(kind, kind), None)
+    return found if isinstance(found, torch.dtype) and found.is_floating_point else None

@@ -121,7 +121,8 @@ def add_checkpoints(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dtype",
         choices=DTYPES,
-        help="number format of the rest of the language model (default: bfloat16 on a GPU, float32 on a CPU)",
+        help="number format of the rest of the language model (default: bfloat16 on a GPU; on a CPU too "
+        "if it is stored so, else float32)",
     )
     add_models_dir(parser)
 
@@ -135,18 +136,19 @@ def chosen(args: argparse.Namespace) -> tuple:
     return default_pair(found, *(named(found, kind, name) if name else None for kind, name in asked.items()))
 
 
-def loading_of(args: argparse.Namespace) -> dict:
-    """How the language model is loaded: `device`, `dtype` and `quantization` of `load_model`.
+def loading_of(args: argparse.Namespace, model: Path) -> dict:
+    """How the language model in a folder is loaded: `device`, `dtype` and `quantization` of `load_model`.
 
     Raises:
         SettingError: this computer lacks the device.
     """
     import torch
 
-    from ..devices import pick_device, pick_dtype
+    from ..devices import pick_device
+    from ..model.loading import auto_dtype
 
     device = args.device or pick_device()
-    dtype = pick_dtype(device)  # or the error that it is not there
+    dtype = auto_dtype(model, device)  # or the error that it is not there
     return {
         "device": device,
         "dtype": getattr(torch, args.dtype) if args.dtype else dtype,

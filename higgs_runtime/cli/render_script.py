@@ -272,7 +272,7 @@ def _perform(args: argparse.Namespace, script, lm, codec_at, view: View) -> tupl
     store = None if args.no_store else store_of(args)
     if isinstance(store, TakeStore):
         check_folder(store.folder)
-    codec = load_codec(codec_at.path, device=loading_of(args)["device"])
+    codec = load_codec(codec_at.path, device=loading_of(args, lm.path)["device"])
     cast = _cast(args, script, lm, codec)
     job = RenderJob(script=script, voices=cast.voices, sampling=sampling_of(args), settings=settings, store=store)
     with _speaker(args, lm, codec_at, codec, job) as speaker:
@@ -293,7 +293,7 @@ def _speaker(args: argparse.Namespace, lm, codec_at, codec, job) -> Iterator:
     if args.cluster:
         yield cluster_speaker(args, lm, codec_at, listening)
         return
-    loading, adapters = loading_of(args), adapters_of(args)
+    loading, adapters = loading_of(args, lm.path), adapters_of(args)
     verifier = listening and listening.verifier(codec, job.voices, args.language, args.models_dir)
     identity = model_identity(lm.path, **loading, adapters=adapters) if job.store else None
     with adapted_model(lm.path, loading, adapters) as model:

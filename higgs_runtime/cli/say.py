@@ -83,7 +83,7 @@ def _say(args: argparse.Namespace) -> None:
         progress(f"{frames / FRAMES_A_SECOND:.1f} s of audio in {time.perf_counter() - started:.1f} s")
 
     with StopOnInterrupt() as stop, ExitStack() as opened:
-        loading = loading_of(args)
+        loading = loading_of(args, lm.path)
         model = opened.enter_context(adapted_model(lm.path, loading, adapters)) if adapters else lm.path
         try:
             clip = speak(

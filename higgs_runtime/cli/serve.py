@@ -204,7 +204,7 @@ def _serve(args: argparse.Namespace) -> None:
     default = next(iter(embedded_voices()), "") if args.default_voice is None else args.default_voice
     aliases = dict(map(_alias, args.voice_alias))
     with _listening(args.host, args.port) as door:
-        loading, port = loading_of(args), door.getsockname()[1]
+        loading, port = loading_of(args, lm.path), door.getsockname()[1]
         tell_what_speaks(lm)
         sys.stderr.write(f"Loading {lm.title}{lm.extent} …\n")
         tokenizer = load_codec(codec.path, device=loading["device"])

@@ -42,7 +42,7 @@ class Engine:
     Attributes:
         model: a folder that is there on every node, or a name that `higgs models` lists there.
         device: None: a GPU if the worker has one, else the CPU.
-        dtype: by torch's name; None: `pick_dtype` of the device.
+        dtype: by torch's name; None: `auto_dtype` of model and device.
         quantization: as in `load_model`.
         adapters: (folder, strength) of each.
         codec, codec_dtype: as `model` and `dtype`; for who listens and for `RenderSettings.silence_s`. It runs on the
@@ -116,14 +116,14 @@ class Worker:
         import torch
 
         from ..codec import load_codec
-        from ..devices import pick_device, pick_dtype
-        from ..model.loading import load_model
+        from ..devices import pick_device
+        from ..model.loading import auto_dtype, load_model
         from ..model.lora import adapted, load_adapter
         from ..speech import check_pair
 
         engine, folder = self._engine, _folder(self._engine.model)
         device = engine.device or pick_device()
-        dtype = getattr(torch, engine.dtype) if engine.dtype else pick_dtype(device)
+        dtype = getattr(torch, engine.dtype) if engine.dtype else auto_dtype(folder, device)
         chosen = {"device": device, "dtype": dtype, "quantization": engine.quantization}
         model = load_model(folder, **chosen)
         loaded = [(load_adapter(one), strength) for one, strength in engine.adapters]

@@ -6,6 +6,7 @@ Letters in shapes: B rows, n of them speaking, K codebooks, V ids, W rows of his
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
@@ -34,10 +35,11 @@ class DecodeBatch:
         exact: logits as in `HiggsModel.head`.
 
     Attributes:
-        fused: the step as a compiled function, for as long as it is set.
+        fused: the step as a compiled function, for as long as it is set; see `step_by`.
     """
 
     fused: FusedStep | None = None
+    _sampling: Sequence[Sampling] = ()
 
     def __init__(self, model: HiggsModel, cache: KVCache, steps: int, window: int, capture: bool, exact: bool = True):
         config, device, batch = model.config, model.device, cache.batch
@@ -54,7 +56,6 @@ class DecodeBatch:
         self._by_count: dict[int, Settings] = {}
         self._settings: Settings  # from `speak_as` on, which comes before the first step
         self._graphs = StepGraphs(self._own_tensors, device) if capture else None
-        self._head = model.audio_head.kept_in_float32() if exact else None
         self.done = 0
 
     def serves(self, cache: KVCache, window: int, capture: bool) -> bool:
@@ -84,9 +85,15 @@ class DecodeBatch:
             self._by_count[len(sampling)] = settings
             if self._graphs is not None:
                 self._graphs.clear()
-        self._settings = self._by_count[len(sampling)]
+        self._settings, self._sampling = self._by_count[len(sampling)], sampling
         if self.fused is not None:
             self.fused.speak_as(sampling)
+
+    def step_by(self, fused: FusedStep | None) -> None:
+        """The compiled function that takes the steps of a run; None: the plain step."""
+        self.fused = fused
+        if fused is not None:
+            fused.speak_as(self._sampling)
 
     def prepare(self, random: Sequence[torch.Generator], steps: int) -> None:
         """Draw the random numbers of the next steps, each row's from its own generator: the same in any batch."""
@@ -130,6 +137,11 @@ class DecodeBatch:
         """Ids [steps since `prepare`, n, K] and bool [n], whether a row's logits were not finite; on the CPU."""
         count = len(self._settings)
         return self._log[: self.done, :count].to("cpu", copy=True), self.broken[:count].isnan().cpu()
+
+    @cached_property
+    def _head(self) -> Tensor | None:
+        """Only the plain step needs it."""
+        return self.model.audio_head.kept_in_float32() if self.exact else None
 
     def _own_tensors(self) -> list[Tensor]:
         return [self.positions, self.last, self.history, self.broken, self.state.step, self.state.end_step]

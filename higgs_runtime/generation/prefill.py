@@ -9,6 +9,8 @@ from torch import Tensor
 from ..cores import threads_for
 from ..devices import prefill_chunk
 from ..model import HiggsModel, KVCache
+from ..model.linear import rounded_products
+from ..model.quantization import KINDS
 from ..model.transformer import Routing
 from ..types import Prompt
 
@@ -21,17 +23,29 @@ class Stopped(Exception):
 
 
 def prefill(
-    model: HiggsModel, prompt: Prompt, cache: KVCache, row: int, should_stop: ShouldStop, chunk: int | None = None
+    model: HiggsModel,
+    prompt: Prompt,
+    cache: KVCache,
+    row: int,
+    should_stop: ShouldStop,
+    chunk: int | None = None,
+    exact: bool = False,
 ) -> Tensor | None:
-    """Read what a row of the cache does not hold of a prompt yet, in chunks; returns the last hidden state [H]."""
+    """Read what a row of the cache does not hold of a prompt yet, in chunks; returns the last hidden state [H].
+
+    Args:
+        exact: see `Session`'s `exact_prompts`.
+    """
     x, mask = model.embed(prompt)
-    chunk, hidden = chunk or prefill_chunk(model.device, model.config.products), None
+    narrow = model.dtype != model.compute_dtype or isinstance(model.layers[0].attention.o, tuple(KINDS.values()))
+    rounded = narrow and not exact
+    chunk, hidden = chunk or prefill_chunk(model.device, model.config.products, rounded), None
     for start in range(cache.lengths[row], len(prompt), chunk):
         if should_stop():
             raise Stopped
         part = slice(start, start + chunk)
         count = x[:, part].shape[1]
-        with threads_for(short=model.config.products < SMALL):
+        with threads_for(short=model.config.products < SMALL), rounded_products(not exact):
             hidden = model(x[:, part], Routing.from_mask(mask[:, part]), cache.extend(row, count))[0, -1]
         cache.add(row, count)
     return hidden

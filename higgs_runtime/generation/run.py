@@ -31,7 +31,12 @@ class Run:
         arrivals: asked for another when none waits and a slot is free; None: there is none yet.
         wanted: asked with a request's index before it is admitted; False leaves it out.
         should_stop: asked before every step.
+
+    Attributes:
+        exact_prompts: see `Session`.
     """
+
+    exact_prompts = False
 
     def __init__(
         self,
@@ -121,7 +126,7 @@ class Run:
         busy = {other for other, one in enumerate(self.speaking) if one.written.steps_left}
         try:
             request.reused = cache.lengths[slot] = self.prefixes.look_up(slot, keys, busy)
-            prefill(self.model, request.prompt, cache, slot, self.should_stop)
+            prefill(self.model, request.prompt, cache, slot, self.should_stop, exact=self.exact_prompts)
         except (RuntimeError, MemoryError) as error:
             self.prefixes.clear()  # perhaps in the middle of a copy
             if not is_out_of_memory(error) or not busy:

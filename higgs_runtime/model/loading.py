@@ -13,7 +13,8 @@ from torch import nn
 
 from ..checkpoint.assign import NameRules, Rows, assign_strict
 from ..checkpoint.files import V3, V3_CODEC, check_model_type
-from ..checkpoint.source import open_source
+from ..checkpoint.source import floating_dtype, open_source
+from ..devices import pick_dtype
 from ..errors import CheckpointError, SettingError
 from .config import ModelConfig, parse_native_v2, parse_original_v2, parse_v3
 from .linear import Linear
@@ -111,6 +112,7 @@ def load_model(
     dtype: torch.dtype = torch.float32,
     quantization: str | None = None,
     on_progress: Callable[[int, int], None] | None = None,
+    packed: bool | None = None,
 ) -> HiggsModel:
     """Load a language model from a checkpoint folder; the layout is detected from its config.json.
 
@@ -123,6 +125,8 @@ def load_model(
         quantization: None, "int8" or "int4": weight-only, of the matrices in the layers (see quantization.py). A
             converted checkpoint has its own; None takes it.
         on_progress: called with (tensors in place, tensors in all) after each; what it raises ends the loading.
+        packed: copy matrices that are read together below each other, as GPUs like it; False: keep bfloat16 ones as
+            they lie in the files. None: unless the device is a CPU.
 
     Raises:
         CheckpointError: files missing, broken or of another kind; tensors unknown, missing or wrongly shaped (named).
@@ -142,6 +146,8 @@ def load_model(
     tokenizer = ChatTokenizer(path, config, source.tokenizer())
     if config.begin_is_token:
         config = tokenizer.config = replace(config, audio_bos_token_id=tokenizer.special(V3_AUDIO))
+    packed = torch.device(device).type != "cpu" if packed is None else packed
+    apart = not packed and dtype == torch.bfloat16
     with torch.device("meta"):
         model = HiggsModel(config)
         if converted:
@@ -151,7 +157,7 @@ def load_model(
         source.tensors(),
         device=device,
         dtype=dtype,
-        names=NameRules(ignore=layout.ignore, rename=layout.rename, joined=layout.joined),
+        names=NameRules(ignore=layout.ignore, rename=layout.rename, joined=layout.joined, apart=apart),
         convert=_quantizer(quantization) if quantization and not converted else None,
         on_progress=on_progress,
         what=f"language model {path.name}",
@@ -162,6 +168,18 @@ def load_model(
     model.inverse_frequencies = model.inverse_frequencies.to(device)
     model.tokenizer = tokenizer
     return model.eval()
+
+
+def auto_dtype(path: str | Path, device: str | torch.device) -> torch.dtype:
+    """The number format in which a checkpoint folder is loaded where nobody chose one: `pick_dtype` of the device; on a
+    CPU bfloat16 if that is what the checkpoint has, which is read there as it lies in the file.
+
+    Raises:
+        SettingError: this computer, or this torch, lacks the device.
+    """
+    dtype = pick_dtype(device)
+    on_cpu = torch.device(device).type == "cpu"
+    return torch.bfloat16 if on_cpu and floating_dtype(Path(path)) == torch.bfloat16 else dtype
 
 
 def converted_to(raw: Mapping[str, Any]) -> str | None:
@@ -187,7 +205,9 @@ def quantize_layers(model: HiggsModel, quantization: str) -> None:
     for name, module in list(model.layers.named_modules(prefix="layers")):
         if isinstance(module, Linear):
             parent, _, leaf = name.rpartition(".")
-            setattr(model.get_submodule(parent), leaf, convert(name, module, module.weight))
+            weights = module.matrices
+            whole = weights[0] if len(weights) == 1 else torch.cat(weights)
+            setattr(model.get_submodule(parent), leaf, convert(name, module, whole))
 
 
 def _as_converted(config: ModelConfig, parse: Callable[[dict[str, Any]], ModelConfig]) -> Layout:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from ..checkpoint.files import CheckpointTensors, read_config
 from ..errors import CheckpointError
-from .linear import PackedLinear
+from .linear import Linear, PackedLinear
 from .loading import LAYOUTS
 from .transformer import HiggsModel
 
@@ -162,7 +162,7 @@ class Adapted(nn.Module):
 def _placed(model: HiggsModel, adapter: Adapter, strength: float) -> Iterator[tuple[str, tuple[Tensor, Tensor]]]:
     """(module, (down [r, I], up [O, r])) of each matrix; of one that is part of a packed matrix, up has its rows."""
     rename = _renaming(adapter)
-    parts = _parts(model)
+    parts, dtype = _parts(model), model.compute_dtype
     unknown = [name for name in adapter.matrices if rename(f"{name}.weight").removesuffix(".weight") not in parts]
     unknown = [name for name in unknown if not re.search(r"(?:^|\.)layers\.\d+\.", name)]  # layers: another model's
     if unknown:
@@ -181,9 +181,9 @@ def _placed(model: HiggsModel, adapter: Adapter, strength: float) -> Iterator[tu
                 got=f"{name} [{up.shape[0]}, {down.shape[1]}]",
                 remedy="Use an adapter that was trained on this model.",
             )
-        whole = up.new_zeros(_out_features(model.get_submodule(module)), up.shape[1], dtype=model.dtype)
-        whole[first : first + rows] = up.to(model.dtype) * (scale * strength)
-        yield module, (down.to(model.dtype), whole)
+        whole = up.new_zeros(_out_features(model.get_submodule(module)), up.shape[1], dtype=dtype)
+        whole[first : first + rows] = up.to(dtype) * (scale * strength)
+        yield module, (down.to(dtype), whole)
 
 
 def _renaming(adapter: Adapter) -> Callable[[str], str]:
@@ -215,5 +215,7 @@ def _parts(model: HiggsModel) -> dict[str, tuple[str, int, int, int]]:
 def _out_features(module: nn.Module) -> int:
     while isinstance(module, Adapted):
         module = module.inner
-    assert isinstance(module.weight, Tensor)  # as a parameter, or packed
+    if isinstance(module, Linear):
+        return module.out_features
+    assert isinstance(module.weight, Tensor)  # packed
     return len(module.weight)

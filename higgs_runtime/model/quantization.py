@@ -14,13 +14,13 @@ from functools import cache
 from itertools import product as product_of
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import SettingError
+from .linear import by_panels
 
 GROUP = 64  # features in that share a scale, of 4-bit weights
-AT_ONCE = 2**20  # weights that are packed or unpacked
+AT_ONCE = 2**20  # weights that are packed
 CHECKED = ((4, 33, 96), (32, 72, 192), (1, 5), (0, 8, 64))  # features out and in, positions, bytes before the weights
 
 
@@ -43,15 +43,10 @@ class _PackedMatrix(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         out = self._product(x)
-        return out if self.bias is None else out + self.bias
+        return out if self.bias is None else out + self.bias.to(out.dtype)
 
     def _product(self, x: Tensor) -> Tensor:
-        step = max(1, AT_ONCE // x.shape[-1]) if x.device.type == "cpu" else len(self.weight)
-        parts = [
-            F.linear(x, self._unpacked(slice(start, start + step), x.dtype))
-            for start in range(0, len(self.weight), step)
-        ]
-        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
+        return by_panels(x, self._unpacked, (len(self.weight), x.shape[-1]))
 
     def _unpacked(self, rows: slice, dtype: torch.dtype) -> Tensor:
         """[some of O, I]."""
@@ -65,6 +60,9 @@ class Int8Linear(_PackedMatrix):
         super().__init__(_pack_int8, weight, bias)
 
     def _product(self, x: Tensor) -> Tensor:
+        if x.dtype == torch.float32 and x.device.type == "cpu":  # integers are exact in any format, scales come after
+            integers, scale = self.weight, self.scale.float()
+            return by_panels(x, lambda rows, dtype: integers[rows].to(dtype), integers.shape, scale=scale)
         if not _has_int8_kernel(x.device.type):
             return super()._product(x)
         return _kernel_product(x.reshape(-1, x.shape[-1]), self.weight, self.scale).view(*x.shape[:-1], -1)
@@ -81,6 +79,9 @@ class Int4Linear(_PackedMatrix):
 
     def _unpacked(self, rows: slice, dtype: torch.dtype) -> Tensor:
         packed, scale = self.weight[rows], self.scale[rows].to(dtype)
+        if dtype == torch.bfloat16:  # 128 + n is 0x4300 + n there
+            pairs = packed.to(torch.int32).mul_(1 + (1 << 12)).bitwise_and_(0x000F000F).bitwise_or_(0x43004300)
+            return pairs.view(dtype).view(*scale.shape, -1).sub_(128 + 8).mul_(scale[:, :, None]).flatten(1)
         weight = scale.new_empty((*packed.shape, 2))
         weight[..., 0], weight[..., 1] = packed & 15, packed >> 4
         return weight.view(*scale.shape, -1).sub_(8).mul_(scale[:, :, None]).flatten(1)
@@ -166,7 +167,7 @@ def agrees_with_plain(product: Callable[[Tensor, Tensor, Tensor], Tensor], devic
         scale = torch.rand(rows, generator=draw) / 127
         placed = weight.to(device)[shift:].view(rows, features)
         placed[0] = 0
-        wanted = F.linear(x, placed.cpu() * scale[:, None])
+        wanted = nn.functional.linear(x, placed.cpu() * scale[:, None])
         try:
             found = product(x.to(device), placed, scale.to(device)).cpu()
         except (AttributeError, NotImplementedError, RuntimeError, TypeError):

@@ -58,7 +58,7 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
+        return F.rms_norm(x, self.weight.shape, self.weight.to(x.dtype), self.eps)
 
 
 class FeedForward(nn.Module):
@@ -172,18 +172,23 @@ class HiggsModel(nn.Module):
     def dtype(self) -> torch.dtype:
         return self.audio_head.weight.dtype
 
+    @property
+    def compute_dtype(self) -> torch.dtype:
+        """What it computes in: the format of the weights, but float32 on a CPU where that is bfloat16."""
+        return compute_dtype(self.dtype, self.device)
+
     def new_cache(self, capacity: int, batch: int = 1, dtype: torch.dtype | None = None) -> KVCache:
-        """An empty cache for `batch` rows of at most `capacity` positions; None: in the model's dtype."""
-        rope = rope_table(torch.arange(capacity, device=self.device), self.inverse_frequencies, self.dtype)
-        return KVCache(self.config, capacity, rope, batch=batch, device=self.device, dtype=dtype or self.dtype)
+        """An empty cache for `batch` rows of at most `capacity` positions; None: in what the model computes in."""
+        rope = rope_table(torch.arange(capacity, device=self.device), self.inverse_frequencies, self.compute_dtype)
+        return KVCache(self.config, capacity, rope, batch=batch, device=self.device, dtype=dtype or self.compute_dtype)
 
     def embed_rows(self, rows: Tensor) -> Tensor:
         """Delayed rows [..., K] → the sum of their code embeddings [..., H]."""
-        x = self.audio_embedding(rows + self.codebook_offsets).sum(dim=-2)
+        x = self.audio_embedding(rows + self.codebook_offsets).to(self.compute_dtype).sum(dim=-2)
         if not self.config.begin_is_token:
             return x
         begins = (rows == self.config.stream_bos_id).all(dim=-1, keepdim=True)
-        return torch.where(begins, self.text_embedding.weight[self.config.audio_bos_token_id], x)
+        return torch.where(begins, self.text_embedding.weight[self.config.audio_bos_token_id].to(x.dtype), x)
 
     def embed(self, prompt: Prompt) -> tuple[Tensor, Tensor]:
         """Embeddings [1, S, H] of a prompt and its audio mask [1, S].
@@ -194,7 +199,7 @@ class HiggsModel(nn.Module):
         self.check(prompt)
         ids, rows = prompt.token_ids.to(self.device), prompt.audio_rows.to(self.device)
         mask = self.config.is_audio(ids)
-        x = self.text_embedding(ids.clamp(min=0))
+        x = self.text_embedding(ids.clamp(min=0)).to(self.compute_dtype)
         x[mask] = self.embed_rows(rows)
         return x[None], mask[None]
 
@@ -258,6 +263,12 @@ class HiggsModel(nn.Module):
                 got=f"{int(ids.max())} and {int(rows.max()) if len(rows) else '-'}",
                 remedy="Use tokenizer and codec of this checkpoint.",
             )
+
+
+def compute_dtype(weights: torch.dtype, device: torch.device | str) -> torch.dtype:
+    """What a model whose weights are in a format computes in on a device: on a CPU bfloat16 only stores them."""
+    on_cpu = torch.device(device).type == "cpu"
+    return torch.float32 if on_cpu and weights == torch.bfloat16 else weights
 
 
 def routed(x: Tensor, routing: Routing, text_fn, audio_fn) -> Tensor:

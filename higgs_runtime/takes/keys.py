@@ -21,6 +21,7 @@ from ..kept import cache_folder
 from ..model import converted_to
 from ..model.loading import LAYOUTS
 from ..model.lora import CONFIG, WEIGHTS
+from ..model.transformer import compute_dtype
 from ..types import Prompt, ReleasedSampling, Sampling
 
 ENGINE = 1  # one more whenever the same prompt, settings and weights come to give other codes, or files another form
@@ -78,7 +79,7 @@ def model_identity(
         weights=weights,
         device=torch.device(device).type,
         dtype=_name(dtype),
-        cache_dtype=_name(cache_dtype or dtype),
+        cache_dtype=_name(cache_dtype or compute_dtype(dtype, device)),
         quantization=quantization or converted_to(raw),
         adapters=tuple((_content([Path(one) / CONFIG, Path(one) / WEIGHTS]), float(by)) for one, by in adapters),
         released=LAYOUTS[raw["model_type"]].parse(raw).released,
@@ -109,6 +110,8 @@ def line_key(
         settings["ending"] = ending
     if model.dtype != "float32":
         settings["logits"] = "float32"  # takes from before have coarser ones
+    if model.device == "cpu" and (model.quantization or model.dtype == "bfloat16"):
+        settings["prompts"] = "bfloat16"  # as processors that can multiply these; takes from before have finer ones
     identity = asdict(model)
     identity["ras_window"] = identity.pop("released")["ras_window"]  # as keys had it before there was more
     ids, rows = (one.detach().to("cpu", torch.int64).contiguous() for one in (prompt.token_ids, prompt.audio_rows))

@@ -51,12 +51,17 @@ def pick_device(choice: str) -> torch.device:
     return main
 
 
-def pick_dtype(choice: str, kind: str, device: torch.device) -> torch.dtype:
-    """The dtype that a choice means: "auto" is float32 on a CPU and for codecs, half precision for models on a GPU."""
-    if DTYPES[choice] is not None:
-        return DTYPES[choice]
-    if kind == "codec" or management.is_device_cpu(device):
+def pick_dtype(handle: ModelHandle, device: torch.device) -> torch.dtype:
+    """The dtype that a handle means on a device: "auto" is float32 for codecs, half precision for language models on a
+    GPU, and on a CPU bfloat16 for those that are stored so, else float32."""
+    from ...higgs_runtime.model.loading import auto_dtype
+
+    if (chosen := DTYPES[handle.dtype]) is not None:
+        return chosen
+    if handle.kind == "codec":
         return torch.float32
+    if management.is_device_cpu(device):
+        return auto_dtype(handle.path, "cpu")
     if management.should_use_bf16(device):
         return torch.bfloat16
     return torch.float16 if management.should_use_fp16(device) else torch.float32
@@ -90,10 +95,10 @@ def open_model(handle: ModelHandle, work_bytes: Callable[[Any], int] | None = No
     """
     check_here(handle)
     device = pick_device(handle.device)
-    dtype = pick_dtype(handle.dtype, handle.kind, device)
+    dtype = pick_dtype(handle, device)
     key = ModelKey.of(handle.kind, handle.path, device=device, dtype=dtype, quantization=handle.quantization)
     raise_if_cancelled()
-    with model_cache().use(key, lambda: _load(handle, dtype), work_bytes) as model:
+    with model_cache().use(key, lambda: _load(handle, device, dtype), work_bytes) as model:
         raise_if_cancelled()
         yield model
 
@@ -118,7 +123,7 @@ def identity_of(handle: ModelHandle):
     return model_identity(
         handle.path,
         device=device,
-        dtype=pick_dtype(handle.dtype, handle.kind, device),
+        dtype=pick_dtype(handle, device),
         quantization=handle.quantization,
         adapters=handle.adapters,
     )
@@ -130,7 +135,7 @@ def offload_notes(model: Any) -> tuple[str, ...]:
     return residency.notes(model) if isinstance(residency, ComfyResidency) else ()
 
 
-def _load(handle: ModelHandle, dtype: torch.dtype) -> Any:
+def _load(handle: ModelHandle, device: torch.device, dtype: torch.dtype) -> Any:
     """Loads into ordinary memory; ComfyUI's manager decides what goes to a GPU, after making room there."""
     from ...higgs_runtime import load_codec, load_model
 
@@ -142,4 +147,5 @@ def _load(handle: ModelHandle, dtype: torch.dtype) -> Any:
         dtype=dtype,
         quantization=handle.quantization,
         on_progress=lambda *_: raise_if_cancelled(),
+        packed=not management.is_device_cpu(device),
     )

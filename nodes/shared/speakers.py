@@ -19,7 +19,7 @@ def speaker_here(model, tokenizer, job, verifier) -> Iterator[tuple]:
     identity = handles.identity_of(model) if job.store else None
 
     def work_bytes(lm):
-        return rendering_bytes(lm.config, lm.dtype, job.voices, job.sampling, job.settings)
+        return rendering_bytes(lm.config, lm.compute_dtype, job.voices, job.sampling, job.settings)
 
     with handles.open_speaker(model, work_bytes) as lm:
         yield LocalSpeaker(lm, tokenizer, identity, verifier), lm

@@ -196,7 +196,7 @@ def test_say_that_can_save_nowhere_says_so(models, tmp_path, monkeypatch, capsys
 
 def test_the_slow_first_compilation_is_announced(models, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(step, "is_kept", lambda: False)
-    fused._compiled.cache_clear()
+    fused._preparing.cache_clear()
     args = ["say", "Hello.", "--models-dir", str(models), "--device", "cpu", "--max-seconds", "0.2"]
     assert main([*args, "-o", str(tmp_path / "out.wav")]) == 0
     assert "higgs: The step is being compiled for this computer, once" in capsys.readouterr().err

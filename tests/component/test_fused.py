@@ -268,8 +268,10 @@ def test_weights_may_move_between_two_runs(model):
 def test_unsupported_models_take_the_plain_step(monkeypatch):
     model = random_model(PLAIN)
     assert fused_step(model, model.new_cache(8, dtype=torch.bfloat16)) is None
-    half = copy.deepcopy(model).bfloat16()
+    half = copy.deepcopy(model).half()
     assert fused_step(half, half.new_cache(8)) is None and fused_step(half, model.new_cache(8)) is None
+    uneven = copy.deepcopy(model).bfloat16()  # 48 features
+    assert fused_step(uneven, uneven.new_cache(8)) is None
     for change in ({"attention_bias": True}, {"ffn_bias": True}, {"intermediate_size": 76}, {"codebook_rows": 67}):
         other = random_model(replace(PLAIN, **change))
         assert fused_step(other, other.new_cache(8)) is None, change
@@ -284,11 +286,11 @@ def test_unsupported_models_take_the_plain_step(monkeypatch):
 def test_without_numba_it_warns_once_and_speaks(model, monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "higgs_runtime.generation.cpu_kernel.step", None)
     monkeypatch.delattr(fused_module, "step", raising=False)
-    fused_module._compiled.cache_clear()
+    fused_module._preparing.cache_clear()
     try:
         takes = [Session(model).generate(lines(model)[:1], settings()[:1])[0] for _ in range(2)]
     finally:
-        fused_module._compiled.cache_clear()
+        fused_module._preparing.cache_clear()
     assert same(*takes) and sum("slower" in record.message for record in caplog.records) == 1
 
 

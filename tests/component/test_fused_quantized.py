@@ -32,6 +32,12 @@ def unpacked(layer):
     return (nibbles.unflatten(1, (layer.scale.shape[1], -1)) * layer.scale.double()[:, :, None]).flatten(1)
 
 
+def as_matrix(layer, name):
+    """As `tiles.places` takes it."""
+    place = layer.weight.data_ptr(), layer.scale.data_ptr(), len(layer.weight)
+    return np.array([place], np.int64), BITS[name], layer.scale.element_size()
+
+
 def quantized_model(name, config=WIDE):
     """And the same weights in floating point."""
     model = random_model(config)
@@ -53,12 +59,12 @@ def test_products_of_a_matrix(name, size):
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(4, size, generator=generator)
     layer = KINDS[name](torch.randn(12, size, generator=generator) * torch.arange(1, 13)[:, None], None)
-    matrix = layer.weight.data_ptr(), layer.scale.data_ptr(), BITS[name]
+    matrix = as_matrix(layer, name)
     room = np.empty(4 * size // GROUP * FOLDED, np.float32)
-    at, stride = ready(matrix[2], x.numpy(), room)
+    at, stride = ready(matrix[1], x.numpy(), room)
     wanted = x.double() @ unpacked(layer).T
     alone, together = torch.empty(4), torch.empty(2, 4)
-    wide(matrix, 3, 6, at, stride, size, together.data_ptr())  # features 3 and 9
+    wide(matrix, 3, 9, at, stride, size, together.data_ptr())  # features 3 and 9
     assert torch.allclose(together.double().T, wanted[:, [3, 9]], rtol=1e-5, atol=1e-4)
     for row in range(4):
         slim(matrix, 6, at + stride * row, size, alone.data_ptr())  # features 6 to 9
@@ -73,7 +79,7 @@ def test_weights_at_the_ends_of_their_range(name):
     layer, x = KINDS[name](weight, None), torch.arange(1.0, GROUP + 1)[None]
     room, out = np.empty(FOLDED, np.float32), torch.empty(4)
     at, _ = ready(BITS[name], x.numpy(), room)
-    slim((layer.weight.data_ptr(), layer.scale.data_ptr(), BITS[name]), 0, at, GROUP, out.data_ptr())
+    slim(as_matrix(layer, name), 0, at, GROUP, out.data_ptr())
     assert torch.allclose(out.double(), unpacked(layer) @ x[0].double(), rtol=1e-6)
 
 

@@ -18,6 +18,7 @@ from higgs_runtime import (
     Session,
     SettingError,
     build_prompt,
+    devices,
     generate,
     load_model,
 )
@@ -226,10 +227,14 @@ def test_mixed_batch_is_routed_row_by_row(model):
             assert (model(x[n : n + 1], Routing.from_mask(mask[n : n + 1]))[0] - both[n]).abs().max() < 1e-4
 
 
-def test_a_prompt_is_read_in_parts_that_take_no_longer_for_a_larger_model():
+def test_a_prompt_is_read_in_parts_that_take_no_longer_for_a_larger_model(monkeypatch):
     """Cancel is asked for between two of them. 23.6 million products: hidden 512, 8 layers; 2.8 billion: v2."""
     cpu = torch.device("cpu")
     assert prefill_chunk(cpu, 1000) == 1024 and prefill_chunk(cpu, 23_600_000) == 338
+    monkeypatch.setattr(devices, "has_bfloat16_products", lambda: True)
+    assert prefill_chunk(cpu, 2_800_000_000, rounded=True) == 256 and prefill_chunk(cpu, 1000, rounded=True) == 1024
+    monkeypatch.setattr(devices, "has_bfloat16_products", lambda: False)
+    assert prefill_chunk(cpu, 2_800_000_000, rounded=True) == 128
     assert prefill_chunk(cpu, 2_800_000_000) == 128 and prefill_chunk(torch.device("cuda"), 2_800_000_000) == 1024
 
 

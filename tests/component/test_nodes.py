@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from helpers_checkpoint import make_lm_checkpoint
 from helpers_workflow import PACK, ROOT, comfyui_tree, node_classes, node_inputs, node_module, pack_module, widget_names
 
 NODE_IDS = [
@@ -176,10 +177,17 @@ def test_gpu_is_refused_where_there_is_none(handles, runtime):
         handles.pick_device("gpu")
 
 
-def test_dtype_on_the_cpu(handles):
-    cpu = torch.device("cpu")
-    assert handles.pick_dtype("auto", "lm", cpu) is torch.float32
-    assert handles.pick_dtype("bfloat16", "lm", cpu) is torch.bfloat16
+def test_dtype_on_the_cpu(handles, tmp_path):
+    """auto: bfloat16 where the checkpoint has it, else float32; codecs always float32."""
+    cpu, stored = torch.device("cpu"), {}
+    for dtype in ("float32", "float16", "bfloat16"):
+        stored[dtype] = make_lm_checkpoint(tmp_path / dtype, dtype=dtype, num_hidden_layers=1)
+        picked = handles.pick_dtype(handles.ModelHandle("lm", str(stored[dtype])), cpu)
+        assert picked is (torch.bfloat16 if dtype == "bfloat16" else torch.float32)
+        chosen = handles.ModelHandle("lm", str(stored[dtype]), dtype="float16")
+        assert handles.pick_dtype(chosen, cpu) is torch.float16
+    assert handles.pick_dtype(handles.ModelHandle("codec", str(stored["bfloat16"])), cpu) is torch.float32
+    assert handles.pick_dtype(handles.ModelHandle("lm", str(tmp_path / "nothing")), cpu) is torch.float32
 
 
 class Model(torch.nn.Module):
@@ -197,7 +205,7 @@ def opened(handles, monkeypatch, tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"")
     loads = []
 
-    def load(handle, dtype):
+    def load(handle, device, dtype):
         loads.append(handle)
         return Model()
 
@@ -396,7 +404,7 @@ def test_cancel_acts_before_a_model_is_loaded_and_after(handles, opened, monkeyp
         opened()
     assert opened.loads == []
 
-    def load(handle, dtype):
+    def load(handle, device, dtype):
         management.interrupt_current_processing()
         return Model()
 

@@ -14,7 +14,7 @@ import pytest
 import higgs_runtime
 
 SIGNATURES = {
-    "load_model": "path, *, device, dtype, quantization, on_progress",
+    "load_model": "path, *, device, dtype, quantization, on_progress, packed",
     "load_codec": "path, *, device, dtype",
     "build_prompt": "messages, tokenizer, *, encode, add_generation_prefix, layout",
     "generate": "model, prompts, sampling, *, on_frames, should_stop, should_end, batch",

@@ -52,13 +52,13 @@ def _score(queries, keys, total, tile, scores):
     for t in range(0, total - FOUR + 1, FOUR):
         key = keys + row * t
         for one in range(0, count - 1, 2):
-            two_by_four(first + row * one, row, 0, 0, key, row, size, tile.ctypes.data)
+            two_by_four(first + row * one, row, 0, 0, 0, key, row, size, tile.ctypes.data)
             scores[one, t : t + FOUR], scores[one + 1, t : t + FOUR] = tile[:FOUR], tile[FOUR:]
         if count % 2:
-            four_by_one(key, row, 0, 0, first + row * (count - 1), 0, size, scores[count - 1, t:].ctypes.data)
+            four_by_one(key, row, 0, 0, 0, first + row * (count - 1), 0, size, scores[count - 1, t:].ctypes.data)
     for t in range(total // FOUR * FOUR, total):
         for one in range(count):
-            one_by_one(keys + row * t, 0, 0, 0, first + row * one, 0, size, scores[one, t:].ctypes.data)
+            one_by_one(keys + row * t, 0, 0, 0, 0, first + row * one, 0, size, scores[one, t:].ctypes.data)
 
 
 @njit(fastmath=FAST)

@@ -32,9 +32,9 @@ MEETINGS_A_LAYER, MEETINGS_AT_THE_END = 5, 2
 
 @njit(fastmath=FAST)
 def _matrix(matrix, x, room, out, add, thread, threads, tile):
-    """out [P, O] = x [P, I] W^T, or added to it; a matrix as `slim` takes it. Each thread has features of its own."""
+    """out [P, O] = x [P, I] W^T, or added to it; a matrix as `places` takes it. Each thread has features of its own."""
     rows, size = x.shape
-    at, stride = ready(matrix[2], x, room)
+    at, stride = ready(matrix[1], x, room)
     for block in share(out.shape[1] // FOUR, thread, threads):
         first = block * FOUR
         if rows == 1:
@@ -44,7 +44,7 @@ def _matrix(matrix, x, room, out, add, thread, threads, tile):
         else:
             for one in range(first, first + FOUR, 2):
                 for row in range(0, rows, FOUR):
-                    wide(matrix, one, 1, at + stride * row, stride, size, tile.ctypes.data)
+                    wide(matrix, one, one + 1, at + stride * row, stride, size, tile.ctypes.data)
                     for j in range(2 * FOUR):
                         here, feature = row + j % FOUR, one + j // FOUR
                         out[here, feature] = (out[here, feature] if add else np.float32(0)) + tile[j]
@@ -57,9 +57,9 @@ def _silu(x):
 
 @njit(fastmath=FAST)
 def _gated(matrix, x, room, out, thread, threads, tile):
-    """out [P, I] = silu(x gate^T) * (x up^T); the matrix [2 I, H] is gate above up."""
+    """out [P, I] = silu(x gate^T) * (x up^T); the matrix [2 I, H] is gate, then up."""
     (rows, size), inner = x.shape, out.shape[1]
-    at, stride = ready(matrix[2], x, room)
+    at, stride = ready(matrix[1], x, room)
     for block in share(inner // FOUR, thread, threads):
         first = block * FOUR
         if rows == 1:
@@ -70,7 +70,7 @@ def _gated(matrix, x, room, out, thread, threads, tile):
         else:
             for one in range(first, first + FOUR):
                 for row in range(0, rows, FOUR):
-                    wide(matrix, one, inner, at + stride * row, stride, size, tile.ctypes.data)
+                    wide(matrix, one, inner + one, at + stride * row, stride, size, tile.ctypes.data)
                     for j in range(FOUR):
                         out[row + j, one] = _silu(tile[j]) * tile[FOUR + j]
 
@@ -94,7 +94,7 @@ def _of_this_pack(function):
 @_of_this_pack
 def step(
     eps,
-    bits,
+    forms,
     layers,
     ends,
     cache,
@@ -115,10 +115,11 @@ def step(
 
     Args:
         eps: of the norms.
-        bits: of a weight in the layers' matrices: 32 (floating point), 8 or 4.
-        layers: int64 [L, 12], addresses of each layer's two norms, of q norm and k norm (0: none), then of weights and
-            scales (0: none) of qkv, o, gate_up and down.
-        ends: int64 [2], addresses of the last norm and of the audio heads.
+        forms: bits of a weight in the layers' matrices: 32 (float32), 16 (bfloat16), 8 or 4; bytes of a scale there;
+            and bits of a weight in the audio heads: 32 or 16.
+        layers: int64 [L, 25], addresses of each layer's two norms, of q norm and k norm (0: none), all float32, then of
+            weights and scales (0: none), and the features, of q, k, v, o, gate, up and down.
+        ends: int64 [4], the address of the last norm, then as above of the audio heads.
         cache: int64 [2], addresses of keys and values; `stored` is their shape, (L, rows, G, C, D).
         rope: float32 [C, 2, D].
         x: float32 [P, H], the embeddings; used up.
@@ -133,29 +134,30 @@ def step(
     heads = fresh.reshape(len(x), fresh.shape[1] // stored[4], stored[4])
     tile, normed = np.empty(2 * FOUR, np.float32), np.empty_like(x)
     widest = max(x.shape[1], attended.shape[1], inner.shape[1])
+    bits, scale_bytes, head_bits = forms
     room = np.empty(len(x) * widest // GROUP * FOLDED if bits == 4 else 0, np.float32)
     keys, values = carray(pointer(cache[0]), stored, np.float32), carray(pointer(cache[1]), stored, np.float32)
     for layer in range(len(layers)):
         at = layers[layer]
         _norms(x, at[0], eps, normed)
-        _matrix((at[4], at[5], bits), normed, room, fresh, False, thread, threads, tile)
+        _matrix((at[4:13].reshape(3, 3), bits, scale_bytes), normed, room, fresh, False, thread, threads, tile)
         stop += threads
         meet(place, stop)
         attention(eps, at[2:4], heads, keys[layer], values[layer], rope, positions, attended, thread, threads)
         stop += threads
         meet(place, stop)
-        _matrix((at[6], at[7], bits), attended, room, x, True, thread, threads, tile)
+        _matrix((at[13:16].reshape(1, 3), bits, scale_bytes), attended, room, x, True, thread, threads, tile)
         stop += threads
         meet(place, stop)
         _norms(x, at[1], eps, normed)
-        _gated((at[8], at[9], bits), normed, room, inner, thread, threads, tile)
+        _gated((at[16:22].reshape(2, 3), bits, scale_bytes), normed, room, inner, thread, threads, tile)
         stop += threads
         meet(place, stop)
-        _matrix((at[10], at[11], bits), inner, room, x, True, thread, threads, tile)
+        _matrix((at[22:25].reshape(1, 3), bits, scale_bytes), inner, room, x, True, thread, threads, tile)
         stop += threads
         meet(place, stop)
     _norms(x, ends[0], eps, normed)
-    _matrix((ends[1], 0, 32), normed, room, logits, False, thread, threads, tile)
+    _matrix((ends[1:4].reshape(1, 3), head_bits, scale_bytes), normed, room, logits, False, thread, threads, tile)
     stop += threads
     meet(place, stop)
     draw(logits, draws, found, thread, threads)

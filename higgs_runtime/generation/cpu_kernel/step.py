@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from ...cores import TeamSize, available
-from ...model import HiggsModel, KVCache
+from ...model import HiggsModel, KVCache, ModelConfig
 from ...model.linear import Linear
 from ...model.quantization import Int4Linear, Int8Linear
-from ...model.transformer import Layer, Path as LayerPath
+from ...model.transformer import Layer, Path as LayerPath, RMSNorm
 from ...types import Sampling
 from ..sampling import kept_ids
 from . import kernels
@@ -27,6 +27,26 @@ from .vectors import LANES
 
 Matrix = Linear | Int8Linear | Int4Linear
 FAR = 2**62  # no step comes to so many meetings
+MATRICES_APART = 3, 1, 2, 1  # that may lie apart: q, k, v; o; gate, up; down
+UNREADABLE = 0, 0  # the form of a matrix that the compiled step cannot read
+SMALLEST = ModelConfig(
+    vocab_size=4,
+    hidden_size=LANES,
+    intermediate_size=LANES,
+    num_layers=1,
+    num_heads=1,
+    num_kv_heads=1,
+    head_dim=LANES,
+    norm_eps=1e-5,
+    max_positions=1,
+    num_codebooks=1,
+    codebook_rows=LANES,
+    audio_token_id=0,
+    audio_delay_token_id=1,
+    audio_bos_token_id=2,
+    stream_bos_id=LANES - 2,
+    stream_eos_id=LANES - 1,
+)
 
 
 class FusedStep:
@@ -47,12 +67,14 @@ class FusedStep:
         self._cache = cache
         self._begin = None  # what is read where a stream begins, if that is a token
         if config.begin_is_token:
-            self._begin = model.text_embedding.weight[config.audio_bos_token_id].detach().numpy()
-        self._codes = model.audio_embedding.weight.detach().numpy()
+            self._begin = model.text_embedding.weight[config.audio_bos_token_id].detach().float().numpy()
+        self._codes = _readable(model.audio_embedding.weight)
         self._offsets = model.codebook_offsets.numpy()
-        self._bits = _bits(model.layers[0].attention.qkv)
-        self._layers = np.array([_addresses(layer) for layer in model.layers], np.int64)
-        self._ends = _table(model.norm.weight, model.audio_head.weight)
+        self._forms = *_form(model.layers[0].attention.qkv), _form(model.audio_head)[0]
+        self._norms = _Norms()
+        layers = [_addresses(layer, self._norms) for layer in model.layers]
+        self._layers = np.array(layers, np.int64)
+        self._ends = np.array([self._norms.address(model.norm), *_places(model.audio_head)], np.int64)
         self._stores = _table(cache.keys, cache.values)
         self._rope = cache.rope.numpy()
         self._ids = config.codebook_rows
@@ -95,7 +117,7 @@ class FusedStep:
         positions = np.array(self._cache.lengths[:count], np.int64)
         self._run(
             self._config.norm_eps,
-            self._bits,
+            self._forms,
             self._layers,
             self._ends,
             self._stores,
@@ -115,7 +137,7 @@ class FusedStep:
         return torch.from_numpy(self._made[count][1][:count]).unflatten(1, (-1, self._ids))
 
     def _embed(self, ids: np.ndarray, x: np.ndarray) -> None:
-        self._codes[ids + self._offsets].sum(axis=1, out=x[: len(ids)])
+        _widened(self._codes[ids + self._offsets]).sum(axis=1, out=x[: len(ids)])
         if self._begin is not None:
             x[: len(ids)][(ids == self._config.stream_bos_id).all(axis=1)] = self._begin
         x[len(ids) :] = 0
@@ -184,21 +206,31 @@ def columns_of(sampling: Sequence[Sampling], ids: int) -> tuple[np.ndarray, ...]
 
 
 def serves(model: HiggsModel, cache: KVCache) -> bool:
-    """Whether the compiled step can run a model: float32 on a CPU, matrices of the layers perhaps in 8 or 4 bits, sizes
-    that are multiples of 8 (64 in 8 and 4 bits), no biases, and nobody who waits for a module to be called."""
+    """Whether the compiled step can run a model: on a CPU, of float32 or bfloat16, matrices of the layers perhaps in 8
+    or 4 bits, sizes that are multiples of 8 (64 but in float32), no biases, and nobody who waits for a module to be
+    called."""
     config = model.config
-    bits = {_bits(part) for layer in model.layers for part in _matrices(layer)}
+    forms = {_form(part) for layer in model.layers for part in _matrices(layer)}
     sizes = (config.hidden_size, config.intermediate_size, config.num_codebooks * config.codebook_rows, config.head_dim)
     return (
-        len(bits) == 1
-        and 0 not in bits
-        and _bits(model.audio_head) == 32
+        len(forms) == 1
+        and UNREADABLE not in forms
+        and _form(model.audio_head)[0] in (32, 16)
         and all(size % LANES == 0 for size in sizes)
         and cache.keys.dtype == torch.float32
         and cache.keys.device.type == "cpu"
-        and model.audio_embedding.weight.dtype == torch.float32
+        and model.audio_embedding.weight.dtype in (torch.float32, torch.bfloat16)
         and not any(part._forward_hooks or part._forward_pre_hooks for part in model.modules())
     )
+
+
+def compile_it() -> None:
+    """Take one step with the smallest model: the types of what a step is given are those of any model."""
+    model = HiggsModel(SMALLEST).requires_grad_(False)
+    ids = torch.zeros(1, SMALLEST.num_codebooks, dtype=torch.long)
+    step = FusedStep(model, model.new_cache(1), threads=1)
+    step.speak_as([Sampling().filled_in(SMALLEST.released)])
+    step.draw(ids, ids.new_zeros(0, *ids.shape), torch.zeros(2, *ids.shape))
 
 
 def is_kept() -> bool:
@@ -208,18 +240,21 @@ def is_kept() -> bool:
     return any(Path(folder).glob(f"*{kernels.step.py_func.__qualname__}*.nbi"))
 
 
-def _bits(part: nn.Module) -> int:
-    """Of a weight of a matrix that the compiled step can read; 0: it cannot."""
-    if not isinstance(part, Matrix):
-        return 0
-    if part.bias is not None or part.weight.device.type != "cpu" or not part.weight.is_contiguous():
-        return 0
+def _form(part: nn.Module) -> tuple[int, int]:
+    """Of a matrix that the compiled step can read: bits of a weight, bytes of a scale (0: it has none)."""
+    if not isinstance(part, Matrix) or part.bias is not None:
+        return UNREADABLE
+    weights = part.matrices if isinstance(part, Linear) else [part.weight]
+    if not all(weight.device.type == "cpu" and weight.is_contiguous() for weight in weights):
+        return UNREADABLE
+    features = weights[0].shape[1]
     if isinstance(part, Linear):
-        return 32 if part.weight.dtype == torch.float32 else 0
-    bits = 8 if isinstance(part, Int8Linear) else 4
-    features = part.weight.shape[1] * 8 // bits
-    fits = features % GROUP == 0 and part.scale.shape[1:] in ((), (features // GROUP,))
-    return bits if fits and part.scale.dtype == torch.float32 and part.scale.is_contiguous() else 0
+        bits = {torch.float32: 32, torch.bfloat16: 16}.get(weights[0].dtype, 0)
+        return UNREADABLE if bits == 0 or (bits == 16 and features % GROUP) else (bits, 0)
+    bits, scale = 8 if isinstance(part, Int8Linear) else 4, part.scale
+    features = features * 8 // bits
+    fits = features % GROUP == 0 and scale.shape[1:] in ((), (features // GROUP,)) and scale.is_contiguous()
+    return (bits, scale.element_size()) if fits and scale.dtype in (torch.float32, torch.bfloat16) else UNREADABLE
 
 
 def _audio(layer: Layer) -> LayerPath:
@@ -231,14 +266,47 @@ def _matrices(layer: Layer) -> list[Matrix]:
     return [layer.attention.qkv, layer.attention.o, feed.gate_up, feed.down]
 
 
-def _addresses(layer: Layer) -> list[int]:
+def _addresses(layer: Layer, norms: _Norms) -> list[int]:
     """In the order of `kernels.step`."""
     path, heads = _audio(layer), layer.attention
-    norms = (path.attention_norm, path.ffn_norm, heads.q_norm, heads.k_norm)
-    found = [norm.weight.data_ptr() if norm is not None else 0 for norm in norms]
-    for part in _matrices(layer):
-        found += part.weight.data_ptr(), 0 if isinstance(part, Linear) else part.scale.data_ptr()
+    found = [norms.address(norm) for norm in (path.attention_norm, path.ffn_norm, heads.q_norm, heads.k_norm)]
+    for part, apart in zip(_matrices(layer), MATRICES_APART, strict=True):
+        found += _places(part, apart)
     return found
+
+
+def _places(part: Matrix, apart: int = 1) -> list[int]:
+    """Weights, scales and features of each of the matrices that may lie apart; where they lie below each other, the
+    first has the features of all."""
+    scale = 0 if isinstance(part, Linear) else part.scale.data_ptr()
+    weights = part.matrices if isinstance(part, Linear) else [part.weight]
+    found = [number for weight in weights for number in (weight.data_ptr(), scale, len(weight))]
+    return found + [0] * (3 * apart - len(found))
+
+
+class _Norms:
+    """Weights of norms in float32: they are few, and copied where they are in another format."""
+
+    def __init__(self):
+        self._kept: list[Tensor] = []
+
+    def address(self, norm: RMSNorm | None) -> int:
+        """0: there is none."""
+        if norm is None:
+            return 0
+        self._kept.append(norm.weight.detach().float())
+        return self._kept[-1].data_ptr()
+
+
+def _readable(weight: Tensor) -> np.ndarray:
+    """The same memory as NumPy knows it, which has no bfloat16."""
+    weight = weight.detach()
+    return weight.view(torch.int16).numpy() if weight.dtype == torch.bfloat16 else weight.numpy()
+
+
+def _widened(rows: np.ndarray) -> np.ndarray:
+    """In float32, of which bfloat16 is the upper half."""
+    return rows if rows.dtype == np.float32 else (rows.astype(np.int32) << 16).view(np.float32)
 
 
 def _table(*tensors: Tensor) -> np.ndarray:

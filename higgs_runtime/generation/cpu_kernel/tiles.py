@@ -1,7 +1,8 @@
 """Products of matrices and rows in tiles: a few rows of weights by a few rows of x.
 
-Weights are float32, or in 8 or 4 bits as `model/quantization.py` packs them. Every product is summed up in the same
-order whatever the shape of its tile is, so that a row's numbers do not depend on its company.
+Weights are float32 or bfloat16, or in 8 or 4 bits as `model/quantization.py` packs them; they are widened to float32
+in registers. Every product is summed up in the same order whatever the shape of its tile is, so that a row's numbers do
+not depend on its company, and those of bfloat16 weights are those of the same weights in float32.
 
 Letters in shapes: I features in, O features out, P rows of x.
 """
@@ -20,9 +21,11 @@ from .intrinsics import intrinsic
 from .vectors import (
     FAST,
     I8,
+    I16,
     I64,
     INTEGERS,
     LANES,
+    LINE,
     VECTOR,
     across,
     add_product,
@@ -30,7 +33,7 @@ from .vectors import (
     every,
     fetch,
     load,
-    load_one,
+    load_scale,
     number,
     pick,
     row_at,
@@ -39,7 +42,7 @@ from .vectors import (
 )
 
 FOUR = 4  # rows of x in a wide tile, rows of weights in a slim one
-GROUP = 8 * LANES  # weights of a row that share a scale, in 4 bits; I is a multiple of it there, and in 8 bits
+GROUP = 8 * LANES  # weights of a row that share a scale, in 4 bits; I is a multiple of it in all but float32
 FOLDED = GROUP + LANES  # numbers of x for a group of weights in 4 bits
 AHEAD = 8  # rows of weights that are fetched while others are multiplied: rows are too short for a processor to guess
 
@@ -62,6 +65,12 @@ class _Form(NamedTuple):
     scales: str = ""
 
 
+def _bfloat16(builder, place, n: int):
+    """The upper halves of float32."""
+    halves = load(builder, after(builder, place, LANES * n, 2), ir.VectorType(I16, LANES))
+    return builder.bitcast(builder.shl(builder.zext(halves, INTEGERS), every(16, INTEGERS)), VECTOR)
+
+
 def _int8(builder, place, n: int):
     integers = load(builder, after(builder, place, LANES * n, 1), ir.VectorType(I8, LANES))
     return builder.sitofp(builder.sext(integers, INTEGERS), VECTOR)
@@ -76,9 +85,23 @@ def _int4(builder, eights, n: int):
 
 _FORMS = {
     32: _Form(LANES, 4 * LANES, LANES, lambda builder, place: place, lambda builder, place, n: load(builder, place)),
+    16: _Form(LINE // 2, LINE, LINE // 2, lambda builder, place: place, _bfloat16),
     8: _Form(GROUP, GROUP, GROUP, lambda builder, place: place, _int8, "row"),
     4: _Form(GROUP, GROUP // 2, FOLDED, lambda builder, place: load(builder, place, INTEGERS), _int4, "group"),
 }
+
+
+class _Scales(NamedTuple):
+    """Those of some rows of weights: where each row's begin, and the bytes of one."""
+
+    places: list
+    bytes: ir.Value
+
+    def of(self, builder, row: int, index=None):
+        """A vector of one of them: of the row, or of a group of it."""
+        place = self.places[row]
+        place = place if index is None else row_at(builder, place, self.bytes, index)
+        return spread(builder, load_scale(builder, place, self.bytes))
 
 
 def _tile(bits: int, rows: int, columns: int):
@@ -86,19 +109,20 @@ def _tile(bits: int, rows: int, columns: int):
     form = _FORMS[bits]
 
     @intrinsic
-    def tile(typingctx, weights, apart, scales, between, x, stride, size, out):
+    def tile(typingctx, weights, apart, scales, between, scale_bytes, x, stride, size, out):
         """Products of rows of I numbers, as out [rows, columns].
 
         Args:
             weights, scales, x, out: addresses.
             apart, between, stride: bytes from one row of the weights, of the scales, and of x, to the next.
+            scale_bytes: of a scale: 4 (float32) or 2 (bfloat16).
             size: I.
         """
 
         def code(context, builder, signature, args):
-            weights, apart, scales, between, x, stride, size, out = args
+            weights, apart, scales, between, scale_bytes, x, stride, size, out = args
             a = [row_at(builder, weights, apart, r) for r in range(rows)]
-            scales = [row_at(builder, scales, between, r) for r in range(rows)]
+            scales = _Scales([row_at(builder, scales, between, r) for r in range(rows)], scale_bytes)
             sums = _sums(form, builder, a, scales, [row_at(builder, x, stride, c) for c in range(columns)], size)
             for n in range(0, len(sums), FOUR):
                 some = sums[n : n + FOUR]
@@ -106,12 +130,12 @@ def _tile(bits: int, rows: int, columns: int):
                 store(builder, pick(builder, together, together, range(len(some))), after(builder, out, n))
             return context.get_dummy_value()
 
-        return types.void(*[types.intp] * 8), code
+        return types.void(*[types.intp] * 9), code
 
     return tile
 
 
-def _sums(form: _Form, builder, a, scales, b, size) -> list:
+def _sums(form: _Form, builder, a, scales: _Scales, b, size) -> list:
     """Vectors whose sums are the products of each row in a with each in b; weights to come are fetched."""
     totals = [cgutils.alloca_once_value(builder, every(0.0)) for _ in range(len(a) * len(b))]
     count = builder.sdiv(size, number(form.weights))
@@ -135,59 +159,75 @@ def _sums(form: _Form, builder, a, scales, b, size) -> list:
                     grown[place] = add_product(builder, grown[place], weight, x)
         for n, (total, value) in enumerate(zip(totals, grown, strict=True)):
             if form.scales == "group":
-                scale = spread(builder, load_one(builder, row_at(builder, scales[n // len(b)], 4, loop.index)))
+                scale = scales.of(builder, n // len(b), loop.index)
                 value = add_product(builder, builder.load(total), scale, value)
             builder.store(value, total)
     sums = [builder.load(total) for total in totals]
     if form.scales == "row":
-        sums = [
-            builder.fmul(value, spread(builder, load_one(builder, scales[n // len(b)]))) for n, value in enumerate(sums)
-        ]
+        sums = [builder.fmul(value, scales.of(builder, n // len(b))) for n, value in enumerate(sums)]
     return sums
 
 
 four_by_one, two_by_four, one_by_one = _tile(32, FOUR, 1), _tile(32, 2, FOUR), _tile(32, 1, 1)
+_four_by_one_bfloat16, _two_by_four_bfloat16 = _tile(16, FOUR, 1), _tile(16, 2, FOUR)
 _four_by_one_int8, _two_by_four_int8 = _tile(8, FOUR, 1), _tile(8, 2, FOUR)
 _four_by_one_int4, _two_by_four_int4 = _tile(4, FOUR, 1), _tile(4, 2, FOUR)
 
 
 @njit(fastmath=FAST)
-def _places(matrix, feature, size):
-    """Where a feature's weights begin, bytes from a row to the next, and the same of the scales."""
-    weight, scale, bits = matrix
-    row, scaled = size * bits // 8, 4 * (size // GROUP) if bits == 4 else 4
-    return weight + row * feature, row, scale + scaled * feature, scaled
+def places(matrix, feature, size):
+    """Where a feature's weights begin, bytes from a row to the next, and the same of the scales.
+
+    Args:
+        matrix: int64 [parts, 3] of what lies below each other or apart: addresses of weights [O, I] and their scales,
+            and O; then the bits of a weight, and the bytes of a scale.
+        feature: counted through the parts.
+    """
+    parts, bits, scale_bytes = matrix
+    part = 0
+    while feature >= parts[part, 2]:
+        feature -= parts[part, 2]
+        part += 1
+    row, scaled = size * bits // 8, scale_bytes * (size // GROUP) if bits == 4 else scale_bytes
+    return parts[part, 0] + row * feature, row, parts[part, 1] + scaled * feature, scaled
 
 
 @njit(fastmath=FAST)
 def slim(matrix, feature, x, size, out):
-    """Four features, from `feature` on, of one row.
+    """Four features, from `feature` on, of one row; they are of one part.
 
     Args:
-        matrix: addresses of weights [O, I] and their scales, and the bits of a weight.
+        matrix: as `places` takes it.
         x: address of the row, as `ready` gives it.
         size: I.
         out: address of four numbers.
     """
-    at, row, scale, scaled = _places(matrix, feature, size)
-    if matrix[2] == 8:
-        _four_by_one_int8(at, row, scale, scaled, x, 0, size, out)
-    elif matrix[2] == 4:
-        _four_by_one_int4(at, row, scale, scaled, x, 0, size, out)
+    at, row, scale, scaled = places(matrix, feature, size)
+    bits, scale_bytes = matrix[1], matrix[2]
+    if bits == 16:
+        _four_by_one_bfloat16(at, row, 0, 0, 0, x, 0, size, out)
+    elif bits == 8:
+        _four_by_one_int8(at, row, scale, scaled, scale_bytes, x, 0, size, out)
+    elif bits == 4:
+        _four_by_one_int4(at, row, scale, scaled, scale_bytes, x, 0, size, out)
     else:
-        four_by_one(at, row, 0, 0, x, 0, size, out)
+        four_by_one(at, row, 0, 0, 0, x, 0, size, out)
 
 
 @njit(fastmath=FAST)
-def wide(matrix, feature, apart, x, stride, size, out):
-    """Two features, `apart` rows from each other, of four rows of x that are `stride` bytes apart: out [2, 4]."""
-    at, row, scale, scaled = _places(matrix, feature, size)
-    if matrix[2] == 8:
-        _two_by_four_int8(at, row * apart, scale, scaled * apart, x, stride, size, out)
-    elif matrix[2] == 4:
-        _two_by_four_int4(at, row * apart, scale, scaled * apart, x, stride, size, out)
+def wide(matrix, feature, other, x, stride, size, out):
+    """Two features, `feature` and `other`, of four rows of x that are `stride` bytes apart: out [2, 4]."""
+    at, _, scale, _ = places(matrix, feature, size)
+    apart, _, between, _ = places(matrix, other, size)
+    apart, between, bits, scale_bytes = apart - at, between - scale, matrix[1], matrix[2]
+    if bits == 16:
+        _two_by_four_bfloat16(at, apart, 0, 0, 0, x, stride, size, out)
+    elif bits == 8:
+        _two_by_four_int8(at, apart, scale, between, scale_bytes, x, stride, size, out)
+    elif bits == 4:
+        _two_by_four_int4(at, apart, scale, between, scale_bytes, x, stride, size, out)
     else:
-        two_by_four(at, row * apart, 0, 0, x, stride, size, out)
+        two_by_four(at, apart, 0, 0, 0, x, stride, size, out)
 
 
 @njit(fastmath=FAST)

@@ -14,7 +14,7 @@ from numba.core import cgutils
 FAST = {"reassoc", "contract", "arcp", "nsz"}
 LANES = 8  # numbers of a vector
 LINE = 64  # bytes that are fetched at once
-I64, I32, I8, F32 = ir.IntType(64), ir.IntType(32), ir.IntType(8), ir.FloatType()
+I64, I32, I16, I8, F32 = ir.IntType(64), ir.IntType(32), ir.IntType(16), ir.IntType(8), ir.FloatType()
 VECTOR, INTEGERS = ir.VectorType(F32, LANES), ir.VectorType(I32, LANES)
 _TO_READ = 0, 3, 1  # llvm.prefetch: for reading, into the nearest cache, data
 
@@ -53,6 +53,18 @@ def load(builder, place, kind=VECTOR):
 
 def load_one(builder, place):
     return builder.load(builder.inttoptr(place, F32.as_pointer()))
+
+
+def load_scale(builder, place, size):
+    """A float32 of 4 bytes, or a bfloat16, its upper half, of 2: without a branch, and nothing beyond it is read."""
+
+    def half(at):
+        return builder.zext(builder.load(builder.inttoptr(at, I16.as_pointer())), I32)
+
+    upper = builder.shl(half(builder.sub(builder.add(place, size), number(2))), ir.Constant(I32, 16))
+    whole = builder.icmp_signed("==", size, number(4))
+    lower = builder.select(whole, half(place), ir.Constant(I32, 0))
+    return builder.bitcast(builder.or_(upper, lower), F32)
 
 
 def store(builder, value, place):
