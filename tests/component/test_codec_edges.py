@@ -59,8 +59,9 @@ def test_samples_that_are_kept_are_those_of_the_whole(codec, first, stop):
     assert kept.shape == (1, stop - first) and (kept - whole[:, first:stop]).abs().max() < 1e-5
 
 
-def test_context_is_dropped_before_the_layers_that_work_most(codec):
+def test_context_is_dropped_before_the_layers_that_work_most(codec, monkeypatch):
     """Fifteen frames at each side are less than one where the rate is highest."""
+    monkeypatch.setattr(codec, "_fast", None)  # the compiled decoder has long windows instead
     ids = torch.randint(0, 1024, (8, 42), generator=torch.Generator().manual_seed(0))
     seen, hooks = [], []
     for stage in codec.module.acoustic_decoder.stages:

@@ -93,7 +93,7 @@ def test_prepare_text_leaves_them_out_on_wish():
     node, text = node_classes()["HiggsPrepareText"], "**Bold** [a link](https://example.com)."
     asked = {"text": text, "model": "Higgs Audio v3", "language": "en", "spell_numbers": False, "max_chars": 300}
     assert node.execute(**asked).args[0] == text == node.execute(**asked, marks=False).args[0]
-    read, report = node.execute(**asked, marks=True).args
+    read, report, _ = node.execute(**asked, marks=True).args
     assert read == "Bold a link." and "marks for the eye" in report
 
 
