@@ -221,7 +221,10 @@ class GgufTensors(StoredTensors):
         kind, unpacked = self._quants.GGMLQuantizationType[name], torch.empty(len(blocks) * size)
         step = max(1, PIECE // size)
         for start in range(0, len(blocks), step):
-            part = torch.from_numpy(self._quants.dequantize(blocks[start : start + step], kind)).flatten()
+            row = blocks[start : start + step].reshape(
+                1, -1
+            )  # the package goes by few rows at a time, here by all blocks
+            part = torch.from_numpy(self._quants.dequantize(row, kind)).flatten()
             unpacked[start * size : start * size + len(part)] = part
         return unpacked
 

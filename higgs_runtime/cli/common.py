@@ -23,7 +23,7 @@ BROUGHT = ("soundfile", "soxr")  # by librosa
 SAMPLING = ("temperature", "top_k", "top_p", "seed", "ras_window", "ras_max_repeats", "max_seconds")
 LINE_S = 10.0  # from one line of progress to the next, where there is no terminal
 _last_line: float | None = None  # when it was written; at first, when there was something to tell
-NAMING = "a folder with config.json, or the name of a folder in a models folder, or a unique part of that name"
+NAMING = "a folder with config.json or a .gguf file, or the name of one in a models folder, or a unique part of it"
 
 
 def check_requirements() -> None:

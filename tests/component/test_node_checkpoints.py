@@ -8,10 +8,12 @@ import shutil
 import sys
 from types import SimpleNamespace
 
+import helpers_gguf as forms
 import pytest
 import torch
 from helpers_checkpoint import add_to_config, make_folder, make_lm_checkpoint
 from helpers_codec import make_codec_checkpoint
+from helpers_v3 import make_v3_checkpoint
 from helpers_workflow import PACK, node_classes, node_inputs, node_module
 
 CODEC_TYPE = "higgs_audio_v2_tokenizer"
@@ -177,7 +179,7 @@ def test_a_model_is_converted_into_the_models_folder(runtime, models, shown, tmp
     folder = make_lm_checkpoint(tmp_path / "source" / "small", num_hidden_layers=1)
     handle = node_module("host.handles").ModelHandle("lm", str(folder))
     [report] = node.execute(handle, "int8", "bfloat16", "").args
-    assert report.startswith("small-int8: 0.0") and shown[-1][1] == report
+    assert report.startswith("small-int8: 18.8 MB instead of 37.5 MB") and shown[-1][1] == report
     assert runtime.load_model(models / "small-int8").layers[0].attention.o.weight.dtype == torch.int8
     assert "small-int8" in checkpoints().checkpoint_choices("lm")
     with pytest.raises(Exception, match="exists"):
@@ -187,11 +189,30 @@ def test_a_model_is_converted_into_the_models_folder(runtime, models, shown, tmp
         assert "no name for a folder" in node.validate_inputs(name)
 
 
+def test_a_gguf_appears_when_it_is_dropped_into_the_folder(models, tmp_path):
+    """The page asks for the choices anew at R."""
+    before = checkpoints().checkpoint_choices("lm")
+    source = make_v3_checkpoint(tmp_path / "v3", num_hidden_layers=1)
+    file = forms.studio(source, models / "studio" / "q8_0.gguf", forms.matrices(forms.Kind.Q8_0))
+    assert set(checkpoints().checkpoint_choices("lm")) - set(before) == {"studio/q8_0.gguf"}
+    assert "studio/q8_0.gguf" in node_inputs("HiggsLoadModel")["checkpoint"][1]["options"]
+    note = checkpoints().checkpoint_notes("lm")["studio/q8_0.gguf"]
+    assert "GGUF of Higgs-Audio-v3-Studio" in note and "non-commercial" in note
+    assert load("lm", "studio/q8_0.gguf") == "q8_0.gguf"
+    printed = checkpoints().choice_fingerprint("lm", "studio/q8_0.gguf")
+    os.utime(file, ns=(1, 1))
+    assert checkpoints().choice_fingerprint("lm", "studio/q8_0.gguf") != printed
+    (models / "other.gguf").write_bytes(forms.write(tmp_path / "x.gguf", "llama", {}, lambda writer: None).read_bytes())
+    refused = "other.gguf (not supported: a GGUF of another kind)"
+    assert refused in checkpoints().checkpoint_choices("lm")
+    assert "in a form that is not supported" in checkpoints().explain_choice("lm", refused)
+
+
 def test_a_codec_is_converted_into_the_models_folder(runtime, models, shown, tmp_path):
     node, folder = node_classes()["HiggsConvertCodec"], make_codec_checkpoint(tmp_path / "source" / "codec")
     handle = node_module("host.handles").ModelHandle("codec", str(folder))
     [report] = node.execute(handle, "float16", "").args
-    assert report.startswith("codec-float16: 0.00 GB") and shown[-1][1] == report
+    assert report.startswith("codec-float16: 1.0 MB instead of 2.1 MB") and shown[-1][1] == report
     assert "codec-float16" in checkpoints().checkpoint_choices("codec")
     with pytest.raises(Exception, match="exists"):
         node.execute(handle, "float16", "")
