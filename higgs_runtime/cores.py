@@ -64,8 +64,10 @@ def shared_out(work: Callable[[int, int], None], count: int) -> None:
         work(0, count)
         return
 
+    inference = torch.is_inference_mode_enabled()  # of this thread: what it made there, others may fill there alone
+
     def alone(n: int) -> None:
-        with torch_threads(1), torch.no_grad():
+        with torch_threads(1), torch.inference_mode(inference), torch.no_grad():
             work(count * n // threads, count * (n + 1) // threads)
 
     for _ in _pool(threads).map(alone, range(threads)):

@@ -49,6 +49,25 @@ def test_it_decodes_as_its_slow_twin_does(pair, frames):
     assert (found - wanted).abs().max() <= TOLERANCE
 
 
+@pytest.mark.parametrize("loaded", [True, False])
+@pytest.mark.parametrize("decoded", [True, False])
+def test_in_inference_mode_as_in_comfyui(folder, loaded, decoded):
+    """What is made in that mode counts no changes, and threads without it may not fill it."""
+    with torch.inference_mode(loaded):
+        codec = HiggsCodec.load(folder)
+        codec.module.acoustic_decoder.float()
+        for weight in codec.module.acoustic_decoder.parameters():
+            weight.data = weight.data.clone()
+    wanted, before = HiggsCodec.load(folder).decode(codes_of(codec, 330)).samples, torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with torch.inference_mode(decoded):
+            found = codec.decode(codes_of(codec, 330)).samples
+    finally:
+        torch.set_num_threads(before)
+    assert codec._fast.now() is not None and torch.equal(found, wanted)
+
+
 def test_its_error_is_that_of_the_plain_sums(folder):
     """Both against double precision: half of the products cost no accuracy that would show."""
     codec = HiggsCodec.load(folder)

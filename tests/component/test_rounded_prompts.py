@@ -58,6 +58,23 @@ def test_one_product(form, panel, monkeypatch):
     assert torch.equal(matrix(x), exact)
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_products_in_inference_mode_as_in_comfyui(form, monkeypatch):
+    """Threads fill what another one made in that mode."""
+    monkeypatch.setattr(linear_module, "PANEL", 7 * 192)
+    matrix, x = random_linear(form), torch.randn(2, 20, 192, generator=torch.Generator().manual_seed(1))
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        for rounded in (True, False):
+            with rounded_products(rounded), torch.no_grad():
+                wanted = matrix(x)
+                with torch.inference_mode():
+                    assert torch.equal(matrix(x.clone()), wanted)
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_nibbles_as_bfloat16():
     """Each of the 16 in both halves of a byte."""
     packed, scale = torch.arange(256, dtype=torch.uint8).view(2, 128), torch.tensor([[0.5, 2, 1, 4], [-1, 8, 0.25, 1]])

@@ -31,7 +31,8 @@ class FastDecoder:
         if any(weight.device.type != "cpu" or weight.dtype != torch.float32 for weight in weights):
             self._state, self._prepared = (), None
             return None
-        state = tuple((weight.data_ptr(), weight._version) for weight in weights)
+        # ComfyUI computes in inference mode: what is made there does not count its changes
+        state = tuple((weight.data_ptr(), 0 if weight.is_inference() else weight._version) for weight in weights)
         if state != self._state:
             compiled = _compiled()
             self._prepared = compiled.prepared(self._decoder) if compiled else None

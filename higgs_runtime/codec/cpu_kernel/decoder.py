@@ -53,6 +53,10 @@ class PreparedDecoder:
 
     def __call__(self, latents: torch.Tensor, threads: int) -> torch.Tensor:
         """Latents [F, D] -> samples [F * hop], by so many threads."""
+        with torch.inference_mode(False), torch.no_grad():  # what one thread makes in that mode no other may fill
+            return self._decoded(latents, threads)
+
+    def _decoded(self, latents: torch.Tensor, threads: int) -> torch.Tensor:
         frames, width = latents.shape
         padded = torch.zeros(frames + 2 * REACH, width)
         padded[REACH:-REACH] = latents
