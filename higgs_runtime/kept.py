@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 import os
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,22 @@ from .errors import SettingError
 SWITCH = "HIGGS_KEEP"  # environment variable; 0: nothing is kept, and nothing kept is read
 MOST_BYTES = 1_000_000  # of a file
 log = logging.getLogger(__name__)
+
+
+def named_for(module: str, *files: Path) -> Callable[[Callable], Callable]:
+    """A decorator, below Numba's, of a function that Numba keeps on the disk once it is compiled.
+
+    Numba looks for it by the function's name and its file's date. With this the content of all files that go into it
+    is in the name, and the module's name, which differs by the path of the pack: what another one compiled names
+    modules that are not here.
+    """
+    mark = f"_{zlib.crc32(b''.join(file.read_bytes() for file in files), zlib.crc32(module.encode())):08x}"
+
+    def named(function: Callable) -> Callable:
+        function.__qualname__ += mark
+        return function
+
+    return named
 
 
 def cache_folder() -> Path:

@@ -8,9 +8,14 @@ Letters in shapes: C channels, T samples, d dilation, N tiles.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numba import njit
 
+from ...kept import named_for
+
+_here = named_for(__name__, Path(__file__))
 EXACT = {"contract", "nsz"}  # the order of the reduction below is its accuracy
 SUMS = {"reassoc", "contract", "nsz"}
 ONE_OVER_PI = np.float32(0.3183098861837907)
@@ -33,6 +38,7 @@ def _snake(x, alpha, inverse):
 
 
 @njit(fastmath=EXACT, nogil=True, cache=True)
+@_here
 def snake_rows(x, first, alpha, inverse, out):
     """out [n, C] = snake of x [T, C] from row `first` on; zeros where x has no row."""
     rows, channels = out.shape
@@ -47,6 +53,7 @@ def snake_rows(x, first, alpha, inverse, out):
 
 
 @njit(fastmath=EXACT, nogil=True, cache=True)
+@_here
 def snake_pairs(x, alpha, inverse, out):
     """out [T + 1, 2 C]: in each row the snake of the row of x before it, and of its own."""
     rows, channels = x.shape
@@ -61,6 +68,7 @@ def snake_pairs(x, alpha, inverse, out):
 
 
 @njit(fastmath=EXACT, nogil=True, cache=True)
+@_here
 def points_of(x, dilation, out):
     """Seven rows that are `dilation` apart as seven points: x [(4 N/d + 3) d, C] -> out [7, N, C].
 
@@ -84,6 +92,7 @@ def points_of(x, dilation, out):
 
 
 @njit(fastmath=EXACT, nogil=True, cache=True)
+@_here
 def rows_of(points, dilation, bias, alpha, inverse, out):
     """The snake of what seven points stand for: [7, N, C] -> out [4 N, C], by the matrix `toom.OUT_OF`."""
     tiles, channels = points.shape[1], points.shape[2]
@@ -106,6 +115,7 @@ def rows_of(points, dilation, bias, alpha, inverse, out):
 
 
 @njit(fastmath=SUMS, nogil=True, cache=True)
+@_here
 def last_row_sums(x, weight, bias, out):
     """A convolution to one channel: x [n + taps - 1, C], weight [taps C] -> out [n]."""
     flat, channels = x.reshape(-1), x.shape[1]

@@ -14,19 +14,20 @@ key/value heads, D of a head, C positions of the cache, K codebooks, V ids, W ro
 from __future__ import annotations
 
 import math
-import zlib
 from pathlib import Path
 
 import numpy as np
 from numba import njit
 from numba.np.numpy_support import carray
 
+from ...kept import named_for
 from .attention import attention, norm
 from .draws import draw
 from .team import meet, pointer, share
 from .tiles import FOLDED, FOUR, GROUP, ready, slim, wide
 from .vectors import FAST
 
+_FOLDER = Path(__file__).parent
 MEETINGS_A_LAYER, MEETINGS_AT_THE_END = 5, 2
 
 
@@ -81,17 +82,8 @@ def _norms(x, weight, eps, out):
         norm(x[row], carray(pointer(weight), x.shape[1], np.float32), eps, out[row])
 
 
-def _of_this_pack(function):
-    """Numba looks for what it compiled by the function's name and its file's date. Here other files go into it,
-    and the module's name, which differs by the path of the pack."""
-    folder = Path(__file__).parent
-    content = b"".join(file.read_bytes() for file in (*sorted(folder.glob("*.py")), folder.parent / "sampling.py"))
-    function.__qualname__ += f"_{zlib.crc32(content, zlib.crc32(__name__.encode())):08x}"
-    return function
-
-
 @njit(nogil=True, cache=True, fastmath=FAST)
-@_of_this_pack
+@named_for(__name__, *sorted(_FOLDER.glob("*.py")), _FOLDER.parent / "sampling.py")
 def step(
     eps,
     forms,
