@@ -91,8 +91,8 @@ class Amplified:
     def __init__(self, codec, factor):
         self.codec, self.factor, self.takes = codec, factor, codec.takes
 
-    def decode(self, codes):
-        clip = self.codec.decode(codes)
+    def decode(self, codes, **how):
+        clip = self.codec.decode(codes, **how)
         return AudioClip(clip.samples * self.factor / clip.samples.abs().max(), clip.sample_rate)
 
 

@@ -70,9 +70,18 @@ def wide(tmp_path_factory):
     return make_v3_checkpoint(tmp_path_factory.mktemp("wide") / "v3", num_hidden_layers=1, **shape)
 
 
+def weights_of(model) -> dict[str, torch.Tensor]:
+    """By name; matrices that lie apart in the file are joined, as they are elsewhere."""
+    found: dict[str, list[torch.Tensor]] = {}
+    for name, weight in model.state_dict().items():
+        owner, apart, _ = name.partition(".apart.")
+        found.setdefault(f"{owner}.weight" if apart else name, []).append(weight)
+    return {name: torch.cat(parts) if len(parts) > 1 else parts[0] for name, parts in found.items()}
+
+
 def same(one, other) -> bool:
     """Whether two models have the same weights."""
-    first, second = one.state_dict(), other.state_dict()
+    first, second = weights_of(one), weights_of(other)
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 

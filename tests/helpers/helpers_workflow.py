@@ -35,6 +35,7 @@ def load_pack():
     Its steps are the plain ones: under each name of a pack the compiled step is compiled once more, for half a minute.
     """
     sys.path.insert(0, str(comfyui_tree()))
+    import utils.extra_config  # noqa: F401  # as ComfyUI's main: its nodes.py puts a folder with another `utils` first
     from comfy.cli_args import args
 
     args.cpu = True

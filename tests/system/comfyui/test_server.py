@@ -66,6 +66,7 @@ def test_workflow_runs_to_a_playable_file(client, tmp_path, name):
 def test_the_workflow_with_tags_speaks_with_v3_and_refuses_wrong_ones(client, tmp_path):
     prompt = set_input(workflow("tags_v3", seed=7), "HiggsLoadModel", checkpoint="higgs-audio-v3-tts-4b")
     set_input(prompt, "HiggsLoadCodec", checkpoint="higgs-audio-v2-tokenizer")
+    set_input(prompt, "HiggsGenerate", in_pieces=False)
     run = client.run(prompt)
     assert run.error is None, run.error["exception_message"]
     samples, rate = saved_audio(client, run, prompt, tmp_path)
