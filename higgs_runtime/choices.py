@@ -71,3 +71,8 @@ NORMS = {
     "atsc a85": Norm("ATSC A/85, -24 LKFS", -24, -2, integrated_lufs=(-26, -22), true_peak_dbtp=-2),
     "acx": Norm("ACX audiobook", -20, -3, rms_db=(-23, -18), peak_dbfs=-3, floor_db=-60),
 }
+
+CAPTION_FORMATS = ("srt", "vtt", "ass", "json")
+CAPTION_STYLES = ("captions", "words", "karaoke")  # one cue a caption, a word, and a caption whose words light up
+# Defaults after common house rules for subtitles (Netflix Timed Text Style Guide, English).
+CAPTION_SIZES = {"max_chars": 42, "max_lines": 2, "max_s": 7.0, "chars_per_s": 17.0}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from ..higgs_runtime.choices import CAPTION_FORMATS, CAPTION_SIZES, CAPTION_STYLES
 from . import sockets
 from .host import messages
 from .host.schemas import node_schema
@@ -24,25 +25,34 @@ class HiggsCaptions(io.ComfyNode):
                 sockets.Words.Input("words", tooltip="From Word Times, or from Assemble with word_times."),
                 io.Combo.Input(
                     "format",
-                    options=["srt", "vtt", "ass", "json"],
+                    options=list(CAPTION_FORMATS),
                     default="srt",
                     tooltip="srt is read everywhere, vtt in browsers, ass has karaoke, json has all words and times.",
                 ),
                 io.Combo.Input(
                     "style",
-                    options=["captions", "words", "karaoke"],
+                    options=list(CAPTION_STYLES),
                     default="captions",
                     tooltip="captions: one or two lines at a time. words: one word at a time. karaoke: captions whose "
                     "words light up (vtt and ass).",
                 ),
-                io.Int.Input("max_chars", default=42, min=8, max=200, tooltip="Characters in a line."),
-                io.Int.Input("max_lines", default=2, min=1, max=2, tooltip="Lines on the screen."),
+                io.Int.Input(
+                    "max_chars", default=CAPTION_SIZES["max_chars"], min=8, max=200, tooltip="Characters in a line."
+                ),
+                io.Int.Input(
+                    "max_lines", default=CAPTION_SIZES["max_lines"], min=1, max=2, tooltip="Lines on the screen."
+                ),
                 io.Float.Input(
-                    "max_seconds", default=7.0, min=0.5, max=30.0, step=0.5, tooltip="Seconds that a caption is shown."
+                    "max_seconds",
+                    default=CAPTION_SIZES["max_s"],
+                    min=0.5,
+                    max=30.0,
+                    step=0.5,
+                    tooltip="Seconds that a caption is shown.",
                 ),
                 io.Float.Input(
                     "chars_per_second",
-                    default=17.0,
+                    default=CAPTION_SIZES["chars_per_s"],
                     min=5.0,
                     max=60.0,
                     step=1.0,

@@ -11,12 +11,11 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
+from ..choices import CAPTION_FORMATS, CAPTION_SIZES, CAPTION_STYLES
 from ..errors import ScriptError, check_range
 from ..types import WordTime
 from .subtitles import Event, events_text, marked_up
 
-STYLES = ("captions", "words", "karaoke")  # one cue a caption, a word, and a caption whose words light up
-KINDS = ("srt", "vtt", "ass", "json")
 PAUSE_S = 0.7  # between two words: the next caption begins
 LEAST_S, GAP_S = 0.83, 0.08  # a caption stays so long where there is room, and ends so long before the next
 _ENDS, _CLAUSES = re.compile(r"[.!?…。！？]['\"”’»)\]]*$"), re.compile(r"[,;:—–，；：、]['\"”’»)\]]*$")
@@ -37,10 +36,10 @@ class CaptionLimits:
         SettingError: a value is out of its range.
     """
 
-    max_chars: int = 42
-    max_lines: int = 2
-    max_s: float = 7.0
-    chars_per_s: float = 17.0
+    max_chars: int = CAPTION_SIZES["max_chars"]
+    max_lines: int = CAPTION_SIZES["max_lines"]
+    max_s: float = CAPTION_SIZES["max_s"]
+    chars_per_s: float = CAPTION_SIZES["chars_per_s"]
 
     def __post_init__(self):
         check_range("max_chars", self.max_chars, 8, 200, "42 is common; 32 on small screens.")
@@ -89,11 +88,11 @@ def make_captions(words: Sequence[WordTime], limits: CaptionLimits | None = None
         last = groups[-1] if groups else []
         if not last or not _together(last[-1], word):
             groups.append([word])
-        elif _fits([*last, word], limits):
-            last.append(word)
-        else:
-            at = _best_break([*last, word])
-            groups[-1:] = [last[:at], [*last[at:], word]]
+            continue
+        last.append(word)
+        while len(groups[-1]) > 1 and not _fits(groups[-1], limits):
+            at = _best_break(groups[-1])
+            groups[-1:] = [groups[-1][:at], groups[-1][at:]]
     made = []
     for number, group in enumerate(groups):
         follows = groups[number + 1][0].start_s - GAP_S if number + 1 < len(groups) else float("inf")
@@ -156,7 +155,7 @@ def captions_text(
 
 
 def _check(kind: str, style: str) -> None:
-    for what, value, known in (("format", kind, KINDS), ("style", style, STYLES)):
+    for what, value, known in (("format", kind, CAPTION_FORMATS), ("style", style, CAPTION_STYLES)):
         if value not in known:
             raise ScriptError(
                 f"Captions have no {what} '{value}'.", expected=", ".join(known), got=value, remedy="Choose one."

@@ -444,9 +444,9 @@ def test_script_check_shows_what_the_model_reads(capsys, tmp_path):
 
 def test_the_node_shows_text_and_report():
     node = node_classes()["HiggsPrepareText"]
-    text, report = node.execute("[laugh] 你好，我 12", "Higgs Audio v2", "", False, 20).args
+    text, report, _ = node.execute("[laugh] 你好，我 12", "Higgs Audio v2", "", False, 20).args
     assert text == "<SE>[Laughter]</SE> 你好, 我 12." and report.startswith("Language: zh\n") and "2 pieces" in report
-    text, report = node.execute("Hi [laugh]", "Higgs Audio v3", " en-GB ", False, 300).args
+    text, report, _ = node.execute("Hi [laugh]", "Higgs Audio v3", " en-GB ", False, 300).args
     assert text == "Hi <|sfx:laughter|>Haha" and report.startswith("Language: en\n")
     assert "I have three." in node.execute("I have 3", "Higgs Audio v2", "en", True, 300).args[0]
     assert node.execute("", "Higgs Audio v2", "", True, 300).args[0] == ""

@@ -102,4 +102,4 @@ def test_every_way_in_lets_silence_follow_a_clip_of_less_than_a_second(pair, fol
     nodes = node_classes()
     handle = node_module("host.handles").ModelHandle("codec", str(EMBEDDED / "higgs-nano-codec"))
     audio = {"waveform": clip.samples[None], "sample_rate": RATE}
-    assert torch.equal(nodes["HiggsEncodeAudio"].execute(handle, audio).args[0].ids, right)
+    assert torch.equal(nodes["HiggsEncodeAudio"].execute(handle, audio).args[0][0].ids, right)

@@ -60,7 +60,10 @@ def test_two_names_that_differ_in_case_are_two_speakers():
 
 def test_the_packs_voices_are_found_by_their_names():
     class Codec:
-        def encode(self, clip):
+        weights_hash = "of these weights"
+        frame_rate, codebook_size, num_codebooks, signature = 25.0, 1024, 8, ""
+
+        def encode(self, clip, *, on_progress=None):
             return random_codes(round(clip.seconds * 25))
 
     cast = cast_voices(parse_script("[Rose] One."), {}, codec=Codec())

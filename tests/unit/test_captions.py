@@ -112,7 +112,10 @@ def test_what_is_not_known_is_refused():
 
 
 @given(
-    st.lists(st.tuples(st.text("abc,.–", min_size=1, max_size=60), st.floats(0, 1.5), st.floats(0.01, 2)), max_size=40),
+    st.lists(
+        st.tuples(st.sampled_from(["a", "bc,", "word.", "–", "long" * 15]), st.floats(0, 1.5), st.floats(0.01, 2)),
+        max_size=40,
+    ),
     st.integers(8, 60),
     st.integers(1, 2),
 )
@@ -124,7 +127,7 @@ def test_nothing_is_lost_or_longer_than_asked_for(parts, max_chars, max_lines):
     shown = make_captions(words, CaptionLimits(max_chars, max_lines))
     assert [word for one in shown for word in one.words] == words
     for before, one in zip(shown, shown[1:], strict=False):
-        assert before.start_s <= before.end_s <= one.start_s
+        assert before.start_s <= before.end_s <= one.start_s + 1e-9
     for one in shown:
         rows = one.text.split("\n")
         assert len(rows) <= max_lines and joined(one.words) == " ".join(rows)

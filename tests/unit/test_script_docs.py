@@ -147,7 +147,7 @@ def nodes(tmp_path, monkeypatch):
 
 def test_script_node(nodes):
     default = next(one.default for one in nodes["HiggsScript"].GET_SCHEMA().inputs if one.id == "text")
-    script, report = nodes["HiggsScript"].execute(default).args
+    script, report, *_ = nodes["HiggsScript"].execute(default).args
     assert [turn.speaker for turn in script.turns] == ["Anna", "Anna", "Bob", ""] and script.warnings == ()
     assert report == describe_script(parse_script(default)) and str(script) == default
     runtime = __import__(f"{PACK}.higgs_runtime", fromlist=["ScriptError"])
@@ -162,12 +162,12 @@ def test_load_subtitles_node(nodes, tmp_path):
     (tmp_path / "b.wav").write_text("")
     assert node.GET_SCHEMA().inputs[0].options == ["a.srt"]
     before = node.fingerprint_inputs("a.srt")
-    script, report = node.execute("a.srt").args
+    script, report, *_ = node.execute("a.srt").args
     assert [(turn.speaker, turn.slot) for turn in script.turns] == [("Anna", (1.0, 2.0))] and "[slot 1s-2s]" in report
     assert node.validate_inputs("a.srt") is True and "no file" in node.validate_inputs("c.srt")
     (tmp_path / "a.srt").write_text("1\n00:00:01,000 --> 00:00:03,000\nAnna: bye\n")
     assert node.fingerprint_inputs("a.srt", descriptions=False) != before
     (tmp_path / "a.srt").write_text("1\n00:00:01,000 --> 00:00:03,000\nAnna: (SIGHS) bye\n")
     for stay, words in ((False, "bye"), (True, "(SIGHS) bye")):
-        script, report = node.execute("a.srt", descriptions=stay).args
+        script, report, *_ = node.execute("a.srt", descriptions=stay).args
         assert script.turns[0].text == words and ("SIGHS" in report) == (not stay or "SIGHS" in words)
