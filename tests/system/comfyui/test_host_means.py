@@ -27,7 +27,7 @@ def graph(seed: int) -> dict:
 OUTPUTS = {"6", "7", "8", "9"}
 
 
-@pytest.mark.parametrize("number, wanted", enumerate([{"6"}, {"7"}, {"8", "9"}, OUTPUTS]))
+@pytest.mark.parametrize("number, wanted", list(enumerate([{"6"}, {"7"}, {"8", "9"}, OUTPUTS])))
 def test_chosen_outputs_run_and_the_others_do_not(client, number, wanted):
     run = client.follow(client.queue(graph(31 + number), partial_execution_targets=sorted(wanted)))
     assert run.error is None, run.error["exception_message"]
