@@ -20,6 +20,7 @@ from pathlib import Path
 
 import torch
 from _common import load_model, make_language_model, prompts, random_codes, write, write_json
+from helpers_checkpoint import GIGABYTE, RELEASED_V2
 from helpers_codec import RELEASED, make_codec_checkpoint
 from helpers_vocabulary import llama_tokenizer
 from make_random_checkpoint import make_sparse_language_model
@@ -27,25 +28,6 @@ from make_random_checkpoint import make_sparse_language_model
 from higgs_runtime import Codes, Sampling, Session, generate, load_codec
 from higgs_runtime.hub import model_bytes
 
-# About 1 GB in float32, half of it the vocabulary.
-GIGABYTE = {
-    "hidden_size": 1024,
-    "intermediate_size": 4096,
-    "num_hidden_layers": 6,
-    "num_attention_heads": 16,
-    "num_key_value_heads": 4,
-    "head_dim": 64,
-}
-
-
-RELEASED_V2 = {
-    "hidden_size": 3072,
-    "intermediate_size": 8192,
-    "num_hidden_layers": 28,
-    "num_attention_heads": 24,
-    "num_key_value_heads": 8,
-    "head_dim": 128,
-}
 PARTS = ("load", "large", "decode", "script")
 
 

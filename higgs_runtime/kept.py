@@ -40,6 +40,13 @@ def named_for(module: str, *files: Path) -> Callable[[Callable], Callable]:
     return named
 
 
+def compiled_before(function) -> bool:
+    """Whether Numba keeps what it compiled of a function of `named_for` that has cache=True."""
+    folder = function.stats.cache_path
+    assert folder is not None  # it has cache=True
+    return any(Path(folder).glob(f"*{function.py_func.__qualname__}*.nbi"))
+
+
 def cache_folder() -> Path:
     """Where this user keeps what can be made again.
 

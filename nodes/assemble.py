@@ -82,7 +82,9 @@ class HiggsAssemble(io.ComfyNode):
             mixed = made.mix()
             names = list(dict.fromkeys(made.stems)) if stems else []
             alone = [audio_from_clip(made.stem(name)) for name in names]
-            words = words_of(made, told) if word_times else messages.left_out("Switch word_times on in Assemble.")
+            words = messages.left_out("Switch word_times on in Assemble.")
+            if word_times:
+                words = messages.unless_missing(lambda: made.words(on_progress=told))
         progress.finish()
         notes = [*made.warnings, *([f"Turned down by {-mixed.scaled_db:.1f} dB."] if mixed.scaled_db else [])]
         messages.show_warnings(notes)
@@ -98,24 +100,10 @@ class HiggsAssemble(io.ComfyNode):
         )
 
 
-def words_of(made, told):
-    """Every word with its times; where they cannot be had, what is connected to them says why."""
-    from ..higgs_runtime import MissingExtraError
-
-    try:
-        return made.words(on_progress=told)
-    except MissingExtraError as error:
-        return messages.left_out(str(error))
-
-
 def subtitles_of(made, kind: str):
     """The subtitles as text; where they cannot be had, what is connected to them says why."""
-    from ..higgs_runtime import MissingExtraError
     from ..higgs_runtime.script import subtitles_text
 
     if kind == OFF:
         return messages.left_out("Choose a format for the subtitles in Assemble.")
-    try:
-        return subtitles_text(made.subtitles(), kind)
-    except MissingExtraError as error:  # the sound does not need them
-        return messages.left_out(str(error))
+    return messages.unless_missing(lambda: subtitles_text(made.subtitles(), kind))  # the sound does not need them

@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from . import sockets
-from .host import messages
+from .host import files, messages
 from .host.audio import clips_from_audio
 from .host.progress import Progress, raise_if_cancelled
 from .host.schemas import node_schema
@@ -55,14 +55,14 @@ class HiggsWordTimes(io.ComfyNode):
 
     @classmethod
     def execute(cls, audio, text, recognizer, language) -> io.NodeOutput:
-        from ..higgs_runtime.verification import heard_times, word_times
+        from ..higgs_runtime.verification import heard_times, load_recognizer, word_times
 
         clips, code = clips_from_audio(audio), language.strip()
         lines = lines_for(text, len(clips)) if text.strip() else [""] * len(clips)
         listener = recognizer_inputs.find_listener(recognizer, code)
         ears = listener.recognizer if listener else None
         if ears is None and not text.strip():
-            ears = recognizer_inputs.load_named(recognizer_inputs.first_name())
+            ears = load_recognizer(folders=files.model_folders())
         progress, words, offset = Progress(len(clips)), [], 0.0
         for number, (clip, line) in enumerate(zip(clips, lines, strict=True)):
             raise_if_cancelled()
@@ -89,11 +89,7 @@ def describe_words(words) -> str:
 
 def picture_of(clip, words):
     """The picture; where it cannot be had, what is connected to it says why."""
-    from ..higgs_runtime import MissingExtraError
     from ..higgs_runtime.audio.plots import words_picture
 
     spans = [(word.start_s, word.end_s, word.text) for word in words if word.line == 0]
-    try:
-        return words_picture(clip, spans, *PICTURE)[None]
-    except MissingExtraError as error:
-        return messages.left_out(str(error))
+    return messages.unless_missing(lambda: words_picture(clip, spans, *PICTURE)[None])

@@ -45,7 +45,7 @@ def _captions(args: argparse.Namespace) -> None:
     limits = CaptionLimits(args.max_chars, args.max_lines, args.max_seconds, args.chars_per_second)
     kind = "srt"
     if args.output is not None:
-        check_target(args.output, [args.file], dict.fromkeys(SUFFIXES, ""), "captions.srt")
+        check_target(args.output, [args.file], SUFFIXES, "captions.srt")
         kind = args.output.suffix[1:].lower()
     captions_text([], kind, args.style, limits)  # what cannot be written is said before the long work
     text = read_text(args.text_file) if args.text_file else args.text

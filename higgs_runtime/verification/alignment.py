@@ -18,7 +18,7 @@ from ..types import WordTime
 from .forced_alignment import align_words, can_align
 from .recognizer import Recognizer, Word
 from .shape import loud_spans
-from .words import UNSPOKEN, is_by_character, nearest_readings, split_words
+from .words import UNSPOKEN, is_by_character, levenshtein, nearest_readings, split_words
 
 # Whisper's word times come late by so much; measured with tiny.en on 60 sentences of three synthetic voices.
 LATE_S = 0.085
@@ -151,16 +151,15 @@ def _characters(part: str) -> list[str]:
 
 def _said(tokens: Sequence[str], heard: Sequence[Word] | None, code: str) -> list[_Said]:
     """The words that are said, each with the given word and the heard word that it is of."""
-    from rapidfuzz.distance import Levenshtein
-
     written = " ".join(tokens)
     said_text = written if heard is None else " ".join(word.text for word in heard)
-    ours, theirs = nearest_readings(written, said_text, code, Levenshtein.distance)
+    ours, theirs = nearest_readings(written, said_text, code)
     owners = _owners([split_words(token, code) for token in tokens], ours)
     if heard is None:
         return [_Said(word, owner) for word, owner in zip(ours, owners, strict=True)]
     sources = _owners([split_words(word.text, code) for word in heard], theirs)
     found: list[_Said] = []
+    Levenshtein = levenshtein()
     for step in Levenshtein.opcodes(ours, theirs):
         mine, other = range(step.src_start, step.src_end), range(step.dest_start, step.dest_end)
         if step.tag in ("equal", "replace"):
@@ -176,8 +175,6 @@ def _said(tokens: Sequence[str], heard: Sequence[Word] | None, code: str) -> lis
 
 def _owners(words: Sequence[Sequence[str]], read: Sequence[str]) -> list[int]:
     """For each word as it is read, the number of the word in a text that it is of."""
-    from rapidfuzz.distance import Levenshtein
-
     flat = [(part, number) for number, parts in enumerate(words) for part in parts]
     owners = [-1] * len(read)
     differing: tuple[list[int], list[int]] = [], []  # of both, since the last word that is the same
@@ -190,7 +187,7 @@ def _owners(words: Sequence[Sequence[str]], read: Sequence[str]) -> list[int]:
         mine.clear()
         places.clear()
 
-    for step in Levenshtein.opcodes([part for part, _ in flat], read):
+    for step in levenshtein().opcodes([part for part, _ in flat], read):
         mine, places = range(step.src_start, step.src_end), range(step.dest_start, step.dest_end)
         if step.tag == "equal":
             share()
@@ -227,12 +224,8 @@ def _by_ear(said: Sequence[_Said], heard: Sequence[Word], pauses: Sequence[tuple
         while word is not None and last < len(found) and found[last].heard is word:
             last += 1
         if word is not None:
-            start, end = spans[number[id(word)]]
-            letters, done = sum(len(one.word) for one in found[place:last]), 0
-            for index in range(place, last):
-                first, done = done, done + len(found[index].word)
-                span = (start + (end - start) * first / letters, start + (end - start) * done / letters)
-                found[index] = replace(found[index], span=span)
+            shares = _shared(*spans[number[id(word)]], [one.word for one in found[place:last]])
+            found[place:last] = [replace(one, span=span) for one, span in zip(found[place:last], shares, strict=True)]
         place = last
     return found
 
@@ -255,14 +248,13 @@ def _by_sound(said: Sequence[_Said], clip: AudioClip, pauses: Sequence[tuple[flo
     for part, start, end in _stretches(said, clip.seconds, pauses):
         rate = clip.sample_rate
         piece = replace(clip, samples=clip.samples[:, round(start * rate) : round(end * rate)])
-        spoken = [one for one in part if one.heard is not None or one.token >= 0]
-        spans = align_words(piece, [one.word for one in spoken])
+        spans = align_words(piece, [one.word for one in part])
         if spans is not None:
             spans = [(a + start, b + start) for a, b in spans]
-            known = [(one.span, span) for one, span in zip(spoken, spans, strict=True) if one.span]
+            known = [(one.span, span) for one, span in zip(part, spans, strict=True) if one.span]
             far = sum(abs(sum(ear) - sum(sound)) / 2 > FAR_S for ear, sound in known)
             if far <= FAR_SHARE * len(known):
-                part = [replace(one, span=span) for one, span in zip(spoken, spans, strict=True)]
+                part = [replace(one, span=span) for one, span in zip(part, spans, strict=True)]
         found += part
     return found
 
@@ -285,8 +277,11 @@ def _laid_out(tokens, said, seconds: float, listened: bool, line: int, speaker: 
     """The given words with the times of what is said of them; those without stand between their neighbours."""
     spans: list[tuple[float, float] | None] = []
     sure: list[float | None] = []
-    for number in range(len(tokens)):
-        parts = [one for one in said if one.token == number]
+    of_tokens: list[list[_Said]] = [[] for _ in tokens]
+    for one in said:
+        if one.token >= 0:
+            of_tokens[one.token].append(one)
+    for parts in of_tokens:
         timed = [one.span for one in parts if one.span]
         spans.append((timed[0][0], timed[-1][1]) if timed else None)
         heard = [one.alike * one.heard.probability if one.heard else 0.0 for one in parts]
@@ -310,10 +305,15 @@ def _between(tokens, spans, seconds: float) -> list[tuple[float, float]]:
         if last > place:
             start = found[place - 1][1] if place else 0.0
             end = found[last][0] if last < len(found) else seconds
-            letters, done = sum(map(len, tokens[place:last])), 0
-            for index in range(place, last):
-                first, done = done, done + len(tokens[index])
-                wide = max(0.0, end - start)
-                found[index] = (start + wide * first / letters, start + wide * done / letters)
+            found[place:last] = _shared(start, max(start, end), tokens[place:last])
         place = last + 1
+    return found
+
+
+def _shared(start: float, end: float, words: Sequence[str]) -> list[tuple[float, float]]:
+    """A stretch of time, shared by words by their letters."""
+    letters, done, found = sum(map(len, words)), 0, []
+    for word in words:
+        first, done = done, done + len(word)
+        found.append((start + (end - start) * first / letters, start + (end - start) * done / letters))
     return found

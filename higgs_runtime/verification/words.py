@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..errors import MissingExtraError, SettingError
@@ -48,18 +48,8 @@ def compare_words(written: str, heard: str, language: str = "en") -> WordErrors:
         SettingError: a text is longer than MOST_CHARS, which nobody says in one take.
         MissingExtraError: rapidfuzz, or for figures num2words, is not installed (extra `asr`).
     """
-    try:
-        from rapidfuzz.distance import Levenshtein
-    except ImportError as error:
-        raise MissingExtraError("Comparing words", "asr", "rapidfuzz") from error
-    if (longest := max(len(written), len(heard))) > MOST_CHARS:
-        raise SettingError(
-            "The texts are too long to be compared.",
-            expected=f"{MOST_CHARS} characters or fewer",
-            got=str(longest),
-            remedy="Compare them piece by piece.",
-        )
-    ours, theirs = nearest_readings(written, heard, base_language(language), Levenshtein.distance)
+    ours, theirs = nearest_readings(written, heard, base_language(language))
+    Levenshtein = levenshtein()
     pairs: list[tuple[str, str]] = []
     for step in Levenshtein.opcodes(ours, theirs):
         mine, heard_there = ours[step.src_start : step.src_end], theirs[step.dest_start : step.dest_end]
@@ -75,8 +65,33 @@ def compare_words(written: str, heard: str, language: str = "en") -> WordErrors:
     )
 
 
-def nearest_readings(written: str, heard: str, code: str, distance: Callable) -> tuple[list[str], list[str]]:
-    """The words of both texts, each in those of its right readings that are nearest to the other's."""
+def levenshtein():
+    """The module that compares sequences.
+
+    Raises:
+        MissingExtraError: rapidfuzz (extra `asr`) is not installed.
+    """
+    try:
+        from rapidfuzz.distance import Levenshtein
+    except ImportError as error:
+        raise MissingExtraError("Comparing words", "asr", "rapidfuzz") from error
+    return Levenshtein
+
+
+def nearest_readings(written: str, heard: str, code: str) -> tuple[list[str], list[str]]:
+    """The words of both texts, each in those of its right readings that are nearest to the other's.
+
+    Raises:
+        SettingError, MissingExtraError: as `compare_words`.
+    """
+    distance = levenshtein().distance
+    if (longest := max(len(written), len(heard))) > MOST_CHARS:
+        raise SettingError(
+            "The texts are too long to be compared.",
+            expected=f"{MOST_CHARS} characters or fewer",
+            got=str(longest),
+            remedy="Compare them piece by piece.",
+        )
     sides = [[_choices(span, code) for span in spans_of(UNSPOKEN.sub(" ", text), code)] for text in (written, heard)]
     chosen = [[0] * len(side) for side in sides]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from comfy_execution.graph_utils import ExecutionBlocker
@@ -64,6 +64,16 @@ def _of_all(texts: dict[int, str], several: bool) -> str:
 def left_out(why: str) -> ExecutionBlocker:
     """For an output that is not made: what is connected to it ends with this message."""
     return ExecutionBlocker(why)
+
+
+def unless_missing(make: Callable[[], Any]) -> Any:
+    """What `make` gives; where an extra is missing, what is connected to the output ends with its message."""
+    from ...higgs_runtime import MissingExtraError
+
+    try:
+        return make()
+    except MissingExtraError as error:  # the other outputs do not need it
+        return left_out(str(error))
 
 
 def show_text(text: str, level: int | None = logging.INFO) -> None:

@@ -69,13 +69,6 @@ def find_listener(choice: str, language: str) -> Listener | None:
     return None
 
 
-def first_name() -> str:
-    """The recognizer that is found first; "" where there is none."""
-    from ...higgs_runtime.verification import find_recognizers
-
-    return next(iter(find_recognizers(files.model_folders())), "")
-
-
 def load_named(name: str):
     """The recognizer of a choice. The runtime would take the path of any folder, which a workflow must not name.
 

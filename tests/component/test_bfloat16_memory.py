@@ -7,19 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers_checkpoint import make_lm_checkpoint
+from helpers_checkpoint import GIGABYTE, make_lm_checkpoint
 from helpers_vocabulary import short_llama_tokenizer
 from make_random_checkpoint import make_sparse_language_model
 
 ROOT = Path(__file__).resolve().parents[2]
-SHAPE = {
-    "hidden_size": 1024,
-    "intermediate_size": 4096,
-    "num_hidden_layers": 6,
-    "num_attention_heads": 16,
-    "num_key_value_heads": 4,
-    "head_dim": 64,
-}
 PROGRAM = """
 import sys
 from pathlib import Path
@@ -49,7 +41,7 @@ print((held("VmHWM") - before[0]) / model_bytes(model), (held("RssAnon") - befor
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_large_checkpoint_is_read_where_it_lies(tmp_path):
     small = make_lm_checkpoint(tmp_path / "small", dtype="bfloat16", hidden_size=64, intermediate_size=128)
-    large = make_sparse_language_model(tmp_path / "large", short_llama_tokenizer(), **SHAPE)
+    large = make_sparse_language_model(tmp_path / "large", short_llama_tokenizer(), **GIGABYTE)
     file = (large / "model.safetensors").stat()
     assert file.st_size > 6e8 and file.st_blocks * 512 < 0.5 * file.st_size, "it is sparse"
     command = [sys.executable, "-W", "ignore", "-c", PROGRAM, str(small), str(large)]

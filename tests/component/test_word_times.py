@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
 from helpers_flite import SENTENCES, spoken
@@ -157,6 +159,12 @@ def test_without_a_text_what_is_heard_has_times(recognizer):
 
 def test_an_extra_that_is_missing_is_named(by_ear):
     with pytest.raises(MissingExtraError, match="pocketsphinx"):
+        word_times(tones([(0.0, 1.0)]), "Hello.", language="en")
+
+
+def test_the_library_that_compares_words_is_named_where_it_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "rapidfuzz.distance", None)
+    with pytest.raises(MissingExtraError, match="rapidfuzz"):
         word_times(tones([(0.0, 1.0)]), "Hello.", language="en")
 
 

@@ -16,6 +16,24 @@ from safetensors.torch import load_file, save_file
 ROOT = Path(__file__).resolve().parents[2]
 VOICES = ROOT.parent / "shared" / "voices"
 
+# About 1 GB in float32, half of it the vocabulary.
+GIGABYTE = {
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "num_hidden_layers": 6,
+    "num_attention_heads": 16,
+    "num_key_value_heads": 4,
+    "head_dim": 64,
+}
+RELEASED_V2 = {  # the language model
+    "hidden_size": 3072,
+    "intermediate_size": 8192,
+    "num_hidden_layers": 28,
+    "num_attention_heads": 24,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+}
+
 
 def make_lm_checkpoint(folder: Path, *, whole_vocabulary: bool = False, **settings) -> Path:
     """A random language model; `settings` as in `make_language_model`."""

@@ -8,7 +8,7 @@ from functools import cache
 
 import pytest
 import torch
-from helpers_checkpoint import ROOT
+from helpers_checkpoint import RELEASED_V2, ROOT
 from helpers_v3 import AUDIO, TEXT
 from random_codec import RELEASED
 
@@ -25,12 +25,7 @@ from higgs_runtime.model.transformer import HiggsModel
 V2 = parse_native_v2(
     {
         "vocab_size": 128256,
-        "hidden_size": 3072,
-        "intermediate_size": 8192,
-        "num_hidden_layers": 28,
-        "num_attention_heads": 24,
-        "num_key_value_heads": 8,
-        "head_dim": 128,
+        **RELEASED_V2,
         "max_position_embeddings": 131072,
         "rms_norm_eps": 1e-5,
         "num_codebooks": 8,

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import torch
 from torch import nn
 
 from ...cores import torch_threads
+from ...kept import compiled_before
 from ..dac_layers import SNAKE_EPSILON, AcousticDecoder, DecoderBlock, ResidualUnit, Snake
 from . import kernels
 from .toom import TAPS, TILE, points_of_taps
@@ -187,9 +187,7 @@ def _taps_below_each_other(weight: torch.Tensor) -> torch.Tensor:
 
 def is_kept() -> bool:
     """Whether the loops were compiled before, here."""
-    folder = kernels.rows_of.stats.cache_path
-    assert folder is not None  # they are compiled with cache=True
-    return any(Path(folder).glob(f"*{kernels.rows_of.py_func.__qualname__}*.nbi"))
+    return compiled_before(kernels.rows_of)
 
 
 def prepared(decoder: nn.Module) -> PreparedDecoder | None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ...cores import TeamSize, available
+from ...kept import compiled_before
 from ...model import HiggsModel, KVCache, ModelConfig
 from ...model.linear import Linear
 from ...model.quantization import Int4Linear, Int8Linear
@@ -235,9 +235,7 @@ def compile_it() -> None:
 
 def is_kept() -> bool:
     """Whether this step was compiled before, here."""
-    folder = kernels.step.stats.cache_path
-    assert folder is not None  # the step is compiled with cache=True
-    return any(Path(folder).glob(f"*{kernels.step.py_func.__qualname__}*.nbi"))
+    return compiled_before(kernels.step)
 
 
 def _form(part: nn.Module) -> tuple[int, int]:
