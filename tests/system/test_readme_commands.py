@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 
@@ -32,9 +33,11 @@ def test_there_are_commands_of_each_kind():
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_every_command_parses_and_names_existing_files(command):
+    """Or files that a command before it writes."""
     args = cli._parser().parse_args(command)
+    before = [written[written.index("-o") + 1] for written in COMMANDS[: COMMANDS.index(command)] if "-o" in written]
     for path in (getattr(args, "file", None), getattr(args, "workflow", None)):
-        assert path is None or path.is_file()
+        assert path is None or path.is_file() or str(path) in before
 
 
 @pytest.mark.parametrize("name, read", [("scene.txt", read_script), ("novel.txt", read_book)])
@@ -52,3 +55,14 @@ def test_a_command_that_speaks_runs(command, tmp_path, capsys):
     output = tmp_path / command[at]
     assert cli.main([*command[:at], str(output), *command[at + 1 :]]) == 0, capsys.readouterr().err
     assert "does not" not in capsys.readouterr().err and AudioClip.load(output).seconds > 1
+
+
+@pytest.mark.slow
+def test_captions_of_what_was_said(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    [spoken] = [command for command in SPOKEN if command[-1] == "morning.flac"]
+    captions = [command for command in COMMANDS if command[0] == "captions"]
+    for command in (spoken, *captions):
+        assert cli.main(command) == 0
+    for command in captions:
+        assert "story is ready" in re.sub(r"<[^>]*>", "", Path(command[-1]).read_text(encoding="utf-8"))

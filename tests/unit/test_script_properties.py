@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-import time
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 from helpers_examples import examples
+from helpers_time import grows_linearly
 from hypothesis import given, settings, strategies as st
 
 from higgs_runtime import Script, ScriptError, Turn, parse_script
@@ -198,23 +199,12 @@ LONG = {name: "x\n" + piece * (MEGABYTE // len(piece)) for name, piece in REPEAT
 }
 
 
-def time_to_parse(text: str) -> float:
-    """Processor seconds, the lesser of two runs."""
-
-    def once():
-        start = time.process_time()
-        try:
-            parse_script(text)
-        except ScriptError:
-            pass
-        return time.process_time() - start
-
-    return min(once() for _ in range(2))
-
-
 def assert_linear(text: str, size: int) -> None:
-    """20 times as long takes about 20 times as long, and not 400 times; what is quick may take its time."""
-    assert time_to_parse(text[: 20 * size]) < 80 * max(time_to_parse(text[:size]), 0.004)
+    def parse(length: int) -> None:
+        with suppress(ScriptError):
+            parse_script(text[:length])
+
+    assert grows_linearly(parse, size, most=80, times=20)
 
 
 @pytest.mark.parametrize("name", LONG)

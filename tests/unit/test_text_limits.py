@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from functools import partial
 
 import pytest
+from helpers_time import grows_linearly
 
 from higgs_runtime import HiggsError, SettingError, prepare_text
 from higgs_runtime.script import book_script, describe_script, parse_script, subtitles_text
@@ -49,19 +51,16 @@ PIECES = [
 def test_time_grows_with_the_length_of_any_text(name):
     """Ten times as long takes about ten times as long, and not a hundred times; what is quick may take its time."""
 
-    def seconds(piece: str, length: int) -> float:
-        text = "x " + piece * (length // len(piece))
-        start = time.process_time()
-        try:
-            FUNCTIONS[name](text)
-        except HiggsError:
-            pass
-        return time.process_time() - start
+    def linear(piece: str) -> bool:
+        def run(length: int) -> None:
+            with suppress(HiggsError):
+                FUNCTIONS[name]("x " + piece * (length // len(piece)))
+
+        return grows_linearly(run, 1_500, most=60)
 
     for warm in ("Hello my friend, 12. ", "哈"):
         FUNCTIONS[name](warm * 200)  # what is loaded once
-    slow = [piece for piece in PIECES if seconds(piece, 15_000) > 60 * max(seconds(piece, 1_500), 0.01)]
-    assert not slow
+    assert not [piece for piece in PIECES if not linear(piece)]
 
 
 @pytest.mark.slow
