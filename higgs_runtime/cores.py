@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path, PurePosixPath
 
@@ -59,7 +60,7 @@ def shared_out(work: Callable[[int, int], None], count: int) -> None:
     """Have threads, as many as torch uses, do `work(first, last)` for a part of `count` each; torch's operations in it
     are by that thread alone. So threads meet once, where torch would have them meet in each operation: that takes long
     where other processes keep them off their cores."""
-    threads = min(torch.get_num_threads(), count)
+    threads = min(_SHARED.get() or torch.get_num_threads(), count)
     if threads <= 1:
         work(0, count)
         return
@@ -72,6 +73,24 @@ def shared_out(work: Callable[[int, int], None], count: int) -> None:
 
     for _ in _pool(threads).map(alone, range(threads)):
         pass
+
+
+_SHARED: ContextVar[int] = ContextVar("threads of shared_out; 0: as many as torch uses", default=0)
+
+
+@contextmanager
+def only_shared_out() -> Iterator[None]:
+    """Within it, only what is `shared_out` is done by several threads.
+
+    A team of torch's own, once an operation has woken it, keeps its cores busy for a while in case there is a next one:
+    the threads of `shared_out`, of which there is one a core too, would have to wait for it.
+    """
+    before = _SHARED.set(torch.get_num_threads())
+    try:
+        with torch_threads(1):
+            yield
+    finally:
+        _SHARED.reset(before)
 
 
 @cache

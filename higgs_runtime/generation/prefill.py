@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 from torch import Tensor
 
-from ..cores import threads_for
-from ..devices import prefill_chunk
+from ..cores import only_shared_out, threads_for
+from ..devices import has_bfloat16_products, prefill_chunk
 from ..model import HiggsModel, KVCache
 from ..model.linear import rounded_products
 from ..model.quantization import KINDS
@@ -37,15 +38,18 @@ def prefill(
         exact: see `Session`'s `exact_prompts`.
     """
     x, mask = model.embed(prompt)
-    narrow = model.dtype != model.compute_dtype or isinstance(model.layers[0].attention.o, tuple(KINDS.values()))
+    packed = isinstance(model.layers[0].attention.o, tuple(KINDS.values()))
+    narrow = packed or model.dtype != model.compute_dtype
     rounded = narrow and not exact
+    unpacked = narrow and (packed or exact or not has_bfloat16_products())
     chunk, hidden = chunk or prefill_chunk(model.device, model.config.products, rounded), None
     for start in range(cache.lengths[row], len(prompt), chunk):
         if should_stop():
             raise Stopped
         part = slice(start, start + chunk)
         count = x[:, part].shape[1]
-        with threads_for(short=model.config.products < SMALL), rounded_products(not exact):
+        team = only_shared_out() if unpacked and model.device.type == "cpu" else nullcontext()
+        with threads_for(short=model.config.products < SMALL), team, rounded_products(not exact):
             hidden = model(x[:, part], Routing.from_mask(mask[:, part]), cache.extend(row, count))[0, -1]
         cache.add(row, count)
     return hidden

@@ -112,7 +112,8 @@ def by_panels(
     rows, features = shape
     dtype = torch.bfloat16 if _rounds(x) else x.dtype
     out, given = x.new_empty(*x.shape[:-1], rows), x.to(dtype)
-    step = max(1, PANEL // features) if x.device.type == "cpu" and dtype != stored else rows
+    unpacks = x.device.type == "cpu" and dtype != stored
+    step = max(1, PANEL // features) if unpacks else rows
 
     def multiply(first: int, last: int) -> None:
         for start in range(first, last, step):
@@ -120,7 +121,7 @@ def by_panels(
             found = nn.functional.linear(given, unpacked(panel, dtype))
             out[..., panel] = found if scale is None else found * scale[panel]
 
-    if x.device.type == "cpu":
+    if unpacks:
         shared_out(multiply, rows)
     else:
         multiply(0, rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 from dataclasses import replace
 
 import pytest
@@ -134,3 +135,32 @@ def test_a_processor_without_them_multiplies_in_float32(monkeypatch):
     monkeypatch.setattr(linear_module, "has_bfloat16_products", lambda: False)
     with rounded_products():
         assert torch.equal(matrix(x), exact)
+
+
+@pytest.mark.parametrize(
+    "form, exact, alone",
+    [("bfloat16", False, False), ("bfloat16", True, True), ("int8", False, True), ("int4", True, True)],
+)
+def test_torchs_own_team_sleeps_while_ours_unpacks(tmp_path, monkeypatch, form, exact, alone):
+    """Its threads wait busily for the next operation for a while, on the cores that ours need."""
+    monkeypatch.setattr("higgs_runtime.generation.prefill.has_bfloat16_products", lambda: True)
+    folder = make_lm_checkpoint(tmp_path, dtype="bfloat16")
+    model = load_model(folder, dtype=torch.bfloat16, quantization=None if form == "bfloat16" else form)
+    threads, teams = [], []
+    model.layers[0].register_forward_pre_hook(lambda *_: threads.append(torch.get_num_threads()))
+
+    def watched(work, count):
+        team = set()
+        shared_out(lambda *part: (team.add(threading.get_ident()), work(*part)), count)
+        teams.append(len(team))
+
+    shared_out = linear_module.shared_out
+    monkeypatch.setattr(linear_module, "shared_out", watched)
+    before, prompt = torch.get_num_threads(), lines(model)[7]
+    torch.set_num_threads(2)
+    try:
+        prefill(model, prompt, model.new_cache(len(prompt)), 0, lambda: False, exact=exact)
+        assert set(threads) == {1 if alone else 2} and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert (max(teams) == 2) if alone else not teams
