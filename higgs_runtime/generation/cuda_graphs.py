@@ -12,9 +12,11 @@ from torch import Tensor, nn
 
 from ..devices import Recorder, can_capture
 
+MOST = 256  # recordings that are kept: each takes a megabyte or so
+
 
 class StepGraphs:
-    """Recordings of one callable by key.
+    """Recordings of calls by key.
 
     Args:
         state: gives the tensors that a call changes in place; recording leaves them as they were.
@@ -22,25 +24,24 @@ class StepGraphs:
 
     def __init__(self, state: Callable[[], list[Tensor]], device: torch.device):
         self._state, self._recorder = state, Recorder(device)
-        self._made: dict[object, tuple[Callable[[], None], Tensor]] = {}
+        self._made: dict[object, Callable[[], None]] = {}
 
-    def clear(self) -> None:
-        self._made.clear()
-
-    def play(self, key: object, call: Callable[[Tensor], None], given: Tensor) -> None:
-        """call(given), recorded at the first use of its key."""
+    def play(self, key: object, call: Callable[[], None]) -> None:
+        """The call, recorded at the first use of its key."""
         if key not in self._made:
-            self._made[key] = self._record(call, given)
-        replay, place = self._made[key]
-        place.copy_(given)
-        replay()
+            if len(self._made) == MOST:
+                self._made.clear()
+            self._made[key] = self._record(call)
+        self._made[key]()
 
-    def _record(self, call: Callable[[Tensor], None], given: Tensor) -> tuple[Callable[[], None], Tensor]:
-        place, kept = given.clone(), [tensor.clone() for tensor in self._state()]
-        replay = self._recorder.record(lambda: call(place))
-        for tensor, before in zip(self._state(), kept, strict=True):
-            tensor.copy_(before)
-        return replay, place
+    def _record(self, call: Callable[[], None]) -> Callable[[], None]:
+        kept = [(tensor, tensor.clone()) for tensor in self._state()]
+
+        def restore() -> None:
+            for tensor, before in kept:
+                tensor.copy_(before)
+
+        return self._recorder.record(call, restore)
 
 
 def can_record(model: nn.Module, device: torch.device) -> bool:
