@@ -100,7 +100,7 @@ class DecodeBatch:
             fused.speak_as(self._sampling)
 
     def begin(self, random: Sequence[torch.Generator], steps: int) -> None:
-        """A block of so many steps: draw their random numbers, each row's from its own generator, the same in any batch."""
+        """A block of so many steps: their random numbers are drawn, each row's from its own generator, alike in any batch."""
         self._ring.begin(random, steps)
         self.done = 0
 

@@ -1,4 +1,4 @@
-"""Blocks of steps, given to a device ahead of what is read, recorded and played again: codes are those of the plain loop.
+"""Blocks of steps, given ahead of what is read, recorded and played again: codes are the plain loop's.
 
 A device is played by the CPU: `OperationsRecorder` records as CUDA graphs do.
 """
