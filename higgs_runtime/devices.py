@@ -144,7 +144,7 @@ class SideStream:
 
     def __init__(self, device: torch.device):
         self._device = device
-        self._stream = torch.cuda.Stream(device, priority=-1) if runs_beside(device) else None
+        self._stream = _stream(device, -1) if runs_beside(device) else None
 
     @contextmanager
     def __call__(self, after: bool) -> Iterator[None]:
@@ -158,6 +158,12 @@ class SideStream:
                 yield
 
 
+@cache
+def _stream(device: torch.device, priority: int) -> torch.cuda.Stream:
+    """One for all who ask: libraries keep some memory for each stream that they were called on."""
+    return torch.cuda.Stream(device, priority=priority)
+
+
 _RECORDING = Lock()  # a recording begins with a wait for the device, which another thread's recording would not survive
 
 
@@ -165,7 +171,7 @@ class Recorder:
     """Makes calls that a device plays again as a whole (CUDA graphs), for devices that `can_capture`."""
 
     def __init__(self, device: torch.device):
-        self._device, self._stream, self._pool = device, None, None
+        self._device, self._pool = device, None
 
     def record(self, call: Callable[[], None], restore: Callable[[], None] = lambda: None) -> Callable[[], None]:
         """What plays a call again, after some calls to warm up; it must not outlive the tensors that the call saw.
@@ -174,16 +180,16 @@ class Recorder:
             restore: puts back what a call changes; run after each that warms up.
         """
         with _RECORDING, torch.cuda.device(self._device):
-            self._stream = self._stream or torch.cuda.Stream()
-            self._stream.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(self._stream):
+            stream = _stream(self._device, 0)
+            stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(stream):
                 for _ in range(WARM_UPS):
                     call()
                     restore()
-            torch.cuda.current_stream().wait_stream(self._stream)
+            torch.cuda.current_stream().wait_stream(stream)
             graph = torch.cuda.CUDAGraph()
             # other threads may use the device meanwhile: a codec that decodes beside the model
-            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):
+            with torch.cuda.graph(graph, pool=self._pool, stream=stream, capture_error_mode="thread_local"):
                 call()
             self._pool = self._pool or graph.pool()
         return graph.replay

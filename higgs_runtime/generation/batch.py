@@ -58,7 +58,9 @@ class DecodeBatch:
         self._places = places_of(model)
         self._known: dict[tuple, Settings] = {}  # by rows and form: recordings read their tensors
         self._settings: Settings  # from `speak_as` on, which comes before the first step
-        self._graphs = StepGraphs(self._own_tensors, device) if capture else None
+        state = self.state
+        own = [self.positions, self.last, self.history, self.broken, state.step, state.end_step, self._ring.turn]
+        self._graphs = StepGraphs(own, device) if capture else None
         self._may_look = device.type == "cpu" and not capture
         self.done = 0
 
@@ -100,7 +102,7 @@ class DecodeBatch:
             fused.speak_as(self._sampling)
 
     def begin(self, random: Sequence[torch.Generator], steps: int) -> None:
-        """A block of so many steps: their random numbers are drawn, each row's from its own generator, alike in any batch."""
+        """A block of so many steps. Random numbers are drawn of each row's own generator: the same in any batch."""
         self._ring.begin(random, steps)
         self.done = 0
 
@@ -149,7 +151,3 @@ class DecodeBatch:
     def _head(self) -> Tensor | None:
         """Only the plain step needs it."""
         return self.model.audio_head.kept_in_float32() if self.exact else None
-
-    def _own_tensors(self) -> list[Tensor]:
-        state = self.state
-        return [self.positions, self.last, self.history, self.broken, state.step, state.end_step, self._ring.turn]

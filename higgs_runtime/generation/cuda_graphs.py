@@ -5,7 +5,7 @@ The recorded callable is the plain one. A recording belongs to the tensors that 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -19,10 +19,10 @@ class StepGraphs:
     """Recordings of calls by key.
 
     Args:
-        state: gives the tensors that a call changes in place; recording leaves them as they were.
+        state: the tensors that a call changes in place; recording leaves them as they were.
     """
 
-    def __init__(self, state: Callable[[], list[Tensor]], device: torch.device):
+    def __init__(self, state: Sequence[Tensor], device: torch.device):
         self._state, self._recorder = state, Recorder(device)
         self._made: dict[object, Callable[[], None]] = {}
 
@@ -35,7 +35,7 @@ class StepGraphs:
         self._made[key]()
 
     def _record(self, call: Callable[[], None]) -> Callable[[], None]:
-        kept = [(tensor, tensor.clone()) for tensor in self._state()]
+        kept = [(tensor, tensor.clone()) for tensor in self._state]
 
         def restore() -> None:
             for tensor, before in kept:

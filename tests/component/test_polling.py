@@ -5,6 +5,9 @@ A device is played by the CPU: `OperationsRecorder` records as CUDA graphs do.
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 import torch
 from helpers_checkpoint import make_lm_checkpoint
@@ -238,6 +241,18 @@ def test_other_settings_leave_the_recordings_of_before(model, recorders):
     )
     [plain] = Session(model, fused=False).generate([prompt], other.sampling)
     assert same(other, plain) and recorders[0].recordings == 4 and len(recorders) == 1
+
+
+def test_a_batch_is_gone_with_its_last_user(model, recorders):
+    """With its cache and its recordings, and not when Python looks for circles: the device's memory is small."""
+    batch = DecodeBatch(model, model.new_cache(100), 4, 0, capture=True)
+    seen = weakref.ref(batch)
+    gc.disable()
+    try:
+        del batch
+        assert seen() is None
+    finally:
+        gc.enable()
 
 
 def weights_of(layout, folder):
