@@ -28,6 +28,7 @@ from higgs_runtime.model import HiggsModel, ModelConfig, delayed_rows
 from higgs_runtime.model.config import V3_SAMPLING
 from higgs_runtime.model.delay import V3_STOP
 from higgs_runtime.model.loading import quantize_layers
+from higgs_runtime.model.quantization import KINDS
 from higgs_runtime.types import Codes
 
 BOS, EOS = 1024, 1025
@@ -120,7 +121,8 @@ class Place(NamedTuple):
 
 def tests(place: Place) -> Iterator[Row]:
     """The tests marked `gpu`."""
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", "tests/system/test_gpu.py"]
+    files = ("tests/system/test_gpu.py", "tests/system/test_gpu_engine.py")
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", *files]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", errors="replace", check=False)
     sys.stderr.write(done.stdout)
     last = done.stdout.rstrip().rpartition("\n")[2]
@@ -245,7 +247,7 @@ STAGES: dict[str, tuple[float, Callable[[Place], Iterator[Row]]]] = {  # seconds
     "sound": (60, sound),
     "v2 bf16": (50, speed("v2", None)),
     "transformers": (75, transformers),
-    "v3 int4": (35, speed("v3", "int4")),
+    **{f"v3 {kind}": (35, speed("v3", kind)) for kind in KINDS if kind != "int8"},
     "v2 int8": (35, speed("v2", "int8")),
     "v2 int4": (35, speed("v2", "int4")),
 }

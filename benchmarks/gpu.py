@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -76,14 +78,27 @@ def run_stage(name: str, seconds: float, args: argparse.Namespace) -> tuple[str,
     command = [sys.executable, __file__, "--stage", name, "--device", args.device, "--shape", args.shape]
     command += ["--seconds", str(0.6 * seconds)]  # it stops by itself, before it is stopped
     started = time.monotonic()
-    try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, timeout=seconds, check=False)
-        how = "done" if done.returncode == 0 else f"failed ({done.returncode}); what it said stands above"
-        said = done.stdout
-    except subprocess.TimeoutExpired as error:
-        how, said = "cut", error.stdout or b""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as child:
+        try:
+            said, _ = child.communicate(timeout=seconds)
+            how = "done" if child.returncode == 0 else f"failed ({child.returncode}); what it said stands above"
+        except subprocess.TimeoutExpired:
+            _kill(child)
+            how, (said, _) = "cut", child.communicate()
+        finally:
+            _kill(child)
     rows = [Row(*json.loads(line)) for line in said.decode().splitlines() if line.startswith("[") and line[-1] == "]"]
     return f"{how}, {time.monotonic() - started:.0f} s", rows
+
+
+def _kill(child: subprocess.Popen) -> None:
+    """With what it has started, such as pytest, so that nothing of it is in the way of the next stage."""
+    if child.poll() is not None:
+        return
+    if hasattr(os, "killpg"):
+        os.killpg(child.pid, signal.SIGKILL)
+    else:
+        child.kill()
 
 
 class Table:

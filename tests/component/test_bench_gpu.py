@@ -118,7 +118,8 @@ def test_the_whole_of_it_in_small(tmp_path):
     done = subprocess.run(command, stdout=subprocess.PIPE, encoding="utf-8", timeout=560)
     found = told(tmp_path / "gpu.md")
     assert done.returncode == 0, done.stdout
-    assert all(how.startswith("done") for how in found["stages"].values()) and len(found["stages"]) == 9
+    assert all(how.startswith("done") for how in found["stages"].values())
+    assert {"tests", "sound", "transformers", "v3 bf16", "v2 int4"} <= set(found["stages"])
     kinds = [f"{name} {kind}" for name in ("v2", "v3") for kind in ("bf16", "int8", "int4")]
     wanted = {f"{kind} {what}" for kind in kinds for what in ("1", "3", "share", "weights")}
     wanted |= {"tests skipped", "first sound", "codec", "codec beside", "times transformers", "v3 bf16 plain"}

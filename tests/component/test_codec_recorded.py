@@ -92,7 +92,7 @@ def test_weights_that_moved_are_recorded_anew(folder, recorders):
     for weight in codec.module.parameters():
         before, weight.data = weight.data, weight.data.clone()
         before.fill_(torch.nan)
-    assert all(torch.equal(codec.decode(codes).samples, wanted) for _ in range(3))
+    assert all((codec.decode(codes).samples - wanted).abs().max() < 1e-6 for _ in range(3))
     assert [one.recordings for one in recorders] == [made, made]
 
 
@@ -101,11 +101,12 @@ def test_two_threads_share_a_codec(folder, recorders):
     codec = HiggsCodec.load(folder, fused=False)
     chosen = [codes_of(codec, 20, seed) for seed in range(2)]
     wanted = [codec.decode(codes).samples for codes in chosen]
+    assert (wanted[0] - wanted[1]).abs().max() > 0.05
     wrong = []
 
     def work(n):
         for _ in range(20):
-            if not torch.equal(codec.decode(chosen[n]).samples, wanted[n]):
+            if (codec.decode(chosen[n]).samples - wanted[n]).abs().max() > 1e-6:
                 wrong.append(n)
 
     threads = [threading.Thread(target=work, args=(n,)) for n in range(2)]
