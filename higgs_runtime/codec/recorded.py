@@ -73,7 +73,7 @@ class WindowGraphs:
         replay, place, found = made
         place.copy_(ids)
         replay()
-        return found[-1].cpu()
+        return found[-1].to("cpu", copy=True)
 
     def _recorded(self, place: Tensor, decode: Decode) -> tuple[Callable[[], None], Tensor, list[Tensor]]:
         found: list[Tensor] = []
