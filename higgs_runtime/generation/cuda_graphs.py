@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..devices import Recorder, can_capture
 
-MOST = 256  # recordings that are kept: each takes a megabyte or so
+MOST = 64  # recordings that are kept: each takes some megabytes of the driver's
 
 
 class StepGraphs:
@@ -27,12 +27,12 @@ class StepGraphs:
         self._made: dict[object, Callable[[], None]] = {}
 
     def play(self, key: object, call: Callable[[], None]) -> None:
-        """The call, recorded at the first use of its key."""
-        if key not in self._made:
-            if len(self._made) == MOST:
-                self._made.clear()
-            self._made[key] = self._record(call)
-        self._made[key]()
+        """The call, recorded at the first use of its key; the one that was not played for longest makes room."""
+        replay = self._made.pop(key, None) or self._record(call)
+        if len(self._made) == MOST:
+            del self._made[next(iter(self._made))]
+        self._made[key] = replay
+        replay()
 
     def _record(self, call: Callable[[], None]) -> Callable[[], None]:
         kept = [(tensor, tensor.clone()) for tensor in self._state]

@@ -18,6 +18,7 @@ from helpers_v3 import make_v3_checkpoint
 from hypothesis import given, settings as hypothesis_settings, strategies as st
 
 from higgs_runtime import NumericError, Sampling, Session, SettingError, load_model
+from higgs_runtime.generation import cuda_graphs
 from higgs_runtime.generation.batch import SPAN, DecodeBatch
 from higgs_runtime.generation.ring import Ring
 from higgs_runtime.model.loading import quantize_layers
@@ -241,6 +242,17 @@ def test_other_settings_leave_the_recordings_of_before(model, recorders):
     )
     [plain] = Session(model, fused=False).generate([prompt], other.sampling)
     assert same(other, plain) and recorders[0].recordings == 4 and len(recorders) == 1
+
+
+def test_the_recording_that_was_not_played_for_longest_makes_room(recorders, monkeypatch):
+    monkeypatch.setattr(cuda_graphs, "MOST", 2)
+    total, made = torch.zeros(1), []
+    graphs = cuda_graphs.StepGraphs([total], total.device)
+    for n, key in enumerate("abacab", 1):
+        graphs.play(key, lambda: total.add_(1))
+        assert total == n, "each is played once, recorded or not"
+        made.append(recorders[0].recordings)
+    assert made == [1, 2, 2, 3, 3, 4]
 
 
 def test_a_batch_is_gone_with_its_last_user(model, recorders):
