@@ -21,6 +21,8 @@ from helpers_vocabulary import llama_tokenizer  # noqa: E402
 from make_random_checkpoint import make_language_model  # noqa: E402
 
 from higgs_runtime import Message, build_prompt, load_model  # noqa: E402
+from higgs_runtime.model.linear import Linear  # noqa: E402
+from higgs_runtime.model.quantization import KINDS  # noqa: E402
 
 SIZES = {
     "tiny": {
@@ -76,8 +78,12 @@ def reference_model(folder: Path, dtype: torch.dtype, device: str):
     return HiggsAudioV2ForConditionalGeneration.from_pretrained(folder, dtype=dtype).to(device).eval()
 
 
-def reference_rows(model, prompt, rows: int, device: str) -> int:
-    """Have transformers' `generate` speak a prompt, sampled; returns the delayed rows that it wrote."""
+def reference_rows(model, prompt, rows: int, device: str, **how) -> int:
+    """Have transformers' `generate` speak a prompt, sampled; returns the delayed rows that it wrote.
+
+    Args:
+        how: more of what `generate` takes.
+    """
     inputs = {
         "input_ids": prompt.token_ids[None],
         "attention_mask": torch.ones(1, len(prompt), dtype=torch.long),
@@ -91,8 +97,17 @@ def reference_rows(model, prompt, rows: int, device: str) -> int:
         top_k=50,
         top_p=0.95,
         max_new_tokens=rows,
+        **how,
     )
     return made.shape[1] - len(prompt.audio_rows)
+
+
+def path_bytes(model) -> int:
+    """Bytes of the matrices that a frame goes through."""
+    kinds = (Linear, *KINDS.values())
+    text = ".text." if model.config.audio_path else "no such part"  # where there is one path, audio takes it
+    parts = [part for name, part in model.layers.named_modules() if isinstance(part, kinds) and text not in name]
+    return sum(part.weight.nbytes for part in (*parts, model.audio_head))
 
 
 def in_turn(rounds: int, *calls: Callable[[int], object], cpu: list[list[float]] | None = None) -> list[list[float]]:

@@ -19,6 +19,7 @@ from _common import (
     in_turn,
     load_model,
     model_folder,
+    path_bytes,
     prompts,
     ratios,
     reference_model,
@@ -29,7 +30,6 @@ from _common import (
 )
 
 from higgs_runtime import Sampling, generate
-from higgs_runtime.model.linear import Linear
 from higgs_runtime.model.quantization import KINDS
 
 
@@ -92,13 +92,6 @@ def measure(size: str, args: argparse.Namespace) -> dict:
         "path_gb": path / 1e9,
         "read_gb": [3 * block.nbytes / 1e9 / each for each in seconds[4]],
     }
-
-
-def path_bytes(model) -> int:
-    """Bytes of the matrices that a frame goes through."""
-    kinds = (Linear, *KINDS.values())
-    parts = [part for name, part in model.layers.named_modules() if isinstance(part, kinds) and ".text." not in name]
-    return sum(part.weight.nbytes for part in (*parts, model.audio_head))
 
 
 def read(block: torch.Tensor) -> float:

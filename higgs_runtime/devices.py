@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
+from threading import Lock
 
 import torch
+from torch import Tensor, nn
 
 from .errors import SettingError
 
@@ -15,7 +18,7 @@ PRODUCTS_ON_CPU = 8e9
 BFLOAT16_PRODUCTS = "avx512_bf16", "amx_bf16"  # what processors call them
 POLL_STEPS = {"cpu": 4}  # steps between two looks at what was drawn; elsewhere each look waits for the device
 POLL_STEPS_ELSEWHERE = 8
-WARM_UPS = 2  # calls before a recording, so that libraries have set themselves up; the second writes one position on
+WARM_UPS = 2  # calls before a recording, so that libraries have set themselves up
 
 
 def pick_device() -> str:
@@ -102,28 +105,91 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def can_capture(device: torch.device) -> bool:
-    """Whether the device can record a step and play it again as one."""
+    """Whether the device can record calls and play them again as one."""
     return device.type == "cuda"
+
+
+def runs_beside(device: torch.device) -> bool:
+    """Whether the device works off what it was given while this process goes on, and says when it has."""
+    return device.type == "cuda"
+
+
+def host_buffer(device: torch.device, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Zeros in the host's memory, from where and to where a device that `runs_beside` copies without being waited for:
+    `copy_` with non_blocking."""
+    return torch.zeros(shape, dtype=dtype, pin_memory=runs_beside(device))
+
+
+def waiter(device: torch.device) -> Callable[[], None]:
+    """What waits until the device has done what it was given until now, by this thread's stream."""
+    if not runs_beside(device):
+        return lambda: None  # a copy to the host has waited already
+    event = torch.cuda.Event(blocking=True)  # leaves the core to others: a codec, the server
+    event.record(torch.cuda.current_stream(device))
+    return event.synchronize
+
+
+def places_of(module: nn.Module) -> tuple:
+    """Where the weights of a module lie, and in which form: what a recording, or a copy of them, hangs on."""
+    tensors = (*module.parameters(), *module.buffers())
+    return tuple((one.data_ptr(), one.device, one.dtype, one.shape) for one in tensors)
+
+
+class SideStream:
+    """A stream of its own for short work that someone waits for, while the device is busy with other work.
+
+    Where `after` says so it waits for what was begun on the thread's own stream, such as weights that are brought over;
+    else not, since steps of a model may stand there.
+    """
+
+    def __init__(self, device: torch.device):
+        self._device = device
+        self._stream = _stream(device, -1) if runs_beside(device) else None
+
+    @contextmanager
+    def __call__(self, after: bool) -> Iterator[None]:
+        if self._stream is None:
+            yield
+            return
+        with torch.cuda.device(self._device):
+            if after:
+                self._stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(self._stream):
+                yield
+
+
+@cache
+def _stream(device: torch.device, priority: int) -> torch.cuda.Stream:
+    """One for all who ask: libraries keep some memory for each stream that they were called on."""
+    return torch.cuda.Stream(device, priority=priority)
+
+
+_RECORDING = Lock()  # a recording begins with a wait for the device, which another thread's recording would not survive
 
 
 class Recorder:
     """Makes calls that a device plays again as a whole (CUDA graphs), for devices that `can_capture`."""
 
     def __init__(self, device: torch.device):
-        self._device, self._stream, self._pool = device, None, None
+        self._device, self._pool = device, None
 
-    def record(self, call: Callable[[], None]) -> Callable[[], None]:
-        """What plays a call again, after some calls to warm up; it must not outlive the tensors that the call saw."""
-        with torch.cuda.device(self._device):
-            self._stream = self._stream or torch.cuda.Stream()
-            self._stream.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(self._stream):
+    def record(self, call: Callable[[], None], restore: Callable[[], None] = lambda: None) -> Callable[[], None]:
+        """What plays a call again, after some calls to warm up; it must not outlive the tensors that the call saw.
+
+        Args:
+            restore: puts back what a call changes; run after each that warms up.
+        """
+        with _RECORDING, torch.cuda.device(self._device):
+            stream = _stream(self._device, 0)
+            stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(stream):
                 for _ in range(WARM_UPS):
                     call()
-            torch.cuda.current_stream().wait_stream(self._stream)
+                    restore()
+            torch.cuda.current_stream().wait_stream(stream)
             graph = torch.cuda.CUDAGraph()
             # other threads may use the device meanwhile: a codec that decodes beside the model
-            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):
+            with torch.cuda.graph(graph, pool=self._pool, stream=stream, capture_error_mode="thread_local"):
                 call()
             self._pool = self._pool or graph.pool()
         return graph.replay

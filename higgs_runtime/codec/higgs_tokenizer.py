@@ -72,6 +72,7 @@ class HiggsCodec(Codec):
 
     module: HiggsTokenizer
     max_encode_seconds = 300.0
+    can_record = True
 
     def __init__(self, module: HiggsTokenizer, config: HiggsCodecConfig, fused: bool = True):
         super().__init__(module, module.acoustic_decoder, config.hop)

@@ -20,6 +20,7 @@ from ..audio.clip import AudioClip, resample, to_mono
 from ..cores import threads_for
 from ..errors import AudioError
 from ..types import Codes, same_codec
+from .recorded import WindowGraphs
 from .steps import OnProgress, reporting
 from .windows import DecodeWindows, activation_bytes, decoder_context
 
@@ -38,17 +39,20 @@ class Codec(ABC):
     Attributes:
         module: the network, in eval mode.
         max_encode_seconds: longest clip that `encode` accepts.
+        can_record: decoding waits for nothing and stays on the device, so that it can be recorded there.
         named_codes_only: refuses codes whose codec is not known; for a codec that would make noise of most of them.
     """
 
     max_encode_seconds: float
     named_codes_only = False
+    can_record = False
 
     def __init__(self, module: nn.Module, decoder: nn.Module, hop: int):
         self.module = module.eval()
         self.hop = hop
         self._decoder = decoder
         self._decode_context = decoder_context(decoder, hop)
+        self._graphs = WindowGraphs(self.module, self.can_record)
         self._is_small = sum(weight.numel() for weight in decoder.parameters()) < SMALL_DECODER
 
     @property
@@ -135,7 +139,7 @@ class Codec(ABC):
 
     @abstractmethod
     def _decode_ids(self, ids: torch.Tensor) -> torch.Tensor:
-        """ids [K, F], F >= 1, on the CPU -> samples [C, about F * hop]."""
+        """ids [K, F], F >= 1, on any device -> samples [C, about F * hop]."""
 
     def encode(self, clip: AudioClip, *, on_progress: OnProgress | None = None) -> Codes:
         """Turns a clip into codes: mixed down to mono and resampled to `sample_rate` first.
@@ -235,9 +239,11 @@ class Codec(ABC):
         )
 
     def _decode_window(self, ids: torch.Tensor, kept: tuple[int, int, bool] | None = None) -> torch.Tensor:
+        def decode(ids: torch.Tensor) -> torch.Tensor:
+            return self._decode_ids(ids) if kept is None else self._decode_kept(ids, *kept)
+
         with torch.no_grad(), threads_for(short=self._is_small):
-            samples = self._decode_ids(ids) if kept is None else self._decode_kept(ids, *kept)
-            return samples.float().cpu()
+            return self._graphs.decode(ids, decode, kept or ())
 
     def _decode_kept(self, ids: torch.Tensor, first: int, stop: int, last: bool) -> torch.Tensor:
         """The samples first..stop - 1 of what ids [K, F] decode to.

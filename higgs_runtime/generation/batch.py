@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from ..devices import places_of
 from ..model import HiggsModel, KVCache
 from ..types import Sampling
 from .cuda_graphs import StepGraphs
+from .ring import Drawn, Ring
 from .sampling import Settings, sample
 from .schedule import DecodeState
 
@@ -29,7 +31,7 @@ class DecodeBatch:
 
     Args:
         cache: holds what the rows have read.
-        steps: steps between two calls of `prepare`, at most.
+        steps: of a block, at most: between two calls of `begin`.
         window: longest window for repetitions among the takes to come.
         capture: record the step for each n and each multiple of SPAN keys, and play it again as a whole.
         exact: logits as in `HiggsModel.head`.
@@ -40,6 +42,7 @@ class DecodeBatch:
 
     fused: FusedStep | None = None
     _sampling: Sequence[Sampling] = ()
+    _form: tuple = ()
 
     def __init__(self, model: HiggsModel, cache: KVCache, steps: int, window: int, capture: bool, exact: bool = True):
         config, device, batch = model.config, model.device, cache.batch
@@ -51,16 +54,22 @@ class DecodeBatch:
         self.last = torch.zeros((batch, config.num_codebooks), dtype=torch.long, device=device)
         self.history = self.last.new_zeros((window, *self.last.shape))
         self.broken = torch.zeros(batch, device=device)  # NaN once the logits of a row were not finite
-        self._log = self.last.new_zeros((steps, *self.last.shape))
-        self._uniform = torch.zeros((steps, 2, *self.last.shape), device=device)
-        self._by_count: dict[int, Settings] = {}
+        self._ring = Ring(steps, batch, config.num_codebooks, device)
+        self._places = places_of(model)
+        self._known: dict[tuple, Settings] = {}  # by rows and form: recordings read their tensors
         self._settings: Settings  # from `speak_as` on, which comes before the first step
-        self._graphs = StepGraphs(self._own_tensors, device) if capture else None
+        state = self.state
+        own = [self.positions, self.last, self.history, self.broken, state.step, state.end_step, self._ring.turn]
+        self._graphs = StepGraphs(own, device) if capture else None
+        self._may_look = device.type == "cpu" and not capture
         self.done = 0
 
     def serves(self, cache: KVCache, window: int, capture: bool) -> bool:
-        """Whether takes with such a window can go on in these rows, and in the recordings that belong to them."""
-        return cache is self.cache and window <= len(self.history) and capture == (self._graphs is not None)
+        """Whether takes with such a window can go on in these rows, and in the recordings that belong to them: not
+        where the weights lie elsewhere by now (moved to make room and back, or with an adapter)."""
+        recorded = self._graphs is not None
+        same = cache is self.cache and window <= len(self.history) and capture == recorded
+        return same and places_of(self.model) == self._places
 
     def start(self, row: int) -> None:
         """A row whose prompt is read takes its first step: the stream-begin column."""
@@ -80,12 +89,9 @@ class DecodeBatch:
         """How the first n rows sample from now on."""
         config = self.model.config
         settings = Settings.of(sampling, config.codebook_rows, len(self.history), self.model.device)
-        known = self._by_count.get(len(sampling))
-        if known is None or not known.become(settings):  # recordings live as long as their tensors
-            self._by_count[len(sampling)] = settings
-            if self._graphs is not None:
-                self._graphs.clear()
-        self._settings, self._sampling = self._by_count[len(sampling)], sampling
+        self._form = len(sampling), settings.form
+        self._settings, self._sampling = self._known.setdefault(self._form, settings), sampling
+        self._settings.become(settings)
         if self.fused is not None:
             self.fused.speak_as(sampling)
 
@@ -95,53 +101,53 @@ class DecodeBatch:
         if fused is not None:
             fused.speak_as(self._sampling)
 
-    def prepare(self, random: Sequence[torch.Generator], steps: int) -> None:
-        """Draw the random numbers of the next steps, each row's from its own generator: the same in any batch."""
-        numbers = [torch.rand((steps, 2, self.last.shape[1]), generator=one) for one in random]
-        self._uniform[:steps, :, : len(numbers)] = torch.stack(numbers, dim=2).to(self._uniform.device)
+    def begin(self, random: Sequence[torch.Generator], steps: int) -> None:
+        """A block of so many steps. Random numbers are drawn of each row's own generator: the same in any batch."""
+        self._ring.begin(random, steps)
         self.done = 0
 
     def step(self) -> None:
         """Each speaking row reads its last ids and draws the next ones."""
         count = len(self._settings)
         span = max(self.cache.lengths[:count]) + 1
-        uniform = self._uniform[self.done, :, :count]
         if self._graphs is None:
-            self._step(count, uniform, None if count == 1 else span)
+            self._step(count, None if count == 1 else span)
         else:
             span = min(-(-span // SPAN) * SPAN, self.cache.capacity)
-            self._graphs.play((count, span), lambda numbers: self._step(count, numbers, span), uniform)
+            self._graphs.play((*self._form, span), lambda: self._step(count, span))
         for row in range(count):
             self.cache.add(row)
-        self._log[self.done, :count] = self.last[:count]
         self.done += 1
 
-    def _step(self, count: int, uniform: Tensor, span: int | None) -> None:
-        """The step as the device sees it; span None: of one row, whose position is known here."""
-        history = self.history[:, :count]
+    def _step(self, count: int, span: int | None) -> None:
+        """The step as the device sees it; span None: of one row, whose position is known here.
+
+        Nothing in it waits for the device or copies to the host, and a recording of it serves any step: what changes
+        from step to step is in tensors.
+        """
+        history, uniform = self.history[:, :count], self._ring.numbers(count)
         if self.fused is not None:
             ids, broken = self.fused.draw(self.last[:count], history, uniform)
         else:
             place = self.cache.extend(0, 1) if span is None else self.cache.next(self.positions[:count], span)
             logits = self.model.step(self.last[:count], place, self.exact, self._head)
             broken = logits.sum(dim=(1, 2)) * 0.0
-            ids = sample(logits, history, self._settings, uniform, self.model.config.codebook_size)
+            entries = self.model.config.codebook_size
+            ids = sample(logits, history, self._settings, uniform, entries, look=self._may_look)
         self.broken[:count] += broken
         ids = self.state.hold(ids)
         if len(history):
             history.copy_(torch.cat((history[1:], ids[None])))
         self.last[:count] = ids
         self.positions[:count] += 1
+        self._ring.put(ids)
 
-    def drawn(self) -> tuple[Tensor, Tensor]:
-        """Ids [steps since `prepare`, n, K] and bool [n], whether a row's logits were not finite; on the CPU."""
+    def drawn(self) -> Drawn:
+        """The steps since `begin` are a block; see `Ring.end`."""
         count = len(self._settings)
-        return self._log[: self.done, :count].to("cpu", copy=True), self.broken[:count].isnan().cpu()
+        return self._ring.end(self.done, count, self.broken[:count])
 
     @cached_property
     def _head(self) -> Tensor | None:
         """Only the plain step needs it."""
         return self.model.audio_head.kept_in_float32() if self.exact else None
-
-    def _own_tensors(self) -> list[Tensor]:
-        return [self.positions, self.last, self.history, self.broken, self.state.step, self.state.end_step]

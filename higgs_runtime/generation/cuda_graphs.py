@@ -5,42 +5,43 @@ The recorded callable is the plain one. A recording belongs to the tensors that 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from ..devices import Recorder, can_capture
 
+MOST = 64  # recordings that are kept: each takes some megabytes of the driver's
+
 
 class StepGraphs:
-    """Recordings of one callable by key.
+    """Recordings of calls by key.
 
     Args:
-        state: gives the tensors that a call changes in place; recording leaves them as they were.
+        state: the tensors that a call changes in place; recording leaves them as they were.
     """
 
-    def __init__(self, state: Callable[[], list[Tensor]], device: torch.device):
+    def __init__(self, state: Sequence[Tensor], device: torch.device):
         self._state, self._recorder = state, Recorder(device)
-        self._made: dict[object, tuple[Callable[[], None], Tensor]] = {}
+        self._made: dict[object, Callable[[], None]] = {}
 
-    def clear(self) -> None:
-        self._made.clear()
-
-    def play(self, key: object, call: Callable[[Tensor], None], given: Tensor) -> None:
-        """call(given), recorded at the first use of its key."""
-        if key not in self._made:
-            self._made[key] = self._record(call, given)
-        replay, place = self._made[key]
-        place.copy_(given)
+    def play(self, key: object, call: Callable[[], None]) -> None:
+        """The call, recorded at the first use of its key; the one that was not played for longest makes room."""
+        replay = self._made.pop(key, None) or self._record(call)
+        if len(self._made) == MOST:
+            del self._made[next(iter(self._made))]
+        self._made[key] = replay
         replay()
 
-    def _record(self, call: Callable[[Tensor], None], given: Tensor) -> tuple[Callable[[], None], Tensor]:
-        place, kept = given.clone(), [tensor.clone() for tensor in self._state()]
-        replay = self._recorder.record(lambda: call(place))
-        for tensor, before in zip(self._state(), kept, strict=True):
-            tensor.copy_(before)
-        return replay, place
+    def _record(self, call: Callable[[], None]) -> Callable[[], None]:
+        kept = [(tensor, tensor.clone()) for tensor in self._state]
+
+        def restore() -> None:
+            for tensor, before in kept:
+                tensor.copy_(before)
+
+        return self._recorder.record(call, restore)
 
 
 def can_record(model: nn.Module, device: torch.device) -> bool:

@@ -16,6 +16,7 @@ from .numerics import out_of_range
 from .prefill import ShouldStop, prefill
 from .prefix_cache import PrefixCache
 from .request import GenerationRequest
+from .ring import Drawn
 
 Wanted = Callable[[int], bool]
 
@@ -33,10 +34,11 @@ class Run:
         should_stop: asked before every step.
 
     Attributes:
-        exact_prompts: see `Session`.
+        exact_prompts, ahead: see `Session`.
     """
 
     exact_prompts = False
+    ahead = False
 
     def __init__(
         self,
@@ -55,6 +57,8 @@ class Run:
         self.wanted, self.should_stop = wanted, should_stop
         self.speaking: list[GenerationRequest] = []  # by slot
         self.stopped = False  # was told to
+        self._given: tuple[Drawn, int] | None = None  # what the device is at work on, and how many steps that is
+        self._front: GenerationRequest | None = None  # stands in front, and is wanted
 
     def admit(self) -> None:
         """Slots whose take is over, and free ones, go to the next requests; those that nobody takes are closed."""
@@ -73,13 +77,34 @@ class Run:
             self.batch.speak_as([request.sampling for request in self.speaking])
 
     def step(self) -> tuple[Tensor, Tensor]:
-        """A few steps of all slots, fewer or none when told to stop; what they drew, see `DecodeBatch.drawn`."""
-        steps = min(self.batch.steps, *(request.written.steps_left for request in self.speaking))
-        self.batch.prepare([request.random for request in self.speaking], steps)
+        """A few steps of all slots, fewer or none when told to stop; what they drew, see `Ring.end`.
+
+        `ahead`: before the host waits for them, the device is given the steps that follow. A take that turns out to be
+        over was spoken on by a few steps then, which nobody reads.
+        """
+        drawn, done = self._given or self._give(0)
+        self._given = None
+        if self.ahead and not self.stopped and self._left(done) and not self._next_fits():
+            self._given = self._give(done)
+        return drawn()
+
+    @property
+    def at_work(self) -> bool:
+        """Whether the device was given steps that are to be read: slots must stay as they are."""
+        return self._given is not None
+
+    def _give(self, before: int) -> tuple[Drawn, int]:
+        """The device is given the next steps, behind so many that are not read yet; what they draw, and how many."""
+        steps = min(self.batch.steps, self._left(before))
+        self.batch.begin([request.random for request in self.speaking], steps)
         while self.batch.done < steps and not self.should_stop():
             self.batch.step()
         self.stopped = self.batch.done < steps
-        return self.batch.drawn()
+        return self.batch.drawn(), self.batch.done
+
+    def _left(self, before: int) -> int:
+        """Steps that all slots may take, behind so many; 0 where a take is over."""
+        return max(0, min(request.written.steps_left for request in self.speaking) - before)
 
     def collect(self, ids: Tensor, broken: Tensor) -> list[tuple[GenerationRequest, Tensor]]:
         """Each request with its frames [K, n] that these rows [steps, slots, K] complete.
@@ -90,6 +115,8 @@ class Run:
         found = []
         for slot, request in enumerate(self.speaking):
             written = request.written
+            if not written.steps_left:
+                continue  # it was over before these steps
             if bool(broken[slot]):
                 raise out_of_range(self.model, request.prompt, torch.cat((written.rows, ids[:, slot])))
             frames = written.push(ids[:, slot])
@@ -111,13 +138,18 @@ class Run:
                 self._keep(slot, request)
         self.speaking.clear()
 
+    def _next_fits(self) -> bool:
+        """Whether a request could be admitted: it is not to wait until a take is over."""
+        return len(self.speaking) < self.limit and self._next()
+
     def _next(self) -> bool:
         """Whether a request that is wanted waits, or has arrived; it stands in front then."""
-        while self.waiting and not self.wanted(self.waiting[0].index):
+        while self.waiting and self.waiting[0] is not self._front and not self.wanted(self.waiting[0].index):
             self.waiting.popleft()
         if not self.waiting and (arrived := next(self.arrivals, None)):
             self.waiting.append(arrived)
-        return bool(self.waiting)
+        self._front = self.waiting[0] if self.waiting else None
+        return self._front is not None
 
     def _read(self, slot: int, request: GenerationRequest) -> bool:
         """Read a request's prompt into a slot. False if there is no memory for it while the others speak."""

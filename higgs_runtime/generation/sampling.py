@@ -61,15 +61,17 @@ class Settings:
     def __len__(self) -> int:
         return len(self.temperature)
 
-    def become(self, other: Settings) -> bool:
-        """Take over the values of another one in place; False if what is computed would differ."""
-        mine, theirs = vars(self), vars(other)
-        if any(type(mine[name]) is not type(value) for name, value in theirs.items()) or self.widest != other.widest:
-            return False
-        for name, value in theirs.items():
+    @property
+    def form(self) -> tuple:
+        """What is computed: the same for settings that differ only in the values of their tensors."""
+        return tuple(None if isinstance(value, Tensor) else value or 0 for value in vars(self).values())
+
+    def become(self, other: Settings) -> None:
+        """Take over the values of another one of the same form and as many rows, in place."""
+        theirs = vars(other)
+        for name, value in vars(self).items():
             if isinstance(value, Tensor):
-                mine[name].copy_(value)
-        return True
+                value.copy_(theirs[name])
 
 
 def kept_ids(sampling: Sampling, ids: int) -> int:
@@ -109,7 +111,9 @@ def draw(chances: Tensor, uniform: Tensor) -> Tensor:
     return ids.clamp_(max=chances.shape[-1] - 1)  # where the distribution is NaN: an id all the same
 
 
-def sample(logits: Tensor, history: Tensor, settings: Settings, uniform: Tensor, entries: int) -> Tensor:
+def sample(
+    logits: Tensor, history: Tensor, settings: Settings, uniform: Tensor, entries: int, *, look: bool = False
+) -> Tensor:
     """Draw one id per row and codebook.
 
     Repetition-aware sampling (VALL-E 2, Chen et al. 2024): an id that already stands `ras_max_repeats` times or more
@@ -121,6 +125,8 @@ def sample(logits: Tensor, history: Tensor, settings: Settings, uniform: Tensor,
         history: LongTensor [W, B, K], the last ids, as many as the longest window has.
         uniform: from 0 to 1, [2, B, K]: for the first draw, and for drawing again.
         entries: codebook entries; ids from there on are stream ids.
+        look: whether anything is repeated, and draw again only then. Free on a CPU; elsewhere the host would wait, and
+            a recording cannot.
 
     Returns:
         LongTensor [B, K].
@@ -129,7 +135,7 @@ def sample(logits: Tensor, history: Tensor, settings: Settings, uniform: Tensor,
     if settings.window is not None:
         repeats = ((history == ids) & settings.window & (history < entries)).sum(dim=0)
         repeated = repeats >= settings.max_repeats
-        if ids.device.type != "cpu" or bool(repeated.any()):  # to look is free on a CPU, and elsewhere a wait
+        if not look or bool(repeated.any()):
             ids = torch.where(repeated, draw(logits.softmax(dim=-1), uniform[1]), ids)
     if settings.greedy is not None:
         ids = torch.where(settings.greedy, logits.argmax(dim=-1), ids)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..devices import is_out_of_memory, poll_steps
+from ..devices import is_out_of_memory, poll_steps, runs_beside
 from ..errors import MemoryShortError, NumericError, SettingError, check_range
 from ..model import HiggsModel, new_cache
 from ..settings import SETTINGS, default_of
@@ -31,6 +31,7 @@ from .run import Run, Wanted
 from .schedule import WrittenRows
 
 DEFAULT_BATCH: int = default_of("batch")
+MOST_STEPS = 64  # between two looks at what was drawn: more than a second on any device
 
 OnFrames = Callable[[int, Tensor], None]
 Frames = Generator[tuple[GenerationRequest, Tensor], None, None]
@@ -54,6 +55,9 @@ class Session:
         cache_dtype: of keys and values; bfloat16 halves their memory. None: what the model
             computes in.
         capture: record a step and play it again as a whole; None: where the device can.
+        poll: steps between two looks at what was drawn; None: as suits the device. Codes are the same with any.
+        ahead: give the device the next steps before those before are read, so that it need not wait for who hears them;
+            None: where it works beside the host. Codes are the same without.
         fused: run steps as one compiled function where that serves (float32 or bfloat16 on a CPU, no adapters).
         end_repeating: takes that say the same again and again are ended; see `RepetitionGuard`.
         exact_logits: the audio head multiplies in float32 whatever the weights are; see `HiggsModel.head`.
@@ -66,7 +70,7 @@ class Session:
             is read again, or goes on with what was spoken, the same to a hundred thousandth.
 
     Raises:
-        SettingError: batch is below 1.
+        SettingError: batch or poll is below 1.
     """
 
     def __init__(
@@ -76,6 +80,8 @@ class Session:
         batch: int = DEFAULT_BATCH,
         cache_dtype: torch.dtype | None = None,
         capture: bool | None = None,
+        poll: int | None = None,
+        ahead: bool | None = None,
         fused: bool = True,
         end_repeating: bool = True,
         exact_logits: bool = True,
@@ -86,6 +92,8 @@ class Session:
         self.model, self.batch, self.cache_dtype = model, batch, cache_dtype or model.compute_dtype
         self._capture, self._fused, self._exact, self._rolling = capture, fused, exact_logits, rolling
         self._exact_prompts = exact_prompts
+        self._poll, self._ahead = poll_steps(model.device) if poll is None else poll, ahead
+        check_range("poll", self._poll, 1, MOST_STEPS)
         self._end_repeating = end_repeating
         self._prefixes: PrefixCache | None = None
         self._decode_batch: DecodeBatch | None = None
@@ -309,6 +317,7 @@ class Session:
                 should_stop=should_stop,
             )
             run.exact_prompts = self._exact_prompts
+            run.ahead = runs_beside(self.model.device) if self._ahead is None else self._ahead
             # 2. Free slots take requests; of a prompt is read what the prefix cache does not hold.
             run.admit()
             if self._fused and not self._capture and run.speaking:
@@ -318,6 +327,8 @@ class Session:
                 ids, broken = run.step()
                 # 4. Each request collects the frames that became complete.
                 yield from run.collect(ids, broken)
+                if run.at_work:
+                    continue
                 if run.stopped:
                     return
                 # 5. Slots whose take is over go to the next requests.
@@ -371,8 +382,7 @@ class Session:
         cache = self._prefixes.cache
         capture = can_record(model, model.device) if self._capture is None else self._capture
         if self._decode_batch is None or not self._decode_batch.serves(cache, room.window, capture):
-            steps = poll_steps(model.device)
-            self._decode_batch = DecodeBatch(model, cache, steps, room.window, capture, self._exact)
+            self._decode_batch = DecodeBatch(model, cache, self._poll, room.window, capture, self._exact)
         return self._decode_batch, self._prefixes
 
     def _larger(self, room: Room) -> PrefixCache:

@@ -275,6 +275,6 @@ def test_the_page_on_architecture_names_the_files_of_a_prompts_path(model):
     slow = files_entered(lambda: Session(model, fused=False).generate([prompt], SAMPLING))
     assert len(path) == 9 and set(path) <= entered and set(path[1:]) <= slow and (fused in entered) > (fused in slow)
     assert (len(entered), len(slow)) == (compiled, plain), "docs/architecture.md tells other numbers"
-    beside = {f"higgs_runtime/generation/{name}.py" for name in ("repetition", "request", "cuda_graphs")}
+    beside = {f"higgs_runtime/generation/{name}.py" for name in ("repetition", "request", "cuda_graphs", "ring")}
     generation = {file for file in slow if Path(file).parent.name == "generation"}
     assert generation == (set(path) | beside) - {path[0], "higgs_runtime/model/transformer.py"}

@@ -21,7 +21,6 @@ from higgs_runtime import (
 )
 from higgs_runtime.generation import prefix_cache
 from higgs_runtime.generation.batch import DecodeBatch
-from higgs_runtime.generation.cuda_graphs import StepGraphs
 
 
 @pytest.fixture(scope="module")
@@ -281,31 +280,7 @@ def test_an_unread_stream_computes_nothing(model, monkeypatch):
     assert steps == []
 
 
-# ---- one body ------------------------------------------------------------------------------------------------------
-
-
-def test_the_step_that_is_recorded_is_the_plain_one(model, monkeypatch):
-    """Positions from the device, spans rounded up, settings and random numbers in their buffers."""
-    spans = []
-
-    class Noted(StepGraphs):
-        def play(self, key, call, given):
-            spans.append(key[1])
-            super().play(key, call, given)
-
-    def record(_self, call):  # calls to warm up change nothing in the end, and a replay is the call
-        call(), call()
-        return call
-
-    monkeypatch.setattr("higgs_runtime.generation.cuda_graphs.Recorder.record", record)
-    monkeypatch.setattr("higgs_runtime.generation.batch.StepGraphs", Noted)
-    alone = Session(model, batch=1, fused=False).generate(lines(model), settings())
-    assert not spans
-    session = Session(model, capture=True)
-    takes = session.generate(lines(model), settings())
-    assert all(same(a, b) for a, b in zip(takes, alone, strict=True))
-    assert all(same(a, b) for a, b in zip(session.generate(lines(model)[:1], settings()[:1]), alone[:1], strict=True))
-    assert {span % 256 for span in spans} <= {0, session._prefixes.cache.capacity % 256}
+# ---- takes one by one -----------------------------------------------------------------------------------------------
 
 
 def test_takes_arrive_as_they_end_and_unwanted_prompts_are_skipped(tmp_path):

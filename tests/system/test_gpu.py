@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 import torch
 from helpers_checkpoint import make_lm_checkpoint, random_codes
@@ -65,6 +67,7 @@ def test_quantized_weights_speak(lm_folder, quantization):
 
 def test_a_session_gives_its_memory_back(lm_folder):
     model = load_model(lm_folder, device="cuda")
+    Session(model).generate([prompt_for(model)] * 3, Sampling(max_frames=10))  # what libraries keep for themselves
     before = torch.cuda.memory_allocated()
     session = Session(model)
     session.generate([prompt_for(model)] * 3, Sampling(max_frames=10))
@@ -78,11 +81,18 @@ def test_codec_is_that_of_the_cpu(tmp_path):
     on_cpu, on_gpu = load_codec(folder), load_codec(folder, device="cuda")
     clip = sound_clip(3.0)
     codes = on_cpu.encode(clip)
-    assert (on_gpu.encode(clip).ids == codes.ids).float().mean() > 0.99
-    assert (on_gpu.decode(codes).samples - on_cpu.decode(codes).samples).abs().max() < 1e-3
+    wanted = on_cpu.decode(codes).samples
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # numbers as long as the CPU's
+        assert (on_gpu.encode(clip).ids == codes.ids).float().mean() > 0.99
+        assert (on_gpu.decode(codes).samples - wanted).abs().max() < 1e-3
+    assert (on_gpu.decode(codes).samples - wanted).abs().max() < 0.02, "as torch multiplies by default: 10 bits"
 
 
 def test_eviction_gives_the_memory_back(lm_folder):
+    warm = load_model(lm_folder, device="cuda")
+    generate(warm, [prompt_for(warm)], Sampling(max_frames=10))  # what libraries keep for themselves
+    del warm
+    gc.collect()
     cache, before = ModelCache(), torch.cuda.memory_allocated()
     key = ModelKey.of("lm", lm_folder, device="cuda", dtype=torch.float32)
     with cache.use(key, lambda: load_model(lm_folder, device="cuda")) as model:
@@ -90,4 +100,5 @@ def test_eviction_gives_the_memory_back(lm_folder):
         assert torch.cuda.memory_allocated() > before
     del model
     cache.clear()
+    gc.collect()
     assert torch.cuda.memory_allocated() == before

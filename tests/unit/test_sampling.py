@@ -177,10 +177,12 @@ def test_each_codebook_draws_independently():
 def test_settings_change_in_place_where_the_same_is_computed():
     one, two = (settings_of(Sampling(temperature=t, top_p=p)) for t, p in ((0.3, 0.95), (0.9, 0.5)))
     place = one.temperature.data_ptr()
-    assert one.become(two) and one.temperature.data_ptr() == place and one.temperature.item() == pytest.approx(0.9)
+    assert one.form == two.form
+    one.become(two)
+    assert one.temperature.data_ptr() == place and one.temperature.item() == pytest.approx(0.9)
     other = Sampling(temperature=0.3, top_k=7)  # as many candidates are sorted as the widest row has
-    assert not one.become(settings_of(other))
-    assert not one.become(settings_of(Sampling(temperature=0)))
+    assert one.form != settings_of(other).form
+    assert one.form != settings_of(Sampling(temperature=0)).form
 
 
 @pytest.mark.parametrize(
