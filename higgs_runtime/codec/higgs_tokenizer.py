@@ -8,6 +8,7 @@ Letters in shapes: K codebooks, F frames, T samples, D latent width.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -18,7 +19,7 @@ from ..checkpoint.assign import NameRules, assign_strict
 from ..checkpoint.files import CODEC_OF_V3, ORIGINAL_CODEC, V3, check_model_type, model_type_of
 from ..checkpoint.source import open_source
 from .bundled import read_bundled
-from .cpu_kernel import FastDecoder
+from .cpu_kernel import fast_decoder, fast_encoder, fast_front
 from .dac_layers import AcousticDecoder, AcousticEncoder
 from .higgs_config import MODEL_TYPE, HiggsCodecConfig
 from .interface import Codec, check_finite
@@ -75,7 +76,9 @@ class HiggsCodec(Codec):
 
     def __init__(self, module: HiggsTokenizer, config: HiggsCodecConfig, fused: bool = True):
         super().__init__(module, module.acoustic_decoder, config.hop)
-        self._fast = FastDecoder(module.acoustic_decoder) if fused else None
+        self._fast = fast_decoder(module.acoustic_decoder) if fused else None
+        self._fast_encoder = fast_encoder(module.acoustic_encoder) if fused else None
+        self._fast_front = fast_front(module.semantic_model.feature_extractor) if fused else None
         self.config = config
         self.named_codes_only = config.named_codes_only
         self._encode_context = encoder_context(module.acoustic_encoder, config.hop)
@@ -95,7 +98,7 @@ class HiggsCodec(Codec):
 
         Args:
             attention: of HuBERT, "sdpa" or its slow twin "eager".
-            fused: decode on a CPU by `cpu_kernel`; False: by its slow twin, the module itself.
+            fused: compute on a CPU by `cpu_kernel`; False: by its slow twins, the modules themselves.
 
         Raises:
             CheckpointError: files are missing or broken, of another model, or do not fit each other.
@@ -145,9 +148,15 @@ class HiggsCodec(Codec):
 
     def _encode_steps(self, seconds: float) -> list[tuple[nn.Module, int]]:
         hubert, windows = self.module.semantic_model, math.ceil(seconds / ACOUSTIC_WINDOW_SECONDS)
+        encoder, front = self._fast_encoder and self._fast_encoder.now(), self._fast_front and self._fast_front.now()
         return [
-            *((layer, 1) for layer in (*hubert.feature_extractor.conv_layers, *hubert.encoder.layers)),
-            *((block, windows) for block in self.module.acoustic_encoder.block),
+            *(
+                front.steps(seconds * self.config.semantic_rate)
+                if front
+                else _once(hubert.feature_extractor.conv_layers)
+            ),
+            *_once(hubert.encoder.layers),
+            *((block, windows) for block in (encoder.steps if encoder else self.module.acoustic_encoder.block)),
             *((level.project_in, 1) for level in self.module.quantizer.quantizers),
         ]
 
@@ -190,16 +199,22 @@ class HiggsCodec(Codec):
         semantic_wave = sinc_resample(wave, self.config.sample_rate, self.config.semantic_rate).to(
             self.module.fc.weight.dtype
         )
-        features = hubert_features(self.module.semantic_model, semantic_wave, self.config.semantic_stride)
+        fast = self._fast_front and self._fast_front.now()
+        front = (lambda wave: fast(wave[0], torch.get_num_threads()).t()[None]) if fast else None
+        features = hubert_features(self.module.semantic_model, semantic_wave, self.config.semantic_stride, front)
         return self.module.encoder_semantic(features.transpose(1, 2))
 
     def _acoustic_latents(self, wave: torch.Tensor, frames: int) -> torch.Tensor:
         """[1, 1, T] -> [1, D, F]. Silence on each side where the branches would differ in length."""
         if self._acoustic_frames(wave.shape[-1]) != frames:
             wave = functional.pad(wave, (self.config.edge_padding, self.config.edge_padding))
+        fast = self._fast_encoder and self._fast_encoder.now()
+        encode = (
+            (lambda wave: fast(wave[0, 0], torch.get_num_threads())[None]) if fast else self.module.acoustic_encoder
+        )
         return encode_windows(
             wave,
-            self.module.acoustic_encoder,
+            encode,
             hop=self.hop,
             context=self._encode_context,
             window=round(ACOUSTIC_WINDOW_SECONDS * self.frame_rate),
@@ -214,6 +229,10 @@ class HiggsCodec(Codec):
         """Samples at the codec's rate that give HuBERT one frame."""
         shortest = shortest_wave(self.module.semantic_model)
         return (shortest - 1) * self.config.sample_rate // self.config.semantic_rate + 1
+
+
+def _once(modules: Iterable[nn.Module]) -> Iterator[tuple[nn.Module, int]]:
+    return ((module, 1) for module in modules)
 
 
 def _current_name(name: str) -> str:
