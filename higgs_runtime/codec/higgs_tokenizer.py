@@ -178,9 +178,10 @@ class HiggsCodec(Codec):
         return fast(latents[0], torch.get_num_threads())[None]
 
     def _decode_kept(self, ids: torch.Tensor, first: int, stop: int, last: bool) -> torch.Tensor:
-        if self._fast and self._fast.now() is not None:  # its windows are long, so that little of them is context
-            return super()._decode_kept(ids, first, stop, last)
-        return run_kept(self.module.acoustic_decoder.stages, self._latents(ids).transpose(1, 2), first, stop)[0]
+        latents, fast = self._latents(ids), self._fast and self._fast.now()
+        if fast is None:
+            return run_kept(self.module.acoustic_decoder.stages, latents.transpose(1, 2), first, stop)[0]
+        return fast(latents[0], torch.get_num_threads(), (first, stop))[None]
 
     def _latents(self, ids: torch.Tensor) -> torch.Tensor:
         """[1, F, D]."""

@@ -233,8 +233,8 @@ def test_progress_counts_what_the_compiled_networks_do(folder):
 
 @pytest.mark.parametrize("reach", [1.0, 30.0, 3000.0])
 def test_the_sine_is_exact_to_the_last_bits(reach):
-    x = np.linspace(-reach, reach, 100_001, dtype=np.float32)[:, None]
-    alpha = np.array([1.3], np.float32)
+    x = np.repeat(np.linspace(-reach, reach, 100_001, dtype=np.float32)[:, None], 17, axis=1)  # a vector, and one more
+    alpha = np.full(17, 1.3, np.float32)
     found = np.empty_like(x)
     kernels.snake_rows(x, 0, alpha, 1 / alpha, found)
     angle = (alpha * x).astype(np.float64)  # rounded once, as torch does

@@ -20,22 +20,13 @@ import math
 
 import torch
 from llvmlite import ir
-from numba.core import cgutils, types
 
-from ...intrinsics import intrinsic
+from .lanes import I64, LANES, Channels, of_four, of_seven
 
 TAPS, TILE, INPUTS = 7, 12, 18
 ROOTS = 16
 COMPLEX = (1, 5, 9, 13, 2, 10, 4)
 POINTS = 4 + 3 * len(COMPLEX)
-LANES = 16  # channels of a vector
-F32, I64 = ir.FloatType(), ir.IntType(64)
-FLAGS = ("contract", "nsz")
-ONE_OVER_PI = 0.3183098861837907
-# π in three parts, of which the first two have so few bits that products with whole numbers to 2^12 are exact.
-PI = 3.140625, 9.67502593994140625e-4, 1.509957990978376e-7
-# sin r = r + r³ (S3 + r² (S5 + …)) for |r| <= π/2, to 1e-8 (minimax).
-SINE = -1.6666665458e-1, 8.3333067596e-3, -1.9840283925e-4, 2.7261e-6
 
 
 def points_of_taps(weight: torch.Tensor) -> torch.Tensor:
@@ -52,63 +43,7 @@ def points_of_taps(weight: torch.Tensor) -> torch.Tensor:
     return torch.stack(found).float().contiguous()
 
 
-class _Numbers:
-    """Arithmetic in LLVM code on float32: one number, or LANES of them."""
-
-    def __init__(self, builder, lanes: int):
-        self._builder, self._kind = builder, ir.VectorType(F32, lanes) if lanes > 1 else F32
-        self._lanes = lanes
-
-    def load(self, place, row, apart):
-        address = self._builder.add(place, self._builder.mul(ir.Constant(I64, row), apart))
-        value = self._builder.load(self._builder.inttoptr(address, self._kind.as_pointer()))
-        value.align = 4
-        return value
-
-    def store(self, value, place, row, apart) -> None:
-        address = self._builder.add(place, self._builder.mul(ir.Constant(I64, row), apart))
-        self._builder.store(value, self._builder.inttoptr(address, self._kind.as_pointer())).align = 4
-
-    def constant(self, value: float):
-        return ir.Constant(self._kind, [value] * self._lanes if self._lanes > 1 else value)
-
-    def add(self, a, b):
-        return self._builder.fadd(a, b, flags=FLAGS)
-
-    def sub(self, a, b):
-        return self._builder.fsub(a, b, flags=FLAGS)
-
-    def mul(self, a, b):
-        return self._builder.fmul(a, self.constant(b) if isinstance(b, float) else b, flags=FLAGS)
-
-    def negative(self, a):
-        return self._builder.fneg(a)
-
-    def turned(self, z, angle: float):
-        """A complex number times exp(i angle)."""
-        (re, im), c, s = z, math.cos(angle), math.sin(angle)
-        return self.sub(self.mul(re, c), self.mul(im, s)), self.add(self.mul(im, c), self.mul(re, s))
-
-    def both(self, a, b):
-        """a + b and a - b of complex numbers."""
-        return tuple(map(self.add, a, b)), tuple(map(self.sub, a, b))
-
-    def snake(self, x, alpha, inverse):
-        """x + sin²(αx)/α: the square has the period π, so that no quadrant need be told from another."""
-        z = self.mul(x, alpha)
-        kind, name = ir.FunctionType(self._kind, [self._kind]), f"v{self._lanes}f32" if self._lanes > 1 else "f32"
-        nearest = cgutils.get_or_insert_function(self._builder.module, kind, f"llvm.rint.{name}")
-        turns = self._builder.call(nearest, [self.mul(z, ONE_OVER_PI)])
-        for part in PI:
-            z = self.sub(z, self.mul(turns, part))
-        square, series = self.mul(z, z), self.constant(SINE[-1])
-        for factor in SINE[-2::-1]:
-            series = self.add(self.mul(square, series), self.constant(factor))
-        sine = self.add(z, self.mul(self.mul(z, square), series))
-        return self.add(x, self.mul(self.mul(sine, sine), inverse))
-
-
-def _transform(v: _Numbers, d: list) -> list:
+def _transform(v: Channels, d: list) -> list:
     """The points of a tile's inputs."""
     e = [d[16], *d[1:16]]
     found = [v.sub(d[0], d[16]), v.sub(d[17], d[1])]
@@ -131,7 +66,7 @@ def _transform(v: _Numbers, d: list) -> list:
     return found
 
 
-def _back(v: _Numbers, m: list, bias) -> list:
+def _back(v: Channels, m: list, bias) -> list:
     """A tile's outputs of its points' products."""
     z = {}
     for n, q in enumerate(COMPLEX):
@@ -155,37 +90,17 @@ def _back(v: _Numbers, m: list, bias) -> list:
     return found
 
 
-def _into(lanes: int):
-    @intrinsic
-    def into(context, x, x_apart, out, out_apart):
-        def code(context, builder, signature, args):
-            v = _Numbers(builder, lanes)
-            place, apart, made, made_apart = args
-            for n, value in enumerate(_transform(v, [v.load(place, row, apart) for row in range(INPUTS)])):
-                v.store(value, made, n, made_apart)
-            return context.get_dummy_value()
-
-        return types.void(*[types.int64] * 4), code
-
-    return into
+def _into(v: Channels, x, apart, out, out_apart) -> None:
+    for n, value in enumerate(_transform(v, [v.load(x, row, apart) for row in range(INPUTS)])):
+        v.store(value, out, n, out_apart)
 
 
-def _out_of(lanes: int):
-    @intrinsic
-    def out_of(context, points, points_apart, bias, alpha, inverse, out, out_apart):
-        def code(context, builder, signature, args):
-            v = _Numbers(builder, lanes)
-            place, apart, at_bias, at_alpha, at_inverse, made, made_apart = args
-            none = ir.Constant(I64, 0)
-            bias, alpha, inverse = (v.load(at, 0, none) for at in (at_bias, at_alpha, at_inverse))
-            for n, value in enumerate(_back(v, [v.load(place, row, apart) for row in range(POINTS)], bias)):
-                v.store(v.snake(value, alpha, inverse), made, n, made_apart)
-            return context.get_dummy_value()
-
-        return types.void(*[types.int64] * 7), code
-
-    return out_of
+def _out_of(v: Channels, points, apart, bias, alpha, inverse, out, out_apart) -> None:
+    none = ir.Constant(I64, 0)
+    bias, alpha, inverse = (v.load(place, 0, none) for place in (bias, alpha, inverse))
+    for n, value in enumerate(_back(v, [v.load(points, row, apart) for row in range(POINTS)], bias)):
+        v.store(v.snake(value, alpha, inverse), out, n, out_apart)
 
 
-into_lanes, into_one = _into(LANES), _into(1)
-out_of_lanes, out_of_one = _out_of(LANES), _out_of(1)
+into_lanes, into_one = of_four(LANES, _into), of_four(1, _into)
+out_of_lanes, out_of_one = of_seven(LANES, _out_of), of_seven(1, _out_of)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import torch
 
 from ..dac_layers import AcousticDecoder, DecoderBlock
+from ..windows import kept_cuts
 from . import kernels
 from .circle import TAPS
 from .units import PIECE, REACH, ROWS, Alpha, PreparedUnit, TimeAxis, TwoTaps, of, run_units, taps_below_each_other
@@ -31,25 +32,31 @@ class PreparedDecoder:
             raise ValueError("other convolutions at the ends")
         self._first = taps_below_each_other(first.weight)
         self._first_bias = of(first.bias)
-        self._blocks = [_PreparedBlock(block) for block in decoder.block if isinstance(block, DecoderBlock)]
+        self._blocks = [_PreparedUp(block) for block in decoder.block if isinstance(block, DecoderBlock)]
         self._snake = Alpha(decoder.snake1)
         self._last = taps_below_each_other(last.weight)[:, 0].contiguous().numpy()
         self._last_bias = float(of(last.bias)[0])
+        self._stages = decoder.stages
 
     piece_bytes = staticmethod(TimeAxis.bytes)
 
-    def __call__(self, latents: torch.Tensor, threads: int) -> torch.Tensor:
-        """Latents [F, D] -> samples [F * hop], by so many threads."""
-        frames, width = latents.shape
+    def __call__(self, latents: torch.Tensor, threads: int, kept: tuple[int, int] | None = None) -> torch.Tensor:
+        """Latents [F, D] -> samples [F * hop], by so many threads; of these kept[0] … kept[1] - 1, if that is given."""
+        *cuts, end = kept_cuts(self._stages, *kept) if kept else [slice(None)] * (len(self._stages) + 1)
         with TimeAxis.of(threads) as pieces:
-            padded = torch.zeros(frames + 2 * REACH, width)
-            padded[REACH:-REACH] = latents
-            taps = padded.as_strided((frames, TAPS * width), (width, 1))
-            x = torch.empty(frames, self._first.shape[1])
-            pieces.each(frames, ROWS, lambda a, b: torch.addmm(self._first_bias, taps[a:b], self._first, out=x[a:b]))
-            for block in self._blocks:
-                x = block(x, pieces)
-            return self._sound(x, pieces)
+            x = self._widened(latents[cuts[0]], pieces)
+            for block, cut in zip(self._blocks, cuts[1:-1], strict=True):
+                x = block(x[cut], pieces)
+            return self._sound(x[cuts[-1]], pieces)[end]
+
+    def _widened(self, latents: torch.Tensor, pieces: TimeAxis) -> torch.Tensor:
+        frames, width = latents.shape
+        padded = torch.zeros(frames + 2 * REACH, width)
+        padded[REACH:-REACH] = latents
+        taps = padded.as_strided((frames, TAPS * width), (width, 1))
+        x = torch.empty(frames, self._first.shape[1])
+        pieces.each(frames, ROWS, lambda a, b: torch.addmm(self._first_bias, taps[a:b], self._first, out=x[a:b]))
+        return x
 
     def _sound(self, x: torch.Tensor, pieces: TimeAxis) -> torch.Tensor:
         rows, channels = x.shape
@@ -64,7 +71,7 @@ class PreparedDecoder:
         return found
 
 
-class _PreparedBlock:
+class _PreparedUp:
     """[T, C] -> [T * stride, C/2]."""
 
     def __init__(self, block: DecoderBlock):

@@ -31,7 +31,7 @@ class PreparedEncoder:
         self._first, self._first_bias = taps_below_each_other(encoder.conv1.weight), of(encoder.conv1.bias)
         blocks = [block for block in encoder.block if isinstance(block, EncoderBlock)]
         narrow = sum(block.conv1.in_channels <= WIDEST for block in blocks)
-        self._blocks = [_PreparedBlock(block) for block in blocks[:narrow]]
+        self._blocks = [_PreparedDown(block) for block in blocks[:narrow]]
         self._rest = blocks[narrow:]
         self._end = nn.Sequential(encoder.snake1, encoder.conv2)
         self.steps: list[nn.Module] = [*self._blocks, *self._rest]
@@ -53,7 +53,7 @@ class PreparedEncoder:
         return self._end(x)[0]
 
 
-class _PreparedBlock(nn.Module):
+class _PreparedDown(nn.Module):
     """[T, C] -> [T / stride, 2 C]. A module, so that its calls are counted (`steps`); it has no weights of its own."""
 
     def __init__(self, block: EncoderBlock):

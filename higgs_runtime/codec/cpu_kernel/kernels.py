@@ -1,4 +1,4 @@
-"""The loops of the decoder between its products of matrices, compiled by Numba.
+"""The loops between the products of matrices, compiled by Numba.
 
 Everything lies channels last, so that the innermost loop runs over channels: [rows, C]. Rows before the first and
 behind the last sample are zeros, as a convolution's padding has them.
@@ -14,43 +14,31 @@ import numpy as np
 from numba import njit
 
 from ...kept import named_for
-from .circle import LANES, TILE, into_lanes, into_one, out_of_lanes, out_of_one
+from .circle import TILE, into_lanes, into_one, out_of_lanes, out_of_one
+from .lanes import LANES, snake_lanes, snake_one
 
-_here = named_for(__name__, Path(__file__), Path(__file__).with_name("circle.py"))
+_here = named_for(__name__, *(Path(__file__).with_name(f"{name}.py") for name in ("kernels", "circle", "lanes")))
 EXACT = {"contract", "nsz"}  # the order of the reduction below is its accuracy
 SUMS = {"reassoc", "contract", "nsz"}
-ONE_OVER_PI = np.float32(0.3183098861837907)
-# π in three parts, of which the first two have so few bits that products with whole numbers to 2^12 are exact.
-PI_1, PI_2, PI_3 = np.float32(3.140625), np.float32(9.67502593994140625e-4), np.float32(1.509957990978376e-7)
-# sin r = r + r³ (S3 + r² (S5 + …)) for |r| <= π/2, to 1e-8 (minimax).
-S3, S5 = np.float32(-1.6666665458e-1), np.float32(8.3333067596e-3)
-S7, S9 = np.float32(-1.9840283925e-4), np.float32(2.7261e-6)
 
 
-@njit(fastmath=EXACT, inline="always")
-def _snake(x, alpha, inverse):
-    """x + sin²(αx)/α: the square has the period π, so that no quadrant need be told from another."""
-    z = alpha * x
-    turns = np.rint(z * ONE_OVER_PI)
-    r = ((z - turns * PI_1) - turns * PI_2) - turns * PI_3
-    q = r * r
-    sine = r + r * q * (S3 + q * (S5 + q * (S7 + q * S9)))
-    return x + sine * sine * inverse
-
-
-@njit(fastmath=EXACT, nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 @_here
 def snake_rows(x, first, alpha, inverse, out):
     """out [n, C] = snake of x [T, C] from row `first` on; zeros where x has no row."""
     rows, channels = out.shape
+    whole, at_alpha, at_inverse = channels - channels % LANES, alpha.ctypes.data, inverse.ctypes.data
     for row in range(rows):
         at = first + row
         if at < 0 or at >= x.shape[0]:
             for c in range(channels):
                 out[row, c] = np.float32(0)
         else:
-            for c in range(channels):
-                out[row, c] = _snake(x[at, c], alpha[c], inverse[c])
+            place, made = x.ctypes.data + at * x.strides[0], out.ctypes.data + row * out.strides[0]
+            for c in range(0, whole, LANES):
+                snake_lanes(place + 4 * c, at_alpha + 4 * c, at_inverse + 4 * c, made + 4 * c)
+            for c in range(whole, channels):
+                snake_one(place + 4 * c, at_alpha + 4 * c, at_inverse + 4 * c, made + 4 * c)
 
 
 @njit(fastmath=EXACT, nogil=True, cache=True)
