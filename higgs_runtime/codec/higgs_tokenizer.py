@@ -26,10 +26,11 @@ from .interface import Codec, check_finite
 from .original import read_original
 from .quantizer import ResidualQuantizer
 from .resample import sinc_resample
-from .semantic import SemanticEncoder, build_hubert, hubert_features, shortest_wave
-from .windows import activation_bytes, encode_windows, encoder_context, run_kept
+from .semantic import HUBERT_PADDING, SemanticEncoder, build_hubert, hubert_features, shortest_wave
+from .windows import LIVE_COPIES, activation_bytes, encode_windows, encoder_context, run_kept
 
 ACOUSTIC_WINDOW_SECONDS = 60.0
+LIVE_SOUNDS = 4  # copies of a clip at both rates, in samples of the codec's
 FUSED_WINDOW_SECONDS = 12.0  # it cuts pieces for the caches itself: the longer, the less is decoded twice
 CODEBOOKS = ("quantizer.*.codebook.embed",)  # as in the file in any dtype: codes and identity hang on them
 UNUSED_TENSORS = (
@@ -140,21 +141,30 @@ class HiggsCodec(Codec):
         return [level.codebook.embed for level in self.module.quantizer.quantizers]
 
     def encode_bytes(self, seconds: float) -> int:
-        semantic_bytes = activation_bytes(
-            self.module.semantic_model.feature_extractor, self.config.semantic_rate, seconds
-        )
-        window = min(seconds, ACOUSTIC_WINDOW_SECONDS)
-        return max(semantic_bytes, activation_bytes(self.module.acoustic_encoder, self.sample_rate, window))
+        module, window = self.module, min(seconds, ACOUSTIC_WINDOW_SECONDS)
+        front, fast = self._fast_front and self._fast_front.now(), self._fast_encoder and self._fast_encoder.now()
+        if front:
+            sizes, frames = module.semantic_model.sizes, front.frames(self._heard(seconds))
+            states = sizes.hidden_size * (sizes.num_hidden_layers + LIVE_COPIES) + 2 * sizes.intermediate_size
+            semantic = 4 * frames * states
+        else:
+            semantic = activation_bytes(module.semantic_model.feature_extractor, self.config.semantic_rate, seconds)
+        if not fast:
+            return max(semantic, activation_bytes(module.acoustic_encoder, self.sample_rate, window))
+        acoustic = activation_bytes(module.acoustic_encoder, self.sample_rate, window, fast.copies)
+        sound = math.ceil(4 * LIVE_SOUNDS * self.sample_rate * seconds)
+        return max(semantic, acoustic) + sound + fast.piece_bytes(torch.get_num_threads())
+
+    def _heard(self, seconds: float) -> int:
+        """Samples that HuBERT reads of a clip."""
+        samples = max(round(seconds * self.sample_rate), self._shortest())
+        return -(-samples * self.config.semantic_rate // self.sample_rate) + 2 * HUBERT_PADDING
 
     def _encode_steps(self, seconds: float) -> list[tuple[nn.Module, int]]:
         hubert, windows = self.module.semantic_model, math.ceil(seconds / ACOUSTIC_WINDOW_SECONDS)
         encoder, front = self._fast_encoder and self._fast_encoder.now(), self._fast_front and self._fast_front.now()
         return [
-            *(
-                front.steps(seconds * self.config.semantic_rate)
-                if front
-                else _once(hubert.feature_extractor.conv_layers)
-            ),
+            *(front.steps(self._heard(seconds)) if front else _once(hubert.feature_extractor.conv_layers)),
             *_once(hubert.encoder.layers),
             *((block, windows) for block in (encoder.steps if encoder else self.module.acoustic_encoder.block)),
             *((level.project_in, 1) for level in self.module.quantizer.quantizers),
@@ -187,9 +197,12 @@ class HiggsCodec(Codec):
         """[1, F, D]."""
         return self.module.fc2(self.module.quantizer.decode(ids[None].to(self.module.fc2.weight.device)))
 
-    def decode_bytes(self, seconds: float) -> int:
+    def _window_bytes(self, seconds: float) -> int:
         fast = self._fast and self._fast.now()
-        return super().decode_bytes(seconds) + (fast.piece_bytes(torch.get_num_threads()) if fast else 0)
+        if not fast:
+            return super()._window_bytes(seconds)
+        widest = activation_bytes(self._decoder, self.frame_rate, min(seconds, self._decode_seconds), fast.copies)
+        return widest + fast.piece_bytes(torch.get_num_threads())
 
     @property
     def _decode_seconds(self) -> float:

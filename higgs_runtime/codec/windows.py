@@ -76,8 +76,8 @@ def encoder_context(encoder: nn.Module, hop: int) -> Context:
     return Context(left=max(0, -(low // hop)), right=max(0, -((hop - 1 - high) // hop)))
 
 
-def activation_bytes(network: nn.Module, rate: float, seconds: float) -> int:
-    """About what a chain of convolutions computes at once: LIVE_COPIES of its widest activation, in float32.
+def activation_bytes(network: nn.Module, rate: float, seconds: float, copies: int = LIVE_COPIES) -> int:
+    """About what a chain of convolutions computes at once: so many copies of its widest activation, in float32.
 
     Args:
         network: its convolutions must be registered in the order in which they run.
@@ -87,7 +87,7 @@ def activation_bytes(network: nn.Module, rate: float, seconds: float) -> int:
     for layer in _convolutions(network):
         rate = rate * layer.stride[0] if isinstance(layer, nn.ConvTranspose1d) else rate / layer.stride[0]
         widest = max(widest, layer.out_channels * rate)
-    return math.ceil(LIVE_COPIES * 4 * widest * seconds)
+    return math.ceil(copies * 4 * widest * seconds)
 
 
 class DecodeWindows:

@@ -16,7 +16,19 @@ from ..dac_layers import AcousticDecoder, DecoderBlock
 from ..windows import kept_cuts
 from . import kernels
 from .circle import TAPS
-from .units import PIECE, REACH, ROWS, Alpha, PreparedUnit, TimeAxis, TwoTaps, of, run_units, taps_below_each_other
+from .units import (
+    LIVE_COPIES,
+    PIECE,
+    REACH,
+    ROWS,
+    Alpha,
+    PreparedUnit,
+    TimeAxis,
+    TwoTaps,
+    of,
+    run_units,
+    taps_below_each_other,
+)
 
 
 class PreparedDecoder:
@@ -38,6 +50,7 @@ class PreparedDecoder:
         self._last_bias = float(of(last.bias)[0])
         self._stages = decoder.stages
 
+    copies = LIVE_COPIES
     piece_bytes = staticmethod(TimeAxis.bytes)
 
     def __call__(self, latents: torch.Tensor, threads: int, kept: tuple[int, int] | None = None) -> torch.Tensor:

@@ -11,7 +11,19 @@ from torch import nn
 from ..dac_layers import AcousticEncoder, EncoderBlock
 from . import kernels
 from .circle import TAPS
-from .units import PIECE, REACH, WIDEST, Alpha, PreparedUnit, TimeAxis, TwoTaps, of, run_units, taps_below_each_other
+from .units import (
+    LIVE_COPIES,
+    PIECE,
+    REACH,
+    WIDEST,
+    Alpha,
+    PreparedUnit,
+    TimeAxis,
+    TwoTaps,
+    of,
+    run_units,
+    taps_below_each_other,
+)
 
 
 class PreparedEncoder:
@@ -35,6 +47,9 @@ class PreparedEncoder:
         self._rest = blocks[narrow:]
         self._end = nn.Sequential(encoder.snake1, encoder.conv2)
         self.steps: list[nn.Module] = [*self._blocks, *self._rest]
+
+    copies = LIVE_COPIES
+    piece_bytes = staticmethod(TimeAxis.bytes)
 
     def __call__(self, wave: torch.Tensor, threads: int) -> torch.Tensor:
         """Samples [T] -> latents [D, F], by so many threads."""

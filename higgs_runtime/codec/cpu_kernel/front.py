@@ -41,19 +41,23 @@ class PreparedFront:
         self._layers = [_PreparedLayer(layer) for layer in others]
         self._window = _Window()
 
-    def steps(self, samples: float) -> list[tuple[nn.Module, int]]:
-        """The module that is called for each window, and how often it is for so many samples, at most."""
-        frames = samples / (self._stride * 2 ** len(self._layers)) + 1
-        return [(self._window, math.ceil(frames / WINDOW_FRAMES))]
+    def frames(self, samples: int) -> int:
+        """F, of so many samples."""
+        rows = (samples - len(self._taps)) // self._stride + 1
+        for layer in self._layers:
+            rows = (rows - layer.taps) // 2 + 1
+        return rows
+
+    def steps(self, samples: int) -> list[tuple[nn.Module, int]]:
+        """The module that is called for each window of so many samples, and how often it is."""
+        return [(self._window, math.ceil(self.frames(samples) / WINDOW_FRAMES))]
 
     def __call__(self, wave: torch.Tensor, threads: int) -> torch.Tensor:
         """Samples [T] at HuBERT's rate -> features [F, C], by so many threads."""
         with TimeAxis.of(threads) as pieces:
             patches = wave.clone().unfold(0, len(self._taps), self._stride)  # [T', k]
             weight, shift = self._with_norm(patches)
-            frames = len(patches)
-            for layer in self._layers:
-                frames = (frames - layer.taps) // 2 + 1
+            frames = self.frames(len(wave))
             found = torch.empty(frames, self._layers[-1].width)
 
             def piece(start: int, stop: int) -> None:

@@ -17,7 +17,8 @@ from . import kernels
 from .circle import INPUTS, POINTS, TAPS, TILE, points_of_taps
 
 PIECE = 65_536  # numbers of a layer that a piece has, about: what is made of them fits a core's cache
-LIVE_PIECES = 8  # numbers of a piece that live at once, as a multiple of it
+LIVE_COPIES = 3  # of a layer that live at once
+LIVE_PIECES = 6  # numbers of a piece that live at once, as a multiple of it
 ROWS = 1024  # of a piece at least: the weights are read once for each
 REACH = TAPS // 2
 PAIR_TILE = 3
