@@ -1,55 +1,68 @@
-"""Decoding codes of the released shapes: this runtime and `HiggsAudioV2TokenizerModel.decode`, in turn.
+"""Decoding and encoding in the released shapes: this runtime and `HiggsAudioV2TokenizerModel`, in turn.
 
-python dev.py bench codec_speed -- [--seconds 60] [--rounds 5] [--device cuda] [--ours-alone]
+python dev.py bench codec_speed -- [--seconds 20 60] [--encode 6 20] [--rounds 5] [--device cuda] [--ours-alone]
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
 from _common import in_turn, random_codes, ratios, spread, write, write_json
-from helpers_codec import RELEASED, make_codec_checkpoint
+from helpers_codec import RELEASED, make_codec_checkpoint, sound_clip
 
 from higgs_runtime import load_codec
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--seconds", type=float, nargs="*", default=[20.0, 60.0], help="of codes to decode")
+    parser.add_argument("--encode", type=float, nargs="*", default=[6.0, 20.0], help="seconds of sound to encode")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--ours-alone", action="store_true", help="only what clean edges cost, without transformers")
     args = parser.parse_args()
-
-    with tempfile.TemporaryDirectory() as folder:
+    found = []
+    with tempfile.TemporaryDirectory() as folder, torch.no_grad():
         make_codec_checkpoint(Path(folder) / "codec", codebook_dim=64, **RELEASED)
-        ours = load_codec(Path(folder) / "codec", device=args.device)
-        codes, cpu = random_codes(round(args.seconds * 25)), []
-        calls = [lambda _: ours.decode(codes), lambda _: ours.decode(codes, edges=False)]
+        ours, theirs = load_codec(Path(folder) / "codec", device=args.device), None
         if not args.ours_alone:
             from transformers import HiggsAudioV2TokenizerModel
 
             theirs = HiggsAudioV2TokenizerModel.from_pretrained(Path(folder) / "codec").to(args.device).eval()
-            there = codes.ids[None].to(args.device)
-            calls.append(lambda _: theirs.decode(there))
-        with torch.no_grad():
-            mine, plain, *others = in_turn(args.rounds, *calls, cpu=cpu)
-    for reference in others:
-        write(
-            f"{args.seconds:g} s of codes: transformers {statistics.median(reference):.2f} s, ours "
-            f"{statistics.median(mine):.2f} s; times as fast: {spread(ratios(reference, mine))}"
-        )
+        for seconds in args.encode if theirs else ():
+            clip = sound_clip(seconds)
+            other = partial(_ignoring, theirs.encode, clip.samples[None].to(args.device))
+            calls = partial(_ignoring, ours.encode, clip), other
+            found.append(compared(f"encode {seconds:g} s", "of transformers", args.rounds, *calls))
+        for seconds in args.seconds:
+            codes = random_codes(round(seconds * 25))
+            mine = partial(_ignoring, ours.decode, codes)
+            if theirs:
+                other, what = partial(_ignoring, theirs.decode, codes.ids[None].to(args.device)), "of transformers"
+            else:
+                other, what = partial(_ignoring, partial(ours.decode, edges=False), codes), "without clean edges"
+            found.append(compared(f"decode {seconds:g} s", what, args.rounds, mine, other))
+    write_json(benchmark="codec_speed", **vars(args), threads=torch.get_num_threads(), found=found)
+
+
+def _ignoring(function: Callable, given: object, turn: int) -> None:
+    function(given)
+
+
+def compared(what: str, other: str, rounds: int, *calls: Callable[[int], object]) -> dict:
+    """Ours and another, in turn: medians of the ratios, by the clock and by the time of the process."""
+    cpu: list[list[float]] = []
+    ours, theirs = in_turn(rounds, *calls, cpu=cpu)
     write(
-        f"clean edges: {spread(ratios(mine, plain), 3)} times as long as without, {spread(ratios(*cpu[:2]), 3)} times "
-        "the work of the processor"
+        f"{what}: ours {spread(ours)} s; {other} {spread(theirs)} s; times as fast: {spread(ratios(theirs, ours))}, "
+        f"by the time of the process {spread(ratios(cpu[1], cpu[0]))}"
     )
-    write_json(
-        benchmark="codec_speed", **vars(args), ours=mine, transformers=others[:1], without_edges=plain, cpu=cpu[:2]
-    )
+    return {"what": what, "other": other, "ours": ours, "theirs": theirs, "cpu": cpu}
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ CORE = {
     "cores",
     "devices",
     "errors",
+    "intrinsics",
     "kept",
     "lazy_names",
     "outputs",

@@ -8,6 +8,7 @@ Letters in shapes: K codebooks, F frames, T samples, D latent width.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -18,17 +19,18 @@ from ..checkpoint.assign import NameRules, assign_strict
 from ..checkpoint.files import CODEC_OF_V3, ORIGINAL_CODEC, V3, check_model_type, model_type_of
 from ..checkpoint.source import open_source
 from .bundled import read_bundled
-from .cpu_kernel import FastDecoder
+from .cpu_kernel import fast_decoder, fast_encoder, fast_front
 from .dac_layers import AcousticDecoder, AcousticEncoder
 from .higgs_config import MODEL_TYPE, HiggsCodecConfig
 from .interface import Codec, check_finite
 from .original import read_original
 from .quantizer import ResidualQuantizer
 from .resample import sinc_resample
-from .semantic import SemanticEncoder, build_hubert, hubert_features, shortest_wave
-from .windows import activation_bytes, encode_windows, encoder_context, run_kept
+from .semantic import HUBERT_PADDING, SemanticEncoder, build_hubert, hubert_features, shortest_wave
+from .windows import LIVE_COPIES, activation_bytes, encode_windows, encoder_context, run_kept
 
 ACOUSTIC_WINDOW_SECONDS = 60.0
+LIVE_SOUNDS = 4  # copies of a clip at both rates, in samples of the codec's
 FUSED_WINDOW_SECONDS = 12.0  # it cuts pieces for the caches itself: the longer, the less is decoded twice
 CODEBOOKS = ("quantizer.*.codebook.embed",)  # as in the file in any dtype: codes and identity hang on them
 UNUSED_TENSORS = (
@@ -76,7 +78,9 @@ class HiggsCodec(Codec):
 
     def __init__(self, module: HiggsTokenizer, config: HiggsCodecConfig, fused: bool = True):
         super().__init__(module, module.acoustic_decoder, config.hop)
-        self._fast = FastDecoder(module.acoustic_decoder) if fused else None
+        self._fast = fast_decoder(module.acoustic_decoder) if fused else None
+        self._fast_encoder = fast_encoder(module.acoustic_encoder) if fused else None
+        self._fast_front = fast_front(module.semantic_model.feature_extractor) if fused else None
         self.config = config
         self.named_codes_only = config.named_codes_only
         self._encode_context = encoder_context(module.acoustic_encoder, config.hop)
@@ -96,7 +100,7 @@ class HiggsCodec(Codec):
 
         Args:
             attention: of HuBERT, "sdpa" or its slow twin "eager".
-            fused: decode on a CPU by `cpu_kernel`; False: by its slow twin, the module itself.
+            fused: compute on a CPU by `cpu_kernel`; False: by its slow twins, the modules themselves.
 
         Raises:
             CheckpointError: files are missing or broken, of another model, or do not fit each other.
@@ -138,17 +142,32 @@ class HiggsCodec(Codec):
         return [level.codebook.embed for level in self.module.quantizer.quantizers]
 
     def encode_bytes(self, seconds: float) -> int:
-        semantic_bytes = activation_bytes(
-            self.module.semantic_model.feature_extractor, self.config.semantic_rate, seconds
-        )
-        window = min(seconds, ACOUSTIC_WINDOW_SECONDS)
-        return max(semantic_bytes, activation_bytes(self.module.acoustic_encoder, self.sample_rate, window))
+        module, window = self.module, min(seconds, ACOUSTIC_WINDOW_SECONDS)
+        front, fast = self._fast_front and self._fast_front.now(), self._fast_encoder and self._fast_encoder.now()
+        if front:
+            sizes, frames = module.semantic_model.sizes, front.frames(self._heard(seconds))
+            states = sizes.hidden_size * (sizes.num_hidden_layers + LIVE_COPIES) + 2 * sizes.intermediate_size
+            semantic = 4 * frames * states
+        else:
+            semantic = activation_bytes(module.semantic_model.feature_extractor, self.config.semantic_rate, seconds)
+        if not fast:
+            return max(semantic, activation_bytes(module.acoustic_encoder, self.sample_rate, window))
+        acoustic = activation_bytes(module.acoustic_encoder, self.sample_rate, window, fast.copies)
+        sound = math.ceil(4 * LIVE_SOUNDS * self.sample_rate * seconds)
+        return max(semantic, acoustic) + sound + fast.piece_bytes(torch.get_num_threads())
+
+    def _heard(self, seconds: float) -> int:
+        """Samples that HuBERT reads of a clip."""
+        samples = max(round(seconds * self.sample_rate), self._shortest())
+        return -(-samples * self.config.semantic_rate // self.sample_rate) + 2 * HUBERT_PADDING
 
     def _encode_steps(self, seconds: float) -> list[tuple[nn.Module, int]]:
         hubert, windows = self.module.semantic_model, math.ceil(seconds / ACOUSTIC_WINDOW_SECONDS)
+        encoder, front = self._fast_encoder and self._fast_encoder.now(), self._fast_front and self._fast_front.now()
         return [
-            *((layer, 1) for layer in (*hubert.feature_extractor.conv_layers, *hubert.encoder.layers)),
-            *((block, windows) for block in self.module.acoustic_encoder.block),
+            *(front.steps(self._heard(seconds)) if front else _once(hubert.feature_extractor.conv_layers)),
+            *_once(hubert.encoder.layers),
+            *((block, windows) for block in (encoder.steps if encoder else self.module.acoustic_encoder.block)),
             *((level.project_in, 1) for level in self.module.quantizer.quantizers),
         ]
 
@@ -170,17 +189,21 @@ class HiggsCodec(Codec):
         return fast(latents[0], torch.get_num_threads())[None]
 
     def _decode_kept(self, ids: torch.Tensor, first: int, stop: int, last: bool) -> torch.Tensor:
-        if self._fast and self._fast.now() is not None:  # its windows are long, so that little of them is context
-            return super()._decode_kept(ids, first, stop, last)
-        return run_kept(self.module.acoustic_decoder.stages, self._latents(ids).transpose(1, 2), first, stop)[0]
+        latents, fast = self._latents(ids), self._fast and self._fast.now()
+        if fast is None:
+            return run_kept(self.module.acoustic_decoder.stages, latents.transpose(1, 2), first, stop)[0]
+        return fast(latents[0], torch.get_num_threads(), (first, stop))[None]
 
     def _latents(self, ids: torch.Tensor) -> torch.Tensor:
         """[1, F, D]."""
         return self.module.fc2(self.module.quantizer.decode(ids[None].to(self.module.fc2.weight.device)))
 
-    def decode_bytes(self, seconds: float) -> int:
+    def _window_bytes(self, seconds: float) -> int:
         fast = self._fast and self._fast.now()
-        return super().decode_bytes(seconds) + (fast.piece_bytes(torch.get_num_threads()) if fast else 0)
+        if not fast:
+            return super()._window_bytes(seconds)
+        widest = activation_bytes(self._decoder, self.frame_rate, min(seconds, self._decode_seconds), fast.copies)
+        return widest + fast.piece_bytes(torch.get_num_threads())
 
     @property
     def _decode_seconds(self) -> float:
@@ -191,16 +214,22 @@ class HiggsCodec(Codec):
         semantic_wave = sinc_resample(wave, self.config.sample_rate, self.config.semantic_rate).to(
             self.module.fc.weight.dtype
         )
-        features = hubert_features(self.module.semantic_model, semantic_wave, self.config.semantic_stride)
+        fast = self._fast_front and self._fast_front.now()
+        front = (lambda wave: fast(wave[0], torch.get_num_threads()).t()[None]) if fast else None
+        features = hubert_features(self.module.semantic_model, semantic_wave, self.config.semantic_stride, front)
         return self.module.encoder_semantic(features.transpose(1, 2))
 
     def _acoustic_latents(self, wave: torch.Tensor, frames: int) -> torch.Tensor:
         """[1, 1, T] -> [1, D, F]. Silence on each side where the branches would differ in length."""
         if self._acoustic_frames(wave.shape[-1]) != frames:
             wave = functional.pad(wave, (self.config.edge_padding, self.config.edge_padding))
+        fast = self._fast_encoder and self._fast_encoder.now()
+        encode = (
+            (lambda wave: fast(wave[0, 0], torch.get_num_threads())[None]) if fast else self.module.acoustic_encoder
+        )
         return encode_windows(
             wave,
-            self.module.acoustic_encoder,
+            encode,
             hop=self.hop,
             context=self._encode_context,
             window=round(ACOUSTIC_WINDOW_SECONDS * self.frame_rate),
@@ -215,6 +244,10 @@ class HiggsCodec(Codec):
         """Samples at the codec's rate that give HuBERT one frame."""
         shortest = shortest_wave(self.module.semantic_model)
         return (shortest - 1) * self.config.sample_rate // self.config.semantic_rate + 1
+
+
+def _once(modules: Iterable[nn.Module]) -> Iterator[tuple[nn.Module, int]]:
+    return ((module, 1) for module in modules)
 
 
 def _current_name(name: str) -> str:

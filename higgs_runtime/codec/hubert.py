@@ -21,6 +21,7 @@ ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "swish": functional.silu,
 }
 ATTENTIONS = ("sdpa", "eager")
+Front = Callable[[torch.Tensor], torch.Tensor]  # waveform [B, T] → [B, C, F]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +94,7 @@ class FeatureLayer(nn.Module):
             self.layer_norm = nn.LayerNorm(width)
         elif index == 0:
             self.layer_norm = nn.GroupNorm(width, width)
-        self._activation = ACTIVATIONS[sizes.feat_extract_activation]
+        self.activation = ACTIVATIONS[sizes.feat_extract_activation]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.conv(x)
@@ -101,7 +102,7 @@ class FeatureLayer(nn.Module):
             x = self.layer_norm(x.transpose(-2, -1)).transpose(-2, -1)
         elif self.layer_norm is not None:
             x = self.layer_norm(x)
-        return self._activation(x)
+        return self.activation(x)
 
 
 class FeatureExtractor(nn.Module):
@@ -262,5 +263,6 @@ class Hubert(nn.Module):
         self.feature_projection = FeatureProjection(sizes)
         self.encoder = Encoder(sizes, attention)
 
-    def forward(self, wave: torch.Tensor) -> list[torch.Tensor]:
-        return self.encoder(self.feature_projection(self.feature_extractor(wave).transpose(1, 2)))
+    def forward(self, wave: torch.Tensor, front: Front | None = None) -> list[torch.Tensor]:
+        """With `front` in place of `feature_extractor`."""
+        return self.encoder(self.feature_projection((front or self.feature_extractor)(wave).transpose(1, 2)))

@@ -221,11 +221,12 @@ class Codec(ABC):
     def decode_bytes(self, seconds: float) -> int:
         """About what `decode` takes beside the weights for so much audio: one window's activations, and the sound
         itself, which is there twice while its windows are joined."""
-        context = (self._decode_context.left + self._decode_context.right) / self.frame_rate
-        longest = self._decode_seconds
-        window = activation_bytes(self._decoder, self.frame_rate, min(seconds, longest + context))
         sound = math.ceil(4 * self.hop * self.frame_rate * seconds)
-        return max(window + (sound if seconds > longest else 0), 2 * sound)
+        return max(self._window_bytes(seconds) + (sound if seconds > self._decode_seconds else 0), 2 * sound)
+
+    def _window_bytes(self, seconds: float) -> int:
+        context = (self._decode_context.left + self._decode_context.right) / self.frame_rate
+        return activation_bytes(self._decoder, self.frame_rate, min(seconds, self._decode_seconds + context))
 
     @property
     def _decode_seconds(self) -> float:

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from ..errors import CheckpointError
-from .hubert import Hubert, HubertSizes
+from .hubert import Front, Hubert, HubertSizes
 
 HUBERT_PADDING = 160  # samples of silence on each side of the waveform before HuBERT
 
@@ -102,17 +102,18 @@ def build_hubert(config: Mapping, attention: str = "sdpa") -> Hubert:
         ) from error
 
 
-def hubert_features(hubert: Hubert, wave: torch.Tensor, keep_every: int) -> torch.Tensor:
+def hubert_features(hubert: Hubert, wave: torch.Tensor, keep_every: int, front: Front | None = None) -> torch.Tensor:
     """Mean of all hidden states (embeddings and every layer), each keep_every-th frame.
 
     Args:
         wave: [B, T] at HuBERT's rate, at least `shortest_wave(hubert)` samples.
+        front: what stands for HuBERT's convolutions, if not they themselves.
 
     Returns:
         [B, F, W].
     """
     padded = functional.pad(wave, (HUBERT_PADDING, HUBERT_PADDING))
-    kept = [states[:, :: max(1, keep_every)] for states in hubert(padded)]
+    kept = [states[:, :: max(1, keep_every)] for states in hubert(padded, front)]
     return torch.stack(kept, dim=1).mean(dim=1)
 
 

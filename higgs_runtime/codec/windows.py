@@ -37,22 +37,32 @@ def decoder_context(decoder: nn.Module, hop: int) -> Context:
 
 def run_kept(stages: Sequence[nn.Module], x: torch.Tensor, first: int, stop: int) -> torch.Tensor:
     """The outputs first..stop - 1 of a chain of convolutions, up to rounding: before each stage goes what they do not
-    depend on. Context that is many inputs long is short where the rate is high, and there is most of the work.
+    depend on.
 
     Args:
         stages: run one after the other; convolutions of each in the order in which they run.
         x: [B, C, T].
     """
-    needed = []
+    *cuts, end = kept_cuts(stages, first, stop)
+    for stage, cut in zip(stages, cuts, strict=True):
+        x = stage(x[..., cut])
+    return x[..., end]
+
+
+def kept_cuts(stages: Sequence[nn.Module], first: int, stop: int) -> list[slice]:
+    """What to keep before each stage, and of the last one's outputs, for the outputs first..stop - 1 of them all.
+
+    Context that is many inputs long is short where the rate is high, and there is most of the work.
+    """
+    needed = [(first, stop - 1)]
     for stage in reversed(stages):
-        low, high = _needed_inputs(stage, *(needed[-1] if needed else (first, stop - 1)))
-        needed.append((low, high))
-    start = 0  # position of what is first in x
-    for stage, (low, high) in zip(stages, reversed(needed), strict=True):
+        needed.append(_needed_inputs(stage, *needed[-1]))
+    cuts, start = [], 0  # position of what is first of what is there
+    for stage, (low, high) in zip(stages, reversed(needed[1:]), strict=True):
         drop = max(0, low - start)
-        x = stage(x[..., drop : high + 1 - start])
+        cuts.append(slice(drop, high + 1 - start))
         start = (start + drop) * _up(stage)
-    return x[..., first - start : stop - start]
+    return [*cuts, slice(first - start, stop - start)]
 
 
 def _up(stage: nn.Module) -> int:
@@ -66,8 +76,8 @@ def encoder_context(encoder: nn.Module, hop: int) -> Context:
     return Context(left=max(0, -(low // hop)), right=max(0, -((hop - 1 - high) // hop)))
 
 
-def activation_bytes(network: nn.Module, rate: float, seconds: float) -> int:
-    """About what a chain of convolutions computes at once: LIVE_COPIES of its widest activation, in float32.
+def activation_bytes(network: nn.Module, rate: float, seconds: float, copies: int = LIVE_COPIES) -> int:
+    """About what a chain of convolutions computes at once: so many copies of its widest activation, in float32.
 
     Args:
         network: its convolutions must be registered in the order in which they run.
@@ -77,7 +87,7 @@ def activation_bytes(network: nn.Module, rate: float, seconds: float) -> int:
     for layer in _convolutions(network):
         rate = rate * layer.stride[0] if isinstance(layer, nn.ConvTranspose1d) else rate / layer.stride[0]
         widest = max(widest, layer.out_channels * rate)
-    return math.ceil(LIVE_COPIES * 4 * widest * seconds)
+    return math.ceil(copies * 4 * widest * seconds)
 
 
 class DecodeWindows:

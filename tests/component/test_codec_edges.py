@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from higgs_runtime import Codes, Sampling, build_prompt, conversation, generate, load_codec, load_model
+from higgs_runtime.codec.cpu_kernel import kernels
 from higgs_runtime.hub.catalog import EMBEDDED
 
 
@@ -60,9 +61,14 @@ def test_samples_that_are_kept_are_those_of_the_whole(codec, first, stop):
 
 
 def test_context_is_dropped_before_the_layers_that_work_most(codec, monkeypatch):
-    """Fifteen frames at each side are less than one where the rate is highest."""
-    monkeypatch.setattr(codec, "_fast", None)  # the compiled decoder has long windows instead
+    """Fifteen frames at each side are less than one where the rate is highest; by the module and by compiled loops."""
     ids = torch.randint(0, 1024, (8, 42), generator=torch.Generator().manual_seed(0))
+    loud, rows = kernels.last_row_sums, []
+    monkeypatch.setattr(kernels, "last_row_sums", lambda *given: (rows.append(len(given[-1])), loud(*given)))
+    with torch.no_grad():
+        codec._decode_kept(ids, 960 * 15, 960 * 27, False)
+    assert 12 * 960 <= sum(rows) < 13 * 960, rows
+    monkeypatch.setattr(codec, "_fast", None)
     seen, hooks = [], []
     for stage in codec.module.acoustic_decoder.stages:
         hooks.append(stage.register_forward_hook(lambda _stage, _in, out: seen.append(out.shape[-1])))

@@ -1,4 +1,4 @@
-"""The codec's decoder with compiled loops, against its slow twin and in double precision."""
+"""The codec's networks with compiled loops, against their slow twins and in double precision."""
 
 from __future__ import annotations
 
@@ -6,19 +6,27 @@ import copy
 import logging
 import math
 import sys
-from fractions import Fraction
 
 import numpy as np
 import pytest
 import torch
-from helpers_codec import make_codec_checkpoint
+from helpers_codec import SMALL, make_codec_checkpoint, sound_clip
 
 from higgs_runtime import Codes
 from higgs_runtime.codec import cpu_kernel
-from higgs_runtime.codec.cpu_kernel import kernels, toom
-from higgs_runtime.codec.cpu_kernel.decoder import PreparedDecoder, prepared
-from higgs_runtime.codec.dac_layers import AcousticDecoder
+from higgs_runtime.codec.cpu_kernel import (
+    circle,
+    encoder as encoder_module,
+    fast_decoder,
+    fast_encoder,
+    fast_front,
+    kernels,
+    units,
+)
+from higgs_runtime.codec.cpu_kernel.networks import PreparedDecoder, PreparedEncoder, PreparedFront
+from higgs_runtime.codec.dac_layers import AcousticDecoder, AcousticEncoder
 from higgs_runtime.codec.higgs_tokenizer import HiggsCodec
+from higgs_runtime.codec.hubert import Hubert, HubertSizes
 from higgs_runtime.hub.catalog import EMBEDDED
 
 TOLERANCE = 6e-6  # of waves whose peak is about a half
@@ -99,11 +107,16 @@ def test_other_strides(ratios, frames):
     assert (found - wanted).abs().max() < 1e-5 * wanted.abs().max()
 
 
-def test_a_decoder_of_another_shape_is_left_to_the_module():
-    decoder = AcousticDecoder(6, 32, (4,))
-    assert prepared(decoder) is not None and prepared(torch.nn.Identity()) is None
-    decoder.block[0].res_unit2.conv1 = torch.nn.Conv1d(16, 16, 5, padding=2)
-    assert prepared(decoder) is None
+def test_networks_of_another_shape_are_left_to_the_modules():
+    decoder, encoder = AcousticDecoder(6, 32, (4,)), AcousticEncoder(4, (4,), 6)
+    front = Hubert(HubertSizes.of({**SMALL["semantic_model_config"], "num_hidden_layers": 1})).feature_extractor
+    fast = fast_decoder(decoder), fast_encoder(encoder), fast_front(front)
+    assert all(one.now() is not None for one in fast)
+    for block in (decoder.block[0], encoder.block[0]):
+        block.res_unit2.conv1 = torch.nn.Conv1d(block.res_unit2.conv1.in_channels, 16, 5, padding=2)
+    front.conv_layers[2].activation = torch.nn.functional.relu
+    front.conv_layers[2].conv.weight.data = front.conv_layers[2].conv.weight.data.clone()  # it is looked at anew
+    assert [one.now() for one in fast] == [None, None, None]
 
 
 def test_weights_that_change_or_move_are_seen(folder):
@@ -125,8 +138,8 @@ def test_weights_that_change_or_move_are_seen(folder):
 
 def test_without_numba_the_module_decodes_and_says_so(folder, monkeypatch, caplog):
     cpu_kernel._compiled.cache_clear()
-    monkeypatch.setitem(sys.modules, "higgs_runtime.codec.cpu_kernel.decoder", None)
-    monkeypatch.delattr(cpu_kernel, "decoder", raising=False)
+    monkeypatch.setitem(sys.modules, "higgs_runtime.codec.cpu_kernel.networks", None)
+    monkeypatch.delattr(cpu_kernel, "networks", raising=False)
     with caplog.at_level(logging.WARNING):
         codec = HiggsCodec.load(folder)
         codes = codes_of(codec, 20)
@@ -135,31 +148,93 @@ def test_without_numba_the_module_decodes_and_says_so(folder, monkeypatch, caplo
     cpu_kernel._compiled.cache_clear()
 
 
-def test_fourteen_products_are_four_outputs_of_seven_taps():
-    """In fractions, so that nothing is rounded."""
-    random = np.random.default_rng(0)
-    samples = [Fraction(int(one)) for one in random.integers(-99, 99, 11)]
-    taps = [*(Fraction(int(one)) for one in random.integers(-99, 99, 7)), Fraction(0)]
-    wanted = [sum(taps[k] * samples[n + k] for k in range(7)) for n in range(4)]
-    points = [toom.INTO.astype(object) @ np.array(samples[4 * n : 4 * n + 7], object) for n in (0, 1)]
-    made = sum(points[n] * (toom.FOR_TAPS @ np.array(taps[4 * n : 4 * n + 4], object)) for n in (0, 1))
-    assert list(toom.OUT_OF @ made) == wanted
+@pytest.mark.parametrize("channels", [3, 35])
+@pytest.mark.parametrize("dilation", [1, 3])
+def test_points_round_no_more_than_the_plain_sum(channels, dilation):
+    """Vectors of channels, and the rest one by one, against double precision."""
+    generator = torch.Generator().manual_seed(channels)
+    x = torch.randn(channels, (2 * circle.TILE + 6) * dilation, generator=generator)
+    weight = torch.randn(channels, channels, 7, generator=generator)
+    points = torch.empty(circle.POINTS, 2 * dilation, channels)
+    kernels.points_of(x.t().contiguous().numpy(), dilation, points.numpy())
+    made = torch.bmm(points, circle.points_of_taps(weight))
+    bias, still = np.zeros(channels, np.float32), np.full(channels, 1e-20, np.float32)  # its snake changes nothing
+    found = torch.empty(2 * circle.TILE * dilation, channels)
+    kernels.rows_of(made.numpy(), dilation, bias + 1, still, bias, found.numpy())
+    exact = torch.nn.functional.conv1d(x[None].double(), weight.double(), dilation=dilation)[0].t() + 1
+    plain = torch.nn.functional.conv1d(x[None], weight, dilation=dilation)[0].t() + 1
+    assert found.shape == exact.shape
+    assert (found - exact).square().mean().sqrt() < 2 * (plain - exact).square().mean().sqrt()
 
 
-def test_the_loops_have_these_matrices():
-    eye = np.eye(7, dtype=np.float32)
-    found = np.empty((7, 1, 7), np.float32)
-    kernels.points_of(eye, 1, found)
-    assert np.array_equal(found[:, 0], toom.INTO)
-    zeros, back = np.zeros(7, np.float32), np.empty((4, 7), np.float32)
-    kernels.rows_of(eye[:, None], 1, zeros, zeros + np.float32(1e-20), zeros, back)
-    assert np.array_equal(back, toom.OUT_OF.astype(np.float32))
+@pytest.mark.parametrize("rows", [1, 2, 3, 7])
+@pytest.mark.parametrize("most", [0, units.MOST_WEIGHTS], ids=["as they are", "four points"])
+def test_two_taps(monkeypatch, rows, most):
+    monkeypatch.setattr(units, "MOST_WEIGHTS", most)
+    first, second, bias = torch.randn(5, 4), torch.randn(5, 4), torch.randn(4)
+    x, out = torch.zeros(units.TwoTaps.rows(rows), 6), torch.empty(rows, 4)
+    x[: rows + 1] = torch.randn(rows + 1, 6)
+    units.TwoTaps(first, second, bias)(x, out)
+    wanted = x[:rows, :5] @ first + x[1 : rows + 1, :5] @ second + bias
+    assert (out - wanted).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("widest", [0, 8, 512])
+@pytest.mark.parametrize(("ratios", "samples"), [((8, 5, 4, 2, 3), 9600), ((3, 5), 46), ((2, 2, 2), 1001)], ids=str)
+def test_the_encoder_is_its_slow_twin(monkeypatch, widest, ratios, samples):
+    """With blocks left to the module, and none."""
+    monkeypatch.setattr(encoder_module, "WIDEST", widest)
+    torch.manual_seed(samples)
+    encoder = AcousticEncoder(4, ratios, 6).requires_grad_(False).eval()
+    wave = torch.randn(samples)
+    wanted, found = encoder(wave[None, None])[0], PreparedEncoder(encoder)(wave, 1)
+    assert found.shape == wanted.shape and (found - wanted).abs().max() < 1e-5 * wanted.abs().max()
+    assert torch.equal(PreparedEncoder(encoder)(wave, 2), found)
+
+
+@pytest.mark.parametrize("samples", [400, 401, 719, 16_000, 200_000])
+@pytest.mark.parametrize("conv_bias", [False, True])
+def test_huberts_convolutions_are_their_slow_twin(samples, conv_bias):
+    torch.manual_seed(samples)
+    sizes = HubertSizes.of(
+        {
+            "conv_dim": [16] * 7,
+            "hidden_size": 16,
+            "num_hidden_layers": 1,
+            "conv_bias": conv_bias,
+            "num_attention_heads": 2,
+            "num_conv_pos_embeddings": 4,
+            "num_conv_pos_embedding_groups": 2,
+        }
+    )
+    front = Hubert(sizes).feature_extractor.requires_grad_(False).eval()
+    wave = torch.randn(samples) * 0.1 + 0.3
+    wanted, found = front(wave[None])[0].t(), PreparedFront(front)(wave, 1)
+    assert found.shape == wanted.shape and (found - wanted).abs().max() < 2e-5 * wanted.abs().max()
+    assert torch.equal(PreparedFront(front)(wave, 2), found)
+
+
+@pytest.mark.parametrize("seconds", [0.001, 1.3, 7.0])
+def test_it_encodes_as_its_slow_twin_does(pair, seconds):
+    fast, slow = pair
+    clip = sound_clip(seconds)
+    assert fast._fast_encoder.now() is not None and slow._fast_encoder is None
+    of_other_strides = len(fast.config.semantic["conv_kernel"]) != 7
+    assert (fast._fast_front.now() is None) == of_other_strides and slow._fast_front is None
+    assert torch.equal(fast.encode(clip).ids, slow.encode(clip).ids)
+
+
+def test_progress_counts_what_the_compiled_networks_do(folder):
+    codec, seen = HiggsCodec.load(folder), []
+    codec.encode(sound_clip(25.0), on_progress=lambda done, total: seen.append((done, total)))
+    total = seen[0][1]
+    assert [done for done, _ in seen] == list(range(total + 1)) and total == 3 + 2 + 5 + 8 + 1
 
 
 @pytest.mark.parametrize("reach", [1.0, 30.0, 3000.0])
 def test_the_sine_is_exact_to_the_last_bits(reach):
-    x = np.linspace(-reach, reach, 100_001, dtype=np.float32)[:, None]
-    alpha = np.array([1.3], np.float32)
+    x = np.repeat(np.linspace(-reach, reach, 100_001, dtype=np.float32)[:, None], 17, axis=1)  # a vector, and one more
+    alpha = np.full(17, 1.3, np.float32)
     found = np.empty_like(x)
     kernels.snake_rows(x, 0, alpha, 1 / alpha, found)
     angle = (alpha * x).astype(np.float64)  # rounded once, as torch does

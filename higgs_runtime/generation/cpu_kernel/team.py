@@ -11,7 +11,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 
-from .intrinsics import intrinsic
+from ...intrinsics import intrinsic
 
 SPINS = 2000  # looks at a counter before the core is offered to others
 _YIELD = "SwitchToThread" if sys.platform == "win32" else "sched_yield"

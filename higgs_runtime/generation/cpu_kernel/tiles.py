@@ -17,7 +17,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 
-from .intrinsics import intrinsic
+from ...intrinsics import intrinsic
 from .vectors import (
     FAST,
     I8,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from numba import types
 from numba.core import cgutils
 
-from .intrinsics import intrinsic
+from ...intrinsics import intrinsic
 from .vectors import (
     I64,
     LANES,
