@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..errors import CheckpointError
-from .packing import scales_of
+from .packing import E4M3, scales_of
 from .safetensors_file import unreadable
 from .tensors import StoredTensors
 
@@ -154,16 +154,24 @@ class CheckpointTensors(StoredTensors):
         rows = _open_safetensors(self._file[name]).get_slice(name)[start:stop]
         return self._widened(name, rows, start) if name in self._scale_of else rows
 
+    def scales(self, name: str) -> torch.Tensor | None:
+        return self._by_row(name) if self.formats[name] == E4M3 else None
+
     def _widened(self, name: str, rows: torch.Tensor, start: int) -> torch.Tensor:
         """Rows of 8-bit floats from one on, as the numbers that they mean."""
-        widened, scale_name = rows.float(), self._scale_of[name]
+        scales = self._by_row(name)[start : start + len(rows)] if rows.ndim else self._by_row(name)[0]
+        return rows.float().mul_(scales.view(*scales.shape, *(1,) * (rows.ndim - 1)))
+
+    def _by_row(self, name: str) -> torch.Tensor:
+        """Of 8-bit floats what each row is times, float32 [O]."""
+        length, scale_name = (self.shape(name) or (1,))[0], self._scale_of[name]
         if not scale_name:
-            return widened
-        scale, length = self._owner[scale_name].get_tensor(scale_name).float(), (self.shape(name) or (1,))[0]
+            return torch.ones(length)
+        scale = self._owner[scale_name].get_tensor(scale_name).float()
         if scale.numel() == 1:
-            return widened.mul_(scale.reshape(()))
-        if scale.shape in ((length,), (length, *(1,) * (rows.ndim - 1))):
-            return widened.mul_(scale.reshape(-1, *(1,) * (rows.ndim - 1))[start : start + len(rows)])
+            return scale.reshape(1).expand(length)
+        if scale.shape[:1] == (length,) and scale.numel() == length:
+            return scale.reshape(length)
         raise CheckpointError(
             f"The 8-bit floats of '{name}' in '{self.source}' have scales of another kind.",
             expected=f"one scale, or one for each of its {length} rows",

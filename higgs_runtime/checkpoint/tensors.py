@@ -25,6 +25,11 @@ class StoredTensors(Mapping[str, Tensor]):
     def is_packed(self, name: str) -> bool:
         return False
 
+    def scales(self, name: str) -> Tensor | None:
+        """Of a tensor [O, …] that lies in the file as 8-bit floats (E4M3): what each row is times, float32 [O]; None of
+        any other."""
+        return None
+
     def rows(self, name: str, start: int, stop: int) -> Tensor:
         """Some rows, which do not stay in memory once they are copied."""
         return self[name][start:stop]
@@ -77,6 +82,9 @@ class Renamed(StoredTensors):
     def is_packed(self, name: str) -> bool:
         return self._tensors.is_packed(self._names[name])
 
+    def scales(self, name: str) -> Tensor | None:
+        return self._tensors.scales(self._names[name])
+
     def rows(self, name: str, start: int, stop: int) -> Tensor:
         return self._tensors.rows(self._names[name], start, stop)
 
@@ -107,6 +115,9 @@ class Together(StoredTensors):
 
     def is_packed(self, name: str) -> bool:
         return self._owner[name].is_packed(name)
+
+    def scales(self, name: str) -> Tensor | None:
+        return self._owner[name].scales(name)
 
     def rows(self, name: str, start: int, stop: int) -> Tensor:
         return self._owner[name].rows(name, start, stop)

@@ -7,7 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from ..choices import DTYPES, QUANTIZATIONS
+from ..choices import CONVERSIONS, DTYPES
 from ..errors import SettingError
 from .common import NAMING, add_models_dir, named, progress
 
@@ -23,7 +23,7 @@ def add(commands) -> None:
     convert.add_argument("model", help=f"language model or codec: {NAMING}")
     convert.add_argument("target", type=Path, help="folder to create")
     convert.add_argument("--codec", action="store_true", help="convert a codec (also the one in a v3 checkpoint)")
-    convert.add_argument("--quantization", choices=QUANTIZATIONS, help="of a language model (default: int8)")
+    convert.add_argument("--quantization", choices=CONVERSIONS, help="of a language model (default: int8)")
     convert.add_argument(
         "--dtype",
         choices=DTYPES,

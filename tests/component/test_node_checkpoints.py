@@ -167,7 +167,7 @@ def test_the_quantization_that_is_chosen_is_that_of_the_model(runtime, tmp_path)
     assert chosen == {None: torch.float32, "int8": torch.int8, "int4": torch.uint8}
 
 
-@pytest.mark.parametrize("choice, meant", [("off", None), ("int8", "int8"), ("int4", "int4")])
+@pytest.mark.parametrize("choice, meant", [("off", None), ("int8", "int8"), ("int4", "int4"), ("fp8", "fp8")])
 def test_the_loader_names_the_quantization(models, choice, meant):
     [handle] = node_classes()["HiggsLoadModel"].execute("auto", "auto", "auto", choice).args
     assert handle.quantization == meant
