@@ -26,7 +26,7 @@ SUFFIX = ".gguf"
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
 MOST = 2**16  # tensors, and fields: released files have about a thousand
-MOST_STRINGS = 2**20  # in one field: vocabularies have 150,000
+MOST_IN_LIST = 2**20  # texts or numbers in one field: vocabularies have 150,000
 MOST_DIMENSIONS = 4
 LONGEST_NAME = 255  # bytes
 LONGEST_TEXT = 100_000_000  # bytes of a text or a file that is asked for
@@ -132,7 +132,11 @@ class GgufFile:
     def numbers(self, key: str) -> tuple[Any, ...] | None:
         """A list of numbers; None where there is none of this name."""
         field = self._fields.get(key)
-        return self._numbers(field) if field and field.is_array and field.kind != STRING else None
+        if not field or not field.is_array or field.kind == STRING:
+            return None
+        if field.count > MOST_IN_LIST:
+            raise unreadable(self.path, BrokenHeader(f"a list of {field.count} numbers"), "GGUF")
+        return self._numbers(field)
 
     def content(self, key: str, start: int, stop: int) -> bytes | None:
         """Some bytes of a list of them; None where there is no such list, or they are not in it."""
@@ -270,7 +274,7 @@ class _Cursor:
         if kind in NUMBERS:
             self.skip(count * struct.calcsize(NUMBERS[kind]))
         elif kind == STRING:
-            if count > MOST_STRINGS:
+            if count > MOST_IN_LIST:
                 raise BrokenHeader(f"a list of {count} texts")
             for _ in range(count):
                 self.skip(self.number("Q"))

@@ -123,6 +123,47 @@ class Together(StoredTensors):
         return self._owner[name].rows(name, start, stop)
 
 
+class Turned(StoredTensors):
+    """Another collection, in which weights of transposed convolutions [O K, I] become [I, O, K].
+
+    Args:
+        outputs: name of each such weight -> O.
+    """
+
+    def __init__(self, tensors: StoredTensors, outputs: Mapping[str, int]):
+        self._tensors, self._outputs = tensors, outputs
+
+    def __getitem__(self, name: str) -> Tensor:
+        found = self._tensors[name]
+        return found.t().reshape(self.shape(name)) if name in self._outputs else found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._tensors
+
+    def shape(self, name: str) -> torch.Size:
+        shape = self._tensors.shape(name)
+        outputs = self._outputs.get(name)
+        return shape if outputs is None else torch.Size((shape[1], outputs, shape[0] // outputs))
+
+    def dtype(self, name: str) -> torch.dtype:
+        return self._tensors.dtype(name)
+
+    def is_packed(self, name: str) -> bool:
+        return self._tensors.is_packed(name)
+
+    def scales(self, name: str) -> Tensor | None:
+        return self._tensors.scales(name)
+
+    def rows(self, name: str, start: int, stop: int) -> Tensor:
+        return self[name][start:stop] if name in self._outputs else self._tensors.rows(name, start, stop)
+
+
 def stored(tensors: Mapping[str, Tensor]) -> StoredTensors:
     """Any mapping of tensors as one of these."""
     return tensors if isinstance(tensors, StoredTensors) else Held(tensors)

@@ -125,7 +125,7 @@ def test_a_quantized_model_is_smaller_and_near(tmp_path, name, dtype):
     a, b = full.logits(prompt), small.logits(prompt)
     assert (a - b).square().mean() < {"int8": 0.01, "int4": 0.15, "fp8": 0.05}[name] * a.square().mean()
     layers = model_bytes(full.layers) / model_bytes(small.layers)
-    assert layers > {"int8": 0.95, "int4": 1.7}[name] * dtype.itemsize
+    assert layers > {"int8": 0.95, "int4": 1.7, "fp8": 0.95}[name] * dtype.itemsize
     assert small.audio_head.weight.dtype == small.text_embedding.weight.dtype == dtype
     takes = [generate(small, [prompt] * count, Sampling(temperature=0.8, max_frames=20)) for count in (1, 3)]
     assert all(torch.equal(take.codes.ids, takes[0][0].codes.ids) for take in takes[1])
