@@ -25,9 +25,9 @@ def checkpoint_inputs(kind: str, note: str, dtype_tooltip: str) -> list[io.Input
             options=checkpoint_choices(kind),
             default=AUTO,
             tooltip=f"A {KIND_NAMES[kind]} in models/{files.MODEL_FOLDER} or in a folder of extra_model_paths.yaml: a "
-            "folder with its files, or a GGUF file. What lacks files says which; press R after adding files. auto: the "
-            "first complete one of these, if model and codec are there both; else the tiny pair that comes with the "
-            f"pack. {note}",
+            "folder with its files, or a GGUF file. What lacks files says which; press R after adding files. Behind "
+            "each name: its size on the disk → in memory, as this node is set. auto: the first complete one of these, "
+            f"if model and codec are there both; else the tiny pair that comes with the pack. {note}",
         ),
         io.Combo.Input(
             "device",
