@@ -20,7 +20,7 @@ import torch
 from ..errors import CheckpointError
 from .packing import E4M3, scales_of
 from .safetensors_file import unreadable
-from .tensors import StoredTensors
+from .tensors import SMALL, StoredTensors
 
 if TYPE_CHECKING:
     from safetensors import safe_open
@@ -34,7 +34,6 @@ V3_CODEC = "tied.embedding.modality_embeddings.0.model."  # where a v3 checkpoin
 V3_FUSED = "tied.embedding.modality_embeddings.0.embedding.weight"  # embedding and head of v3's codebooks
 PICKLE = "model.pth"  # of the original codec
 NAMES_IN_ERROR = 8
-SMALL = 2**16  # numbers; a mapping of its own takes longer than what it holds is worth
 PLAIN_NAME = re.compile(r"\w[^/\\:]*")  # of a file in a folder, and of nothing else
 MAX_JSON_BYTES = 100_000_000  # tokenizers take 20 MB, indexes and configs less than one
 

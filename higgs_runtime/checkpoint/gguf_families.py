@@ -102,6 +102,7 @@ class Family:
         config, tokenizer: key of the text where the file holds these files.
         companion: whether codebooks and codec lie in another file.
         spread: pattern of names whose numbers [C] are [1, C, 1] in the released checkpoint.
+        kernels: pattern of names of three dimensions; ggml's own writer drops leading ones.
         turned: pattern of names of transposed convolutions [I, O, K] that lie as [O K, I]; O is the length of the bias.
     """
 
@@ -115,6 +116,7 @@ class Family:
     tokenizer: str = ""
     companion: bool = False
     spread: str = ""
+    kernels: str = ""
     turned: str = ""
 
     def names(self, file: GgufFile) -> dict[str, str]:
@@ -138,15 +140,16 @@ class Family:
         return found
 
     def shapes(self, file: GgufFile) -> dict[str, tuple[int, ...]]:
-        """By the file's names: shapes with the leading ones that ggml's own writer drops, where a list restores them.
+        """By the file's names: shapes with the leading ones that ggml's own writer drops, where a list or the names of
+        the family restore them.
 
         Raises:
             CheckpointError: a list does not fit the tensors.
         """
+        if self.kernels:
+            known = {name: self._by_name(name, entry.shape) for name, entry in file.tensors.items()}
+            return {name: shape for name, shape in known.items() if shape}
         ranks, sizes = file.numbers("audiocpp.tensor_ranks"), file.numbers("audiocpp.tensor_shapes")
-        if self.spread:
-            found = {name: entry.shape for name, entry in file.tensors.items() if re.search(self.spread, name)}
-            return {name: (1, *shape, 1) for name, shape in found.items() if len(shape) == 1}
         if ranks is None:
             return {}
         if len(ranks) != len(file.tensors) or not all(0 <= rank <= MOST_DIMENSIONS for rank in ranks):
@@ -160,6 +163,12 @@ class Family:
                 raise _contradicts(file, f"'{name}' {list(entry.shape)} as {list(shape)}")
             found[name] = shape
         return found
+
+    def _by_name(self, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape that is meant, empty where it is the file's."""
+        if len(shape) == 1 and re.search(self.spread, name):
+            return 1, *shape, 1
+        return (1,) * (3 - len(shape)) + shape if re.search(self.kernels, name) else ()
 
     def turned_outputs(self, file: GgufFile, names: dict[str, str]) -> dict[str, int]:
         """Of the weights that lie turned, by the released names: how many channels come out.
@@ -215,6 +224,7 @@ FAMILIES = (
         fits=lambda file: file.text(ARCHITECTURE) == "higgs-tts" and "fused_embed.weight" in file.tensors,
         renames=CRISPASR,
         spread=r"\.snake\d?\.alpha$",
+        kernels=r"^codec\..*\.conv\d?\.(?:weight|pm\.weight\.orig\d)$",
         turned=r"\.conv_t\d?\.weight$",
     ),
     Family(

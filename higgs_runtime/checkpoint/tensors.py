@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
+SMALL = 2**16  # numbers; a mapping of its own takes longer than what it holds is worth
+
 
 class StoredTensors(Mapping[str, Tensor]):
     """What every format gives: whole tensors by name, and rows of one.

@@ -12,13 +12,12 @@ from ..checkpoint.source import open_source
 from ..codec.bundled import SIZES
 from ..codec.higgs_config import MODEL_TYPE, HiggsCodecConfig
 from ..codec.higgs_tokenizer import codec_bytes
+from ..devices import memory_name
 from ..errors import HiggsError
 from ..model import weights_bytes
 from ..model.config import ModelConfig
 from ..model.loading import LAYOUTS, auto_dtype, auto_quantization, converted_to
 from .catalog import CODEC, LM, Checkpoint
-
-MEMORY = {"cuda": "VRAM", "xpu": "VRAM"}  # of kinds of devices; of any other it is the computer's
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ def once_loaded(checkpoint: Checkpoint, how: Loading) -> str:
         size, form = (_codec if as_codec else _language_model)(checkpoint, how)
     except HiggsError:  # who loads it will say what is wrong
         return ""
-    return f"{MEMORY.get(torch.device(how.device).type, 'RAM')} {size_text(size)} {form}" if size else ""
+    return f"{memory_name(how.device)} {size_text(size)} {form}" if size else ""
 
 
 def size_text(size: int) -> str:

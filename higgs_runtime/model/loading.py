@@ -19,7 +19,7 @@ from ..errors import CheckpointError, SettingError
 from .config import ModelConfig, parse_native_v2, parse_original_v2, parse_v3
 from .linear import Linear
 from .memory import check_room
-from .quantization import E4M3, KINDS, check_quantization, multiplies_float8
+from .quantization import E4M3, KINDS, check_quantization, check_stored, multiplies_float8
 from .tokenizer import V3_AUDIO, ChatTokenizer
 from .transformer import HiggsModel
 
@@ -143,6 +143,7 @@ def load_model(
     if converted:
         layout, quantization = _as_converted(config, layout.parse), _same(converted, quantization, path)
     quantization = quantization or auto_quantization(source, device, dtype)
+    check_stored(quantization, str(device))
     check_room(config, device, dtype, quantization)
     tokenizer = ChatTokenizer(path, config, source.tokenizer())
     if config.begin_is_token:

@@ -176,6 +176,22 @@ def check_quantization(name: str | None) -> None:
         )
 
 
+def check_stored(name: str | None, device: str) -> None:
+    """Raises:
+    SettingError: the device has no numbers of this form.
+    """
+    try:
+        if name == "fp8":
+            torch.zeros(1, dtype=E4M3, device=device)
+    except (RuntimeError, TypeError) as error:
+        raise SettingError(
+            "This device has no 8-bit floats.",
+            expected="int8 or int4",
+            got=f"fp8 on '{device}'",
+            remedy="Choose int8, which is as small.",
+        ) from error
+
+
 def bytes_per_weight(name: str | None, dtype: torch.dtype) -> float:
     """Bytes of a matrix's element; of 4-bit weights also its share of the scale."""
     return {None: dtype.itemsize, "int8": 1.0, "fp8": 1.0, "int4": 0.5 + dtype.itemsize / GROUP}[name]
@@ -242,9 +258,10 @@ def float8_product(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
 
     By torch's private function, with the scales behind it: so it takes them by row on every device that has it.
     """
+    multiply = torch._scaled_mm  # pyright: ignore[reportPrivateImportUsage] - private it is
     rounded, by = _pack_float8(x)
     one = scale.new_ones(())
-    product = torch._scaled_mm(rounded, weight.t(), scale_a=one, scale_b=one, out_dtype=torch.float32)
+    product = multiply(rounded, weight.t(), scale_a=one, scale_b=one, out_dtype=torch.float32)
     return product.mul_(by[:, None]).mul_(scale).to(x.dtype)
 
 

@@ -68,11 +68,16 @@ def pick_dtype(handle: ModelHandle, device: torch.device) -> torch.dtype:
 
 
 def pick_quantization(handle: ModelHandle, device: torch.device, dtype: torch.dtype) -> str | None:
-    """The quantization that a handle means on a device: "off" keeps what the checkpoint has, where that can be."""
+    """The quantization that a handle means on a device: "off" keeps what the checkpoint has, where that can be.
+
+    Raises:
+        SettingError: the device has no such numbers.
+    """
     from ...higgs_runtime.checkpoint.source import open_source
     from ...higgs_runtime.model.loading import auto_quantization
-    from ...higgs_runtime.model.quantization import multiplies_float8
+    from ...higgs_runtime.model.quantization import check_stored, multiplies_float8
 
+    check_stored(handle.quantization, str(device))
     if handle.quantization is not None or handle.kind != "lm" or not multiplies_float8(str(device)):
         return handle.quantization
     return auto_quantization(open_source(handle.path), device, dtype)

@@ -204,6 +204,16 @@ def test_scales_of_blocks_are_refused_as_before(v3, tmp_path, multiplied):
         load_model(folder, dtype=torch.bfloat16)
 
 
+def test_a_device_without_such_numbers_says_so(v3, monkeypatch):
+    def none(*_, **__):
+        raise TypeError("this device has no float8_e4m3fn")
+
+    monkeypatch.setattr(quantized.torch, "zeros", none)
+    with pytest.raises(SettingError, match="no 8-bit floats.*Expected int8 or int4, got fp8 on 'cpu'.*Choose int8"):
+        quantized.check_stored("fp8", "cpu")
+    quantized.check_stored("int8", "cpu")
+
+
 # --- who has to know ------------------------------------------------------------------------------------------------
 
 

@@ -48,6 +48,9 @@ WRITERS = {
     "Higgs-Audio-v3-Studio": lambda source, folder, chosen: forms.studio(source, folder / "model.gguf", chosen),
     "higgs-audio.cpp": lambda source, folder, chosen: forms.bluryar(source, folder / "model.gguf", chosen),
     "CrispASR": lambda source, folder, chosen: forms.crispasr(source, folder / "model.gguf", chosen),
+    "CrispASR quantized": lambda source, folder, chosen: forms.crispasr(
+        source, folder / "model.gguf", chosen, by_ggml=True
+    ),
     "llama.cpp backbone": lambda source, folder, chosen: forms.pair(source, folder, chosen)[0],
 }
 TEXTS = (

@@ -313,9 +313,19 @@ def crispasr_name(name: str) -> str:
 
 
 def crispasr(
-    source: Path, file: Path, chosen: Chosen = as_it_is, *, tokenizer: bool = True, inside: Path | None = None
+    source: Path,
+    file: Path,
+    chosen: Chosen = as_it_is,
+    *,
+    tokenizer: bool = True,
+    inside: Path | None = None,
+    by_ggml: bool = False,
 ) -> Path:
-    """CrispASR's single file: short names, [1, C, 1] as [C], transposed convolutions as [O K, I], sizes in fields."""
+    """CrispASR's single file: short names, [1, C, 1] as [C], transposed convolutions as [O K, I], sizes in fields.
+
+    Args:
+        by_ggml: as its quantizer writes it again, without the leading ones of shapes.
+    """
     text = json.loads((source / "config.json").read_text())["text_config"]
 
     def fields(writer: GGUFWriter) -> None:
@@ -337,6 +347,8 @@ def crispasr(
         elif "conv_t" in own and tensor.ndim == 3:
             tensor, kind = tensor.flatten(1).t().contiguous(), Kind.F32
         data[own] = packed(tensor if tensor.ndim else tensor.reshape(1), kind)
+    if by_ggml:
+        data = {name: (as_ggml_writes(array), kind) for name, (array, kind) in data.items()}
     write(file, "higgs-tts", data, fields)
     if tokenizer:
         shutil.copyfile(source / "tokenizer.json", file.parent / "tokenizer.json")
