@@ -246,17 +246,18 @@ def test_a_checkpoint_is_converted_from_them_and_not_into_them(v3, tmp_path, mul
 
 
 def test_off_on_the_loader_keeps_them(v3, tmp_path, monkeypatch):
-    """As ComfyUI opens it: the model is loaded into ordinary memory for a device that multiplies them."""
+    """As ComfyUI opens it: what is loaded into ordinary memory is decided by the device that it is meant for."""
     handles = node_module("host.handles")
     inside = sys.modules[f"{PACK}.higgs_runtime.model.quantization"]
     widen_on(monkeypatch, set(), inside)
     folder, _ = in_float8(v3, tmp_path / "float8", "{0}_scale:tensor")
-    kinds = []
+    cache, kinds = node_module("host.residency").model_cache(), []
     try:
         for choice in ({"dtype": "bfloat16"}, {"dtype": "float32"}, {"quantization": "int8"}):
             with handles.open_model(handles.ModelHandle("lm", str(folder), **choice)) as model:
-                kinds.append(type(model.layers[0].attention.o).__name__)
+                [(key, *_)] = [one for one in cache.stats().models if one[2]]  # in use
+                kinds.append((type(model.layers[0].attention.o).__name__, key.quantization))
     finally:
-        node_module("host.residency").model_cache().clear()
+        cache.clear()
         inside.multiplies_float8.cache_clear()
-    assert kinds == ["Float8Linear", "Linear", "Int8Linear"]
+    assert kinds == [("Float8Linear", "fp8"), ("Linear", None), ("Int8Linear", "int8")]

@@ -254,7 +254,6 @@ def test_files_that_were_dropped_into_the_folder_appear_after_the_key_r(browser,
     source = make_v3_checkpoint(tmp_path / "v3", num_hidden_layers=1)
     try:
         forms.audiocpp(source, models / "new-dropped.gguf", forms.matrices(forms.Kind.Q8_0))
-        forms.studio(source, models / "new-none.gguf", forms.as_it_is, beside=False)
         in_float8(source, models / "new-float8", "{0}_scale:channel")
         browser.click(20, 500)  # beside the nodes: the keys are the graph's
         browser.press("r")
@@ -263,16 +262,15 @@ def test_files_that_were_dropped_into_the_folder_appear_after_the_key_r(browser,
             + """
             const widget = named(found("HiggsLoadModel"), "checkpoint"), told = () => widget.options.values
                 .filter((value) => value.startsWith("new-")).map((value) => widget.options.getOptionLabel(value));
-            await until(() => told().length === 3 && told().every((label) => label.includes(" · ")));
+            await until(() => told().length === 2 && told().every((label) => label.includes(" · ")));
             return told();
         """
         )
         assert not any(value.startswith("new-") for value in before)
-        labels = dict(zip(("dropped", "float8", "none"), sorted(labels), strict=True))
+        labels = dict(zip(("dropped", "float8"), sorted(labels), strict=True))
         assert labels["dropped"].startswith("new-dropped.gguf · v3, GGUF of audio.cpp without codec · ")
         assert " · float32 · → RAM " in labels["dropped"] and " MB float32 · non-commercial" in labels["dropped"]
         assert labels["float8"].startswith("new-float8 · v3 without codec · ") and "→ RAM" in labels["float8"]
-        assert labels["none"].startswith("new-none.gguf (missing: tokenizer.json) · v3")
         small, again = browser.run(
             HELPERS
             + """
