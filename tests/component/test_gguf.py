@@ -277,6 +277,7 @@ def test_another_file_beside_it_is_another_model(v3, tmp_path):
     assert [name for name, _, _ in file_stats(tmp_path / "broken.gguf")] == ["broken.gguf"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("writer", ["llama.cpp", "CrispASR"])
 def test_a_tokenizer_is_made_of_pieces_and_merges(writer, tmp_path):
     """With the ids of the tokenizer that the file was made from: Qwen's whole vocabulary with v3's marks."""
