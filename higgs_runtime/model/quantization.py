@@ -71,7 +71,9 @@ class Int8Linear(_PackedMatrix):
             return by_panels(x, lambda rows, dtype: integers[rows].to(dtype), integers.shape, scale=scale)
         if not _has_int8_kernel(x.device.type):
             return super()._product(x)
-        return _kernel_product(x.reshape(-1, x.shape[-1]), self.weight, self.scale).view(*x.shape[:-1], -1)
+        return _kernel_product(x.reshape(-1, x.shape[-1]), self.weight, self.scale).view(
+            *x.shape[:-1], len(self.weight)
+        )
 
     def _unpacked(self, rows: slice, dtype: torch.dtype) -> Tensor:
         return self.weight[rows].to(dtype).mul_(self.scale[rows, None].to(dtype))
@@ -107,7 +109,7 @@ class Float8Linear(_PackedMatrix):
     def _product(self, x: Tensor) -> Tensor:
         if any(size % WHOLE for size in self.weight.shape) or not multiplies_float8(str(self.weight.device)):
             return super()._product(x)
-        return float8_product(x.reshape(-1, x.shape[-1]), self.weight, self.scale).view(*x.shape[:-1], -1)
+        return float8_product(x.reshape(-1, x.shape[-1]), self.weight, self.scale).view(*x.shape[:-1], len(self.weight))
 
     def _unpacked(self, rows: slice, dtype: torch.dtype) -> Tensor:
         return self.weight[rows].float().mul_(self.scale[rows, None]).to(dtype)
