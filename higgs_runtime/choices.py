@@ -7,7 +7,8 @@ from enum import Enum
 
 DEVICES = ("cpu", "cuda", "mps", "xpu")  # ROCm calls itself cuda
 DTYPES = ("bfloat16", "float16", "float32")
-QUANTIZATIONS = ("int8", "int4")
+CONVERSIONS = ("int8", "int4")  # what a checkpoint is written anew in
+QUANTIZATIONS = (*CONVERSIONS, "fp8")
 
 
 class PromptFormat(str, Enum):

@@ -98,6 +98,11 @@ def free_bytes(device: torch.device | str) -> int | None:
     return psutil.virtual_memory().available
 
 
+def memory_name(device: torch.device | str) -> str:
+    """Whose memory a device has: "VRAM" of its own, or the computer's "RAM"."""
+    return "VRAM" if torch.device(device).type in ("cuda", "xpu") else "RAM"
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that there was no room: of an accelerator, or of torch's allocator for the CPU."""
     said = ("out of memory", "can't allocate memory", "not enough memory")

@@ -31,12 +31,14 @@ class HiggsLoadModel(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "quantization",
-                    options=["off", "int8", "int4"],
+                    options=["off", "int8", "int4", "fp8"],
                     default="off",
                     optional=True,
                     tooltip="Packs the matrices of the layers into 8 or 4 bits while they are loaded. int8 takes half "
                     "of bfloat16 and sounds much the same; int4 takes a quarter and loses some quality. On a CPU both "
-                    "are faster, with any dtype but float16; on a GPU int4 is slower.",
+                    "are faster, with any dtype but float16; on a GPU int4 is slower. fp8: 8-bit floats, half of "
+                    "bfloat16, for GPUs that multiply them (compute capability 8.9 and newer). off: as the checkpoint "
+                    "has them; 8-bit floats stay so on such a GPU, unless dtype is float32.",
                 ),
             ],
             outputs=[sockets.Model.Output(display_name="model", tooltip="For Higgs Generate.")],

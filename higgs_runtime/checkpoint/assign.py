@@ -56,6 +56,12 @@ class Rows:
         dtype = torch.float32 if self._packed else self.dtype
         return self._copy(torch.empty((stop - start, *self.shape[1:]), device=self._device, dtype=dtype), start)
 
+    def scales(self) -> Tensor | None:
+        """What each row of 8-bit floats (E4M3) is times, float32 [O]; None where some are of another form."""
+        found = [self._tensors.scales(name) for name in self._names]
+        known = [one for one in found if one is not None]
+        return torch.cat(known).to(self._device) if len(known) == len(found) else None
+
     def whole(self) -> Tensor:
         """The mapped tensor itself if it fits and lies well, else a copy."""
         if len(self._names) == 1 and not self._packed:

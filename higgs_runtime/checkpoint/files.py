@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..errors import CheckpointError
-from .packing import scales_of
+from .packing import E4M3, scales_of
 from .safetensors_file import unreadable
-from .tensors import StoredTensors
+from .tensors import SMALL, StoredTensors
 
 if TYPE_CHECKING:
     from safetensors import safe_open
@@ -34,7 +34,6 @@ V3_CODEC = "tied.embedding.modality_embeddings.0.model."  # where a v3 checkpoin
 V3_FUSED = "tied.embedding.modality_embeddings.0.embedding.weight"  # embedding and head of v3's codebooks
 PICKLE = "model.pth"  # of the original codec
 NAMES_IN_ERROR = 8
-SMALL = 2**16  # numbers; a mapping of its own takes longer than what it holds is worth
 PLAIN_NAME = re.compile(r"\w[^/\\:]*")  # of a file in a folder, and of nothing else
 MAX_JSON_BYTES = 100_000_000  # tokenizers take 20 MB, indexes and configs less than one
 
@@ -154,16 +153,24 @@ class CheckpointTensors(StoredTensors):
         rows = _open_safetensors(self._file[name]).get_slice(name)[start:stop]
         return self._widened(name, rows, start) if name in self._scale_of else rows
 
+    def scales(self, name: str) -> torch.Tensor | None:
+        return self._by_row(name) if self.formats[name] == E4M3 else None
+
     def _widened(self, name: str, rows: torch.Tensor, start: int) -> torch.Tensor:
         """Rows of 8-bit floats from one on, as the numbers that they mean."""
-        widened, scale_name = rows.float(), self._scale_of[name]
+        scales = self._by_row(name)[start : start + len(rows)] if rows.ndim else self._by_row(name)[0]
+        return rows.float().mul_(scales.view(*scales.shape, *(1,) * (rows.ndim - 1)))
+
+    def _by_row(self, name: str) -> torch.Tensor:
+        """Of 8-bit floats what each row is times, float32 [O]."""
+        length, scale_name = (self.shape(name) or (1,))[0], self._scale_of[name]
         if not scale_name:
-            return widened
-        scale, length = self._owner[scale_name].get_tensor(scale_name).float(), (self.shape(name) or (1,))[0]
+            return torch.ones(length)
+        scale = self._owner[scale_name].get_tensor(scale_name).float()
         if scale.numel() == 1:
-            return widened.mul_(scale.reshape(()))
-        if scale.shape in ((length,), (length, *(1,) * (rows.ndim - 1))):
-            return widened.mul_(scale.reshape(-1, *(1,) * (rows.ndim - 1))[start : start + len(rows)])
+            return scale.reshape(1).expand(length)
+        if scale.shape[:1] == (length,) and scale.numel() == length:
+            return scale.reshape(length)
         raise CheckpointError(
             f"The 8-bit floats of '{name}' in '{self.source}' have scales of another kind.",
             expected=f"one scale, or one for each of its {length} rows",

@@ -5,7 +5,9 @@ audio.cpp's converter and reader (0xShug0/audio.cpp, src/framework/assets/tensor
 search for files of Higgs-Audio-v3-Studio (Saganaki22/Higgs-Audio-v3-Studio, tools/quantize_safetensors.cpp and
 src/models/higgs_tts/assets.cpp); the reader and the quantizer of bluryar/higgs-audio.cpp (src/higgs_pipeline.cpp,
 scripts/quantize_higgs_gguf_q4_k.py); the converter of the llama.cpp port that writes a backbone and a companion with
-codebooks and codec (tools/tts/higgs_v3/convert_higgs_audio_to_gguf.py there).
+codebooks and codec (mirek190/llama.cpp, tools/tts/higgs_v3/convert_higgs_audio_to_gguf.py); the converter and the
+quantizer of CrispASR's form (Rafa00127/VULKAN-TORCH, tools/convert/convert-higgs-tts-to-gguf.py and
+tools/quantize/main.cpp).
 """
 
 from __future__ import annotations
@@ -53,6 +55,29 @@ BLURYAR = (
     (r"\.ff\.int\.", ".feed_forward.intermediate_dense."),
     (r"\.ff\.out\.", ".feed_forward.output_dense."),
 )
+CRISPASR = (  # the codec first: llama.cpp's names of matrices stand in it, too
+    (r"^codec\.sem\.enc\.(\d+)\.attn_([qkv])\.", rf"{V3_CODEC}semantic_model.encoder.layers.\1.attention.\2_proj."),
+    (r"^codec\.sem\.enc\.(\d+)\.attn_out\.", rf"{V3_CODEC}semantic_model.encoder.layers.\1.attention.out_proj."),
+    (r"^codec\.sem\.enc\.", f"{V3_CODEC}semantic_model.encoder.layers."),
+    (r"^codec\.sem\.fe\.cv\.", f"{V3_CODEC}semantic_model.feature_extractor.conv_layers."),
+    (r"^codec\.sem\.fp\.", f"{V3_CODEC}semantic_model.feature_projection."),
+    (r"^codec\.sem\.", f"{V3_CODEC}semantic_model."),
+    (r"^codec\.ac_(enc|dec)\.", rf"{V3_CODEC}acoustic_\1oder."),
+    (r"^codec\.(enc|dec)_sem\.", rf"{V3_CODEC}\1oder_semantic."),
+    (r"^codec\.quant\.", f"{V3_CODEC}quantizer.quantizers."),
+    (r"^codec\.", V3_CODEC),
+    (r"\.ln\.", ".layer_norm."),
+    (r"\.fin_ln\.", ".final_layer_norm."),
+    (r"\.ffn1\.", ".feed_forward.intermediate_dense."),
+    (r"\.ffn2\.", ".feed_forward.output_dense."),
+    (r"oder_semantic\.blk\.", "oder_semantic.conv_blocks."),
+    (r"\.ru\.", ".res_units."),
+    (r"\.pce\.", ".pos_conv_embed."),
+    (r"\.pm\.weight\.orig", ".parametrizations.weight.original"),
+    *LLAMA_CPP,
+    (r"^fused_embed\.", V3_FUSED.removesuffix("weight")),
+    (r"^fused_head\.", f"{HEADS}modality_heads.0."),
+)
 CODEBOOKS = (
     (r"^higgs\.codebook_embd\.", V3_FUSED.removesuffix("weight")),
     (r"^higgs\.codebook_head\.", f"{HEADS}modality_heads.0."),
@@ -76,6 +101,9 @@ class Family:
         left_out: beginnings of names, after renaming, that no other family has: parts of the codec that nobody uses.
         config, tokenizer: key of the text where the file holds these files.
         companion: whether codebooks and codec lie in another file.
+        spread: pattern of names whose numbers [C] are [1, C, 1] in the released checkpoint.
+        kernels: pattern of names of three dimensions; ggml's own writer drops leading ones.
+        turned: pattern of names of transposed convolutions [I, O, K] that lie as [O K, I]; O is the length of the bias.
     """
 
     title: str
@@ -87,6 +115,9 @@ class Family:
     config: str = ""
     tokenizer: str = ""
     companion: bool = False
+    spread: str = ""
+    kernels: str = ""
+    turned: str = ""
 
     def names(self, file: GgufFile) -> dict[str, str]:
         """What the released checkpoint calls each tensor -> what the file does.
@@ -109,11 +140,15 @@ class Family:
         return found
 
     def shapes(self, file: GgufFile) -> dict[str, tuple[int, ...]]:
-        """By the file's names: shapes with the leading ones that ggml's own writer drops, where a list restores them.
+        """By the file's names: shapes with the leading ones that ggml's own writer drops, where a list or the names of
+        the family restore them.
 
         Raises:
             CheckpointError: a list does not fit the tensors.
         """
+        if self.kernels:
+            known = {name: self._by_name(name, entry.shape) for name, entry in file.tensors.items()}
+            return {name: shape for name, shape in known.items() if shape}
         ranks, sizes = file.numbers("audiocpp.tensor_ranks"), file.numbers("audiocpp.tensor_shapes")
         if ranks is None:
             return {}
@@ -127,6 +162,29 @@ class Family:
             if prod(shape) != prod(entry.shape) or min(shape, default=1) < 1:
                 raise _contradicts(file, f"'{name}' {list(entry.shape)} as {list(shape)}")
             found[name] = shape
+        return found
+
+    def _by_name(self, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape that is meant, empty where it is the file's."""
+        if len(shape) == 1 and re.search(self.spread, name):
+            return 1, *shape, 1
+        return (1,) * (3 - len(shape)) + shape if re.search(self.kernels, name) else ()
+
+    def turned_outputs(self, file: GgufFile, names: dict[str, str]) -> dict[str, int]:
+        """Of the weights that lie turned, by the released names: how many channels come out.
+
+        Raises:
+            CheckpointError: their biases do not fit them.
+        """
+        found = {}
+        for name, own in names.items() if self.turned else ():
+            shape = file.tensors[own].shape
+            if not re.search(self.turned, name) or len(shape) != 2:
+                continue
+            bias = file.tensors.get(own.removesuffix("weight") + "bias")
+            if bias is None or len(bias.shape) != 1 or shape[0] % bias.shape[0]:
+                raise _contradicts(file, f"'{own}' {list(shape)} without a bias that fits it")
+            found[name] = bias.shape[0]
         return found
 
     def _listed(self, file: GgufFile) -> dict[str, str]:
@@ -160,6 +218,14 @@ FAMILIES = (
         left_out=("a.",),
         config="higgs.config.json",
         tokenizer="tokenizer.huggingface.json",
+    ),
+    Family(
+        title="CrispASR",
+        fits=lambda file: file.text(ARCHITECTURE) == "higgs-tts" and "fused_embed.weight" in file.tensors,
+        renames=CRISPASR,
+        spread=r"\.snake\d?\.alpha$",
+        kernels=r"^codec\..*\.conv\d?\.(?:weight|pm\.weight\.orig\d)$",
+        turned=r"\.conv_t\d?\.weight$",
     ),
     Family(
         title="llama.cpp backbone",
@@ -200,7 +266,7 @@ def family_of(file: GgufFile) -> Family:
 def _contradicts(file: GgufFile, got: str) -> CheckpointError:
     return CheckpointError(
         f"'{file.path}' contradicts itself.",
-        expected="a name for each tensor",
+        expected="names and shapes that fit its tensors",
         got=got,
         remedy="Download the file again.",
     )

@@ -20,19 +20,18 @@ from torch import Tensor
 
 from ..errors import MissingExtraError
 from .safetensors_file import BrokenHeader, unreadable
-from .tensors import StoredTensors
+from .tensors import SMALL, StoredTensors
 
 SUFFIX = ".gguf"
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
 MOST = 2**16  # tensors, and fields: released files have about a thousand
-MOST_STRINGS = 2**20  # in one field: vocabularies have 150,000
+MOST_IN_LIST = 2**20  # texts or numbers in one field: vocabularies have 150,000
 MOST_DIMENSIONS = 4
 LONGEST_NAME = 255  # bytes
 LONGEST_TEXT = 100_000_000  # bytes of a text or a file that is asked for
 ALIGNMENT = "general.alignment"
 PIECE = 2**18  # numbers that are unpacked at a time
-SMALL = 2**16  # numbers; a mapping of its own takes longer than what it holds is worth
 
 STRING, ARRAY = 8, 9  # kinds of values
 NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}  # kind -> struct
@@ -132,7 +131,11 @@ class GgufFile:
     def numbers(self, key: str) -> tuple[Any, ...] | None:
         """A list of numbers; None where there is none of this name."""
         field = self._fields.get(key)
-        return self._numbers(field) if field and field.is_array and field.kind != STRING else None
+        if not field or not field.is_array or field.kind == STRING:
+            return None
+        if field.count > MOST_IN_LIST:
+            raise unreadable(self.path, BrokenHeader(f"a list of {field.count} numbers"), "GGUF")
+        return self._numbers(field)
 
     def content(self, key: str, start: int, stop: int) -> bytes | None:
         """Some bytes of a list of them; None where there is no such list, or they are not in it."""
@@ -204,7 +207,8 @@ class GgufTensors(StoredTensors):
     def rows(self, name: str, start: int, stop: int) -> Tensor:
         """Some rows, from a mapping of their own that ends with them."""
         entry, whole = self._file.tensors[name], self.shape(name)
-        if whole.numel() <= SMALL or len(whole) < 2:
+        _, block, _ = BLOCKS.get(entry.kind, ("", 1, 0))
+        if whole.numel() <= SMALL or len(whole) < 2 or whole[1:].numel() % block:  # a list may give another shape
             return self[name][start:stop]
         row = (entry.stop - entry.start) // whole[0]
         data = self._mapping()[entry.start + start * row : entry.start + stop * row]
@@ -221,9 +225,7 @@ class GgufTensors(StoredTensors):
         kind, unpacked = self._quants.GGMLQuantizationType[name], torch.empty(len(blocks) * size)
         step = max(1, PIECE // size)
         for start in range(0, len(blocks), step):
-            row = blocks[start : start + step].reshape(
-                1, -1
-            )  # the package goes by few rows at a time, here by all blocks
+            row = blocks[start : start + step].reshape(1, -1)  # the package goes row by row: here it has one
             part = torch.from_numpy(self._quants.dequantize(row, kind)).flatten()
             unpacked[start * size : start * size + len(part)] = part
         return unpacked
@@ -270,7 +272,7 @@ class _Cursor:
         if kind in NUMBERS:
             self.skip(count * struct.calcsize(NUMBERS[kind]))
         elif kind == STRING:
-            if count > MOST_STRINGS:
+            if count > MOST_IN_LIST:
                 raise BrokenHeader(f"a list of {count} texts")
             for _ in range(count):
                 self.skip(self.number("Q"))

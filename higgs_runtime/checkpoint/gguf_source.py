@@ -25,9 +25,10 @@ from .files import (
     read_config,
     read_tokenizer,
 )
-from .gguf_families import COMPANION, HEADS, TIED, family_of
+from .gguf_families import COMPANION, HEADS, TIED, Family, family_of
 from .gguf_file import SUFFIX, GgufFile, GgufTensors
-from .tensors import Renamed, StoredTensors, Together
+from .gguf_tokenizer import holds_tokenizer, tokenizer_of
+from .tensors import Renamed, StoredTensors, Together, Turned
 
 RELEASE_FOLDER = "higgs-audio-v3-tts-4b"  # as many call the folder of the release
 CODEBOOK_ROWS = 1026  # of each head of v3
@@ -59,7 +60,7 @@ class GgufSource:
     def missing(self) -> list[str]:
         """What it needs and is nowhere."""
         missing = [MISSING_COMPANION] if self.family.companion and self._other is None else []
-        if self.family is not COMPANION and self._own_tokenizer() is None and self._tokenizer_beside is None:
+        if self.family is not COMPANION and not self._holds_tokenizer() and self._tokenizer_beside is None:
             missing.append(TOKENIZER_FILE)
         return missing
 
@@ -72,7 +73,7 @@ class GgufSource:
         found = [self.path]
         if self.family.companion:
             found.append(self._companion().path)
-        if self._own_tokenizer() is None and self.family is not COMPANION:
+        if not self._holds_tokenizer() and self.family is not COMPANION:
             self.tokenizer()
             found += [file for file in (self._tokenizer_beside,) if file]
         return found + [file for file in (self._config_beside,) if file and self._own_config() is None]
@@ -106,7 +107,7 @@ class GgufSource:
         pairs = [(self._file, self.family)]
         if self.family.companion:
             pairs.append((self._companion(), COMPANION))
-        parts = [Renamed(GgufTensors(file, family.shapes(file)), family.names(file)) for file, family in pairs]
+        parts = [_released(file, family) for file, family in pairs]
         return Together(parts) if len(parts) > 1 else parts[0]
 
     def contents(self) -> Contents:
@@ -136,7 +137,14 @@ class GgufSource:
     def _own_tokenizer(self) -> bytes | None:
         if self.family.tokenizer and (text := self._file.text(self.family.tokenizer)) is not None:
             return text.encode()
-        return _embedded(self._file, TOKENIZER_FILE)
+        found = _embedded(self._file, TOKENIZER_FILE)
+        return tokenizer_of(self._file) if found is None else found
+
+    def _holds_tokenizer(self) -> bool:
+        """Whether `_own_tokenizer` finds one, without making it."""
+        if self.family.tokenizer and self.family.tokenizer in self._file.keys:
+            return True
+        return _embedded(self._file, TOKENIZER_FILE) is not None or holds_tokenizer(self._file)
 
     def _own_config(self) -> bytes | None:
         if self.family.config and (text := self._file.text(self.family.config)) is not None:
@@ -174,8 +182,8 @@ class GgufSource:
                 remedy="Download the file again, or a complete one.",
             ) from error
 
-        def number(key: str, released: float) -> float:
-            found = self._file.number(f"qwen3.{key}") or released
+        def number(key: str, other: str, released: float) -> float:
+            found = self._file.number(f"qwen3.{key}") or self._file.number(f"higgs.text.{other}") or released
             return found if isinstance(found, int) else float(f"{found:.6g}")  # 1e-06 is none of float32's numbers
 
         return {
@@ -189,9 +197,9 @@ class GgufSource:
                 "num_attention_heads": queries // head,
                 "num_key_value_heads": keys // head,
                 "head_dim": head,
-                "rms_norm_eps": number("attention.layer_norm_rms_epsilon", NORM_EPS),
-                "max_position_embeddings": number("context_length", POSITIONS),
-                "rope_theta": number("rope.freq_base", ROPE_THETA),
+                "rms_norm_eps": number("attention.layer_norm_rms_epsilon", "rms_norm_eps", NORM_EPS),
+                "max_position_embeddings": number("context_length", "max_pos", POSITIONS),
+                "rope_theta": number("rope.freq_base", "rope_theta", ROPE_THETA),
             },
             "audio_encoder_config": {
                 "encoder_type": "discrete",
@@ -202,6 +210,14 @@ class GgufSource:
                 "use_delay_pattern": True,
             },
         }
+
+
+def _released(file: GgufFile, family: Family) -> StoredTensors:
+    """The tensors of a file under the names and in the shapes of the released checkpoint."""
+    names = family.names(file)
+    tensors = Renamed(GgufTensors(file, family.shapes(file)), names)
+    turned = family.turned_outputs(file, names)
+    return Turned(tensors, turned) if turned else tensors
 
 
 def is_gguf(path: Path) -> bool:

@@ -11,7 +11,8 @@ from typing import Any
 
 from ..errors import CheckpointError
 
-FLOAT8 = {"F8_E4M3", "F8_E5M2"}  # as safetensors calls them
+E4M3 = "F8_E4M3"  # as safetensors calls it
+FLOAT8 = {E4M3, "F8_E5M2"}
 SCALES = ("{0}_scale", "{0}_scale_inv", "{1}.scale_weight")  # {0} the tensor, {1} what it belongs to
 # Scales of activations, keys and values, and marks: nothing of the weights themselves.
 BESIDE = ("input_scale", "scale_input", "input_scale_inv", "output_scale", "k_scale", "v_scale", "scaled_fp8")

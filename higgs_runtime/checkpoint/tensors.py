@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
+SMALL = 2**16  # numbers; a mapping of its own takes longer than what it holds is worth
+
 
 class StoredTensors(Mapping[str, Tensor]):
     """What every format gives: whole tensors by name, and rows of one.
@@ -24,6 +26,11 @@ class StoredTensors(Mapping[str, Tensor]):
 
     def is_packed(self, name: str) -> bool:
         return False
+
+    def scales(self, name: str) -> Tensor | None:
+        """Of a tensor [O, …] that lies in the file as 8-bit floats (E4M3): what each row is times, float32 [O]; None of
+        any other."""
+        return None
 
     def rows(self, name: str, start: int, stop: int) -> Tensor:
         """Some rows, which do not stay in memory once they are copied."""
@@ -77,6 +84,9 @@ class Renamed(StoredTensors):
     def is_packed(self, name: str) -> bool:
         return self._tensors.is_packed(self._names[name])
 
+    def scales(self, name: str) -> Tensor | None:
+        return self._tensors.scales(self._names[name])
+
     def rows(self, name: str, start: int, stop: int) -> Tensor:
         return self._tensors.rows(self._names[name], start, stop)
 
@@ -108,8 +118,52 @@ class Together(StoredTensors):
     def is_packed(self, name: str) -> bool:
         return self._owner[name].is_packed(name)
 
+    def scales(self, name: str) -> Tensor | None:
+        return self._owner[name].scales(name)
+
     def rows(self, name: str, start: int, stop: int) -> Tensor:
         return self._owner[name].rows(name, start, stop)
+
+
+class Turned(StoredTensors):
+    """Another collection, in which weights of transposed convolutions [O K, I] become [I, O, K].
+
+    Args:
+        outputs: name of each such weight -> O.
+    """
+
+    def __init__(self, tensors: StoredTensors, outputs: Mapping[str, int]):
+        self._tensors, self._outputs = tensors, outputs
+
+    def __getitem__(self, name: str) -> Tensor:
+        found = self._tensors[name]
+        return found.t().reshape(self.shape(name)) if name in self._outputs else found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._tensors
+
+    def shape(self, name: str) -> torch.Size:
+        shape = self._tensors.shape(name)
+        outputs = self._outputs.get(name)
+        return shape if outputs is None else torch.Size((shape[1], outputs, shape[0] // outputs))
+
+    def dtype(self, name: str) -> torch.dtype:
+        return self._tensors.dtype(name)
+
+    def is_packed(self, name: str) -> bool:
+        return self._tensors.is_packed(name)
+
+    def scales(self, name: str) -> Tensor | None:
+        return self._tensors.scales(name)
+
+    def rows(self, name: str, start: int, stop: int) -> Tensor:
+        return self[name][start:stop] if name in self._outputs else self._tensors.rows(name, start, stop)
 
 
 def stored(tensors: Mapping[str, Tensor]) -> StoredTensors:

@@ -115,8 +115,8 @@ def add_checkpoints(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--quantization",
         choices=QUANTIZATIONS,
-        help="keep the matrices of the language model in 8 or "
-        "4 bits: smallest, and fastest on a CPU (default: as they are)",
+        help="keep the matrices of the language model in 8 or 4 bits: smallest, and int8 and int4 fastest on a CPU; "
+        "fp8 is 8-bit floats, for GPUs that multiply them (default: as they are)",
     )
     parser.add_argument(
         "--dtype",

@@ -7,13 +7,16 @@ import shutil
 import sys
 from pathlib import Path
 
-from ..choices import DTYPES, QUANTIZATIONS
+from ..choices import CONVERSIONS, DTYPES
 from ..errors import SettingError
 from .common import NAMING, add_models_dir, named, progress
 
 
 def add(commands) -> None:
-    models = commands.add_parser("models", help="list the installed models and their missing files")
+    models = commands.add_parser(
+        "models",
+        help="list the installed models: what they are, their size on the disk → in memory, and what they lack",
+    )
     models.add_argument("name", nargs="?", default="", help="show only models whose name contains this")
     models.add_argument("--words", action="store_true", help="list the words that the language model NAME can speak")
     add_models_dir(models)
@@ -23,7 +26,7 @@ def add(commands) -> None:
     convert.add_argument("model", help=f"language model or codec: {NAMING}")
     convert.add_argument("target", type=Path, help="folder to create")
     convert.add_argument("--codec", action="store_true", help="convert a codec (also the one in a v3 checkpoint)")
-    convert.add_argument("--quantization", choices=QUANTIZATIONS, help="of a language model (default: int8)")
+    convert.add_argument("--quantization", choices=CONVERSIONS, help="of a language model (default: int8)")
     convert.add_argument(
         "--dtype",
         choices=DTYPES,
@@ -35,7 +38,8 @@ def add(commands) -> None:
 
 
 def _models(args: argparse.Namespace) -> None:
-    from ..hub import describe_checkpoint, find_checkpoints, model_roots
+    from ..devices import pick_device
+    from ..hub import Loading, describe_checkpoint, find_checkpoints, model_roots
 
     roots = model_roots(args.models_dir)
     found = find_checkpoints(roots)
@@ -44,10 +48,11 @@ def _models(args: argparse.Namespace) -> None:
         return
     names = {"lm": "language model", "codec": "codec", "": "unknown"}
     listed = [item for item in found if args.name in item.name]
+    how = Loading(pick_device())
     wide = max((len(item.label) for item in listed), default=0)
     for item in listed:
         about = f" · {item.title}{item.extent}" if item.display_name or item.extent else ""
-        sys.stdout.write(f"{names[item.kind]:<15} {item.label:<{wide}}  {describe_checkpoint(item)}{about}\n")
+        sys.stdout.write(f"{names[item.kind]:<15} {item.label:<{wide}}  {describe_checkpoint(item, how)}{about}\n")
     if not listed:
         sys.stdout.write(
             f"No models{f' with {args.name} in their name' if args.name else ''} in {', '.join(map(str, roots))}\n"

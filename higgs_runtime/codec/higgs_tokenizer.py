@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import torch
@@ -63,6 +64,14 @@ class HiggsTokenizer(nn.Module):
         self.fc = nn.Linear(joined, joined)
         self.fc2 = nn.Linear(joined, config.latent)
         self.quantizer = ResidualQuantizer(config.num_codebooks, joined, config.codebook_size, config.codebook_width)
+
+
+def codec_bytes(config: HiggsCodecConfig, dtype: torch.dtype) -> int:
+    """What a codec of these sizes takes in memory when it is loaded; its codebooks are always float32."""
+    with torch.device("meta"):
+        weights = HiggsTokenizer(config).state_dict()
+    kept = [name for name in weights if any(fnmatchcase(name, pattern) for pattern in CODEBOOKS)]
+    return sum(one.numel() * (4 if name in kept else dtype.itemsize) for name, one in weights.items())
 
 
 class HiggsCodec(Codec):

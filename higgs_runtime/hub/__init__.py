@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .convert import convert_codec as convert_codec, convert_model as convert_model
     from .describe import describe_checkpoint as describe_checkpoint
     from .download import describe_plan as describe_plan, plan_download as plan_download
+    from .loaded import Loading as Loading
     from .releases import RELEASES as RELEASES, notice_of as notice_of, release_named as release_named
 else:
     _HOMES = {
@@ -40,6 +41,7 @@ else:
         "default_pair embedded_clips embedded_voices find_adapters find_checkpoints model_roots without_mark",
         "convert": "convert_codec convert_model",
         "describe": "describe_checkpoint",
+        "loaded": "Loading",
         "download": "describe_plan plan_download",
         "releases": "RELEASES notice_of release_named",
     }

@@ -301,9 +301,7 @@ def _inspect(root: Path, folder: Path) -> Checkpoint | None:
 
 def _contents(folder: Path, missing: tuple[str, ...]) -> Contents | None:
     """What a folder's headers say; None where they cannot be read: loading says why."""
-    stats = [
-        (entry.name, entry.stat()) for entry in sorted(folder.iterdir()) if entry.suffix in (".json", ".safetensors")
-    ]
+    stats = [(entry.name, entry.stat()) for entry in sorted(folder.iterdir()) if entry.suffix in STAMPED]
     return None if missing else _looked_into(folder, tuple((name, one.st_size, one.st_mtime_ns) for name, one in stats))
 
 

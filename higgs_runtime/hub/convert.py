@@ -18,6 +18,7 @@ from ..checkpoint.files import CONFIG_FILE, TOKENIZER_FILE, V3, V3_CODEC, WEIGHT
 from ..checkpoint.gguf_source import is_gguf
 from ..checkpoint.safetensors_file import write_tensors
 from ..checkpoint.source import open_source
+from ..choices import CONVERSIONS
 from ..codec import load_codec
 from ..errors import CheckpointError, NumericError, SettingError
 from ..model import load_model
@@ -61,6 +62,13 @@ def convert_model(
         NumericError: weights beyond the range of the dtype.
     """
     source, target = Path(source), Path(target)
+    if quantization not in CONVERSIONS:
+        raise SettingError(
+            "A checkpoint cannot be converted to that.",
+            expected=" or ".join(map(repr, CONVERSIONS)),
+            got=repr(quantization),
+            remedy="Choose one of these; int8 loses least.",
+        )
     _check_new(target)
     model = load_model(source, dtype=dtype, quantization=quantization, on_progress=_part(on_progress, 0, 0.5))
     opened = open_source(source)

@@ -17,6 +17,7 @@ from ..checkpoint.source import open_source
 from ..errors import CheckpointError
 from ..model import converted_to
 from .catalog import Checkpoint
+from .loaded import Loading, once_loaded, size_text
 from .releases import V2_TERMS, V3_TERMS
 
 LAYOUTS = {
@@ -40,6 +41,7 @@ class Details:
         bytes: of its files.
         dtype: how the weights are stored, as "int8 and bfloat16"; empty where that is not known.
         licence: of the release that has this layout; empty where none is known.
+        loaded: what it takes once it is loaded, as "RAM 8.1 GB bfloat16"; empty where nobody asked, or it is not known.
         problem: what is wrong with its files; empty where nothing is seen. A file that is cut off is.
     """
 
@@ -48,18 +50,25 @@ class Details:
     dtype: str
     licence: str
     problem: str = ""
+    loaded: str = ""
 
     @property
     def size(self) -> str:
         """As "11.6 GB" or "17 MB"."""
-        return f"{self.bytes / 1e9:.1f} GB" if self.bytes >= 1e9 else f"{self.bytes / 1e6:.1f} MB"
+        return size_text(self.bytes)
 
     def __str__(self) -> str:
-        return " · ".join(word for word in (self.layout, self.size, self.dtype, self.licence, self.problem) if word)
+        loaded = f"→ {self.loaded}" if self.loaded else ""
+        words = (self.layout, self.size, self.dtype, loaded, self.licence, self.problem)
+        return " · ".join(word for word in words if word)
 
 
-def describe_checkpoint(checkpoint: Checkpoint) -> Details:
-    """What there is to know of a checkpoint that `find_checkpoints` found; never fails, says what is wrong."""
+def describe_checkpoint(checkpoint: Checkpoint, how: Loading | None = None) -> Details:
+    """What there is to know of a checkpoint that `find_checkpoints` found; never fails, says what is wrong.
+
+    Args:
+        how: it is going to be loaded; None: its size in memory is left out.
+    """
     layout = LAYOUTS.get(checkpoint.model_type, _unnamed(checkpoint.path))
     try:
         size = sum(file.stat().st_size for file in _files(checkpoint.path))
@@ -82,7 +91,8 @@ def describe_checkpoint(checkpoint: Checkpoint) -> Details:
         layout += " with its codec" if held.with_codec else " without codec"
     main = [name for name, stored in held.formats.most_common() if stored >= MINOR * held.formats.total()]
     formats = [packed, *(name for name in main if not name.endswith("int8"))] if packed else main
-    return Details(layout, size, " and ".join(formats), licence)
+    loaded = once_loaded(checkpoint, how) if how else ""
+    return Details(layout, size, " and ".join(formats), licence, loaded=loaded)
 
 
 def _unnamed(path: Path) -> str:

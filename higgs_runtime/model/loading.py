@@ -13,13 +13,13 @@ from torch import nn
 
 from ..checkpoint.assign import NameRules, Rows, assign_strict
 from ..checkpoint.files import V3, V3_CODEC, check_model_type
-from ..checkpoint.source import floating_dtype, open_source
+from ..checkpoint.source import ModelSource, floating_dtype, open_source
 from ..devices import pick_dtype
 from ..errors import CheckpointError, SettingError
 from .config import ModelConfig, parse_native_v2, parse_original_v2, parse_v3
 from .linear import Linear
 from .memory import check_room
-from .quantization import KINDS, check_quantization
+from .quantization import E4M3, KINDS, check_quantization, check_stored, multiplies_float8
 from .tokenizer import V3_AUDIO, ChatTokenizer
 from .transformer import HiggsModel
 
@@ -122,8 +122,8 @@ def load_model(
     Args:
         path: folder with config.json, tokenizer.json and safetensors files; or one that `convert_model` wrote.
         dtype: of the weights, or of what remains in floating point.
-        quantization: None, "int8" or "int4": weight-only, of the matrices in the layers (see quantization.py). A
-            converted checkpoint has its own; None takes it.
+        quantization: None, "int8", "int4" or "fp8": of the matrices in the layers (see quantization.py). None takes
+            what the checkpoint has, where that can be: see `auto_quantization`.
         on_progress: called with (tensors in place, tensors in all) after each; what it raises ends the loading.
         packed: copy matrices that are read together below each other, as GPUs like it; False: keep bfloat16 ones as
             they lie in the files. None: unless the device is a CPU.
@@ -142,6 +142,8 @@ def load_model(
     config = layout.parse(raw)
     if converted:
         layout, quantization = _as_converted(config, layout.parse), _same(converted, quantization, path)
+    quantization = quantization or auto_quantization(source, device, dtype)
+    check_stored(quantization, str(device))
     check_room(config, device, dtype, quantization)
     tokenizer = ChatTokenizer(path, config, source.tokenizer())
     if config.begin_is_token:
@@ -180,6 +182,25 @@ def auto_dtype(path: str | Path, device: str | torch.device) -> torch.dtype:
     dtype = pick_dtype(device)
     on_cpu = torch.device(device).type == "cpu"
     return torch.bfloat16 if on_cpu and floating_dtype(Path(path)) == torch.bfloat16 else dtype
+
+
+def auto_quantization(source: ModelSource, device: str | torch.device, dtype: torch.dtype) -> str | None:
+    """The quantization in which a checkpoint is loaded where nobody chose one: the one that it was converted to; "fp8"
+    where the matrices of its layers are 8-bit floats (E4M3), on a device that multiplies these. None: nothing is
+    quantized, and 8-bit floats are widened, as always with float32, which asks for exact numbers.
+
+    Raises:
+        CheckpointError: files are missing or broken.
+    """
+    if (converted := converted_to(source.config)) is not None:
+        return converted
+    if dtype == torch.float32 or not multiplies_float8(str(device)):
+        return None
+    if str(E4M3).removeprefix("torch.") not in source.contents().formats:
+        return None
+    tensors, layout = source.tensors(), LAYOUTS[source.config["model_type"]]
+    names = [one for one in tensors if layout.rename(one).startswith("layers.") and len(tensors.shape(one)) == 2]
+    return "fp8" if names and all(tensors.scales(name) is not None for name in names) else None
 
 
 def converted_to(raw: Mapping[str, Any]) -> str | None:

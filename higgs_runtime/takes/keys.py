@@ -18,9 +18,9 @@ from ..checkpoint.files import check_model_type
 from ..checkpoint.source import open_source
 from ..errors import CheckpointError, SettingError
 from ..kept import cache_folder
-from ..model import converted_to
-from ..model.loading import LAYOUTS
+from ..model.loading import LAYOUTS, auto_quantization
 from ..model.lora import CONFIG, WEIGHTS
+from ..model.quantization import multiplies_float8
 from ..model.transformer import compute_dtype
 from ..types import Prompt, ReleasedSampling, Sampling
 
@@ -37,7 +37,7 @@ class ModelIdentity:
         weights: SHA-256 of the checkpoint's config, tokenizer and weights.
         device: kind of device, by torch's name: kinds round differently.
         dtype, cache_dtype: of the weights, and of keys and values.
-        quantization: None, "int8" or "int4".
+        quantization: None, "int8", "int4" or "fp8"; "fp8 widened" where the device does not multiply 8-bit floats.
         adapters: (SHA-256, strength) of each, in order.
         released: how it samples where nothing else is asked for.
     """
@@ -75,12 +75,15 @@ def model_identity(
     raw = source.config
     check_model_type(raw, LAYOUTS, path)
     weights = _content(source.files())
+    quantization = quantization or auto_quantization(source, device, dtype)
+    if quantization == "fp8" and not multiplies_float8(str(device)):
+        quantization = "fp8 widened"
     return ModelIdentity(
         weights=weights,
         device=torch.device(device).type,
         dtype=_name(dtype),
         cache_dtype=_name(cache_dtype or compute_dtype(dtype, device)),
-        quantization=quantization or converted_to(raw),
+        quantization=quantization,
         adapters=tuple((_content([Path(one) / CONFIG, Path(one) / WEIGHTS]), float(by)) for one, by in adapters),
         released=LAYOUTS[raw["model_type"]].parse(raw).released,
     )

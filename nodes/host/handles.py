@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import comfy.model_management as management
@@ -67,6 +67,22 @@ def pick_dtype(handle: ModelHandle, device: torch.device) -> torch.dtype:
     return torch.float16 if management.should_use_fp16(device) else torch.float32
 
 
+def pick_quantization(handle: ModelHandle, device: torch.device, dtype: torch.dtype) -> str | None:
+    """The quantization that a handle means on a device: "off" keeps what the checkpoint has, where that can be.
+
+    Raises:
+        SettingError: the device has no such numbers.
+    """
+    from ...higgs_runtime.checkpoint.source import open_source
+    from ...higgs_runtime.model.loading import auto_quantization
+    from ...higgs_runtime.model.quantization import check_stored, multiplies_float8
+
+    check_stored(handle.quantization, str(device))
+    if handle.quantization is not None or handle.kind != "lm" or not multiplies_float8(str(device)):
+        return handle.quantization
+    return auto_quantization(open_source(handle.path), device, dtype)
+
+
 def check_here(handle: ModelHandle) -> None:
     """Raises:
     SettingError: the model is on a server.
@@ -96,6 +112,7 @@ def open_model(handle: ModelHandle, work_bytes: Callable[[Any], int] | None = No
     check_here(handle)
     device = pick_device(handle.device)
     dtype = pick_dtype(handle, device)
+    handle = replace(handle, quantization=pick_quantization(handle, device, dtype))
     key = ModelKey.of(handle.kind, handle.path, device=device, dtype=dtype, quantization=handle.quantization)
     raise_if_cancelled()
     with model_cache().use(key, lambda: _load(handle, device, dtype), work_bytes) as model:

@@ -8,10 +8,10 @@ from .. import download_model
 from ..shared import checkpoints
 from .answers import Refused
 
-LISTS = {  # each may read the headers of many files
-    "lm": lambda: checkpoints.checkpoint_notes("lm"),
-    "codec": lambda: checkpoints.checkpoint_notes("codec"),
-    "releases": download_model.release_notes,
+LISTS = {  # each may read the headers of many files; what the node is set to comes with the question
+    "lm": lambda how: checkpoints.checkpoint_notes("lm", how),
+    "codec": lambda how: checkpoints.checkpoint_notes("codec", how),
+    "releases": lambda how: download_model.release_notes(),
 }
 
 
@@ -19,7 +19,7 @@ async def choices(request) -> dict:
     find = LISTS.get(request.match_info["list"])
     if find is None:
         raise Refused(404, "There is no such list.")
-    return await asyncio.to_thread(find)
+    return await asyncio.to_thread(find, dict(request.query))
 
 
 async def notice(request) -> dict:

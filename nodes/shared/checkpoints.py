@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from comfy_api.latest import io
 
-from ...higgs_runtime import CheckpointError
+from ...higgs_runtime import CheckpointError, SettingError
 from ...higgs_runtime.checkpoint.packing import WHAT_IS_READ
+from ...higgs_runtime.choices import QUANTIZATIONS
 from ...higgs_runtime.hub import Checkpoint, default_pair, find_adapters, find_checkpoints, model_roots, without_mark
 from ..host import files, handles, messages
 
@@ -23,9 +25,9 @@ def checkpoint_inputs(kind: str, note: str, dtype_tooltip: str) -> list[io.Input
             options=checkpoint_choices(kind),
             default=AUTO,
             tooltip=f"A {KIND_NAMES[kind]} in models/{files.MODEL_FOLDER} or in a folder of extra_model_paths.yaml: a "
-            "folder with its files, or a GGUF file. What lacks files says which; press R after adding files. auto: the "
-            "first complete one of these, if model and codec are there both; else the tiny pair that comes with the "
-            f"pack. {note}",
+            "folder with its files, or a GGUF file. What lacks files says which; press R after adding files. Behind "
+            "each name: its size on the disk → in memory, as this node is set. auto: the first complete one of these, "
+            f"if model and codec are there both; else the tiny pair that comes with the pack. {note}",
         ),
         io.Combo.Input(
             "device",
@@ -43,16 +45,39 @@ def checkpoint_choices(kind: str) -> list[str]:
     return [AUTO, *(item.label for item in find_checkpoints(_roots(), kind))]
 
 
-def checkpoint_notes(kind: str) -> dict[str, str]:
-    """Beside each of `checkpoint_choices`: layout, size, number format, licence; of "auto" which one it means now."""
-    from ...higgs_runtime.hub import describe_checkpoint
+def checkpoint_notes(kind: str, how: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Beside each of `checkpoint_choices`: layout, size on the disk and once it is loaded, number format, licence; of
+    "auto" which one it means now.
 
-    notes = {item.label: str(describe_checkpoint(item)) for item in find_checkpoints(_roots(), kind)}
+    Args:
+        how: device, dtype and quantization as the loader's lists have them; what is left out, or in none of them, is
+            the default.
+    """
+    notes = {item.label: str(_described(item, kind, how or {})) for item in find_checkpoints(_roots(), kind)}
     try:
         now = find_checkpoint(kind, AUTO)
     except CheckpointError as error:
         return {AUTO: error.what, **notes}
     return {AUTO: f"now {now.name} · {notes.get(now.label, '')}", **notes}
+
+
+def _described(checkpoint: Checkpoint, kind: str, how: Mapping[str, str]):
+    from ...higgs_runtime.hub import Loading, describe_checkpoint
+
+    device, dtype, quantization = (how.get(name) for name in ("device", "dtype", "quantization"))
+    handle = handles.ModelHandle(
+        kind,
+        str(checkpoint.path),
+        device if device in handles.DEVICES else "auto",
+        dtype if dtype in handles.DTYPES else "auto",
+        quantization if quantization in QUANTIZATIONS else None,
+    )
+    try:
+        place = handles.pick_device(handle.device)
+    except SettingError:  # there is no GPU: queueing says so
+        return describe_checkpoint(checkpoint)
+    chosen = handles.pick_dtype(handle, place)
+    return describe_checkpoint(checkpoint, Loading(str(place), chosen, handle.quantization, kind))
 
 
 def find_checkpoint(kind: str, choice: str) -> Checkpoint:
@@ -116,9 +141,10 @@ def choose_model(
     """
     handles.pick_device(device)
     checkpoint = find_checkpoint(kind, choice)
+    loaded = _described(checkpoint, kind, {"device": device, "dtype": dtype, "quantization": quantization or ""}).loaded
     limits = f"{checkpoint.title}{checkpoint.extent}; it speaks only these." if checkpoint.extent else ""
     chosen = f"auto: {limits or checkpoint.title}" if choice == AUTO else limits
-    messages.show_text("\n".join(line for line in (chosen, checkpoint.licence) if line))
+    messages.show_text("\n".join(line for line in (chosen, loaded and f"→ {loaded}", checkpoint.licence) if line))
     return handles.ModelHandle(kind, str(checkpoint.path), device, dtype, quantization)
 
 

@@ -9,10 +9,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import helpers_gguf
 import pytest
 import torch
 from helpers_checkpoint import edit_tensors, make_folder, make_lm_checkpoint, random_codes
 from helpers_codec import make_codec_checkpoint, sound_clip
+from helpers_forms import as_port, in_float8
 from helpers_v3 import make_v3_checkpoint
 from random_codec import SMALL
 from safetensors.torch import load_file
@@ -38,6 +40,7 @@ from higgs_runtime.hub.cache import model_bytes
 from higgs_runtime.hub.catalog import EMBEDDED, find_checkpoints
 from higgs_runtime.hub.convert import convert_codec, convert_model
 
+NARROW = {"num_hidden_layers": 1, "hidden_size": 64, "intermediate_size": 128}
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -258,6 +261,49 @@ def test_by_command(sources, tmp_path, capsys):
     assert load_model(tmp_path / "small").layers[0].attention.o.weight.dtype == torch.uint8
     assert main(["convert", str(sources["v2"]), str(tmp_path / "small")]) == 1
     assert "exists" in capsys.readouterr().err
+
+
+FORMS = {  # how others write v3 -> how such files are made of a folder
+    "gguf of audio.cpp": lambda source, target: helpers_gguf.audiocpp(source, target / "m.gguf", Q8_0),
+    "gguf of the Studio": lambda source, target: helpers_gguf.studio(source, target / "m.gguf", Q8_0),
+    "gguf of higgs-audio.cpp": lambda source, target: helpers_gguf.bluryar(source, target / "m.gguf", Q8_0),
+    "gguf of CrispASR": lambda source, target: helpers_gguf.crispasr(source, target / "m.gguf", Q8_0),
+    "gguf pair of llama.cpp": lambda source, target: helpers_gguf.pair(source, target, Q8_0)[0],
+    "port": lambda source, target: as_port(source, target / "m"),
+    "fp8": lambda source, target: in_float8(source, target / "m", "{0}_scale:channel")[0],
+}
+Q8_0 = helpers_gguf.matrices(helpers_gguf.Kind.Q8_0)
+
+
+@pytest.mark.parametrize("quantization", ["int8", "int4"])
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_v3_by_command(form, quantization, tmp_path, capsys):
+    """The folder that is written stands by itself, and has the weights of the form packed while loading."""
+    source = make_v3_checkpoint(tmp_path / "v3", **NARROW)
+    models = tmp_path / "models"
+    models.mkdir()
+    file, target = FORMS[form](source, models), tmp_path / "made" / "small"
+    name = file.relative_to(models).as_posix()
+    asked = [name, str(target), "--quantization", quantization, "--models-dir", str(models)]
+    assert main(["convert", *asked]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"{target}: ") and f"MB ({file.name} has " in said
+    wanted = load_model(file, dtype=torch.bfloat16, quantization=quantization).state_dict()
+    shutil.rmtree(models)
+    shutil.rmtree(source)
+    made = load_model(target, dtype=torch.bfloat16)
+    found = made.state_dict()
+    assert list(found) == list(wanted) and all(torch.equal(found[key], wanted[key]) for key in found)
+    assert {"int8": torch.int8, "int4": torch.uint8}[quantization] == made.layers[0].attention.o.weight.dtype
+    prompt = build_prompt(conversation("Hello there."), made.tokenizer)
+    assert generate(made, [prompt], Sampling(seed=1, max_frames=4))[0].frames
+    assert {one.name for one in target.iterdir()} == {"config.json", "model.safetensors", "tokenizer.json"}
+
+
+def test_fp8_is_no_form_to_convert_to(sources, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["convert", str(sources["v2"]), str(tmp_path / "small"), "--quantization", "fp8"])
+    assert "'int8', 'int4'" in capsys.readouterr().err
 
 
 # --- where weights lie ----------------------------------------------------------------------------------------------

@@ -12,10 +12,10 @@ from helpers_session import lines, same, settings
 from test_fused import PLAIN, SHAPES, filled_cache, fused_logits, plain_logits, random_model, some_ids
 
 from higgs_runtime import Session, load_model
+from higgs_runtime.choices import CONVERSIONS
 from higgs_runtime.generation.cpu_kernel import fused_step
 from higgs_runtime.model.linear import PackedLinear
 from higgs_runtime.model.loading import quantize_layers
-from higgs_runtime.model.quantization import KINDS
 
 EVEN = {"hidden_size": 128, "intermediate_size": 192, "num_heads": 8}
 
@@ -49,7 +49,7 @@ def test_a_row_is_bit_identical_in_any_batch_and_with_any_number_of_threads(thre
         assert torch.equal(fused_logits(model, filled_cache(model, rows), ids[:rows], threads), together[:rows])
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", CONVERSIONS)
 def test_packed_matrices_whose_rest_is_bfloat16(name):
     """Scales, embeddings and heads are read as they are."""
     model = random_model(replace(PLAIN, **EVEN)).bfloat16()

@@ -18,10 +18,11 @@ from higgs_runtime.generation.cpu_kernel.tiles import FOLDED, GROUP, ready, slim
 from higgs_runtime.model import quantization as quantized_module
 from higgs_runtime.model.linear import Linear
 from higgs_runtime.model.loading import quantize_layers
-from higgs_runtime.model.quantization import KINDS, Int4Linear, Int8Linear
+from higgs_runtime.model.quantization import Int4Linear, Int8Linear
 
 WIDE = replace(PLAIN, hidden_size=128, intermediate_size=192, num_heads=8)
 BITS = {"int8": 8, "int4": 4}
+KINDS = {"int8": Int8Linear, "int4": Int4Linear}  # that the compiled step reads
 
 
 def unpacked(layer):
@@ -119,6 +120,9 @@ def test_takes_are_those_of_the_plain_step(tmp_path, monkeypatch, name):
 
 def test_other_packings_take_the_plain_step():
     assert fused_step(random_model(PLAIN), random_model(PLAIN).new_cache(8)) is not None
+    model = random_model(WIDE)
+    quantize_layers(model, "fp8")
+    assert fused_step(model, model.new_cache(8)) is None
     for name in KINDS:
         model = random_model(PLAIN)  # 48 features
         quantize_layers(model, name)

@@ -15,8 +15,10 @@ from helpers_checkpoint import add_to_config
 from helpers_codec import make_codec_checkpoint, sound_clip
 from helpers_forms import copied
 from helpers_v3 import make_v3_checkpoint
+from helpers_vocabulary import V3_MARKS
 from random_codec import SMALL
 from safetensors.torch import load_file
+from tokenizers import Tokenizer
 
 from higgs_runtime import (
     CheckpointError,
@@ -29,6 +31,7 @@ from higgs_runtime import (
 )
 from higgs_runtime.checkpoint import gguf_file
 from higgs_runtime.checkpoint.gguf_file import BLOCKS, PLAIN, GgufFile, GgufTensors
+from higgs_runtime.checkpoint.gguf_tokenizer import holds_tokenizer, tokenizer_of
 from higgs_runtime.checkpoint.source import open_source
 from higgs_runtime.codec import bundled
 from higgs_runtime.hub import convert_codec, default_pair, describe_checkpoint, file_stats, find_checkpoints
@@ -44,8 +47,19 @@ WRITERS = {
     ),
     "Higgs-Audio-v3-Studio": lambda source, folder, chosen: forms.studio(source, folder / "model.gguf", chosen),
     "higgs-audio.cpp": lambda source, folder, chosen: forms.bluryar(source, folder / "model.gguf", chosen),
+    "CrispASR": lambda source, folder, chosen: forms.crispasr(source, folder / "model.gguf", chosen),
+    "CrispASR quantized": lambda source, folder, chosen: forms.crispasr(
+        source, folder / "model.gguf", chosen, by_ggml=True
+    ),
     "llama.cpp backbone": lambda source, folder, chosen: forms.pair(source, folder, chosen)[0],
 }
+TEXTS = (
+    "Hello from here. It's 3:45 — isn't it?",
+    "  two  spaces\n\n\ttabs, don't DON'T we'll 12345",
+    "你好,世界。これはテストです。 한국어 Русский العربية 🎧👩‍🚀 e\u0301",
+    "<|emotion:anger|>Now! <|im_start|>user <|sfx:laughter|>Haha <|unheard_of|>",
+    "",
+)
 
 
 @pytest.fixture(scope="module")
@@ -261,6 +275,66 @@ def test_another_file_beside_it_is_another_model(v3, tmp_path):
     assert [name for name, _, _ in file_stats(backbone)] == ["backbone.gguf", "audio.gguf", "tokenizer.json"]
     (tmp_path / "broken.gguf").write_bytes(b"GGUF")
     assert [name for name, _, _ in file_stats(tmp_path / "broken.gguf")] == ["broken.gguf"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("writer", ["llama.cpp", "CrispASR"])
+def test_a_tokenizer_is_made_of_pieces_and_merges(writer, tmp_path):
+    """With the ids of the tokenizer that the file was made from: Qwen's whole vocabulary with v3's marks."""
+    source = make_v3_checkpoint(tmp_path / "v3", whole_vocabulary=True, **NARROW)
+    if writer == "CrispASR":
+        file = forms.crispasr(
+            source, tmp_path / "gguf" / "model.gguf", tokenizer=False, inside=source / "tokenizer.json"
+        )
+    else:
+        file, _ = forms.pair(source, tmp_path / "gguf", tokenizer=False, inside=source / "tokenizer.json")
+    [item] = [one for one in find_checkpoints([tmp_path / "gguf"]) if one.kind == "lm"]
+    assert item.usable and len(open_source(file).files()) == (1 if writer == "CrispASR" else 2)
+    theirs = Tokenizer.from_file(str(source / "tokenizer.json"))
+    ours, plain = load_model(file).tokenizer, load_model(source).tokenizer
+    for text in TEXTS:
+        assert ours.encode(text) == plain.encode(text), text
+    made = Tokenizer.from_buffer(open_source(file).tokenizer())
+    for text in (*TEXTS, "".join(V3_MARKS), "<|tts|><|text|>Hi.<|audio|>"):
+        text = text.replace("<|im_start|>", "")  # a mark of Qwen's, which the one to compare with lacks
+        one, other = made.encode(text).ids, theirs.encode(text).ids
+        assert one == other and made.decode(one) == theirs.decode(other), text
+    assert ours.controls == plain.controls and len(ours.controls) == 43
+    assert {one: ours.special(one) for one in V3_MARKS} == {one: plain.special(one) for one in V3_MARKS}
+    made = load_model(convert_model(file, tmp_path / "int8", "int8"), dtype=torch.bfloat16).tokenizer
+    assert made.encode(TEXTS[0]) == plain.encode(TEXTS[0])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"pre": "llama-bpe"},
+        {"model": "llama"},
+        {"types": [1] * 3},
+        {"types": [6] * 4},
+        {"tokens": ["a", "b", "ab", "<|other|>"]},
+        {"merges": None},
+    ],
+)
+def test_another_tokenizer_in_the_file_counts_as_none(change, tmp_path):
+    said = {"model": "gpt2", "pre": "qwen2", "tokens": ["a", "b", "ab", "<|audio|>"], "types": [1, 1, 1, 3]}
+    said |= {"merges": ["a b"]}
+
+    def tokenizer(**how):
+        def fields(writer) -> None:
+            writer.add_tokenizer_model(how["model"])
+            writer.add_tokenizer_pre(how["pre"])
+            writer.add_token_list(how["tokens"])
+            writer.add_token_types(how["types"])
+            if how["merges"]:
+                writer.add_token_merges(how["merges"])
+
+        file = GgufFile(forms.write(tmp_path / "x.gguf", "qwen3", {"x": (torch.ones(2).numpy(), None)}, fields))
+        assert holds_tokenizer(file) == (tokenizer_of(file) is not None)
+        return tokenizer_of(file)
+
+    assert Tokenizer.from_buffer(tokenizer(**said)).encode("ab").ids == [2]
+    assert tokenizer(**said | change) is None
 
 
 # --- lists ----------------------------------------------------------------------------------------------------------

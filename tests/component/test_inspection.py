@@ -5,15 +5,23 @@ from __future__ import annotations
 import json
 import shutil
 
+import helpers_gguf
 import pytest
 import torch
-from helpers_checkpoint import make_folder, make_lm_checkpoint
-from safetensors.torch import save_file
+from gguf import GGMLQuantizationType as Kind
+from helpers_checkpoint import add_to_config, make_folder, make_lm_checkpoint
+from helpers_codec import make_codec_checkpoint
+from helpers_forms import as_port, in_float8
+from helpers_v3 import make_v3_checkpoint
+from random_codec import SMALL
+from safetensors.torch import load_file, save_file
 
-from higgs_runtime import convert_model
+from higgs_runtime import convert_model, load_codec, load_model
 from higgs_runtime.cli import main
+from higgs_runtime.hub import Loading, model_bytes
 from higgs_runtime.hub.catalog import EMBEDDED, find_checkpoints
 from higgs_runtime.hub.describe import describe_checkpoint
+from higgs_runtime.model.loading import auto_dtype
 
 V2 = "Boson Higgs Audio 2 Community License"
 
@@ -107,7 +115,73 @@ def test_a_converted_one_says_its_bits(tmp_path):
     assert " · int4 and bfloat16 · " in told(tmp_path / "models")["int4"]
 
 
+@pytest.fixture(scope="module")
+def forms_of_v3(tmp_path_factory):
+    """The same model in each form of files."""
+    root = tmp_path_factory.mktemp("forms")
+    source = make_v3_checkpoint(root / "source", hidden_size=256, intermediate_size=512, num_hidden_layers=2)
+    models = root / "models"
+    in_float8(source, models / "float8", "{0}_scale:channel")
+    as_port(source, models / "port")
+    helpers_gguf.audiocpp(source, models / "q8_0.gguf", helpers_gguf.everywhere(Kind.Q8_0))
+    convert_model(source, models / "int8", "int8")
+    return models
+
+
+@pytest.mark.parametrize("dtype", [None, torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("quantization", [None, "int8", "int4", "fp8"])
+def test_the_size_once_loaded_is_that_of_the_model(forms_of_v3, dtype, quantization):
+    found = {item.name: item for item in find_checkpoints([forms_of_v3])}
+    assert set(found) == {"float8", "port", "q8_0.gguf", "int8"}
+    for name, item in found.items():
+        told = describe_checkpoint(item, Loading("cpu", dtype, quantization))
+        if name == "int8" and quantization in ("int4", "fp8"):
+            assert told.loaded == ""  # it cannot be quantized again
+            continue
+        how = dtype or auto_dtype(item.path, "cpu")
+        model = load_model(item.path, dtype=how, quantization=quantization)
+        memory, size, unit, form = told.loaded.split(" ")
+        assert (memory, unit) == ("RAM", "MB") and f" · → {told.loaded} · " in str(told)
+        assert float(size) * 1e6 == pytest.approx(model_bytes(model), rel=0.01, abs=1e5), name
+        assert form == (quantization or ("int8" if name == "int8" else str(how).removeprefix("torch.")))
+
+
+def test_8_bit_floats_are_told_as_they_will_lie_there(forms_of_v3, monkeypatch):
+    monkeypatch.setattr("higgs_runtime.model.loading.multiplies_float8", lambda device: True)
+    [item] = [one for one in find_checkpoints([forms_of_v3]) if one.name == "float8"]
+    told = [describe_checkpoint(item, Loading("cuda", one)).loaded for one in (torch.bfloat16, torch.float32)]
+    assert told[0].startswith("VRAM ") and told[0].endswith(" fp8") and told[1].endswith(" float32")
+
+
+def test_the_size_of_a_codec_once_loaded(tmp_path, monkeypatch):
+    monkeypatch.setattr("higgs_runtime.hub.loaded.SIZES", SMALL)
+    monkeypatch.setattr("higgs_runtime.codec.bundled.SIZES", SMALL)
+    native = make_codec_checkpoint(tmp_path / "models" / "codec")
+    source = make_v3_checkpoint(tmp_path / "v3", codec=load_file(native / "model.safetensors"))
+    helpers_gguf.audiocpp(source, tmp_path / "models" / "v3.gguf")
+    found = {item.name: item for item in find_checkpoints([tmp_path / "models"], "codec")}
+    assert set(found) == {"codec", "v3.gguf"}
+    for item in found.values():
+        for dtype in (torch.float32, torch.float16):
+            told = describe_checkpoint(item, Loading("cpu", dtype, kind="codec")).loaded
+            size = model_bytes(load_codec(item.path, dtype=dtype))
+            assert told == f"RAM {size / 1e6:.1f} MB {str(dtype).removeprefix('torch.')}"
+
+
+def test_a_broken_config_has_no_size(tmp_path):
+    for name, config in (("empty", {}), ("huge", {"hidden_size": 2**40, "num_hidden_layers": 2**40})):
+        stored(tmp_path / name, "higgs_audio_v2", {"a": torch.zeros(4)})
+        add_to_config(tmp_path / name, **config)
+    told = [describe_checkpoint(item, Loading("cpu")) for item in find_checkpoints([tmp_path])]
+    assert [one.loaded for one in told] == ["", ""] and all("→" not in str(one) for one in told)
+
+
+def test_the_shell_tells_both_sizes(capsys):
+    assert main(["models", "higgs-nano"]) == 0
+    assert " · 17.0 MB · float16 · → " in capsys.readouterr().out
+
+
 def test_the_packs_own_are_free(capsys):
     assert told(EMBEDDED)["higgs-nano"] == "v2, transformers-native · 17.0 MB · float16 · Apache-2.0, of the pack"
     assert main(["models", "nano-codec"]) == 0
-    assert "5.7 MB · float16 · Apache-2.0" in capsys.readouterr().out
+    assert "5.7 MB · float16 · → RAM 9.1 MB float32 · Apache-2.0" in capsys.readouterr().out.replace("VRAM", "RAM")

@@ -10,7 +10,7 @@ import helpers_gguf as forms
 import pytest
 from gguf import GGMLQuantizationType as Kind
 from helpers_checkpoint import make_lm_checkpoint
-from helpers_forms import in_float8
+from helpers_forms import as_port, in_float8
 from helpers_v3 import make_v3_checkpoint
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")]
@@ -70,6 +70,39 @@ def test_loading_a_folder_takes_little_more_than_the_model(tmp_path, stored, dty
     if stored == "float8":
         folder, _ = in_float8(folder, tmp_path / "float8", "{0}_scale:channel")
     check(folder, dtype, quantization, make_lm_checkpoint(tmp_path / "twin", num_hidden_layers=1))
+
+
+@pytest.mark.parametrize("quantization", [None, "int8"])
+def test_loading_the_port_takes_little_more_than_the_model(tmp_path, quantization):
+    source = as_port(make_v3_checkpoint(tmp_path / "v3", **LARGE), tmp_path / "port", shards=3)
+    check(source, "bfloat16", quantization, make_lm_checkpoint(tmp_path / "twin", num_hidden_layers=1))
+
+
+@pytest.mark.parametrize("stored", ["float8", "bfloat16"])
+def test_loading_8_bit_floats_that_stay_so_takes_little_more_than_the_model(tmp_path, stored):
+    folder = make_lm_checkpoint(tmp_path / "lm", **LARGE, dtype="bfloat16")
+    if stored == "float8":
+        folder, _ = in_float8(folder, tmp_path / "float8", "{0}_scale:tensor")
+    check(folder, "bfloat16", "fp8", make_lm_checkpoint(tmp_path / "twin", num_hidden_layers=1))
+
+
+WRITERS = {
+    "audio.cpp": lambda source, folder, chosen: forms.audiocpp(source, folder / "model.gguf", chosen),
+    "higgs-audio.cpp": lambda source, folder, chosen: forms.bluryar(source, folder / "model.gguf", chosen),
+    "CrispASR": lambda source, folder, chosen: forms.crispasr(source, folder / "model.gguf", chosen),
+    "llama.cpp": lambda source, folder, chosen: forms.pair(source, folder, chosen)[0],
+}
+
+
+@pytest.mark.parametrize("quantization", [None, "int8"])
+@pytest.mark.parametrize("writer", WRITERS)
+def test_loading_a_gguf_of_each_writer_takes_little_more_than_the_model(tmp_path, writer, quantization):
+    source = make_v3_checkpoint(tmp_path / "v3", **LARGE)
+    small = make_v3_checkpoint(tmp_path / "small", num_hidden_layers=1)
+    file, twin = (
+        WRITERS[writer](one, tmp_path / one.name / "gguf", forms.everywhere(Kind.Q8_0)) for one in (source, small)
+    )
+    check(file, "bfloat16", quantization, twin)
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,25 @@ def test_each_choice_has_its_note(models):
     assert "now released-codec" in checkpoints().checkpoint_notes("codec")["auto"]
 
 
+def test_a_note_tells_the_size_once_loaded_as_the_node_is_set(models, tmp_path, shown):
+    make_v3_checkpoint(models / "v3", num_hidden_layers=1)
+    notes = {
+        name: checkpoints().checkpoint_notes("lm", how)["v3"]
+        for name, how in {
+            "auto": {},
+            "float32": {"device": "cpu", "dtype": "float32", "quantization": "off"},
+            "int8": {"device": "auto", "dtype": "auto", "quantization": "int8"},
+            "none of them": {"device": "gpu2", "dtype": "int3", "quantization": "<b>"},
+            "no gpu": {"device": "gpu"},
+        }.items()
+    }
+    sizes = {name: note.partition("→ RAM ")[2].partition(" · ")[0] for name, note in notes.items()}
+    assert sizes["auto"] == sizes["float32"] == sizes["none of them"] and sizes["auto"].endswith(" MB float32")
+    assert sizes["int8"].endswith(" MB int8") and sizes["int8"] != sizes["auto"] and not sizes["no gpu"]
+    node_classes()["HiggsLoadModel"].execute("v3", "auto", "auto", "int8")
+    assert shown[-1][1].startswith(f"→ RAM {sizes['int8']}\n")
+
+
 def test_auto_takes_the_released_pair_once_it_is_whole(models):
     assert (load("lm"), load("codec")) == ("higgs-nano", "higgs-nano-codec")
     make_folder(models / "released")
@@ -167,7 +186,7 @@ def test_the_quantization_that_is_chosen_is_that_of_the_model(runtime, tmp_path)
     assert chosen == {None: torch.float32, "int8": torch.int8, "int4": torch.uint8}
 
 
-@pytest.mark.parametrize("choice, meant", [("off", None), ("int8", "int8"), ("int4", "int4")])
+@pytest.mark.parametrize("choice, meant", [("off", None), ("int8", "int8"), ("int4", "int4"), ("fp8", "fp8")])
 def test_the_loader_names_the_quantization(models, choice, meant):
     [handle] = node_classes()["HiggsLoadModel"].execute("auto", "auto", "auto", choice).args
     assert handle.quantization == meant

@@ -228,15 +228,28 @@ def bluryar(source: Path, file: Path, chosen: Chosen = as_it_is) -> Path:
     return write(file, "qwen3", {name: one for name, one in tensors.items() if name}, fields)
 
 
-def pair(source: Path, folder: Path, chosen: Chosen = as_it_is, *, tokenizer: bool = True) -> tuple[Path, Path]:
-    """The backbone that llama.cpp's converter writes, and its companion with codebooks and codec in float16."""
+def pair(
+    source: Path, folder: Path, chosen: Chosen = as_it_is, *, tokenizer: bool = True, inside: Path | None = None
+) -> tuple[Path, Path]:
+    """The backbone that llama.cpp's converter writes, and its companion with codebooks and codec in float16.
+
+    Args:
+        tokenizer: whether a tokenizer.json lies beside them.
+        inside: the tokenizer.json that the backbone holds, as pieces and merges.
+    """
     tensors = released(source)
+
+    def backbone_fields(writer: GGUFWriter) -> None:
+        qwen3_fields(writer, source)
+        if inside is not None:
+            add_tokenizer(writer, inside)
+
     own = {llama_cpp_name(name): packed(tensor, chosen(name)) for name, tensor in tensors.items()}
     backbone = write(
         folder / "backbone.gguf",
         "qwen3",
         {name: one for name, one in own.items() if name},
-        lambda writer: qwen3_fields(writer, source),
+        backbone_fields,
     )
     codec = [name for name in tensors if name.startswith(CODEC)]
     other = {f"higgs.codec.{index:04d}": packed(tensors[name], Kind.F16) for index, name in enumerate(codec)}
@@ -258,6 +271,111 @@ def pair(source: Path, folder: Path, chosen: Chosen = as_it_is, *, tokenizer: bo
     if tokenizer:
         shutil.copyfile(source / "tokenizer.json", folder / "tokenizer.json")
     return backbone, companion
+
+
+CRISPASR = (  # what its converter puts for what, each where it stands, in this order
+    ("tied.embedding.text_embedding.", "token_embd."),
+    ("body.layers.", "blk."),
+    ("body.norm.", "output_norm."),
+    ("tied.head.text_head.", "output."),
+    *((f".{long}.", f".{short}.") for long, short in LLAMA_CPP.items()),
+    ("tied.embedding.modality_embeddings.0.embedding.", "fused_embed."),
+    ("tied.head.modality_heads.0.", "fused_head."),
+    (CODEC, "codec."),
+    ("acoustic_encoder.", "ac_enc."),
+    ("acoustic_decoder.", "ac_dec."),
+    ("semantic_model.", "sem."),
+    ("encoder_semantic.", "enc_sem."),
+    ("decoder_semantic.", "dec_sem."),
+    ("quantizer.quantizers.", "quant."),
+    ("feature_extractor.", "fe."),
+    ("feature_projection.", "fp."),
+    ("conv_layers.", "cv."),
+    ("encoder.layers.", "enc."),
+    ("feed_forward.intermediate_dense", "ffn1"),
+    ("feed_forward.output_dense", "ffn2"),
+    *((f"attention.{one}_proj", f"attn_{one}") for one in "qkv"),
+    ("attention.out_proj", "attn_out"),
+    (".layer_norm.", ".ln."),
+    (".final_layer_norm.", ".fin_ln."),
+    (".conv_blocks.", ".blk."),
+    ("res_units.", "ru."),
+    ("parametrizations.", "pm."),
+    ("original", "orig"),
+    ("pos_conv_embed.", "pce."),
+)
+
+
+def crispasr_name(name: str) -> str:
+    for long, short in CRISPASR:
+        name = name.replace(long, short)
+    return name
+
+
+def crispasr(
+    source: Path,
+    file: Path,
+    chosen: Chosen = as_it_is,
+    *,
+    tokenizer: bool = True,
+    inside: Path | None = None,
+    by_ggml: bool = False,
+) -> Path:
+    """CrispASR's single file: short names, [1, C, 1] as [C], transposed convolutions as [O K, I], sizes in fields.
+
+    Args:
+        by_ggml: as its quantizer writes it again, without the leading ones of shapes.
+    """
+    text = json.loads((source / "config.json").read_text())["text_config"]
+
+    def fields(writer: GGUFWriter) -> None:
+        writer.add_uint32("higgs.text.n_layers", text["num_hidden_layers"])
+        writer.add_uint32("higgs.text.max_pos", text["max_position_embeddings"])
+        writer.add_float32("higgs.text.rope_theta", 1_000_000.0)
+        writer.add_float32("higgs.text.rms_norm_eps", text["rms_norm_eps"])
+        writer.add_uint32("higgs.codec.hop_length", 320)
+        writer.add_uint32("higgs.audio_token_id", 2**32 - 100)
+        if inside is not None:
+            add_tokenizer(writer, inside, kinds=False)
+
+    data = {}
+    for name, tensor in released(source).items():
+        own, kind = crispasr_name(name), chosen(name)
+        assert len(own) <= LONGEST, own
+        if "snake" in own and tensor.ndim == 3:
+            tensor = tensor.reshape(-1)
+        elif "conv_t" in own and tensor.ndim == 3:
+            tensor, kind = tensor.flatten(1).t().contiguous(), Kind.F32
+        data[own] = packed(tensor if tensor.ndim else tensor.reshape(1), kind)
+    if by_ggml:
+        data = {name: (as_ggml_writes(array), kind) for name, (array, kind) in data.items()}
+    write(file, "higgs-tts", data, fields)
+    if tokenizer:
+        shutil.copyfile(source / "tokenizer.json", file.parent / "tokenizer.json")
+    return file
+
+
+def add_tokenizer(writer: GGUFWriter, tokenizer: Path, *, kinds: bool = True) -> None:
+    """A tokenizer.json as llama.cpp's converter writes it: every id a piece, unused ones named so.
+
+    Args:
+        kinds: False: as CrispASR's converter does, the model's own pieces alone and nothing said of them.
+    """
+    raw = json.loads(tokenizer.read_text(encoding="utf-8"))
+    marks = {one["content"]: one["id"] for one in raw["added_tokens"]}
+    pieces = {name: id for name, id in raw["model"]["vocab"].items() if name not in marks}
+    merges = [one if isinstance(one, str) else " ".join(one) for one in raw["model"]["merges"]]
+    if kinds:
+        size = max(*pieces.values(), *marks.values()) + 5
+        names = {id: (name, 1) for name, id in pieces.items()} | {id: (name, 3) for name, id in marks.items()}
+        found = [names.get(id, (f"[PAD{id}]", 5)) for id in range(size)]
+        writer.add_tokenizer_model("gpt2")
+        writer.add_tokenizer_pre("qwen2")
+        writer.add_token_list([name for name, _ in found])
+        writer.add_token_types([kind for _, kind in found])
+    else:
+        writer.add_token_list(sorted(pieces, key=pieces.__getitem__))
+    writer.add_token_merges(merges)
 
 
 def add_numbers(writer: GGUFWriter, key: str, values: list[int], kind: gguf.GGUFValueType) -> None:

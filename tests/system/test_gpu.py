@@ -8,9 +8,11 @@ import pytest
 import torch
 from helpers_checkpoint import make_lm_checkpoint, random_codes
 from helpers_codec import make_codec_checkpoint, sound_clip
+from helpers_forms import in_float8
 
 from higgs_runtime import Message, Sampling, Session, build_prompt, generate, load_codec, load_model
 from higgs_runtime.hub.cache import ModelCache, ModelKey
+from higgs_runtime.model import quantization as quantized
 
 pytestmark = pytest.mark.gpu
 
@@ -59,10 +61,39 @@ def test_a_seed_means_the_same_as_on_the_cpu(lm_folder):
     assert (codes[0] == codes[1]).float().mean() > 0.5, "a near tie may fall the other way, and the take goes its own"
 
 
-@pytest.mark.parametrize("quantization", ["int8", "int4"])
+@pytest.mark.parametrize("quantization", ["int8", "int4", "fp8"])
 def test_quantized_weights_speak(lm_folder, quantization):
     model = load_model(lm_folder, device="cuda", dtype=torch.bfloat16, quantization=quantization)
     assert generate(model, [prompt_for(model)], Sampling(max_frames=20))[0].frames == 20
+
+
+def test_8_bit_floats_are_multiplied_as_their_slow_twin_does():
+    """On compute capability 8.9 and newer; on others torch has no such product, and they are widened."""
+    has_it = torch.cuda.get_device_capability() >= (8, 9)
+    assert quantized.multiplies_float8("cuda:0") == has_it
+    if not has_it:
+        pytest.skip("this GPU does not multiply 8-bit floats")
+    for count, rows, features in ((1, 2560, 9728), (16, 4096, 2560), (700, 1024, 2560)):
+        draw = torch.Generator().manual_seed(count)
+        x = torch.randn(count, features, generator=draw).to("cuda", torch.bfloat16)
+        weight, scale = quantized._pack_float8(torch.randn(rows, features, generator=draw).cuda())
+        found, wanted = (one(x, weight, scale) for one in (quantized.float8_product, quantized.float8_product_widened))
+        assert (found - wanted).float().square().mean().sqrt() < 0.01 * wanted.float().square().mean().sqrt()
+
+
+def test_a_checkpoint_in_8_bit_floats_stays_so_and_speaks(lm_folder, tmp_path):
+    folder, _ = in_float8(lm_folder, tmp_path / "float8", "{0}_scale:channel")
+    kept = load_model(folder, device="cuda", dtype=torch.bfloat16)
+    has_it = torch.cuda.get_device_capability() >= (8, 9)
+    assert isinstance(kept.layers[0].attention.o, quantized.Float8Linear) == has_it
+    exact = load_model(folder, device="cuda")
+    assert not isinstance(exact.layers[0].attention.o, quantized.Float8Linear)
+    prompt = prompt_for(exact)
+    one, other = kept.logits(prompt).flatten().float(), exact.logits(prompt).flatten()
+    assert torch.nn.functional.cosine_similarity(one, other, dim=0) > 0.99
+    for capture in (False, True):
+        take = Session(kept, capture=capture).generate([prompt], [Sampling(temperature=0, max_frames=20)])[0]
+        assert take.frames == 20
 
 
 def test_a_session_gives_its_memory_back(lm_folder):

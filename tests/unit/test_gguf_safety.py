@@ -14,8 +14,9 @@ import pytest
 from test_safety import peak_bytes
 
 from higgs_runtime import CheckpointError, load_codec, load_model
-from higgs_runtime.checkpoint.gguf_file import GgufFile, GgufTensors
+from higgs_runtime.checkpoint.gguf_file import MOST_IN_LIST, GgufFile, GgufTensors
 from higgs_runtime.checkpoint.gguf_source import GgufSource
+from higgs_runtime.checkpoint.gguf_tokenizer import tokenizer_of
 from higgs_runtime.hub import describe_checkpoint, find_checkpoints
 
 TB = 10**12
@@ -119,6 +120,11 @@ def sound_file(folder) -> bytes:
         writer.add_array("audiocpp.tensor_names", names)
         forms.add_numbers(writer, "audiocpp.tensor_ranks", [1, 1, 2], gguf.GGUFValueType.INT32)
         forms.add_numbers(writer, "audiocpp.tensor_shapes", [8, 8, 4, 64], gguf.GGUFValueType.INT64)
+        writer.add_tokenizer_model("gpt2")
+        writer.add_tokenizer_pre("qwen2")
+        writer.add_token_list(["a", "b", "ab", "<|audio|>"])
+        writer.add_token_types([1, 1, 1, 3])
+        writer.add_token_merges(["a b"])
 
     blocks = gguf.quants.quantize(rng.normal(size=(4, 64)).astype(np.float32), gguf.GGMLQuantizationType.Q8_0)
     stored = {"a": (np.ones(8, np.float32), None), "b": (np.ones(8, np.float32), None)}
@@ -160,6 +166,7 @@ def test_mutations_end_in_our_error_or_in_tensors(tmp_path, first, count):
     """2,000 in all. What is still sound is read to the end; nothing else than CheckpointError comes out."""
     content = sound_file(tmp_path)
     head, file, refused = content.rindex(b"c\x02\0\0\0") + 40, tmp_path / "model.gguf", 0
+    made_of_pieces = 0
     assert set(GgufSource(tmp_path / "sound.gguf").tensors()) >= {"body.norm.weight", "x"}
     before, began = peak_bytes(), time.monotonic()
     for seed in range(first, first + count):
@@ -171,12 +178,36 @@ def test_mutations_end_in_our_error_or_in_tensors(tmp_path, first, count):
             found = source.tensors()
             assert all(found[name].shape == found.shape(name) for name in found)
             source.tokenizer(), source.contents(), source.missing()
+            made = tokenizer_of(GgufFile(file))
+            made_of_pieces += made is not None and b"audio" in made
         except CheckpointError as error:
             refused += 1
             assert len(str(error)) < 5000 and (str(error).isprintable() or "\n" in str(error))
-    assert refused > count // 4
+    assert refused > count // 4 and made_of_pieces
     assert peak_bytes() - before < 100_000_000
     assert time.monotonic() - began < 0.1 * count
+
+
+def test_a_list_of_too_many_numbers_is_refused(tmp_path):
+    """100 MB of bytes would be a gigabyte as numbers of Python."""
+    count = MOST_IN_LIST + 1
+    file = tmp_path / "model.gguf"
+    fields = [text("x") + struct.pack("<IIQ", 9, 0, count) + b"\0" * count, number("y", 1)]
+    file.write_bytes(made([tensor("a")], fields))
+    found = GgufFile(file)
+    assert found.number("y") == 1 and len(found.content("x", 0, 100)) == 100
+    with pytest.raises(CheckpointError, match=f"a list of {count} numbers"):
+        found.numbers("x")
+
+
+def test_a_shape_that_cuts_blocks_is_read_all_the_same(tmp_path):
+    """A list of shapes may say anything that has as many numbers."""
+    blocks = np.random.default_rng(0).integers(0, 60, (300, 1024 // 32 * 34), dtype=np.uint8)
+    kind = gguf.GGMLQuantizationType.Q8_0
+    file = forms.write(tmp_path / "x.gguf", "x", {"x": (blocks, kind)}, lambda writer: None)
+    tensors = GgufTensors(GgufFile(file), {"x": (19200, 16)})
+    wanted = gguf.quants.dequantize(blocks, kind).reshape(19200, 16)
+    assert np.array_equal(tensors.rows("x", 17, 290).numpy(), wanted[17:290], equal_nan=True)
 
 
 HOSTILE_LISTS = {

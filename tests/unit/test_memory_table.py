@@ -56,6 +56,7 @@ FORMATS = {
     "float32": (torch.float32, None),
     "bfloat16": (torch.bfloat16, None),
     "int8": (torch.bfloat16, "int8"),
+    "fp8": (torch.bfloat16, "fp8"),
     "int4": (torch.bfloat16, "int4"),
 }
 

@@ -76,7 +76,7 @@ SIGNATURES = {
     "download": "release, models_dir, *, revision, on_progress, should_stop",
     "plan_download": "release, models_dir, *, revision, should_stop",
     "describe_plan": "plan",
-    "describe_checkpoint": "checkpoint",
+    "describe_checkpoint": "checkpoint, how",
     "release_named": "name",
     "convert_model": "source, target, quantization, *, dtype, on_progress",
     "convert_codec": "source, target, *, dtype, on_progress",

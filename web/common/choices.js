@@ -8,23 +8,31 @@ const BEGINS = /[<&]/g; // a tag or an entity, before a letter
 
 /**
  * Shows the server's notes behind the choices of a list, on the node and in its menu. They are fetched anew when the
- * node appears, when a workflow is opened, and when the lists are read again (R).
+ * node appears, when a workflow is opened, when the lists are read again (R), and when what they depend on is changed.
  * @param {object} node
  * @param {string} name of the list's widget
  * @param {string} list as /higgs/choices/<list> knows it
+ * @param {string[]} how names of the widgets that the notes depend on
  */
-export function noteChoices(node, name, list) {
+export function noteChoices(node, name, list, how = []) {
   const widget = node.widgets.find((one) => one.name === name);
-  let notes = {};
+  let notes = {}, question = 0;
+  const others = node.widgets.filter((one) => how.includes(one.name));
+  const chosen = () => others.map((one) => [one.name, one.value]);
   const fetchNotes = async () => {
-    const answer = await api.fetchApi(`/higgs/choices/${list}`);
-    if (answer.ok) notes = await answer.json();
+    const asked = (question += 1);
+    const answer = await api.fetchApi(`/higgs/choices/${list}?${new URLSearchParams(chosen())}`);
+    const found = answer.ok ? await answer.json() : notes;
+    if (asked !== question) return; // a later answer counts
+    notes = found;
     node.setDirtyCanvas(true, true);
     if (widget.visibility) widget.options = { ...widget.options }; // Vue looks again at what is new,
     else mapAgain(node); // or, in older frontends, where the list of widgets is
   };
   widget.options.getOptionLabel = (value) => plain(notes[value] ? `${value} · ${notes[value]}` : (value ?? ""));
   after(node, "refreshComboInNode", fetchNotes);
+  after(node, "onConfigure", fetchNotes);
+  for (const one of others) after(one, "callback", fetchNotes);
   fetchNotes();
 }
 

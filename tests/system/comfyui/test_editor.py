@@ -6,13 +6,16 @@ import base64
 import json
 import shutil
 
+import helpers_gguf as forms
 import pytest
 import requests
 import torch
 from helpers_browser import WAITING
 from helpers_checkpoint import make_folder
+from helpers_forms import in_float8
 from helpers_scene import open_editor
 from helpers_server import PACK_FOLDER
+from helpers_v3 import make_v3_checkpoint
 from helpers_workflow import read_workflow
 
 from higgs_runtime import AudioClip, Voice, export_audio, save_voice
@@ -214,7 +217,9 @@ def test_checkpoints_say_what_they_are_where_they_are_chosen(browser, server):
     )
     assert [text[0] for text in texts] == ["auto", "auto"]
     assert texts[0][1].startswith("auto · now higgs-audio-v2-generation-3B-base · v2, transformers-native · ")
-    assert texts[0][2].startswith("higgs-nano · v2, transformers-native · 17.0 MB · float16 · Apache-2.0")
+    assert texts[0][2].startswith(
+        "higgs-nano · v2, transformers-native · 17.0 MB · float16 · → RAM 34.0 MB float32 · Apache-2.0"
+    )
     assert texts[1][1].startswith("auto · now higgs-audio-v2-tokenizer · codec, ") and texts[1][2] == "higgs-nano"
     assert {node["inputs"]["checkpoint"] for node in prompt.values()} == {"auto"}
     try:
@@ -233,6 +238,58 @@ def test_checkpoints_say_what_they_are_where_they_are_chosen(browser, server):
         assert "higgs-nano" in values and "v2, original layout · 0.0 MB · Boson" in label
     finally:
         shutil.rmtree(models / "zz-half")
+
+
+def test_files_that_were_dropped_into_the_folder_appear_after_the_key_r(browser, server, tmp_path):
+    """A GGUF file and a folder in 8-bit floats, each with its size on the disk and in memory, as the node is set."""
+    models = server.base / "models" / "higgs_audio"
+    before = in_editor(
+        browser,
+        """
+        const widget = named(make("HiggsLoadModel"), "checkpoint");
+        await until(() => widget._displayValue.includes(" · "));
+        return [...widget.options.values];
+    """,
+    )
+    source = make_v3_checkpoint(tmp_path / "v3", num_hidden_layers=1)
+    try:
+        forms.audiocpp(source, models / "new-dropped.gguf", forms.matrices(forms.Kind.Q8_0))
+        in_float8(source, models / "new-float8", "{0}_scale:channel")
+        browser.click(20, 500)  # beside the nodes: the keys are the graph's
+        browser.press("r")
+        labels = browser.run(
+            HELPERS
+            + """
+            const widget = named(found("HiggsLoadModel"), "checkpoint"), told = () => widget.options.values
+                .filter((value) => value.startsWith("new-")).map((value) => widget.options.getOptionLabel(value));
+            await until(() => told().length === 2 && told().every((label) => label.includes(" · ")));
+            return told();
+        """
+        )
+        assert not any(value.startswith("new-") for value in before)
+        labels = dict(zip(("dropped", "float8"), sorted(labels), strict=True))
+        assert labels["dropped"].startswith("new-dropped.gguf · v3, GGUF of audio.cpp without codec · ")
+        assert " · float32 · → RAM " in labels["dropped"] and " MB float32 · non-commercial" in labels["dropped"]
+        assert labels["float8"].startswith("new-float8 · v3 without codec · ") and "→ RAM" in labels["float8"]
+        small, again = browser.run(
+            HELPERS
+            + """
+            const node = found("HiggsLoadModel"), widget = named(node, "checkpoint"), how = named(node, "quantization");
+            const told = () => widget.options.getOptionLabel("new-dropped.gguf"), first = told(), labels = [];
+            widget.value = "new-dropped.gguf";
+            for (const value of ["int8", "off"]) {
+                how.value = value;
+                how.callback?.(value);
+                await until(() => told().includes("MB int8 ·") === (value === "int8"));
+                labels.push(told());
+            }
+            return [labels[0], labels[1] === first && (await app.graphToPrompt()).output[node.id].inputs.checkpoint];
+        """
+        )
+        assert "MB int8 · " in small and again == "new-dropped.gguf"
+    finally:
+        for one in models.glob("new-*"):
+            shutil.rmtree(one) if one.is_dir() else one.unlink()
 
 
 def test_an_accepted_licence_does_not_travel_with_a_workflow(browser):

@@ -17,6 +17,8 @@ from helpers_checkpoint import add_to_config, make_lm_checkpoint
 from helpers_scene import open_editor, run
 
 from higgs_runtime import parse_script, prepare_text
+from higgs_runtime.hub import Loading, checkpoint_at
+from higgs_runtime.hub.loaded import once_loaded
 
 pytestmark = [pytest.mark.web, pytest.mark.slow]
 
@@ -157,7 +159,8 @@ def test_what_nodes_show_stands_there_as_it_is(editor, vue, server, tmp_path):
     [warning] = parse_script(script).warnings
     wait_for_text(editor, str(warning))
     wait_for_text(editor, prepare_text(speech, "native", "en").report(300))
-    wait_for_text(editor, f"{NAME} (2 words); it speaks only these.")
+    loaded = once_loaded(checkpoint_at(server.base / "models" / "higgs_audio" / NAME), Loading("cpu"))
+    wait_for_text(editor, f"{NAME} (2 words); it speaks only these.\n→ {loaded}")
     note = f"A note of a server, or heard words: {SPEECH}\n{MARK}"
     tell(editor, note)
     editor.screenshot(tmp_path / "shown.png")
