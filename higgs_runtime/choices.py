@@ -74,5 +74,3 @@ NORMS = {
 
 CAPTION_FORMATS = ("srt", "vtt", "ass", "json")
 CAPTION_STYLES = ("captions", "words", "karaoke")  # one cue a caption, a word, and a caption whose words light up
-# Defaults after common house rules for subtitles (Netflix Timed Text Style Guide, English).
-CAPTION_SIZES = {"max_chars": 42, "max_lines": 2, "max_s": 7.0, "chars_per_s": 17.0}

@@ -313,8 +313,57 @@ _TABLE = (
         help="Longest silence inside a clip, in seconds.",
     ),
     Setting(name="max_silent_share", kind=float, default=0.6, least=0.0, most=1.0),
+    # How large a caption gets: `CaptionLimits`. Defaults after common house rules (Netflix Timed Text Style Guide,
+    # English).
+    Setting(
+        name="caption_chars",
+        kind=int,
+        default=42,
+        least=8,
+        most=200,
+        node="max_chars",
+        option="max_chars",
+        doors=("node", "cli"),
+        help="Characters in a line.",
+    ),
+    Setting(
+        name="caption_lines",
+        kind=int,
+        default=2,
+        least=1,
+        most=2,
+        node="max_lines",
+        option="max_lines",
+        doors=("node", "cli"),
+        help="Lines on the screen.",
+    ),
+    Setting(
+        name="caption_s",
+        kind=float,
+        default=7.0,
+        least=0.5,
+        most=30.0,
+        step=0.5,
+        node="max_seconds",
+        option="max_seconds",
+        doors=("node", "cli"),
+        help="Seconds that a caption is shown.",
+    ),
+    Setting(
+        name="caption_speed",
+        kind=float,
+        default=17.0,
+        least=5.0,
+        most=60.0,
+        step=1.0,
+        node="chars_per_second",
+        option="chars_per_second",
+        doors=("node", "cli"),
+        help="Reading speed: a caption stays so long for it where there is room. 17 suits adults, 13 children.",
+    ),
 )
 SETTINGS = {one.name: one for one in _TABLE}
+CAPTION_LIMITS = ("caption_chars", "caption_lines", "caption_s", "caption_speed")  # in the order of `CaptionLimits`
 
 
 def default_of(name: str) -> Any:
