@@ -313,6 +313,18 @@ _TABLE = (
         help="Longest silence inside a clip, in seconds.",
     ),
     Setting(name="max_silent_share", kind=float, default=0.6, least=0.0, most=1.0),
+    Setting(
+        name="subtitle_offset",
+        kind=float,
+        default=0.0,
+        least=-86_400.0,
+        most=86_400.0,
+        step=0.04,
+        node="offset",
+        option="offset",
+        doors=("node", "cli"),
+        help="Seconds by which all subtitles come later; below 0: earlier.",
+    ),
     # How large a caption gets: `CaptionLimits`. Defaults after common house rules (Netflix Timed Text Style Guide,
     # English).
     Setting(

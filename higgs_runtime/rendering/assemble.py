@@ -11,10 +11,10 @@ from ..audio.clip import AudioClip, eased, sound_span, trim_silence
 from ..audio.mix import AudioFile, Ducking, MixReport, Track, mix_to_file, mix_with_report
 from ..audio.stretch import change_tempo, rubber_band
 from ..codec import Codec
-from ..errors import AudioError, MissingExtraError, ScriptError
+from ..errors import AudioError, ScriptError
 from ..script import Music, Script, resolve_cue
 from ..takes import Take
-from ..text.languages import detect_language
+from ..text.languages import sure_language
 from ..types import WordTime
 from ..verification import line_times
 from .performance import Performance, SpokenLine
@@ -91,16 +91,16 @@ class Assembly:
         Raises:
             MissingExtraError: see `word_times`.
         """
-        code, found = language or _language(self.script), []
+        code, found = language or sure_language("\n".join(turn.text for turn in self.script.turns)) or "en", []
         for n, (one, time) in enumerate(zip(self.spoken, self.times, strict=True)):
             turn = self.script.turns[one.line.turn]
             heard = one.verdict.words if one.verdict and one.verdict.words else None
             if heard:
                 speed = float(turn.settings.get("speed", 1.0)) * time.speed
                 heard = [word.moved(-self.cut_s[n], 1 / speed) for word in heard]
-            about = {"language": code, "line": one.line.number, "speaker": turn.speaker}
-            words = line_times(_whole(self.tracks[n].clip), one.line.written, heard=heard, **about)
-            found += [word.moved(time.start_s) for word in words]
+            words = line_times(_whole(self.tracks[n].clip), one.line.written, heard=heard, language=code)
+            about = {"line": one.line.number, "speaker": turn.speaker}
+            found += [replace(word.moved(time.start_s), **about) for word in words]
             if on_progress is not None:
                 on_progress(n + 1, len(self.spoken))
         return found
@@ -230,14 +230,6 @@ def _clock(seconds: float) -> str:
 def _take(spoken: SpokenLine) -> Take:
     assert spoken.take is not None  # lines without one are not in an assembly
     return spoken.take
-
-
-def _language(script: Script) -> str:
-    try:
-        guess = detect_language("\n".join(turn.text for turn in script.turns))
-    except MissingExtraError:
-        return "en"
-    return guess.language if guess and guess.sure else "en"
 
 
 def _clip(spoken: SpokenLine, script: Script, codec: Codec) -> tuple[AudioClip, float]:

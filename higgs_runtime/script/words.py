@@ -75,6 +75,16 @@ def joined(words: Iterable[WordTime]) -> str:
     return text
 
 
+def in_sentences(words: Iterable[WordTime]) -> list[list[WordTime]]:
+    """Words, parted behind the end of each sentence."""
+    found: list[list[WordTime]] = []
+    for word in words:
+        if not found or _ENDS.search(found[-1][-1].text):
+            found.append([])
+        found[-1].append(word)
+    return found
+
+
 def make_captions(words: Sequence[WordTime], limits: CaptionLimits | None = None) -> list[CaptionOfWords]:
     """Words in captions: never of two lines of the script, parted at pauses, best at the end of a sentence or clause.
 

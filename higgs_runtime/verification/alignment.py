@@ -81,13 +81,21 @@ def word_times(
         MissingExtraError: pocketsphinx (extra `align`) is not installed and no recognizer is given, or rapidfuzz (extra
             `asr`) is not.
     """
+    found, alike = _find(clip, text, recognizer, heard, language, on_progress)
+    if alike < OTHER:
+        warnings.warn(HiggsWarning("The clip seems to say something else than the text."), stacklevel=2)
+    return [replace(word, line=line, speaker=speaker) for word in found]
+
+
+def _find(clip: AudioClip, text: str, recognizer, heard, language, on_progress) -> tuple[list[WordTime], float]:
+    """The words with their times, and the share of them that was heard; 1 where nobody listened."""
     if recognizer is not None and heard is None:
         transcript = recognizer.transcribe(clip, language, on_progress=on_progress)
         heard, language = transcript.words, language or transcript.language
     code = base_language(language) or "en"
     tokens = _tokens(text, code)
     if not tokens:
-        return []
+        return [], 1.0
     pauses = _pauses(clip)
     if heard is not None and not heard or pauses is None:
         raise AudioError(
@@ -97,22 +105,29 @@ def word_times(
     aligner = can_align(code)
     if heard is None and not aligner:
         raise MissingExtraError("Finding when words are said without a recognizer", "align", "pocketsphinx")
+    alike = 1.0
     if heard is not None:
-        if sum(one.alike > 0.5 for one in said) < OTHER * len(said):
-            warnings.warn(HiggsWarning("The clip seems to say something else than the text."), stacklevel=2)
+        alike = sum(one.alike > 0.5 for one in said) / len(said)
         said = _by_ear(said, heard, pauses)
     if aligner:
         said = _by_sound(said, clip, pauses, on_progress or (lambda _done, _total: None))
-    return _laid_out(tokens, said, clip.seconds, heard is not None, line, speaker)
+    return _laid_out(tokens, said, clip.seconds, heard is not None), alike
 
 
-def line_times(clip: AudioClip, text: str, **about) -> list[WordTime]:
-    """As `word_times` for a line of a script: of a silent take the words share its time by their letters."""
+def line_times(
+    clip: AudioClip,
+    text: str,
+    *,
+    recognizer: Recognizer | None = None,
+    heard: Sequence[Word] | None = None,
+    language: str | None = None,
+) -> list[WordTime]:
+    """As `word_times` for a take that may be a bad one: of a silent one the words share its time by their letters, and
+    nothing is said of one that says something else."""
     try:
-        return word_times(clip, text, **about)
+        return _find(clip, text, recognizer, heard, language, None)[0]
     except AudioError:
-        tokens = _tokens(text, base_language(about.get("language")) or "en")
-        return _laid_out(tokens, [], clip.seconds, False, about.get("line", 0), about.get("speaker", ""))
+        return _laid_out(_tokens(text, base_language(language) or "en"), [], clip.seconds, False)
 
 
 def heard_times(
@@ -124,6 +139,26 @@ def heard_times(
         return []
     text = " ".join(word.text for word in transcript.words)
     return word_times(clip, text, heard=transcript.words, language=transcript.language, on_progress=on_progress)
+
+
+def written_pieces(text: str, pieces: Sequence[str], language: str | None = None) -> list[str]:
+    """What of a text, as its author wrote it, each of the pieces says that it is read in: words that were rewritten
+    for the model are those that stand in their place.
+
+    Raises:
+        MissingExtraError: rapidfuzz (extra `asr`) is not installed.
+    """
+    code = base_language(language) or "en"
+    tokens = _tokens(text, code)
+    read = [split_words(UNSPOKEN.sub(" ", piece), code) for piece in pieces]
+    owners = _owners([split_words(token, code) for token in tokens], [word for words in read for word in words])
+    found, begin, place = [], 0, 0
+    for words in read:
+        place += len(words)
+        end = max(begin, owners[place]) if place < len(owners) else len(tokens)
+        found.append(" ".join(tokens[begin:end]))
+        begin = end
+    return found
 
 
 # --- words ------------------------------------------------------------------------------------------------------------
@@ -332,7 +367,7 @@ def _count(words: Sequence[_Said], share: float) -> int:
     return len(words)
 
 
-def _laid_out(tokens, said, seconds: float, listened: bool, line: int, speaker: str) -> list[WordTime]:
+def _laid_out(tokens, said, seconds: float, listened: bool) -> list[WordTime]:
     """The given words with the times of what is said of them; those without stand between their neighbours."""
     spans: list[tuple[float, float] | None] = []
     sure: list[float | None] = []
@@ -350,7 +385,7 @@ def _laid_out(tokens, said, seconds: float, listened: bool, line: int, speaker: 
     for token, (start, end), confidence in zip(tokens, known, sure, strict=True):
         start = min(max(start, before), seconds)
         before = end = min(max(end, start), seconds)
-        found.append(WordTime(token, round(start, 3), round(end, 3), confidence, line, speaker))
+        found.append(WordTime(token, round(start, 3), round(end, 3), confidence))
     return found
 
 
