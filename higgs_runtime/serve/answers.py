@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from ..audio.clip import AudioClip, within_full_scale
 from ..audio.files import MEDIA_TYPES, StreamEncoder, file_bytes
 from ..audio.stretch import change_tempo
-from ..types import Codes, WordTime
+from ..types import Codes
 from .fields import SpeechRequest
 from .lines import Done, Failed, ServedRequest
 from .timestamps import PieceWords, fields_of
@@ -94,7 +94,7 @@ def whole_file(asked: SpeechRequest, pieces: Iterable[AudioClip | Codes], done: 
     return file_bytes(asked.response_format, clip.samples.numpy(), clip.sample_rate)
 
 
-def timed_file(asked: SpeechRequest, sound: bytes, seconds: float, words: Sequence[WordTime], done: Done) -> bytes:
+def timed_file(asked: SpeechRequest, sound: bytes, seconds: float, words: Sequence[PieceWords], done: Done) -> bytes:
     """A whole answer with its words, as JSON: the sound in base64, and the rest as OpenAI's transcriptions have it."""
     told = {
         "audio": base64.b64encode(sound).decode(),
@@ -117,7 +117,7 @@ class Pieces:
 
     def of(self, event: AudioClip | Codes | PieceWords) -> bytes:
         if isinstance(event, PieceWords):
-            fields = fields_of(event.words, self._granularities, self._segments)
+            fields = fields_of([event], self._granularities, self._segments)
             self._segments += len(fields.get("segments", ()))
             return _event({"type": "speech.audio.timestamps", **fields}) if event.words else b""
         if isinstance(event, Codes):

@@ -24,7 +24,7 @@ from ..audio.files import MEDIA_TYPES
 from ..errors import AudioError, CheckpointError, HiggsError, MissingExtraError, SettingError, StoppedError, VoiceError
 from ..monologue import pieces_of
 from ..prompt import DEFAULT_SYSTEM
-from ..types import Codes, Sampling, WordTime
+from ..types import Codes, Sampling
 from ..voices import inspect_reference
 from .answers import (
     CLIENT_LEFT,
@@ -300,14 +300,14 @@ def _add_error_handlers(app: FastAPI, engine: SpeechEngine) -> None:
 
 async def _collected(
     listener: EventStream, event: Event | PieceWords | None
-) -> tuple[list[AudioClip | Codes], list[WordTime], Done | Failed | None]:
+) -> tuple[list[AudioClip | Codes], list[PieceWords], Done | Failed | None]:
     """All of the sound, all words, and the end."""
     pieces: list[AudioClip | Codes] = []
-    words: list[WordTime] = []
+    words: list[PieceWords] = []
     try:
         while isinstance(event, (AudioClip, Codes, PieceWords)):
             if isinstance(event, PieceWords):
-                words += event.words
+                words.append(event)
             else:
                 pieces.append(event)
             event = await listener.next()

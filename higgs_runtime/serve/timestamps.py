@@ -101,7 +101,7 @@ class AnswerWords:
         tell: is given a PieceWords for each piece, in order, or what failed.
 
     Attributes:
-        waiting: pieces that were spoken, and whose words are not known yet.
+        waiting: pieces that were spoken, and whose words were not taken yet: who takes them counts down.
     """
 
     def __init__(
@@ -136,7 +136,6 @@ class AnswerWords:
         def told(future: asyncio.Future) -> None:
             if future.cancelled():
                 return
-            self.waiting -= 1
             self._share.take(-clip.samples.nbytes)
             if (error := future.exception()) is None:
                 self._tell(PieceWords(tuple(word.moved(start_s) for word in future.result())))
@@ -168,9 +167,9 @@ def wanted_words(text: str, pieces: Sequence[str], language: str | None, prepare
 
 
 def fields_of(
-    words: Sequence[WordTime], granularities: Iterable[str], first_segment: int = 0, speed: float = 1.0
+    pieces: Sequence[PieceWords], granularities: Iterable[str], first_segment: int = 0, speed: float = 1.0
 ) -> dict[str, Any]:
-    """Words and segments, as OpenAI's transcriptions have them; segments are sentences.
+    """Words and segments, as OpenAI's transcriptions have them; segments are the sentences of each piece.
 
     Args:
         first_segment: number of the first one.
@@ -182,10 +181,13 @@ def fields_of(
 
     found: dict[str, Any] = {}
     if "word" in granularities:
-        found["words"] = [{"word": one.text, **times(one.start_s, one.end_s)} for one in words]
+        found["words"] = [
+            {"word": one.text, **times(one.start_s, one.end_s)} for piece in pieces for one in piece.words
+        ]
     if "segment" in granularities:
+        sentences = [one for piece in pieces for one in in_sentences(piece.words)]
         found["segments"] = [
             {"id": number, **times(part[0].start_s, part[-1].end_s), "text": joined(part)}
-            for number, part in enumerate(in_sentences(words), first_segment)
+            for number, part in enumerate(sentences, first_segment)
         ]
     return found

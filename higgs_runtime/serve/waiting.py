@@ -69,6 +69,7 @@ class EventStream:
             else:
                 if isinstance(event, AudioClip):
                     words.hear(event)
+                words.waiting -= isinstance(event, PieceWords)
                 if self._end is not None and not words.waiting:
                     self._events.put_nowait(self._end)
                     self._end = None

@@ -65,7 +65,7 @@ export function makeLanes(model) {
   return { element, update, height: (count) => (count ? HEAD + ROW * count : 0) };
 }
 
-function drawRuler(ruler, span) {
+export function drawRuler(ruler, span) {
   const room = Math.max(2, Math.floor((ruler.offsetWidth || 300) / 55));
   ruler.replaceChildren(...rulerMarks(span, room).map(({ at, text }) => {
     const mark = make("span");
@@ -250,7 +250,7 @@ function makeClip(number, mixer, lane) {
 }
 
 /** Follows a pointer that drags: `move` gets what `begin` gave, and the way in shares of the lane's width. */
-function dragging(target, { begin, move, hold, lane }) {
+export function dragging(target, { begin, move, hold, lane }) {
   target.addEventListener("pointerdown", (down) => {
     const from = down.button === 0 && down.target.closest("[role=slider]") === target ? begin() : false;
     if (from === false) return;
