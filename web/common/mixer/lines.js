@@ -35,7 +35,7 @@ export function makeLines(model) {
   element.append(head, make("div", { className: "hl-body" }, names, scroller));
   const lanes = new Map(), clips = new Map();
   let scale = 0, span = 1, held = false, focused = "";
-  const mixer = { model, update, hold, lanes, scale: () => span, told };
+  const mixer = { model, update, hold, inner, scale: () => span, told };
   scroller.addEventListener("scroll", update);
   scroller.addEventListener("wheel", (event) => event.shiftKey && event.stopPropagation());
 
@@ -170,8 +170,7 @@ function makeLine(mixer) {
     dragging(target, {
       begin: () => !mixer.model.fixed() && value(),
       move: (from, share) => change(name, from + sign * share * mixer.scale()),
-      hold: mixer.hold,
-      get lane() { return element.parentNode; },
+      hold: mixer.hold, lane: mixer.inner,
     });
     target.addEventListener("keydown", (event) => {
       if (event.target !== target || mixer.model.fixed()) return;
