@@ -58,6 +58,7 @@ class WordFinder:
     def __init__(self, recognizer: str | None = None, folders: Iterable[str | Path] = ()):
         self._folders = list(folders)
         self._named = None if recognizer is None else load_recognizer(recognizer, folders=self._folders)
+        self._known: dict[str, Recognizer] = {}  # by language: `load_recognizer` keeps but one
         self._pool = ThreadPoolExecutor(1, "higgs-words")
 
     def close(self) -> None:
@@ -73,8 +74,8 @@ class WordFinder:
             SettingError: the one that there is does not know the language.
         """
         levenshtein()
-        if self._named is None and (found := first_recognizer(language, self._folders)):
-            return found[1]
+        if self._named is None and (found := self._first(base_language(language))):
+            return found
         if self._named is None and can_align(language or "en"):
             return None
         ears = self._named or load_recognizer(None, folders=self._folders)
@@ -86,6 +87,11 @@ class WordFinder:
                 remedy="Ask for no timestamps, or have a recognizer installed that knows it.",
             )
         return ears
+
+    def _first(self, code: str) -> Recognizer | None:
+        if code not in self._known and (found := first_recognizer(code, self._folders)):
+            self._known[code] = found[1]
+        return self._known.get(code)
 
     def find(self, clip: AudioClip, number: int, wanted: Wanted) -> asyncio.Future:
         """A future of the words of a piece."""

@@ -24,7 +24,7 @@ from higgs_runtime.verification import forced_alignment, recognizer as recognize
 
 BOTH = ["word", "segment"]
 TEXT = "Good morning to you. The ferry leaves at nine, if the wind allows it."
-LONG = " ".join(f"This is sentence number {n} of a long text that nobody reads aloud in one breath." for n in range(8))
+LONG = " ".join(f"This is sentence number {n} of a text that nobody says in one breath." for n in range(8))
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +214,7 @@ def nano():
 @pytest.mark.parametrize("listened", [True, False])
 def test_the_words_of_speech_are_where_they_are_heard(nano, listened, monkeypatch):
     if not listened:
-        monkeypatch.setattr(timestamps, "first_recognizer", lambda *_: None)
+        monkeypatch.setattr(WordFinder, "ears", lambda *_: None)
     text = "Good morning, everyone. The story is ready. Where is the old bridge? Only the wind, my friend."
     answer = nano.post({"input": text, "voice": "rose", "seed": 3, "timestamp_granularities": ["word"]})
     assert answer.status_code == 200, answer.text
