@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 COLUMNS = 400  # of a clip's shape
-LINE_COLUMNS = 80
+LINE_COLUMNS, ALL_COLUMNS = 80, 40_000  # of a line's shape, and of those of all lines
 METERED_S = 300.0  # a longer mix is not measured: it would take longer than mixing
 
 
@@ -38,12 +38,12 @@ def lines_view(assembly: Any) -> dict[str, Any]:
     from ...higgs_runtime.audio.clip import AudioClip
     from ...higgs_runtime.audio.mix import AudioFile
 
-    lines = []
+    lines, columns = [], max(8, min(LINE_COLUMNS, ALL_COLUMNS // len(assembly.spoken)))
     for one, time, track in zip(assembly.spoken, assembly.planned, assembly.tracks, strict=False):
         clip = AudioClip.load(track.clip.path) if isinstance(track.clip, AudioFile) else track.clip
         about = {"line": one.line.number + 1, "speaker": str(one.line.speaker), "text": one.line.written}
         times = {"start": round(time.start_s, 3), "seconds": round(clip.seconds, 3)}
-        lines.append({**about, **times, **shape(clip, LINE_COLUMNS)})
+        lines.append({**about, **times, **shape(clip, columns)})
     return {"lines": lines}
 
 

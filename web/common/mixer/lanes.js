@@ -65,7 +65,7 @@ export function makeLanes(model) {
   return { element, update, height: (count) => (count ? HEAD + ROW * count : 0) };
 }
 
-export function drawRuler(ruler, span) {
+function drawRuler(ruler, span) {
   const room = Math.max(2, Math.floor((ruler.offsetWidth || 300) / 55));
   ruler.replaceChildren(...rulerMarks(span, room).map(({ at, text }) => {
     const mark = make("span");

@@ -2,8 +2,8 @@
 // of its own but the scale: it draws what `model` says, and hands changes back to it.
 
 import { button, make } from "../dom.js";
-import { dragging, drawRuler } from "./lanes.js";
-import { clock, wavePath } from "./plan.js";
+import { dragging } from "./lanes.js";
+import { clock, rulerMarks, wavePath } from "./plan.js";
 import { addLanesStyle, dye } from "./style.js";
 
 const HEAD = 54, ROW = 48; // pixels
@@ -46,9 +46,9 @@ export function makeLines(model) {
     if (!scale) scale = SCALES.findLast((one) => one * span <= Math.max(room, 8 * span)) ?? 1;
     const width = Math.max(room, Math.round(span * scale));
     inner.style.width = `${width}px`;
-    drawRuler(ruler, span);
-    drawLanes(speakers);
     const seen = [scroller.scrollLeft - room, scroller.scrollLeft + 2 * room].map((pixel) => (pixel / width) * span);
+    drawRuler(ruler, span, Math.max(0, seen[0]), Math.min(span, seen[1]), Math.max(2, Math.floor((3 * room) / 55)));
+    drawLanes(speakers);
     const drawn = new Set(lines.filter((line) => endOf(line) > seen[0] && line.start < seen[1] || isHeld(line))
       .map((line) => line.line));
     for (const [number, clip] of clips) {
@@ -118,6 +118,18 @@ export function makeLines(model) {
   }
 
   return { element, update, height: () => HEAD + ROW * Math.max(1, Math.min(6, lanes.size)) };
+}
+
+/** Marks of the stretch that is seen, at most so many. */
+function drawRuler(ruler, span, begin, end, most) {
+  const step = rulerMarks(end - begin, most)[1]?.at ?? end - begin, first = Math.floor(begin / step);
+  const count = Math.max(1, Math.ceil((end - begin) / step));
+  ruler.replaceChildren(...Array.from({ length: count }, (_, n) => {
+    const at = (first + n) * step, mark = make("span");
+    mark.style.left = `${(100 * at) / span}%`;
+    mark.textContent = clock(at, step);
+    return mark;
+  }));
 }
 
 function endOf(line) {
