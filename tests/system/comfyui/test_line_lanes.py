@@ -64,7 +64,7 @@ def look(browser) -> dict:
         await lookAt(assemble());
         const lines = elementsOf(assemble()).find((one) => one.name === "lines");
         await settled(() => clips()[0]);
-        return { clips: clips().map(box), wrong: wrong(assemble(), lines), moves: moves(),
+        return { clips: clips().map(box), lane: clips()[2].parentNode.getBoundingClientRect().x, wrong: wrong(assemble(), lines), moves: moves(),
                  edges: clips().map((clip) => [...clip.querySelectorAll(".hl-edge")].map(box)),
                  status: lines.element.querySelector("[role=status]").textContent };
     """,
@@ -113,12 +113,13 @@ def test_a_line_is_moved_and_trimmed_and_its_subtitle_follows(lanes, vue, tmp_pa
         found = look(lanes)
         assert not found["wrong"] and len(found["clips"]) == 3 and "3 lines" in found["status"]
         second, (x, y) = scale(lanes), middle(found["clips"][2])
-        node = run(lanes, "return [...assemble().pos]")
+        node, begun = run(lanes, "return [[...assemble().pos], Number(clips()[2].getAttribute('aria-valuenow'))]")
         lanes.drag((x, y), (x + second, y))
         after = look(lanes)
         [move] = after["moves"]
         assert move["line"] == 3 and move["text"] == "See you soon." and move["trim_start_s"] == 0
-        assert after["clips"][2][0] - found["clips"][2][0] == pytest.approx(second, abs=4)
+        assert move["start_s"] == pytest.approx(begun + 1.0, abs=0.06)
+        assert scale(lanes) * move["start_s"] == pytest.approx(after["clips"][2][0] - after["lane"], abs=4)
         assert run(lanes, "return [...assemble().pos]") == node, "the node stays where it is"
         start = move["start_s"]
         edge = middle(after["edges"][2][0])
