@@ -64,7 +64,8 @@ def look(browser) -> dict:
         await lookAt(assemble());
         const lines = elementsOf(assemble()).find((one) => one.name === "lines");
         await settled(() => clips()[0]);
-        return { clips: clips().map(box), lane: clips()[2].parentNode.getBoundingClientRect().x, wrong: wrong(assemble(), lines), moves: moves(),
+        return { clips: clips().map(box), lane: clips()[2].parentNode.getBoundingClientRect().x,
+                 wrong: wrong(assemble(), lines), moves: moves(),
                  edges: clips().map((clip) => [...clip.querySelectorAll(".hl-edge")].map(box)),
                  status: lines.element.querySelector("[role=status]").textContent };
     """,
