@@ -22,7 +22,7 @@ from higgs_runtime.serve.limits import MAX_WINDOW
 from higgs_runtime.settings import CAPTION_LIMITS, SETTINGS, shown_at
 from higgs_runtime.verification import Limits
 
-NODES = ("HiggsGenerate", "HiggsRenderScript", "HiggsVerifyTakes", "HiggsLoadLoRA")
+NODES = ("HiggsGenerate", "HiggsRenderScript", "HiggsVerifyTakes", "HiggsLoadLoRA", "HiggsLoadSubtitles")
 
 
 @pytest.mark.parametrize("name", shown_at("node"))
