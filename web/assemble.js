@@ -60,7 +60,7 @@ function addLanes(node) {
   hide(widget, true);
 
   const later = () => setTimeout(lanes.update);
-  let drawn = moved.value;
+  let drawn = moved.value, room = 0;
   after(node, "onConfigure", later);
   after(node, "onResize", later);
   after(node, "onDrawForeground", () => { // undo and scripts change it without a word
@@ -71,9 +71,10 @@ function addLanes(node) {
     const view = output?.higgs_lines?.[0];
     if (!view) return;
     told = view.lines;
-    const before = widget.hidden;
     hide(widget, !told.length);
-    if (before !== widget.hidden) {
+    lanes.update();
+    if (room !== lanes.height()) { // the Vue nodes ask for it once
+      room = lanes.height();
       mapAgain(node);
       node.setSize([Math.max(node.size[0], 420), Math.max(node.size[1], node.computeSize()[1])]);
     }

@@ -47,7 +47,8 @@ export function makeLines(model) {
     const width = Math.max(room, Math.round(span * scale));
     inner.style.width = `${width}px`;
     const seen = [scroller.scrollLeft - room, scroller.scrollLeft + 2 * room].map((pixel) => (pixel / width) * span);
-    drawRuler(ruler, span, Math.max(0, seen[0]), Math.min(span, seen[1]), Math.max(2, Math.floor((3 * room) / 55)));
+    const [begin, end] = [Math.max(0, seen[0]), Math.min(span, seen[1])];
+    drawRuler(ruler, span, begin, end, Math.max(2, Math.floor(((end - begin) / span) * width / 55)));
     drawLanes(speakers);
     const drawn = new Set(lines.filter((line) => endOf(line) > seen[0] && line.start < seen[1] || isHeld(line))
       .map((line) => line.line));
