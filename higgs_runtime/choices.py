@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from fractions import Fraction
 
 DEVICES = ("cpu", "cuda", "mps", "xpu")  # ROCm calls itself cuda
 DTYPES = ("bfloat16", "float16", "float32")
@@ -73,7 +74,19 @@ NORMS = {
     "acx": Norm("ACX audiobook", -20, -3, rms_db=(-23, -18), peak_dbfs=-3, floor_db=-60),
 }
 
+# Frames a second of films, by the names that people call them: those with a point are a thousandth slower than 24, 30 …
+FRAME_RATES = {
+    "23.976": Fraction(24_000, 1001),
+    "24": Fraction(24),
+    "25": Fraction(25),
+    "29.97": Fraction(30_000, 1001),
+    "30": Fraction(30),
+    "47.952": Fraction(48_000, 1001),
+    "48": Fraction(48),
+    "50": Fraction(50),
+    "59.94": Fraction(60_000, 1001),
+    "60": Fraction(60),
+}
+
 CAPTION_FORMATS = ("srt", "vtt", "ass", "json")
 CAPTION_STYLES = ("captions", "words", "karaoke")  # one cue a caption, a word, and a caption whose words light up
-# Defaults after common house rules for subtitles (Netflix Timed Text Style Guide, English).
-CAPTION_SIZES = {"max_chars": 42, "max_lines": 2, "max_s": 7.0, "chars_per_s": 17.0}

@@ -11,6 +11,7 @@ from .host import files, handles, messages
 from .host.audio import audio_from_clip
 from .host.progress import Progress, raise_if_cancelled
 from .host.schemas import node_schema
+from .shared.mix_view import lines_view
 
 OFF = "off"
 KINDS = ["srt", "vtt", "ass"]
@@ -23,7 +24,8 @@ class HiggsAssemble(io.ComfyNode):
             node_id="HiggsAssemble",
             display_name="Assemble",
             category=f"{sockets.CATEGORY}/script",
-            search_aliases=["assemble takes", "audiobook", "timeline", "dialogue mix"],
+            shown_again=True,
+            search_aliases=["assemble takes", "audiobook", "timeline", "dialogue mix", "dubbing"],
             description="Lays the lines of a performance on a time line, with the gaps of a reader, pauses, overlaps, "
             "slots of subtitles, sounds and music, and gives the mix and all that belongs to it.",
             inputs=[
@@ -47,6 +49,13 @@ class HiggsAssemble(io.ComfyNode):
                     tooltip="Also when each word is said, for Captions (extra 'align' for English; elsewhere what the "
                     "recognizer of Render Script heard).",
                 ),
+                io.String.Input(
+                    "moved",
+                    default="",
+                    optional=True,
+                    dynamic_prompts=False,
+                    tooltip="Lines that were moved or trimmed on the node, as JSON; its lanes write it.",
+                ),
             ],
             outputs=[
                 io.Audio.Output(display_name="audio", tooltip="The mix; turned down as a whole if it would clip."),
@@ -68,17 +77,19 @@ class HiggsAssemble(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, performance, codec, subtitles, stems, word_times=False) -> io.NodeOutput:
-        from ..higgs_runtime.rendering import assemble
+    def execute(cls, performance, codec, subtitles, stems, word_times=False, moved="") -> io.NodeOutput:
+        from ..higgs_runtime.rendering import assemble, read_moves
 
-        progress, total = Progress(1), len(performance.lines)
+        moves, progress, total = read_moves(moved), Progress(1), len(performance.lines)
 
         def told(done, _lines):
             raise_if_cancelled()
             progress.update(done, total)
 
         with files.scratch_folder() as scratch, handles.open_model(codec) as tokenizer:
-            made = assemble(performance, tokenizer, files.sound_folders(), spool=scratch, on_progress=told)
+            folders = files.sound_folders()
+            made = assemble(performance, tokenizer, folders, moves=moves, spool=scratch, on_progress=told)
+            shown = lines_view(made)
             mixed = made.mix()
             names = list(dict.fromkeys(made.stems)) if stems else []
             alone = [audio_from_clip(made.stem(name)) for name in names]
@@ -97,6 +108,7 @@ class HiggsAssemble(io.ComfyNode):
             made.chapters_text(),
             json.dumps({**made.timeline(), "warnings": notes}, indent=1, ensure_ascii=False),
             words,
+            ui={"higgs_lines": [shown]},
         )
 
 

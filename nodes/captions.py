@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..higgs_runtime.choices import CAPTION_FORMATS, CAPTION_SIZES, CAPTION_STYLES
+from ..higgs_runtime.choices import CAPTION_FORMATS, CAPTION_STYLES
+from ..higgs_runtime.settings import CAPTION_LIMITS
 from . import sockets
 from .host import messages
 from .host.schemas import node_schema
+from .shared.settings import setting_input
 
 
 class HiggsCaptions(io.ComfyNode):
@@ -36,29 +38,7 @@ class HiggsCaptions(io.ComfyNode):
                     tooltip="captions: one or two lines at a time. words: one word at a time. karaoke: captions whose "
                     "words light up (vtt and ass).",
                 ),
-                io.Int.Input(
-                    "max_chars", default=CAPTION_SIZES["max_chars"], min=8, max=200, tooltip="Characters in a line."
-                ),
-                io.Int.Input(
-                    "max_lines", default=CAPTION_SIZES["max_lines"], min=1, max=2, tooltip="Lines on the screen."
-                ),
-                io.Float.Input(
-                    "max_seconds",
-                    default=CAPTION_SIZES["max_s"],
-                    min=0.5,
-                    max=30.0,
-                    step=0.5,
-                    tooltip="Seconds that a caption is shown.",
-                ),
-                io.Float.Input(
-                    "chars_per_second",
-                    default=CAPTION_SIZES["chars_per_s"],
-                    min=5.0,
-                    max=60.0,
-                    step=1.0,
-                    tooltip="Reading speed: a caption stays so long for it where there is room. 17 suits adults, 13 "
-                    "children.",
-                ),
+                *map(setting_input, CAPTION_LIMITS),
             ],
             outputs=[
                 io.String.Output(display_name="captions", tooltip="The text of a subtitle file."),

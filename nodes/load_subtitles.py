@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from ..higgs_runtime.choices import FRAME_RATES
 from . import sockets
 from .host import files
 from .host.schemas import node_schema
 from .script import output_of, script_outputs
+from .shared.settings import setting_input
+
+UNKNOWN = "as they are"
+RATES = {
+    "from_fps": "Frames a second of the copy of the film that the subtitles were made for. With it, times such as "
+    "00:01:02:12 (or ;12, drop-frame) count frames.",
+    "to_fps": "Frames a second of your film: as 25 for subtitles of a copy with 23.976.",
+}
 
 
 class HiggsLoadSubtitles(io.ComfyNode):
@@ -33,6 +42,11 @@ class HiggsLoadSubtitles(io.ComfyNode):
                     tooltip="On: descriptions for the deaf, as [door creaks] or (SIGHS), stay in the text. Off: they "
                     "are left out and listed in the report.",
                 ),
+                setting_input("subtitle_offset", optional=True),
+                *(
+                    io.Combo.Input(name, options=[UNKNOWN, *FRAME_RATES], default=UNKNOWN, optional=True, tooltip=tip)
+                    for name, tip in RATES.items()
+                ),
             ],
             outputs=script_outputs(),
         )
@@ -46,7 +60,11 @@ class HiggsLoadSubtitles(io.ComfyNode):
         return files.explain_input(file)
 
     @classmethod
-    def execute(cls, file, descriptions=False) -> io.NodeOutput:
+    def execute(cls, file, descriptions=False, offset=0.0, from_fps=UNKNOWN, to_fps=UNKNOWN) -> io.NodeOutput:
         from ..higgs_runtime import read_subtitles
+        from ..higgs_runtime.script import Retiming
 
-        return output_of(read_subtitles(files.input_path(file), descriptions=descriptions))
+        rates = (None if rate == UNKNOWN else rate for rate in (from_fps, to_fps))
+        return output_of(
+            read_subtitles(files.input_path(file), descriptions=descriptions, timing=Retiming(offset, *rates))
+        )

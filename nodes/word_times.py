@@ -36,7 +36,7 @@ class HiggsWordTimes(io.ComfyNode):
                     "clip. Empty: what is heard.",
                 ),
                 recognizer_inputs.recognizer_input(
-                    "the first one that knows the language. English texts of up to 30 s do without one", needed=False
+                    "the first one that knows the language. English does without one", needed=False
                 ),
                 io.String.Input(
                     "language", default="", tooltip="Of the text, as a code such as en, de or zh. Empty: it is heard."
@@ -63,16 +63,22 @@ class HiggsWordTimes(io.ComfyNode):
         ears = listener.recognizer if listener else None
         if ears is None and not text.strip():
             ears = load_recognizer(folders=files.model_folders())
-        progress, words, offset = Progress(len(clips)), [], 0.0
-        for number, (clip, line) in enumerate(zip(clips, lines, strict=True)):
+        progress, words, offset = Progress(round(sum(clip.seconds for clip in clips)) or 1), [], 0.0
+
+        def told(done, _seconds):
             raise_if_cancelled()
+            progress.update(round(offset + done))
+
+        for number, (clip, line) in enumerate(zip(clips, lines, strict=True)):
+            told(0.0, clip.seconds)
             if line or ears is None:  # without a text there are ears
-                found = word_times(clip, line, recognizer=ears, language=code or None, line=number)
+                found = word_times(clip, line, recognizer=ears, language=code or None, line=number, on_progress=told)
             else:
-                found = [word.moved(line=number) for word in heard_times(clip, ears, code or None)]
+                heard = heard_times(clip, ears, code or None, on_progress=told)
+                found = [word.moved(line=number) for word in heard]
             words += [word.moved(offset) for word in found]
             offset += clip.seconds
-            progress.update(number + 1)
+        progress.finish()
         report = describe_words(words)
         messages.show_text(report)
         return io.NodeOutput(words, report, picture_of(clips[0], words))

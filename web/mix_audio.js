@@ -3,6 +3,7 @@ import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { addElement } from "./common/element.js";
 import { connectedItems, growList } from "./common/growing.js";
+import { passToCanvas, toldBefore } from "./common/mixer/host.js";
 import { makeLanes } from "./common/mixer/lanes.js";
 import { after, hide, rememberStep } from "./common/node.js";
 
@@ -82,7 +83,7 @@ function addMixer(node) {
   after(node, "onExecuted", take);
   const tells = node.constructor.nodeData?.has_intermediate_output; // ComfyUI does so itself since 0.33
   const ended = async ({ detail }) => {
-    if (!tells && !ran && rows) take(await toldBefore(node, detail.prompt_id));
+    if (!tells && !ran && rows) take(await toldBefore(node, detail.prompt_id, "higgs_mix"));
   };
   api.addEventListener("execution_success", ended);
   after(node, "onRemoved", () => api.removeEventListener("execution_success", ended));
@@ -96,17 +97,6 @@ function addMixer(node) {
   };
 }
 
-/** What an earlier run told of a node that did not have to run again: older ComfyUIs tell a new page nothing of it. */
-async function toldBefore(node, promptId) {
-  await new Promise((done) => setTimeout(done, 500)); // the history is written after the message
-  const answer = await api.fetchApi("/history?max_items=16");
-  if (!answer.ok) return undefined;
-  const history = await answer.json();
-  const inputs = (run) => JSON.stringify(run?.prompt[2][node.id] ?? null);
-  const same = Object.values(history).filter((run) => inputs(run) === inputs(history[promptId]));
-  return same.map((run) => run.outputs[node.id]).findLast((output) => output?.higgs_mix);
-}
-
 /** The node that a track comes from. */
 function sourceOf(node, number) {
   const slot = node.inputs.findIndex((one) => one.name === `track_${number}`);
@@ -116,16 +106,4 @@ function sourceOf(node, number) {
 /** What a person reads beside a track. */
 function nameOf(node, number) {
   return `${number} ${sourceOf(node, number)?.title ?? ""}`.trim();
-}
-
-/** Zooming with the wheel and moving the canvas with the middle button go on above the mixer; what else is done there
- * does not move the node. */
-function passToCanvas(element) {
-  element.addEventListener("wheel", (event) => app.canvas.processMouseWheel(event));
-  element.addEventListener("pointerdown", (event) => {
-    if (event.button === 1) app.canvas.processMouseDown(event);
-    else if (event.button === 0) event.stopPropagation();
-  });
-  element.addEventListener("pointermove", (event) => event.buttons & 4 && app.canvas.processMouseMove(event));
-  element.addEventListener("pointerup", (event) => event.button === 1 && app.canvas.processMouseUp(event));
 }

@@ -7,16 +7,16 @@ import sys
 from pathlib import Path
 
 from ..atomic_write import write_bytes
-from ..choices import CAPTION_FORMATS, CAPTION_SIZES, CAPTION_STYLES
+from ..choices import CAPTION_FORMATS, CAPTION_STYLES
 from ..errors import SettingError
 from ..outputs import check_target
-from .common import read_text
+from ..settings import CAPTION_LIMITS
+from .common import add_settings, read_text
 
 SUFFIXES = tuple(f".{kind}" for kind in CAPTION_FORMATS)
 
 
 def add(commands) -> None:
-    plain = CAPTION_SIZES
     captions = commands.add_parser("captions", help="find when each word of a recording is said, and make subtitles")
     captions.add_argument("file", type=Path, help="a sound file with speech")
     words = captions.add_mutually_exclusive_group()
@@ -25,12 +25,7 @@ def add(commands) -> None:
     captions.add_argument("--language", help="of the speech, as en, de or zh (default: it is heard)")
     captions.add_argument("--recognizer", help="name or folder (default: the first that is found)")
     captions.add_argument("--style", choices=CAPTION_STYLES, default="captions", help="default: %(default)s")
-    captions.add_argument("--max-chars", type=int, default=plain["max_chars"], help="in a line (default: %(default)s)")
-    captions.add_argument("--max-lines", type=int, default=plain["max_lines"], help="default: %(default)s")
-    captions.add_argument("--max-seconds", type=float, default=plain["max_s"], help="default: %(default)s")
-    captions.add_argument(
-        "--chars-per-second", type=float, default=plain["chars_per_s"], help="reading speed (default: %(default)s)"
-    )
+    add_settings(captions, *CAPTION_LIMITS)
     captions.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help=f"{', '.join(SUFFIXES)} (default: SRT on the screen)"
     )
@@ -42,7 +37,7 @@ def _captions(args: argparse.Namespace) -> None:
     from ..script import CaptionLimits, captions_text, describe_captions
     from ..verification import heard_times, load_recognizer, word_times
 
-    limits = CaptionLimits(args.max_chars, args.max_lines, args.max_seconds, args.chars_per_second)
+    limits = CaptionLimits(*(getattr(args, name) for name in CAPTION_LIMITS))
     kind = "srt"
     if args.output is not None:
         check_target(args.output, [args.file], SUFFIXES, "captions.srt")

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ..choices import DEVICES, DTYPES, QUANTIZATIONS
+from ..choices import DEVICES, DTYPES, FRAME_RATES, QUANTIZATIONS
 from ..errors import HiggsWarning, SettingError
 from ..settings import FRAMES_A_SECOND, SETTINGS
 
@@ -85,6 +85,32 @@ def add_settings(parser: argparse.ArgumentParser, *names: str) -> None:
             help=f"{one.help} (default: %(default)s)",
             **how,
         )
+
+
+def add_timing(parser: argparse.ArgumentParser) -> None:
+    """How the times of subtitles become those of the film; see `timing_of`."""
+    add_settings(parser, "subtitle_offset")
+    known = ", ".join(FRAME_RATES)
+    parser.add_argument(
+        "--from-fps",
+        choices=FRAME_RATES,
+        metavar="RATE",
+        help=f"frames a second of the copy of the film that the subtitles were made for: {known} (default: not known)",
+    )
+    parser.add_argument(
+        "--to-fps", choices=FRAME_RATES, metavar="RATE", help="frames a second of your film (default: the same)"
+    )
+
+
+def timing_of(args: argparse.Namespace):
+    """The Retiming that was asked for.
+
+    Raises:
+        SettingError: an offset out of its range, or one rate without the other.
+    """
+    from ..script import Retiming
+
+    return Retiming(args.subtitle_offset, args.from_fps, args.to_fps)
 
 
 def add_sampling(parser: argparse.ArgumentParser) -> None:

@@ -22,12 +22,14 @@ from .common import (
     add_lora,
     add_sampling,
     add_settings,
+    add_timing,
     check_requirements,
     chosen,
     loading_of,
     progress,
     sampling_of,
     tell_what_speaks,
+    timing_of,
 )
 from .takes import add_takes_dir, store_of
 
@@ -63,6 +65,7 @@ def add(commands) -> None:
         help="who speaks: an audio file with its words in a .txt beside it, or the name of a voice of the library or "
         "of the pack; Narrator= for turns without a speaker; without a speaker it goes to the next who has none",
     )
+    add_timing(parser)
     _add_how(parser)
     parser.add_argument("--stems", action="store_true", help="also each speaker, the sounds and the music alone")
     parser.add_argument(
@@ -239,9 +242,12 @@ def _inputs(args: argparse.Namespace, script, folders: list[Path]) -> list[Path]
 
 
 def _script(args: argparse.Namespace):
-    from ..script import read_book, read_script
+    from ..script import check_no_timing, read_book, read_script
 
-    script = (read_book if args.book else read_script)(args.file)
+    timing = timing_of(args)
+    if args.book:
+        check_no_timing(args.file, timing)
+    script = read_book(args.file) if args.book else read_script(args.file, timing)
     for warning in script.warnings:
         sys.stderr.write(f"higgs: {warning}\n")
     return script

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..choices import PromptFormat
 from ..errors import ScriptError
+from .common import add_timing, timing_of
 
 if TYPE_CHECKING:
     from ..text.tags import Placement
@@ -42,6 +43,7 @@ def add(commands) -> None:
         help="with --fix: emotions before their sentence (Boson AI's advice), or behind its first word "
         "(default: %(default)s)",
     )
+    add_timing(check)
     check.set_defaults(run=_check)
 
 
@@ -51,7 +53,7 @@ def _check(args: argparse.Namespace) -> int:
     if args.fix:
         _fix(args.file, args.placement)
     try:
-        script = read_script(args.file)
+        script = read_script(args.file, timing_of(args))
     except ScriptError as error:
         if not error.line:
             raise

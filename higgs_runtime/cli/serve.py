@@ -107,6 +107,11 @@ def _add_names(serve: argparse.ArgumentParser) -> None:
         help="prepare texts for the model, as scripts are, where a request does not say (default: the model reads "
         "what is written)",
     )
+    serve.add_argument(
+        "--recognizer",
+        help="name or folder of the speech recognizer that finds words for timestamp_granularities (default: the first "
+        "that knows the language)",
+    )
     add_settings(serve, "silence_s")
 
 
@@ -180,6 +185,7 @@ def _serve(args: argparse.Namespace) -> None:
     from ..model import load_model
     from ..serve.engine import SpeechEngine
     from ..serve.limits import ServerLimits
+    from ..serve.timestamps import WordFinder
     from ..serve.voices import Voices
 
     key, roots = os.environ.get(KEY) or None, model_roots(args.models_dir)
@@ -208,10 +214,11 @@ def _serve(args: argparse.Namespace) -> None:
         tell_what_speaks(lm)
         sys.stderr.write(f"Loading {lm.title}{lm.extent} …\n")
         tokenizer = load_codec(codec.path, device=loading["device"])
+        finder = WordFinder(args.recognizer, roots)
         voices = Voices(roots, tokenizer, "" if default == "none" else default, aliases)
         with SpeechEngine(load_model(lm.path, **loading), tokenizer, limits, voices) as engine:
             names = ModelNames(args.name or lm.name, tuple(args.model_alias))
-            app = create_app(engine, names, key, args.allow_origin)
+            app = create_app(engine, names, key, args.allow_origin, finder)
             sys.stderr.write(f"Serving {args.name or lm.name} at http://{args.host}:{port}/v1\n")
             server = uvicorn.Server(
                 uvicorn.Config(

@@ -1,7 +1,7 @@
 """Scripts into speech. render: the way in, whoever speaks · job: what it is given · events: what it tells, json_events:
 to another process · local: a model in this process · line_by_line: takes of all lines · casting: who speaks whom ·
 lines: what is spoken at once · choice: which take · verifier: listens to takes · room: the memory that needs · timing
-and assemble: takes on a time line · deliver: that as files.
+and assemble: takes on a time line, moves: those that a person has moved there · deliver: that as files.
 """
 
 from .assemble import Assembly, assemble, check_assembly
@@ -12,6 +12,7 @@ from .events import Events, Silent, State
 from .job import RenderJob, RenderSettings
 from .lines import NARRATOR, Line
 from .local import LocalSpeaker
+from .moves import Move, read_moves, write_moves
 from .performance import Performance, SpokenLine
 from .render import Speaker, render
 from .room import rendering_bytes
@@ -25,6 +26,7 @@ __all__ = [
     "Line",
     "Listening",
     "LocalSpeaker",
+    "Move",
     "NARRATOR",
     "Performance",
     "RenderJob",
@@ -40,6 +42,8 @@ __all__ = [
     "check_output",
     "deliver",
     "parse_choice",
+    "read_moves",
     "render",
     "rendering_bytes",
+    "write_moves",
 ]

@@ -11,12 +11,13 @@ from ..audio.clip import AudioClip, eased, sound_span, trim_silence
 from ..audio.mix import AudioFile, Ducking, MixReport, Track, mix_to_file, mix_with_report
 from ..audio.stretch import change_tempo, rubber_band
 from ..codec import Codec
-from ..errors import AudioError, MissingExtraError, ScriptError
+from ..errors import AudioError, ScriptError
 from ..script import Music, Script, resolve_cue
 from ..takes import Take
-from ..text.languages import detect_language
+from ..text.languages import sure_language
 from ..types import WordTime
 from ..verification import line_times
+from .moves import EASE_S, Move, move_lines
 from .performance import Performance, SpokenLine
 from .timing import Timed, time_lines
 
@@ -33,6 +34,7 @@ class Assembly:
         stems: whose each track is: a speaker, "sounds" or "music".
         spoken, times: each spoken line and its place.
         cut_s: seconds of silence that each line's take lost at its beginning.
+        planned: where each line would be that nobody moved.
         chapters: (start in seconds, title) of each scene; none for a script without scenes.
         warnings: one sentence each.
     """
@@ -45,6 +47,7 @@ class Assembly:
     cut_s: Sequence[float]
     chapters: Sequence[tuple[float, str]]
     warnings: Sequence[str] = ()
+    planned: Sequence[Timed] = ()
 
     def mix(self) -> MixReport[AudioClip]:
         """All of it."""
@@ -91,16 +94,20 @@ class Assembly:
         Raises:
             MissingExtraError: see `word_times`.
         """
-        code, found = language or _language(self.script), []
+        code, found = language or sure_language("\n".join(turn.text for turn in self.script.turns)) or "en", []
         for n, (one, time) in enumerate(zip(self.spoken, self.times, strict=True)):
             turn = self.script.turns[one.line.turn]
             heard = one.verdict.words if one.verdict and one.verdict.words else None
             if heard:
                 speed = float(turn.settings.get("speed", 1.0)) * time.speed
                 heard = [word.moved(-self.cut_s[n], 1 / speed) for word in heard]
-            about = {"language": code, "line": one.line.number, "speaker": turn.speaker}
-            words = line_times(_whole(self.tracks[n].clip), one.line.written, heard=heard, **about)
-            found += [word.moved(time.start_s) for word in words]
+            words = line_times(_whole(self.tracks[n].clip), one.line.written, heard=heard, language=code)
+            about = {"line": one.line.number, "speaker": turn.speaker}
+            for word in words:
+                placed = word.moved(time.start_s - self.tracks[n].trim_start_s)
+                if time.start_s <= (placed.start_s + placed.end_s) / 2 <= time.end_s:  # else it was trimmed away
+                    start, end = max(placed.start_s, time.start_s), min(placed.end_s, time.end_s)
+                    found.append(replace(placed, start_s=start, end_s=end, **about))
             if on_progress is not None:
                 on_progress(n + 1, len(self.spoken))
         return found
@@ -166,6 +173,7 @@ def assemble(
     codec: Codec,
     folders: Iterable[str | Path] = (),
     *,
+    moves: Sequence[Move] = (),
     spool: str | Path | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Assembly:
@@ -176,6 +184,7 @@ def assemble(
 
     Args:
         folders: where the files of cues are looked for.
+        moves: lines that a person has moved or trimmed; subtitles, words, chapters and sounds follow them.
         spool: a folder for the decoded lines, so that they need not be in memory together; they are read when the
             mix is made.
         on_progress: called with (lines decoded, lines in all); what it raises ends the call.
@@ -200,12 +209,15 @@ def assemble(
         if on_progress is not None:
             on_progress(n + 1, len(spoken))
     turns = [one.line.turn for one in spoken]
-    times = time_lines(script, turns, [one.line.text for one in spoken], [clip.seconds for clip in clips])
-    tracks, stems = [], []
-    for n, (one, time) in enumerate(zip(spoken, times, strict=True)):
-        clip = clips[n] if time.speed == 1 else _kept(eased(change_tempo(_whole(clips[n]), time.speed)), spool, n)
+    planned = time_lines(script, turns, [one.line.text for one in spoken], [clip.seconds for clip in clips])
+    for n, time in enumerate(planned):
+        if time.speed != 1:
+            clips[n] = _kept(eased(change_tempo(_whole(clips[n]), time.speed)), spool, n)
+    moved = move_lines(moves, spoken, planned, [clip.seconds for clip in clips])
+    times, tracks, stems = moved.times, [], []
+    for clip, one, time, trims in zip(clips, spoken, times, moved.trims, strict=True):
         gain = float(script.turns[one.line.turn].settings.get("gain", 0.0))
-        tracks.append(Track(clip, time.start_s, gain, speech=((0.0, clip.seconds),)))
+        tracks.append(_line_track(clip, time, gain, trims))
         stems.append(one.line.speaker)
     for cue, file in cues:
         tracks.append(_cue_track(cue, file, turns, times))
@@ -218,7 +230,8 @@ def assemble(
         times,
         cut_s,
         _chapters(script, turns, times),
-        tuple(_warnings(performance, spoken, times)),
+        (*_warnings(performance, spoken, times), *moved.warnings),
+        planned,
     )
 
 
@@ -230,14 +243,6 @@ def _clock(seconds: float) -> str:
 def _take(spoken: SpokenLine) -> Take:
     assert spoken.take is not None  # lines without one are not in an assembly
     return spoken.take
-
-
-def _language(script: Script) -> str:
-    try:
-        guess = detect_language("\n".join(turn.text for turn in script.turns))
-    except MissingExtraError:
-        return "en"
-    return guess.language if guess and guess.sure else "en"
 
 
 def _clip(spoken: SpokenLine, script: Script, codec: Codec) -> tuple[AudioClip, float]:
@@ -256,6 +261,21 @@ def _kept(clip: AudioClip, spool: str | Path | None, number: int) -> AudioClip |
     path = Path(spool, f"line-{number:06}.wav")
     clip.save(path, subtype="FLOAT")
     return AudioFile(path)
+
+
+def _line_track(clip: AudioClip | AudioFile, time: Timed, gain_db: float, trims: tuple[float, float]) -> Track:
+    ease = min(EASE_S, (clip.seconds - sum(trims)) / 2)
+    fades = [ease if trim else 0.0 for trim in trims]
+    return Track(
+        clip,
+        time.start_s,
+        gain_db,
+        fade_in_s=fades[0],
+        fade_out_s=fades[1],
+        trim_start_s=trims[0],
+        trim_end_s=trims[1],
+        speech=((0.0, clip.seconds),),
+    )
 
 
 def _whole(clip: AudioClip | AudioFile) -> AudioClip:

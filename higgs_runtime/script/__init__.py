@@ -2,7 +2,7 @@
 
 grammar: the forms of one line · types: what a script says · write: types to text · parse: text to types ·
 cues: names of sounds to files · subtitles: SRT, VTT and ASS to a script and back · fitting: lines into their slots ·
-report: a script in words · book: plain text to a script.
+retiming: other frame rates · report: a script in words · book: plain text to a script.
 """
 
 from .book import book_script, read_book
@@ -10,23 +10,36 @@ from .cues import resolve_cue
 from .fitting import Fit, plan_fit
 from .parse import parse_script
 from .report import describe_script
-from .subtitles import read_script, read_subtitles, subtitles_text, write_subtitles
+from .retiming import Retiming
+from .subtitles import check_no_timing, read_script, read_subtitles, subtitles_text, write_subtitles
 from .types import Comment, Music, Script, ScriptWarning, Sound, Turn
-from .words import CaptionLimits, captions_text, describe_captions, make_captions, too_fast
+from .words import (
+    CaptionLimits,
+    captions_text,
+    describe_captions,
+    in_sentences,
+    joined,
+    make_captions,
+    too_fast,
+)
 
 __all__ = [
     "CaptionLimits",
     "Comment",
     "Fit",
     "Music",
+    "Retiming",
     "Script",
     "ScriptWarning",
     "Sound",
     "Turn",
     "book_script",
     "captions_text",
+    "check_no_timing",
     "describe_captions",
     "describe_script",
+    "in_sentences",
+    "joined",
     "make_captions",
     "parse_script",
     "plan_fit",

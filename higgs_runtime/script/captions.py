@@ -32,6 +32,7 @@ class Caption:
     said: list[tuple[str, str]] = field(default_factory=list)
     descriptions: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
+    sung: bool = False
 
 
 def read_caption(text: str, speaker: str = "", *, descriptions: bool = False, known: Collection[str] = ()) -> Caption:
@@ -94,7 +95,8 @@ def _words(line: str, found: Caption, keep: bool) -> str:
     """A line without notes of music, and without descriptions, unless they are to be kept."""
     if sung := _SUNG.fullmatch(line.strip()):
         line = sung[1]
-    line = _NOTES.sub(" ", line)
+    line, notes = _NOTES.subn(" ", line)
+    found.sung = found.sung or bool((sung or notes) and has_words(line))
     if not keep:
         whole = _WHOLE.fullmatch(line)
 

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import codecs
 import html
+import itertools
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
 from ..atomic_write import write_bytes
-from ..errors import MissingExtraError, ScriptError
+from ..errors import MissingExtraError, ScriptError, SettingError
 from ..text.marks import RUBY
 from ..text.speakers import fits_tag
 from .captions import read_caption
 from .grammar import lines_of, short
 from .parse import parse_script
+from .retiming import Retiming
 from .timed_text import ARROW, read_cues
 from .types import Script, ScriptWarning, Turn
 
 FORMATS = {".srt": "srt", ".vtt": "vtt", ".ass": "ass", ".ssa": "ssa"}  # suffix -> pysubs2's name
-NO_TIME_S = 1.0  # what a subtitle without duration gets
+NO_TIME_S = 1  # what a subtitle without duration gets
 _LAST_S = {"ass": 36_000, "ssa": 36_000}  # these formats have one digit for hours; the others two
 
 # Fields of an ASS event in the usual order, and what a file without one is given.
@@ -35,27 +38,45 @@ _TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<\d[\d:.]*>")
 _STYLE = re.compile(r"\{(?:\\|[yYcCfFsSpP]:)[^{}]*\}")  # in SRT and VTT, other braces are text
 
 
-def read_script(path: str | Path) -> Script:
+def read_script(path: str | Path, timing: Retiming | None = None) -> Script:
     """A script from a file: subtitles by its suffix, everything else as `parse_script` reads it.
 
     Raises:
+        SettingError: a script is to be retimed.
         ScriptError, MissingExtraError: as `read_subtitles` and `parse_script`.
     """
     path = Path(path)
-    return read_subtitles(path) if path.suffix.lower() in FORMATS else parse_script(decode_text(path))
+    if path.suffix.lower() in FORMATS:
+        return read_subtitles(path, timing=timing)
+    check_no_timing(path, timing)
+    return parse_script(decode_text(path))
 
 
-def read_subtitles(path: str | Path, *, descriptions: bool = False) -> Script:
+def check_no_timing(path: Path, timing: Retiming | None) -> None:
+    """Raises:
+    SettingError: a text that is no subtitles is to be retimed.
+    """
+    if timing not in (None, Retiming()):
+        raise SettingError(
+            "Only subtitles have an offset and a frame rate.",
+            expected=", ".join(FORMATS),
+            got=f"'{path.name}'",
+            remedy="Leave them out for a script.",
+        )
+
+
+def read_subtitles(path: str | Path, *, descriptions: bool = False, timing: Retiming | None = None) -> Script:
     """Subtitles as a script: each is a turn with `slot`, in the order of their starts.
 
     Who speaks is ASS's actor, WebVTT's `<v Name>`, or what `read_caption` finds at the start of a line; a subtitle of
     several speakers becomes several turns that share its time by the length of their texts. Styles, tags and readings
     over characters are left out, and so are descriptions for the deaf and subtitles without words. Captions that roll
-    are read once. Subtitles over each other keep their times; one without duration gets 1 s. All that is left out or
-    changed is said in the warnings, which have no line.
+    are read once. Subtitles over each other keep their times; one without duration gets 1 s; what lies before the start
+    of the film is left out. All that is left out or changed is said in the warnings, which have no line.
 
     Args:
         descriptions: "[door creaks]" and "(SIGHS)" stay in the text.
+        timing: how the times of the file become those of the film; None: they are the same.
 
     Raises:
         ScriptError: the file cannot be read, is not UTF-8 (or UTF-16 with its mark), has no subtitles, or a line of
@@ -64,17 +85,26 @@ def read_subtitles(path: str | Path, *, descriptions: bool = False) -> Script:
     """
     path = Path(path)
     kind, pysubs2 = _format(path), _pysubs2()
-    text, notes = decode_text(path), []
+    text, notes, timing = decode_text(path), [], timing or Retiming()
     if kind in ("srt", "vtt"):
-        cues, notes = read_cues(text, kind)
+        cues, notes = read_cues(text, kind, timing)
         events = [(cue.start_s, cue.end_s, "", cue.text) for cue in cues]
     else:
         try:
             file = pysubs2.SSAFile.from_string(_events_alone(text), format_=kind)
         except (ValueError, KeyError, IndexError, OverflowError, pysubs2.Pysubs2Error) as error:
             raise _unreadable(path, str(error) or type(error).__name__) from error
-        events = [(one.start / 1000, one.end / 1000, one.name, one.plaintext) for one in file.get_text_events()]
+        events = [
+            (
+                timing.moved(Fraction(one.start, 1000)),
+                timing.moved(Fraction(one.end, 1000)),
+                one.name,
+                one.plaintext,
+            )
+            for one in file.get_text_events()
+        ]
     turns: list[Turn] = []
+    notes += _disorder([event[0] for event in events])
     events.sort(key=lambda event: event[0])
     first, reader = _Reader(kind, descriptions), _Reader(kind, descriptions)
     for event in events:
@@ -87,6 +117,16 @@ def read_subtitles(path: str | Path, *, descriptions: bool = False) -> Script:
     if not turns:
         raise _unreadable(path, "no subtitle with a text")
     return Script(turns, warnings=reader.warnings)
+
+
+def _disorder(starts: Sequence[Fraction]) -> list[str]:
+    late = [after for before, after in itertools.pairwise(starts) if after < before]
+    if not late:
+        return []
+    return [
+        f"{len(late)} subtitle{'s' * (len(late) > 1)} in the file come{'s' * (len(late) == 1)} behind a later one, the "
+        f"first at {_clock(late[0])}; all are read in the order of their times."
+    ]
 
 
 def _events_alone(text: str) -> str:
@@ -113,20 +153,26 @@ class _Reader:
 
     def __init__(self, kind: str, descriptions: bool):
         self.kind, self.descriptions, self.warnings = kind, descriptions, []
-        self.busy_until, self.names, self.known = 0.0, {}, frozenset()
+        self.busy_until, self.names, self.known = Fraction(0), {}, frozenset()
         self.certain: set[str] = set()  # names, casefolded, of captions without a doubt
 
-    def turns(self, start: float, end: float, name: str, text: str) -> list[Turn]:
-        start, end = max(0.0, start), max(0.0, end)
+    def turns(self, start: Fraction, end: Fraction, name: str, text: str) -> list[Turn]:
         place = f"The subtitle at {_clock(start)}"
+        if start < 0 and end <= 0 and end > start:
+            self.warn(f"{place} ends before the film begins and is left out.")
+            return []
         parts = self.parts(place, name, text)
         if not parts:
             return []
         if end <= start:
-            self.warn(f"{place} has no duration; it is given {NO_TIME_S:g} s.")
-            end = start + NO_TIME_S
+            why = "has no duration" if end == start else "ends before it starts"
+            self.warn(f"{place} {why}; it is given {NO_TIME_S:g} s.")
+            end = max(start, Fraction(0)) + NO_TIME_S
+        if start < 0:
+            self.warn(f"{place} starts before the film does; it starts with the film.")
+            start = Fraction(0)
         if start < self.busy_until:
-            over = self.busy_until - start
+            over = float(self.busy_until - start)
             self.warn(f"{place} starts {over:.2f} s before the one above ends; both keep their time.")
         self.busy_until = max(self.busy_until, end)
         if len(parts) > 1:
@@ -135,7 +181,7 @@ class _Reader:
         for speaker, text in parts:
             first, said = said, said + len(text)
             slot = (start + (end - start) * first / total, start + (end - start) * said / total)
-            turns.append(Turn(speaker, text, slot=slot))
+            turns.append(Turn(speaker, text, slot=(float(slot[0]), float(slot[1]))))
         return turns
 
     def parts(self, place: str, name: str, text: str) -> list[tuple[str, str]]:
@@ -159,6 +205,8 @@ class _Reader:
             self.warn(f"{place} has no {f'words (‘{short(plain)}’)' if plain else 'text'} and is left out.")
         elif out:
             self.warn(f"{place}: {out} is left out, a description.")
+        if said and any(caption.sung for caption in found):
+            self.warn(f"{place} is sung; its words are spoken.")
         return said
 
     def plain(self, text: str) -> str:
@@ -313,8 +361,9 @@ def decode_text(path: Path) -> str:
         ) from error
 
 
-def _clock(seconds: float) -> str:
-    return f"{int(seconds) // 3600}:{int(seconds) // 60 % 60:02d}:{seconds % 60:06.3f}"
+def _clock(time: Fraction) -> str:
+    seconds, sign = abs(float(time)), "-" if time < 0 else ""
+    return f"{sign}{int(seconds) // 3600}:{int(seconds) // 60 % 60:02d}:{seconds % 60:06.3f}"
 
 
 def _unreadable(path: Path, why: str) -> ScriptError:

@@ -4,52 +4,59 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 
 from ..errors import ScriptError
 from .grammar import lines_of, short
+from .retiming import Retiming
 
 TOUCH_S = 0.1  # captions so near to each other are one behind the other
 FLASH_S = 0.06  # shown for so short a time, a caption only repeats what stands there already
 
 # Between the numbers: what players read, and what translators and recognizers make of it.
-_TIME = r"[-−–]?\s*\d{1,3}(?:\s*[:：]\s*\d{1,3}){1,3}(?:\s*[.,，;]\s*\d{1,9})?|\d{1,6}[.,]\d{1,9}"
+_TIME = r"[-−–]?\s*\d{1,3}(?:\s*[:：]\s*\d{1,3}){1,3}(?:\s*[.,，;；]\s*\d{1,9})?|\d{1,6}[.,]\d{1,9}"
 ARROW = r"[-–—−]{1,3}\s?>"
 _TIMES = re.compile(
     rf"\[?\s*(?P<start>{_TIME})\s*{ARROW}\s*(?P<end>{_TIME})(?!\d)(?:\s*\])?(?:\s+[A-Za-z][\w-]*:\S+)*(?P<text>.*)"
 )
 _LIKE_TIMES = re.compile(rf"\s*\[?[-−–\d][\d\s.,，;−]*(?:-->|[:：](?:\S*\s*-->|[\d\s:：.,，;−]*{ARROW}))")
+_CODE = re.compile(r"(\d{1,3})[:：](\d{1,2})[:：](\d{1,2})([:：;；])(\d{2})")  # hours, minutes, seconds, frames
 _NUMBER = re.compile(r"#?\d+")
 _MARKUP = re.compile(r"<[^<>]*>|\{[^{}]*\}")
 
 
 @dataclass
 class Cue:
-    """One caption: seconds, text as it stands in the file, and the line of its times, from 1."""
+    """One caption: seconds in the film, text as it stands in the file, and the line of its times, from 1."""
 
-    start_s: float
-    end_s: float
+    start_s: Fraction
+    end_s: Fraction
     text: str
     line: int = 0
 
 
-def read_cues(text: str, kind: str) -> tuple[list[Cue], list[str]]:
+def read_cues(text: str, kind: str, timing: Retiming | None = None) -> tuple[list[Cue], list[str]]:
     """The cues of an SRT or WebVTT ("vtt") text in the order of the file, and what is to be said of them.
 
     In WebVTT an empty line ends a cue, and a line of one blank is text; header, notes, styles and names go. In SRT
     blank lines may stand inside of a cue. A line with an arrow is never text.
 
+    Args:
+        timing: where it has a `from_fps`, two digits behind a third colon, or a semicolon (drop-frame), are frames.
+
     Raises:
         ScriptError: a line begins as times do, and cannot be read. `.line` says which.
     """
-    cues, notes = _scan(lines_of(text.removeprefix("\ufeff")), kind)
+    cues, notes = _scan(lines_of(text.removeprefix("\ufeff")), kind, timing or Retiming())
     rolled = _each_line_once(cues)
     if rolled is not None:
         notes.append("The captions roll: each repeats lines of the one before. Every line is read once.")
     return rolled or cues, notes
 
 
-def _scan(lines: list[str], kind: str) -> tuple[list[Cue], list[str]]:
+def _scan(lines: list[str], kind: str, timing: Retiming) -> tuple[list[Cue], list[str]]:
     cues: list[Cue] = []
+    codes = 0  # lines whose times look as if they counted frames
     notes: list[str] = []
     said: list[str] | None = None  # the lines of the open cue
 
@@ -63,7 +70,13 @@ def _scan(lines: list[str], kind: str) -> tuple[list[Cue], list[str]]:
             if said is not None and kind == "srt":
                 _drop_number(said, len(cues) + 1)
             close()
-            cues.append(Cue(_seconds(times["start"]), _seconds(times["end"]), "", number))
+            codes += bool(_CODE.fullmatch(times["start"].strip()) and _CODE.fullmatch(times["end"].strip()))
+            try:
+                start, end = (timing.moved(_seconds(times[name], timing)) for name in ("start", "end"))
+            except ScriptError as error:
+                error.line, error.column = number, 1
+                raise
+            cues.append(Cue(start, end, "", number))
             said = [times["text"].strip()] if times["text"].strip() else []
         elif ">" in line and _LIKE_TIMES.match(line):
             raise _bad_times(number, line)
@@ -77,6 +90,10 @@ def _scan(lines: list[str], kind: str) -> tuple[list[Cue], list[str]]:
         else:
             said.append(line)
     close()
+    if codes and timing.from_fps is None and codes == len(cues):
+        notes.append(
+            "The times look as if they counted frames, and are read as hundredths; say which frame rate it is."
+        )
     return cues, notes
 
 
@@ -91,9 +108,12 @@ def _drop_number(said: list[str], number: int) -> None:
             said.pop()
 
 
-def _seconds(time: str) -> float:
+def _seconds(time: str, timing: Retiming) -> Fraction:
     """Hours, minutes and seconds from the right; three digits behind a last colon are milliseconds."""
-    time = re.sub(r"\s", "", time).translate(str.maketrans("：，−–;", ":.--."))
+    if timing.from_fps is not None and (code := _CODE.fullmatch(time.strip())):
+        hours, minutes, seconds, frames = map(int, code.group(1, 2, 3, 5))
+        return timing.of_frames(hours, minutes, seconds, frames, drop=code[4] in ";；")
+    time = re.sub(r"\s", "", time).translate(str.maketrans("：，−–;；", ":.--.."))
     sign = -1 if time[0] == "-" else 1
     parts, _, fraction = time.lstrip("-").replace(",", ".").partition(".")
     numbers = parts.split(":")
@@ -102,7 +122,7 @@ def _seconds(time: str) -> float:
     seconds = 0
     for one in numbers:
         seconds = 60 * seconds + int(one)
-    return sign * (seconds + (int(fraction) / 10 ** len(fraction) if fraction else 0))
+    return sign * (seconds + (Fraction(int(fraction), 10 ** len(fraction)) if fraction else Fraction(0)))
 
 
 def _bad_times(number: int, line: str) -> ScriptError:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
-from ..choices import CAPTION_FORMATS, CAPTION_SIZES, CAPTION_STYLES
-from ..errors import ScriptError, check_range
+from ..choices import CAPTION_FORMATS, CAPTION_STYLES
+from ..errors import ScriptError
+from ..settings import CAPTION_LIMITS, SETTINGS, default_of
 from ..types import WordTime
 from .subtitles import Event, events_text, marked_up
 
@@ -24,28 +25,26 @@ _NO_SPACE = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3000-\u30ff\u
 
 @dataclass(frozen=True)
 class CaptionLimits:
-    """How large a caption gets.
+    """How large a caption gets; ranges and defaults are those of the table of settings.
 
     Attributes:
-        max_chars: characters a line, 8 to 200. A longer word stands alone.
+        max_chars: characters a line. A longer word stands alone.
         max_lines: 1 or 2.
-        max_s: seconds that a caption is shown, 0.5 to 30.
-        chars_per_s: reading speed, 5 to 60: a caption stays longer for it where there is room.
+        max_s: seconds that a caption is shown.
+        chars_per_s: reading speed: a caption stays longer for it where there is room.
 
     Raises:
         SettingError: a value is out of its range.
     """
 
-    max_chars: int = CAPTION_SIZES["max_chars"]
-    max_lines: int = CAPTION_SIZES["max_lines"]
-    max_s: float = CAPTION_SIZES["max_s"]
-    chars_per_s: float = CAPTION_SIZES["chars_per_s"]
+    max_chars: int = default_of("caption_chars")
+    max_lines: int = default_of("caption_lines")
+    max_s: float = default_of("caption_s")
+    chars_per_s: float = default_of("caption_speed")
 
     def __post_init__(self):
-        check_range("max_chars", self.max_chars, 8, 200, "42 is common; 32 on small screens.")
-        check_range("max_lines", self.max_lines, 1, 2, "2 is common.")
-        check_range("max_s", self.max_s, 0.5, 30, "7 s is common.")
-        check_range("chars_per_s", self.chars_per_s, 5, 60, "17 suits adults, 13 children.")
+        for field, name in zip(fields(self), CAPTION_LIMITS, strict=True):
+            SETTINGS[name].check(getattr(self, field.name), called=field.name)
 
 
 @dataclass(frozen=True)
@@ -74,6 +73,16 @@ def joined(words: Iterable[WordTime]) -> str:
         tight = not text or (_NO_SPACE.match(text[-1]) and _NO_SPACE.match(word.text))
         text += word.text if tight else f" {word.text}"
     return text
+
+
+def in_sentences(words: Iterable[WordTime]) -> list[list[WordTime]]:
+    """Words, parted behind the end of each sentence."""
+    found: list[list[WordTime]] = []
+    for word in words:
+        if not found or _ENDS.search(found[-1][-1].text):
+            found.append([])
+        found[-1].append(word)
+    return found
 
 
 def make_captions(words: Sequence[WordTime], limits: CaptionLimits | None = None) -> list[CaptionOfWords]:

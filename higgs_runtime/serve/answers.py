@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from ..audio.stretch import change_tempo
 from ..types import Codes
 from .fields import SpeechRequest
 from .lines import Done, Failed, ServedRequest
+from .timestamps import PieceWords, fields_of
 
 CODES_TYPE = "application/x-ndjson"
 CLIENT_LEFT = 499  # nobody reads it; nginx's number for it
@@ -61,6 +62,8 @@ def headers_of(asked: SpeechRequest, line: ServedRequest, rate: int) -> dict[str
 def media_type(asked: SpeechRequest) -> str:
     if asked.stream_format == "sse":
         return "text/event-stream"
+    if asked.timestamp_granularities:
+        return "application/json"
     return CODES_TYPE if asked.response_format == "codes" else MEDIA_TYPES[asked.response_format]
 
 
@@ -91,14 +94,32 @@ def whole_file(asked: SpeechRequest, pieces: Iterable[AudioClip | Codes], done: 
     return file_bytes(asked.response_format, clip.samples.numpy(), clip.sample_rate)
 
 
+def timed_file(asked: SpeechRequest, sound: bytes, seconds: float, words: Sequence[PieceWords], done: Done) -> bytes:
+    """A whole answer with its words, as JSON: the sound in base64, and the rest as OpenAI's transcriptions have it."""
+    told = {
+        "audio": base64.b64encode(sound).decode(),
+        "format": asked.response_format,
+        "duration": round(seconds / asked.speed, 3),
+        "text": asked.input,
+        **fields_of(words, asked.timestamp_granularities, speed=asked.speed),
+        "finish_reason": done.reason,
+    }
+    return json.dumps(told, ensure_ascii=False).encode()
+
+
 class Pieces:
     """The bytes of a stream, event by event."""
 
     def __init__(self, asked: SpeechRequest, rate: int):
+        self._granularities, self._segments = asked.timestamp_granularities, 0
         self._sse, codes = asked.stream_format == "sse", asked.response_format == "codes"
         self._encoder = None if codes else StreamEncoder(asked.response_format, rate)
 
-    def of(self, event: AudioClip | Codes) -> bytes:
+    def of(self, event: AudioClip | Codes | PieceWords) -> bytes:
+        if isinstance(event, PieceWords):
+            fields = fields_of([event], self._granularities, self._segments)
+            self._segments += len(fields.get("segments", ()))
+            return _event({"type": "speech.audio.timestamps", **fields}) if event.words else b""
         if isinstance(event, Codes):
             return codes_line(event)
         assert self._encoder is not None  # who asked for codes is told no clips

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from ..audio.clip import AudioClip
 from ..audio.files import MEDIA_TYPES
-from ..errors import AudioError, HiggsError, MissingExtraError, SettingError, StoppedError, VoiceError
+from ..errors import AudioError, CheckpointError, HiggsError, MissingExtraError, SettingError, StoppedError, VoiceError
 from ..monologue import pieces_of
 from ..prompt import DEFAULT_SYSTEM
 from ..types import Codes, Sampling
@@ -34,14 +35,17 @@ from .answers import (
     error_answer,
     headers_of,
     media_type,
+    timed_file,
     whole_file,
 )
 from .budget import BusyError, Share
 from .engine import SpeechEngine
 from .fields import NO_VOICE, Reference, SpeechRequest
 from .guard import Guard
-from .lines import Asked, Done, Event, Failed, ServedRequest
+from .lines import Asked, Done, Event, Failed, PieceOver, ServedRequest
 from .references import read_reference, too_long
+from .timestamps import PieceWords, Wanted, WordFinder, wanted_words
+from .waiting import EventStream, bytes_of
 
 TOLD = ("X-Higgs-Seed", "X-Higgs-Finish-Reason", "X-Higgs-Warning", "X-Sample-Rate", "X-Channels", "X-Bit-Depth")
 MAX_PLACE = 200  # characters of a field's name, which may be as long as a body
@@ -74,46 +78,11 @@ _REFUSALS = {
 RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"description": what, "content": _ERROR} for status, what in _REFUSALS.items()
 }
-_SOUND = {
+_SOUND: dict[str, dict[str, Any]] = {
     kind: {"schema": {"type": "string", "format": "binary"}}
     for kind in (*MEDIA_TYPES.values(), CODES_TYPE, "text/event-stream")
 }
-
-
-@dataclass(eq=False)
-class EventStream:
-    """A request that waits for its line: events come through a queue, None where the client has left."""
-
-    request: Request
-    line: ServedRequest
-    engine: SpeechEngine
-    events: asyncio.Queue[Event | None] = field(default_factory=asyncio.Queue)
-
-    def __post_init__(self):
-        self.share: Share = self.request.scope["share"]
-        self._loop = asyncio.get_running_loop()
-        self._watch = asyncio.create_task(self._until_gone())
-
-    def tell(self, event: Event) -> None:
-        """On the engine's thread."""
-        self.share.take(_bytes_of(event), whatever=True)
-        self._loop.call_soon_threadsafe(self.events.put_nowait, event)
-
-    async def leave(self) -> None:
-        """Nobody listens any more."""
-        self._watch.cancel()
-        self.engine.forget(self.line)
-
-    async def taken(self, event: Event) -> Event | None:
-        """The next one, when this one was sent."""
-        self.share.take(-_bytes_of(event))
-        return await self.events.get()
-
-    async def _until_gone(self) -> None:
-        while (await self.request.receive())["type"] != "http.disconnect":
-            pass
-        self.line.gone = True  # the engine looks at it between two steps
-        self.events.put_nowait(None)
+_SOUND["application/json"] = {"schema": {"type": "object", "description": "With timestamp_granularities."}}
 
 
 @dataclass(frozen=True)
@@ -132,7 +101,11 @@ class ModelNames:
 
 
 def create_app(
-    engine: SpeechEngine, names: ModelNames | str, key: str | None = None, origins: Sequence[str] = ()
+    engine: SpeechEngine,
+    names: ModelNames | str,
+    key: str | None = None,
+    origins: Sequence[str] = (),
+    finder: WordFinder | None = None,
 ) -> FastAPI:
     """The server of an engine that runs.
 
@@ -140,13 +113,11 @@ def create_app(
         names: of the model, for clients.
         key: that clients have to send; None: none.
         origins: of web pages that may read the answers, as "https://example.org"; "*": of all.
+        finder: of words, for requests that want timestamps; None: with the recognizers that are found.
     """
     names = ModelNames(names) if isinstance(names, str) else names
     doors = [] if key is None else [Depends(HTTPBearer(auto_error=False))]  # for the OpenAPI page; Guard decides
-    app = FastAPI(title="Higgs Audio", description="Speech by a Higgs Audio model.", docs_url=None, redoc_url=None)
-    app.add_middleware(Guard, limits=engine.limits, budget=engine.budget, key=key, counted=engine.metrics.requests)
-    _allow_pages(app, origins)
-    _add_error_handlers(app, engine)
+    app = _bare_app(engine, key, origins, finder := finder or WordFinder())
     limits, counted = engine.limits, engine.metrics.requests
 
     @app.post(
@@ -160,12 +131,15 @@ def create_app(
         if asked.model and not names.known(asked.model):
             return _no_model(asked.model)
         checked = await asyncio.to_thread(_checked, asked, engine, request.scope["share"])
+        wanted = await asyncio.to_thread(_wanted, asked, checked, engine, finder)
         line = ServedRequest(checked, lambda event: listener.tell(event))
         pieces = Pieces(asked, engine.codec.sample_rate)  # or the error that a package is missing
         listener = EventStream(request, line, engine)
         try:
+            if wanted is not None:
+                listener.find_words(finder, wanted)
             engine.submit(line)
-            first = await listener.events.get()
+            first = await listener.next()
         except BaseException:
             await listener.leave()
             raise
@@ -183,17 +157,13 @@ def create_app(
             headers_of(asked, line, engine.codec.sample_rate),
         )
 
-    async def whole(asked: SpeechRequest, listener: EventStream, event: Event | None) -> Response:
-        pieces = []
-        try:
-            while isinstance(event, (AudioClip, Codes)):
-                pieces.append(event)
-                event = await listener.events.get()
-        finally:
-            await listener.leave()
+    async def whole(asked: SpeechRequest, listener: EventStream, event: Event | PieceWords | None) -> Response:
+        pieces, words, event = await _collected(listener, event)
         if not isinstance(event, Done):
             return _refused(CLIENT_LEFT, "") if event is None else _failed(event)
         data = await asyncio.to_thread(whole_file, asked, pieces, event)
+        if asked.timestamp_granularities:
+            data = timed_file(asked, data, sum(clip.seconds for clip in pieces), words, event)
         headers = headers_of(asked, listener.line, engine.codec.sample_rate)
         headers["X-Higgs-Finish-Reason"] = event.reason
         counted.labels("200").inc()
@@ -212,6 +182,22 @@ def create_app(
         return _refused(400 if failed.by_client else 503 if stopped else 500, str(failed.error))
 
     _add_pages(app, engine, names, {"dependencies": doors, "responses": {401: RESPONSES[401]}})
+    return app
+
+
+def _bare_app(engine: SpeechEngine, key: str | None, origins: Sequence[str], finder: WordFinder) -> FastAPI:
+    """With all that stands before the routes, and without these."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        finder.close()
+
+    about = "Speech by a Higgs Audio model."
+    app = FastAPI(title="Higgs Audio", description=about, docs_url=None, redoc_url=None, lifespan=lifespan)
+    app.add_middleware(Guard, limits=engine.limits, budget=engine.budget, key=key, counted=engine.metrics.requests)
+    _allow_pages(app, origins)
+    _add_error_handlers(app, engine)
     return app
 
 
@@ -284,6 +270,8 @@ def _add_error_handlers(app: FastAPI, engine: SpeechEngine) -> None:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"] if part != "body")[:MAX_PLACE]
         counted.labels("400").inc()
+        if first["type"] == "value_error" and not place:  # of fields that do not go together
+            return error_answer(400, first["msg"].removeprefix("Value error, "), code=first["type"])
         if not place or first["type"] == "json_invalid":  # its place is a character
             kind = _request.headers.get("content-type")
             came = (
@@ -301,7 +289,7 @@ def _add_error_handlers(app: FastAPI, engine: SpeechEngine) -> None:
 
     @app.exception_handler(HiggsError)
     async def higgs_error(_request: Request, error: HiggsError) -> Response:
-        kinds = ((BusyError, 429), (StoppedError, 503), (MissingExtraError, 501))
+        kinds = ((BusyError, 429), (StoppedError, 503), (MissingExtraError, 501), (CheckpointError, 501))
         status = next((status for kind, status in kinds if isinstance(error, kind)), 400)
         headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, BusyError) else None
         counted.labels(str(status)).inc()
@@ -310,8 +298,27 @@ def _add_error_handlers(app: FastAPI, engine: SpeechEngine) -> None:
         )
 
 
-async def _streamed(pieces: Pieces, listener: EventStream, event: Event | None) -> AsyncIterator[bytes]:
-    while isinstance(event, (AudioClip, Codes)):
+async def _collected(
+    listener: EventStream, event: Event | PieceWords | None
+) -> tuple[list[AudioClip | Codes], list[PieceWords], Done | Failed | None]:
+    """All of the sound, all words, and the end."""
+    pieces: list[AudioClip | Codes] = []
+    words: list[PieceWords] = []
+    try:
+        while isinstance(event, (AudioClip, Codes, PieceWords)):
+            if isinstance(event, PieceWords):
+                words.append(event)
+            else:
+                pieces.append(event)
+            event = await listener.next()
+    finally:
+        await listener.leave()
+    assert not isinstance(event, PieceOver)  # `next` keeps it
+    return pieces, words, event
+
+
+async def _streamed(pieces: Pieces, listener: EventStream, event: Event | PieceWords | None) -> AsyncIterator[bytes]:
+    while isinstance(event, (AudioClip, Codes, PieceWords)):
         if piece := pieces.of(event):
             yield piece
         event = await listener.taken(event)
@@ -325,9 +332,12 @@ async def _streamed(pieces: Pieces, listener: EventStream, event: Event | None) 
         raise BrokenStream(str(event.error))
 
 
-def _bytes_of(event: Event) -> int:
-    tensor = event.samples if isinstance(event, AudioClip) else event.ids if isinstance(event, Codes) else None
-    return 0 if tensor is None else tensor.nbytes
+def _wanted(asked: SpeechRequest, checked: Asked, engine: SpeechEngine, finder: WordFinder) -> Wanted | None:
+    """What is to be timed; None without timestamps."""
+    if not checked.timed:
+        return None
+    prepared = engine.limits.prepare if asked.prepare is None else asked.prepare
+    return wanted_words(asked.input, checked.pieces.texts, asked.language, prepared, finder)
 
 
 def _checked(asked: SpeechRequest, engine: SpeechEngine, share: Share) -> Asked:
@@ -379,9 +389,10 @@ def _checked(asked: SpeechRequest, engine: SpeechEngine, share: Share) -> Asked:
         asked.instructions,
         asked.streamed,
         asked.response_format == "codes",
-        pieces_of(asked.input, config, most, prepare=prepare, marks=True),
+        pieces_of(asked.input, config, most, language=asked.language, prepare=prepare, marks=True),
         asked.max_new_tokens is not None,
         tuple(notes),
+        bool(asked.timestamp_granularities),
     )
 
 
@@ -411,7 +422,7 @@ def _references(
         found.append((source, one.text))
         if isinstance(source, AudioClip):
             notes += [f"Reference {len(found)}: {note}" for note in inspect_reference(source).warnings]
-    share.take(sum(_bytes_of(source) for source, _ in found) - room)
+    share.take(sum(bytes_of(source) for source, _ in found) - room)
     return found, notes
 
 

@@ -83,6 +83,17 @@ class SpeechRequest(_Strict):
     stream_format: Literal["audio", "sse"] | None = Field(
         None, description="How to stream: audio: the bytes of the file; sse: OpenAI's speech.audio events."
     )
+    timestamp_granularities: list[Literal["word", "segment"]] = Field(
+        [],
+        max_length=2,
+        description="Also tell when words and sentences are said: a whole answer is then JSON, a stream has events.",
+    )
+    language: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$",
+        description="Of the text, as en, de or zh: for cutting it into pieces, preparing it and timing its words. "
+        "None: what it looks like.",
+    )
     speed: float = Field(1.0, ge=0.25, le=4.0, description="Of the speech, at the same pitch; not while streaming.")
     instructions: str = Field("", max_length=20_000, description="Where it happens and how: the scene. v3 has none.")
     system: str | None = Field(None, max_length=20_000, description="The system message in place of the usual one.")
@@ -125,6 +136,12 @@ class SpeechRequest(_Strict):
             raise ValueError("speed changes whole answers only: do not stream, or leave speed at 1")
         if self.response_format == "codes" and (self.speed != 1 or self.stream_format == "sse"):
             raise ValueError("codes come as lines of JSON, at speed 1")
+        if len(set(self.timestamp_granularities)) < len(self.timestamp_granularities):
+            raise ValueError("each of timestamp_granularities stands there once")
+        if self.timestamp_granularities and self.response_format == "codes":
+            raise ValueError("codes have no timestamps: ask for sound, or leave timestamp_granularities out")
+        if self.timestamp_granularities and self.streamed and self.stream_format != "sse":
+            raise ValueError("timestamps are streamed as events: set stream_format to 'sse', or do not stream")
         return self
 
     @property

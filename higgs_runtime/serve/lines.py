@@ -37,6 +37,7 @@ class Asked:
         pieces: of the text, in which it is spoken.
         limited: `max_frames` are those of all pieces together, not of each.
         notes: what is to be said of its references.
+        timed: the end of each piece is told.
     """
 
     text: str
@@ -50,6 +51,7 @@ class Asked:
     pieces: TextPieces = TextPieces(())
     limited: bool = False
     notes: tuple[str, ...] = ()
+    timed: bool = False
 
     def budget(self, spoken: int) -> Sampling:
         """Settings of the next piece, behind so many frames."""
@@ -78,7 +80,13 @@ class Failed(NamedTuple):
     by_client: bool = False
 
 
-Event = AudioClip | Codes | Done | Failed
+class PieceOver(NamedTuple):
+    """All sound of a piece was told, and the silence behind it; its number is from 0."""
+
+    number: int
+
+
+Event = AudioClip | Codes | PieceOver | Done | Failed
 
 
 @dataclass(eq=False)
@@ -179,6 +187,8 @@ class ServedRequest:
         if last:
             assert self.monologue is not None
             self._join(self._seams.end_line(self.monologue.gap_s if self.goes_on else None))
+            if self.asked.timed:
+                self.tell(PieceOver(len(self.monologue.takes) - 1))
 
     def _join(self, clip: AudioClip | None) -> None:
         if clip is not None:

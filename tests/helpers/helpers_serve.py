@@ -128,13 +128,14 @@ def serving(
     voices: Voices | None = None,
     names=NAME,
     origins=(),
+    finder=None,
 ) -> Iterator[Server]:
     """A server in this process."""
     from higgs_runtime.serve.app import create_app  # FastAPI, which most processes of tests never need
 
     with SpeechEngine(*pair, limits, voices or Voices(roots, pair[1])) as engine:
         config = uvicorn.Config(
-            create_app(engine, names, key, origins),
+            create_app(engine, names, key, origins, finder),
             host="127.0.0.1",
             port=free_port(),
             log_level="critical",

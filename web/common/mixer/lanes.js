@@ -250,7 +250,7 @@ function makeClip(number, mixer, lane) {
 }
 
 /** Follows a pointer that drags: `move` gets what `begin` gave, and the way in shares of the lane's width. */
-function dragging(target, { begin, move, hold, lane }) {
+export function dragging(target, { begin, move, hold, lane }) {
   target.addEventListener("pointerdown", (down) => {
     const from = down.button === 0 && down.target.closest("[role=slider]") === target ? begin() : false;
     if (from === false) return;

@@ -51,6 +51,25 @@ const CSS = `
   background: var(--input-text, #ddd); }
 .hl-tip { position: absolute; bottom: 1px; left: 50%; transform: translateX(-50%); font-size: 10px;
   color: var(--descrip-text, #999); pointer-events: none; white-space: nowrap; }
+.hl-body { display: flex; flex: 1; min-height: 0; }
+.hl-names { display: flex; flex: none; flex-direction: column; gap: 3px; width: 84px; padding: 17px 6px 12px 0; }
+.hl-names .hl-name { flex: 1; min-height: 0; align-content: center; }
+.hl-scroller { flex: 1; min-width: 0; overflow-x: auto; overflow-y: hidden; scrollbar-width: thin; }
+.hl-inner { display: flex; flex-direction: column; gap: 3px; height: 100%; }
+.hl-inner .hl-ruler { margin-left: 0; }
+.higgs-lines .hl-head { justify-content: space-between; }
+.higgs-lines .hl-figures { flex: 1; }
+.higgs-lines .hl-lane { min-height: 0; }
+.hl-zoom { flex: none; width: 20px; height: 18px; padding: 0; border: 1px solid var(--border-color, #4e4e4e);
+  border-radius: 3px; color: inherit; background: var(--comfy-input-bg, #222); cursor: pointer; }
+.hl-line { min-width: 3px; }
+.hl-line.moved { border-width: 2px; }
+.hl-text { position: absolute; inset: 2px 6px auto 6px; overflow: hidden; white-space: nowrap; text-overflow: ellipsis;
+  font-size: 10px; color: var(--input-text, #ddd); pointer-events: none; }
+.hl-edge { position: absolute; top: 0; bottom: 0; width: 5px; cursor: ew-resize; touch-action: none; }
+.hl-edge.trim_start { left: 0; }
+.hl-edge.trim_end { right: 0; }
+.hl-edge:hover, .hl-edge:focus-visible { background: var(--hl-ink); }
 `;
 
 export function addLanesStyle() {
