@@ -62,18 +62,19 @@ def test_it_decodes_as_its_slow_twin_does(pair, frames):
 def test_in_inference_mode_as_in_comfyui(folder, loaded, decoded):
     """What is made in that mode counts no changes, and threads without it may not fill it."""
     with torch.inference_mode(loaded):
-        codec = HiggsCodec.load(folder)
-        codec.module.acoustic_decoder.float()
-        for weight in codec.module.acoustic_decoder.parameters():
+        codec, clip = HiggsCodec.load(folder), sound_clip(1.0)
+        codec.module.float()
+        for weight in codec.module.parameters():
             weight.data = weight.data.clone()
     wanted, before = HiggsCodec.load(folder).decode(codes_of(codec, 330)).samples, torch.get_num_threads()
+    ids = HiggsCodec.load(folder).encode(clip).ids
     torch.set_num_threads(2)
     try:
         with torch.inference_mode(decoded):
-            found = codec.decode(codes_of(codec, 330)).samples
+            found, heard = codec.decode(codes_of(codec, 330)).samples, codec.encode(clip).ids
     finally:
         torch.set_num_threads(before)
-    assert codec._fast.now() is not None and torch.equal(found, wanted)
+    assert codec._fast.now() is not None and torch.equal(found, wanted) and torch.equal(heard, ids)
 
 
 def test_its_error_is_that_of_the_plain_sums(folder):
