@@ -111,7 +111,7 @@ def test_a_line_is_moved_and_trimmed_and_its_subtitle_follows(lanes, vue, tmp_pa
     draw_with(lanes, vue)
     try:
         for _ in range(5):  # the page may still be moving
-            run(lanes, "moved().value = ''; await wait();")
+            run(lanes, "document.activeElement?.blur(); moved().value = ''; await wait();")
             found = look(lanes)
             second, (x, y) = scale(lanes), middle(found["clips"][2])
             begun = run(lanes, "return Number(clips()[2].getAttribute('aria-valuenow'))")
