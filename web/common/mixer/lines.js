@@ -37,6 +37,7 @@ export function makeLines(model) {
   let scale = 0, span = 1, held = false, focused = "";
   const mixer = { model, update, hold, inner, scale: () => span, told };
   scroller.addEventListener("scroll", update);
+  new ResizeObserver(() => update()).observe(scroller); // nobody else says that a Vue node has another width
   scroller.addEventListener("wheel", (event) => event.shiftKey && event.stopPropagation());
 
   function update() {
