@@ -44,8 +44,8 @@ export function makeLines(model) {
     const lines = model.lines(), speakers = [...new Set(lines.map((line) => line.speaker))];
     if (!held) span = Math.max(1, ...lines.map(endOf)) * 1.04;
     const room = scroller.clientWidth || 300;
-    if (!scale) scale = SCALES.findLast((one) => one * span <= Math.max(room, 8 * span)) ?? 1;
-    const width = Math.max(room, Math.round(span * scale));
+    if (!scale && lines.length) scale = SCALES.findLast((one) => one * span <= Math.max(room, 8 * span)) ?? 1;
+    const width = Math.max(room, Math.round(span * (scale || 1)));
     inner.style.width = `${width}px`;
     const seen = [scroller.scrollLeft - room, scroller.scrollLeft + 2 * room].map((pixel) => (pixel / width) * span);
     const [begin, end] = [Math.max(0, seen[0]), Math.min(span, seen[1])];
