@@ -149,10 +149,8 @@ def test_a_line_is_moved_and_trimmed_and_its_subtitle_follows(lanes, vue, tmp_pa
 
 
 def test_the_keyboard_does_the_same_and_undo_takes_it_back(lanes):
-    run(
-        lanes,
-        "moved().value = ''; moved().callback(''); await wait(); await lookAt(assemble()); await step(); clips()[1].focus();",
-    )
+    run(lanes, "moved().value = ''; moved().callback(''); await wait(); await lookAt(assemble());")
+    run(lanes, "await step(); clips()[1].focus();")
     begun = run(lanes, "return Number(clips()[1].getAttribute('aria-valuenow'))")
     lanes.press("ArrowRight", "Shift+ArrowRight")
     [move] = look(lanes)["moves"]
