@@ -61,6 +61,7 @@ function addLanes(node) {
 
   const later = () => setTimeout(lanes.update);
   let drawn = moved.value, room = 0;
+  after(moved, "callback", later);
   after(node, "onConfigure", later);
   after(node, "onResize", later);
   after(node, "onDrawForeground", () => { // undo and scripts change it without a word

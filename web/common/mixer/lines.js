@@ -6,7 +6,7 @@ import { dragging } from "./lanes.js";
 import { clock, rulerMarks, wavePath } from "./plan.js";
 import { addLanesStyle, dye } from "./style.js";
 
-const HEAD = 54, ROW = 48; // pixels
+const HEAD = 54, ROW = 48, MARGINS = 20; // pixels; the last around a widget
 const FRAME_S = 0.04; // what an arrow key moves, and where lines begin
 const LEAST_S = 0.04; // of a line that is trimmed
 const SCALES = [1, 2, 4, 8, 16, 32, 64, 128, 256]; // pixels a second, on the node
@@ -37,14 +37,15 @@ export function makeLines(model) {
   let scale = 0, span = 1, held = false, focused = "";
   const mixer = { model, update, hold, inner, scale: () => span, told };
   scroller.addEventListener("scroll", update);
+  new ResizeObserver(() => update()).observe(scroller); // nobody else says that a Vue node has another width
   scroller.addEventListener("wheel", (event) => event.shiftKey && event.stopPropagation());
 
   function update() {
     const lines = model.lines(), speakers = [...new Set(lines.map((line) => line.speaker))];
     if (!held) span = Math.max(1, ...lines.map(endOf)) * 1.04;
     const room = scroller.clientWidth || 300;
-    if (!scale) scale = SCALES.findLast((one) => one * span <= Math.max(room, 8 * span)) ?? 1;
-    const width = Math.max(room, Math.round(span * scale));
+    if (!scale && lines.length) scale = SCALES.findLast((one) => one * span <= Math.max(room, 8 * span)) ?? 1;
+    const width = Math.max(room, Math.round(span * (scale || 1)));
     inner.style.width = `${width}px`;
     const seen = [scroller.scrollLeft - room, scroller.scrollLeft + 2 * room].map((pixel) => (pixel / width) * span);
     const [begin, end] = [Math.max(0, seen[0]), Math.min(span, seen[1])];
@@ -65,6 +66,7 @@ export function makeLines(model) {
       if (clip.element.parentNode !== lane) lane.append(clip.element);
       clip.draw(line, span);
     }
+    element.style.minHeight = `${height() - MARGINS}px`; // the Vue nodes look at nothing else
     const moved = lines.filter((line) => line.moved).length;
     const text = focused || `${lines.length} lines${moved ? `, ${moved} moved: run it to hear them` : ""}`;
     if (figures.textContent !== text) figures.textContent = figures.title = text;
@@ -118,7 +120,11 @@ export function makeLines(model) {
     }
   }
 
-  return { element, update, height: () => HEAD + ROW * Math.max(1, Math.min(6, lanes.size)) };
+  function height() {
+    return HEAD + ROW * Math.max(1, Math.min(6, lanes.size));
+  }
+
+  return { element, update, height };
 }
 
 /** Marks of the stretch that is seen, at most so many. */
