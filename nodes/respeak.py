@@ -96,6 +96,7 @@ class HiggsRespeak(io.ComfyNode):
             respoken,
             script_of_recording,
         )
+        from ..higgs_runtime.settings import default_of
 
         clip, code, store = clip_from_audio(audio), language.strip(), store_of(values)
         listener = listener_of(recognizer, code)
@@ -109,6 +110,7 @@ class HiggsRespeak(io.ComfyNode):
         check_assembly(script)
         settings = RenderSettings(
             language=code or None,
+            silence_s=default_of("silence_s"),
             **{name: values[name] for name in (*SLOT_SETTINGS, "max_takes", "batch") if name in values},
         )
         named, unnamed = voices_of(values)
