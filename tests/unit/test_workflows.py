@@ -29,6 +29,7 @@ WITH_NANO = [
     "clone_voice",
     "codec_round_trip",
     "five_voice_scene",
+    "respeak",
     "retake_line",
     "srt_dubbing",
     "text_to_speech",
