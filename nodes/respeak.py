@@ -137,7 +137,7 @@ class HiggsRespeak(io.ComfyNode):
         messages.show_warnings([*cast.warnings, *found.assembly.warnings])
         messages.show_text(f"{PERFORMED}\n\n{fits}")
         report = "\n\n".join([PERFORMED, str(script).rstrip(), fits, made.summary(), str(cast), made.table()])
-        return io.NodeOutput(audio_from_clip(mixed.clip), made, report)
+        return io.NodeOutput(audio_from_clip(mixed.clip), found.performance, report)
 
 
 def voice_inputs(n: int) -> list[io.Input]:

@@ -43,10 +43,12 @@ class Respoken:
         assembly: the lines in their places, with subtitles, words and what was done to fit each slot. Its mix is as
             long as the recording, or longer where the last line is.
         gains_db: of each line, to follow the recording's loudness.
+        performance: that of the lines, whose turns have these gains: so another assembly is as loud and soft.
     """
 
     assembly: Assembly
     gains_db: Sequence[float]
+    performance: Performance
 
 
 def script_of_recording(
@@ -146,7 +148,16 @@ def respoken(
     end = AudioClip(torch.zeros(1, 1), codec.sample_rate)  # so that it is as long as the recording
     tracks.append(Track(end, max(0.0, clip.seconds - end.seconds), speech=()))
     assembly = replace(assembly, tracks=tracks, stems=[*assembly.stems, assembly.stems[0]])
-    return Respoken(assembly, gains)
+    return Respoken(assembly, gains, _with_gains(performance, assembly, gains))
+
+
+def _with_gains(performance: Performance, assembly: Assembly, gains: Sequence[float]) -> Performance:
+    turns = list(performance.script.turns)
+    for one, gain in zip(assembly.spoken, gains, strict=True):
+        turn, limits = turns[one.line.turn], SETTINGS["gain"]
+        whole = min(max(turn.settings.get("gain", 0.0) + gain, limits.least), limits.most)
+        turns[one.line.turn] = replace(turn, settings={**turn.settings, "gain": round(whole, 2)})
+    return replace(performance, script=replace(performance.script, turns=turns))
 
 
 def followed(there: Sequence[float], here: Sequence[float], seconds: Sequence[float], limit_db: float) -> list[float]:

@@ -180,6 +180,8 @@ def test_soft_phrases_stay_soft(model, voices):
     assert found.gains_db[0] - found.gains_db[1] == pytest.approx(9.0, abs=0.7)
     tracks = found.assembly.tracks
     assert tracks[0].gain_db - tracks[1].gain_db == pytest.approx(9.0, abs=0.7)
+    gains = [turn.settings["gain"] for turn in found.performance.script.turns]
+    assert gains == pytest.approx(found.gains_db, abs=0.01), "and so it is in what Assemble gets"
     limited = respoken(clip, performance, Tones(), follow_db=2.0)
     assert all(abs(gain) <= 2.0 for gain in limited.gains_db) and limited.gains_db[1] == -2.0
     assert respoken(clip, performance, Tones(), follow_db=0.0).gains_db == [0.0] * 3
