@@ -31,6 +31,7 @@ from .prepare_reference import HiggsPrepareReference
 from .prepare_text import HiggsPrepareText
 from .remote_model import HiggsRemoteModel
 from .render_script import HiggsRenderScript
+from .respeak import HiggsRespeak
 from .save_voice import HiggsSaveVoice
 from .script import HiggsScript
 from .tempo_pitch import HiggsTempoPitch
@@ -66,6 +67,7 @@ NODES: list[type[io.ComfyNode]] = [
     HiggsLoadSubtitles,
     HiggsPrepareText,
     HiggsRenderScript,
+    HiggsRespeak,
     HiggsAssemble,
     HiggsVerifyTakes,
     HiggsWordTimes,

@@ -23,12 +23,14 @@ from .shared.settings import setting_input
 MAX_VOICES = 8
 STOP, HAND_ON = "stop", "hand on what is spoken"
 GB = 10**9
+SLOT_SETTINGS = ("takes_per_slot", "slowest", "fastest")
 ADVANCED = (
     *("context_turns", "batch", "max_takes", "max_chars", "read_scenes"),
     *("top_k", "top_p", "ras_window", "ras_max_repeats"),
     *("store", "store_gb", "when_cancelled"),
     *("compare_voices", "max_wer", "max_cer", "min_similarity"),
     *("prepare", "spell_numbers", "end_silence", "cluster", "marks"),
+    *SLOT_SETTINGS,
 )
 _partial = 0  # results so far that a cancel cut short: the next run must not take one of them for the whole
 
@@ -77,13 +79,15 @@ class HiggsRenderScript(io.ComfyNode):
                 setting_input("silence_s", optional=True),
                 cluster_input(),
                 setting_input("marks", optional=True),
+                *slot_inputs(),
             ],
             outputs=[
                 sockets.Performance.Output(display_name="performance", tooltip="The takes to use, for Assemble."),
                 io.String.Output(
                     display_name="report",
                     tooltip="What was spoken and what was there, who speaks whom, and a row for each line: seconds, "
-                    "seed, takes, word errors, voice, what was heard.",
+                    "seed, takes, word errors, voice, what was heard. Then one for each slot: take, residual, what was "
+                    "done.",
                 ),
             ],
         )
@@ -111,7 +115,7 @@ class HiggsRenderScript(io.ComfyNode):
     @classmethod
     def execute(cls, script, model, codec, seed, max_seconds, when_cancelled=STOP, **values) -> io.NodeOutput:
         from ..higgs_runtime import RenderJob, Sampling, render
-        from ..higgs_runtime.rendering import cast_voices
+        from ..higgs_runtime.rendering import cast_voices, describe_fits, planned_fits
 
         settings, store = settings_of(values), store_of(values)
         listener = recognizer_inputs.find_listener(
@@ -126,21 +130,23 @@ class HiggsRenderScript(io.ComfyNode):
             sampling = Sampling(seed=seed, max_frames=math.ceil(max_seconds * tokenizer.frame_rate), **sampled)
             job = RenderJob(script=script, voices=cast.voices, sampling=sampling, settings=settings, store=store)
             with (
-                _speaker(model, codec, tokenizer, job, listener, values) as (speaker, lm),
+                speaker_of(model, codec, tokenizer, job, listener, values) as (speaker, lm),
                 heard_lines(tokenizer if values.get("live", True) else None, lm, cls.hidden) as hear,
             ):
                 states = LineStates(str(script), hear)
                 made = render(job, speaker, states)
         states.finish(made)
-        if not made.complete:
+        if not made.complete or states.should_stop():  # of takes to choose from some may be missing
             cut_short(made, store is not None, when_cancelled)
-        report = "\n\n".join([made.summary(), "\n".join([str(cast), *cast.warnings]), made.table()])
-        messages.show_text(made.summary())
+        fits = describe_fits(planned_fits(made))
+        parts = [made.summary(), "\n".join([str(cast), *cast.warnings]), made.table(), fits]
+        messages.show_text("\n\n".join(filter(None, [made.summary(), fits])))
+        report = "\n\n".join(filter(None, parts))
         return io.NodeOutput(made, report)
 
 
 @contextmanager
-def _speaker(model, codec, tokenizer, job, listener, values: dict) -> Iterator[tuple]:
+def speaker_of(model, codec, tokenizer, job, listener, values: dict) -> Iterator[tuple]:
     """Who speaks the job, and the language model where it is in this ComfyUI, as long as the with-block runs.
 
     Args:
@@ -251,6 +257,11 @@ def preparation_inputs() -> list[io.Input]:
     return [setting_input(name, optional=True) for name in ("prepare", "spell_numbers")]
 
 
+def slot_inputs() -> list[io.Input]:
+    """How lines that have a length get it."""
+    return [setting_input(name, optional=True) for name in SLOT_SETTINGS]
+
+
 def cluster_input() -> io.Input:
     return io.String.Input(
         "cluster",
@@ -290,6 +301,7 @@ def settings_of(values: dict):
         spell_numbers=values.get("spell_numbers", False),
         marks=values.get("marks", False),
         silence_s=values.get("end_silence", 3.0) or None,
+        **{name: values[name] for name in SLOT_SETTINGS if name in values},
     )
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 
 from .. import __version__
 from ..errors import HiggsError, SettingError
-from . import captions, download, master, models, render, render_script, say, script, serve, takes, voices
+from . import captions, download, master, models, render, render_script, respeak, say, script, serve, takes, voices
 from .comfy_client import EXAMPLE
 from .common import plain_messages
 
@@ -23,6 +23,7 @@ EPILOG = f"""examples:
   higgs say "Good morning." --voice clip.wav --transcript "What the clip says." -o morning.flac
   higgs voices add keeper clip.wav --listen --note "Read by me, CC0."
   higgs script check scene.txt
+  higgs respeak morning.flac --voice rose -o rose.flac
   higgs render-script scene.txt --voice Anna=clip.wav --voice Ben=ross -o scene.flac
   higgs render-script novel.txt --book --voice rose -o novel.m4b
   higgs takes ls
@@ -129,6 +130,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"higgs {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (say, render_script, takes, voices, models, download, script, captions, master, render, serve):
+    for group in (
+        say,
+        render_script,
+        respeak,
+        takes,
+        voices,
+        models,
+        download,
+        script,
+        captions,
+        master,
+        render,
+        serve,
+    ):
         group.add(commands)
     return parser

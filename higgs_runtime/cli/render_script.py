@@ -108,6 +108,9 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
         "batch",
         "takes",
         "max_takes",
+        "takes_per_slot",
+        "slowest",
+        "fastest",
         "max_chars",
         "silence_s",
         "prepare",
@@ -171,13 +174,13 @@ def _render(args: argparse.Namespace, view: View) -> int:
     script = _script(args)
     output = args.output or args.file.with_suffix(".flac")
     folders = [*(args.sounds or [args.file.parent]), next(iter(embedded_clips().values())).parent]
-    inputs = _inputs(args, script, folders)
+    inputs = inputs_of(args, script, folders)
     check_output(output, inputs if args.output else ())
     lm, codec_at = chosen(args)
     tell_what_speaks(lm)
     with StopOnInterrupt("stopping; what is spoken so far is kept (Ctrl-C again ends at once)") as stop:
         view.stop = stop
-        codec, cast, performance = _perform(args, script, lm, codec_at, view)
+        codec, cast, performance = performed(args, script, lm, codec_at, view)
     progress("")
     sys.stderr.write(f"{cast}\n" + "".join(f"higgs: {warning}\n" for warning in cast.warnings))
     view.spoken(performance)
@@ -229,7 +232,7 @@ def _check_listening(args: argparse.Namespace) -> None:
         voice_comparer()
 
 
-def _inputs(args: argparse.Namespace, script, folders: list[Path]) -> list[Path]:
+def inputs_of(args: argparse.Namespace, script, folders: list[Path]) -> list[Path]:
     """Every file that is read, and so must not be written over."""
     from ..hub.catalog import embedded_voices
     from ..rendering import check_assembly
@@ -253,7 +256,7 @@ def _script(args: argparse.Namespace):
     return script
 
 
-def _perform(args: argparse.Namespace, script, lm, codec_at, view: View) -> tuple:
+def performed(args: argparse.Namespace, script, lm, codec_at, view: View) -> tuple:
     """The codec, the cast and the performance."""
     from ..codec import load_codec
     from ..rendering import RenderJob, RenderSettings, parse_choice, render
@@ -265,6 +268,9 @@ def _perform(args: argparse.Namespace, script, lm, codec_at, view: View) -> tupl
         max_chars=args.max_chars,
         takes=args.takes,
         max_takes=max(args.takes, args.max_takes),
+        takes_per_slot=args.takes_per_slot,
+        slowest=args.slowest,
+        fastest=args.fastest,
         batch=args.batch,
         language=args.language,
         read_scenes=not args.book,
@@ -279,14 +285,14 @@ def _perform(args: argparse.Namespace, script, lm, codec_at, view: View) -> tupl
     if isinstance(store, TakeStore):
         check_folder(store.folder)
     codec = load_codec(codec_at.path, device=loading_of(args, lm.path)["device"])
-    cast = _cast(args, script, lm, codec)
+    cast = cast_of(args, script, lm, codec)
     job = RenderJob(script=script, voices=cast.voices, sampling=sampling_of(args), settings=settings, store=store)
-    with _speaker(args, lm, codec_at, codec, job) as speaker:
+    with speaker_of(args, lm, codec_at, codec, job) as speaker:
         return codec, cast, render(job, speaker, view)
 
 
 @contextmanager
-def _speaker(args: argparse.Namespace, lm, codec_at, codec, job) -> Iterator:
+def speaker_of(args: argparse.Namespace, lm, codec_at, codec, job) -> Iterator:
     """Who speaks the job, as long as the with-block runs: a model here, or a cluster."""
     from ..rendering import Listening, LocalSpeaker
     from ..takes import model_identity
@@ -306,7 +312,7 @@ def _speaker(args: argparse.Namespace, lm, codec_at, codec, job) -> Iterator:
         yield LocalSpeaker(model, codec, identity, verifier)
 
 
-def _cast(args: argparse.Namespace, script, lm, codec):
+def cast_of(args: argparse.Namespace, script, lm, codec):
     from ..checkpoint.files import V3
     from ..hub.catalog import model_roots
     from ..rendering import cast_voices

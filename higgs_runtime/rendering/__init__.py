@@ -1,7 +1,9 @@
 """Scripts into speech. render: the way in, whoever speaks · job: what it is given · events: what it tells, json_events:
 to another process · local: a model in this process · line_by_line: takes of all lines · casting: who speaks whom ·
-lines: what is spoken at once · choice: which take · verifier: listens to takes · room: the memory that needs · timing
-and assemble: takes on a time line, moves: those that a person has moved there · deliver: that as files.
+lines: what is spoken at once · choice: which take a person wants · slots: which take is as long as its line may be ·
+verifier: listens to takes · room: the memory that needs · timing and assemble: takes on a time line · fits: how they
+got into their slots · moves: where a person has moved them · one_line: a line of so many seconds · respeak: a
+recording in another voice · deliver: that as files.
 """
 
 from .assemble import Assembly, assemble, check_assembly
@@ -9,12 +11,15 @@ from .casting import Cast, cast_voices
 from .choice import parse_choice
 from .deliver import Delivered, check_output, deliver
 from .events import Events, Silent, State
+from .fits import FitRow, describe_fits, planned_fits
 from .job import RenderJob, RenderSettings
 from .lines import NARRATOR, Line
 from .local import LocalSpeaker
 from .moves import Move, read_moves, write_moves
+from .one_line import FittedLine, fit_line
 from .performance import Performance, SpokenLine
 from .render import Speaker, render
+from .respeak import Respoken, respoken, script_of_recording
 from .room import rendering_bytes
 from .verifier import Listening, Verifier
 
@@ -23,6 +28,8 @@ __all__ = [
     "Cast",
     "Delivered",
     "Events",
+    "FitRow",
+    "FittedLine",
     "Line",
     "Listening",
     "LocalSpeaker",
@@ -31,6 +38,7 @@ __all__ = [
     "Performance",
     "RenderJob",
     "RenderSettings",
+    "Respoken",
     "Silent",
     "Speaker",
     "SpokenLine",
@@ -41,9 +49,14 @@ __all__ = [
     "check_assembly",
     "check_output",
     "deliver",
+    "describe_fits",
+    "fit_line",
     "parse_choice",
+    "planned_fits",
     "read_moves",
     "render",
     "rendering_bytes",
+    "respoken",
+    "script_of_recording",
     "write_moves",
 ]

@@ -7,7 +7,7 @@ retiming: other frame rates · report: a script in words · book: plain text to 
 
 from .book import book_script, read_book
 from .cues import resolve_cue
-from .fitting import Fit, plan_fit
+from .fitting import Fit, TempoLimits, plan_fit
 from .parse import parse_script
 from .report import describe_script
 from .retiming import Retiming
@@ -32,6 +32,7 @@ __all__ = [
     "Script",
     "ScriptWarning",
     "Sound",
+    "TempoLimits",
     "Turn",
     "book_script",
     "captions_text",

@@ -1,6 +1,6 @@
 """Listening: what a recognizer hears in a clip, whether that is what was written, and in whose voice."""
 
-from .alignment import heard_times, line_times, word_times, written_pieces
+from .alignment import heard_times, line_times, spoken_tokens, word_times, written_pieces
 from .recognizer import Recognizer, Transcript, Word, find_recognizers, first_recognizer, load_recognizer
 from .shape import Silence, length_bounds, measure_silence
 from .silence_stop import SilenceStop
@@ -28,6 +28,7 @@ __all__ = [
     "load_recognizer",
     "measure_silence",
     "speaker_similarity",
+    "spoken_tokens",
     "verify_take",
     "voice_comparer",
     "word_times",

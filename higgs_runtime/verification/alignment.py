@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 from ..audio.clip import AudioClip
 from ..errors import AudioError, HiggsWarning, MissingExtraError
 from ..text.languages import base_language
+from ..text.reading_time import UNSPOKEN
 from ..types import WordTime
 from .forced_alignment import align_words, can_align
 from .recognizer import Recognizer, Word
 from .shape import loud_spans
-from .words import UNSPOKEN, is_by_character, levenshtein, nearest_readings, split_words
+from .words import is_by_character, levenshtein, nearest_readings, split_words
 
 # Whisper's word times come late by so much; measured with tiny.en on 60 sentences of three synthetic voices.
 LATE_S = 0.085
@@ -29,6 +30,7 @@ LONGEST_S = 30.0  # that are aligned at once
 # stretched over what follows. Speakers change their pace by less than that.
 GIVEN_SHARE, BELIEVED_SHARE = 0.75, 0.75
 OnProgress = Callable[[float, float], None]
+SHOWN = 8  # words in an error
 OTHER = 0.34  # of the words: fewer were heard in a clip that says something else
 
 
@@ -61,6 +63,7 @@ def word_times(
     line: int = 0,
     speaker: str = "",
     on_progress: OnProgress | None = None,
+    must_match: bool = False,
 ) -> list[WordTime]:
     """The words of a text with their times in a clip that says it: in order, inside the clip, none before the last.
 
@@ -74,20 +77,23 @@ def word_times(
         heard: what a recognizer heard before, in place of it.
         language: ISO 639-1, a region may follow; None is that of the recognizer, else English.
         on_progress: called with (seconds done, seconds in all), for each step its own; what it raises ends the call.
+        must_match: a clip that seems to say something else is an error.
 
     Raises:
-        AudioError: nobody speaks in the clip.
+        AudioError: nobody speaks in the clip, or it says something else and must not.
         SettingError: the recognizer does not know the language.
         MissingExtraError: pocketsphinx (extra `align`) is not installed and no recognizer is given, or rapidfuzz (extra
             `asr`) is not.
     """
-    found, alike = _find(clip, text, recognizer, heard, language, on_progress)
+    found, alike = _find(clip, text, recognizer, heard, language, on_progress, must_match)
     if alike < OTHER:
         warnings.warn(HiggsWarning("The clip seems to say something else than the text."), stacklevel=2)
     return [replace(word, line=line, speaker=speaker) for word in found]
 
 
-def _find(clip: AudioClip, text: str, recognizer, heard, language, on_progress) -> tuple[list[WordTime], float]:
+def _find(
+    clip: AudioClip, text: str, recognizer, heard, language, on_progress=None, must_match=False
+) -> tuple[list[WordTime], float]:
     """The words with their times, and the share of them that was heard; 1 where nobody listened."""
     if recognizer is not None and heard is None:
         transcript = recognizer.transcribe(clip, language, on_progress=on_progress)
@@ -108,6 +114,13 @@ def _find(clip: AudioClip, text: str, recognizer, heard, language, on_progress) 
     alike = 1.0
     if heard is not None:
         alike = sum(one.alike > 0.5 for one in said) / len(said)
+        if must_match and alike < OTHER:
+            raise AudioError(
+                "The clip says something else than the text.",
+                expected=f"'{_shown(tokens)}'",
+                got=f"'{_shown([word.text for word in heard])}'",
+                remedy="Correct the text, or leave it out: then it is what is heard.",
+            )
         said = _by_ear(said, heard, pauses)
     if aligner:
         said = _by_sound(said, clip, pauses, on_progress or (lambda _done, _total: None))
@@ -125,7 +138,7 @@ def line_times(
     """As `word_times` for a take that may be a bad one: of a silent one the words share its time by their letters, and
     nothing is said of one that says something else."""
     try:
-        return _find(clip, text, recognizer, heard, language, None)[0]
+        return _find(clip, text, recognizer, heard, language)[0]
     except AudioError:
         return _laid_out(_tokens(text, base_language(language) or "en"), [], clip.seconds, False)
 
@@ -159,6 +172,15 @@ def written_pieces(text: str, pieces: Sequence[str], language: str | None = None
         found.append(" ".join(tokens[begin:end]))
         begin = end
     return found
+
+
+def spoken_tokens(text: str, language: str | None = None) -> list[str]:
+    """The words of a text as `word_times` gives them, each with the marks that stand beside it."""
+    return _tokens(text, base_language(language) or "en")
+
+
+def _shown(words: Sequence[str]) -> str:
+    return " ".join(words[:SHOWN]) + " …" * (len(words) > SHOWN)
 
 
 # --- words ------------------------------------------------------------------------------------------------------------
