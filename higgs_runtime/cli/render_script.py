@@ -63,7 +63,7 @@ def add(commands) -> None:
         help="who speaks: an audio file with its words in a .txt beside it, or the name of a voice of the library or "
         "of the pack; Narrator= for turns without a speaker; without a speaker it goes to the next who has none",
     )
-    _add_how(parser)
+    add_how(parser)
     parser.add_argument("--stems", action="store_true", help="also each speaker, the sounds and the music alone")
     parser.add_argument(
         "--sounds",
@@ -92,7 +92,7 @@ def add(commands) -> None:
     parser.set_defaults(run=_run)
 
 
-def _add_how(parser: argparse.ArgumentParser) -> None:
+def add_how(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mode",
         choices=("independent", "continuous"),
@@ -164,7 +164,7 @@ def _render(args: argparse.Namespace, view: View) -> int:
     from ..hub.catalog import embedded_clips
     from ..rendering import assemble, check_output, deliver
 
-    _check_listening(args)
+    check_listening(args)
     script = _script(args)
     output = args.output or args.file.with_suffix(".flac")
     folders = [*(args.sounds or [args.file.parent]), next(iter(embedded_clips().values())).parent]
@@ -174,7 +174,7 @@ def _render(args: argparse.Namespace, view: View) -> int:
     tell_what_speaks(lm)
     with StopOnInterrupt("stopping; what is spoken so far is kept (Ctrl-C again ends at once)") as stop:
         view.stop = stop
-        codec, cast, performance = _perform(args, script, lm, codec_at, view)
+        codec, cast, performance = perform(args, script, lm, codec_at, view)
     progress("")
     sys.stderr.write(f"{cast}\n" + "".join(f"higgs: {warning}\n" for warning in cast.warnings))
     view.spoken(performance)
@@ -209,7 +209,7 @@ def _render(args: argparse.Namespace, view: View) -> int:
     return INTERRUPTED
 
 
-def _check_listening(args: argparse.Namespace) -> None:
+def check_listening(args: argparse.Namespace) -> None:
     """Before anything is loaded: that voices can be compared, if they are to be."""
     from ..verification import voice_comparer
 
@@ -247,8 +247,12 @@ def _script(args: argparse.Namespace):
     return script
 
 
-def _perform(args: argparse.Namespace, script, lm, codec_at, view: View) -> tuple:
-    """The codec, the cast and the performance."""
+def perform(args: argparse.Namespace, script, lm, codec_at, view: View, find_voices=None) -> tuple:
+    """The codec, the cast and the performance.
+
+    Args:
+        find_voices: gives for the codec a script and voices by its speakers, which come before those of the pack.
+    """
     from ..codec import load_codec
     from ..rendering import RenderJob, RenderSettings, parse_choice, render
     from ..takes import TakeStore
@@ -261,7 +265,7 @@ def _perform(args: argparse.Namespace, script, lm, codec_at, view: View) -> tupl
         max_takes=max(args.takes, args.max_takes),
         batch=args.batch,
         language=args.language,
-        read_scenes=not args.book,
+        read_scenes=not getattr(args, "book", False),
         choose=parse_choice(args.choose),
         silence_s=args.silence_s or None,
         prepare=args.prepare,
@@ -273,7 +277,8 @@ def _perform(args: argparse.Namespace, script, lm, codec_at, view: View) -> tupl
     if isinstance(store, TakeStore):
         check_folder(store.folder)
     codec = load_codec(codec_at.path, device=loading_of(args, lm.path)["device"])
-    cast = _cast(args, script, lm, codec)
+    script, found = find_voices(codec) if find_voices is not None else (script, {})
+    cast = _cast(args, script, lm, codec, found)
     job = RenderJob(script=script, voices=cast.voices, sampling=sampling_of(args), settings=settings, store=store)
     with _speaker(args, lm, codec_at, codec, job) as speaker:
         return codec, cast, render(job, speaker, view)
@@ -300,7 +305,7 @@ def _speaker(args: argparse.Namespace, lm, codec_at, codec, job) -> Iterator:
         yield LocalSpeaker(model, codec, identity, verifier)
 
 
-def _cast(args: argparse.Namespace, script, lm, codec):
+def _cast(args: argparse.Namespace, script, lm, codec, found):
     from ..checkpoint.files import V3
     from ..hub.catalog import model_roots
     from ..rendering import cast_voices
@@ -315,7 +320,7 @@ def _cast(args: argparse.Namespace, script, lm, codec):
         else:
             unnamed[number] = load_source(voice_source(given, roots), codec, words_needed=needed)
     try:
-        return cast_voices(script, named, unnamed, roots=roots, codec=codec)
+        return cast_voices(script, {**found, **named}, unnamed, roots=roots, codec=codec)
     except ScriptError as error:
         raise ScriptError(
             error.what,

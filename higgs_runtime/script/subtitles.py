@@ -45,7 +45,7 @@ def read_script(path: str | Path) -> Script:
     return read_subtitles(path) if path.suffix.lower() in FORMATS else parse_script(decode_text(path))
 
 
-def read_subtitles(path: str | Path, *, descriptions: bool = False) -> Script:
+def read_subtitles(path: str | Path, *, descriptions: bool = False, dashes: bool = False) -> Script:
     """Subtitles as a script: each is a turn with `slot`, in the order of their starts.
 
     Who speaks is ASS's actor, WebVTT's `<v Name>`, or what `read_caption` finds at the start of a line; a subtitle of
@@ -56,6 +56,7 @@ def read_subtitles(path: str | Path, *, descriptions: bool = False) -> Script:
 
     Args:
         descriptions: "[door creaks]" and "(SIGHS)" stay in the text.
+        dashes: a line behind a dash is a turn of its own, also without a name: two people share the subtitle.
 
     Raises:
         ScriptError: the file cannot be read, is not UTF-8 (or UTF-16 with its mark), has no subtitles, or a line of
@@ -76,7 +77,7 @@ def read_subtitles(path: str | Path, *, descriptions: bool = False) -> Script:
         events = [(one.start / 1000, one.end / 1000, one.name, one.plaintext) for one in file.get_text_events()]
     turns: list[Turn] = []
     events.sort(key=lambda event: event[0])
-    first, reader = _Reader(kind, descriptions), _Reader(kind, descriptions)
+    first, reader = _Reader(kind, descriptions, dashes), _Reader(kind, descriptions, dashes)
     for event in events:
         first.turns(*event)  # for the names alone: they tell a speaker in a bracket from a description
     reader.known = frozenset(first.certain)
@@ -111,8 +112,8 @@ def _events_alone(text: str) -> str:
 class _Reader:
     """Turns of one event after the other, in time; `warnings` grows."""
 
-    def __init__(self, kind: str, descriptions: bool):
-        self.kind, self.descriptions, self.warnings = kind, descriptions, []
+    def __init__(self, kind: str, descriptions: bool, dashes: bool):
+        self.kind, self.descriptions, self.dashes, self.warnings = kind, descriptions, dashes, []
         self.busy_until, self.names, self.known = 0.0, {}, frozenset()
         self.certain: set[str] = set()  # names, casefolded, of captions without a doubt
 
@@ -146,7 +147,8 @@ class _Reader:
         found, said = [], []
         for voice, piece in zip([name, *pieces[1::2]], pieces[::2], strict=True):
             words, who = self.plain(piece), self.plain(voice).strip()
-            caption = read_caption(words, who, descriptions=self.descriptions, known=self.known)
+            about = {"descriptions": self.descriptions, "known": self.known, "dashes": self.dashes}
+            caption = read_caption(words, who, **about)
             found.append(caption)
             self.certain |= {speaker.casefold() for speaker, _ in caption.said if speaker and not caption.doubts}
             said += [(self.fitting(speaker), words) for speaker, words in caption.said]

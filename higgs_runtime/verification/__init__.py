@@ -4,7 +4,7 @@ from .alignment import heard_times, line_times, word_times
 from .recognizer import Recognizer, Transcript, Word, find_recognizers, load_recognizer
 from .shape import Silence, length_bounds, measure_silence
 from .silence_stop import SilenceStop
-from .speaker import speaker_similarity, voice_comparer
+from .speaker import speaker_similarity, voice_comparer, voice_embedding
 from .verify import Limits, Verdict, best_take, describe_verdict, verify_take
 from .words import WordErrors, compare_words
 
@@ -29,5 +29,6 @@ __all__ = [
     "speaker_similarity",
     "verify_take",
     "voice_comparer",
+    "voice_embedding",
     "word_times",
 ]
