@@ -33,6 +33,13 @@ class HiggsLoadSubtitles(io.ComfyNode):
                     tooltip="On: descriptions for the deaf, as [door creaks] or (SIGHS), stay in the text. Off: they "
                     "are left out and listed in the report.",
                 ),
+                io.Boolean.Input(
+                    "dashes",
+                    default=False,
+                    optional=True,
+                    tooltip="On: in a subtitle of two people without names, the line behind each dash is a turn of its "
+                    "own, for References from Film. Off: the subtitle is one turn.",
+                ),
             ],
             outputs=script_outputs(),
         )
@@ -46,7 +53,7 @@ class HiggsLoadSubtitles(io.ComfyNode):
         return files.explain_input(file)
 
     @classmethod
-    def execute(cls, file, descriptions=False) -> io.NodeOutput:
+    def execute(cls, file, descriptions=False, dashes=False) -> io.NodeOutput:
         from ..higgs_runtime import read_subtitles
 
-        return output_of(read_subtitles(files.input_path(file), descriptions=descriptions))
+        return output_of(read_subtitles(files.input_path(file), descriptions=descriptions, dashes=dashes))

@@ -81,9 +81,7 @@ def add(commands) -> None:
     )
     add_how(parser)
     parser.add_argument("--stems", action="store_true", help="also each speaker and the film's sound alone")
-    parser.add_argument(
-        "--credit-subtitle", action="store_true", help="the model's credit is the last subtitle as well"
-    )
+    parser.add_argument("--credit-subtitle", action="store_true", help="the model's credit is the last subtitle too")
     parser.add_argument("--consent", default="", help="for the note in the file: who agreed to the use of the voices")
     add_sampling(parser)
     add_checkpoints(parser)

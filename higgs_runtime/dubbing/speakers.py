@@ -13,7 +13,9 @@ from ..verification.speaker import LEAST_S
 from .cues import Cue
 from .table import Corrections
 
-SAME_VOICE = 0.76  # cosine: two seconds of one speaker lie at 0.75 and more from each other, longer ones above 0.8; two speakers at 0.5 to 0.75
+# Cosine: cues of two seconds of one speaker lie at 0.75 and more from each other, longer ones above 0.8; those of two
+# speakers at 0.5 to 0.75.
+SAME_VOICE = 0.76
 CORRECTED, NAMED, BY_VOICE, GUESSED = "corrected", "named", "voice", "guessed"
 
 

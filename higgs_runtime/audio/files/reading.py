@@ -388,9 +388,7 @@ def sound_length(path: Path) -> tuple[float, float]:
             delay_s = float((stream.start_time or 0) * stream.time_base) - (container.start_time or 0) / av.time_base
             if stream.duration:
                 seconds = float(stream.duration * stream.time_base)
-            elif container.duration:  # Matroska tells that of the whole file
-                seconds = container.duration / av.time_base - max(0.0, delay_s)
-            else:
+            else:  # Matroska tells that of the whole file
                 rate, parts = decoded_pieces(path)
                 seconds = sum(one.shape[1] for one in parts) / rate
             return max(0.0, delay_s), seconds

@@ -195,18 +195,16 @@ def _room_for(mixdown: Mixdown, spool: str | os.PathLike | None) -> torch.Tensor
     shape = mixdown.channels, mixdown.length
     if spool is None:
         return torch.empty(shape)
-    path = os.path.join(spool, "mix.f32")
+    path, size = os.path.join(spool, "mix.f32"), 4 * shape[0] * shape[1]
     try:
         with open(path, "wb") as file:
-            for _ in range(
-                0, 4 * shape[0] * shape[1], _BLOCK
-            ):  # a full disk is told here: of a mapped file it is fatal
+            for _ in range(0, size, _BLOCK):  # a full disk is told here; of a mapped file it would end the process
                 file.write(bytes(_BLOCK))
         return torch.from_file(path, shared=True, size=shape[0] * shape[1]).view(shape)
     except (OSError, RuntimeError) as error:
         raise AudioError(
             f"There is no room for the mix in '{spool}'.",
-            expected=f"{4 * shape[0] * shape[1] / 1e9:.2f} GB on the disk",
+            expected=f"{size / 1e9:.2f} GB on the disk",
             got=str(error).split("\n")[0],
             remedy="Free some disk space.",
         ) from error
