@@ -48,8 +48,8 @@ class HiggsReferencesFromFilm(io.ComfyNode):
                     "reference of its own, with its feeling; shorter ones borrow from their speaker.",
                 ),
                 recognizer_inputs.recognizer_input(
-                    "the first one that knows the language. none: English is aligned with the subtitles (extra "
-                    "'align'), other languages are cut where it is quiet"
+                    "the first one that knows the language. Without one, English is aligned with the subtitles "
+                    "(extra 'align'), other languages are cut where it is quiet"
                 ),
                 io.String.Input(
                     "film_language",
