@@ -208,6 +208,37 @@ _TABLE = (
         help="With a recognizer: maximum number of takes per line until one passes.",
     ),
     Setting(
+        name="takes_per_slot",
+        kind=int,
+        default=4,
+        least=1,
+        most=100,
+        doors=("node", "cli"),
+        help="Takes of a line that has a length, from subtitles or [fit: 2.4s], spoken side by side; the one whose "
+        "length is nearest is kept.",
+    ),
+    Setting(
+        name="slowest",
+        kind=float,
+        default=0.9,
+        least=0.5,
+        most=1.0,
+        step=0.05,
+        doors=("node", "cli"),
+        help="What is left to the length of a line that has one is closed by tempo, down to this; the pitch stays. "
+        "1: never slower.",
+    ),
+    Setting(
+        name="fastest",
+        kind=float,
+        default=1.15,
+        least=1.0,
+        most=2.0,
+        step=0.05,
+        doors=("node", "cli"),
+        help="The same, up to this; what is left then takes the pause after the line. 1: never faster.",
+    ),
+    Setting(
         name="max_chars",
         kind=int,
         default=300,

@@ -23,12 +23,14 @@ from .shared.settings import setting_input
 MAX_VOICES = 8
 STOP, HAND_ON = "stop", "hand on what is spoken"
 GB = 10**9
+SLOT_SETTINGS = ("takes_per_slot", "slowest", "fastest")
 ADVANCED = (
     *("context_turns", "batch", "max_takes", "max_chars", "read_scenes"),
     *("top_k", "top_p", "ras_window", "ras_max_repeats"),
     *("store", "store_gb", "when_cancelled"),
     *("compare_voices", "max_wer", "max_cer", "min_similarity"),
     *("prepare", "spell_numbers", "end_silence", "cluster", "marks"),
+    *SLOT_SETTINGS,
 )
 _partial = 0  # results so far that a cancel cut short: the next run must not take one of them for the whole
 
@@ -77,18 +79,23 @@ class HiggsRenderScript(io.ComfyNode):
                 setting_input("silence_s", optional=True),
                 cluster_input(),
                 setting_input("marks", optional=True),
+<<<<<<< HEAD
                 sockets.Cast.Input(
                     "cast",
                     optional=True,
                     tooltip="Voices of all speakers at once, from References from Film; those above count before them.",
                 ),
+=======
+                *slot_inputs(),
+>>>>>>> wt-fit
             ],
             outputs=[
                 sockets.Performance.Output(display_name="performance", tooltip="The takes to use, for Assemble."),
                 io.String.Output(
                     display_name="report",
                     tooltip="What was spoken and what was there, who speaks whom, and a row for each line: seconds, "
-                    "seed, takes, word errors, voice, what was heard.",
+                    "seed, takes, word errors, voice, what was heard. Then one for each slot: take, residual, what was "
+                    "done.",
                 ),
             ],
         )
@@ -116,7 +123,7 @@ class HiggsRenderScript(io.ComfyNode):
     @classmethod
     def execute(cls, script, model, codec, seed, max_seconds, when_cancelled=STOP, **values) -> io.NodeOutput:
         from ..higgs_runtime import RenderJob, Sampling, render
-        from ..higgs_runtime.rendering import cast_voices
+        from ..higgs_runtime.rendering import cast_voices, describe_fits, planned_fits
 
         settings, store = settings_of(values), store_of(values)
         listener = recognizer_inputs.find_listener(
@@ -140,8 +147,10 @@ class HiggsRenderScript(io.ComfyNode):
         states.finish(made)
         if not made.complete:
             cut_short(made, store is not None, when_cancelled)
-        report = "\n\n".join([made.summary(), "\n".join([str(cast), *cast.warnings]), made.table()])
-        messages.show_text(made.summary())
+        fits = describe_fits(planned_fits(made))
+        parts = [made.summary(), "\n".join([str(cast), *cast.warnings]), made.table(), fits]
+        messages.show_text("\n\n".join(filter(None, [made.summary(), fits])))
+        report = "\n\n".join(filter(None, parts))
         return io.NodeOutput(made, report)
 
 
@@ -257,6 +266,11 @@ def preparation_inputs() -> list[io.Input]:
     return [setting_input(name, optional=True) for name in ("prepare", "spell_numbers")]
 
 
+def slot_inputs() -> list[io.Input]:
+    """How lines that have a length get it."""
+    return [setting_input(name, optional=True) for name in SLOT_SETTINGS]
+
+
 def cluster_input() -> io.Input:
     return io.String.Input(
         "cluster",
@@ -296,6 +310,7 @@ def settings_of(values: dict):
         spell_numbers=values.get("spell_numbers", False),
         marks=values.get("marks", False),
         silence_s=values.get("end_silence", 3.0) or None,
+        **{name: values[name] for name in SLOT_SETTINGS if name in values},
     )
 
 

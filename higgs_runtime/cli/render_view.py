@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ..errors import HiggsError
-from ..rendering import Events, Line, Performance, State
+from ..rendering import Events, Line, Performance, State, describe_fits, planned_fits
 from ..rendering.json_events import JsonEvents
 from .common import StopOnInterrupt, progress
 
@@ -68,7 +68,8 @@ class ProgressLine(View):
         progress(str(self))
 
     def spoken(self, performance: Performance) -> None:
-        sys.stdout.write(f"{performance.table()}\n\n{performance.summary()}\n")
+        parts = [performance.table(), describe_fits(planned_fits(performance)), performance.summary()]
+        sys.stdout.write("\n\n".join(filter(None, parts)) + "\n")
 
     def done(self, performance: Performance, files: Sequence[Path]) -> None:
         sys.stdout.write("".join(f"{path}\n" for path in files))

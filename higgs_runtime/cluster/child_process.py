@@ -127,7 +127,8 @@ class _Followed:
             )
         self._takes[key] = take
         verdict = fields["verdict"] and Verdict.of(fields["verdict"])
-        return SpokenLine(self.lines[fields["number"]], take, key, verdict, fields["tries"], fields["stored"])
+        about = fields["tries"], fields["stored"], fields["speech_s"]
+        return SpokenLine(self.lines[fields["number"]], take, key, verdict, *about)
 
 
 @contextmanager

@@ -64,7 +64,7 @@ class RemoteSpeaker:
                 remedy="Set the mode to independent, or speak with a model on this computer.",
             )
         session = _RemoteSession(self.remote, self.codec, job.settings.batch, job.script)
-        return perform_lines(job, session, self.verifier, events)
+        return perform_lines(job, session, self.verifier, events, self.codec)
 
 
 @dataclass(eq=False)

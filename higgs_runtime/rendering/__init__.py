@@ -1,7 +1,8 @@
 """Scripts into speech. render: the way in, whoever speaks · job: what it is given · events: what it tells, json_events:
 to another process · local: a model in this process · line_by_line: takes of all lines · casting: who speaks whom ·
-lines: what is spoken at once · choice: which take · verifier: listens to takes · room: the memory that needs · timing
-and assemble: takes on a time line · deliver: that as files.
+lines: what is spoken at once · choice: which take a person wants · slots: which take is as long as its line may be ·
+verifier: listens to takes · room: the memory that needs · timing and assemble: takes on a time line · fits: how they
+got into their slots · one_line: a line of so many seconds · deliver: that as files.
 """
 
 from .assemble import Assembly, assemble, check_assembly
@@ -9,9 +10,11 @@ from .casting import Cast, cast_voices
 from .choice import parse_choice
 from .deliver import Delivered, check_output, deliver
 from .events import Events, Silent, State
+from .fits import FitRow, describe_fits, planned_fits
 from .job import RenderJob, RenderSettings
 from .lines import NARRATOR, Line
 from .local import LocalSpeaker
+from .one_line import FittedLine, fit_line
 from .performance import Performance, SpokenLine
 from .render import Speaker, render
 from .room import rendering_bytes
@@ -22,6 +25,8 @@ __all__ = [
     "Cast",
     "Delivered",
     "Events",
+    "FitRow",
+    "FittedLine",
     "Line",
     "Listening",
     "LocalSpeaker",
@@ -39,7 +44,10 @@ __all__ = [
     "check_assembly",
     "check_output",
     "deliver",
+    "describe_fits",
+    "fit_line",
     "parse_choice",
+    "planned_fits",
     "render",
     "rendering_bytes",
 ]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..audio.clip import AudioClip, eased, sound_span, trim_silence
+from ..audio.clip import AudioClip, eased
 from ..audio.mix import AudioFile, Ducking, MixReport, Track, mix_to_file, mix_with_report
 from ..audio.stretch import change_tempo, rubber_band
 from ..codec import Codec
@@ -17,7 +17,9 @@ from ..takes import Take
 from ..text.languages import detect_language
 from ..types import WordTime
 from ..verification import line_times
+from .fits import FitRow, fit_rows, troubles
 from .performance import Performance, SpokenLine
+from .slots import speech_span
 from .timing import Timed, time_lines
 
 MUSIC, SOUNDS = "music", "sounds"  # the stems of what is no speaker
@@ -35,6 +37,7 @@ class Assembly:
         cut_s: seconds of silence that each line's take lost at its beginning.
         chapters: (start in seconds, title) of each scene; none for a script without scenes.
         warnings: one sentence each.
+        fits: how each turn with a slot got into it.
     """
 
     tracks: Sequence[Track]
@@ -45,6 +48,7 @@ class Assembly:
     cut_s: Sequence[float]
     chapters: Sequence[tuple[float, str]]
     warnings: Sequence[str] = ()
+    fits: Sequence[FitRow] = ()
 
     def mix(self, spool: str | os.PathLike | None = None) -> MixReport[AudioClip]:
         """All of it; see `mix_with_report`."""
@@ -111,6 +115,7 @@ class Assembly:
 
     def timeline(self) -> dict:
         """All that is known of it, as JSON."""
+        fits = {row.turn: row.as_json() for row in self.fits}
         lines = [
             {
                 "line": one.line.number + 1,
@@ -124,6 +129,7 @@ class Assembly:
                 "seed": _take(one).seed,
                 "take": one.key,
                 "note": time.note,
+                "fit": fits.get(one.line.turn),
             }
             for one, time in zip(self.spoken, self.times, strict=True)
         ]
@@ -148,8 +154,8 @@ def check_assembly(script: Script, folders: Iterable[str | Path] = ()) -> list[P
         ScriptError: the file of a cue is missing, or outside of the folders.
         MissingExtraError: a turn has another speed, or a slot that its line may have to be fitted to (extra `sound`).
     """
-    if any(turn.slot for turn in script.turns):  # how long its line is, is known only once it is spoken
-        rubber_band("Fitting lines into the times of subtitles")
+    if any(turn.wanted_s is not None for turn in script.turns):  # their lengths are known only later
+        rubber_band("Fitting lines into their slots")
     return _cue_files(script, folders)
 
 
@@ -200,7 +206,9 @@ def assemble(
         if on_progress is not None:
             on_progress(n + 1, len(spoken))
     turns = [one.line.turn for one in spoken]
-    times = time_lines(script, turns, [one.line.text for one in spoken], [clip.seconds for clip in clips])
+    texts, seconds = [one.line.text for one in spoken], [clip.seconds for clip in clips]
+    times = time_lines(script, turns, texts, seconds, performance.tempo)
+    fits = fit_rows(performance, spoken, times)
     tracks, stems = [], []
     for n, (one, time) in enumerate(zip(spoken, times, strict=True)):
         clip = clips[n] if time.speed == 1 else _kept(eased(change_tempo(_whole(clips[n]), time.speed)), spool, n)
@@ -218,7 +226,8 @@ def assemble(
         times,
         cut_s,
         _chapters(script, turns, times),
-        tuple(_warnings(performance, spoken, times)),
+        (*_warnings(performance, spoken), *map(str, troubles(fits))),
+        fits,
     )
 
 
@@ -242,11 +251,10 @@ def _language(script: Script) -> str:
 
 def _clip(spoken: SpokenLine, script: Script, codec: Codec) -> tuple[AudioClip, float]:
     """A line as it is heard, and how many seconds of silence its take lost at its beginning."""
-    clip, cut_s = codec.decode(_take(spoken).codes), 0.0
-    if bool(clip.samples.any()):
-        cut_s = sound_span(clip)[0] / clip.sample_rate
-        clip = trim_silence(clip)
-    return eased(change_tempo(clip, float(script.turns[spoken.line.turn].settings.get("speed", 1.0)))), cut_s
+    clip, (start, end) = speech_span(codec, _take(spoken).codes)
+    speech = eased(AudioClip(clip.samples[:, start:end], clip.sample_rate))
+    speed = float(script.turns[spoken.line.turn].settings.get("speed", 1.0))
+    return eased(change_tempo(speech, speed)), start / clip.sample_rate
 
 
 def _kept(clip: AudioClip, spool: str | Path | None, number: int) -> AudioClip | AudioFile:
@@ -299,11 +307,7 @@ def _chapters(script: Script, turns: Sequence[int], times: Sequence[Timed]) -> l
     return found
 
 
-def _warnings(performance: Performance, spoken: Sequence[SpokenLine], times: Sequence[Timed]) -> Iterable[str]:
+def _warnings(performance: Performance, spoken: Sequence[SpokenLine]) -> Iterable[str]:
     left_out = [str(one.line.number + 1) for one in performance.lines if one not in spoken]
     if left_out:
         yield f"Not spoken, and left out: line {', '.join(left_out)}."
-    for one, time in zip(spoken, times, strict=True):
-        slot = performance.script.turns[one.line.turn].slot
-        if slot and time.note and (time.speed != 1 or time.end_s > slot[1]):  # else it fits as it was spoken
-            yield f"Line {one.line.number + 1}: {time.note}."

@@ -9,12 +9,13 @@ from typing import Literal
 
 from ..choices import PromptFormat
 from ..errors import SettingError, check_range
-from ..script import Script
+from ..script import Script, TempoLimits
 from ..settings import SETTINGS, check_settings, default_of
 from ..takes import Takes
 from ..text.normalize import prepare_text
 from ..types import Sampling, Voice
 from .lines import Line, lines_of, with_carried_tags
+from .slots import with_lengths
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,9 @@ class RenderSettings:
         max_chars: turns that are longer are spoken in pieces of at most so many characters.
         takes: of each line; the best is chosen by listening to them.
         max_takes: go on until one passes, at most so many; as `takes` where nobody listens.
+        takes_per_slot: of each line that has a slot, all side by side; of those that pass, the one that is nearest to
+            its slot in length is kept.
+        slowest, fastest: see `TempoLimits`; what is left to a slot is closed within these when lines are assembled.
         batch: lines that are spoken side by side, at most.
         language: of the script, ISO 639-1; None: any.
         read_scenes: the model reads what the script says of a scene; else scenes only part the script.
@@ -49,6 +53,9 @@ class RenderSettings:
     max_chars: int = default_of("max_chars")
     takes: int = default_of("takes")
     max_takes: int = default_of("max_takes")
+    takes_per_slot: int = default_of("takes_per_slot")
+    slowest: float = default_of("slowest")
+    fastest: float = default_of("fastest")
     batch: int = default_of("batch")
     language: str | None = None
     read_scenes: bool = True
@@ -67,13 +74,18 @@ class RenderSettings:
                 got=repr(self.mode),
                 remedy="Choose one of these.",
             )
-        check_settings(self, ("context_turns", "takes", "batch"))
+        check_settings(self, ("context_turns", "takes", "takes_per_slot", "slowest", "fastest", "batch"))
         SETTINGS["max_chars"].check(self.max_chars, remedy="200 to 400 suit speech.")
         if self.silence_s is not None:
             SETTINGS["silence_s"].check(self.silence_s)
         SETTINGS["max_takes"].check(self.max_takes, least=self.takes, remedy="It cannot be below `takes`.")
         for take in self.choose.values():
             check_range("choose", take, 1, 1_000_000, "Takes count from 1.")
+
+    @property
+    def tempo(self) -> TempoLimits:
+        """How much slower and faster lines may be played to fit their slots."""
+        return TempoLimits(self.slowest, self.fastest)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -115,5 +127,5 @@ class RenderJob:
             prepare=prepare,
         )
         if prompt_layout == PromptFormat.V3 and self.settings.prepare:
-            return with_carried_tags(lines, self.settings.carry_emotion)
-        return lines
+            lines = with_carried_tags(lines, self.settings.carry_emotion)
+        return with_lengths(lines, self.script, self.voices, self.settings.language)

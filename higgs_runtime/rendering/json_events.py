@@ -4,9 +4,10 @@ Each line is an object whose `event` says what else it has; lines count from 0:
 
     queued    a line of the script: number, turn, text, speaker, scene, sampling, warnings
     line      number, state (see `State`), seconds of sound that there are
-    take      number, key in the store, tries so far, stored (it was there before), verdict (see `Verdict`) or null
+    take      number, key in the store, tries so far, stored (it was there before), verdict (see `Verdict`) or null,
+              speech_s: seconds without the silence at its ends, where the script has slots
     workers   waiting, loading, speaking, idle, lost, nodes
-    done      lines (each as in `take`, but for the event), warnings, files
+    done      lines (each as in `take`, but for the event), fits (each as in the time line), warnings, files
     error     kind, made_of, expected, got, remedy: of a `HiggsError`
 """
 
@@ -22,6 +23,7 @@ from .. import errors
 from ..errors import HiggsError, MissingExtraError
 from ..types import Sampling
 from .events import Events, State
+from .fits import planned_fits
 from .lines import Line
 from .performance import Performance, SpokenLine
 
@@ -51,7 +53,9 @@ class JsonEvents(Events):
     def done(self, performance: Performance, files: Sequence[str | Path] = ()) -> None:
         """The last event of a render that came to its end, or was stopped."""
         lines = [spoken_fields(spoken) for spoken in performance.lines if spoken.take is not None]
-        self._write("done", lines=lines, warnings=list(performance.warnings), files=[str(path) for path in files])
+        fits = [row.as_json() for row in planned_fits(performance)]
+        notes = list(performance.warnings)
+        self._write("done", lines=lines, fits=fits, warnings=notes, files=[str(path) for path in files])
 
     def failed(self, error: HiggsError) -> None:
         """The last event of one that did not."""
@@ -73,6 +77,7 @@ def spoken_fields(spoken: SpokenLine) -> dict:
         "key": spoken.key,
         "tries": spoken.tries,
         "stored": spoken.stored,
+        "speech_s": spoken.speech_s,
         "verdict": None if spoken.verdict is None else asdict(spoken.verdict),
     }
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from ..codec import Codec
 from ..model.config import PromptFormat
 from ..prompt.builder import Message
 from ..takes import Take, Takes, key_of_take
@@ -18,6 +19,7 @@ from .events import Events
 from .job import RenderJob
 from .lines import Line, alone, in_context, scenes_of
 from .performance import Performance, SpokenLine
+from .slots import nearest_take, speech_seconds, with_pace
 from .verifier import Verifier
 from .voice_held import VoiceHeld, gentler
 
@@ -74,15 +76,18 @@ class LineSession(Protocol):
         ...
 
 
-def perform_lines(job: RenderJob, session: LineSession, verifier: Verifier | None, events: Events) -> Performance:
+def perform_lines(
+    job: RenderJob, session: LineSession, verifier: Verifier | None, events: Events, codec: Codec | None = None
+) -> Performance:
     """A job whose lines a session speaks.
 
     Args:
         verifier: listens to each take; without it no line is spoken again.
+        codec: tells how long takes are without the silence at their ends.
     """
     lines = job.lines(session.frame_rate, session.prompt_layout)
     check_choice(job.settings.choose, len(lines))
-    booth = _Booth(job, session, verifier, events)
+    booth = _Booth(job, session, verifier, events, codec)
     if job.settings.mode == "independent":
         work = [booth.work(line, session.request(line, alone(line, job.voices))) for line in lines]
         booth.queue(lines)
@@ -105,18 +110,36 @@ class _Work:
     line: Line
     request: LineRequest
     chosen: int | None = None  # the only take that counts, from 0
-    tries: list[SpokenLine] = field(default_factory=list)
+    takes: dict[int, SpokenLine] = field(default_factory=dict)  # by number, from 0
     locked: bool = False
     softened: bool = False  # its emotions stand behind the first word from here on
 
+    @property
+    def tries(self) -> list[SpokenLine]:
+        """In the order of their numbers: of those side by side, any may be over first."""
+        return [spoken for _, spoken in sorted(self.takes.items())]
+
     def best(self, voices: VoiceHeld) -> SpokenLine:
-        if not self.tries:
+        if not self.takes:
             return SpokenLine(self.line)
         tries = [voices.judged(spoken) for spoken in self.tries]
-        heard = [(spoken, spoken.verdict) for spoken in tries if spoken.verdict is not None]
-        whole = [spoken for spoken in tries if not _repeats(spoken)]
-        best = heard[best_take([verdict for _, verdict in heard])][0] if heard else (whole or tries)[0]
-        return replace(best, tries=len(self.tries))
+        best = nearest_take(tries, self.line.slot_s) if self.line.slot_s is not None else None
+        return replace(best or _most_right(tries), tries=len(tries))
+
+
+def _most_right(tries: Sequence[SpokenLine]) -> SpokenLine:
+    heard = [(spoken, spoken.verdict) for spoken in tries if spoken.verdict is not None]
+    whole = [spoken for spoken in tries if not _repeats(spoken)]
+    return heard[best_take([verdict for _, verdict in heard])][0] if heard else (whole or tries)[0]
+
+
+class _Try(NamedTuple):
+    """A take of a line that is asked for: its number from 0, and the line as it is read for it."""
+
+    work: _Work
+    take: int
+    line: Line
+    request: LineRequest
 
 
 def _by_scene(job: RenderJob, lines: list[Line], booth: _Booth) -> list[_Work]:
@@ -130,7 +153,7 @@ def _by_scene(job: RenderJob, lines: list[Line], booth: _Booth) -> list[_Work]:
         done += step
         for (_, spoken), work in zip(going, step, strict=True):
             spoken.append(work)
-        going = [(scene, spoken) for scene, spoken in going if len(spoken) < len(scene) and spoken[-1].tries]
+        going = [(scene, spoken) for scene, spoken in going if len(spoken) < len(scene) and spoken[-1].takes]
     return done
 
 
@@ -157,10 +180,15 @@ def _repeats(spoken: SpokenLine) -> bool:
 class _Booth:
     """Where lines are spoken and verified."""
 
-    def __init__(self, job: RenderJob, session: LineSession, verifier: Verifier | None, events: Events):
+    def __init__(
+        self, job: RenderJob, session: LineSession, verifier: Verifier | None, events: Events, codec: Codec | None
+    ):
         self.settings, self.store, self.session = job.settings, job.store, session
         self.verifier, self.events = verifier, events
         self.voices, self._cast = VoiceHeld(), job.voices
+        self._codec = codec
+        self._measures = any(turn.wanted_s is not None for turn in job.script.turns)
+        self._paced: dict[tuple[int, str], LineRequest] = {}  # requests by number and text of their line
 
     def queue(self, lines: Sequence[Line]) -> None:
         for line in lines:
@@ -173,16 +201,28 @@ class _Booth:
     def speak(self, work: Sequence[_Work]) -> None:
         """Takes of these lines until they suffice."""
         self._use_locked(work)
+        self._take([(one, take) for one in work for take in range(self._side_by_side(one))])
         chosen = {one.chosen for one in work if one.chosen is not None}
         for take in sorted({*range(self.settings.max_takes), *chosen}):
-            missing = [one for one in work if self._needs(one, take)]
+            missing = [one for one in work if take not in one.takes and self._needs(one, take)]
             for one in missing:
-                if one.tries:
+                if one.takes:
                     self._soften(one)
                     self.events.on_line(one.line, "again", 0.0)
-            missing = [one for one in missing if not self._find(one, take)]
-            while missing and not self.events.should_stop():
-                missing = self._perform(missing, take)
+            self._take([(one, take) for one in missing])
+
+    def _side_by_side(self, work: _Work) -> int:
+        """How many takes of a line are spoken before one is looked at: those that its slot chooses from."""
+        line = work.line
+        if line.slot_s is None or line.pinned or work.locked or work.chosen is not None:
+            return 0
+        return max(self.settings.takes, self.settings.takes_per_slot)
+
+    def _take(self, wanted: Sequence[tuple[_Work, int]]) -> None:
+        """These takes, by number: from the store, or spoken side by side."""
+        missing = [self._try(*one) for one in wanted if not self._find(*one)]
+        while missing and not self.events.should_stop():
+            missing = self._perform(missing)
 
     def _needs(self, work: _Work, take: int) -> bool:
         if work.locked:
@@ -212,22 +252,38 @@ class _Booth:
             if one.chosen is not None:
                 continue
             for line, request in self._placements(one):
-                key = self.session.line_key(request, line.sampling)
-                locked = [key for key in store.takes_of(key) if store.is_locked(key)]
+                tried = [self._with_pace(line, request, take) for take in (0, 1)]
+                keys = dict.fromkeys(self.session.line_key(read, line.sampling) for line, read in tried)
+                locked = [key for line_key in keys for key in store.takes_of(line_key) if store.is_locked(key)]
                 if locked and (take := store.get(locked[0])) is not None:
                     one.line, one.request, one.locked = line, request, True
-                    self._add(one, locked[0], take, stored=True)
+                    self._add(_Try(one, 0, line, request), locked[0], take, stored=True)
                     break
+
+    def _try(self, work: _Work, take: int) -> _Try:
+        return _Try(work, take, *self._with_pace(work.line, work.request, take))
+
+    def _with_pace(self, line: Line, request: LineRequest, take: int) -> tuple[Line, LineRequest]:
+        """A line that has a slot, at the speed that its take of this number tries; v3 alone acts on tags of speed."""
+        if self.session.prompt_layout != PromptFormat.V3 or self.settings.mode != "independent":
+            return line, request
+        paced = with_pace(line, take, self.settings.tempo)
+        if paced is line:
+            return line, request
+        if (read := self._paced.get((line.number, paced.text))) is None:
+            read = self._paced[line.number, paced.text] = self.session.request(paced, alone(paced, self._cast))
+        return paced, read
 
     def _find(self, work: _Work, take: int) -> bool:
         """Whether the store has this take; one that a person chose may have been spoken with the gentler placement."""
         if self.store is None:
             return False
         for line, request in self._placements(work) if work.chosen is not None else [(work.line, work.request)]:
-            key = key_of_take(self.session.line_key(request, line.sampling), line.sampling_of(take).seed)
+            tried = _Try(work, take, *self._with_pace(line, request, take))
+            key = self._key(tried)
             if (found := self.store.get(key)) is not None:
                 work.line, work.request = line, request
-                self._add(work, key, found, stored=True)
+                self._add(tried, key, found, stored=True)
                 return True
         return False
 
@@ -237,51 +293,55 @@ class _Booth:
         if self.settings.mode == "independent" and (line := gentler(work.line)) is not None:
             yield line, self.session.request(line, alone(line, self._cast))
 
-    def _perform(self, work: list[_Work], take: int) -> list[_Work]:
-        """Speak one take of each; returns those that another process was speaking meanwhile, if they are not there."""
-        elsewhere: list[_Work] = []
+    def _perform(self, tries: list[_Try]) -> list[_Try]:
+        """Speak these takes; returns those that another process was speaking meanwhile, if they are not there."""
+        elsewhere: list[_Try] = []
         with _Claims(self.store) as claims:
 
             def wanted(index: int) -> bool:
-                if claims.mine(self._key(work[index], take), index):
-                    self.events.on_line(work[index].line, "speaking", 0.0)
+                if claims.mine(self._key(tries[index]), index):
+                    self.events.on_line(tries[index].work.line, "speaking", 0.0)
                     return True
-                elsewhere.append(work[index])
-                self.events.on_line(work[index].line, "elsewhere", 0.0)
+                elsewhere.append(tries[index])
+                self.events.on_line(tries[index].work.line, "elsewhere", 0.0)
                 return False
 
             spoken = self.session.takes(
-                [one.request for one in work],
-                [one.line.sampling_of(take) for one in work],
+                [one.request for one in tries],
+                [one.line.sampling_of(one.take) for one in tries],
                 wanted=wanted,
-                on_seconds=lambda index, seconds: self.events.on_line(work[index].line, "speaking", seconds),
+                on_seconds=lambda index, seconds: self.events.on_line(tries[index].work.line, "speaking", seconds),
                 should_stop=self.events.should_stop,
             )
             with closing(spoken):
                 for index, generation in spoken:
-                    self._keep(work[index], take, generation, claims)
-        return [one for one in elsewhere if not self._arrives(one, take)]
+                    self._keep(tries[index], generation, claims)
+        return [one for one in elsewhere if not self._arrives(one)]
 
-    def _keep(self, work: _Work, take: int, generation: Generation, claims: _Claims) -> None:
+    def _keep(self, tried: _Try, generation: Generation, claims: _Claims) -> None:
         """Put a take into the store, and verify it."""
-        key, seed = self._key(work, take), work.line.sampling_of(take).seed
-        made = Take.of(generation, seed, speaker=work.line.speaker, text=work.line.written, read=work.line.text)
+        key, line = self._key(tried), tried.line
+        made = Take.of(
+            generation, line.sampling_of(tried.take).seed, speaker=line.speaker, text=line.written, read=line.text
+        )
         if self.store is not None:
             made = self.store.put(key, made)
             claims.release(key)
-        self._add(work, key, made, stored=False)
+        self._add(tried, key, made, stored=False)
 
-    def _arrives(self, work: _Work, take: int) -> bool:
+    def _arrives(self, tried: _Try) -> bool:
         """Whether a take that another process was speaking is there, after waiting for it a little."""
         if self.store is not None and not self.events.should_stop():
-            with self.store.claim(self._key(work, take), wait_s=WAIT_S):
+            with self.store.claim(self._key(tried), wait_s=WAIT_S):
                 pass
-        return self._find(work, take)
+        return self._find(tried.work, tried.take)
 
-    def _add(self, work: _Work, key: str, take: Take, stored: bool) -> None:
-        verdict = self._verify(work.line, key, take)
-        spoken = SpokenLine(work.line, take, key if self.store is not None else "", verdict, stored=stored)
-        work.tries.append(spoken)
+    def _add(self, tried: _Try, key: str, take: Take, stored: bool) -> None:
+        work, verdict = tried.work, self._verify(tried.line, key, take)
+        speech_s = speech_seconds(self._codec, take.codes) if self._measures else None
+        known = key if self.store is not None else ""
+        spoken = SpokenLine(tried.line, take, known, verdict, stored=stored, speech_s=speech_s)
+        work.takes[tried.take] = spoken
         self.voices.hear(spoken)
         self.events.on_line(work.line, "stored" if stored else "spoken", take.codes.seconds)
         self.events.on_take(spoken)
@@ -301,10 +361,11 @@ class _Booth:
             self.store.update_meta(key, verdict=noted, wer=verdict.wer, similarity=verdict.similarity)
         return verdict
 
-    def _key(self, work: _Work, take: int) -> str:
+    def _key(self, tried: _Try) -> str:
         if self.store is None:
             return ""
-        return key_of_take(self.session.line_key(work.request, work.line.sampling), work.line.sampling_of(take).seed)
+        sampling = tried.line.sampling_of(tried.take)
+        return key_of_take(self.session.line_key(tried.request, sampling), sampling.seed)
 
 
 class _Claims:

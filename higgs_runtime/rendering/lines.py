@@ -36,6 +36,9 @@ class Line:
         scene: where it is spoken, in words.
         sampling: with the seed of its first take.
         warnings: of preparing its text, one sentence each.
+        estimate_s: seconds that it should take, from its text and how fast its voice speaks.
+        slot_s: seconds that it is to take; None: as many as it takes.
+        pinned: a person wants the take of this seed.
     """
 
     number: int
@@ -46,6 +49,9 @@ class Line:
     sampling: Sampling
     warnings: tuple[str, ...] = ()
     written: str = ""
+    estimate_s: float = 0.0
+    slot_s: float | None = None
+    pinned: bool = False
 
     def sampling_of(self, take: int) -> Sampling:
         """Settings of a take, counted from 0: each has the next seed."""

@@ -65,7 +65,7 @@ class LocalSpeaker:
                 )
             silence = SilenceStop(self.codec, job.settings.silence_s)
         session = _LocalSession(self.model, job.settings.batch, job.script, self.identity, silence)
-        return perform_lines(job, session, self.verifier, events)
+        return perform_lines(job, session, self.verifier, events, self.codec)
 
 
 class _LocalSession:

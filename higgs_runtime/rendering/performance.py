@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..script import Script
+from ..script import Script, TempoLimits
+from ..script.fitting import USUAL
 from ..takes import Take
 from ..verification import Verdict
 from .lines import Line
@@ -23,6 +24,7 @@ class SpokenLine:
         verdict: of listening to it; None where nobody listened.
         tries: takes that were considered.
         stored: it was found in the store, and not spoken now.
+        speech_s: seconds of the take without the silence at its ends; None where no line of the script has a slot.
     """
 
     line: Line
@@ -31,6 +33,7 @@ class SpokenLine:
     verdict: Verdict | None = None
     tries: int = 0
     stored: bool = False
+    speech_s: float | None = None
 
     @property
     def passed(self) -> bool:
@@ -46,11 +49,13 @@ class Performance:
         script: whose turns the lines belong to.
         lines: all of them, in order, spoken or not.
         warnings: one sentence each.
+        tempo: how much slower and faster lines may be played to fit their slots.
     """
 
     script: Script
     lines: Sequence[SpokenLine]
     warnings: Sequence[str] = ()
+    tempo: TempoLimits = USUAL
 
     @property
     def complete(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol
 
 from ..errors import ScriptError
@@ -36,4 +37,4 @@ def render(job: RenderJob, speaker: Speaker, events: Events | None = None) -> Pe
             got="marks alone",
             remedy="Write what is to be spoken.",
         )
-    return speaker.perform(job, events or Silent())
+    return replace(speaker.perform(job, events or Silent()), tempo=job.settings.tempo)

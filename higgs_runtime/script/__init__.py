@@ -7,7 +7,7 @@ report: a script in words · book: plain text to a script.
 
 from .book import book_script, read_book
 from .cues import resolve_cue
-from .fitting import Fit, plan_fit
+from .fitting import Fit, TempoLimits, plan_fit
 from .parse import parse_script
 from .report import describe_script
 from .subtitles import read_script, read_subtitles, subtitles_text, write_subtitles
@@ -22,6 +22,7 @@ __all__ = [
     "Script",
     "ScriptWarning",
     "Sound",
+    "TempoLimits",
     "Turn",
     "book_script",
     "captions_text",

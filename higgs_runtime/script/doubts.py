@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from ..text.reading_time import calm_seconds
 from ..text.sound_tags import is_sound
 from ..text.speakers import fits_colon, like_a_name
 from ..text.vocabulary import has_words
@@ -28,6 +29,8 @@ BRACKET = re.compile(r"\[([^\[\]\n]{1,48})\]")
 INSIDE_COLON = re.compile(rf"(?<=[.!?…。！？”\"])\s*(?<!\w)({_WORDS}):(?=\s)")
 IS_NUMBERED = re.compile(NUMBERED)
 ASIDES = re.compile(r"(?:^|(?<=[.!?…]\s))[(*（]([^()*（）\n]{1,40})[)*）]")
+
+QUICK = 1.6  # times as fast as a calm reader: a quick voice, played faster
 
 
 class Perhaps(NamedTuple):
@@ -53,7 +56,21 @@ def doubts_of(
         for turn in turns
         if not has_words(turn.text)
     )
-    return {*_names(turns, by_colon, by_bracket), *_unread(turns, maybe), *silent}
+    return {*_names(turns, by_colon, by_bracket), *_unread(turns, maybe), *silent, *_hasty(turns)}
+
+
+def _hasty(turns: Sequence[Turn]) -> Iterator[ScriptWarning]:
+    """Turns that have less time than any voice takes for their text."""
+    for turn in turns:
+        calm_s = calm_seconds(turn.text)
+        if turn.wanted_s is not None and calm_s > QUICK * turn.wanted_s:
+            fitting = max(1, int(len(turn.text) * QUICK * turn.wanted_s / calm_s))
+            yield ScriptWarning(
+                turn.line,
+                1,
+                f"The text takes about {calm_s:.1f} s to read, and has {turn.wanted_s:g} s: "
+                f"{fitting} of its {len(turn.text)} characters may fit.",
+            )
 
 
 def _unread(turns: Sequence[Turn], maybe: Iterable[Perhaps]) -> list[ScriptWarning]:

@@ -5,76 +5,93 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ..errors import SettingError, check_range
+from ..errors import SettingError
+from ..settings import check_settings, default_of
 
-CLOSE_S = 0.05  # nobody hears that a line ends so much early
+Action = Literal["as is", "slower", "faster", "pause", "too long", "too short"]
+TINY = 1e-6  # seconds, and shares: what rounding leaves
+CLOSE_S, CLOSE = (
+    0.05,
+    0.02,
+)  # seconds, and share of its slot: by so little nobody hears that a line is shorter or longer
+NEAR = 0.05  # of its slot: so near its length counts as that of the slot
+
+
+@dataclass(frozen=True)
+class TempoLimits:
+    """How much slower and faster than it was spoken a line may be played, at the same pitch; 1 is as spoken.
+
+    Raises:
+        SettingError: limits that do not lie around 1.
+    """
+
+    slowest: float = default_of("slowest")
+    fastest: float = default_of("fastest")
+
+    def __post_init__(self):
+        check_settings(self, ("slowest", "fastest"))
+
+
+USUAL = TempoLimits()
 
 
 @dataclass(frozen=True)
 class Fit:
-    """What to do with a take.
+    """What is done to a take, and what is left.
 
     Attributes:
-        action: "as is"; "stretch": play it at `speed`; "retake": speak it again, about `speed` times as fast;
-            "overrun": play it at `speed`, the fastest allowed, and it is still `over_s` too long.
-        speed: above 1 is faster; its length becomes spoken seconds / speed.
-        over_s: seconds by which it runs into the next line.
-        words: the same for a report.
+        action: "as is"; "slower" or "faster": at `speed` it has the length of its slot; "pause": played as fast as it
+            may be, it takes a part of the pause after it; "too long": so it does, and still runs over by `over_s`;
+            "too short": played as slowly as it may be, it leaves silence.
+        slot_s, spoken_s: seconds that it has, and those of the take.
+        speed: above 1 is faster; its length becomes spoken_s / speed.
+        over_s: seconds by which it runs into what follows.
+        words: the same for a person.
     """
 
-    action: Literal["as is", "stretch", "retake", "overrun"]
+    action: Action
+    slot_s: float
+    spoken_s: float
     speed: float
     over_s: float
     words: str
 
 
-def plan_fit(
-    spoken_s: float,
-    slot: tuple[float, float],
-    next_start_s: float | None = None,
-    *,
-    slowest: float = 0.85,
-    fastest: float = 1.2,
-    retakes: int = 0,
-) -> Fit:
-    """Plan how a line of `spoken_s` seconds fits its slot.
+def plan_fit(spoken_s: float, slot_s: float, room_s: float | None = None, limits: TempoLimits = TempoLimits()) -> Fit:
+    """Plan how a line of `spoken_s` seconds fits a slot of `slot_s`.
 
-    A longer line first takes the silence up to the next line, then is made faster, then is spoken again, and at last
-    runs over. A shorter one is made slower if that fills the slot, and else leaves the rest silent.
+    What is left is closed by tempo, within its limits; then by the pause after it.
 
     Args:
-        slot: (start, end) in seconds.
-        next_start_s: start of the next line; None where none follows and the line may run on.
-        slowest, fastest: limits of the speed.
-        retakes: how often it may still be spoken again.
+        room_s: seconds until the next line starts; None where none follows and the line may run on.
 
     Raises:
-        SettingError: no time at all, or limits that do not lie around 1.
+        SettingError: no time at all.
     """
-    start, end = slot
-    check_range("spoken_s", spoken_s, 0.0, 1e6)
-    check_range("slowest", slowest, 0.1, 1.0)
-    check_range("fastest", fastest, 1.0, 10.0)
-    if not 0 <= start < end < float("inf") or spoken_s == 0:
+    if not (0 < spoken_s < float("inf") and 0 < slot_s < float("inf")):
         raise SettingError(
             "There is nothing to fit.",
-            expected="spoken seconds, and a slot that ends after its start",
-            got=f"{spoken_s:g} s in {start:g} to {end:g} s",
+            expected="spoken seconds, and a slot of some length",
+            got=f"{spoken_s:g} s for {slot_s:g} s",
             remedy="Correct the times.",
         )
-    length = end - start
-    room = max(length, next_start_s - start) if next_start_s is not None else float("inf")
-    if spoken_s <= length:
-        speed = spoken_s / length
-        if length - spoken_s <= CLOSE_S or speed < slowest:
-            return Fit("as is", 1.0, 0.0, f"as spoken, {length - spoken_s:.2f} s of silence after it")
-        return Fit("stretch", speed, 0.0, f"{(1 - speed) * 100:.0f} % slower, to fill its slot")
-    if spoken_s <= room:
-        return Fit("as is", 1.0, 0.0, f"as spoken, {spoken_s - length:.2f} s longer than its slot, into the silence")
-    speed = spoken_s / room
-    if speed <= fastest:
-        return Fit("stretch", speed, 0.0, f"{(speed - 1) * 100:.0f} % faster, to end where the next line starts")
-    if retakes > 0:
-        return Fit("retake", speed, spoken_s - room, f"{spoken_s - room:.2f} s too long: spoken again")
-    over = spoken_s / fastest - room
-    return Fit("overrun", fastest, over, f"{(fastest - 1) * 100:.0f} % faster, and still {over:.2f} s too long")
+    left, close_s = spoken_s - slot_s, min(CLOSE_S, CLOSE * slot_s)
+    if abs(left) <= close_s:
+        return Fit("as is", slot_s, spoken_s, 1.0, 0.0, "as spoken")
+    speed = min(max(spoken_s / slot_s, limits.slowest), limits.fastest)
+    length, played, over = spoken_s / speed, _played(speed), 0.0
+    action: Action = "slower" if left < 0 else "faster"
+    if length < slot_s - close_s:
+        action, played = "too short", f"{played}, {slot_s - length:.2f} s of silence after it"
+    elif length > slot_s * (1 + TINY):
+        over = max(0.0, length - max(slot_s, room_s)) if room_s is not None else 0.0
+        action = "too long" if over > TINY else "pause"
+        left_over = f"still {over:.2f} s too long" if over > TINY else f"{length - slot_s:.2f} s of the pause after it"
+        played = f"{played}, and {left_over}"
+    return Fit(action, slot_s, spoken_s, speed, over if over > TINY else 0.0, played)
+
+
+def _played(speed: float) -> str:
+    if speed == 1:
+        return "as spoken"
+    return f"{abs(speed - 1) * 100:.0f} % {'faster' if speed > 1 else 'slower'}"

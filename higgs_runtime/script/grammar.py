@@ -13,6 +13,7 @@ from ..text.speakers import fits_colon, fits_tag
 # Of one turn: fields of Sampling, and what happens to its take afterwards.
 SETTINGS = shown_at("script")
 LONGEST_S = 600.0  # of a pause, and of what is spoken over another
+SHORTEST_S = 0.1  # of a line that has a length
 RANGES = {"gain": (SETTINGS["gain"].least, SETTINGS["gain"].most), "fade": (0.0, 60.0)}  # dB, seconds
 SOUND_WORDS = FIRST_WORDS | {"breath", "gasp"}  # first words of a bracket that need no warning
 PAUSE_S = 0.8  # of a pause that does not say how long it is
@@ -39,7 +40,7 @@ INLINE = re.compile(
     rf"|(?<=\s)\[(?P<number>{NUMBERED})\])(?:\s*[:：])?\s*"
 )
 CUE = re.compile(
-    r"\[\s*(?P<kind>(?:pause|overlap)\b|slot(?=\s*\d)|(?:sfx|music)(?=\s*[:：])|/\s*music\b)"
+    r"\[\s*(?P<kind>(?:pause|overlap)\b|slot(?=\s*\d)|fit(?=\s*[:：])|(?:sfx|music)(?=\s*[:：])|/\s*music\b)"
     r'(?P<inner>(?:"[^"]*"|[^"\[\]]+)*)(?P<close>\]?)'
     # pauses as other tools write them
     rf"|<(?:break|pause)(?P<ssml>(?:[\s:=/][^<>]*)?)>(?:\s*</(?:break|pause)>)?"
@@ -185,6 +186,12 @@ def read_pause(cue: re.Match) -> float | None:
         said = re.sub(r"^(?:time|duration|t)\s*=\s*|[\"']", "", said, flags=re.I)
     said = re.sub(r"^(?:[\s:：=,]*(?:for|of)?\s)?[\s:：=,]*", "", said).strip()
     return read_time(said) if said else PAUSE_S
+
+
+def read_fit(text: str) -> float | None:
+    """Seconds of ": 2.4s"; None for anything else, or out of range."""
+    seconds = read_time(text.strip().lstrip(":："))
+    return seconds if seconds is not None and SHORTEST_S <= seconds <= LONGEST_S else None
 
 
 def read_slot(text: str) -> tuple[float, float] | None:

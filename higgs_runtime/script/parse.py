@@ -16,6 +16,7 @@ from .grammar import (
     LIKE_PAUSE,
     LONGEST_S,
     SCENE,
+    SHORTEST_S,
     SOUND_WORDS,
     TAG,
     error_at,
@@ -24,6 +25,7 @@ from .grammar import (
     inline_tags,
     lines_of,
     no_text,
+    read_fit,
     read_pause,
     read_settings,
     read_slot,
@@ -34,6 +36,13 @@ from .grammar import (
     to_micro,
 )
 from .types import Comment, Music, Script, ScriptWarning, Sound, Turn, with_source
+
+# What a turn says of its place in time -> field of Turn, form, how to mend it
+_TIMINGS = {
+    "overlap": ("overlap_s", "[overlap 0.3s]", f"Give it in seconds, {LONGEST_S:g} at most."),
+    "slot": ("slot", "[slot 12.5s-14s]", "Give start and end in seconds."),
+    "fit": ("fit_s", "[fit: 2.4s]", f"Give it in seconds, {SHORTEST_S:g} to {LONGEST_S:g}."),
+}
 
 
 def parse_script(text: str) -> Script:
@@ -211,7 +220,7 @@ class _Parser:
         kind = (cue["kind"] or "pause").casefold()
         if kind == "pause":
             self.pause(number, column, cue)
-        elif kind in ("overlap", "slot"):
+        elif kind in ("overlap", "slot", "fit"):
             self.timing(number, column, cue, kind)
         elif kind[0] == "/":
             self.end_music(number, column)
@@ -226,6 +235,8 @@ class _Parser:
         if turn is None:
             turn = self.start("", number, column)
         elif self.cut:
+            if "fit_s" in turn:
+                self.warn(number, column, "A pause or cue ends the turn: its length is that of the words before it.")
             turn = self.start(turn["speaker"], number, column, turn["settings"])
         turn["text"].append(text)
         self.end_gap()
@@ -261,10 +272,10 @@ class _Parser:
             before["pause_s"] = self.gap_s
 
     def timing(self, number: int, column: int, cue: re.Match, kind: str) -> None:
-        """`[overlap 0.3s]` and `[slot 1s-2.5s]`: when the turn that begins here is spoken."""
-        form = "[overlap 0.3s]" if kind == "overlap" else "[slot 12.5s-14s]"
+        """`[overlap 0.3s]`, `[slot 1s-2.5s]` and `[fit: 2.4s]`: when, and how long, the turn that begins here is
+        spoken."""
+        name, form, remedy = _TIMINGS[kind]
         turn = self.start("", number, column) if self.open is None else self.open
-        name = "overlap_s" if kind == "overlap" else "slot"
         if turn["text"] or name in turn:
             raise error_at(
                 number,
@@ -274,19 +285,10 @@ class _Parser:
                 cue[0],
                 "Move it there, or put a backslash in front of the text.",
             )
-        value = read_time(cue["inner"]) if kind == "overlap" else read_slot(cue["inner"])
+        value = {"overlap": read_time, "slot": read_slot, "fit": read_fit}[kind](cue["inner"])
         fits = value[0] < value[1] if isinstance(value, tuple) else value is not None and value <= LONGEST_S
         if not fits:
-            raise error_at(
-                number,
-                column,
-                f"The {kind} cannot be read.",
-                form,
-                cue[0],
-                f"Give it in seconds, {LONGEST_S:g} at most."
-                if kind == "overlap"
-                else "Give start and end in seconds.",
-            )
+            raise error_at(number, column, f"The {kind} cannot be read.", form, cue[0], remedy)
         if value and kind == "overlap" and not self.turns:
             self.warn(number, column, "There is no turn before this one to overlap.")
         elif value and kind == "overlap" and self.turns[-1]["pause_s"]:

@@ -11,6 +11,7 @@ from .grammar import (
     LONGEST_S,
     RANGES,
     SCENE,
+    SHORTEST_S,
     check_setting,
     error_at,
     fits_file,
@@ -35,9 +36,11 @@ class Turn:
         scene: where it is spoken, in words; "" where the script does not say.
         overlap_s: it starts so many seconds earlier than it would, so that it may begin before the turn above ends.
         slot: (start, end) in seconds where it has a place in time, as a subtitle has.
+        fit_s: seconds that it is to take, wherever it starts; None: as many as it takes.
 
     Raises:
-        ScriptError: no text, a time or a setting out of range, or a speaker that no tag can hold.
+        ScriptError: no text, a time or a setting out of range, both a slot and seconds, or a speaker that no tag can
+            hold.
     """
 
     speaker: str
@@ -48,6 +51,12 @@ class Turn:
     scene: str = ""
     overlap_s: float = 0.0
     slot: tuple[float, float] | None = None
+    fit_s: float | None = None
+
+    @property
+    def wanted_s(self) -> float | None:
+        """Seconds that it is to take: those of its slot, or `fit_s`; None where it has neither."""
+        return to_micro(self.slot[1] - self.slot[0]) if self.slot else self.fit_s
 
     def __post_init__(self):
         lines = [part.strip() for part in lines_of(self.text)]
@@ -98,6 +107,29 @@ class Turn:
                     "Correct the times.",
                 )
             _set(self, slot=(to_micro(start), to_micro(end)))
+        if self.fit_s is not None:
+            self._check_fit(self.fit_s)
+            _set(self, fit_s=to_micro(self.fit_s))
+
+    def _check_fit(self, seconds: float) -> None:
+        if self.slot is not None:
+            raise error_at(
+                self.line,
+                1,
+                "The turn has a slot and a length.",
+                "one of both",
+                f"a slot, and {seconds:g} s",
+                "Remove [fit: …], or [slot …].",
+            )
+        if not SHORTEST_S <= seconds <= LONGEST_S:
+            raise error_at(
+                self.line,
+                1,
+                "The length is out of range.",
+                f"{SHORTEST_S:g} to {LONGEST_S:g} s",
+                f"{seconds:g} s",
+                "Change it.",
+            )
 
     def __str__(self):
         return write_turn(self)

@@ -22,6 +22,8 @@ def write_head(turn: Turn) -> str:
     head = [f"[{turn.speaker}]"] if turn.speaker else []
     if turn.slot:
         head.append("[slot {}s-{}s]".format(*map(decimal, turn.slot)))
+    if turn.fit_s is not None:
+        head.append(f"[fit: {decimal(turn.fit_s)}s]")
     if turn.overlap_s:
         head.append(f"[overlap {decimal(turn.overlap_s)}s]")
     if turn.settings:

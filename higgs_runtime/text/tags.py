@@ -51,11 +51,15 @@ _EMOTIONS = (
     "awe longing arousal anger fear disgust bitterness sadness shame helplessness"
 ).split()
 _STYLES = {"singing": "sings", "shouting": "shouts", "whispering": "whispers"}
+SPEEDS = {  # as documented
+    "<|prosody:speed_very_slow|>": 0.65,
+    "<|prosody:speed_slow|>": 0.85,
+    "<|prosody:speed_fast|>": 1.2,
+    "<|prosody:speed_very_fast|>": 1.4,
+}
 _PROSODY = {
+    **{name[2:-2].split(":")[1]: f"speed x {factor}" for name, factor in SPEEDS.items()},
     "speed_very_slow": "speed x 0.65; limited: long_pause does more",
-    "speed_slow": "speed x 0.85",
-    "speed_fast": "speed x 1.2",
-    "speed_very_fast": "speed x 1.4",
     "pitch_low": "3 semitones lower",
     "pitch_high": "2.5 semitones higher",
     "expressive_high": "livelier",

@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 from ..audio.clip import AudioClip
 from ..errors import AudioError, HiggsWarning, MissingExtraError
 from ..text.languages import base_language
+from ..text.reading_time import UNSPOKEN
 from ..types import WordTime
 from .forced_alignment import align_words, can_align
 from .recognizer import Recognizer, Word
 from .shape import loud_spans
-from .words import UNSPOKEN, is_by_character, levenshtein, nearest_readings, split_words
+from .words import is_by_character, levenshtein, nearest_readings, split_words
 
 # Whisper's word times come late by so much; measured with tiny.en on 60 sentences of three synthetic voices.
 LATE_S = 0.085

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,19 +10,12 @@ import torch
 from ..audio.clip import AudioClip, to_mono
 from ..audio.loudness.decibels import power_ratio
 from ..audio.quality import levels, profile
-from ..text.languages import base_language
-from .words import UNSPOKEN
+from ..text.reading_time import UNSPOKEN, calm_seconds
 
 WINDOW_S, STEP_S = 0.04, 0.01
 PAUSE_S, SMEARED_S = 0.12, 0.02
 QUIET_DB, HUSH_DBFS = 40.0, -60.0  # below the loudest moment, and below full scale
 
-# Letters (and marks) a second in calm reading. Pellegrino, Coupé and Marsico 2011 (Language 87) measured syllables a
-# second: English 6.2, German 6.0, French 7.2, Italian 7.0, Spanish 7.8, Japanese 7.8 (morae), Mandarin 5.2. A syllable
-# is one Han character in Chinese and one block in Hangul, a mora one kana and about half a Han character in Japanese,
-# two to three letters of an alphabet. Readers of books go slower than those of single texts: a fifth is taken off.
-ALPHABET, ABUGIDA, KANA, HANGUL, HAN, JAPANESE_HAN = 12.5, 10.0, 6.5, 5.0, 4.2, 3.3
-DIGITS = 2.5  # a figure is read as a word
 FASTEST, SLOWEST = 2.2, 2.5  # times as fast, and as slow
 PAUSES_S, TAG_S = 1.5, 3.0  # that any line may add, and each tag or sound event in it
 
@@ -36,22 +28,8 @@ def length_bounds(text: str, language: str | None = None) -> tuple[float, float]
     Args:
         language: ISO 639-1; it tells how long a Han character takes.
     """
-    han = JAPANESE_HAN if language and base_language(language) == "ja" else HAN
-    spoken, tags = UNSPOKEN.subn(" ", text)
-    calm = sum(1 / _rate(letter, han) for letter in spoken if unicodedata.category(letter)[0] in "LMN")
-    return calm / FASTEST, PAUSES_S + calm * SLOWEST + TAG_S * tags
-
-
-def _rate(letter: str, han: float) -> float:
-    if unicodedata.category(letter)[0] == "N":
-        return DIGITS
-    if letter < "\u0900":  # Latin, Greek, Cyrillic, Armenian, Hebrew, Arabic
-        return ALPHABET
-    if "\u3041" <= letter <= "\u30ff":
-        return KANA
-    if "\uac00" <= letter <= "\ud7a3":
-        return HANGUL
-    return han if "\u3400" <= letter <= "\u9fff" or letter >= "\U00020000" else ABUGIDA
+    calm = calm_seconds(text, language)
+    return calm / FASTEST, PAUSES_S + calm * SLOWEST + TAG_S * len(UNSPOKEN.findall(text))
 
 
 class Silence(NamedTuple):

@@ -8,11 +8,12 @@ from dataclasses import dataclass, fields
 from ..audio.clip import AudioClip
 from ..errors import SettingError
 from ..settings import check_settings, default_of
+from ..text.reading_time import UNSPOKEN
 from .ends import end_faults
 from .recognizer import Recognizer, Word
 from .shape import Silence, different_end, length_bounds, measure_silence, repeated_end
 from .speaker import speaker_similarity
-from .words import UNSPOKEN, compare_words, is_by_character
+from .words import compare_words, is_by_character
 
 LEAST, BY_CHARACTER_LEAST = 2, 4  # words, or characters, too few or too many at the end: one is often misheard
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..errors import MissingExtraError, SettingError
 from ..text.languages import base_language
+from ..text.reading_time import UNSPOKEN
 from .spellings import spans_of
 
 BY_CHARACTER = ("zh", "yue", "ja", "ko", "th", "lo", "my", "km")  # languages whose words no spaces part
-# Not spoken: who speaks and sound words in brackets, control tags (v3), sound events with what they name (v2).
-UNSPOKEN = re.compile(r"\[[^\[\]]*\]|<\|[^|>]*\|>|<(SE\w*)>[^<>]{0,200}</(?:SE\w*)>|</?SE\w*>")
 
 MOST_CHARS, MOST_TRIES = 50_000, 20_000  # of a text, about an hour; readings that are tried
 

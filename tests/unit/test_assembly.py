@@ -23,6 +23,7 @@ from higgs_runtime.rendering import Performance, assemble
 from higgs_runtime.rendering.lines import lines_of
 from higgs_runtime.rendering.performance import SpokenLine
 from higgs_runtime.rendering.timing import ANSWER_S, SCENE_S, gap_after, time_lines
+from higgs_runtime.script import TempoLimits
 from higgs_runtime.takes import Take
 from higgs_runtime.text.rests import SENTENCE_S
 
@@ -100,30 +101,98 @@ def test_a_line_starts_behind_the_last_to_end_not_behind_the_last_to_start():
     assert found.times[2].start_s == pytest.approx(3.0 + ANSWER_S)
 
 
-def test_subtitles_keep_their_times_by_fitting(tmp_path):
+def subtitled(tmp_path, *spans):
+    """Subtitles at these times, "One.", "Two." and so on."""
+    words = ("One.", "Two.", "Three.", "Four.")
     file = tmp_path / "in.srt"
-    file.write_text(
-        "1\n00:00:01,000 --> 00:00:02,000\nOne.\n\n2\n00:00:02,100 --> 00:00:04,000\nTwo.\n\n"
-        "3\n00:00:05,000 --> 00:00:05,500\nThree.\n",
-        encoding="utf-8",
-    )
-    script = read_subtitles(file)
-    found = assemble(performed(script, [1.2, 1.0, 1.0]), ToneCodec())
+    cues = [
+        f"{n}\n00:00:{start:06.3f} --> 00:00:{end:06.3f}\n{words[n - 1]}\n".replace(".", ",", 2)
+        for n, (start, end) in enumerate(spans, start=1)
+    ]
+    file.write_text("\n".join(cues), encoding="utf-8")
+    return read_subtitles(file)
+
+
+def test_subtitles_keep_their_times_by_fitting(tmp_path):
+    script = subtitled(tmp_path, (1, 2), (2.1, 4), (5, 5.8))
+    found = assemble(performed(script, [1.12, 1.8, 1.0]), ToneCodec())
     assert starts(found) == [1.0, 2.1, 5.0]
-    assert found.times[0].speed == pytest.approx(1.2 / 1.1) and found.times[0].end_s == pytest.approx(2.1)
-    assert found.times[1].speed == 1.0 and "silence" in found.times[1].note
-    assert [warning.split(":")[0] for warning in found.warnings] == ["Line 1", "Line 3"], "the other one fits"
+    assert [round(time.speed, 3) for time in found.times] == [1.12, round(1.8 / 1.9, 3), 1.15]
+    assert [round(time.end_s, 3) for time in found.times] == [2.0, 4.0, round(5 + 1 / 1.15, 3)]
+    assert [row.done for row in found.fits] == [
+        "12 % faster",
+        "5 % slower",
+        "15 % faster, and 0.07 s of the pause after it",
+    ]
+    assert found.warnings == (), "all of them fit"
     mixed = found.mix().clip
     assert float(mixed.samples[:, : RATE - 100].abs().max()) == 0
-    # the stretched line ends where the next one starts
-    assert found.tracks[0].clip.seconds == pytest.approx(1.1, abs=0.01)
+    assert found.tracks[0].clip.seconds == pytest.approx(1.0, abs=0.001)
 
 
-def test_a_line_that_cannot_fit_runs_over_and_says_so(tmp_path):
-    file = tmp_path / "in.srt"
-    file.write_text("1\n00:00:00,000 --> 00:00:01,000\nOne.\n\n2\n00:00:01,000 --> 00:00:02,000\nTwo.\n")
-    found = assemble(performed(read_subtitles(file), 2.0), ToneCodec())
-    assert "too long" in found.warnings[0] and starts(found) == [0.0, 1.0]
+def test_limits_of_the_tempo_are_those_of_the_render(tmp_path):
+    performance = replace(performed(subtitled(tmp_path, (1, 2)), [1.12]), tempo=TempoLimits(1.0, 1.05))
+    found = assemble(performance, ToneCodec())
+    assert found.times[0].speed == 1.05 and "pause after it" in found.fits[0].done
+
+
+def test_a_line_that_is_too_long_moves_the_next_one_and_says_what_would_fit(tmp_path):
+    script = subtitled(tmp_path, (0, 1), (1, 2), (4, 5))
+    found = assemble(performed(script, [2.0, 1.0, 1.0]), ToneCodec())
+    over = 2.0 / 1.15 - 1
+    assert found.times[0].end_s == pytest.approx(1 + over)
+    assert found.times[1].start_s == pytest.approx(found.times[0].end_s), "never over each other"
+    assert found.times[1].speed == 1.15 and starts(found)[2] == 4.0
+    first, second = found.warnings
+    assert "15 % faster, and still 0.74 s too long" in first and "2 characters fit instead of 4" in first
+    assert f"starts {over:.2f} s late" in second
+
+
+def test_subtitles_that_lie_over_each_other_are_spoken_over_each_other_so_far(tmp_path):
+    found = assemble(performed(subtitled(tmp_path, (0, 2), (1.5, 3)), [2.0, 1.5]), ToneCodec())
+    assert starts(found) == [0.0, 1.5] and not found.warnings
+    found = assemble(performed(subtitled(tmp_path, (0, 2), (1.5, 3)), [4.6, 1.5]), ToneCodec())
+    assert starts(found) == [0.0, pytest.approx(4.0 - 0.5)], "for no longer than the subtitles do"
+
+
+def test_a_length_in_the_script_holds_wherever_the_line_starts():
+    found = made(
+        "[Anna] One.\n[Ben] [fit: 2s] Two.\n[Anna] Three.\n[Ben] [fit: 1.1s] Four.\n[Anna] Five.",
+        [1.0, 1.9, 1.0, 1.5, 1.0],
+    )
+    times, gap = found.times, ANSWER_S
+    assert times[1].end_s - times[1].start_s == pytest.approx(2.0) and times[1].start_s == pytest.approx(1 + gap)
+    assert times[2].start_s == pytest.approx(times[1].start_s + 2.0 + gap)
+    taken = 1.5 / 1.15 - 1.1
+    assert 0 < taken < gap and times[4].start_s == pytest.approx(times[3].start_s + 1.1 + gap), "of the pause after it"
+    assert [row.turn for row in found.fits] == [1, 3] and found.warnings == ()
+
+
+def test_a_line_that_is_too_short_keeps_its_time():
+    found = made("[Anna] [fit: 3s] One.\n[Ben] Two.", [1.0, 1.0])
+    assert found.times[0].speed == 0.9 and found.times[1].start_s == pytest.approx(3.0 + ANSWER_S)
+    assert "silence after it" in found.fits[0].done
+
+
+def test_pieces_of_a_turn_share_its_slot():
+    text = "A sentence of some length. " * 20
+    script = parse_script(f"[Anna] [slot 0s-10s] {text}")
+    lines = lines_of(script, Sampling(), 25.0, max_chars=300)
+    assert len(lines) == 2
+    performance = performed(script, [5.0, 5.0])
+    times = assemble(performance, ToneCodec()).times
+    assert times[0].speed == times[1].speed and times[1].end_s == pytest.approx(10.0)
+    assert times[1].start_s - times[0].end_s == pytest.approx(SENTENCE_S), "the rest between them stays"
+
+
+def test_the_time_line_tells_what_was_done(tmp_path):
+    found = assemble(performed(subtitled(tmp_path, (0, 1), (1, 2)), [2.0, 1.0]), ToneCodec())
+    told = json.loads(json.dumps(found.timeline()))["lines"]
+    assert (
+        told[0]["fit"]["residual_s"] == 1.0 and told[0]["fit"]["slot_s"] == 1.0 and told[0]["fit"]["over_s"] == 0.7391
+    )
+    assert told[0]["note"] == told[0]["fit"]["done"]
+    assert json.loads(json.dumps(made("[Anna] One.").timeline()))["lines"][0]["fit"] is None
 
 
 def test_times_of_pieces_of_one_turn_follow_each_other():

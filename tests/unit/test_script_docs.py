@@ -40,6 +40,7 @@ WHAT = {  # of each form: what it leaves, after "Hi." and before "End."
     "Wait. [pause 0.8s] Now!": lambda s: s.turns[0].pause_s == 0.8 and s.turns[1].text == "Now!",
     "[Bob] [overlap 0.3s] No!": lambda s: s.turns[1].overlap_s == 0.3,
     "[Bob] [slot 12.5s-14s] No!": lambda s: s.turns[1].slot == (12.5, 14),
+    "[Bob] [fit: 2.4s] No!": lambda s: s.turns[1].fit_s == 2.4 and s.turns[1].slot is None,
     "[Bob] {seed=7 gain=-3dB} No!": lambda s: s.turns[1].settings == {"seed": 7, "gain": -3},
     "Look! [sfx: door.wav -6dB] There!": lambda s: s.cues[0].turn == 1 and s.cues[0].gain_db == -6,
     "[music: bed.flac -12dB fade=2s duck] Hi. [/music]": lambda s: s.cues[0].duck and s.cues[0].last == 1,

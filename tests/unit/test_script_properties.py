@@ -35,6 +35,9 @@ PIECES = [
     "[overlap 0.2s]",
     "[slot 1s-2s]",
     "[slot 2s-1s]",
+    "[fit: 2.4s]",
+    "[Fit：900ms]",
+    "[fit: ]",
     "[sfx: a.wav -6dB]",
     '[sfx: "a [b].wav"]',
     '[sfx: "',
@@ -87,15 +90,26 @@ NUMBERS = {
     name: st.integers(one.least, one.most) if one.kind is int else st.floats(one.least, one.most)
     for name, one in SETTINGS.items()
 }
+LENGTHS = (
+    st.none()
+    | st.tuples(TIMES, TIMES).map(lambda span: (span[0], span[0] + span[1] + 0.001))
+    | TIMES.map(lambda seconds: max(0.1, seconds))
+)
+
+
+def turn_of(*about, length, **more):
+    return Turn(*about, **more, **({"slot": length} if isinstance(length, tuple) else {"fit_s": length}))
+
+
 TURNS = st.builds(
-    Turn,
+    turn_of,
     SPEAKERS,
     SPOKEN,
     TIMES,
     st.fixed_dictionaries({}, optional=NUMBERS),
     scene=st.just("") | ANY_TEXT,
     overlap_s=TIMES,
-    slot=st.none() | st.tuples(TIMES, TIMES).map(lambda span: (span[0], span[0] + span[1] + 0.001)),
+    length=LENGTHS,
 )
 QUICK = settings(max_examples=examples(150), derandomize=True, deadline=None, database=None)
 

@@ -20,7 +20,7 @@ from higgs_runtime import (
     read_subtitles,
     write_subtitles,
 )
-from higgs_runtime.script import plan_fit
+from higgs_runtime.script import TempoLimits, plan_fit
 
 pytest.importorskip("pysubs2")
 
@@ -271,56 +271,56 @@ def test_without_pysubs2(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "spoken, next_start, retakes, action, speed, over",
+    "spoken, room, action, speed, over",
     [
-        (2.0, 13, 0, "as is", 1, 0),
-        (1.97, 13, 0, "as is", 1, 0),
-        (1.8, 13, 0, "stretch", 0.9, 0),
-        (1.7, 13, 0, "stretch", 0.85, 0),
-        (1.6, 13, 0, "as is", 1, 0),
-        (0.1, 13, 0, "as is", 1, 0),
-        (2.9, 13, 0, "as is", 1, 0),
-        (2.9, None, 0, "as is", 1, 0),
-        (99, None, 0, "as is", 1, 0),
-        (3.3, 13, 0, "stretch", 1.1, 0),
-        (3.6, 13, 2, "stretch", 1.2, 0),
-        (3.9, 13, 1, "retake", 1.3, 0.9),
-        (3.9, 13, 0, "overrun", 1.2, 0.25),
-        (2.4, 11, 0, "stretch", 1.2, 0),
-        (2.4, 0, 0, "stretch", 1.2, 0),
+        (2.0, 3, "as is", 1, 0),
+        (1.97, 3, "as is", 1, 0),
+        (2.03, 2, "as is", 1, 0),
+        (1.9, 3, "slower", 0.95, 0),
+        (1.8, 3, "slower", 0.9, 0),
+        (1.6, 3, "too short", 0.9, 0),
+        (0.1, 3, "too short", 0.9, 0),
+        (2.2, 3, "faster", 1.1, 0),
+        (2.3, 2, "faster", 1.15, 0),
+        (2.9, 3, "pause", 1.15, 0),
+        (2.9, None, "pause", 1.15, 0),
+        (99, None, "pause", 1.15, 0),
+        (3.45, 3, "pause", 1.15, 0),
+        (3.68, 3, "too long", 1.15, 0.2),
+        (2.53, 1, "too long", 1.15, 0.2),
     ],
 )
-def test_a_line_gets_into_its_slot(spoken, next_start, retakes, action, speed, over):
-    fit = plan_fit(spoken, (10.0, 12.0), next_start, retakes=retakes)
+def test_a_line_gets_into_its_slot(spoken, room, action, speed, over):
+    fit = plan_fit(spoken, 2.0, room)
     assert (fit.action, fit.speed, fit.over_s) == (action, pytest.approx(speed), pytest.approx(over))
     assert fit.words
 
 
 @settings(max_examples=examples(200), derandomize=True, deadline=None, database=None)
-@given(st.floats(0.01, 60), st.floats(0, 1000), st.floats(0.01, 60), st.none() | st.floats(-5, 60), st.integers(0, 2))
-def test_a_fitted_line_ends_before_the_next_one(spoken, start, length, gap, retakes):
-    end = start + length
-    fit = plan_fit(spoken, (start, end), None if gap is None else end + gap, retakes=retakes)
-    room = math.inf if gap is None else max(end - start, end + gap - start)
-    assert 0.85 - 1e-9 <= fit.speed <= 1.2 + 1e-9 or fit.action == "retake"
-    assert spoken / fit.speed <= room + fit.over_s + 1e-6 and fit.over_s >= 0
-    assert (fit.over_s > 0) == (fit.action in ("retake", "overrun")) and (fit.action != "retake" or retakes)
-
-
-@pytest.mark.parametrize(
-    "spoken, slot, limits",
-    [
-        (0, (0, 1), {}),
-        (math.nan, (0, 1), {}),
-        (-1, (0, 1), {}),
-        (1, (1, 1), {}),
-        (1, (2, 1), {}),
-        (1, (0, math.inf), {}),
-        (1, (0, 1), {"slowest": 1.1}),
-        (1, (0, 1), {"fastest": 0.9}),
-        (1, (0, 1), {"fastest": math.nan}),
-    ],
+@given(
+    st.floats(0.01, 60),
+    st.floats(0.01, 60),
+    st.none() | st.floats(0, 60),
+    st.builds(TempoLimits, st.floats(0.5, 1), st.floats(1, 2)),
 )
-def test_clips_that_cannot_be_fitted(spoken, slot, limits):
+def test_a_fitted_line_ends_before_the_next_one(spoken, slot, room, limits):
+    fit = plan_fit(spoken, slot, room, limits)
+    most = math.inf if room is None else max(slot, room)
+    assert limits.slowest <= fit.speed <= limits.fastest
+    close = min(0.05, 0.02 * slot)
+    assert spoken / fit.speed <= max(most, slot + close) + fit.over_s + 1e-5 and fit.over_s >= 0
+    assert (fit.over_s > 0) == (fit.action == "too long")
+    if fit.action in ("slower", "faster"):
+        assert spoken / fit.speed == pytest.approx(slot, abs=close + 1e-5)
+
+
+@pytest.mark.parametrize(("spoken", "slot"), [(0, 1), (math.nan, 1), (-1, 1), (1, 0), (1, -1), (1, math.inf)])
+def test_clips_that_cannot_be_fitted(spoken, slot):
     with pytest.raises(SettingError):
-        plan_fit(spoken, slot, **limits)
+        plan_fit(spoken, slot)
+
+
+@pytest.mark.parametrize("limits", [{"slowest": 1.1}, {"fastest": 0.9}, {"fastest": math.nan}, {"slowest": 0}])
+def test_limits_of_the_tempo_lie_around_1(limits):
+    with pytest.raises(SettingError):
+        TempoLimits(**limits)

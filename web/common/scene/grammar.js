@@ -17,7 +17,7 @@ const ASIDE = new RegExp(`${BLANK}*[(（]([^()（）]{1,40})[)）]$`, "u"); // b
 const NUMBER = "(?:\\p{Nd}+(?:[.,]\\p{Nd}*)?|[.,]\\p{Nd}+)";
 const UNIT = "(?:ms|msecs?|milliseconds?|s|secs?|seconds?|)";
 const CUE = new RegExp(
-  `\\[${BLANK}*((?:pause|overlap)(?![\\p{L}\\p{N}_])|slot(?=${BLANK}*\\p{Nd})|(?:sfx|music)(?=${BLANK}*[:：])`
+  `\\[${BLANK}*((?:pause|overlap)(?![\\p{L}\\p{N}_])|slot(?=${BLANK}*\\p{Nd})|(?:sfx|music|fit)(?=${BLANK}*[:：])`
   + `|/${BLANK}*music(?![\\p{L}\\p{N}_]))((?:"[^"]*"|[^"\\[\\]]+)*)(\\]?)`
   // pauses as other tools write them
   + `|<(?:break|pause)(?:(?:${BLANK}|[:=/])[^<>]*)?>(?:${BLANK}*</(?:break|pause)>)?`
@@ -114,7 +114,7 @@ export function sceneHead(line) {
 
 /**
  * What follows the tag in a line: [{kind, start, end, inner?, closed?}].
- * kind: "text" (also all behind a backslash), "settings", "pause", "overlap", "slot", "sfx", "music" or "/music".
+ * kind: "text" (also all behind a backslash), "settings", "pause", "overlap", "slot", "fit", "sfx", "music" or "/music".
  * @param {boolean} begins a turn begins here, so that braces are settings
  */
 export function piecesOf(line, position, begins) {

@@ -13,7 +13,7 @@ import { indentOf, piecesOf, readTime, sceneHead, speakerOf, strip } from "./gra
  * @property {string} source head + body + pause, as it stands in the text; several lines, none of them blank
  * @property {string} tail the line ends and blank lines behind it
  * @property {string} tag of a turn, with one blank: "[Anna] ", "Bob: " or ""
- * @property {string} meta what stands between tag and text: overlap, slot and settings
+ * @property {string} meta what stands between tag and text: overlap, slot, length and settings
  * @property {string} head tag + meta; of a scene or comment what stands before its words
  * @property {string} body what is edited as text
  * @property {string} pause the last [pause …] with the blanks around it, or ""
@@ -130,9 +130,9 @@ function turnApart(row, first, indent) {
   return { ...whole, body: rest.slice(0, from), pause: rest.slice(from), pauseS: readTime(last.inner) };
 }
 
-/** Overlap, slot and settings at the start of a turn: as text with one blank behind, and the take that they name. */
+/** Overlap, slot, length and settings at the start of a turn: as text with one blank behind, and the take that they name. */
 function metaOf(first, start, pieces) {
-  const text = pieces.findIndex((piece) => !["settings", "overlap", "slot"].includes(piece.kind));
+  const text = pieces.findIndex((piece) => !["settings", "overlap", "slot", "fit"].includes(piece.kind));
   const found = pieces.slice(0, text < 0 ? pieces.length : text);
   if (!found.length) return { meta: "", take: "", count: 0 };
   const close = first.slice(0, found.at(-1).end).trimEnd().length;
