@@ -79,15 +79,12 @@ class HiggsRenderScript(io.ComfyNode):
                 setting_input("silence_s", optional=True),
                 cluster_input(),
                 setting_input("marks", optional=True),
-<<<<<<< HEAD
+                *slot_inputs(),
                 sockets.Cast.Input(
                     "cast",
                     optional=True,
                     tooltip="Voices of all speakers at once, from References from Film; those above count before them.",
                 ),
-=======
-                *slot_inputs(),
->>>>>>> wt-fit
             ],
             outputs=[
                 sockets.Performance.Output(display_name="performance", tooltip="The takes to use, for Assemble."),
