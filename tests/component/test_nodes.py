@@ -42,6 +42,7 @@ NODE_IDS = [
     "HiggsRenderScript",
     "HiggsAssemble",
     "HiggsVerifyTakes",
+    "HiggsReferencesFromFilm",
     "HiggsWordTimes",
     "HiggsCaptions",
     "HiggsLoudness",

@@ -40,6 +40,7 @@ HARMLESS = {
     "HiggsPrepareText": "text model language",
     "HiggsRenderScript": "mode choose language name_# when_cancelled",
     "HiggsAssemble": "subtitles",
+    "HiggsReferencesFromFilm": "each film_language speakers",
     "HiggsVerifyTakes": "text language",
     "HiggsWordTimes": "text language",
     "HiggsCaptions": "format style",
