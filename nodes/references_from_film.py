@@ -30,89 +30,8 @@ class HiggsReferencesFromFilm(io.ComfyNode):
             description="Finds the voice of each speaker of subtitles in the sound of their film, so that every line "
             "is dubbed in its own actor's voice. Who speaks is told by names, or by the voices themselves (extra "
             "'similarity'), and can be corrected in the table.",
-            inputs=[
-                sockets.Script.Input("script", tooltip="What is to be spoken, from Load Subtitles."),
-                sockets.Codec.Input("codec", tooltip="From Load Higgs Codec: makes voices of the references."),
-                io.Combo.Input(
-                    "film",
-                    options=[CONNECTED, *files.input_audio_choices()],
-                    default=CONNECTED,
-                    tooltip="A video or its sound in ComfyUI's input folder; only the parts that are needed are read, "
-                    "and a sound track that begins later keeps its place. Or the sound at the input audio.",
-                ),
-                io.Combo.Input(
-                    "each",
-                    options=["speaker", "cue"],
-                    default="speaker",
-                    tooltip="speaker: one voice each, of its clearest lines. cue: a line of 1 s and more has a "
-                    "reference of its own, with its feeling; shorter ones borrow from their speaker.",
-                ),
-                recognizer_inputs.recognizer_input(
-                    "the first one that knows the language. Without one, English is aligned with the subtitles "
-                    "(extra 'align'), other languages are cut where it is quiet"
-                ),
-                io.String.Input(
-                    "film_language",
-                    default="",
-                    tooltip="Of the film, as a code such as en, de or zh. Empty: the recognizer finds out.",
-                ),
-                io.Float.Input(
-                    "min_seconds",
-                    default=5.0,
-                    min=1.0,
-                    max=60.0,
-                    step=0.5,
-                    tooltip="Shortest reference of a speaker in seconds; shorter only where the film has no more.",
-                ),
-                io.Float.Input(
-                    "max_seconds",
-                    default=15.0,
-                    min=2.0,
-                    max=60.0,
-                    step=0.5,
-                    tooltip="Longest reference of a speaker in seconds; 5 to 15 suit a voice.",
-                ),
-                io.Int.Input(
-                    "count",
-                    default=0,
-                    min=0,
-                    max=100,
-                    tooltip="How many speakers there are among the cues without a name; 0: as many as are heard.",
-                ),
-                io.String.Input(
-                    "speakers",
-                    default="",
-                    multiline=True,
-                    dynamic_prompts=False,
-                    placeholder="3: Anna\n5-7: Ben\nVoice A = Clara",
-                    tooltip="What you correct of the table: lines as 3: Anna, 5-7: Ben or Voice A = Clara. The table "
-                    "below writes them for you.",
-                ),
-                io.Audio.Input("audio", optional=True, tooltip="The sound of the film, from its very beginning."),
-                sockets.Script.Input(
-                    "original",
-                    optional=True,
-                    tooltip="Subtitles in the film's own language, where the script is a translation: references have "
-                    "their words.",
-                ),
-            ],
-            outputs=[
-                sockets.Script.Output(display_name="script", tooltip="The same, with the speakers of the table."),
-                sockets.Cast.Output(display_name="cast", tooltip="The voices of all speakers, for Render Script."),
-                io.Audio.Output(
-                    display_name="film",
-                    tooltip="The whole sound of the film from its beginning, to keep it low under the dub.",
-                ),
-                sockets.Voice.Output(
-                    display_name="voices", is_output_list=True, tooltip="A list: each voice, as for Save Higgs Voice."
-                ),
-                io.String.Output(display_name="names", is_output_list=True, tooltip="A list: whose voice each is."),
-                io.Audio.Output(
-                    display_name="clips", is_output_list=True, tooltip="A list: the reference of each voice, to hear."
-                ),
-                io.String.Output(display_name="table", tooltip="A line for each cue: speaker, time, how it is known."),
-                io.String.Output(display_name="report", tooltip="The references, and what is doubtful."),
-            ],
+            inputs=[*film_inputs(), *reference_inputs()],
+            outputs=film_outputs(),
         )
 
     @classmethod
@@ -183,3 +102,99 @@ def _source(film: str, audio):
             remedy="Choose the video, or connect its sound.",
         )
     return clip_from_audio(audio)
+
+
+def film_inputs() -> list[io.Input]:
+    """What is dubbed."""
+    return [
+        sockets.Script.Input("script", tooltip="What is to be spoken, from Load Subtitles."),
+        sockets.Codec.Input("codec", tooltip="From Load Higgs Codec: makes voices of the references."),
+        io.Combo.Input(
+            "film",
+            options=[CONNECTED, *files.input_audio_choices()],
+            default=CONNECTED,
+            tooltip="A video or its sound in ComfyUI's input folder; only the parts that are needed are read, "
+            "and a sound track that begins later keeps its place. Or the sound at the input audio.",
+        ),
+        io.Combo.Input(
+            "each",
+            options=["speaker", "cue"],
+            default="speaker",
+            tooltip="speaker: one voice each, of its clearest lines. cue: a line of 1 s and more has a "
+            "reference of its own, with its feeling; shorter ones borrow from their speaker.",
+        ),
+    ]
+
+
+def reference_inputs() -> list[io.Input]:
+    """How references are made, and whose they are."""
+    return [
+        recognizer_inputs.recognizer_input(
+            "the first one that knows the language. Without one, English is aligned with the subtitles "
+            "(extra 'align'), other languages are cut where it is quiet"
+        ),
+        io.String.Input(
+            "film_language",
+            default="",
+            tooltip="Of the film, as a code such as en, de or zh. Empty: the recognizer finds out.",
+        ),
+        io.Float.Input(
+            "min_seconds",
+            default=5.0,
+            min=1.0,
+            max=60.0,
+            step=0.5,
+            tooltip="Shortest reference of a speaker in seconds; shorter only where the film has no more.",
+        ),
+        io.Float.Input(
+            "max_seconds",
+            default=15.0,
+            min=2.0,
+            max=60.0,
+            step=0.5,
+            tooltip="Longest reference of a speaker in seconds; 5 to 15 suit a voice.",
+        ),
+        io.Int.Input(
+            "count",
+            default=0,
+            min=0,
+            max=100,
+            tooltip="How many speakers there are among the cues without a name; 0: as many as are heard.",
+        ),
+        io.String.Input(
+            "speakers",
+            default="",
+            multiline=True,
+            dynamic_prompts=False,
+            placeholder="3: Anna\n5-7: Ben\nVoice A = Clara",
+            tooltip="What you correct of the table: lines as 3: Anna, 5-7: Ben or Voice A = Clara. The table "
+            "below writes them for you.",
+        ),
+        io.Audio.Input("audio", optional=True, tooltip="The sound of the film, from its very beginning."),
+        sockets.Script.Input(
+            "original",
+            optional=True,
+            tooltip="Subtitles in the film's own language, where the script is a translation: references have "
+            "their words.",
+        ),
+    ]
+
+
+def film_outputs() -> list[io.Output]:
+    return [
+        sockets.Script.Output(display_name="script", tooltip="The same, with the speakers of the table."),
+        sockets.Cast.Output(display_name="cast", tooltip="The voices of all speakers, for Render Script."),
+        io.Audio.Output(
+            display_name="film",
+            tooltip="The whole sound of the film from its beginning, to keep it low under the dub.",
+        ),
+        sockets.Voice.Output(
+            display_name="voices", is_output_list=True, tooltip="A list: each voice, as for Save Higgs Voice."
+        ),
+        io.String.Output(display_name="names", is_output_list=True, tooltip="A list: whose voice each is."),
+        io.Audio.Output(
+            display_name="clips", is_output_list=True, tooltip="A list: the reference of each voice, to hear."
+        ),
+        io.String.Output(display_name="table", tooltip="A line for each cue: speaker, time, how it is known."),
+        io.String.Output(display_name="report", tooltip="The references, and what is doubtful."),
+    ]

@@ -95,7 +95,7 @@ def add(commands) -> None:
 def _run(args: argparse.Namespace) -> int:
     check_requirements()
     from ..audio.files.export import Provenance
-    from ..dubbing import FilmSound, check_dub, deliver_dub
+    from ..dubbing import Bed, FilmSound, check_dub, deliver_dub
     from ..rendering import check_assembly
     from ..script import read_subtitles
     from .render_view import progress_view
@@ -105,7 +105,8 @@ def _run(args: argparse.Namespace) -> int:
     for warning in script.warnings:
         sys.stderr.write(f"higgs: {warning}\n")
     inputs = [one for one in (args.film, args.file, args.original, args.bed, args.speakers) if one is not None]
-    film, bed = FilmSound.of(args.film), FilmSound.of(args.bed) if args.bed else None
+    film = FilmSound.of(args.film)
+    bed = Bed(sound=FilmSound.of(args.bed) if args.bed else None, depth_db=args.bed_depth)
     check_dub(film, args.output, inputs)
     check_assembly(script)
     if args.table_only:
@@ -135,7 +136,6 @@ def _run(args: argparse.Namespace) -> int:
             film,
             args.output if performance.complete else partial_name(args.output),
             bed=bed,
-            depth_db=args.bed_depth,
             plain=found[0].plain,
             on_progress=lambda done, total: progress(f"assembling: {done} of {total} lines"),
             stems=args.stems,

@@ -5,7 +5,7 @@ references: all of these · bed: the film's sound under the dub · video: the du
 from its subtitles to the mix.
 """
 
-from .bed import DEPTH_DB
+from .bed import Bed
 from .dub import DubJob, check_dub, deliver_dub, dub
 from .film import FilmSound
 from .references import FilmReferences, ReferenceSettings, film_references
@@ -13,7 +13,7 @@ from .table import Row, parse_corrections
 from .video import VIDEOS
 
 __all__ = [
-    "DEPTH_DB",
+    "Bed",
     "DubJob",
     "FilmReferences",
     "FilmSound",

@@ -24,7 +24,7 @@ SHORT_S = 0.5  # with less of it a voice says nothing at all; whole windows of t
 
 
 @dataclass(frozen=True, eq=False)
-class Cue:
+class FilmCue:
     """A turn of the script, in the film.
 
     Attributes:
@@ -60,7 +60,7 @@ class Cue:
         return not self.company and not self.over
 
 
-def cues_of(script: Script, original: Script | None, film: FilmSound) -> list[Cue]:
+def cues_of(script: Script, original: Script | None, film: FilmSound) -> list[FilmCue]:
     """The turns of a script that have a place in time, as cues of the film.
 
     Args:
@@ -85,7 +85,7 @@ def cues_of(script: Script, original: Script | None, film: FilmSound) -> list[Cu
         if original is not None:
             span, said, name = _original(turn, original)
         company = tuple(turns[other][0] for other in shared.get(place, ()))
-        found.append(Cue(number, turn, span, span, said, name, () if original is not None else company))
+        found.append(FilmCue(number, turn, span, span, said, name, () if original is not None else company))
     if min(cue.span[0] for cue in found) >= film.seconds:
         first = min(cue.span[0] for cue in found)
         raise ScriptError(
@@ -130,7 +130,7 @@ def _one_subtitle(turns: Sequence[Turn]) -> bool:
     return all(abs(share - (end - start)) < SAME_S for share, (start, end) in zip(shares, slots, strict=True))
 
 
-def _placed(cue: Cue, cues: Sequence[Cue], seconds: float) -> Cue:
+def _placed(cue: FilmCue, cues: Sequence[FilmCue], seconds: float) -> FilmCue:
     """With its window, and whether others speak over it."""
     start, end = cue.span
     if start >= seconds:
@@ -144,8 +144,8 @@ def _placed(cue: Cue, cues: Sequence[Cue], seconds: float) -> Cue:
 
 
 def heard(
-    cues: Sequence[Cue], film: FilmSound, embed: Callable[[Cue], bool], on_cue: Callable[[int], None]
-) -> list[Cue]:
+    cues: Sequence[FilmCue], film: FilmSound, embed: Callable[[FilmCue], bool], on_cue: Callable[[int], None]
+) -> list[FilmCue]:
     """The cues with what is found in their sound, read one after the other.
 
     Args:
@@ -160,7 +160,7 @@ def heard(
     return found
 
 
-def _heard(cue: Cue, film: FilmSound, spans_of, embed: bool) -> Cue:
+def _heard(cue: FilmCue, film: FilmSound, spans_of, embed: bool) -> FilmCue:
     start, end = cue.window
     clip = film.part(start, end)
     level = levels(profile(clip).db)

@@ -30,7 +30,7 @@ from ..script import Script
 from ..takes import Takes
 from ..types import Sampling, Voice
 from ..verification import Recognizer
-from .bed import DEPTH_DB, with_bed
+from .bed import Bed, with_bed
 from .film import FilmSound
 from .references import FilmReferences, ReferenceSettings, film_references
 from .video import VIDEOS, check_video, write_video
@@ -45,8 +45,7 @@ class DubJob:
         original, recognizer, references, corrections: as in `film_references`.
         voices: speaker -> voice, in place of the film's own.
         sampling, settings, store: as in `RenderJob`.
-        bed: what is heard under the dub, without voices, from the film's beginning on; None: the film's own sound.
-        depth_db: how far down the film's own sound goes under a line; a bed without voices stays as it is.
+        bed: what is heard under the dub.
     """
 
     script: Script
@@ -58,8 +57,7 @@ class DubJob:
     sampling: Sampling = Sampling()
     settings: RenderSettings = RenderSettings()
     store: Takes | None = None
-    bed: FilmSound | None = None
-    depth_db: float = DEPTH_DB
+    bed: Bed = Bed()
 
 
 def dub(
@@ -92,7 +90,7 @@ def dub(
         script=found.script, voices=cast.voices, sampling=job.sampling, settings=job.settings, store=job.store
     )
     performance = render(rendered, speaker, events or Silent())
-    made = deliver_dub(performance, codec, film, path, bed=job.bed, depth_db=job.depth_db, plain=found.plain)
+    made = deliver_dub(performance, codec, film, path, bed=job.bed, plain=found.plain)
     return made, found
 
 
@@ -131,8 +129,7 @@ def deliver_dub(
     film: FilmSound,
     path: str | os.PathLike,
     *,
-    bed: FilmSound | None = None,
-    depth_db: float = DEPTH_DB,
+    bed: Bed | None = None,
     plain: Mapping[str, str] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     **delivery: Any,
@@ -140,7 +137,7 @@ def deliver_dub(
     """Lay the lines of a performance over their film, and write that.
 
     Args:
-        bed, depth_db: as in `DubJob`.
+        bed: what is heard under it; None: the film's own sound, ducked.
         plain: as in `FilmReferences`: what subtitles and stems call the speakers.
         on_progress: as in `assemble`.
         delivery: what `deliver` knows beside.
@@ -155,7 +152,7 @@ def deliver_dub(
         turns = [replace(turn, speaker=plain.get(turn.speaker, turn.speaker)) for turn in made.script.turns]
         stems = [plain.get(stem, stem) for stem in made.stems]
         made = replace(made, script=replace(made.script, turns=turns), stems=stems)
-        made = with_bed(made, bed or film, spool, depth_db=0.0 if bed else depth_db)
+        made = with_bed(made, bed or Bed(), film, spool)
         found = deliver(made, path.with_suffix(".m4a") if is_video else path, **delivery)
     if not is_video:
         return found

@@ -13,7 +13,7 @@ from ..verification import Recognizer, Transcript, compare_words, word_times
 from ..verification.forced_alignment import can_align
 from ..verification.shape import loud_spans
 from ..voices import Piece
-from .cues import Cue
+from .cues import FilmCue
 from .film import FilmSound
 
 BEFORE_S, AFTER_S = 0.05, 0.1  # beside the words: plosives and the end of a sound
@@ -36,7 +36,7 @@ class Cutter:
     language: str | None
     written: str | None = None
 
-    def cut(self, cue: Cue, company: Sequence[Cue], longest_s: float) -> tuple[Piece | None, str]:
+    def cut(self, cue: FilmCue, company: Sequence[FilmCue], longest_s: float) -> tuple[Piece | None, str]:
         """The piece of a cue, and what is to be said of it; no piece where its words cannot be had.
 
         Args:
@@ -86,7 +86,7 @@ class Cutter:
         except (AudioError, MissingExtraError):
             return None, note
 
-    def _at_quiet(self, cue: Cue, around: AudioClip, start: float, longest_s: float) -> Piece | None:
+    def _at_quiet(self, cue: FilmCue, around: AudioClip, start: float, longest_s: float) -> Piece | None:
         """From the first to the last loud moment; whole stretches where that is too long, and then without words."""
         inner = cue.span[0] - start, cue.span[1] - start
         spans = [(a, b) for a, b in loud_spans(around) if b > inner[0] and a < inner[1]]

@@ -16,7 +16,7 @@ from ..types import Voice
 from ..verification import Recognizer, voice_comparer
 from ..voices import Piece, encode_reference, joined_reference
 from ..voices.reference import PreparedReference
-from .cues import Cue, cues_of, heard
+from .cues import FilmCue, cues_of, heard
 from .film import FilmSound
 from .pieces import Cutter
 from .speakers import BY_VOICE, GUESSED, who_speaks
@@ -175,13 +175,13 @@ def film_references(
 class _Maker:
     """Makes references; `notes` on cues and what is `said` of speakers grow."""
 
-    def __init__(self, cues: Sequence[Cue], cutter: Cutter, settings: ReferenceSettings):
+    def __init__(self, cues: Sequence[FilmCue], cutter: Cutter, settings: ReferenceSettings):
         self._cues, self._cutter, self._settings = {cue.number: cue for cue in cues}, cutter, settings
         self._cut: dict[int, Piece | None] = {}
         self.notes: dict[int, str] = {}
         self.said: list[str] = []
 
-    def of_speaker(self, name: str, cues: Sequence[Cue]) -> PreparedReference | None:
+    def of_speaker(self, name: str, cues: Sequence[FilmCue]) -> PreparedReference | None:
         """Of the clearest of these cues; None where there is nothing to hear."""
         wanted = (self._settings.min_s + self._settings.max_s) / 2
         usable = sorted((cue for cue in cues if cue.speech_s), key=_clearness, reverse=True)
@@ -214,14 +214,14 @@ class _Maker:
         self.said += [f"{name} (cue {which}): {note}" for note in made.report.warnings]
         return made
 
-    def of_cue(self, cue: Cue) -> PreparedReference | None:
+    def of_cue(self, cue: FilmCue) -> PreparedReference | None:
         """Of this cue alone; None where its speaker's voice is to be used."""
         if cue.speech_s < OWN_S or not cue.alone:
             return None
         piece = self._piece(cue, self._settings.max_s)
         return joined_reference([piece]) if piece is not None and piece.clip.seconds >= OWN_S and piece.text else None
 
-    def _piece(self, cue: Cue, longest_s: float) -> Piece | None:
+    def _piece(self, cue: FilmCue, longest_s: float) -> Piece | None:
         if cue.number not in self._cut or longest_s > self._settings.max_s - 0.01:
             company = [self._cues[number] for number in cue.company if number in self._cues] or [cue]
             self._cut[cue.number], note = self._cutter.cut(cue, company, longest_s)
@@ -230,7 +230,7 @@ class _Maker:
         return self._cut[cue.number]
 
 
-def _clearness(cue: Cue) -> float:
+def _clearness(cue: FilmCue) -> float:
     """Cues without others in them first; then those with the longest and clearest speech."""
     return min(cue.snr_db, 40.0) + 20 * min(1.0, cue.speech_s / 4) - 100 * (not cue.alone)
 
@@ -241,7 +241,7 @@ def _voice(made: PreparedReference, codec: Codec, tell: OnProgress, total: int) 
     return Voice(encode_reference(clip, codec), made.transcript)
 
 
-def _language(cues: Sequence[Cue]) -> str | None:
+def _language(cues: Sequence[FilmCue]) -> str | None:
     """Of the subtitles, where it is sure."""
     try:
         guess = detect_language("\n".join(cue.said for cue in cues))
@@ -250,7 +250,7 @@ def _language(cues: Sequence[Cue]) -> str | None:
     return base_language(guess.language) if guess and guess.sure else None
 
 
-def _notes(cues: Sequence[Cue], spoken: Sequence[tuple[str, str]], film: FilmSound) -> list[str]:
+def _notes(cues: Sequence[FilmCue], spoken: Sequence[tuple[str, str]], film: FilmSound) -> list[str]:
     """What is to be said of the cues as a whole."""
     notes, faults = [], {}
     for cue in cues:

@@ -10,7 +10,7 @@ import torch
 
 from ..rendering import NARRATOR
 from ..verification.speaker import LEAST_S
-from .cues import Cue
+from .cues import FilmCue
 from .table import Corrections
 
 # Cosine: cues of two seconds of one speaker lie at 0.75 and more from each other, longer ones above 0.8; those of two
@@ -19,7 +19,7 @@ SAME_VOICE = 0.76
 CORRECTED, NAMED, BY_VOICE, GUESSED = "corrected", "named", "voice", "guessed"
 
 
-def who_speaks(cues: Sequence[Cue], corrections: Corrections, count: int, compare: bool) -> list[tuple[str, str]]:
+def who_speaks(cues: Sequence[FilmCue], corrections: Corrections, count: int, compare: bool) -> list[tuple[str, str]]:
     """(speaker, known by) of each cue.
 
     Cues without a name go to the named speaker that they sound like; those that sound like none are put together by
@@ -46,7 +46,7 @@ def who_speaks(cues: Sequence[Cue], corrections: Corrections, count: int, compar
     return spoken
 
 
-def _by_voice(cues: Sequence[Cue], known: dict, places: Sequence[int], count: int) -> dict[int, tuple[str, str]]:
+def _by_voice(cues: Sequence[FilmCue], known: dict, places: Sequence[int], count: int) -> dict[int, tuple[str, str]]:
     found: dict[int, tuple[str, str]] = {}
     named: dict[str, list[torch.Tensor]] = {}
     for n, (name, _) in known.items():
