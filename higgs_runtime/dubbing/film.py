@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,7 +100,7 @@ class FilmSound:
         first = next(pieces)
         length = math.ceil((self.seconds - self.delay_s) * rate)
 
-        def blocks() -> Iterator:
+        def blocks() -> Generator:
             yield first
             yield from pieces
 
