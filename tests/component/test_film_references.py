@@ -90,7 +90,7 @@ def test_without_the_extra_cues_without_names_are_the_narrators_and_that_is_said
     monkeypatch.setitem(__import__("sys").modules, "resemblyzer", None)
     clip, script = film_of(["rose", "ross"])
     found = film_references(FilmSound.of(clip), script)
-    assert names_of(found) == ["Narrator", "Narrator"] and "similarity" in found.report()
+    assert names_of(found) == ["Narrator", "Narrator"] and "resemblyzer" in found.report()
 
 
 def test_a_person_corrects_cues_and_names():

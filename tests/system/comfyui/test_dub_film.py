@@ -66,6 +66,7 @@ def test_a_video_of_the_input_folder_keeps_the_place_of_its_sound(server, client
     [
         ({"speakers": "9: Anna"}, "a cue from 1 to 3"),
         ({"film": "none.mp4"}, "none.mp4"),
+        ({"film": "../../secret.mp4"}, "a path outside"),
         ({"max_seconds": 3.0}, "min_s"),
     ],
 )
