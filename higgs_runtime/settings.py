@@ -239,6 +239,18 @@ _TABLE = (
         help="The same, up to this; what is left then takes the pause after the line. 1: never faster.",
     ),
     Setting(
+        name="follow_db",
+        kind=float,
+        default=6.0,
+        least=0.0,
+        most=24.0,
+        unit="dB",
+        step=0.5,
+        doors=("node", "cli"),
+        help="By how many dB a phrase is turned up or down, at most, to be as loud among the others as in the "
+        "recording; 0: not at all.",
+    ),
+    Setting(
         name="max_chars",
         kind=int,
         default=300,

@@ -32,6 +32,7 @@ from .prepare_text import HiggsPrepareText
 from .references_from_film import HiggsReferencesFromFilm
 from .remote_model import HiggsRemoteModel
 from .render_script import HiggsRenderScript
+from .respeak import HiggsRespeak
 from .save_voice import HiggsSaveVoice
 from .script import HiggsScript
 from .tempo_pitch import HiggsTempoPitch
@@ -68,6 +69,7 @@ NODES: list[type[io.ComfyNode]] = [
     HiggsReferencesFromFilm,
     HiggsPrepareText,
     HiggsRenderScript,
+    HiggsRespeak,
     HiggsAssemble,
     HiggsVerifyTakes,
     HiggsWordTimes,

@@ -136,7 +136,7 @@ class HiggsRenderScript(io.ComfyNode):
             sampling = Sampling(seed=seed, max_frames=math.ceil(max_seconds * tokenizer.frame_rate), **sampled)
             job = RenderJob(script=script, voices=cast.voices, sampling=sampling, settings=settings, store=store)
             with (
-                _speaker(model, codec, tokenizer, job, listener, values) as (speaker, lm),
+                speaker_of(model, codec, tokenizer, job, listener, values) as (speaker, lm),
                 heard_lines(tokenizer if values.get("live", True) else None, lm, cls.hidden) as hear,
             ):
                 states = LineStates(str(script), hear)
@@ -152,7 +152,7 @@ class HiggsRenderScript(io.ComfyNode):
 
 
 @contextmanager
-def _speaker(model, codec, tokenizer, job, listener, values: dict) -> Iterator[tuple]:
+def speaker_of(model, codec, tokenizer, job, listener, values: dict) -> Iterator[tuple]:
     """Who speaks the job, and the language model where it is in this ComfyUI, as long as the with-block runs.
 
     Args:

@@ -122,6 +122,21 @@ BLUEPRINTS = (
         outputs={"captions": (19, 0), "words": (18, 0), "report": (18, 1)},
     ),
     Blueprint(
+        name="Re-speak (Higgs)",
+        about="Says again, in the voice of a clip, what is said in a recording: performed anew, at the same times.",
+        aliases=("voice changer", "revoice", "speech to speech"),
+        workflow="respeak",
+        nodes=(1, 2, 5, 6, 7),
+        inputs={
+            "recording": (7, "audio"),
+            "voice": (5, "audio"),
+            "transcript": (6, "transcript"),
+            "text": (7, "text"),
+            "seed": (7, "seed"),
+        },
+        outputs={"audio": (7, 0), "report": (7, 2)},
+    ),
+    Blueprint(
         name="Master for a Podcast (Higgs)",
         about="Speech without rumble, a little brighter, and as loud as a podcast is.",
         aliases=("master", "loudness", "podcast"),

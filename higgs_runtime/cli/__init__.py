@@ -12,7 +12,21 @@ from contextlib import contextmanager, suppress
 
 from .. import __version__
 from ..errors import HiggsError, SettingError
-from . import captions, download, dub, master, models, render, render_script, say, script, serve, takes, voices
+from . import (
+    captions,
+    download,
+    dub,
+    master,
+    models,
+    render,
+    render_script,
+    respeak,
+    say,
+    script,
+    serve,
+    takes,
+    voices,
+)
 from .comfy_client import EXAMPLE
 from .common import plain_messages
 
@@ -23,6 +37,7 @@ EPILOG = f"""examples:
   higgs say "Good morning." --voice clip.wav --transcript "What the clip says." -o morning.flac
   higgs voices add keeper clip.wav --listen --note "Read by me, CC0."
   higgs script check scene.txt
+  higgs respeak morning.flac --voice rose -o rose.flac
   higgs render-script scene.txt --voice Anna=clip.wav --voice Ben=ross -o scene.flac
   higgs render-script novel.txt --book --voice rose -o novel.m4b
   higgs dub film.mp4 subtitles.srt -o dub.mp4
@@ -130,6 +145,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"higgs {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (say, render_script, dub, takes, voices, models, download, script, captions, master, render, serve):
+    for group in (
+        say,
+        render_script,
+        dub,
+        respeak,
+        takes,
+        voices,
+        models,
+        download,
+        script,
+        captions,
+        master,
+        render,
+        serve,
+    ):
         group.add(commands)
     return parser

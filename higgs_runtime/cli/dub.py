@@ -22,7 +22,7 @@ from .common import (
     read_text,
     tell_what_speaks,
 )
-from .render_script import INTERRUPTED, add_how, check_listening, perform
+from .render_script import INTERRUPTED, add_how, check_listening, performed
 from .takes import add_takes_dir
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _run(args: argparse.Namespace) -> int:
     with progress_view() as view, StopOnInterrupt("stopping; what is spoken so far is kept") as stop:
         view.stop = stop
         args.stop = stop
-        codec, cast, performance = perform(args, script, lm, codec_at, view, voices_of_film)
+        codec, cast, performance = performed(args, script, lm, codec_at, view, voices_of_film)
         progress("")
         sys.stderr.write(f"{cast}\n")
         view.spoken(performance)

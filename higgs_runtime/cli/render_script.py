@@ -171,13 +171,13 @@ def _render(args: argparse.Namespace, view: View) -> int:
     script = _script(args)
     output = args.output or args.file.with_suffix(".flac")
     folders = [*(args.sounds or [args.file.parent]), next(iter(embedded_clips().values())).parent]
-    inputs = _inputs(args, script, folders)
+    inputs = inputs_of(args, script, folders)
     check_output(output, inputs if args.output else ())
     lm, codec_at = chosen(args)
     tell_what_speaks(lm)
     with StopOnInterrupt("stopping; what is spoken so far is kept (Ctrl-C again ends at once)") as stop:
         view.stop = stop
-        codec, cast, performance = perform(args, script, lm, codec_at, view)
+        codec, cast, performance = performed(args, script, lm, codec_at, view)
     progress("")
     sys.stderr.write(f"{cast}\n" + "".join(f"higgs: {warning}\n" for warning in cast.warnings))
     view.spoken(performance)
@@ -229,7 +229,7 @@ def check_listening(args: argparse.Namespace) -> None:
         voice_comparer()
 
 
-def _inputs(args: argparse.Namespace, script, folders: list[Path]) -> list[Path]:
+def inputs_of(args: argparse.Namespace, script, folders: list[Path]) -> list[Path]:
     """Every file that is read, and so must not be written over."""
     from ..hub.catalog import embedded_voices
     from ..rendering import check_assembly
@@ -250,7 +250,7 @@ def _script(args: argparse.Namespace):
     return script
 
 
-def perform(args: argparse.Namespace, script, lm, codec_at, view: View, find_voices=None) -> tuple:
+def performed(args: argparse.Namespace, script, lm, codec_at, view: View, find_voices=None) -> tuple:
     """The codec, the cast and the performance.
 
     Args:
@@ -284,14 +284,14 @@ def perform(args: argparse.Namespace, script, lm, codec_at, view: View, find_voi
         check_folder(store.folder)
     codec = load_codec(codec_at.path, device=loading_of(args, lm.path)["device"])
     script, found = find_voices(codec) if find_voices is not None else (script, {})
-    cast = _cast(args, script, lm, codec, found)
+    cast = cast_of(args, script, lm, codec, found)
     job = RenderJob(script=script, voices=cast.voices, sampling=sampling_of(args), settings=settings, store=store)
-    with _speaker(args, lm, codec_at, codec, job) as speaker:
+    with speaker_of(args, lm, codec_at, codec, job) as speaker:
         return codec, cast, render(job, speaker, view)
 
 
 @contextmanager
-def _speaker(args: argparse.Namespace, lm, codec_at, codec, job) -> Iterator:
+def speaker_of(args: argparse.Namespace, lm, codec_at, codec, job) -> Iterator:
     """Who speaks the job, as long as the with-block runs: a model here, or a cluster."""
     from ..rendering import Listening, LocalSpeaker
     from ..takes import model_identity
@@ -311,7 +311,7 @@ def _speaker(args: argparse.Namespace, lm, codec_at, codec, job) -> Iterator:
         yield LocalSpeaker(model, codec, identity, verifier)
 
 
-def _cast(args: argparse.Namespace, script, lm, codec, found):
+def cast_of(args: argparse.Namespace, script, lm, codec, found=None):
     from ..checkpoint.files import V3
     from ..hub.catalog import model_roots
     from ..rendering import cast_voices
@@ -326,7 +326,7 @@ def _cast(args: argparse.Namespace, script, lm, codec, found):
         else:
             unnamed[number] = load_source(voice_source(given, roots), codec, words_needed=needed)
     try:
-        return cast_voices(script, {**found, **named}, unnamed, roots=roots, codec=codec)
+        return cast_voices(script, {**(found or {}), **named}, unnamed, roots=roots, codec=codec)
     except ScriptError as error:
         raise ScriptError(
             error.what,

@@ -2,7 +2,8 @@
 to another process · local: a model in this process · line_by_line: takes of all lines · casting: who speaks whom ·
 lines: what is spoken at once · choice: which take a person wants · slots: which take is as long as its line may be ·
 verifier: listens to takes · room: the memory that needs · timing and assemble: takes on a time line · fits: how they
-got into their slots · one_line: a line of so many seconds · deliver: that as files.
+got into their slots · one_line: a line of so many seconds · respeak: a recording in another voice ·
+deliver: that as files.
 """
 
 from .assemble import Assembly, assemble, check_assembly
@@ -17,6 +18,7 @@ from .local import LocalSpeaker
 from .one_line import FittedLine, fit_line
 from .performance import Performance, SpokenLine
 from .render import Speaker, render
+from .respeak import Respoken, respoken, script_of_recording
 from .room import rendering_bytes
 from .verifier import Listening, Verifier
 
@@ -34,6 +36,7 @@ __all__ = [
     "Performance",
     "RenderJob",
     "RenderSettings",
+    "Respoken",
     "Silent",
     "Speaker",
     "SpokenLine",
@@ -50,4 +53,6 @@ __all__ = [
     "planned_fits",
     "render",
     "rendering_bytes",
+    "respoken",
+    "script_of_recording",
 ]

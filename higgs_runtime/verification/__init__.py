@@ -1,6 +1,6 @@
 """Listening: what a recognizer hears in a clip, whether that is what was written, and in whose voice."""
 
-from .alignment import heard_times, line_times, word_times
+from .alignment import heard_times, line_times, spoken_tokens, word_times
 from .recognizer import Recognizer, Transcript, Word, find_recognizers, load_recognizer
 from .shape import Silence, length_bounds, measure_silence
 from .silence_stop import SilenceStop
@@ -27,6 +27,7 @@ __all__ = [
     "load_recognizer",
     "measure_silence",
     "speaker_similarity",
+    "spoken_tokens",
     "verify_take",
     "voice_comparer",
     "voice_embedding",

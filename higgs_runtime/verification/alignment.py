@@ -26,6 +26,7 @@ LATE_S = 0.085
 NEAR_S = 0.3  # a boundary of the recognizer lies at most so far from the silence that it belongs to
 FAR_S, FAR_SHARE = 1.0, 0.2  # the sound is not believed where it puts a fifth of the words so far from where heard
 LONGEST_S = 30.0  # that are aligned at once
+SHOWN = 8  # words in an error
 OTHER = 0.34  # of the words: fewer were heard in a clip that says something else
 
 
@@ -57,6 +58,7 @@ def word_times(
     language: str | None = None,
     line: int = 0,
     speaker: str = "",
+    must_match: bool = False,
 ) -> list[WordTime]:
     """The words of a text with their times in a clip that says it: in order, inside the clip, none before the last.
 
@@ -69,9 +71,10 @@ def word_times(
         recognizer: listens to the clip first; longer clips and other languages than English need it.
         heard: what a recognizer heard before, in place of it.
         language: ISO 639-1, a region may follow; None is that of the recognizer, else English.
+        must_match: a clip that seems to say something else is an error.
 
     Raises:
-        AudioError: nobody speaks in the clip.
+        AudioError: nobody speaks in the clip, or it says something else and must not.
         SettingError: the recognizer does not know the language.
         MissingExtraError: pocketsphinx (extra `align`) is not installed and no recognizer is given, or rapidfuzz (extra
             `asr`) is not.
@@ -94,6 +97,13 @@ def word_times(
         raise MissingExtraError("Finding when words are said without a recognizer", "align", "pocketsphinx")
     if heard is not None:
         if sum(one.alike > 0.5 for one in said) < OTHER * len(said):
+            if must_match:
+                raise AudioError(
+                    "The clip says something else than the text.",
+                    expected=f"'{_shown(tokens)}'",
+                    got=f"'{_shown([word.text for word in heard])}'",
+                    remedy="Correct the text, or leave it out: then it is what is heard.",
+                )
             warnings.warn(HiggsWarning("The clip seems to say something else than the text."), stacklevel=2)
         said = _by_ear(said, heard, pauses)
     if aligner:
@@ -117,6 +127,15 @@ def heard_times(clip: AudioClip, recognizer: Recognizer, language: str | None = 
         return []
     text = " ".join(word.text for word in transcript.words)
     return word_times(clip, text, heard=transcript.words, language=transcript.language)
+
+
+def spoken_tokens(text: str, language: str | None = None) -> list[str]:
+    """The words of a text as `word_times` gives them, each with the marks that stand beside it."""
+    return _tokens(text, base_language(language) or "en")
+
+
+def _shown(words: Sequence[str]) -> str:
+    return " ".join(words[:SHOWN]) + " …" * (len(words) > SHOWN)
 
 
 # --- words ------------------------------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ NODE_IDS = [
     "HiggsLoadSubtitles",
     "HiggsPrepareText",
     "HiggsRenderScript",
+    "HiggsRespeak",
     "HiggsAssemble",
     "HiggsVerifyTakes",
     "HiggsReferencesFromFilm",

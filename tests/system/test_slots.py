@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from itertools import islice
 
 import pytest
@@ -55,7 +56,7 @@ def test_sixty_lines_fit_the_slots_of_other_speakers(tmp_path, capsys):
     made = render(job, LocalSpeaker(model, codec, verifier=verifier))
     assembly = assemble(made, codec)
     with capsys.disabled():
-        print(f"\n{describe_fits(assembly.fits)}")
+        sys.stdout.write(f"\n{describe_fits(assembly.fits)}\n")
 
     lengths = [time.end_s - time.start_s for time in assembly.times]
     slots = [turn.slot[1] - turn.slot[0] for turn in script.turns]

@@ -39,6 +39,7 @@ HARMLESS = {
     "HiggsSaveVoice": "note",
     "HiggsPrepareText": "text model language",
     "HiggsRenderScript": "mode choose language name_# when_cancelled",
+    "HiggsRespeak": "text language name_#",
     "HiggsAssemble": "subtitles",
     "HiggsReferencesFromFilm": "each film_language speakers",
     "HiggsVerifyTakes": "text language",

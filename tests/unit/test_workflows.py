@@ -30,6 +30,7 @@ WITH_NANO = [
     "codec_round_trip",
     "dub_a_film",
     "five_voice_scene",
+    "respeak",
     "retake_line",
     "srt_dubbing",
     "text_to_speech",

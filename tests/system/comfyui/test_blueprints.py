@@ -32,7 +32,7 @@ def offered(server):
 
 
 def test_the_server_offers_them(offered):
-    assert len(FILES) == 7 and sorted(offered) == [path.stem for path in FILES]
+    assert len(FILES) == 8 and sorted(offered) == [path.stem for path in FILES]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem.split(" ")[0])
