@@ -23,6 +23,7 @@ SOCKETS = {
     "HIGGS_SCRIPT",
     "HIGGS_PERFORMANCE",
     "HIGGS_WORDS",
+    "HIGGS_CAST",
 }  # what nodes made, with inputs of their own
 HARMLESS = {
     "HiggsLoadModel": "device dtype quantization",
