@@ -142,7 +142,7 @@ class HiggsRenderScript(io.ComfyNode):
                 states = LineStates(str(script), hear)
                 made = render(job, speaker, states)
         states.finish(made)
-        if not made.complete:
+        if not made.complete or states.should_stop():  # of takes to choose from some may be missing
             cut_short(made, store is not None, when_cancelled)
         fits = describe_fits(planned_fits(made))
         parts = [made.summary(), "\n".join([str(cast), *cast.warnings]), made.table(), fits]

@@ -68,7 +68,7 @@ def test_a_job_comes_out_of_its_files_as_it_went_in(tmp_path):
                 0.2,
                 (1.0, 2.5),
             ),
-            Turn("", "Two."),
+            Turn("", "Two.", fit_s=2.4),
         ]
     )
     voices = {
@@ -79,7 +79,9 @@ def test_a_job_comes_out_of_its_files_as_it_went_in(tmp_path):
         script=script,
         voices=voices,
         sampling=Sampling(seed=2**64 - 1, top_p=0.1 + 0.2),
-        settings=RenderSettings(mode="continuous", choose={3: 2}, silence_s=None),
+        settings=RenderSettings(
+            mode="continuous", choose={3: 2}, silence_s=None, takes_per_slot=7, slowest=0.8, fastest=1.3
+        ),
         store=TakeStore(tmp_path / "takes", None),
     )
     engine = Engine(
@@ -172,7 +174,8 @@ def fake(monkeypatch, tmp_path):
 
 def test_news_become_a_performance(fake):
     verdict = Verdict(True, 0.1, 0.05, None, 1.0, "two", ("fine",))
-    first, second, third = fake.spoken(0), fake.spoken(1, verdict=verdict, tries=2), fake.spoken(2, stored=True)
+    first, third = fake.spoken(0, speech_s=0.7), fake.spoken(2, stored=True)
+    second = fake.spoken(1, verdict=verdict, tries=2)
     fake.tells(
         {"event": "workers", "waiting": 0, "loading": 1, "speaking": 0, "idle": 0, "lost": 0, "nodes": 1},
         *fake.queued(),
@@ -195,6 +198,7 @@ def test_news_become_a_performance(fake):
     ]
     assert [one.line for one in made.lines] == fake.lines and made.complete and made.warnings == ("Odd.",)
     assert [one.stored for one in made.lines] == [False, False, True] and made.lines[1].verdict == verdict
+    assert [one.speech_s for one in made.lines] == [0.7, None, None]
     assert made.lines[1].tries == 2 and same(made.lines[1].take, fake.store.get(key_of(1)))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -102,6 +103,14 @@ def test_what_is_asked_for_and_sound_becomes_codes(stub, codec, voices):
     assert [bodies[turn.text]["references"][0]["text"] for turn in SCRIPT.turns] == [
         f"Words of {name}." for name in ("Anna", "Ben", "Anna")
     ]
+
+
+def test_a_line_that_has_a_length_is_asked_for_several_times_side_by_side(stub, codec, voices):
+    script = parse_script("[Anna] [fit: 1s] Good morning.\n[Ben] Good morning to you.")
+    made = spoken(stub.url, codec, voices, script=script, settings=replace(AS_WRITTEN, takes_per_slot=3))
+    asked = sorted(body["seed"] for body in stub.bodies if body["input"] == "Good morning.")
+    assert asked == [5, 6, 7] and [one.tries for one in made.lines] == [3, 1]
+    assert made.lines[0].speech_s and made.tempo == RenderSettings().tempo
 
 
 @pytest.mark.parametrize("batch, at_once", [(1, 1), (2, 2), (8, 3)])

@@ -149,6 +149,13 @@ def test_cancel_ends_the_prompt_and_loses_nothing(render, pack, monkeypatch, tmp
     assert "1 from the store, 2 spoken now" in render(batch=1)[1]
 
 
+def test_cancel_ends_the_prompt_while_takes_of_a_slot_are_missing(render, monkeypatch):
+    """Each line has one; but a run that is not cancelled would choose among four."""
+    management = cancel_after(monkeypatch, 1)
+    with pytest.raises(management.InterruptProcessingException):
+        render("[Anna] [fit: 1s] Hello.", batch=1)
+
+
 def test_cancel_may_hand_on_what_is_spoken(render, monkeypatch):
     fingerprint = node_classes()["HiggsRenderScript"].fingerprint_inputs
     before = fingerprint()
