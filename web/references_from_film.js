@@ -65,7 +65,9 @@ function show(node, element) {
 }
 
 function line(node, row, speaker, list) {
-  const field = make("input", { value: speaker, list, title: KNOWN[row.known_by] ?? "", "aria-label": `speaker of cue ${row.cue}` });
+  const about = { title: KNOWN[row.known_by] ?? "", "aria-label": `speaker of cue ${row.cue}` };
+  const field = make("input", { value: speaker, ...about });
+  field.setAttribute("list", list); // the property of this name is read-only
   field.addEventListener("change", () => correct(node, row.cue, field.value.trim() || row.speaker));
   const text = make("td", { textContent: row.text });
   if (row.note) text.append(" ", make("span", { className: "note", textContent: `(${row.note})` }));
