@@ -29,6 +29,7 @@ from .mix_audio import HiggsMixAudio
 from .normalize_loudness import HiggsNormalizeLoudness
 from .prepare_reference import HiggsPrepareReference
 from .prepare_text import HiggsPrepareText
+from .references_from_film import HiggsReferencesFromFilm
 from .remote_model import HiggsRemoteModel
 from .render_script import HiggsRenderScript
 from .respeak import HiggsRespeak
@@ -65,6 +66,7 @@ NODES: list[type[io.ComfyNode]] = [
     HiggsLoadVoice,
     HiggsScript,
     HiggsLoadSubtitles,
+    HiggsReferencesFromFilm,
     HiggsPrepareText,
     HiggsRenderScript,
     HiggsRespeak,

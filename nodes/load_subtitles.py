@@ -47,6 +47,13 @@ class HiggsLoadSubtitles(io.ComfyNode):
                     io.Combo.Input(name, options=[UNKNOWN, *FRAME_RATES], default=UNKNOWN, optional=True, tooltip=tip)
                     for name, tip in RATES.items()
                 ),
+                io.Boolean.Input(
+                    "dashes",
+                    default=False,
+                    optional=True,
+                    tooltip="On: in a subtitle of two people without names, the line behind each dash is a turn of its "
+                    "own, for References from Film. Off: the subtitle is one turn.",
+                ),
             ],
             outputs=script_outputs(),
         )
@@ -60,11 +67,14 @@ class HiggsLoadSubtitles(io.ComfyNode):
         return files.explain_input(file)
 
     @classmethod
-    def execute(cls, file, descriptions=False, offset=0.0, from_fps=UNKNOWN, to_fps=UNKNOWN) -> io.NodeOutput:
+    def execute(
+        cls, file, descriptions=False, offset=0.0, from_fps=UNKNOWN, to_fps=UNKNOWN, dashes=False
+    ) -> io.NodeOutput:
         from ..higgs_runtime import read_subtitles
         from ..higgs_runtime.script import Retiming
 
         rates = (None if rate == UNKNOWN else rate for rate in (from_fps, to_fps))
+        timing = Retiming(offset, *rates)
         return output_of(
-            read_subtitles(files.input_path(file), descriptions=descriptions, timing=Retiming(offset, *rates))
+            read_subtitles(files.input_path(file), descriptions=descriptions, dashes=dashes, timing=timing)
         )

@@ -80,6 +80,11 @@ class HiggsRenderScript(io.ComfyNode):
                 cluster_input(),
                 setting_input("marks", optional=True),
                 *slot_inputs(),
+                sockets.Cast.Input(
+                    "cast",
+                    optional=True,
+                    tooltip="Voices of all speakers at once, from References from Film; those above count before them.",
+                ),
             ],
             outputs=[
                 sockets.Performance.Output(display_name="performance", tooltip="The takes to use, for Assemble."),
@@ -123,7 +128,8 @@ class HiggsRenderScript(io.ComfyNode):
         )
         with handles.open_model(codec) as tokenizer:
             named, unnamed = voices_of(values)
-            cast = cast_voices(script, named, unnamed, roots=files.model_folders(), codec=tokenizer)
+            found = values.get("cast") or {}
+            cast = cast_voices(script, {**found, **named}, unnamed, roots=files.model_folders(), codec=tokenizer)
             sampled = {
                 name: values[name] for name in ("temperature", "top_k", "top_p", "ras_window", "ras_max_repeats")
             }

@@ -31,6 +31,7 @@ ORDER = (
     "verification",
     "monologue",
     "rendering",
+    "dubbing",
     "speech",
     "cluster serve remote",
     "cli",

@@ -89,6 +89,39 @@ BLUEPRINTS = (
         texts=(3,),
     ),
     Blueprint(
+        name="Dub a Film (Higgs)",
+        about="Dubs the sound of a film from subtitles, each line in the voice of its own actor, over the sound of the "
+        "film: lines such as [at 4s] [Anna] Hello, and what the film says as lines at the same times.",
+        aliases=("dub", "film", "SRT", "subtitles", "voices"),
+        workflow="dub_a_film",
+        nodes=(1, 2, 8, 9, 10, 12, 13, 15),
+        inputs={
+            "film": (10, "audio"),
+            "text": (8, "text"),
+            "original": (9, "text"),
+            "each": (10, "each"),
+            "speakers": (10, "speakers"),
+            "seed": (12, "seed"),
+        },
+        outputs={"audio": (15, 0), "subtitles": (13, 3), "table": (10, 6), "report": (10, 7)},
+        texts=(8, 9),
+    ),
+    Blueprint(
+        name="Caption Speech (Higgs)",
+        about="Finds when each word of a text is said in a clip, and makes captions of it.",
+        aliases=("captions", "subtitles", "SRT", "karaoke"),
+        workflow="dub_a_film",
+        nodes=(18, 19),
+        inputs={
+            "audio": (18, "audio"),
+            "text": (18, "text"),
+            "language": (18, "language"),
+            "format": (19, "format"),
+            "style": (19, "style"),
+        },
+        outputs={"captions": (19, 0), "words": (18, 0), "report": (18, 1)},
+    ),
+    Blueprint(
         name="Re-speak (Higgs)",
         about="Says again, in the voice of a clip, what is said in a recording: performed anew, at the same times.",
         aliases=("voice changer", "revoice", "speech to speech"),
@@ -129,7 +162,7 @@ def main() -> None:
 def made(one: Blueprint) -> dict:
     """The file of a blueprint: a workflow of one node, and the subgraph that it is."""
     workflow = json.loads((ROOT / "workflows" / f"{one.workflow}.json").read_text(encoding="utf-8"))
-    nodes = {node["id"]: copy.deepcopy(node) for node in workflow["nodes"] if node["id"] in one.nodes}
+    nodes = {node["id"]: {**copy.deepcopy(node), "mode": 0} for node in workflow["nodes"] if node["id"] in one.nodes}
     names = {(node["id"], n): entry["name"] for node in nodes.values() for n, entry in enumerate(node["inputs"])}
     links = Links(nodes)
     for _, source, slot, target, to, kind in workflow["links"]:

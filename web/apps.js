@@ -10,6 +10,7 @@ const WORKFLOWS = [
   ["text_to_speech", "Text to speech", true],
   ["audiobook", "An audiobook"],
   ["srt_dubbing", "Dub subtitles"],
+  ["dub_a_film", "Dub a film"],
   ["master_a_mix", "Mix and master"],
 ];
 const command = (name) => `Higgs.Open.${name}`;

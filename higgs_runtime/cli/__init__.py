@@ -12,7 +12,21 @@ from contextlib import contextmanager, suppress
 
 from .. import __version__
 from ..errors import HiggsError, SettingError
-from . import captions, download, master, models, render, render_script, respeak, say, script, serve, takes, voices
+from . import (
+    captions,
+    download,
+    dub,
+    master,
+    models,
+    render,
+    render_script,
+    respeak,
+    say,
+    script,
+    serve,
+    takes,
+    voices,
+)
 from .comfy_client import EXAMPLE
 from .common import plain_messages
 
@@ -26,6 +40,7 @@ EPILOG = f"""examples:
   higgs respeak morning.flac --voice rose -o rose.flac
   higgs render-script scene.txt --voice Anna=clip.wav --voice Ben=ross -o scene.flac
   higgs render-script novel.txt --book --voice rose -o novel.m4b
+  higgs dub film.mp4 subtitles.srt -o dub.mp4
   higgs takes ls
   higgs captions talk.wav --style karaoke -o talk.vtt
   higgs master book.wav --norm acx --format mp3 --tag "title:The old bridge" --consent "Read by me."
@@ -133,6 +148,7 @@ def _parser() -> argparse.ArgumentParser:
     for group in (
         say,
         render_script,
+        dub,
         respeak,
         takes,
         voices,

@@ -66,7 +66,7 @@ def add(commands) -> None:
         "of the pack; Narrator= for turns without a speaker; without a speaker it goes to the next who has none",
     )
     add_timing(parser)
-    _add_how(parser)
+    add_how(parser)
     parser.add_argument("--stems", action="store_true", help="also each speaker, the sounds and the music alone")
     parser.add_argument(
         "--sounds",
@@ -95,7 +95,7 @@ def add(commands) -> None:
     parser.set_defaults(run=_run)
 
 
-def _add_how(parser: argparse.ArgumentParser) -> None:
+def add_how(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mode",
         choices=("independent", "continuous"),
@@ -170,7 +170,7 @@ def _render(args: argparse.Namespace, view: View) -> int:
     from ..hub.catalog import embedded_clips
     from ..rendering import assemble, check_output, deliver
 
-    _check_listening(args)
+    check_listening(args)
     script = _script(args)
     output = args.output or args.file.with_suffix(".flac")
     folders = [*(args.sounds or [args.file.parent]), next(iter(embedded_clips().values())).parent]
@@ -215,7 +215,7 @@ def _render(args: argparse.Namespace, view: View) -> int:
     return INTERRUPTED
 
 
-def _check_listening(args: argparse.Namespace) -> None:
+def check_listening(args: argparse.Namespace) -> None:
     """Before anything is loaded: that voices can be compared, if they are to be."""
     from ..verification import voice_comparer
 
@@ -256,8 +256,12 @@ def _script(args: argparse.Namespace):
     return script
 
 
-def performed(args: argparse.Namespace, script, lm, codec_at, view: View) -> tuple:
-    """The codec, the cast and the performance."""
+def performed(args: argparse.Namespace, script, lm, codec_at, view: View, find_voices=None) -> tuple:
+    """The codec, the cast and the performance.
+
+    Args:
+        find_voices: gives for the codec a script and voices by its speakers, which come before those of the pack.
+    """
     from ..codec import load_codec
     from ..rendering import RenderJob, RenderSettings, parse_choice, render
     from ..takes import TakeStore
@@ -273,7 +277,7 @@ def performed(args: argparse.Namespace, script, lm, codec_at, view: View) -> tup
         fastest=args.fastest,
         batch=args.batch,
         language=args.language,
-        read_scenes=not args.book,
+        read_scenes=not getattr(args, "book", False),
         choose=parse_choice(args.choose),
         silence_s=args.silence_s or None,
         prepare=args.prepare,
@@ -285,7 +289,8 @@ def performed(args: argparse.Namespace, script, lm, codec_at, view: View) -> tup
     if isinstance(store, TakeStore):
         check_folder(store.folder)
     codec = load_codec(codec_at.path, device=loading_of(args, lm.path)["device"])
-    cast = cast_of(args, script, lm, codec)
+    script, found = find_voices(codec) if find_voices is not None else (script, {})
+    cast = cast_of(args, script, lm, codec, found)
     job = RenderJob(script=script, voices=cast.voices, sampling=sampling_of(args), settings=settings, store=store)
     with speaker_of(args, lm, codec_at, codec, job) as speaker:
         return codec, cast, render(job, speaker, view)
@@ -312,7 +317,7 @@ def speaker_of(args: argparse.Namespace, lm, codec_at, codec, job) -> Iterator:
         yield LocalSpeaker(model, codec, identity, verifier)
 
 
-def cast_of(args: argparse.Namespace, script, lm, codec):
+def cast_of(args: argparse.Namespace, script, lm, codec, found=None):
     from ..checkpoint.files import V3
     from ..hub.catalog import model_roots
     from ..rendering import cast_voices
@@ -327,7 +332,7 @@ def cast_of(args: argparse.Namespace, script, lm, codec):
         else:
             unnamed[number] = load_source(voice_source(given, roots), codec, words_needed=needed)
     try:
-        return cast_voices(script, named, unnamed, roots=roots, codec=codec)
+        return cast_voices(script, {**(found or {}), **named}, unnamed, roots=roots, codec=codec)
     except ScriptError as error:
         raise ScriptError(
             error.what,

@@ -53,9 +53,9 @@ class Assembly:
     planned: Sequence[Timed] = ()
     fits: Sequence[FitRow] = ()
 
-    def mix(self) -> MixReport[AudioClip]:
-        """All of it."""
-        return mix_with_report(self.tracks)
+    def mix(self, spool: str | os.PathLike | None = None) -> MixReport[AudioClip]:
+        """All of it; see `mix_with_report`."""
+        return mix_with_report(self.tracks, spool=spool)
 
     def mix_to(self, path: str | os.PathLike) -> MixReport[AudioFile]:
         """All of it into a file, in little memory; see `mix_to_file`."""

@@ -81,24 +81,26 @@ def deliver(
     path, inputs = Path(path), list(inputs)
     check_output(path, inputs if replace else ())
     places = Places(path, inputs)
-    mixed = assembly.mix()
-    notes = [*assembly.warnings, *([f"Turned down by {-mixed.scaled_db:.1f} dB."] if mixed.scaled_db else [])]
     tags = {"title": path.stem, **(tags or {})}
     sound = path if replace else places.of(path)
-    notes += _export(mixed.clip, sound, tags, assembly.chapters_text(), provenance)
+    with TemporaryDirectory(prefix=".higgs-", dir=path.parent) as spool:
+        mixed = assembly.mix(spool)
+        seconds, scaled_db = mixed.clip.seconds, mixed.scaled_db
+        notes = [*assembly.warnings, *([f"Turned down by {-scaled_db:.1f} dB."] if scaled_db else [])]
+        notes += _export(mixed.clip, sound, tags, assembly.chapters_text(), provenance)
+        del mixed  # or Windows could not remove its file
     files = [places.written(sound), places.timeline]
     try:
         subtitles = places.of(path.with_suffix(".srt"))
         lines = list(assembly.subtitles())
         if credit_subtitle and provenance is not None and provenance.credit:
-            end_s = mixed.clip.seconds
-            lines.append((end_s, end_s + CREDIT_S, "", provenance.credit))
+            lines.append((seconds, seconds + CREDIT_S, "", provenance.credit))
         write_subtitles(lines, subtitles)
         files.append(places.written(subtitles))
     except MissingExtraError as error:  # the sound is there
         notes.append(str(error))
     if stems:
-        files += _stems(assembly, path, places, tags, amplitude(mixed.scaled_db), provenance)
+        files += _stems(assembly, path, places, tags, amplitude(scaled_db), provenance)
     _write(places.timeline, places.sealed(assembly.timeline()))
     return Delivered(tuple(files), (*notes, *places.notes))
 

@@ -35,7 +35,14 @@ class Caption:
     sung: bool = False
 
 
-def read_caption(text: str, speaker: str = "", *, descriptions: bool = False, known: Collection[str] = ()) -> Caption:
+def read_caption(
+    text: str,
+    speaker: str = "",
+    *,
+    descriptions: bool = False,
+    known: Collection[str] = (),
+    dashes: bool = False,
+) -> Caption:
     """Take a caption apart.
 
     A name is what stands before a colon, in a bracket before a colon, or in a bracket as recognizers write it
@@ -47,12 +54,16 @@ def read_caption(text: str, speaker: str = "", *, descriptions: bool = False, kn
         speaker: of the whole caption, where the file says so.
         descriptions: they stay in the text.
         known: names of speakers, casefolded: a bracket with one of them is no description.
+        dashes: a line behind a dash is somebody else's than the line before it, also where nobody has a name.
     """
     found = Caption()
     parts: list[tuple[str, list[str]]] = [(speaker, [])]
     bare = True  # who has a name in this caption has it in square brackets
     for line in lines_of(_READING.sub("", _TURN.sub("", text))):
-        line = _DASH.sub("", line.strip(), count=1) if _DASH.match(line.strip()) else line.strip()
+        dash = _DASH.match(line.strip())
+        line = _DASH.sub("", line.strip(), count=1) if dash else line.strip()
+        if dash and dashes and not speaker and parts[-1][1]:
+            parts.append(("", []))
         name, rest = _speaker(line, found, bare=not speaker and bare, known=known)
         if name and not speaker:
             parts.append((name, []))

@@ -65,7 +65,9 @@ def check_no_timing(path: Path, timing: Retiming | None) -> None:
         )
 
 
-def read_subtitles(path: str | Path, *, descriptions: bool = False, timing: Retiming | None = None) -> Script:
+def read_subtitles(
+    path: str | Path, *, descriptions: bool = False, dashes: bool = False, timing: Retiming | None = None
+) -> Script:
     """Subtitles as a script: each is a turn with `slot`, in the order of their starts.
 
     Who speaks is ASS's actor, WebVTT's `<v Name>`, or what `read_caption` finds at the start of a line; a subtitle of
@@ -76,6 +78,7 @@ def read_subtitles(path: str | Path, *, descriptions: bool = False, timing: Reti
 
     Args:
         descriptions: "[door creaks]" and "(SIGHS)" stay in the text.
+        dashes: a line behind a dash is a turn of its own, also without a name: two people share the subtitle.
         timing: how the times of the file become those of the film; None: they are the same.
 
     Raises:
@@ -106,7 +109,7 @@ def read_subtitles(path: str | Path, *, descriptions: bool = False, timing: Reti
     turns: list[Turn] = []
     notes += _disorder([event[0] for event in events])
     events.sort(key=lambda event: event[0])
-    first, reader = _Reader(kind, descriptions), _Reader(kind, descriptions)
+    first, reader = _Reader(kind, descriptions, dashes), _Reader(kind, descriptions, dashes)
     for event in events:
         first.turns(*event)  # for the names alone: they tell a speaker in a bracket from a description
     reader.known = frozenset(first.certain)
@@ -151,8 +154,8 @@ def _events_alone(text: str) -> str:
 class _Reader:
     """Turns of one event after the other, in time; `warnings` grows."""
 
-    def __init__(self, kind: str, descriptions: bool):
-        self.kind, self.descriptions, self.warnings = kind, descriptions, []
+    def __init__(self, kind: str, descriptions: bool, dashes: bool):
+        self.kind, self.descriptions, self.dashes, self.warnings = kind, descriptions, dashes, []
         self.busy_until, self.names, self.known = Fraction(0), {}, frozenset()
         self.certain: set[str] = set()  # names, casefolded, of captions without a doubt
 
@@ -192,7 +195,8 @@ class _Reader:
         found, said = [], []
         for voice, piece in zip([name, *pieces[1::2]], pieces[::2], strict=True):
             words, who = self.plain(piece), self.plain(voice).strip()
-            caption = read_caption(words, who, descriptions=self.descriptions, known=self.known)
+            about = {"descriptions": self.descriptions, "known": self.known, "dashes": self.dashes}
+            caption = read_caption(words, who, **about)
             found.append(caption)
             self.certain |= {speaker.casefold() for speaker, _ in caption.said if speaker and not caption.doubts}
             said += [(self.fitting(speaker), words) for speaker, words in caption.said]

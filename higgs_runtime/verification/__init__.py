@@ -4,7 +4,7 @@ from .alignment import heard_times, line_times, spoken_tokens, word_times, writt
 from .recognizer import Recognizer, Transcript, Word, find_recognizers, first_recognizer, load_recognizer
 from .shape import Silence, length_bounds, measure_silence
 from .silence_stop import SilenceStop
-from .speaker import speaker_similarity, voice_comparer
+from .speaker import speaker_similarity, voice_comparer, voice_embedding
 from .verify import Limits, Verdict, best_take, describe_verdict, verify_take
 from .words import WordErrors, compare_words
 
@@ -31,6 +31,7 @@ __all__ = [
     "spoken_tokens",
     "verify_take",
     "voice_comparer",
+    "voice_embedding",
     "word_times",
     "written_pieces",
 ]

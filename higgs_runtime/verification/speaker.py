@@ -27,18 +27,22 @@ def speaker_similarity(clip: AudioClip, reference: AudioClip) -> float | None:
     Raises:
         MissingExtraError: resemblyzer (extra `similarity`) is not installed.
     """
-    one, other = _embedding(clip), _embedding_of_reference(reference)
+    one, other = voice_embedding(clip), _embedding_of_reference(reference)
     return None if one is None or other is None else float(one @ other)
 
 
-def _embedding(clip: AudioClip) -> Tensor | None:
-    """Unit vector [256] of a voice."""
+def voice_embedding(clip: AudioClip, least_s: float = LEAST_S) -> Tensor | None:
+    """Unit vector [256] of a voice; None where the clip has less than `least_s` seconds of speech.
+
+    Raises:
+        MissingExtraError: resemblyzer (extra `similarity`) is not installed.
+    """
     encoder, without_pauses = _encoder()
     mono = resample(to_mono(clip), RATE)
-    if mono.seconds < LEAST_S or not bool(mono.samples.any()):
+    if mono.seconds < least_s or not bool(mono.samples.any()):
         return None
     speech = without_pauses(_levelled(trim_silence(mono).samples[0].cpu()).numpy())
-    if len(speech) < LEAST_S * RATE:
+    if len(speech) < least_s * RATE:
         return None
     return torch.from_numpy(encoder.embed_utterance(speech[: int(MOST_S * RATE)]))
 
@@ -52,7 +56,7 @@ def _levelled(wave: Tensor) -> Tensor:
 @lru_cache(maxsize=8)
 def _embedding_of_reference(clip: AudioClip) -> Tensor | None:
     """Many takes are held against the same clip."""
-    return _embedding(clip)
+    return voice_embedding(clip)
 
 
 def voice_comparer():

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ..lazy_names import lazily
 
 if TYPE_CHECKING:
+    from .joined import Piece as Piece, joined_reference as joined_reference
     from .library import (
         VoiceCard as VoiceCard,
         describe_voice as describe_voice,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     )
 else:
     _HOMES = {
+        "joined": "Piece joined_reference",
         "library": "VoiceCard describe_voice find_voices load_voice save_voice voice_path",
         "reference": "encode_reference inspect_reference judged_reference prepare_reference",
         "resolve": "has_all_words is_built_in is_voice_file load_source no_words reference_codes saved_voice "

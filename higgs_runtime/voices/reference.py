@@ -153,9 +153,9 @@ def prepare_reference(
     notes = _notes_on_words(heard, taken_words)
     if not taken_words and not _in_silence(cut, part.seconds, found, level):
         notes.append("There was no pause to cut in: a word may be split at either end.")
-    report = _report(clip, whole, taken, begin_s + cut.start_s, heard.language if heard is not None else "")
-    report = replace(report, warnings=(*_notes_on_sound(report, taken, min_s), *notes))
-    return PreparedReference(_levelled(with_quiet_end(taken, part, level), report.gain_db), text, report)
+    report = report_of(clip, whole, taken, begin_s + cut.start_s, heard.language if heard is not None else "")
+    report = replace(report, warnings=(*notes_on_sound(report, taken, min_s), *notes))
+    return PreparedReference(levelled(with_quiet_end(taken, part, level), report.gain_db), text, report)
 
 
 def inspect_reference(clip: AudioClip, min_s: float = 3.0, max_s: float = 30.0) -> ReferenceReport:
@@ -174,8 +174,8 @@ def inspect_reference(clip: AudioClip, min_s: float = 3.0, max_s: float = 30.0) 
     mono = to_mono(clip)
     loudest, left = (float(one.samples.square().mean(1).amax()) for one in (clip, mono))
     lost_db = lost_in_mono(loudest, left)
-    report = _report(clip, whole, mono, 0.0, "")
-    notes = _notes_on_sound(report, mono, min_s)
+    report = report_of(clip, whole, mono, 0.0, "")
+    notes = notes_on_sound(report, mono, min_s)
     if lost_db > CANCELLED_DB:
         notes.append(
             f"Left and right cancel each other: mixed to mono it is {lost_db:.0f} dB quieter. Take one channel."
@@ -285,7 +285,8 @@ def _in_silence(cut: Cut, seconds: float, found: Profile, level: Levels) -> bool
     )
 
 
-def _report(clip: AudioClip, whole: Profile, taken: AudioClip, start_s: float, language: str) -> ReferenceReport:
+def report_of(clip: AudioClip, whole: Profile, taken: AudioClip, start_s: float, language: str) -> ReferenceReport:
+    """What is found in the seconds that were taken of a clip."""
     found = profile(taken)
     level = levels(found.db)
     loud = (10 ** (found.db[found.db >= level.threshold] / 10)).mean()
@@ -306,7 +307,8 @@ def _report(clip: AudioClip, whole: Profile, taken: AudioClip, start_s: float, l
     )
 
 
-def _notes_on_sound(report: ReferenceReport, taken: AudioClip, min_s: float) -> list[str]:
+def notes_on_sound(report: ReferenceReport, taken: AudioClip, min_s: float) -> list[str]:
+    """What is wrong with them, one sentence each."""
     notes = []
     if taken.seconds < min_s:
         notes.append(f"Too short: {taken.seconds:.1f} s, where at least {min_s:g} s show a voice.")
@@ -334,6 +336,6 @@ def _notes_on_words(heard: Any, words: tuple) -> list[str]:
     return []
 
 
-def _levelled(clip: AudioClip, gain_db: float) -> AudioClip:
+def levelled(clip: AudioClip, gain_db: float) -> AudioClip:
     """With this gain, and ends that come up and go down."""
     return eased(AudioClip(clip.samples * amplitude(gain_db), clip.sample_rate))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -58,6 +58,24 @@ def clips_from_audio(audio: Any) -> list:
 def audio_from_clip(clip) -> dict[str, Any]:
     """An AudioClip as ComfyUI's AUDIO."""
     return {"waveform": clip.samples.detach().cpu().unsqueeze(0), "sample_rate": clip.sample_rate}
+
+
+class LazyAudio(Mapping):
+    """ComfyUI's AUDIO of a clip that is made when a node first asks for it: one that nobody uses costs nothing."""
+
+    def __init__(self, make: Callable[[], Any]):
+        self._make, self._made = make, None
+
+    def __getitem__(self, name: str) -> Any:
+        if self._made is None:
+            self._made = audio_from_clip(self._make())
+        return self._made[name]
+
+    def __iter__(self):
+        return iter(("waveform", "sample_rate"))
+
+    def __len__(self) -> int:
+        return 2
 
 
 def _part(audio: Mapping, name: str) -> Any:

@@ -43,6 +43,7 @@ NODE_IDS = [
     "HiggsRespeak",
     "HiggsAssemble",
     "HiggsVerifyTakes",
+    "HiggsReferencesFromFilm",
     "HiggsWordTimes",
     "HiggsCaptions",
     "HiggsLoudness",

@@ -28,7 +28,7 @@ SIGNATURES = {
     "fit_line": "text, seconds, voice, speaker, codec, *, sampling, settings, events",
     "describe_script": "script",
     "read_script": "path, timing",
-    "read_subtitles": "path, *, descriptions, timing",
+    "read_subtitles": "path, *, descriptions, dashes, timing",
     "resolve_cue": "path, folders",
     "write_subtitles": "lines, path",
     "chunk_text": "text, max_chars, language",

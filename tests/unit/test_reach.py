@@ -23,6 +23,7 @@ SOCKETS = {
     "HIGGS_SCRIPT",
     "HIGGS_PERFORMANCE",
     "HIGGS_WORDS",
+    "HIGGS_CAST",
 }  # what nodes made, with inputs of their own
 HARMLESS = {
     "HiggsLoadModel": "device dtype quantization",
@@ -41,6 +42,7 @@ HARMLESS = {
     "HiggsRenderScript": "mode choose language name_# when_cancelled",
     "HiggsRespeak": "text language name_#",
     "HiggsAssemble": "subtitles",
+    "HiggsReferencesFromFilm": "each film_language speakers",
     "HiggsVerifyTakes": "text language",
     "HiggsWordTimes": "text language",
     "HiggsCaptions": "format style",

@@ -21,9 +21,11 @@ if TYPE_CHECKING:
         OPEN_LENGTH as OPEN_LENGTH,
         Unreadable as Unreadable,
         check_span as check_span,
+        decoded_pieces as decoded_pieces,
         open_soundfile as open_soundfile,
         read_at as read_at,
         read_file as read_file,
+        sound_length as sound_length,
         span as span,
     )
     from .streaming import MEDIA_TYPES as MEDIA_TYPES, StreamEncoder as StreamEncoder, file_bytes as file_bytes
@@ -38,7 +40,8 @@ else:
         "codecs": "Chapter pyav",
         "export": "SYNTHETIC About Provenance export_audio parse_chapters parse_tags",
         "filenames": "file_names",
-        "reading": "OPEN_LENGTH Unreadable check_span open_soundfile read_at read_file span",
+        "reading": "OPEN_LENGTH Unreadable check_span decoded_pieces open_soundfile read_at read_file sound_length "
+        "span",
         "streaming": "MEDIA_TYPES StreamEncoder file_bytes",
         "writing": "FFMPEG_FORMATS SOUNDFILE_FORMATS write_blocks write_file",
     }

@@ -269,14 +269,7 @@ def _read_av(path: Path, start_s: float, duration_s: float | None):
         raise _cut_off(path, f"{missing} bytes more", f"{path.stat().st_size} bytes")
     try:
         with _opened(av, path) as container:
-            if not container.streams.audio:
-                raise AudioError(
-                    f"'{path}' holds no audio.",
-                    expected="an audio track",
-                    got=container.format.name,
-                    remedy="Choose a file with sound.",
-                )
-            return _decode_av(container, container.streams.audio[0], path, start_s, duration_s)
+            return _decode_av(container, _audio_stream(container, path), path, start_s, duration_s)
     except AudioError:
         raise
     except (av.error.FFmpegError, ValueError) as error:  # before OSError in read_file: some are both
@@ -295,12 +288,24 @@ def _opened(av, path: Path):
 
 
 def _decode_av(container, stream, path: Path, start_s: float, duration_s: float | None):
-    import av
     import numpy as np
 
+    rate, pieces = _av_pieces(container, stream, path, start_s, duration_s)
+    return np.concatenate(list(pieces), axis=1), rate
+
+
+def _av_pieces(container, stream, path: Path, start_s: float, duration_s: float | None):
+    """The rate, and pieces [C, n] of what is asked for, decoded as they are taken."""
     if not (stream.codec_context and stream.codec_context.sample_rate):
         raise Unreadable("the audio track has no known encoding")
     rate = stream.codec_context.sample_rate
+    return rate, _decoded(container, stream, path, (start_s, duration_s), rate)
+
+
+def _decoded(container, stream, path: Path, wanted: tuple[float, float | None], rate: int):
+    import av
+
+    start_s, duration_s = wanted
     tick, origin = stream.time_base, stream.start_time or 0
     # In an MP3 file that does not tell its length the places are guesses too.
     first, seeks = round(start_s * rate), start_s > _AV_PREROLL_S and container.format.name != "mp3"
@@ -314,7 +319,7 @@ def _decode_av(container, stream, path: Path, start_s: float, duration_s: float 
     if seeks:
         container.seek(origin + int((start_s - _AV_PREROLL_S) / tick), stream=stream)
     to_float = av.AudioResampler(format="flt")  # packed: of planar frames it handles six channels at most (18.1)
-    parts, position = [], None
+    position, given = None, False
     for frame in container.decode(stream):
         for block in to_float.resample(frame):
             if position is None:  # later time stamps jitter in some containers, the sample count does not
@@ -324,7 +329,8 @@ def _decode_av(container, stream, path: Path, start_s: float, duration_s: float 
             wave = block.to_ndarray().reshape(-1, len(block.layout.channels)).T
             low, high = max(0, first - position), min(wave.shape[1], end - position)
             if low < high:
-                parts.append(wave[:, low:high])
+                given = True
+                yield wave[:, low:high]
             position += wave.shape[1]
         if position is not None and position >= end:
             break
@@ -333,10 +339,72 @@ def _decode_av(container, stream, path: Path, start_s: float, duration_s: float 
         length_s = float(stream.duration * tick)
         if found < min(end, (length_s - 0.25) * rate):
             raise _cut_off(path, f"{length_s:g} s", f"{found / rate:g} s")
-    if not parts:
+    if not given:
         span(int(min(found, length)), rate, start_s, duration_s, f"'{path}'")
         raise Unreadable("nothing could be decoded at the start time")
-    return np.concatenate(parts, axis=1), rate
+
+
+def decoded_pieces(path: Path):
+    """The rate of a file that FFmpeg reads, and its sound in pieces [C, n], decoded as they are taken.
+
+    Raises:
+        AudioError: it holds no audio, or is damaged; also while pieces are taken.
+    """
+    import av.error
+
+    def pieces():
+        try:
+            with _opened(av, path) as container:
+                stream = _audio_stream(container, path)
+                yield stream.codec_context.sample_rate
+                yield from _av_pieces(container, stream, path, 0.0, None)[1]
+        except (av.error.FFmpegError, ValueError, Unreadable) as error:
+            raise _cut_off(path, "an intact sound track", str(error)) from error
+
+    found = pieces()
+    return next(found), found
+
+
+def sound_length(path: Path) -> tuple[float, float]:
+    """(delay, seconds) of a file's sound: how much later than the film it begins, as the container says, and how long
+    it is. A sound file has no delay; a length that no header tells is found by decoding.
+
+    Raises:
+        AudioError: it cannot be read.
+    """
+    try:
+        with open_soundfile(path) as file:
+            return 0.0, len(file) / file.samplerate
+    except Unreadable:
+        pass
+    try:
+        import av.error
+    except ImportError:
+        wave, rate = read_file(path, 0.0, None)
+        return 0.0, wave.shape[1] / rate
+    try:
+        with _opened(av, path) as container:
+            stream = _audio_stream(container, path)
+            delay_s = float((stream.start_time or 0) * stream.time_base) - (container.start_time or 0) / av.time_base
+            if stream.duration:
+                seconds = float(stream.duration * stream.time_base)
+            else:  # Matroska tells that of the whole file
+                rate, parts = decoded_pieces(path)
+                seconds = sum(one.shape[1] for one in parts) / rate
+            return max(0.0, delay_s), seconds
+    except (av.error.FFmpegError, ValueError) as error:
+        raise _cut_off(path, "an intact sound track", str(error)) from error
+
+
+def _audio_stream(container, path: Path):
+    if not container.streams.audio:
+        raise AudioError(
+            f"'{path}' holds no audio.",
+            expected="an audio track",
+            got=container.format.name,
+            remedy="Choose a file with sound.",
+        )
+    return container.streams.audio[0]
 
 
 def _read_pydub(path: Path, start_s: float, duration_s: float | None):

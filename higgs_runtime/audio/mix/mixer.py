@@ -159,6 +159,7 @@ def mix_with_report(
     *,
     channels: int | None = None,
     allow_clipping: bool = False,
+    spool: str | os.PathLike | None = None,
 ) -> MixReport[AudioClip]:
     """Adds tracks up as `Mixdown` does, each resampled, faded, amplified, panned and ducked.
 
@@ -166,6 +167,8 @@ def mix_with_report(
         tracks, sample_rate, channels: see `Mixdown`.
         allow_clipping: cut what exceeds full scale off. Otherwise a sum that exceeds it is turned down as a whole, to
             a peak of -0.1 dBFS; the report and a log line say so.
+        spool: a folder where the samples of the mix lie in a file, so that an hour takes little memory; it has to last
+            as long as the mix is used.
 
     Returns:
         The mix [C, T], T reaching to the end of the last track.
@@ -174,17 +177,37 @@ def mix_with_report(
         AudioError, SettingError, MissingExtraError: see `Mixdown`.
     """
     mixdown = Mixdown(tracks, sample_rate, channels)
-    total, first = torch.empty(mixdown.channels, mixdown.length), 0
+    total, first = _room_for(mixdown, spool), 0
     for block in mixdown:
         total[:, first : first + block.shape[1]] = block
         first += block.shape[1]
-    highest = float(total.abs().max())
+    highest = max(abs(float(edge)) for edge in total.aminmax())  # no copy as large as the mix
     gain_db = _room(highest, allow_clipping)
     if gain_db:
         total *= amplitude(gain_db)
     elif highest > 1:
         total.clamp_(-1, 1)
     return MixReport(AudioClip(total, mixdown.sample_rate), decibels(highest), gain_db)
+
+
+def _room_for(mixdown: Mixdown, spool: str | os.PathLike | None) -> torch.Tensor:
+    """[C, T] of the mix, not filled."""
+    shape = mixdown.channels, mixdown.length
+    if spool is None:
+        return torch.empty(shape)
+    path, size = os.path.join(spool, "mix.f32"), 4 * shape[0] * shape[1]
+    try:
+        with open(path, "wb") as file:
+            for _ in range(0, size, _BLOCK):  # a full disk is told here; of a mapped file it would end the process
+                file.write(bytes(_BLOCK))
+        return torch.from_file(path, shared=True, size=shape[0] * shape[1]).view(shape)
+    except (OSError, RuntimeError) as error:
+        raise AudioError(
+            f"There is no room for the mix in '{spool}'.",
+            expected=f"{size / 1e9:.2f} GB on the disk",
+            got=str(error).split("\n")[0],
+            remedy="Free some disk space.",
+        ) from error
 
 
 def mix_to_file(

@@ -1,0 +1,174 @@
+"""`higgs dub` with the pack's checkpoint: each line in the voice of its own actor, in sync, over the film's sound."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+import pytest
+import torch
+from helpers_film import RATE, film_of, lag_s, write_film
+
+from higgs_runtime import AudioClip, cli, write_subtitles
+from higgs_runtime.dubbing import FilmSound
+from higgs_runtime.verification import speaker_similarity
+
+ACTORS = ("rose", "ross", "bear")
+LINES = (
+    "Good morning, my friend. I will read a letter for you, and a quiet story by the sea.",
+    "Thank you. In the night I walk to the old bridge and listen.",
+    "Good evening, everyone. Please wait by the old station, and take the boat.",
+)
+QUICK = ("--takes-per-slot", "1")
+
+
+@pytest.fixture(autouse=True)
+def nothing_installed(tmp_path, monkeypatch):
+    """A folder of one's own."""
+    for name in ("HIGGS_MODELS", "COMFYUI_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HIGGS_TAKES", str(tmp_path / "takes"))
+    monkeypatch.chdir(tmp_path)
+
+
+def make_film(tmp_path, names=ACTORS, delay_s: float = 0.0, *, named: bool = True):
+    """film.mp4 with this sound, original.srt with what it says, and dub.srt with LINES at the same times."""
+    clip, script = film_of(names, named=named)
+    write_film(tmp_path / "film.mp4", clip, delay_s)
+    spans = [(turn.slot[0] + delay_s, turn.slot[1] + delay_s, turn.speaker, turn.text) for turn in script.turns]
+    write_subtitles(spans, tmp_path / "original.srt")
+    lines = zip(spans, LINES, strict=False)
+    write_subtitles([(start, end, "", line) for (start, end, _, _), line in lines], tmp_path / "dub.srt")
+    return clip, spans
+
+
+def dub(*more: str) -> int:
+    return cli.main(["dub", "film.mp4", "dub.srt", "--original", "original.srt", *QUICK, *more])
+
+
+@pytest.mark.slow
+def test_each_line_is_in_the_voice_of_its_own_actor(tmp_path, capsys):
+    pytest.importorskip("resemblyzer")
+    clip, spans = make_film(tmp_path)
+    assert dub("-o", "dub.flac", "--stems") == 0
+    told = capsys.readouterr()
+    assert "3 of 3 lines" in told.out and "Rose: the voice named Rose" in told.err
+    film = FilmSound.of(clip)
+    heard = {name: AudioClip.load(tmp_path / "dub-stems" / f"{name.title()}.flac") for name in ACTORS}
+    for name, mine in heard.items():
+        alike = {
+            actor: speaker_similarity(mine, film.part(*span[:2])) for actor, span in zip(ACTORS, spans, strict=True)
+        }
+        assert max(alike, key=alike.get) == name, alike
+    assert [line["speaker"] for line in json.loads((tmp_path / "dub.json").read_text())["lines"]] == [
+        "Rose",
+        "Ross",
+        "Bear",
+    ]
+    assert (tmp_path / "dub.speakers.txt").read_text().startswith("1: Rose | 0:00:00.50 | named | Good morning")
+    (tmp_path / "dub.speakers.txt").write_text("2: Rose\n3: Ross\n")
+    assert dub("-o", "dub.flac", "--speakers", "dub.speakers.txt") == 0
+    assert "1 from the store, 2 spoken now" in capsys.readouterr().out, "only what changed is spoken"
+    assert (tmp_path / "dub.speakers.txt").read_text() == "2: Rose\n3: Ross\n", "what a person wrote stays"
+
+
+@pytest.mark.slow
+def test_a_video_keeps_its_pictures_and_the_delay_of_its_sound(tmp_path):
+    import av
+
+    clip, _ = make_film(tmp_path, ["rose"], 1.5)
+    assert dub("-o", "dubbed.mp4", "--bed-depth", "0") == 0
+    bed = torch.nn.functional.pad(clip.samples, (round(1.5 * RATE), 0))
+    mixed = FilmSound.of(tmp_path / "dubbed.mp4")
+    stem = AudioClip(bed, RATE)
+    assert abs(lag_s(mixed.part(0, mixed.seconds), stem)) < 0.005
+    pictures = []
+    for name in ("film.mp4", "dubbed.mp4"):
+        with av.open(str(tmp_path / name)) as file:
+            pictures.append([(frame.time, frame.to_ndarray()[0, 0]) for frame in file.decode(video=0)])
+    assert len(pictures[0]) > 100 and pictures[0] == pictures[1]
+    with av.open(str(tmp_path / "dubbed.mp4")) as file:
+        assert "Synthetic speech" in file.metadata["comment"]
+
+
+@pytest.mark.slow
+def test_a_bed_takes_the_place_of_the_films_sound(tmp_path):
+    make_film(tmp_path, ["rose"])
+    AudioClip(torch.zeros(1, 20 * RATE), RATE).save(tmp_path / "bed.wav")
+    assert dub("-o", "dub.wav", "--bed", "bed.wav", "--stems") == 0
+    assert not AudioClip.load(tmp_path / "dub-stems" / "film.wav").samples.any()
+    assert AudioClip.load(tmp_path / "dub.wav").seconds == pytest.approx(20, abs=0.01)
+
+
+def test_only_the_table(tmp_path, capsys):
+    make_film(tmp_path, ["rose", "ross"])
+    assert dub("-o", "dub.flac", "--table-only") == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "dub.speakers.txt",
+        "dub.srt",
+        "film.mp4",
+        "original.srt",
+    ]
+    assert "Rose: 8." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "more, words",
+    [
+        (["-o", "film.mp4"], "must not be written over"),
+        (["-o", "dub.txt"], "the suffix of the name"),
+        (["-o", "nowhere/dub.flac"], "no folder"),
+        (["-o", "dub.flac", "--bed", "none.wav"], "no audio file"),
+        (["-o", "dub.flac", "--bed-depth", "-1"], "depth_db"),
+        (["-o", "dub.flac", "--count", "-1"], "count"),
+    ],
+)
+def test_what_cannot_be_done_is_told_before_the_long_work(tmp_path, capsys, more, words):
+    make_film(tmp_path, ["rose"])
+    assert dub(*more) == 1
+    assert words in capsys.readouterr().err
+
+
+def test_a_sound_file_becomes_no_video(tmp_path, capsys):
+    clip, _ = make_film(tmp_path, ["rose"])
+    clip.save(tmp_path / "film.wav")
+    assert cli.main(["dub", "film.wav", "dub.srt", "-o", "dub.mp4"]) == 1
+    assert "no pictures" in capsys.readouterr().err
+
+
+def test_an_empty_file_of_subtitles_is_told(tmp_path, capsys):
+    make_film(tmp_path, ["rose"])
+    (tmp_path / "dub.srt").write_text("")
+    assert dub("-o", "dub.flac") == 1
+    assert "no subtitle with a text" in capsys.readouterr().err
+
+
+def test_ctrl_c_while_voices_are_sought_ends_at_once(tmp_path, monkeypatch, capsys):
+    make_film(tmp_path, ["rose"])
+
+    def pressed(*_args, **_named):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("higgs_runtime.dubbing.cues.profile", pressed)
+    assert dub("-o", "dub.flac", "--table-only") == 130
+    assert not (tmp_path / "dub.flac").exists()
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_the_lines_that_are_spoken(tmp_path, monkeypatch, capsys):
+    make_film(tmp_path)
+    pressed = []
+
+    def show(text):
+        if text.startswith("1 of") and not pressed:
+            pressed.append(text)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("higgs_runtime.cli.render_view.progress", show)
+        assert dub("-o", "dub.flac", "--batch", "1") == 130
+    assert "run the same command again to go on" in capsys.readouterr().err
+    assert (tmp_path / "dub.partial.flac").exists() and not (tmp_path / "dub.flac").exists()
+    assert dub("-o", "dub.flac", "--batch", "1") == 0
+    assert "1 from the store, 2 spoken now" in capsys.readouterr().out
