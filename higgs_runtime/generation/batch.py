@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..model import HiggsModel, KVCache
+from ..model.delay import begun_rows
 from ..types import Sampling
 from .cuda_graphs import StepGraphs
 from .sampling import Settings, sample
@@ -62,17 +63,18 @@ class DecodeBatch:
         """Whether takes with such a window can go on in these rows, and in the recordings that belong to them."""
         return cache is self.cache and window <= len(self.history) and capture == (self._graphs is not None)
 
-    def start(self, row: int) -> None:
-        """A row whose prompt is read takes its first step: the stream-begin column."""
-        self.state.start(row)
+    def start(self, row: int, begun: Tensor | None = None) -> None:
+        """A row whose prompt is read takes its first step: the stream-begin column, or the row after given frames."""
+        begin = self.model.config.stream_bos_id
+        self.state.start(row, begun)
         self.positions[row] = self.cache.lengths[row]
-        self.last[row] = self.model.config.stream_bos_id
+        self.last[row] = begin if begun is None else begun_rows(begun, begin)[0][-1].to(self.last.device)
         self.history[:, row] = self.model.config.stream_eos_id  # stream ids never count as repetitions
         self.broken[row] = 0.0
 
     def swap(self, a: int, b: int) -> None:
         """Two slots change places, but for what the cache holds."""
-        for tensor in (self.positions, self.last, self.broken, self.state.step, self.state.end_step):
+        for tensor in (self.positions, self.last, self.broken, *self.state.tensors):
             tensor[[a, b]] = tensor[[b, a]]
         self.history[:, [a, b]] = self.history[:, [b, a]]
 
@@ -110,7 +112,8 @@ class DecodeBatch:
             self._step(count, uniform, None if count == 1 else span)
         else:
             span = min(-(-span // SPAN) * SPAN, self.cache.capacity)
-            self._graphs.play((count, span), lambda numbers: self._step(count, numbers, span), uniform)
+            kind = (count, span, self.state.begins)
+            self._graphs.play(kind, lambda numbers: self._step(count, numbers, span), uniform)
         for row in range(count):
             self.cache.add(row)
         self._log[self.done, :count] = self.last[:count]
@@ -144,4 +147,4 @@ class DecodeBatch:
         return self.model.audio_head.kept_in_float32() if self.exact else None
 
     def _own_tensors(self) -> list[Tensor]:
-        return [self.positions, self.last, self.history, self.broken, self.state.step, self.state.end_step]
+        return [self.positions, self.last, self.history, self.broken, *self.state.tensors]
