@@ -199,6 +199,15 @@ _TABLE = (
         help="Takes per line, each with the next seed; with a recognizer the best one is kept.",
     ),
     Setting(
+        name="candidates",
+        kind=int,
+        default=4,
+        least=1,
+        most=16,
+        doors=("node", "cli"),
+        help="Takes of each edit, spoken side by side with seeds that follow each other; the best is used.",
+    ),
+    Setting(
         name="max_takes",
         kind=int,
         default=3,

@@ -32,6 +32,7 @@ ORDER = (
     "monologue",
     "rendering",
     "speech",
+    "editing",
     "cluster serve remote",
     "cli",
 )

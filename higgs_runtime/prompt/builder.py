@@ -291,10 +291,13 @@ def _vocabulary_warnings(turns: Sequence[Message], tokenizer: ChatTokenizer) -> 
     if vocabulary is None:
         return ()
     name, found = tokenizer.config.display_name or tokenizer.checkpoint, []
-    for n, turn in enumerate((turn for turn in turns if turn.role == "user"), start=1):
+    asked = [turn for turn in turns if turn.role == "user"]
+    for n, turn in enumerate(asked, start=1):
         words = unknown_words(_written(turn, needed=False), vocabulary)
         if words:
-            head = "" if turn is turns[-1] else f"The transcript of reference {n} has words that "
+            head = (
+                "" if turn is asked[-1] and not turn.reference else f"The transcript of reference {n} has words that "
+            )
             rest = f" and {len(words) - WORDS_IN_WARNING} more" if len(words) > WORDS_IN_WARNING else ""
             found.append(
                 f"{head}{name} does not know: {', '.join(words[:WORDS_IN_WARNING])}{rest}; it knows "

@@ -1,6 +1,6 @@
 """Listening: what a recognizer hears in a clip, whether that is what was written, and in whose voice."""
 
-from .alignment import heard_times, line_times, word_times
+from .alignment import OTHER, heard_share, heard_times, line_times, tokens_of, word_times
 from .recognizer import Recognizer, Transcript, Word, find_recognizers, load_recognizer
 from .shape import Silence, length_bounds, measure_silence
 from .silence_stop import SilenceStop
@@ -9,6 +9,7 @@ from .verify import Limits, Verdict, best_take, describe_verdict, verify_take
 from .words import WordErrors, compare_words
 
 __all__ = [
+    "OTHER",
     "Limits",
     "Recognizer",
     "Silence",
@@ -21,12 +22,14 @@ __all__ = [
     "compare_words",
     "describe_verdict",
     "find_recognizers",
+    "heard_share",
     "heard_times",
     "length_bounds",
     "line_times",
     "load_recognizer",
     "measure_silence",
     "speaker_similarity",
+    "tokens_of",
     "verify_take",
     "voice_comparer",
     "word_times",

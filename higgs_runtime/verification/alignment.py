@@ -79,7 +79,7 @@ def word_times(
         transcript = recognizer.transcribe(clip, language)
         heard, language = transcript.words, language or transcript.language
     code = base_language(language) or "en"
-    tokens = _tokens(text, code)
+    tokens = tokens_of(text, code)
     if not tokens:
         return []
     pauses = _pauses(clip)
@@ -92,7 +92,7 @@ def word_times(
     if heard is None and not aligner:
         raise MissingExtraError("Finding when words are said without a recognizer", "align", "pocketsphinx")
     if heard is not None:
-        if sum(one.alike > 0.5 for one in said) < OTHER * len(said):
+        if _share(said) < OTHER:
             warnings.warn(HiggsWarning("The clip seems to say something else than the text."), stacklevel=2)
         said = _by_ear(said, heard, pauses)
     if aligner:
@@ -100,12 +100,23 @@ def word_times(
     return _laid_out(tokens, said, clip.seconds, heard is not None, line, speaker)
 
 
+def heard_share(text: str, heard: Sequence[Word], language: str | None = None) -> float:
+    """How much of a text and of what was heard are the same words, 0 to 1; below OTHER the clip says something else."""
+    code = base_language(language) or "en"
+    said = _said(tokens_of(text, code), heard, code)
+    return _share(said) if said else 0.0
+
+
+def _share(said: Sequence[_Said]) -> float:
+    return sum(one.alike > 0.5 for one in said) / len(said)
+
+
 def line_times(clip: AudioClip, text: str, **about) -> list[WordTime]:
     """As `word_times` for a line of a script: of a silent take the words share its time by their letters."""
     try:
         return word_times(clip, text, **about)
     except AudioError:
-        tokens = _tokens(text, base_language(about.get("language")) or "en")
+        tokens = tokens_of(text, base_language(about.get("language")) or "en")
         return _laid_out(tokens, [], clip.seconds, False, about.get("line", 0), about.get("speaker", ""))
 
 
@@ -121,7 +132,7 @@ def heard_times(clip: AudioClip, recognizer: Recognizer, language: str | None = 
 # --- words ------------------------------------------------------------------------------------------------------------
 
 
-def _tokens(text: str, code: str) -> list[str]:
+def tokens_of(text: str, code: str) -> list[str]:
     """The given words, with the marks that stand beside them."""
     found: list[str] = []
     before = ""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from helpers_checkpoint import make_lm_checkpoint, random_codes
+from helpers_checkpoint import make_lm_checkpoint
 from helpers_v3 import make_v3_checkpoint
 
-from higgs_runtime import Message, PromptError, Sampling, Session, build_prompt, conversation, load_model
-from higgs_runtime.model.delay import begun_rows, delayed_rows
+from higgs_runtime import Message, Sampling, Session, build_prompt, conversation, load_model
 
 TEXT = "Good morning, and a good day."
 GREEDY = Sampling(temperature=0.0, max_frames=30)
