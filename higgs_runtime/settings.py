@@ -208,6 +208,21 @@ _TABLE = (
         help="Takes of each edit, spoken side by side with seeds that follow each other; the best is used.",
     ),
     Setting(
+        name="pause_s",
+        kind=float,
+        default=-1.0,
+        least=0.0,
+        most=10.0,
+        off=-1.0,
+        unit="s",
+        step=0.05,
+        doors=("node", "cli"),
+        node="pause",
+        option="pause",
+        help="Seconds between the last word of the recording and the new speech, of the recording's own silence. -1: "
+        "as it pauses between its sentences.",
+    ),
+    Setting(
         name="max_takes",
         kind=int,
         default=3,

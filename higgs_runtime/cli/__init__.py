@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 
 from .. import __version__
 from ..errors import HiggsError, SettingError
-from . import captions, download, master, models, render, render_script, say, script, serve, takes, voices
+from . import captions, download, edit, master, models, render, render_script, say, script, serve, takes, voices
 from .comfy_client import EXAMPLE
 from .common import plain_messages
 
@@ -26,6 +26,8 @@ EPILOG = f"""examples:
   higgs render-script scene.txt --voice Anna=clip.wav --voice Ben=ross -o scene.flac
   higgs render-script novel.txt --book --voice rose -o novel.m4b
   higgs takes ls
+  higgs edit talk.wav --replace "red=blue"
+  higgs continue talk.wav "The weather is good today."
   higgs captions talk.wav --style karaoke -o talk.vtt
   higgs master book.wav --norm acx --format mp3 --tag "title:The old bridge" --consent "Read by me."
   higgs serve --port 8000
@@ -129,6 +131,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"higgs {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (say, render_script, takes, voices, models, download, script, captions, master, render, serve):
+    for group in (say, render_script, edit, takes, voices, models, download, script, captions, master, render, serve):
         group.add(commands)
     return parser

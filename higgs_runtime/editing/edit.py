@@ -106,6 +106,14 @@ class EditedSpeech:
     margin_s: float = MARGIN_S
     warnings: tuple[str, ...] = ()
 
+    @property
+    def within(self) -> str:
+        """Which parts are synthetic, for `Provenance`."""
+        return ", ".join(
+            f"{one.start_s:.2f} to {one.end_s:.2f} s " + (f"“{one.new}”" if one.new else "(words cut out)")
+            for one in self.spans
+        )
+
     def __str__(self) -> str:
         """A line for each span, for a person."""
         if not self.spans:
@@ -191,18 +199,12 @@ def heard_text(clip: AudioClip, speaking: Speaking) -> str:
             got="neither",
             remedy="Type the transcript, or choose a recognizer (extra 'asr').",
         )
-    text = speaking.recognizer.transcribe(clip, speaking.language).text.strip()
+    text = speaking.hear(clip).text.strip()
     if not text:
         raise AudioError(
             "No word can be found in the recording.", expected="speech", got="none", remedy="Check the step before."
         )
     return text
-
-
-def stopped() -> AudioError:
-    return AudioError(
-        "It was stopped before it was done; the recording is as it was.", remedy="Start it again to have the new sound."
-    )
 
 
 def line_chars(model: HiggsModel) -> int:
@@ -242,13 +244,7 @@ class _Editor:
         self._step(0)
         places: list[tuple[_EditPlace, FoundWords]] = []
         for change in changes:
-            found = find_words(
-                self.recording.clip,
-                self.old,
-                change[:2],
-                recognizer=self.how.recognizer,
-                language=self.how.language,
-            )
+            found = find_words(self.recording.clip, self.old, change[:2], self.how)
             self._step()
             place = self._place(change, found)
             if places and place.first - places[-1][0].stop < APART_FRAMES:
@@ -261,8 +257,7 @@ class _Editor:
         if self.how.on_step is not None:
             self._done = min(self._done + steps, self._steps)
             self.how.on_step(self._done, self._steps)
-        if self.how.should_stop is not None and self.how.should_stop():
-            raise stopped()
+        self.how.check()
 
     # --- where ------------------------------------------------------------------------------------------------------
 
@@ -332,7 +327,7 @@ class _Editor:
         )
         if any(take.finish_reason == "cancelled" for take in takes):
             self._step(0)
-            raise stopped()
+            self.how.check()
         return takes
 
     def _voice(self, place: _EditPlace, found: FoundWords) -> Voice:
@@ -360,8 +355,8 @@ class _Editor:
         count = change.new_stop - change.new_first
         try:
             text = written(words, self.language)
-            ears = None if can_find_words(None, self.language) else self.how.recognizer
-            times = word_times(clip, text, recognizer=ears, language=self.language)
+            ears = None if can_find_words(None, self.language) else self.how
+            times = word_times(clip, text, heard=ears and ears.hear(clip).words, language=self.language)
         except AudioError:  # it stayed silent
             return None
         rate, last = self.recording.frame_rate, times[known + count - 1]
@@ -422,7 +417,7 @@ class _Editor:
             left=(left := min(one.patch.left, one.patch.start - start)),
             sound=one.patch.sound[:, one.patch.left - left :],
         )
-        heard = self.how.recognizer.transcribe(patched(window, [moved]), self.how.language).text
+        heard = self.how.hear(patched(window, [moved])).text
         text = written([*context, *self.new[change.new_first : change.new_stop + kept]], self.language)
         errors = compare_words(text, heard, self.language)
         return replace(one, heard=heard, errors=(errors.wer, errors.cer))

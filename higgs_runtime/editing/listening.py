@@ -14,6 +14,7 @@ from ..verification import OTHER, Recognizer, Word, heard_share, word_times
 from ..verification.forced_alignment import can_align
 from .changes import spoken_forms, written
 from .join import part
+from .recording import Speaking
 
 WHOLE_S = 90.0  # recordings up to here are heard whole
 AROUND_S = 60.0  # of a longer one, at either side of where the words should be; twice as much until they are found
@@ -51,23 +52,22 @@ def find_words(
     clip: AudioClip,
     words: Sequence[str],
     wanted: tuple[int, int],
-    *,
-    recognizer: Recognizer | None,
-    language: str | None = None,
+    speaking: Speaking,
 ) -> FoundWords:
     """The words of a transcript near these, with their times.
 
     Args:
         words: all words of the transcript.
         wanted: numbers of the words that are needed, [first, stop), with RUN further ones at either side.
-        recognizer: None: only English recordings up to WHOLE_S, by their sound alone.
+        speaking: whose recognizer hears it; without one only English recordings up to WHOLE_S, by their sound alone.
 
     Raises:
         AudioError: nobody speaks, or the recording says something else.
         SettingError: a long recording, and no recognizer; or a language that it does not know.
         MissingExtraError: see `word_times`.
     """
-    if recognizer is None:
+    language = speaking.language
+    if speaking.recognizer is None:
         if clip.seconds > WHOLE_S:
             raise SettingError(
                 "Words of a long recording are found by hearing it.",
@@ -78,7 +78,7 @@ def find_words(
         code = language or "en"
         return FoundWords(0, word_times(clip, written(words, code), language=code), code)
     if clip.seconds <= WHOLE_S:
-        heard = recognizer.transcribe(clip, language)
+        heard = speaking.hear(clip)
         code = language or heard.language or "en"
         return FoundWords(0, _times(clip, words, heard.words, code), code)
     letters = [len(word) for word in words]
@@ -87,7 +87,7 @@ def find_words(
     while True:
         start, end = max(0.0, middle - around), min(clip.seconds, middle + around)
         whole = end - start >= clip.seconds
-        heard = recognizer.transcribe(part(clip, start, end), language)
+        heard = speaking.hear(part(clip, start, end))
         code = language or heard.language or "en"
         if whole:
             return FoundWords(0, _times(clip, words, heard.words, code), code)

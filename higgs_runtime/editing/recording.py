@@ -14,7 +14,7 @@ from ..model import HiggsModel
 from ..settings import default_of
 from ..speech import check_pair, decode_pieces
 from ..types import Codes, Sampling, Voice
-from ..verification import Recognizer, tokens_of
+from ..verification import Recognizer, Transcript, tokens_of
 
 AROUND_FRAMES = 25  # that are encoded beside those that are wanted, at either side: the codec sees what is around
 
@@ -55,6 +55,21 @@ class Speaking:
                 remedy="4 suits an edit.",
             )
         check_pair(self.model, self.codec)
+
+    def check(self) -> None:
+        """Raises:
+        AudioError: it shall stop.
+        """
+        if self.should_stop is not None and self.should_stop():
+            raise AudioError(
+                "It was stopped before it was done; the recording is as it was.",
+                remedy="Start it again to have the new sound.",
+            )
+
+    def hear(self, clip: AudioClip) -> Transcript:
+        """What the recognizer hears; it can be stopped meanwhile."""
+        assert self.recognizer is not None  # asked before
+        return self.recognizer.transcribe(clip, self.language, on_progress=lambda *_: self.check())
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,7 +23,7 @@ from ..verification import compare_words
 from ..verification.shape import loud_spans
 from ..voices import crossfaded, own_quiet
 from .changes import before, ends_sentence, written
-from .edit import heard_text, line_chars, reference_words, stopped
+from .edit import heard_text, line_chars, reference_words
 from .join import EDGE_S, MARGIN_S, SLACK_S, at_most, fitting_gain, part, quiet_cut, spread, with_gain
 from .listening import WHOLE_S, can_find_words, find_words
 from .recording import AROUND_FRAMES, Recording, Speaking, check_words_of
@@ -65,6 +65,11 @@ class ContinuedSpeech:
     seeds: tuple[int, ...]
     heard: str = ""
     warnings: tuple[str, ...] = ()
+
+    @property
+    def within(self) -> str:
+        """Which part is synthetic, for `Provenance`."""
+        return f"from {self.start_s:.2f} s on"
 
     def __str__(self) -> str:
         """Some lines for a person."""
@@ -154,8 +159,7 @@ class _Continuing:
         self._done += steps
         if self.how.on_step is not None:
             self.how.on_step(min(self._done, self._steps), self._steps)
-        if self.how.should_stop is not None and self.how.should_stop():
-            raise stopped()
+        self.how.check()
 
     # --- what is there ----------------------------------------------------------------------------------------------
 
@@ -197,9 +201,7 @@ class _Continuing:
                 usual,
                 self.how.voice or Voice(recording.codes_of(0, recording.frames), written(words, self.language)),
             )
-        found = find_words(
-            recording.clip, words, (last - 1, last), recognizer=self.how.recognizer, language=self.how.language
-        )
+        found = find_words(recording.clip, words, (last - 1, last), self.how)
         first = max(before(words, last, line_chars(self.how.model) // 2), found.first)
 
         def cut(word: int) -> int:
@@ -247,7 +249,7 @@ class _Continuing:
         )
         if any(take.finish_reason == "cancelled" for take in takes):
             self._step(0)
-            raise stopped()
+            self.how.check()
         for number, text in enumerate(pieces):
             self._step()
             found = [self._sounding(opening, take, text) for take in takes[number * count : (number + 1) * count]]
@@ -286,7 +288,7 @@ class _Continuing:
         cut = replace(take, codes=replace(take.codes, ids=take.codes.ids[:, first:stop]))
         heard, wrong = "", 0.0
         if self.how.recognizer is not None:
-            heard = self.how.recognizer.transcribe(sound, self.how.language).text
+            heard = self.how.hear(sound).text
             wrong = compare_words(text, heard, self.language).cer
         around = self._level()
         return (round(wrong, 2), abs(fitting_gain(sound, around))), cut, sound, heard

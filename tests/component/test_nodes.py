@@ -44,6 +44,8 @@ NODE_IDS = [
     "HiggsVerifyTakes",
     "HiggsWordTimes",
     "HiggsCaptions",
+    "HiggsEditSpeech",
+    "HiggsSpeakOn",
     "HiggsLoudness",
     "HiggsNormalizeLoudness",
     "HiggsAudioPicture",
