@@ -34,7 +34,7 @@ class HiggsSpeakOn(io.ComfyNode):
                     tooltip="What follows. A long text is spoken in pieces, cut at sentence ends.",
                 ),
                 setting_input("pause_s"),
-                *further_inputs(candidates=1),
+                *further_inputs(candidates=2),
                 setting_input(
                     "max_seconds",
                     optional=True,

@@ -49,7 +49,7 @@ def add(commands) -> None:
     go_on.add_argument("file", type=Path, help="a sound file with speech of one person")
     go_on.add_argument("text", help='what follows; "-" reads it from standard input')
     add_settings(go_on, "pause_s")
-    _add_shared(go_on, "{title} continued", candidates=1)
+    _add_shared(go_on, "{title} continued", candidates=2)
     go_on.set_defaults(run=_continue)
 
 

@@ -238,12 +238,15 @@ class _Continuing:
         prompts = []
         for text in pieces:
             both = written([opening.text, text], self.language)
-            messages = [*conversation(both, [opening.voice]), Message("assistant", [opening.codes], goes_on=True)]
-            prompts.append(build_prompt(messages, model.tokenizer))
-            self.warnings += [one for one in prompts[-1].warnings if one not in self.warnings]
+            going_on = [*conversation(both, [opening.voice]), Message("assistant", [opening.codes], goes_on=True)]
+            # every second one, where somebody listens, knows the recording as its voice alone: see `edit_speech`
+            anew = conversation(text, [opening.voice]) if self.how.recognizer is not None else going_on
+            laid = [build_prompt(messages, model.tokenizer) for messages in (going_on, anew)]
+            prompts += [laid[number % 2] for number in range(count)]
+            self.warnings += [one for prompt in laid for one in prompt.warnings if one not in self.warnings]
         seeds = [(self.how.sampling.seed + number) % 2**64 for _ in pieces for number in range(count)]
         takes = session.generate(
-            [prompt for prompt in prompts for _ in range(count)],
+            prompts,
             [replace(self.how.sampling, seed=seed) for seed in seeds],
             should_stop=self.how.should_stop,
         )
