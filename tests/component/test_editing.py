@@ -183,17 +183,17 @@ def test_words_are_heard_where_there_is_no_transcript(pair, clip):
 
 
 def test_of_an_hour_only_what_is_near_the_edit_is_heard_and_encoded(pair, monkeypatch):
-    words = [f"wort{n}" for n in range(3600)]
+    words = [f"wort{n}" + "." * (n % 4 == 3) for n in range(3600)]
     hour = AudioClip(sound_clip(60.0, 8000).samples.repeat(1, 60), 8000)
     new = [*words]
-    new[1800] = "anders"
+    new[1801] = "anders"
     encoded = []
     encode = type(pair[1]).encode
     monkeypatch.setattr(
         type(pair[1]), "encode", lambda self, one, **more: encoded.append(one.seconds) or encode(self, one, **more)
     )
     ears = Ears(hour, said=" ".join(words), others="")
-    ears.others = "wort1798 wort1799 anders wort1801"
+    ears.others = "wort1800 anders wort1802 wort1803"
     made = edit_speech(hour, " ".join(words), " ".join(new), speaking(pair, hour, ears=ears))
     assert outside_is_equal(made, hour) and 1795 < made.spans[0].was_start_s < 1801
     assert ears.heard_s < 600 and max(encoded) < 30 and sum(encoded) < 200
@@ -229,9 +229,9 @@ def test_a_long_text_is_spoken_in_pieces_that_all_go_on_from_the_recording(pair,
     monkeypatch.setattr(where, "build_prompt", lambda *given: prompts.append(build(*given)) or prompts[-1])
     text = "Das ist ein langer Satz, der noch etwas weiter geht. " * 12
     made = speak_on(clip, OLD, text, speaking(pair, clip, candidates=1))
-    assert made.pieces == len(prompts) > 1 and len(made.seeds) == made.pieces
-    begun = [prompt.begun for prompt in prompts]
-    assert all(one is not None and torch.equal(one, begun[0]) for one in begun)
+    begun = [prompt.begun for prompt in prompts if prompt.begun is not None]
+    assert made.pieces == len(begun) > 1 and len(made.seeds) == made.pieces
+    assert all(torch.equal(one, begun[0]) for one in begun)
 
 
 # --- what is refused ------------------------------------------------------------------------------------------------

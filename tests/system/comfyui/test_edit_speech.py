@@ -17,6 +17,7 @@ EDITED = SAID.replace("train", "bus")
 
 def graph(node: str, **inputs) -> dict:
     how = {"recognizer": "auto", "language": "en", "seed": 0, "temperature": -1.0, "candidates": 2}
+    how["consent"] = "Alan agreed."
     pause = {"pause": 0.3} if node == "HiggsSpeakOn" else {}
     links = {"model": ["1", 0], "codec": ["2", 0], "audio": ["3", 0]}
     return {
@@ -138,7 +139,8 @@ def test_the_box_strikes_old_words_through_and_puts_them_back(page, vue, tmp_pat
     state = """
         const made = window.editNode, box = made.higgsEdit;
         const texts = (tag) => [...box.view.querySelectorAll(tag)].map((one) => one.textContent);
-        return [made.widgets.find((one) => one.name === "text").value, texts("del"), texts("ins"), box.status.textContent];
+        const { value } = made.widgets.find((one) => one.name === "text");
+        return [value, texts("del"), texts("ins"), box.status.textContent];
     """
     assert run(page, state) == [SAID, [], [], "Nothing is changed."]
     run(
