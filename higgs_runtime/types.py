@@ -155,11 +155,15 @@ class Prompt:
         token_ids: LongTensor [S]; audio positions hold the audio or the delay placeholder id.
         audio_rows: LongTensor [R, K]; one delayed row for each audio position, in order.
         warnings: one sentence each on what the model will probably not speak as written.
+        begun: LongTensor [K, F], the frames that the take begins with; None: the model speaks from its first frame. The
+            prompt ends with their first F delayed rows, the begin column among them; what the model gives is what
+            follows these frames.
     """
 
     token_ids: torch.Tensor
     audio_rows: torch.Tensor
     warnings: tuple[str, ...] = ()
+    begun: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return self.token_ids.shape[0]

@@ -14,6 +14,7 @@ from .convert_model import HiggsConvertModel
 from .decode_codes import HiggsDecodeCodes
 from .download_model import HiggsDownloadModel
 from .duck_audio import HiggsDuckAudio
+from .edit_speech import HiggsEditSpeech
 from .encode_audio import HiggsEncodeAudio
 from .export_audio import HiggsExportAudio
 from .generate import HiggsGenerate
@@ -35,6 +36,7 @@ from .render_script import HiggsRenderScript
 from .respeak import HiggsRespeak
 from .save_voice import HiggsSaveVoice
 from .script import HiggsScript
+from .speak_on import HiggsSpeakOn
 from .tempo_pitch import HiggsTempoPitch
 from .verify_takes import HiggsVerifyTakes
 from .voice import HiggsVoice
@@ -74,6 +76,8 @@ NODES: list[type[io.ComfyNode]] = [
     HiggsVerifyTakes,
     HiggsWordTimes,
     HiggsCaptions,
+    HiggsEditSpeech,
+    HiggsSpeakOn,
     HiggsLoudness,
     HiggsNormalizeLoudness,
     HiggsAudioPicture,

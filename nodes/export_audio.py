@@ -10,7 +10,7 @@ from comfy_api.latest import io, ui
 
 from . import sockets
 from .host import files, messages
-from .host.audio import clips_from_audio
+from .host.audio import clips_from_audio, spans_of
 from .host.progress import raise_if_cancelled
 from .host.schemas import node_schema
 from .shared.origin import origin
@@ -85,7 +85,8 @@ class HiggsExportAudio(io.ComfyNode):
 
         clips = clips_from_audio(audio)
         behind = origin(cls.hidden.prompt, cls.hidden.unique_id)
-        said = Provenance(behind.models, behind.voices, consent.strip() or behind.consent, behind.credit)
+        within = spans_of(audio) or behind.within
+        said = Provenance(behind.models, behind.voices, consent.strip() or behind.consent, behind.credit, within)
         told = said if note else None
         made, folder = [], files.output_folder()
         for clip in clips:

@@ -33,6 +33,7 @@ ORDER = (
     "rendering",
     "dubbing",
     "speech",
+    "editing",
     "cluster serve remote",
     "cli",
 )

@@ -16,6 +16,7 @@ from . import (
     captions,
     download,
     dub,
+    edit,
     master,
     models,
     render,
@@ -42,6 +43,8 @@ EPILOG = f"""examples:
   higgs render-script novel.txt --book --voice rose -o novel.m4b
   higgs dub film.mp4 subtitles.srt -o dub.mp4
   higgs takes ls
+  higgs edit talk.wav --replace "red=blue"
+  higgs continue talk.wav "The weather is good today."
   higgs captions talk.wav --style karaoke -o talk.vtt
   higgs master book.wav --norm acx --format mp3 --tag "title:The old bridge" --consent "Read by me."
   higgs serve --port 8000
@@ -149,6 +152,7 @@ def _parser() -> argparse.ArgumentParser:
         say,
         render_script,
         dub,
+        edit,
         respeak,
         takes,
         voices,

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..devices import places_of
 from ..model import HiggsModel, KVCache
+from ..model.delay import begun_rows
 from ..types import Sampling
 from .cuda_graphs import StepGraphs
 from .ring import Drawn, Ring
@@ -58,8 +59,7 @@ class DecodeBatch:
         self._places = places_of(model)
         self._known: dict[tuple, Settings] = {}  # by rows and form: recordings read their tensors
         self._settings: Settings  # from `speak_as` on, which comes before the first step
-        state = self.state
-        own = [self.positions, self.last, self.history, self.broken, state.step, state.end_step, self._ring.turn]
+        own = [self.positions, self.last, self.history, self.broken, *self.state.tensors, self._ring.turn]
         self._graphs = StepGraphs(own, device) if capture else None
         self._may_look = device.type == "cpu" and not capture
         self.done = 0
@@ -71,17 +71,18 @@ class DecodeBatch:
         same = cache is self.cache and window <= len(self.history) and capture == recorded
         return same and places_of(self.model) == self._places
 
-    def start(self, row: int) -> None:
-        """A row whose prompt is read takes its first step: the stream-begin column."""
-        self.state.start(row)
+    def start(self, row: int, begun: Tensor | None = None) -> None:
+        """A row whose prompt is read takes its first step: the stream-begin column, or the row after given frames."""
+        begin = self.model.config.stream_bos_id
+        self.state.start(row, begun)
         self.positions[row] = self.cache.lengths[row]
-        self.last[row] = self.model.config.stream_bos_id
+        self.last[row] = begin if begun is None else begun_rows(begun, begin)[0][-1].to(self.last.device)
         self.history[:, row] = self.model.config.stream_eos_id  # stream ids never count as repetitions
         self.broken[row] = 0.0
 
     def swap(self, a: int, b: int) -> None:
         """Two slots change places, but for what the cache holds."""
-        for tensor in (self.positions, self.last, self.broken, self.state.step, self.state.end_step):
+        for tensor in (self.positions, self.last, self.broken, *self.state.tensors):
             tensor[[a, b]] = tensor[[b, a]]
         self.history[:, [a, b]] = self.history[:, [b, a]]
 
@@ -114,7 +115,7 @@ class DecodeBatch:
             self._step(count, None if count == 1 else span)
         else:
             span = min(-(-span // SPAN) * SPAN, self.cache.capacity)
-            self._graphs.play((*self._form, span), lambda: self._step(count, span))
+            self._graphs.play((*self._form, span, self.state.begins), lambda: self._step(count, span))
         for row in range(count):
             self.cache.add(row)
         self.done += 1

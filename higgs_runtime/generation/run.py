@@ -167,7 +167,7 @@ class Run:
             return False
         finally:
             self.prefixes.insert(slot, keys[: cache.lengths[slot] if request.reused is not None else 0])
-        self.batch.start(slot)
+        self.batch.start(slot, request.prompt.begun)
         request.speaks = True
         return True
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ..model import StopRule, undelay
-from ..model.delay import NATIVE_STOP
+from ..model.delay import NATIVE_STOP, begun_rows
 from ..types import FinishReason
 
 NEVER = 2**40  # a step that no row reaches
@@ -30,7 +30,10 @@ class DecodeState:
         step: LongTensor [B, 1], steps written.
         end_step: LongTensor [B, 1], the step at which a stream-end was drawn, NEVER before. Of the original code:
             that at which codebook 0 would have drawn it.
+        begins: a row has begun with given frames: from then on every step looks at what is settled of it.
     """
+
+    begins = False
 
     def __init__(
         self, batch: int, num_codebooks: int, bos_id: int, eos_id: int, stop: StopRule = NATIVE_STOP, device=None
@@ -39,15 +42,35 @@ class DecodeState:
         self.codebooks = torch.arange(num_codebooks, device=device)
         self.step = torch.zeros((batch, 1), dtype=torch.long, device=device)
         self.end_step = torch.full((batch, 1), NEVER, device=device)
+        self.settled = torch.full((batch, num_codebooks, num_codebooks), -1, device=device)  # the last row is free
+        self.first = torch.ones((batch, 1), dtype=torch.long, device=device)  # step of the first settled row
 
-    def start(self, row: int) -> None:
-        """The row begins anew, its stream-begin column written."""
+    @property
+    def tensors(self) -> list[Tensor]:
+        """All that differs from row to row."""
+        return [self.step, self.end_step, self.settled, self.first]
+
+    def start(self, row: int, begun: Tensor | None = None) -> None:
+        """The row begins anew, its stream-begin column written.
+
+        Args:
+            begun: LongTensor [K, F], frames that are written as well; see `begun_rows`.
+        """
         self.step[row], self.end_step[row] = 1, NEVER
+        if begun is not None:
+            self.begins = True
+            self.step[row] = 1 + begun.shape[1]
+            self.settled[row, :-1] = begun_rows(begun, self.bos_id)[1].to(self.settled.device)
+        elif self.begins:
+            self.settled[row] = -1
+        self.first[row] = self.step[row]
 
     def hold(self, ids: Tensor) -> Tensor:
         """Ids [n, K] of the first n rows, those of codebooks that are not free replaced; these rows go on by a step."""
         step, end_step = self.step[: len(ids)], self.end_step[: len(ids)]
         ids = torch.where(self.codebooks >= step, self.bos_id, ids)
+        if self.begins:
+            ids = self._with_settled(ids, step)
         if self.stop.holds:
             ends = ids == self.eos_id
             # not ends.max(): it wakes all threads of torch, which are in the way of a compiled step
@@ -58,6 +81,13 @@ class DecodeState:
         step += 1
         return ids
 
+    def _with_settled(self, ids: Tensor, step: Tensor) -> Tensor:
+        """Ids [n, K], in which codebooks that lag behind the given frames have those."""
+        rows, codebooks = self.settled[: len(ids)], self.settled.shape[1]
+        place = (step - self.first[: len(ids)]).clamp(max=codebooks - 1)
+        settled = rows.gather(1, place[:, :, None].expand(-1, 1, codebooks))[:, 0]
+        return torch.where(settled >= 0, settled, ids)
+
 
 class WrittenRows:
     """What one row has written so far, on the CPU. It begins with the stream-begin column.
@@ -65,6 +95,7 @@ class WrittenRows:
     Args:
         max_frames: the row is over when so many frames are complete.
         stop: as of DecodeState.
+        begun: LongTensor [K, F], given frames that it begins with: they count as written, and are no frames of it.
 
     Attributes:
         count: rows written.
@@ -79,12 +110,16 @@ class WrittenRows:
         codebook_size: int,
         max_frames: int,
         stop: StopRule = NATIVE_STOP,
+        *,
+        begun: Tensor | None = None,
     ):
         self.num_codebooks, self.eos_id, self.codebook_size = num_codebooks, eos_id, codebook_size
         self.max_frames, self.stop = max_frames, stop
         self._wind_down = num_codebooks + stop.further_rows  # rows from the end step on
-        self.count, self.frames = 1, 0
-        self._rows = [torch.full((1, num_codebooks), bos_id)]
+        self.given = 0 if begun is None else begun.shape[1]
+        self.count, self.frames = 1 + self.given, 0
+        first = torch.full((1, num_codebooks), bos_id)
+        self._rows = [first if begun is None else begun_rows(begun.cpu(), bos_id)[0][-1:]]
         self._pending = torch.empty((0, num_codebooks), dtype=torch.long)  # rows whose frame is not complete
         self._cut = False  # a frame with a stream-end was met: no frame after it counts
         self._end_step: int | None = None
@@ -92,13 +127,13 @@ class WrittenRows:
 
     @property
     def rows(self) -> Tensor:
-        """The delayed rows so far, LongTensor [R, K]."""
+        """The delayed rows so far, LongTensor [R, K]; of those with given frames the last one alone."""
         return torch.cat(self._rows)
 
     @property
     def steps_left(self) -> int:
         """Rows that may still come, the wind-down included."""
-        last = self.max_frames + self.num_codebooks
+        last = self.given + self.max_frames + self.num_codebooks
         if self._end_step is not None:
             last = min(last, self._end_step + self._wind_down)
         return max(0, last - self.count)

@@ -238,6 +238,7 @@ class Session:
             config.codebook_size,
             sampling.max_frames,
             config.stop,
+            begun=prompt.begun,
         )
         random = torch.Generator().manual_seed(sampling.seed)
         request = GenerationRequest(index, prompt, sampling, position_keys(prompt, config), written, random, should_end)

@@ -49,6 +49,21 @@ def delayed_rows(codes: Tensor, bos_id: int, eos_id: int) -> Tensor:
     return rows
 
 
+def begun_rows(codes: Tensor, bos_id: int) -> tuple[Tensor, Tensor]:
+    """What a take that begins with given frames has written by then, and what is settled of the rows to come.
+
+    Args:
+        codes: LongTensor [K, F], F at least 1.
+
+    Returns:
+        LongTensor [F + 1, K], the delayed rows in which no codebook is free; and LongTensor [K - 1, K], the rows that
+        follow: the given ids of codebooks that lag behind, -1 where the model chooses.
+    """
+    num_codebooks, frames = codes.shape
+    whole = delayed_rows(codes, bos_id, -1)
+    return whole[: frames + 1], whole[frames + 1 : frames + num_codebooks]
+
+
 def undelay(rows: Tensor) -> Tensor:
     """Delayed rows [F + K - 1, K], without begin and end columns, back to codes [K, F]."""
     num_codebooks = rows.shape[1]

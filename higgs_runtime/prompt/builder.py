@@ -7,6 +7,7 @@ The layout is that of the transformers-native Higgs Audio v2 checkpoint (its cha
     header(assistant) <|audio_out_bos|> frames <|audio_eos|> <|eot_id|>
     …
     header(assistant) <|audio_out_bos|>                     ← the model goes on from here
+    header(assistant) <|audio_out_bos|> frames              ← or from here, in the midst of a turn
 
 The original checkpoint (Boson AI's own code) differs in what stands for frames: all their rows by one token, and in a
 scene, where they are heard and not spoken, <|audio_bos|> frames <|audio_eos|> by another one.
@@ -44,11 +45,14 @@ class Message:
         role: "system" (first), "scene" (second, optional), then "user" and "assistant" turns.
         content: text, codes or clips. Users write, the assistant speaks: its content is one piece of audio.
         reference: a turn that was not spoken before, but shows a voice. v2 makes no difference.
+        goes_on: an assistant's turn, the last message, of which these are the first frames: the model speaks on from
+            there. The user's message before it holds the text of the whole turn.
     """
 
     role: Literal["system", "scene", "user", "assistant"]
     content: Sequence[Content]
     reference: bool = False
+    goes_on: bool = False
 
     def __post_init__(self):
         if self.role not in ROLES:
@@ -74,7 +78,8 @@ def build_prompt(
 
     Args:
         encode: turns the AudioClips among the contents into Codes (`codec.encode`); not needed without clips.
-        add_generation_prefix: end with the opening of the assistant's turn, from which the model speaks.
+        add_generation_prefix: end with the opening of the assistant's turn, from which the model speaks; an opening
+            that the conversation has itself (`Message.goes_on`) is its end in any case.
         layout: None: that of the checkpoint.
 
     Returns:
@@ -90,7 +95,7 @@ def build_prompt(
     kind = layout or tokenizer.config.prompt_layout
     laid = PromptBuilder(tokenizer, encode, kind)
     if kind == PromptFormat.V3:
-        lay_out_v3(laid, tokenizer, _v3_turns(messages))
+        lay_out_v3(laid, tokenizer, _v3_turns(messages), messages[-1].goes_on)
         return laid.finish(_left_out(messages) + _vocabulary_warnings(messages[1:], tokenizer))
     laid.special(BEGIN)
     laid.header("system")
@@ -103,6 +108,9 @@ def build_prompt(
     laid.special(END_OF_TURN)
     for message in rest:
         laid.header(message.role)
+        if message.goes_on:
+            laid.special(AUDIO_BEGIN).begun(_spoken(message))
+            return laid.finish(_tag_warnings(rest) + _vocabulary_warnings(rest, tokenizer))
         if message.role == "assistant":
             laid.audio(_spoken(message))
         else:
@@ -216,6 +224,13 @@ def _check_order(messages: list[Message]) -> None:
         )
     if "system" in roles[1:] or "scene" in roles[2:]:
         raise PromptError("A system or scene message stands in the middle.", got=", ".join(roles), remedy=remedy)
+    if any(one.goes_on and (one.role != "assistant" or one.reference or one is not messages[-1]) for one in messages):
+        raise PromptError(
+            "A turn that goes on is not the assistant's last one.",
+            expected="the last message, of the assistant, no reference",
+            got=", ".join(one.role + " (goes on)" * one.goes_on for one in messages),
+            remedy="Leave goes_on to the last message, after the user's with the text of the whole turn.",
+        )
 
 
 def _texts(message: Message) -> list[str]:
@@ -276,10 +291,13 @@ def _vocabulary_warnings(turns: Sequence[Message], tokenizer: ChatTokenizer) -> 
     if vocabulary is None:
         return ()
     name, found = tokenizer.config.display_name or tokenizer.checkpoint, []
-    for n, turn in enumerate((turn for turn in turns if turn.role == "user"), start=1):
+    asked = [turn for turn in turns if turn.role == "user"]
+    for n, turn in enumerate(asked, start=1):
         words = unknown_words(_written(turn, needed=False), vocabulary)
         if words:
-            head = "" if turn is turns[-1] else f"The transcript of reference {n} has words that "
+            head = (
+                "" if turn is asked[-1] and not turn.reference else f"The transcript of reference {n} has words that "
+            )
             rest = f" and {len(words) - WORDS_IN_WARNING} more" if len(words) > WORDS_IN_WARNING else ""
             found.append(
                 f"{head}{name} does not know: {', '.join(words[:WORDS_IN_WARNING])}{rest}; it knows "

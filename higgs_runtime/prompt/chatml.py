@@ -10,6 +10,7 @@ from ..audio.clip import AudioClip
 from ..choices import PromptFormat
 from ..errors import PromptError, SettingError
 from ..model import ChatTokenizer, delayed_rows
+from ..model.delay import begun_rows
 from ..model.tokenizer import AUDIO_BEGIN, AUDIO_END, AUDIO_IN_BEGIN, HEADER_END, HEADER_START
 from ..types import Codes, Prompt
 
@@ -41,6 +42,7 @@ class PromptBuilder:
         self._ids: list[int] = []
         self._rows: list[torch.Tensor] = []
         self._text = ""
+        self._begun: torch.Tensor | None = None
 
     def text(self, text: str) -> PromptBuilder:
         self._text += text
@@ -79,10 +81,22 @@ class PromptBuilder:
         self._rows.append(rows)
         return self.special(AUDIO_END)
 
+    def begun(self, audio: Codes | AudioClip) -> PromptBuilder:
+        """Frames that the model goes on from, at the end of a prompt: the rows in which no codebook is free, but for
+        the last one, which is what the model's first step reads."""
+        config = self._tokenizer.config
+        ids = self._codes(audio).ids.cpu().long()
+        rows = begun_rows(ids, config.stream_bos_id)[0][:-1]
+        self._flush()
+        self._ids += [config.audio_token_id] * len(rows)
+        self._rows.append(rows)
+        self._begun = ids
+        return self
+
     def finish(self, warnings: tuple[str, ...]) -> Prompt:
         self._flush()
         rows = torch.cat(self._rows) if self._rows else torch.empty((0, self._tokenizer.config.num_codebooks))
-        return Prompt(torch.tensor(self._ids, dtype=torch.long), rows.long(), warnings)
+        return Prompt(torch.tensor(self._ids, dtype=torch.long), rows.long(), warnings, self._begun)
 
     def _delayed(self, audio: Codes | AudioClip) -> torch.Tensor:
         config = self._tokenizer.config

@@ -4,6 +4,7 @@
     <|ref_text|> text <|ref_audio|> frames        a voice; any number; without its words <|ref_audio|> frames
     <|text|> text <|audio|> frames                what was said before; any number
     <|text|> text <|audio|>                       ← the model goes on from here
+    <|text|> text <|audio|> frames                ← or from here, in the midst of a turn
 
 Where frames that the model spoke begin, <|audio|> is their column of stream-begin ids (`begin_is_token`). At the end
 that column is the model's own first row. A text may hold control tags, as <|emotion:anger|>.
@@ -26,21 +27,29 @@ SpokenTurn = tuple[str, Codes | AudioClip | None, bool]  # text, audio, whether 
 TAG = re.compile(r"(<\|[^<>|\s]+\|>)")
 
 
-def lay_out_v3(layout: PromptBuilder, tokenizer: ChatTokenizer, turns: Iterable[SpokenTurn]) -> None:
+def lay_out_v3(
+    layout: PromptBuilder, tokenizer: ChatTokenizer, turns: Iterable[SpokenTurn], goes_on: bool = False
+) -> None:
     """Lay out turns of (text, audio, whether it is a reference); one without audio is to be spoken.
+
+    Args:
+        goes_on: the last turn is only begun.
 
     Raises:
         PromptError: a text holds a tag that the checkpoint does not know.
     """
     layout.special(V3_BEGIN)
-    for text, audio, reference in turns:
+    turns = list(turns)
+    for number, (text, audio, reference) in enumerate(turns, 1):
         if text or not reference:
             layout.special(V3_REFERENCE_TEXT if reference else V3_TEXT)
         for piece, is_tag in pieces(text, tokenizer):
             layout.special(piece) if is_tag else layout.text(piece)
         if reference:
             layout.special(V3_REFERENCE_AUDIO)
-        if audio is not None:
+        if audio is not None and goes_on and number == len(turns):
+            layout.begun(audio)
+        elif audio is not None:
             layout.rows(audio, begin=not reference)
 
 

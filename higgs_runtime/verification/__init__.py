@@ -1,6 +1,6 @@
 """Listening: what a recognizer hears in a clip, whether that is what was written, and in whose voice."""
 
-from .alignment import heard_times, line_times, spoken_tokens, word_times, written_pieces
+from .alignment import OTHER, heard_share, heard_times, line_times, spoken_tokens, word_times, written_pieces
 from .recognizer import Recognizer, Transcript, Word, find_recognizers, first_recognizer, load_recognizer
 from .shape import Silence, length_bounds, measure_silence
 from .silence_stop import SilenceStop
@@ -9,6 +9,7 @@ from .verify import Limits, Verdict, best_take, describe_verdict, verify_take
 from .words import WordErrors, compare_words
 
 __all__ = [
+    "OTHER",
     "Limits",
     "Recognizer",
     "Silence",
@@ -22,6 +23,7 @@ __all__ = [
     "describe_verdict",
     "find_recognizers",
     "first_recognizer",
+    "heard_share",
     "heard_times",
     "length_bounds",
     "line_times",

@@ -113,7 +113,7 @@ def _find(
         raise MissingExtraError("Finding when words are said without a recognizer", "align", "pocketsphinx")
     alike = 1.0
     if heard is not None:
-        alike = sum(one.alike > 0.5 for one in said) / len(said)
+        alike = _share(said)
         if must_match and alike < OTHER:
             raise AudioError(
                 "The clip says something else than the text.",
@@ -125,6 +125,17 @@ def _find(
     if aligner:
         said = _by_sound(said, clip, pauses, on_progress or (lambda _done, _total: None))
     return _laid_out(tokens, said, clip.seconds, heard is not None), alike
+
+
+def heard_share(text: str, heard: Sequence[Word], language: str | None = None) -> float:
+    """How much of a text and of what was heard are the same words, 0 to 1; below OTHER the clip says something else."""
+    code = base_language(language) or "en"
+    said = _said(_tokens(text, code), heard, code)
+    return _share(said) if said else 0.0
+
+
+def _share(said: Sequence[_Said]) -> float:
+    return sum(one.alike > 0.5 for one in said) / len(said)
 
 
 def line_times(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         save_voice as save_voice,
         voice_path as voice_path,
     )
+    from .quiet_end import crossfaded as crossfaded, own_quiet as own_quiet
     from .reference import (
         encode_reference as encode_reference,
         inspect_reference as inspect_reference,
@@ -38,6 +39,7 @@ else:
     _HOMES = {
         "joined": "Piece joined_reference",
         "library": "VoiceCard describe_voice find_voices load_voice save_voice voice_path",
+        "quiet_end": "crossfaded own_quiet",
         "reference": "encode_reference inspect_reference judged_reference prepare_reference",
         "resolve": "has_all_words is_built_in is_voice_file load_source no_words reference_codes saved_voice "
         "transcript_of voice_files voice_source",

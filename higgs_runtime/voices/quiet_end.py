@@ -35,15 +35,30 @@ def with_quiet_end(taken: AudioClip, recording: AudioClip, level: Levels) -> Aud
     if quiet_s >= least:
         return AudioClip(samples, rate)
     missing = round(((least + most) / 2 - quiet_s) * rate)
-    tone = _quietest(recording, level)
+    tone = own_quiet(recording, level, missing)
     if tone is None:
         return AudioClip(torch.nn.functional.pad(samples, (0, missing)), rate)
-    there_and_back = [tone.flip(-1), tone] * (missing // (2 * tone.shape[1]) + 1)  # so that no sample jumps
-    return AudioClip(_crossfaded(samples, torch.cat(there_and_back, dim=1)[:, :missing], rate), rate)
+    return AudioClip(crossfaded(samples, tone, round(CROSSFADE_S * rate)), rate)
+
+
+def own_quiet(recording: AudioClip, level: Levels, length: int) -> torch.Tensor | None:
+    """Samples [C, length] of the recording's own quiet: its quietest moment, there and back again as often as needed.
+
+    Args:
+        level: of the recording.
+
+    Returns:
+        None where it is never quiet.
+    """
+    tone = _quietest(recording, level)
+    if tone is None:
+        return None
+    there_and_back = [tone.flip(-1), tone] * (length // (2 * tone.shape[1]) + 1)  # so that no sample jumps
+    return torch.cat(there_and_back, dim=1)[:, :length]
 
 
 def _quietest(recording: AudioClip, level: Levels) -> torch.Tensor | None:
-    """The quietest stretch [1, T] without speech in it; a short one where there is no longer one."""
+    """The quietest stretch [C, T] without speech in it; a short one where there is no longer one."""
     found: Profile = profile(recording)
     for seconds in (QUIET_END_S[0], SHORTEST_TONE_S):
         hops = round(seconds * HOPS_PER_S)
@@ -56,7 +71,8 @@ def _quietest(recording: AudioClip, level: Levels) -> torch.Tensor | None:
     return None
 
 
-def _crossfaded(before: torch.Tensor, after: torch.Tensor, rate: int) -> torch.Tensor:
-    length = min(round(CROSSFADE_S * rate), before.shape[1], after.shape[1])
+def crossfaded(before: torch.Tensor, after: torch.Tensor, length: int) -> torch.Tensor:
+    """Samples [C, T] one after the other, of which so many overlap, or as many as there are."""
+    length = min(length, before.shape[1], after.shape[1])
     rise, at = torch.linspace(0, 1, length), before.shape[1] - length
     return torch.cat((before[:, :at], before[:, at:] * (1 - rise) + after[:, :length] * rise, after[:, length:]), dim=1)

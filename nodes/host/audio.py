@@ -9,6 +9,7 @@ import torch
 
 from ...higgs_runtime.errors import AudioError
 
+WITHIN = "higgs_within"  # a key beside ComfyUI's own
 MOST_CHANNELS = 64  # as many rows of samples are no channels
 FORM = "waveform [batch, channels, samples] with its sample_rate"
 
@@ -55,9 +56,21 @@ def clips_from_audio(audio: Any) -> list:
     return [_clip(one, rate) for wave in _waves(_part(audio, "waveform")) for one in wave]
 
 
-def audio_from_clip(clip) -> dict[str, Any]:
-    """An AudioClip as ComfyUI's AUDIO."""
-    return {"waveform": clip.samples.detach().cpu().unsqueeze(0), "sample_rate": clip.sample_rate}
+def audio_from_clip(clip, within: str = "") -> dict[str, Any]:
+    """An AudioClip as ComfyUI's AUDIO.
+
+    Args:
+        within: which parts of a recording are synthetic, see `spans_of`.
+    """
+    audio = {"waveform": clip.samples.detach().cpu().unsqueeze(0), "sample_rate": clip.sample_rate}
+    return {**audio, WITHIN: within} if within else audio
+
+
+def spans_of(audio: Any) -> str:
+    """Which parts of a recording are synthetic, as the node says that made this AUDIO; empty where it says nothing. It
+    does not pass through other nodes, which may move them."""
+    found = audio.get(WITHIN) if isinstance(audio, dict) else None
+    return found if isinstance(found, str) else ""
 
 
 class LazyAudio(Mapping):

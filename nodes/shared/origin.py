@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from ..host import files
 
+CHANGED = {"HiggsEditSpeech": "some of its words", "HiggsSpeakOn": "its end"}  # what a node makes of a recording
 REMOTE_V3 = ("vLLM-Omni", "SGLang-Omni", "Boson AI")  # servers that speak with released Higgs models
 
 
@@ -17,12 +18,14 @@ class Origin(NamedTuple):
         models, voices: by name.
         consent: the notes that are kept with voices of the library.
         credit: what the licences of the models ask for.
+        within: that a recording was edited or continued on the way here.
     """
 
     models: str = ""
     voices: str = ""
     consent: str = ""
     credit: str = ""
+    within: str = ""
 
 
 def origin(prompt: Mapping[str, Any] | None, node_id: str) -> Origin:
@@ -47,6 +50,9 @@ def origin(prompt: Mapping[str, Any] | None, node_id: str) -> Origin:
         elif kind == "HiggsLoadVoice":
             found["voices"].append(inputs["voice"])
             found["consent"].append(_note(inputs["voice"]))
+        elif kind in CHANGED:
+            found["within"].append(CHANGED[kind])
+            found["consent"].append(_in_words(inputs.get("consent")))
         elif kind == "HiggsVoice":
             behind = _behind(prompt or {}, *_sources(node))
             found["voices"] += [one["inputs"]["audio"] for one in behind if one["class_type"].endswith("LoadAudio")]
@@ -61,6 +67,11 @@ def _checkpoint(choice: Any) -> tuple[Any, str]:
         return choice, ""
     there = find_checkpoint("lm", choice)
     return there.title, there.credit
+
+
+def _in_words(value: Any) -> str:
+    """A text of the graph on one line; empty where it comes from another node."""
+    return " ".join(value.split()) if isinstance(value, str) else ""
 
 
 def _note(name: Any) -> str:

@@ -46,6 +46,8 @@ NODE_IDS = [
     "HiggsReferencesFromFilm",
     "HiggsWordTimes",
     "HiggsCaptions",
+    "HiggsEditSpeech",
+    "HiggsSpeakOn",
     "HiggsLoudness",
     "HiggsNormalizeLoudness",
     "HiggsAudioPicture",

@@ -46,6 +46,8 @@ HARMLESS = {
     "HiggsVerifyTakes": "text language",
     "HiggsWordTimes": "text language",
     "HiggsCaptions": "format style",
+    "HiggsEditSpeech": "transcript text language consent",
+    "HiggsSpeakOn": "transcript text language consent",
     "HiggsNormalizeLoudness": "preset",
     "HiggsAudioPicture": "kind",
     "HiggsExportAudio": "format tags chapters consent",

@@ -5,7 +5,7 @@ import { after } from "./node.js";
 
 const STYLE = ":where([data-higgs-widget]) { contain: inline-size; }"; // as wide as its node, which it makes no wider
 
-const LABELS = { live_player: "player", trim: "part of the clip", scene: "script" };
+const LABELS = { live_player: "player", trim: "part of the clip", scene: "script", edit: "changes" };
 
 /**
  * Adds an element to a node as a widget; it is no part of the prompt nor of the saved workflow.

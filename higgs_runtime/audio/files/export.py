@@ -49,17 +49,21 @@ class Provenance:
         voices: whose they are.
         consent: who agreed to the use of the voices, and where that is written down.
         credit: that the licence of the model asks for.
+        within: which parts of a recording are synthetic, where not all of it is.
     """
 
     model: str = ""
     voices: str = ""
     consent: str = ""
     credit: str = ""
+    within: str = ""
 
     def __str__(self) -> str:
         parts = [("Model", self.model), ("Voices", self.voices), ("Consent", self.consent), ("Credit", self.credit)]
         told = [(name, " ".join(text.split()).rstrip(".")) for name, text in parts]
-        return " ".join(["Synthetic speech.", *(f"{name}: {text}." for name, text in told if text)])
+        within = " ".join(self.within.split()).rstrip(".")
+        head = f"Synthetic speech within a recording: {within}." if within else "Synthetic speech."
+        return " ".join([head, *(f"{name}: {text}." for name, text in told if text)])
 
 
 SYNTHETIC = Provenance()
