@@ -2,10 +2,11 @@
 
 grammar: the forms of one line · types: what a script says · write: types to text · parse: text to types ·
 cues: names of sounds to files · subtitles: SRT, VTT and ASS to a script and back · fitting: lines into their slots ·
-report: a script in words · book: plain text to a script.
+report: a script in words · book: a book to a script, plain
+text here, EPUB in epub and its documents in markup.
 """
 
-from .book import book_script, read_book
+from .book import BOOKS, Book, book_script, load_book, read_book
 from .cues import resolve_cue
 from .fitting import Fit, plan_fit
 from .parse import parse_script
@@ -15,6 +16,8 @@ from .types import Comment, Music, Script, ScriptWarning, Sound, Turn
 from .words import CaptionLimits, captions_text, describe_captions, make_captions, too_fast
 
 __all__ = [
+    "BOOKS",
+    "Book",
     "CaptionLimits",
     "Comment",
     "Fit",
@@ -27,6 +30,7 @@ __all__ = [
     "captions_text",
     "describe_captions",
     "describe_script",
+    "load_book",
     "make_captions",
     "parse_script",
     "plan_fit",
