@@ -6,7 +6,7 @@ report: a script in words · book: a book to a script, plain
 text here, EPUB in epub and its documents in markup.
 """
 
-from .book import BOOKS, Book, book_script, load_book, read_book
+from .book import BOOKS, Book, book_script, is_book, load_book, read_book
 from .cues import resolve_cue
 from .fitting import Fit, plan_fit
 from .parse import parse_script
@@ -30,6 +30,7 @@ __all__ = [
     "captions_text",
     "describe_captions",
     "describe_script",
+    "is_book",
     "load_book",
     "make_captions",
     "parse_script",

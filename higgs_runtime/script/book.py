@@ -40,13 +40,12 @@ class Book:
     author: str = ""
     language: str = ""
     date: str = ""
-    publisher: str = ""
 
     @property
     def tags(self) -> dict[str, str]:
         """For the tags of an audio file."""
         found = {"title": self.title, "artist": self.author, "album": self.title, "genre": "Audiobook"}
-        found |= {"date": self.date, "publisher": self.publisher}
+        found["date"] = self.date
         return {name: " ".join(value.split()) for name, value in found.items() if value.strip()}
 
     def part(self, first: int = 1, count: int = 0) -> Book:
@@ -76,14 +75,22 @@ class Book:
 
     def describe(self) -> str:
         """Title, author, language, and each chapter with its number, for a person."""
-        said = [f"{name}: {value}" for name, value in (
-            ("title", self.title), ("author", self.author), ("language", self.language)) if value]
+        said = [
+            f"{name}: {value}"
+            for name, value in (("title", self.title), ("author", self.author), ("language", self.language))
+            if value
+        ]
         starts = [start for _, start in self.chapters] + [len(self.script.turns)]
         rows = [
             f"{number + 1:>4} {short(title)} ({starts[number + 1] - start} turns)"
             for number, (title, start) in enumerate(self.chapters)
         ]
         return "\n".join([*said, f"{len(rows)} chapter{'s' * (len(rows) != 1)}", *rows])
+
+
+def is_book(path: str | Path) -> bool:
+    """Whether a file is a book by its suffix; plain text may be one or a script."""
+    return Path(path).suffix.lower() in (EPUB, *HTML)
 
 
 def load_book(path: str | Path, *, images: bool = False) -> Book:
@@ -101,10 +108,10 @@ def load_book(path: str | Path, *, images: bool = False) -> Book:
         MissingExtraError: EPUB or HTML, and lxml (extra `books`) is not installed.
     """
     path = Path(path)
-    if (suffix := path.suffix.lower()) not in (EPUB, *HTML):
+    if not is_book(path):
         text = decode_text(path)
         return Book(*_read_text(text), **_front_matter(text))
-    if suffix == EPUB:
+    if path.suffix.lower() == EPUB:
         found = read_epub(path, images=images)
         blocks, left_out = _without_contents(found.blocks)
         about, warnings = found.about._asdict(), found.warnings

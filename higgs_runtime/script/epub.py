@@ -35,7 +35,9 @@ MOST_FILES = 50_000
 MOST_BYTES, MOST_TEXT = 16 << 20, 64 << 20  # of a document, of all that are read; the Bible has 5 MB
 LONGEST_NUMBER = 12  # letters of a chapter's number above its title
 TITLES = 3  # blocks behind the place that the list of contents names, within which its heading stands
-_DOCUMENTS = frozenset(("application/xhtml+xml", "text/html", "application/x-dtbook+xml", "application/xml", "text/xml"))
+_DOCUMENTS = frozenset(
+    ("application/xhtml+xml", "text/html", "application/x-dtbook+xml", "application/xml", "text/xml")
+)
 _FONTS = frozenset(("http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC"))  # hidden, not locked
 _LOCKS = ("meta-inf/rights.xml", "meta-inf/license.lcpl", "meta-inf/sinf.xml")
 _NOT_READ = frozenset(("cover", "toc", "copyright-page", "copyright", "loi", "lot", "index", "landmarks", "page-list"))
@@ -61,7 +63,6 @@ class About(NamedTuple):
     author: str = ""
     language: str = ""
     date: str = ""
-    publisher: str = ""
 
 
 @dataclass
@@ -107,8 +108,11 @@ def read_epub(path: Path, *, images: bool = False) -> Documents:
         "note": notes,
         "picture with a description": 0 if images else sum(one.pictures for one in heard.values()),
     }
-    said = [f"{count} {what.replace(' ', 's ', 1) if ' ' in what else what + 's'}" if count > 1 else f"1 {what}"
-            for what, count in left_out.items() if count]
+    said = [
+        f"{count} {what.replace(' ', 's ', 1) if ' ' in what else what + 's'}" if count > 1 else f"1 {what}"
+        for what, count in left_out.items()
+        if count
+    ]
     if said:
         found.warnings.append(f"Not read: {', '.join(said)}.")
     found.warnings += package.warnings
@@ -203,15 +207,18 @@ class _Package:
         def of(name: str) -> list[str]:
             return [said for one in self._all(name) if (said := words_of(one))]
 
-        roles = {(one.get("refines") or "").lstrip("#"): words_of(one) for one in self._all("meta")
-                 if one.get("property") == "role"}
+        roles = {
+            (one.get("refines") or "").lstrip("#"): words_of(one)
+            for one in self._all("meta")
+            if one.get("property") == "role"
+        }
         authors = []
         for one in self._all("creator"):
             role = one.get("{http://www.idpf.org/2007/opf}role") or roles.get(one.get("id") or "", "") or "aut"
             if role == "aut" and (said := words_of(one)) and said not in authors:
                 authors.append(said)
-        first = {name: next(iter(of(name)), "") for name in ("title", "language", "date", "publisher")}
-        return About(first["title"], ", ".join(authors), first["language"], first["date"][:10], first["publisher"])
+        first = {name: next(iter(of(name)), "") for name in ("title", "language", "date")}
+        return About(first["title"], ", ".join(authors), first["language"], first["date"][:10])
 
     def _spine(self) -> list[str]:
         """Paths of what is read, without lists of contents, covers and what is shown beside the book."""
@@ -322,8 +329,11 @@ class _Container:
         """The path of the package document."""
         if self.has("META-INF/container.xml"):
             root = parse_markup(self.read("META-INF/container.xml"), f"{self.name}: container.xml", lenient=False)
-            files = [one.get("full-path") or "" for one in (root.iter() if root is not None else ())
-                     if local(one) == "rootfile"]
+            files = [
+                one.get("full-path") or ""
+                for one in (root.iter() if root is not None else ())
+                if local(one) == "rootfile"
+            ]
             if files:
                 return files[0]
         packages = [name for name in self._entries if name.lower().endswith(".opf")]
@@ -346,8 +356,11 @@ class _Container:
             text = {self.place(path, "")[0] for path in paths} & set(documents)
             if text and not set(methods[:1]) <= _FONTS or text and not methods:
                 kind = next((name for name in _LOCKS if self.has(name)), "")
-                raise self._locked({"meta-inf/license.lcpl": "LCP", "meta-inf/sinf.xml": "Apple's FairPlay"}.get(
-                    kind, "Adobe's or another shop's lock"))
+                raise self._locked(
+                    {"meta-inf/license.lcpl": "LCP", "meta-inf/sinf.xml": "Apple's FairPlay"}.get(
+                        kind, "Adobe's or another shop's lock"
+                    )
+                )
 
     def broken(self, why: str) -> ScriptError:
         return ScriptError(

@@ -20,9 +20,9 @@ _TYPE = "{http://www.idpf.org/2007/ops}type"
 _NOTES = frozenset("footnote footnotes endnote endnotes rearnote rearnotes note annotation".split())
 _NOT_READ = frozenset("noteref annoref backlink pagebreak page-list pagelist toc landmarks loi lot index".split())
 _BLOCKS = frozenset(
-    "address article aside blockquote body caption center dd details dialog div dl dt fieldset figcaption figure footer "
-    "form h1 h2 h3 h4 h5 h6 header hgroup legend li main ol p pre section summary table tbody td tfoot th thead tr "
-    "ul".split()
+    "address article aside blockquote body caption center dd details dialog div dl dt fieldset figcaption figure "
+    "footer form h1 h2 h3 h4 h5 h6 header hgroup legend li main ol p pre section summary table tbody td tfoot th "
+    "thead tr ul".split()
 )
 _SKIPPED = frozenset(
     "head script style template noscript audio video object embed iframe canvas map svg nav rt rp rtc button input "

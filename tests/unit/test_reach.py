@@ -38,6 +38,7 @@ HARMLESS = {
     "HiggsPrepareReference": "language",
     "HiggsSaveVoice": "note",
     "HiggsPrepareText": "text model language",
+    "HiggsDirector": "model tags instructions accepted",  # what was accepted can place no other words
     "HiggsRenderScript": "mode choose language name_# when_cancelled",
     "HiggsAssemble": "subtitles",
     "HiggsVerifyTakes": "text language",

@@ -83,7 +83,9 @@ def test_pictures_are_read_if_that_is_wished(read):
 def test_notes_of_the_whole_book_are_left_out_and_counted(read):
     pages = {
         "c.xhtml": page('<p>One<a href="n.xhtml#f1" id="r1">1</a> and two<a href="n.xhtml#f2">2</a>.</p>'),
-        "n.xhtml": page('<h2>Notes</h2><p id="f1"><a href="c.xhtml#r1">1</a> A</p><p id="f2"><a href="c.xhtml#r2">2</a> B</p>'),
+        "n.xhtml": page(
+            '<h2>Notes</h2><p id="f1"><a href="c.xhtml#r1">1</a> A</p><p id="f2"><a href="c.xhtml#r2">2</a> B</p>'
+        ),
     }
     book = read(make_epub(pages))
     assert texts(book) == ["One and two."] and "2 notes" in str(book.script.warnings[0])
@@ -138,7 +140,7 @@ def test_chapters_are_chosen(read):
 
 
 def test_a_plain_book_has_chapters_and_front_matter(read):
-    told = read("---\ntitle: \"The sea\"\nauthor: Rose\n---\nOnce.\n\n# One\n\na.\n\n# Two\n\nb.\n", "a.md")
+    told = read('---\ntitle: "The sea"\nauthor: Rose\n---\nOnce.\n\n# One\n\na.\n\n# Two\n\nb.\n', "a.md")
     assert (told.title, told.author) == ("The sea", "Rose") and told.tags["artist"] == "Rose"
     assert texts(told.part(1, 1)) == ["Once.", "One.", "a."] and texts(told.part(2)) == ["Two.", "b."]
 
@@ -152,13 +154,18 @@ def test_html_is_a_book_too(read):
 def test_what_the_book_says_of_itself(read):
     told = read(one("<p>a.</p>"))
     assert (told.title, told.author, told.language, told.date) == ("The old bridge", "Rose Ross", "en", "2026-11-30")
-    assert told.tags == {"title": "The old bridge", "artist": "Rose Ross", "album": "The old bridge",
-                         "genre": "Audiobook", "date": "2026-11-30"}
+    assert told.tags == {
+        "title": "The old bridge",
+        "artist": "Rose Ross",
+        "album": "The old bridge",
+        "genre": "Audiobook",
+        "date": "2026-11-30",
+    }
     assert read(one("<p>a.</p>", about="")).tags == {"genre": "Audiobook"}
 
 
 def test_pages_that_are_not_well_formed_are_read_as_html(read):
-    pages = {"a.xhtml": '<html><body><p>One & <b>two &nbsp; <p>three<script/>four</p></body>'}
+    pages = {"a.xhtml": "<html><body><p>One & <b>two &nbsp; <p>three<script/>four</p></body>"}
     assert texts(read(make_epub(pages))) == ["One & two", "threefour"]
 
 
@@ -195,7 +202,9 @@ BOMB = ENTITIES.format(more="".join(f'<!ENTITY c{n} "{"&b;" * 9}">' for n in ran
 OUTSIDE = '<!DOCTYPE html [<!ENTITY x SYSTEM "file:///etc/passwd">]>'
 
 
-@pytest.mark.parametrize("head, inside", [(BOMB, "&c1;&c2;"), (OUTSIDE, "&x;"), (BOMB, '<a title="&c1;"/>'), (OUTSIDE, "<p>")])
+@pytest.mark.parametrize(
+    "head, inside", [(BOMB, "&c1;&c2;"), (OUTSIDE, "&x;"), (BOMB, '<a title="&c1;"/>'), (OUTSIDE, "<p>")]
+)
 @pytest.mark.parametrize("place", ["a page", "the package", "the contents"])
 def test_entities_are_refused_wherever_they_are(read, head, inside, place):
     bad = f"{head}<html><body><p>a {inside}</p></body></html>"
@@ -263,7 +272,9 @@ def test_a_missing_page_and_a_missing_file(read, tmp_path):
     data = one("<p>a.</p>", about=ABOUT)
     with zipfile.ZipFile(io.BytesIO(data)) as made:
         opf = made.read("OEBPS/book.opf").decode()
-    opf = opf.replace("</manifest>", '<item id="g" href="g.xhtml"/></manifest>').replace("</spine>", '<itemref idref="g"/></spine>')
+    opf = opf.replace("</manifest>", '<item id="g" href="g.xhtml"/></manifest>').replace(
+        "</spine>", '<itemref idref="g"/></spine>'
+    )
     told = read(one("<p>a.</p>", files={"OEBPS/book.opf": opf}))
     assert texts(told) == ["a."] and "'OEBPS/g.xhtml' is missing" in " ".join(map(str, told.script.warnings))
     with pytest.raises(ScriptError, match="EPUB"):
@@ -284,8 +295,10 @@ def test_without_lxml_it_says_what_to_install(read, monkeypatch):
 RICH = make_epub(
     {
         **THREE,
-        "d.xhtml": page('<h1>Four</h1><p>Old<sup><a href="#f" id="r">1</a></sup></p><p id="f"><a href="#r">1</a> No</p>'
-                        "<table><tr><td>a</td><td>b</td></tr></table><p>&#173;<ruby>漢<rt>か</rt></ruby></p>"),
+        "d.xhtml": page(
+            '<h1>Four</h1><p>Old<sup><a href="#f" id="r">1</a></sup></p><p id="f"><a href="#r">1</a> No</p>'
+            "<table><tr><td>a</td><td>b</td></tr></table><p>&#173;<ruby>漢<rt>か</rt></ruby></p>"
+        ),
     },
     contents=nav(*ENTRIES),
     old_contents=ncx(*ENTRIES),
@@ -328,8 +341,18 @@ def test_a_thousand_books_with_a_damaged_document_are_read_or_refused(read):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("inside", ["<p>" * 200_000, "<!--" * 200_000, "<a href='#" * 100_000, "&lt;" * 500_000, "<p>a</p>" * 100_000,
-                                    "<p>" + "a\u00ad " * 200_000 + "</p>", "<sup><a href='#a'>1</a></sup>" * 40_000])
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "<p>" * 200_000,
+        "<!--" * 200_000,
+        "<a href='#" * 100_000,
+        "&lt;" * 500_000,
+        "<p>a</p>" * 100_000,
+        "<p>" + "a\u00ad " * 200_000 + "</p>",
+        "<sup><a href='#a'>1</a></sup>" * 40_000,
+    ],
+)
 def test_long_documents_end_soon(read, inside):
     started = time.process_time()
     try:

@@ -28,6 +28,7 @@ WITH_NANO = [
     "audiobook",
     "clone_voice",
     "codec_round_trip",
+    "directed_book",
     "five_voice_scene",
     "retake_line",
     "srt_dubbing",
