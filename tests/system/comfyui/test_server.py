@@ -19,7 +19,7 @@ from higgs_runtime.hub.catalog import embedded_clips
 
 SECONDS = 1.0
 WORKFLOWS = ["clone_voice", "codec_round_trip", "text_to_speech", "two_voice_dialogue"]
-SCRIPTS = ["audiobook", "five_voice_scene", "retake_line", "srt_dubbing"]  # see test_render_script
+SCRIPTS = ["audiobook", "directed_book", "five_voice_scene", "retake_line", "srt_dubbing"]  # see test_render_script
 CANCEL_LIMIT_S = 1.0
 
 
