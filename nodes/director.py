@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from comfy_api.latest import io
 
 from ..higgs_runtime.remote.allowed import remote_key
@@ -12,7 +14,11 @@ from .host.schemas import node_schema
 from .script import output_of, script_outputs
 
 EVENT = "higgs.directed"  # for web/director.js
-TAGS = {"none": "none", "sounds (Higgs Audio v2)": "v2", "tags (Higgs Audio v3)": "v3"}
+TAGS: dict[str, Literal["none", "v2", "v3"]] = {
+    "none": "none",
+    "sounds (Higgs Audio v2)": "v2",
+    "tags (Higgs Audio v3)": "v3",
+}
 WAITS = "The Director's proposal waits to be accepted: look at it on the node, accept it, and queue again. Or switch "
 WAITS += "'review' off: then it is used at once."
 
@@ -20,8 +26,6 @@ WAITS += "'review' off: then it is used at once."
 class HiggsDirector(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..higgs_runtime.settings import SETTINGS
-
         return node_schema(
             node_id="HiggsDirector",
             display_name="Director",
@@ -62,40 +66,7 @@ class HiggsDirector(io.ComfyNode):
                     placeholder="Anna is afraid, and hides it.",
                     tooltip="What the server should know beside the text.",
                 ),
-                io.String.Input(
-                    "key_variable",
-                    default="",
-                    optional=True,
-                    tooltip="Environment variable of ComfyUI that holds the key, and stands in HIGGS_REMOTE_KEYS "
-                    "there; the key goes only to what HIGGS_REMOTE_URLS lists. Empty: no key.",
-                ),
-                io.Int.Input(
-                    "chunk_chars",
-                    default=SETTINGS["chunk_chars"].default,
-                    min=int(SETTINGS["chunk_chars"].least),
-                    max=int(SETTINGS["chunk_chars"].most),
-                    step=100,
-                    optional=True,
-                    tooltip=SETTINGS["chunk_chars"].help,
-                ),
-                io.Float.Input(
-                    "timeout_s",
-                    default=120.0,
-                    min=1.0,
-                    max=3600.0,
-                    step=1.0,
-                    optional=True,
-                    tooltip="Seconds without a byte from the server, waiting in its queue included, until it counts as "
-                    "lost.",
-                ),
-                io.Int.Input(
-                    "retries",
-                    default=2,
-                    min=0,
-                    max=20,
-                    optional=True,
-                    tooltip="Further tries after a lost connection, status 429 or 5xx, with growing pauses in seconds.",
-                ),
+                *asking_inputs(),
                 io.Boolean.Input(
                     "review",
                     default=True,
@@ -127,7 +98,7 @@ class HiggsDirector(io.ComfyNode):
         if tags not in (None, *TAGS):
             return f"There are no tags '{tags}'."
         try:
-            if (url or "").strip():
+            if url and url.strip():
                 remote_key(None, url, (key_variable or "").strip())
         except SettingError as error:
             return str(error)
@@ -154,6 +125,47 @@ class HiggsDirector(io.ComfyNode):
         messages.show_warnings([WAITS])
         blocked = messages.left_out(WAITS)
         return io.NodeOutput(blocked, found.report(), blocked, blocked, blocked)
+
+
+def asking_inputs() -> list[io.Input]:
+    """How the server is asked."""
+    from ..higgs_runtime.settings import SETTINGS
+
+    return [
+        io.String.Input(
+            "key_variable",
+            default="",
+            optional=True,
+            tooltip="Environment variable of ComfyUI that holds the key, and stands in HIGGS_REMOTE_KEYS "
+            "there; the key goes only to what HIGGS_REMOTE_URLS lists. Empty: no key.",
+        ),
+        io.Int.Input(
+            "chunk_chars",
+            default=SETTINGS["chunk_chars"].default,
+            min=int(SETTINGS["chunk_chars"].least),
+            max=int(SETTINGS["chunk_chars"].most),
+            step=100,
+            optional=True,
+            tooltip=SETTINGS["chunk_chars"].help,
+        ),
+        io.Float.Input(
+            "timeout_s",
+            default=120.0,
+            min=1.0,
+            max=3600.0,
+            step=1.0,
+            optional=True,
+            tooltip="Seconds without a byte from the server, waiting in its queue included, until it counts as lost.",
+        ),
+        io.Int.Input(
+            "retries",
+            default=2,
+            min=0,
+            max=20,
+            optional=True,
+            tooltip="Further tries after a lost connection, status 429 or 5xx, with growing pauses in seconds.",
+        ),
+    ]
 
 
 def ask(script, url, model, kind, speakers, **asking):

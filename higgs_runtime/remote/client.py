@@ -116,7 +116,7 @@ class Remote(Reachable):
         """
         body, notes = request_body(self.server, messages, sampling, voice=self.voice, sound_of=sound_of)
         started, answer, stopped = time.perf_counter(), _Answer(self.server.returns == "codes"), False
-        call = _Call(self, body)
+        call = _SpeechCall(self, body)
         with closing(call.events(should_stop or (lambda: False))) as events:
             for event in events:
                 if event is None:
@@ -137,7 +137,7 @@ class _Start:
     number: int
 
 
-class _Call(Call):
+class _SpeechCall(Call):
     """One request for speech."""
 
     def __init__(self, remote: Remote, body: dict[str, Any]):

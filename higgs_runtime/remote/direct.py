@@ -154,7 +154,7 @@ def direct(
         StoppedError: `should_stop`.
         RemoteError, AudioError, MissingExtraError: as `ChatServer.ask`, of the first chunk.
     """
-    work = _Work(script, server, settings or DirectSettings(), should_stop or (lambda: False))
+    work = _Directing(script, server, settings or DirectSettings(), should_stop or (lambda: False))
     total = sum(len(turn.text) for turn in script.turns)
     done = 0
     for chunk in _chunks(script, work.settings.chunk_chars):
@@ -196,7 +196,7 @@ def _chunks(script: Script, letters: int) -> Iterator[list[int]]:
 
 
 @dataclass
-class _Work:
+class _Directing:
     """What is known while a script is directed."""
 
     script: Script
@@ -341,7 +341,7 @@ def _parts_of(said: Any) -> dict[int, list[tuple[str, str]]]:
         parts = line.get("parts") if isinstance(line, dict) else None
         number = line.get("n") if isinstance(line, dict) else None
         if isinstance(number, int) and not isinstance(number, bool) and isinstance(parts, list) and number not in found:
-            pairs = [(one.get("speaker") or "", one.get("text")) for one in parts if isinstance(one, dict)]
+            pairs: list[Any] = [(one.get("speaker") or "", one.get("text")) for one in parts if isinstance(one, dict)]
             if pairs and len(pairs) == len(parts) and all(isinstance(one, str) for pair in pairs for one in pair):
                 found[number] = pairs
     if lines and not found:

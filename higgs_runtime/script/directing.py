@@ -21,7 +21,7 @@ from ..text.speakers import fits_tag
 from ..text.tags import TAG, TAGS, mended, tag_faults
 from ..text.vocabulary import has_words
 from .grammar import short
-from .types import Comment, Music, Script, Sound, Turn
+from .types import Music, Script, Sound, Turn
 from .write import write_script
 
 TagKind = Literal["none", "v2", "v3"]
@@ -229,12 +229,13 @@ def directed(script: Script, turns: Mapping[int, Pieces]) -> Script:
         made += _parted(turn, turns[number]) if turns.get(number) else [turn]
     starts.append(len(made))
 
-    def moved(one: Sound | Music | Comment):
+    def moved(one: Sound | Music) -> Sound | Music:
         if isinstance(one, Music):
             return replace(one, first=starts[one.first], last=starts[one.last + 1] - 1)
         return replace(one, turn=starts[one.turn])
 
-    return Script(made, [moved(one) for one in script.cues], [moved(one) for one in script.comments])
+    comments = [replace(one, turn=starts[one.turn]) for one in script.comments]
+    return Script(made, [moved(one) for one in script.cues], comments)
 
 
 def _parted(turn: Turn, pieces: Pieces) -> list[Turn]:

@@ -56,7 +56,7 @@ _BROKEN = (
 )
 
 
-class About(NamedTuple):
+class AboutBook(NamedTuple):
     """What a book says of itself; "" where it does not."""
 
     title: str = ""
@@ -74,12 +74,12 @@ class Documents:
         warnings: one sentence on each thing that is left out.
     """
 
-    about: About
+    about: AboutBook
     blocks: list[Block] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 
-class _Entry(NamedTuple):
+class _ContentsLine(NamedTuple):
     """A line of the list of contents."""
 
     path: str
@@ -143,7 +143,7 @@ def _documents(container: _Container, package: _Package, images: bool) -> Iterat
         yield path, heard_of(root, resolve, images=images)
 
 
-def _with_chapters(blocks: list[Block], entries: list[_Entry], *, named: bool) -> list[Block]:
+def _with_chapters(blocks: list[Block], entries: list[_ContentsLine], *, named: bool) -> list[Block]:
     """The blocks of a document, those that begin a chapter with its title.
 
     Args:
@@ -185,9 +185,10 @@ class _Package:
     def __init__(self, container: _Container):
         self._container, self.warnings = container, []
         self._path = container.package()
-        self._root = parse_markup(container.read(self._path), f"{container.name}: {self._path}", lenient=False)
-        if self._root is None:
+        root = parse_markup(container.read(self._path), f"{container.name}: {self._path}", lenient=False)
+        if root is None:
             raise container.broken("its package document cannot be read")
+        self._root = root
         self._items = {}  # id -> (path, kind, properties)
         for one in self._all("item"):
             href = one.get("href") or ""
@@ -203,7 +204,7 @@ class _Package:
     def _all(self, name: str) -> list:
         return [one for one in self._root.iter() if local(one) == name]
 
-    def _about(self) -> About:
+    def _about(self) -> AboutBook:
         def of(name: str) -> list[str]:
             return [said for one in self._all(name) if (said := words_of(one))]
 
@@ -218,7 +219,7 @@ class _Package:
             if role == "aut" and (said := words_of(one)) and said not in authors:
                 authors.append(said)
         first = {name: next(iter(of(name)), "") for name in ("title", "language", "date")}
-        return About(first["title"], ", ".join(authors), first["language"], first["date"][:10])
+        return AboutBook(first["title"], ", ".join(authors), first["language"], first["date"][:10])
 
     def _spine(self) -> list[str]:
         """Paths of what is read, without lists of contents, covers and what is shown beside the book."""
@@ -240,7 +241,7 @@ class _Package:
                 self.warnings.append(f"'{path}' is missing in the file.")
         return found
 
-    def contents(self) -> list[_Entry]:
+    def contents(self) -> list[_ContentsLine]:
         """The list of contents: of the navigation document, else the NCX; empty without."""
         found = []
         for path, kind, properties in self._items.values():
@@ -250,18 +251,18 @@ class _Package:
                     found.append(list(self._entries(root, path, "nav" in properties)))
         return next((entries for entries in sorted(found, key=len, reverse=True) if entries), [])
 
-    def _entries(self, root, path: str, is_nav: bool) -> Iterator[_Entry]:
+    def _entries(self, root, path: str, is_nav: bool) -> Iterator[_ContentsLine]:
         if not is_nav:
             for point in (one for one in root.iter() if local(one) == "navpoint"):
                 label = next((words_of(one) for one in point.iter() if local(one) == "text"), "")
                 source = next((one.get("src") or "" for one in point.iter() if local(one) == "content"), "")
                 if source:
-                    yield _Entry(*self._container.place(source, path), label)
+                    yield _ContentsLine(*self._container.place(source, path), label)
             return
         navs = [one for one in root.iter() if local(one) == "nav"]
         for nav in [one for one in navs if "toc" in kinds_of(one)] or navs[:1]:
             for link in (one for one in nav.iter() if local(one) == "a" and one.get("href")):
-                yield _Entry(*self._container.place(link.get("href"), path), words_of(link))
+                yield _ContentsLine(*self._container.place(link.get("href"), path), words_of(link))
 
 
 class _Container:

@@ -64,7 +64,7 @@ def etree():
         MissingExtraError: lxml (extra `books`) is not installed.
     """
     try:
-        from lxml import etree
+        from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]  (it has no types)
     except ImportError as error:
         raise MissingExtraError("A book in EPUB or HTML", "books", "lxml") from error
     return etree
@@ -133,7 +133,7 @@ def heard_of(root, resolve: Resolve, *, images: bool = False) -> Heard:
         resolve: where a link leads.
         images: descriptions of pictures are read too.
     """
-    reader = _Reader(resolve, images)
+    reader = _Walker(resolve, images)
     for element in root.iter():
         if local(element) == "title" and not reader.heard.title:
             reader.heard.title = words_of(element)
@@ -175,7 +175,7 @@ def said_alone(block: Block) -> Block:
     return block
 
 
-class _Reader:
+class _Walker:
     """Walks over a document; `heard` grows."""
 
     def __init__(self, resolve: Resolve, images: bool):
@@ -283,7 +283,7 @@ class _Reader:
         self.flush()
         said = []
         for cell in cells:
-            inner = _Reader(self._resolve, self._images)
+            inner = _Walker(self._resolve, self._images)
             inner.walk(cell)
             inner.flush()
             self._ids |= {id for block in inner.heard.blocks for id in block.ids}
