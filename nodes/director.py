@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Literal
 
 from comfy_api.latest import io
@@ -91,6 +92,11 @@ class HiggsDirector(io.ComfyNode):
         )
 
     @classmethod
+    def fingerprint_inputs(cls, review=False, accepted="", **_) -> str:
+        """What nobody has accepted is asked for anew: a page that comes later knows of no proposal."""
+        return str(time.time_ns()) if review and not (accepted or "").strip() else ""
+
+    @classmethod
     def validate_inputs(cls, url=None, key_variable=None, tags=None) -> bool | str:
         """What comes from another node is None here, and is looked at when it runs."""
         from ..higgs_runtime import SettingError
@@ -123,7 +129,7 @@ class HiggsDirector(io.ComfyNode):
         if not waits:
             return output_with(found.report().split("\n"), found.script)
         messages.show_warnings([WAITS])
-        blocked = messages.left_out(WAITS)
+        blocked = messages.left_out(None)  # with a message, the page shows an error of the node behind
         return io.NodeOutput(blocked, found.report(), blocked, blocked, blocked)
 
 

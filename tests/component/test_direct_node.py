@@ -68,6 +68,12 @@ def test_a_proposal_waits_and_what_is_accepted_is_used_without_a_server(runtime,
     assert told[-1]["stale"] and len(stub.bodies) == 1
 
 
+def test_what_nobody_accepted_is_asked_for_again():
+    node = node_classes()["HiggsDirector"]
+    assert node.fingerprint_inputs(review=True) != node.fingerprint_inputs(review=True, accepted=" ")
+    assert node.fingerprint_inputs(review=True, accepted="x") == node.fingerprint_inputs(url="any")
+
+
 def test_a_forged_acceptance_changes_no_word(runtime, told):
     from higgs_runtime.script.directing import script_key
 

@@ -55,6 +55,7 @@ def test_what_waits_goes_no_further_and_says_so(client):
     with ChatStub(speak=well) as stub:
         run = client.run(graph(stub.url, review=True))
     assert "text" not in run.outputs and "2 of 3 lines changed" in run.outputs["report"]["text"][0]
+    assert run.error is None
     assert "waits to be accepted" in json.dumps([data for _, _, data in run.events], ensure_ascii=False)
 
 
@@ -127,7 +128,7 @@ BUILD = """
     const slot = (node, name) => node.inputs.findIndex((one) => one.name === name);
     script.connect(0, director, slot(director, "script"));
     director.connect(4, show, slot(show, "source"));
-    Object.assign(app.canvas.ds, { offset: [40, 60], scale: 0.9 });
+    Object.assign(app.canvas.ds, { offset: [80, 150], scale: 0.75 });
     app.canvas.setDirty(true, true);
     await settled(() => director.higgsDiff.root);
     window.director = director;

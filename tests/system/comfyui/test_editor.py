@@ -26,6 +26,7 @@ NAMES = [
     "audiobook",
     "clone_voice",
     "codec_round_trip",
+    "directed_book",
     "five_voice_scene",
     "master_a_mix",
     "retake_line",

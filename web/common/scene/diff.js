@@ -83,8 +83,8 @@ export class SceneDiff {
       const more = this.rows.length - MOST_ROWS;
       this.list.append(make("div", { className: "empty", textContent: `${more} more lines are not shown.` }));
     }
-    const open = this.rows.some((row) => row.pieces.length && !row.accepted);
-    for (const one of [this.accepting, this.all, this.none]) one.hidden = !open;
+    this.accepting.hidden = !this.of; // also where nothing is to change: then nobody is asked again
+    this.all.hidden = this.none.hidden = !this.rows.some((row) => row.pieces.length && !row.accepted);
     this.forgetting.hidden = !this.host.getAccepted().trim();
   }
 
