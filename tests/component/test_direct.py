@@ -247,7 +247,7 @@ def rewriting(change):
     [
         lambda text: text + " And more.",
         lambda text: text[1:],
-        lambda text: text.replace("e", "a"),
+        lambda text: text.replace("o", "a"),
         lambda text: text.upper(),
         lambda text: "",
         lambda text: f"<i>{text}</i>",
