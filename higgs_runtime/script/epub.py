@@ -10,6 +10,7 @@ import posixpath
 import struct
 import zipfile
 import zlib
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -152,12 +153,16 @@ def _with_chapters(blocks: list[Block], entries: list[_ContentsLine], *, named: 
     if not named:
         return with_chapters(blocks)
     before: dict[int, str] = {}
-    for entry in entries:
-        at = next((n for n, one in enumerate(blocks) if entry.fragment in one.ids), 0) if entry.fragment else 0
-        following = [n for n in range(at, len(blocks)) if blocks[n].words]
-        if not following:
+    places = {id: n for n, block in reversed(list(enumerate(blocks))) for id in block.ids}
+    targets = [places.get(entry.fragment, 0) for entry in entries]
+    worded = [n for n, block in enumerate(blocks) if block.words]
+    borders = [*sorted(set(targets)), len(blocks)]
+    for entry, at in zip(entries, targets, strict=True):
+        first, end = bisect_left(worded, at), borders[bisect_right(borders, at)] if at < len(blocks) else 0
+        near = [n for n in worded[first : first + TITLES] if n < end and blocks[n].lines]
+        if not near:
             continue
-        near, known = following[:TITLES], as_known(entry.title)
+        known = as_known(entry.title)
         same = [n for n in near if known and as_known(blocks[n].lines[0]) == known]
         chosen = same or [n for n in near if blocks[n].level and not blocks[n].title]
         if chosen:
@@ -168,8 +173,8 @@ def _with_chapters(blocks: list[Block], entries: list[_ContentsLine], *, named: 
             for n in above:
                 blocks[n].lines = []
             blocks[chosen[0]].title = " ".join([*numbers, blocks[chosen[0]].lines[0]])
-        elif entry.title and not blocks[following[0]].title:
-            before.setdefault(following[0], entry.title)
+        elif entry.title and not blocks[near[0]].title:
+            before.setdefault(near[0], entry.title)
     found = []
     for n, block in enumerate(blocks):
         if n in before:

@@ -181,7 +181,8 @@ class _Walker:
     def __init__(self, resolve: Resolve, images: bool):
         self.heard = Heard()
         self._resolve, self._images = resolve, images
-        self._text: list[str] = []
+        self._text: list[str] = []  # of what is open; no piece is empty
+        self._begun = False  # whether that has a word, or another sign
         self._ids: set[str] = set()  # since the last block
         self._marked = False  # what is open began with the mark of a note
         self._level = 0  # of the heading that is open
@@ -218,6 +219,7 @@ class _Walker:
         """Ends the paragraph or heading that is open."""
         lines = [" ".join(one.split()) for one in "".join(self._text).split("\n")]
         self._text.clear()
+        self._begun = False
         lines = [line for line in lines if line]
         if not lines:
             return
@@ -237,6 +239,7 @@ class _Walker:
     def _say(self, text: str | None) -> None:
         if text:
             self._text.append(re.sub(r"[\s\u200b]+", " ", text))
+            self._begun = self._begun or not text.isspace()
 
     def _inside(self, element) -> None:
         self._say(element.text)
@@ -296,12 +299,11 @@ class _Walker:
         said, href = words_of(element), element.get("href")
         if not href or "#" not in href or not _NOTE_MARK.fullmatch(said):
             return False
-        before = "".join(self._text)
-        if not before.strip():
+        if not self._begun:
             self._marked = True
             return not said.strip("[(.)] ").isdigit() or local(element.getparent()) == "sup"
         raised = any(local(one) == "sup" for one in (element.getparent(), *element))
-        if raised or not said.isdigit() or not before[-1].isspace():  # "see chapter 3" is no mark
+        if raised or not said.isdigit() or not self._text[-1][-1].isspace():  # "see chapter 3" is no mark
             self.heard.noted.add(self._resolve(href))
             return True
         return False

@@ -110,6 +110,14 @@ def test_chapters_are_those_of_the_contents(read, kind):
     assert parse_script(str(book.script)).turns == book.script.turns
 
 
+def test_entries_of_contents_that_lead_to_one_place_or_nowhere(read):
+    """Each place is looked at up to the next one alone: short chapters keep their own titles."""
+    pages = {"a.xhtml": page('<p id="x">I</p><p>One</p><p id="y">II</p><h2>Two</h2><p>b.</p>'), "b.xhtml": page("")}
+    entries = ("a.xhtml#x", "One"), ("a.xhtml#x", "Once more"), ("a.xhtml#y", ""), ("a.xhtml#no", "I"), ("b.xhtml", "B")
+    book = read(make_epub(pages, contents=nav(*entries)))
+    assert texts(book) == ["I. One.", "II. Two.", "b."] and len(book.chapters) == 2
+
+
 def test_without_contents_headings_of_two_kinds_are_chapters(read):
     pages = {"a.xhtml": page("<h1>Book</h1><h2>One</h2><p>a.</p><h4>sub</h4><p>b.</p><h2>Two</h2><p>c.</p>")}
     assert [title for title, _ in read(make_epub(pages)).chapters] == ["Book", "One", "Two"]
