@@ -265,7 +265,8 @@ _TABLE = (
         default=3000,
         least=200,
         most=100_000,
-        doors=("cli",),
+        step=100,
+        doors=("node", "cli"),
         help="Letters of a script in one request to the chat server, about; a line is never cut.",
     ),
     Setting(

@@ -13,6 +13,7 @@ from .host import messages
 from .host.progress import Progress, cancelled, raise_if_cancelled
 from .host.schemas import node_schema
 from .script import output_of, script_outputs
+from .shared.settings import setting_input
 
 EVENT = "higgs.directed"  # for web/director.js
 TAGS: dict[str, Literal["none", "v2", "v3"]] = {
@@ -135,8 +136,6 @@ class HiggsDirector(io.ComfyNode):
 
 def asking_inputs() -> list[io.Input]:
     """How the server is asked."""
-    from ..higgs_runtime.settings import SETTINGS
-
     return [
         io.String.Input(
             "key_variable",
@@ -145,15 +144,7 @@ def asking_inputs() -> list[io.Input]:
             tooltip="Environment variable of ComfyUI that holds the key, and stands in HIGGS_REMOTE_KEYS "
             "there; the key goes only to what HIGGS_REMOTE_URLS lists. Empty: no key.",
         ),
-        io.Int.Input(
-            "chunk_chars",
-            default=SETTINGS["chunk_chars"].default,
-            min=int(SETTINGS["chunk_chars"].least),
-            max=int(SETTINGS["chunk_chars"].most),
-            step=100,
-            optional=True,
-            tooltip=SETTINGS["chunk_chars"].help,
-        ),
+        setting_input("chunk_chars", optional=True),
         io.Float.Input(
             "timeout_s",
             default=120.0,

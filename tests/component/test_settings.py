@@ -15,14 +15,14 @@ from helpers_workflow import node_classes, node_inputs
 from safetensors.torch import save_file
 
 from higgs_runtime import AudioClip, RenderSettings, Sampling, SettingError
-from higgs_runtime.cli import main, render_script as command
+from higgs_runtime.cli import main, render_script as command, script
 from higgs_runtime.script.grammar import SETTINGS as IN_SCRIPTS
 from higgs_runtime.serve.fields import SpeechRequest
 from higgs_runtime.serve.limits import MAX_WINDOW
 from higgs_runtime.settings import SETTINGS, shown_at
 from higgs_runtime.verification import Limits
 
-NODES = ("HiggsGenerate", "HiggsRenderScript", "HiggsVerifyTakes", "HiggsLoadLoRA")
+NODES = ("HiggsGenerate", "HiggsRenderScript", "HiggsVerifyTakes", "HiggsLoadLoRA", "HiggsDirector")
 
 
 @pytest.mark.parametrize("name", shown_at("node"))
@@ -41,8 +41,11 @@ def test_nodes_show_the_table(name):
 
 def test_the_shell_shows_the_table():
     parser = argparse.ArgumentParser()
-    command.add(parser.add_subparsers())
-    options = {option.dest: option for option in parser._subparsers._group_actions[0].choices["render-script"]._actions}
+    commands = parser.add_subparsers()
+    command.add(commands)
+    script.add(commands)
+    direct = commands.choices["script"]._subparsers._group_actions[0].choices["direct"]
+    options = {one.dest: one for one in (*direct._actions, *commands.choices["render-script"]._actions)}
     for name, one in shown_at("cli").items():
         if name != "lora_strength":  # a part of --lora
             assert options[name].default == one.default and options[name].help.startswith(one.help)
