@@ -274,7 +274,7 @@ def test_the_wait_that_a_server_asks_for_is_kept(monkeypatch):
 
 
 def test_pauses_grow():
-    assert remote._pause(1) < remote._pause(3) < remote._pause(6) and remote._pause(60) <= 1.25 * remote.LONGEST_WAIT_S
+    assert call._pause(1) < call._pause(3) < call._pause(6) and call._pause(60) <= 1.25 * call.LONGEST_WAIT_S
 
 
 def test_nobody_there():
