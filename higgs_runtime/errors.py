@@ -121,6 +121,7 @@ EXTRAS = {
     "ray": ("pip install ray",),
     "fsspec": ("pip install fsspec",),
     "sound": ("pip install pedalboard",),
+    "books": ("pip install lxml",),
     "subtitles": ("pip install pysubs2",),
     "text": ("pip install langid jieba num2words",),
     "dac": (

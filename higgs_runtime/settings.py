@@ -327,6 +327,16 @@ _TABLE = (
         "prosody do.",
     ),
     Setting(
+        name="chunk_chars",
+        kind=int,
+        default=3000,
+        least=200,
+        most=100_000,
+        step=100,
+        doors=("node", "cli"),
+        help="Letters of a script in one request to the chat server, about; a line is never cut.",
+    ),
+    Setting(
         name="lora_strength",
         kind=float,
         default=1.0,

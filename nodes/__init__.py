@@ -12,6 +12,7 @@ from .combine_voices import HiggsCombineVoices
 from .convert_codec import HiggsConvertCodec
 from .convert_model import HiggsConvertModel
 from .decode_codes import HiggsDecodeCodes
+from .director import HiggsDirector
 from .download_model import HiggsDownloadModel
 from .duck_audio import HiggsDuckAudio
 from .edit_speech import HiggsEditSpeech
@@ -20,6 +21,7 @@ from .export_audio import HiggsExportAudio
 from .generate import HiggsGenerate
 from .join_audio import HiggsJoinAudio
 from .load_audio import HiggsLoadAudio
+from .load_book import HiggsLoadBook
 from .load_codec import HiggsLoadCodec
 from .load_lora import HiggsLoadLoRA
 from .load_model import HiggsLoadModel
@@ -69,6 +71,8 @@ NODES: list[type[io.ComfyNode]] = [
     HiggsScript,
     HiggsLoadSubtitles,
     HiggsReferencesFromFilm,
+    HiggsLoadBook,
+    HiggsDirector,
     HiggsPrepareText,
     HiggsRenderScript,
     HiggsRespeak,

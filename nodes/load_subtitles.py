@@ -33,7 +33,8 @@ class HiggsLoadSubtitles(io.ComfyNode):
                 io.Combo.Input(
                     "file",
                     options=files.input_choices(".srt", ".vtt", ".ass", ".ssa"),
-                    tooltip="SRT, WebVTT, ASS or SSA in UTF-8. Put it into ComfyUI's input folder and press R.",
+                    tooltip="SRT, WebVTT, ASS or SSA in UTF-8. Upload it with the button, or put it into ComfyUI's "
+                    "input folder and press R.",
                 ),
                 io.Boolean.Input(
                     "descriptions",

@@ -35,7 +35,7 @@ RUNTIME_PACKAGES += ["audioop-lts; python_version >= '3.13'"]
 TEST_PACKAGES = ["pytest", "pytest-timeout", "pytest-xdist", "pyloudnorm>=0.2", "requests", "ruff==0.17.6"]
 TEST_PACKAGES += ["pyright[nodejs]==1.1.414"]  # with the node that it runs in: it loads nothing when it runs
 TEST_PACKAGES += ["setuptools>=77", "websocket-client", "faster-whisper>=1.1.1", "rapidfuzz", "num2words", "matplotlib"]
-TEST_PACKAGES += ["hypothesis", "mutagen", "gguf>=0.10", "pedalboard>=0.9", "pysubs2>=1.7"]
+TEST_PACKAGES += ["hypothesis", "mutagen", "gguf>=0.10", "lxml>=5", "pedalboard>=0.9", "pysubs2>=1.7"]
 TEST_PACKAGES += ["jieba>=0.42.1", "langid>=1.1.6"]
 TEST_PACKAGES += ["fastapi>=0.110", "uvicorn>=0.29", "prometheus_client", "openai>=1.40", "schemathesis>=4"]
 TEST_PACKAGES += ["ray>=2.40", "simpy", "s3fs", "moto[s3]", "flask", "flask-cors"]  # the last two: of moto's server

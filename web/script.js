@@ -2,7 +2,7 @@
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { ask } from "./common/ask.js";
-import { addElement } from "./common/element.js";
+import { addElement, passOn } from "./common/element.js";
 import { after, connected, hide, rememberStep, rootGraph } from "./common/node.js";
 import { SceneEditor } from "./common/scene/editor.js";
 import { scriptsAbove } from "./common/scene/links.js";
@@ -50,21 +50,4 @@ function addScene(node) {
   addElement(node, "scene", "higgs_scene", editor.root, { getMinHeight: () => 220 });
   node.setSize([Math.max(node.size[0], SIZE[0]), Math.max(node.size[1], SIZE[1])]);
   passOn(editor.root);
-}
-
-/** The canvas zooms and pans over the editor too. Else, what is dragged there moves no node: those of Vue would go. */
-function passOn(root) {
-  root.addEventListener("wheel", (event) => {
-    if (!event.ctrlKey) return event.stopPropagation();
-    event.preventDefault();
-    event.stopPropagation();
-    return app.canvas.processMouseWheel(event);
-  }, { passive: false });
-  const middle = { pointerdown: "processMouseDown", pointermove: "processMouseMove", pointerup: "processMouseUp" };
-  for (const [event, call] of Object.entries(middle)) {
-    root.addEventListener(event, (one) => {
-      if (one.button === 1 || (event === "pointermove" && one.buttons & 4)) app.canvas[call](one);
-      if (one.buttons) one.stopPropagation();
-    });
-  }
 }

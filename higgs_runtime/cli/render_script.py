@@ -54,8 +54,12 @@ def add(commands) -> None:
     )
     parser.add_argument("-o", "--output", type=Path, help="wav, flac, mp3, opus, m4a, m4b (default: FILE as .flac)")
     parser.add_argument(
-        "--book", action="store_true", help="the file is plain text: all of it is read, its headings become chapters"
+        "--book",
+        action="store_true",
+        help="the file is plain text: all of it is read, its headings become chapters (.epub, .html are books anyway)",
     )
+    parser.add_argument("--chapters", default="", metavar="FIRST[-LAST]", help="of a book, as 3-5 (default: all)")
+    parser.add_argument("--images", action="store_true", help="of an EPUB: the descriptions of pictures are read too")
     parser.add_argument(
         "--voice",
         action="append",
@@ -171,7 +175,7 @@ def _render(args: argparse.Namespace, view: View) -> int:
     from ..rendering import assemble, check_output, deliver
 
     check_listening(args)
-    script = _script(args)
+    script, tags = _script(args)
     output = args.output or args.file.with_suffix(".flac")
     folders = [*(args.sounds or [args.file.parent]), next(iter(embedded_clips().values())).parent]
     inputs = inputs_of(args, script, folders)
@@ -200,6 +204,7 @@ def _render(args: argparse.Namespace, view: View) -> int:
             assembly,
             output if performance.complete else partial_name(output),
             stems=args.stems,
+            tags=tags,
             inputs=inputs,
             provenance=Provenance(lm.title, voices, args.consent, lm.credit),
             credit_subtitle=args.credit_subtitle,
@@ -244,16 +249,41 @@ def inputs_of(args: argparse.Namespace, script, folders: list[Path]) -> list[Pat
     return [args.file, *clips, *(clip.with_suffix(".txt") for clip in clips), *check_assembly(script, folders)]
 
 
-def _script(args: argparse.Namespace):
-    from ..script import check_no_timing, read_book, read_script
+def _script(args: argparse.Namespace) -> tuple:
+    """The script, and tags for the file."""
+    from ..script import check_no_timing, is_book, load_book, read_script
 
     timing = timing_of(args)
-    if args.book:
+    args.book = args.book or is_book(args.file)
+    if not args.book:
+        for name in ("chapters", "images"):
+            if getattr(args, name):
+                raise SettingError(
+                    f"--{name} is of books.",
+                    expected="an .epub or .html, or --book",
+                    got=f"'{args.file.name}'",
+                    remedy=f"Add --book if it is a book, or leave --{name} out.",
+                )
+        script, tags = read_script(args.file, timing), {}
+    else:
         check_no_timing(args.file, timing)
-    script = read_book(args.file) if args.book else read_script(args.file, timing)
+        book = load_book(args.file, images=args.images)
+        if args.chapters:
+            book = book.part(*_chapters(args.chapters))
+        script, tags = book.script, book.tags
     for warning in script.warnings:
         sys.stderr.write(f"higgs: {warning}\n")
-    return script
+    return script, tags
+
+
+def _chapters(text: str) -> tuple[int, int]:
+    """First and count of "3" or "3-5"."""
+    first, dash, last = text.partition("-")
+    if not first.strip().isdecimal() or dash and not last.strip().isdecimal() or dash and int(last) < int(first):
+        raise SettingError(
+            "The chapters cannot be read.", expected="as 3, or 3-5", got=f"'{text}'", remedy="Write numbers from 1."
+        )
+    return int(first), int(last or first) - int(first) + 1
 
 
 def performed(args: argparse.Namespace, script, lm, codec_at, view: View, find_voices=None) -> tuple:

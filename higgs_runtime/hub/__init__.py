@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Checkpoint as Checkpoint,
         checkpoint_at as checkpoint_at,
         default_pair as default_pair,
+        embedded_books as embedded_books,
         embedded_clips as embedded_clips,
         embedded_voices as embedded_voices,
         find_adapters as find_adapters,
@@ -38,7 +39,8 @@ else:
     _HOMES = {
         "cache": "ModelCache ModelKey file_stats model_bytes shared_cache",
         "catalog": "EMBEDDED RECOGNIZERS VOICES Checkpoint checkpoint_at "
-        "default_pair embedded_clips embedded_voices find_adapters find_checkpoints model_roots without_mark",
+        "default_pair embedded_books embedded_clips embedded_voices find_adapters find_checkpoints model_roots "
+        "without_mark",
         "convert": "convert_codec convert_model",
         "describe": "describe_checkpoint",
         "loaded": "Loading",

@@ -223,6 +223,11 @@ def embedded_clips() -> dict[str, Path]:
     return {file.stem: file for file in sorted((EMBEDDED / "clips").glob("*.flac"))}
 
 
+def embedded_books() -> dict[str, Path]:
+    """The books that the pack brings: name with suffix -> file."""
+    return {file.name: file for file in sorted((EMBEDDED / "books").glob("*.epub"))}
+
+
 def embedded_voices() -> dict[str, Path]:
     """Those of the clips that are reference voices: beside each lies its transcript, a .txt file."""
     return {name: file for name, file in embedded_clips().items() if file.with_suffix(".txt").is_file()}

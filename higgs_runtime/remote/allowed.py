@@ -34,13 +34,14 @@ class ServerAddress:
         return self.origin == other.origin and f"{other.path}/".startswith(f"{self.path}/")
 
 
-def remote_key(server: RemoteServer, url: str, variable: str = "") -> str:
+def remote_key(server: RemoteServer | None, url: str, variable: str = "") -> str:
     """The key that a workflow's request may carry; "" for none.
 
     A key belongs to the host of the server in the table whose variable it is (where the environment lists the variable:
     to that of the chosen server), and to what HIGGS_REMOTE_URLS lists.
 
     Args:
+        server: None: one that is in no table, and so has no usual place and no usual key.
         url: as the workflow says; "" the server's usual one.
         variable: that holds the key, as the workflow says; "" the server's usual one, where its key may go there.
 
@@ -48,7 +49,9 @@ def remote_key(server: RemoteServer, url: str, variable: str = "") -> str:
         SettingError: the workflow may not lead there, not use this variable, or not send it there; it is not set.
     """
     place = _checked(server, url)
-    name = variable or server.key_variable
+    name = variable or (server.key_variable if server else "")
+    if not name:
+        return ""
     owners = [one for one in SERVERS.values() if one.key_variable == name]
     if not owners and name not in _listed(KEYS):
         known = dict.fromkeys([*(one.key_variable for one in SERVERS.values()), *_listed(KEYS)])
@@ -58,7 +61,7 @@ def remote_key(server: RemoteServer, url: str, variable: str = "") -> str:
             got=f"'{name}'",
             remedy=f"If it is the key of a server: {_how(KEYS, name)}.",
         )
-    homes = [place_of(one.url) for one in owners or [server]]
+    homes = [place_of(one.url) for one in owners or ([server] if server else [])]
     if not any(home.origin == place.origin for home in homes) and not _is_listed(place):
         if not variable:
             return ""
@@ -96,9 +99,9 @@ def check_cluster(address: str) -> None:
         )
 
 
-def _checked(server: RemoteServer, url: str) -> ServerAddress:
+def _checked(server: RemoteServer | None, url: str) -> ServerAddress:
     """The place, if a workflow may lead to it: text and clips go there, also without a key."""
-    place = place_of(url.strip() or server.url)
+    place = place_of(url.strip() or (server.url if server else ""))
     usual = any(place_of(one.url).origin == place.origin for one in SERVERS.values())
     if not (usual or _loops_back(place.origin[1]) or _is_listed(place)):
         raise SettingError(

@@ -2,10 +2,11 @@
 
 grammar: the forms of one line · types: what a script says · write: types to text · parse: text to types ·
 cues: names of sounds to files · subtitles: SRT, VTT and ASS to a script and back · fitting: lines into their slots ·
-retiming: other frame rates · report: a script in words · book: plain text to a script.
+retiming: other frame rates · report: a script in words · book: a book to a script, plain text here, EPUB in epub
+and its documents in markup.
 """
 
-from .book import book_script, read_book
+from .book import BOOKS, Book, book_script, is_book, load_book, read_book
 from .cues import resolve_cue
 from .fitting import Fit, TempoLimits, plan_fit
 from .parse import parse_script
@@ -24,6 +25,8 @@ from .words import (
 )
 
 __all__ = [
+    "BOOKS",
+    "Book",
     "CaptionLimits",
     "Comment",
     "Fit",
@@ -41,6 +44,8 @@ __all__ = [
     "describe_script",
     "in_sentences",
     "joined",
+    "is_book",
+    "load_book",
     "make_captions",
     "parse_script",
     "plan_fit",

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from ..text.vocabulary import has_words
 
 LONGEST = 80  # characters of a heading
 LONGEST_TITLE = 60  # of one that stands below its number
@@ -86,6 +89,35 @@ _CONTENTS = re.compile(
     re.I,
 )
 _PAGE = re.compile(r"(?:\s*(?:\.\s?){3,}|\s*…+|\s*·{3,}|\s{2,}|\t)\s*(?:\d{1,4}|[ivxlc]+)?\s*$")
+
+
+@dataclass
+class Block:
+    """A paragraph, a heading or a break of a book.
+
+    Attributes:
+        lines: without blanks at their ends.
+        line: the first one, from 1; 0 where the book is not plain text.
+        title: of a heading that begins a chapter.
+        number: of a heading that is a number; below 0 with a title.
+        waits: its title may stand in the block below.
+        level: 1 to 6, of a heading of a document; 0: it is none.
+        ids: places of the document that links lead to.
+        marked: it begins with a mark that leads back, as notes do.
+    """
+
+    lines: list[str]
+    line: int
+    title: str = ""
+    number: int = 0
+    waits: bool = False
+    level: int = 0
+    ids: set[str] = field(default_factory=set)
+    marked: bool = False
+
+    @property
+    def words(self) -> bool:
+        return any(map(has_words, self.lines))
 
 
 class Heading(NamedTuple):

@@ -15,7 +15,7 @@ import folder_paths
 from comfy.cli_args import args
 
 from ...higgs_runtime.errors import AudioError
-from ...higgs_runtime.hub import embedded_clips, file_stats
+from ...higgs_runtime.hub import embedded_books, embedded_clips, file_stats
 
 FROM_PACK = " (from the pack)"  # after the name of a clip
 MODEL_FOLDER = "higgs_audio"
@@ -40,13 +40,18 @@ def input_choices(*suffixes: str) -> list[str]:
     return sorted(name for name in os.listdir(folder_paths.get_input_directory()) if name.lower().endswith(suffixes))
 
 
+def book_choices(*suffixes: str) -> list[str]:
+    """Files in ComfyUI's input folder with these suffixes, and the books that the pack brings."""
+    return [*input_choices(*suffixes), *(name + FROM_PACK for name in embedded_books())]
+
+
 def input_path(name: str) -> Path:
-    """The file that a choice means: an annotated name ("clip.wav [output]") of ComfyUI, or a clip of the pack.
+    """The file that a choice means: an annotated name ("clip.wav [output]") of ComfyUI, or a clip or book of the pack.
 
     Raises:
         AudioError: there is no such file.
     """
-    path = pack_clip(name) or _annotated_path(name)
+    path = pack_clip(name) or _pack_book(name) or _annotated_path(name)
     if not name or path is None or not path.is_file():
         raise AudioError(
             f"There is no file '{name}'.",
@@ -82,6 +87,11 @@ def explain_input(name: str) -> bool | str:
 def pack_clip(name: str) -> Path | None:
     """The clip of the pack that a choice names, if it names one."""
     return embedded_clips().get(name.removesuffix(FROM_PACK)) if name.endswith(FROM_PACK) else None
+
+
+def _pack_book(name: str) -> Path | None:
+    """The book of the pack that a choice names, if it names one."""
+    return embedded_books().get(name.removesuffix(FROM_PACK)) if name.endswith(FROM_PACK) else None
 
 
 def fingerprint(path: Path) -> str:

@@ -61,8 +61,9 @@ def _of_all(texts: dict[int, str], several: bool) -> str:
     return "\n".join(f"{number + 1}. {text}" for number, text in told)
 
 
-def left_out(why: str) -> ExecutionBlocker:
-    """For an output that is not made: what is connected to it ends with this message."""
+def left_out(why: str | None) -> ExecutionBlocker:
+    """For an output that is not made: what is connected to it ends with this message; None: it does not run, which is
+    no error."""
     return ExecutionBlocker(why)
 
 

@@ -38,6 +38,8 @@ NODE_IDS = [
     "HiggsLoadVoice",
     "HiggsScript",
     "HiggsLoadSubtitles",
+    "HiggsLoadBook",
+    "HiggsDirector",
     "HiggsPrepareText",
     "HiggsRenderScript",
     "HiggsRespeak",

@@ -26,7 +26,7 @@ from higgs_runtime import (
     conversation,
 )
 from higgs_runtime.errors import RemoteError
-from higgs_runtime.remote import client as remote
+from higgs_runtime.remote import call, client as remote
 from higgs_runtime.remote.client import Remote
 from higgs_runtime.remote.servers import SERVERS, request_body
 
@@ -37,7 +37,7 @@ KINDS = sorted(FORMS)
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(remote, "FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(call, "FIRST_WAIT_S", 0.01)
 
 
 @pytest.fixture(params=KINDS)
@@ -274,7 +274,7 @@ def test_the_wait_that_a_server_asks_for_is_kept(monkeypatch):
 
 
 def test_pauses_grow():
-    assert remote._pause(1) < remote._pause(3) < remote._pause(6) and remote._pause(60) <= 1.25 * remote.LONGEST_WAIT_S
+    assert call._pause(1) < call._pause(3) < call._pause(6) and call._pause(60) <= 1.25 * call.LONGEST_WAIT_S
 
 
 def test_nobody_there():
@@ -305,7 +305,7 @@ def test_cancelling_leaves_the_server_and_keeps_what_came():
 @pytest.mark.parametrize("failures", [[], [500] * 20, ["drop"] * 20])
 def test_cancelling_before_there_is_a_sound(failures, monkeypatch):
     """While it waits for the server, and between two tries."""
-    monkeypatch.setattr(remote, "FIRST_WAIT_S", 60.0)
+    monkeypatch.setattr(call, "FIRST_WAIT_S", 60.0)
     with Stub("SGLang-Omni") as stub:
         stub.failures, stub.pause_s = failures, 60.0
         with pytest.raises(AudioError, match="no sound.*cancelled"):

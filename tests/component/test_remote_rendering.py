@@ -28,7 +28,7 @@ from higgs_runtime import (
     render,
 )
 from higgs_runtime.errors import RemoteError
-from higgs_runtime.remote import client
+from higgs_runtime.remote import call
 from higgs_runtime.remote.client import Remote
 from higgs_runtime.remote.servers import SERVERS
 from higgs_runtime.remote.speaker import RemoteSpeaker
@@ -40,7 +40,7 @@ AS_WRITTEN = RenderSettings(prepare=False, batch=3)
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(client, "FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(call, "FIRST_WAIT_S", 0.01)
 
 
 @pytest.fixture(scope="module")

@@ -15,14 +15,21 @@ from helpers_workflow import node_classes, node_inputs
 from safetensors.torch import save_file
 
 from higgs_runtime import AudioClip, RenderSettings, Sampling, SettingError
-from higgs_runtime.cli import captions, main, render_script as command
+from higgs_runtime.cli import captions, main, render_script as command, script
 from higgs_runtime.script.grammar import SETTINGS as IN_SCRIPTS
 from higgs_runtime.serve.fields import SpeechRequest
 from higgs_runtime.serve.limits import MAX_WINDOW
 from higgs_runtime.settings import CAPTION_LIMITS, SETTINGS, shown_at
 from higgs_runtime.verification import Limits
 
-NODES = ("HiggsGenerate", "HiggsRenderScript", "HiggsVerifyTakes", "HiggsLoadLoRA", "HiggsLoadSubtitles")
+NODES = (
+    "HiggsGenerate",
+    "HiggsRenderScript",
+    "HiggsVerifyTakes",
+    "HiggsLoadLoRA",
+    "HiggsLoadSubtitles",
+    "HiggsDirector",
+)
 
 
 @pytest.mark.parametrize("name", shown_at("node"))
@@ -42,10 +49,11 @@ def test_nodes_show_the_table(name):
 def test_the_shell_shows_the_table():
     parser = argparse.ArgumentParser()
     commands = parser.add_subparsers()
-    command.add(commands), captions.add(commands)
-    options = {
-        option.dest: option for name in ("render-script", "captions") for option in commands.choices[name]._actions
-    }
+    for one in (command, captions, script):
+        one.add(commands)
+    direct = commands.choices["script"]._subparsers._group_actions[0].choices["direct"]
+    parsers = (direct, commands.choices["render-script"], commands.choices["captions"])
+    options = {option.dest: option for one in parsers for option in one._actions}
     for name, one in shown_at("cli").items():
         if name != "lora_strength":  # a part of --lora
             assert options[name].default == one.default and options[name].help.startswith(one.help)

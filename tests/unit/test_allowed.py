@@ -29,6 +29,22 @@ def test_a_key_goes_to_the_host_that_it_belongs_to(url):
     assert remote_key(BOSON, url) == remote_key(BOSON, url, "BOSON_API_KEY") == "value of BOSON_API_KEY"
 
 
+def test_a_chat_server_has_no_usual_place_and_no_usual_key(environment):
+    for url in ("http://127.0.0.1:8080/v1", "http://localhost:11434/v1", "http://[::1]:1/v1"):
+        assert remote_key(None, url) == ""
+    for url in (LAN, "https://api.openai.com/v1", "", "http://127.0.0.1@example.org/v1"):
+        with pytest.raises(SettingError):
+            remote_key(None, url)
+    with pytest.raises(SettingError, match="HIGGS_REMOTE_KEYS"):
+        remote_key(None, "http://127.0.0.1:8080/v1", "OTHER_SECRET")
+    environment("HIGGS_REMOTE_KEYS", "OTHER_SECRET")
+    for variable in ("OTHER_SECRET", "BOSON_API_KEY"):
+        with pytest.raises(SettingError, match="HIGGS_REMOTE_URLS"):
+            remote_key(None, "http://127.0.0.1:8080/v1", variable)
+    environment("HIGGS_REMOTE_URLS", LAN)
+    assert remote_key(None, LAN, "OTHER_SECRET") == "value of OTHER_SECRET" and remote_key(None, LAN) == ""
+
+
 def test_a_key_is_one_line(environment):
     environment("BOSON_API_KEY", "a key\r\n")
     assert remote_key(BOSON, "") == "a key"

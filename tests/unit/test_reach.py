@@ -39,6 +39,7 @@ HARMLESS = {
     "HiggsPrepareReference": "language",
     "HiggsSaveVoice": "note",
     "HiggsPrepareText": "text model language",
+    "HiggsDirector": "model tags instructions accepted",  # what was accepted can place no other words
     "HiggsRenderScript": "mode choose language name_# when_cancelled",
     "HiggsRespeak": "text language name_#",
     "HiggsAssemble": "subtitles",

@@ -28,6 +28,7 @@ WITH_NANO = [
     "audiobook",
     "clone_voice",
     "codec_round_trip",
+    "directed_book",
     "dub_a_film",
     "five_voice_scene",
     "respeak",

@@ -5,7 +5,13 @@ import { after } from "./node.js";
 
 const STYLE = ":where([data-higgs-widget]) { contain: inline-size; }"; // as wide as its node, which it makes no wider
 
-const LABELS = { live_player: "player", trim: "part of the clip", scene: "script", edit: "changes" };
+const LABELS = {
+  live_player: "player",
+  trim: "part of the clip",
+  scene: "script",
+  edit: "changes",
+  proposal: "proposal",
+};
 
 /**
  * Adds an element to a node as a widget; it is no part of the prompt nor of the saved workflow.
@@ -29,5 +35,22 @@ function takePlace(node, name, element) {
   const drawn = document.querySelector(`[data-node-id="${node.id}"]`);
   for (const other of drawn?.querySelectorAll("[data-higgs-widget]") ?? []) {
     if (other !== element && other.dataset.higgsWidget === name) other.replaceWith(element);
+  }
+}
+
+/** The canvas zooms and pans over the editor too. Else, what is dragged there moves no node: those of Vue would go. */
+export function passOn(root) {
+  root.addEventListener("wheel", (event) => {
+    if (!event.ctrlKey) return event.stopPropagation();
+    event.preventDefault();
+    event.stopPropagation();
+    return app.canvas.processMouseWheel(event);
+  }, { passive: false });
+  const middle = { pointerdown: "processMouseDown", pointermove: "processMouseMove", pointerup: "processMouseUp" };
+  for (const [event, call] of Object.entries(middle)) {
+    root.addEventListener(event, (one) => {
+      if (one.button === 1 || (event === "pointermove" && one.buttons & 4)) app.canvas[call](one);
+      if (one.buttons) one.stopPropagation();
+    });
   }
 }

@@ -29,6 +29,7 @@ NAMES = [
     "audiobook",
     "clone_voice",
     "codec_round_trip",
+    "directed_book",
     "dub_a_film",
     "five_voice_scene",
     "master_a_mix",

@@ -11,17 +11,24 @@ from helpers_server import PACK_FOLDER
 
 pytestmark = pytest.mark.web
 
-WITH_ELEMENTS = ["HiggsScript", "HiggsLoadAudio", "HiggsGenerate", "HiggsRenderScript", "HiggsMixAudio"]
+WITH_ELEMENTS = [
+    "HiggsScript",
+    "HiggsLoadAudio",
+    "HiggsGenerate",
+    "HiggsRenderScript",
+    "HiggsMixAudio",
+    "HiggsDirector",
+]
 BUILD = """
     await clear();
     const places = { HiggsScript: [0, 0], HiggsLoadAudio: [2000, 0], HiggsGenerate: [4000, 0],
-        HiggsRenderScript: [6000, 0], HiggsMixAudio: [8000, 0], HiggsLoadCodec: [10000, 0] };
+        HiggsRenderScript: [6000, 0], HiggsMixAudio: [8000, 0], HiggsLoadCodec: [10000, 0], HiggsDirector: [12000, 0] };
     for (const [type, pos] of Object.entries(places)) make(type, pos);
     found("HiggsLoadAudio").connect(0, found("HiggsMixAudio"), slot(found("HiggsMixAudio"), "track_0"));
     for (const type of ["HiggsGenerate", "HiggsRenderScript"]) {
         found("HiggsLoadCodec").connect(0, found(type), slot(found(type), "codec"));
     }
-    await until(() => app.graph.nodes.flatMap(elementsOf).filter((one) => !one.hidden).length === 5);
+    await until(() => app.graph.nodes.flatMap(elementsOf).filter((one) => !one.hidden).length === 6);
 """
 
 

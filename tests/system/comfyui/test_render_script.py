@@ -126,6 +126,17 @@ def test_an_audiobook_with_chapters(run_example, client, tmp_path):
         assert [chapter["metadata"]["title"] for chapter in book.chapters()] == ["The storm", "The morning"]
 
 
+def test_a_book_with_several_voices(run_example, client, tmp_path):
+    """As its director was accepted: no server is asked."""
+    import av
+
+    _, shown, files = run_example("directed_book")
+    assert "Keeper: the voice" in shown["Report"] and "7 of 7 lines" in shown["Report"]
+    with av.open(str(client.download(*files.values(), tmp_path))) as book:
+        assert [chapter["metadata"]["title"] for chapter in book.chapters()] == ["The quiet morning", "The old bridge"]
+        assert book.metadata["title"] == "The old bridge" and book.metadata["artist"] == "ComfyUI-Higgs"
+
+
 def test_lines_lie_in_the_slots_of_subtitles(run_example):
     _, shown, _ = run_example("srt_dubbing")
     starts = [line["start_s"] for line in json.loads(shown["Time line"])["lines"]]

@@ -1,0 +1,458 @@
+"""The director of a script: what is asked of a chat server, what becomes of its answers, and that no word changes."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+
+import pytest
+from helpers_chat import KEY, KINDS, ChatStub, as_it_is, lines_of
+from helpers_examples import examples
+from hypothesis import given, settings, strategies as st
+
+from higgs_runtime import MissingExtraError, SettingError, parse_script
+from higgs_runtime.errors import RemoteError, StoppedError
+from higgs_runtime.remote import call
+from higgs_runtime.remote.chat import ChatServer
+from higgs_runtime.remote.direct import DirectSettings, direct
+from higgs_runtime.script import directing, write
+from higgs_runtime.script.directing import Accepted, accepted_script, fitted, read_accepted, script_key, words_only
+
+STORY = """\
+# Scene: a quiet hall
+
+“Who is there?” said Anna. “Hello?”
+
+[Bob] It is only me. [pause 0.8s] Good night.
+
+The old bridge… was quiet.
+"""
+SAID = {  # line -> parts, as a good server has them
+    1: [("Anna", '"Who is there?"'), ("", "said Anna."), ("anna", '[laugh] "Hello?"')],
+    2: [("Bob", "It is only me.")],
+    3: [("Bob", "Good night.")],
+    4: [("Narrator", "The old bridge... was quiet.")],
+}
+
+
+@pytest.fixture(autouse=True)
+def no_waits(monkeypatch):
+    monkeypatch.setattr(call, "FIRST_WAIT_S", 0.01)
+
+
+def well(body: dict) -> dict:
+    wanted = [one["n"] for one in lines_of(body)["lines"]]
+    return {"lines": [{"n": n, "parts": [{"speaker": who, "text": text} for who, text in SAID[n]]} for n in wanted]}
+
+
+def ask(stub: ChatStub, text: str = STORY, server: dict | None = None, **more):
+    return direct(parse_script(text), ChatServer(stub.url, **(server or {})), DirectSettings(**more))
+
+
+def said(script) -> list[tuple[str, str]]:
+    return [(turn.speaker, turn.text) for turn in script.turns]
+
+
+# --- servers --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("more", [{}, {"forms": False}, {"streams": False}, {"key": KEY}])
+def test_a_story_is_directed_by_each_server(kind, more):
+    with ChatStub(kind, well, **more) as stub:
+        found = ask(stub, server={"key": KEY} if "key" in more else None)
+    assert said(found.script) == [
+        ("Anna", "“Who is there?”"),
+        ("", "said Anna."),
+        ("Anna", "[laugh] “Hello?”"),
+        ("Bob", "It is only me."),
+        ("Bob", "Good night."),
+        ("", "The old bridge… was quiet."),
+    ]
+    assert [turn.pause_s for turn in found.script.turns] == [0, 0, 0, 0.8, 0, 0] and found.kept == {}
+    assert {turn.scene for turn in found.script.turns} == {"a quiet hall"} and set(found.turns) == {0}
+    assert parse_script(str(found.script)) == found.script
+    assert len(stub.bodies) == (2 if "forms" in more else 1) and stub.bodies[0]["model"] == "any-model"
+    assert "1 of 4 lines changed" in found.report() and "Anna, Bob" in found.report()
+    assert (
+        stub.bodies[0]["response_format"]["type"] == "json_schema"
+        and "response_format" not in stub.bodies[-1]
+        or more.get("forms", True) is not False
+    )
+
+
+def test_a_key_goes_as_a_token_and_nowhere_else():
+    with ChatStub(speak=well, failures=[(401, f"wrong key {KEY}")]) as stub, pytest.raises(RemoteError) as told:
+        ask(stub, server={"key": KEY})
+    assert stub.headers[0]["authorization"] == f"Bearer {KEY}" and KEY not in str(told.value)
+    assert KEY not in json.dumps(stub.bodies) and KEY not in repr(ChatServer(stub.url, key=KEY))
+    with ChatStub(speak=well) as stub:
+        ask(stub)
+    assert "authorization" not in stub.headers[0]
+
+
+@pytest.mark.parametrize("failures", [[500], [429, 503], ["drop"], ["thinks"], ["break"], ["error"], ["length"]])
+def test_what_passes_is_asked_again(failures):
+    with ChatStub(speak=well, failures=failures) as stub:
+        found = ask(stub)
+    assert not found.kept and found.script.turns[0].speaker == "Anna", found.report()
+
+
+@pytest.mark.parametrize(
+    "failures, words",
+    [
+        (["refusal"] * 9, "refused: I cannot help"),
+        (["filter"] * 9, "content filter"),
+        (["break"] * 9, "did not answer"),
+        (["error"] * 9, "out of memory"),
+        ([(404, "no such model")], "no such model"),
+        ([500] * 9, "status 500"),
+        (["drop"] * 9, "did not answer"),
+    ],
+)
+def test_a_server_without_an_answer_is_told(failures, words):
+    with ChatStub(speak=well, failures=failures) as stub, pytest.raises(RemoteError, match=words):
+        ask(stub)
+
+
+BROKEN = [
+    "",
+    "Sure! Here it is.",
+    "{",
+    "[]]",
+    "[" * 100_000,
+    "null",
+    "\0",
+    '{"lines": 3}',
+    '{"lines": [3]}',
+    '{"lines": [{"n": "1", "parts": []}]}',
+    '{"lines": [{"n": 1, "parts": [{"speaker": 1, "text": 2}]}]}',
+]
+
+
+@pytest.mark.parametrize("answer", BROKEN)
+def test_broken_answers_leave_the_script_and_are_told(answer):
+    with ChatStub(speak=lambda body: answer) as stub, pytest.raises(RemoteError, match="no answer that can be used"):
+        ask(stub)
+    assert len(stub.bodies) == 2  # it was asked once more
+
+
+def test_a_slow_server_counts_as_lost():
+    with ChatStub(speak=well, pause_s=2.0) as stub, pytest.raises(RemoteError, match="did not answer"):
+        ask(stub, server={"timeout_s": 0.2, "retries": 0})
+
+
+def test_an_endless_answer_is_left(monkeypatch):
+    monkeypatch.setattr("higgs_runtime.remote.chat.MOST_LETTERS", 10_000)
+    with ChatStub(speak=lambda body: "x" * 100_000) as stub, pytest.raises(RemoteError, match="without end"):
+        ask(stub)
+
+
+@pytest.mark.parametrize("chunk", [0, 2])
+def test_cancel_acts_at_once(chunk):
+    with ChatStub(speak=as_it_is, pause_s=0.3) as stub:
+        started, text = time.monotonic(), "\n\n".join(f"Line number {n} of a story." for n in range(40))
+
+        def stop() -> bool:
+            return len(stub.bodies) > chunk and time.monotonic() - started > 0.5
+
+        with pytest.raises(StoppedError):
+            direct(parse_script(text), ChatServer(stub.url), DirectSettings(chunk_chars=200), should_stop=stop)
+        assert stub.left.wait(5) and len(stub.bodies) == chunk + 1
+
+
+def test_what_no_server_is():
+    for url in ("", "  ", "localhost", "ftp://x", "http://user:pass@x/v1", "http://x/v1?key=1"):
+        with pytest.raises(SettingError):
+            ChatServer(url)
+    for more in ({"timeout_s": 0}, {"retries": -1}, {"key": "a\nb"}):
+        with pytest.raises(SettingError):
+            ChatServer("http://127.0.0.1:1/v1", **more)
+    with pytest.raises(SettingError):
+        DirectSettings(chunk_chars=10)
+
+
+def test_without_the_client(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "openai", None)
+    with pytest.raises(MissingExtraError, match="pip install openai"):
+        direct(parse_script("a."), ChatServer("http://127.0.0.1:1/v1"))
+
+
+# --- chunks ---------------------------------------------------------------------------------------------------------
+
+
+def test_long_texts_go_in_chunks_with_the_names_and_lines_before():
+    text = "\n\n".join(f"“Line number {n},” said somebody in this long story." for n in range(30))
+
+    def speak(body):
+        return named(body, lambda number: f"Voice {number // 10}")
+
+    progress, settings = [], DirectSettings(chunk_chars=400, instructions="Be calm.")
+    with ChatStub(speak=speak) as stub:
+        found = direct(parse_script(text), ChatServer(stub.url), settings, on_progress=lambda *at: progress.append(at))
+    asked = [lines_of(body) for body in stub.bodies]
+    assert len(asked) > 3 and [one["n"] for said in asked for one in said["lines"]] == list(range(1, 31))
+    assert asked[0]["speakers"] == [] and asked[0]["before"] == []
+    assert asked[-1]["speakers"] == ["Voice 0", "Voice 1", "Voice 2"]
+    assert all(one["instructions"] == "Be calm." for one in asked)
+    before = asked[1]["before"][-1]
+    assert before["text"].startswith(f"“Line number {asked[1]['lines'][0]['n'] - 2},”")
+    assert before["speaker"] == "Voice 0" and len(asked[1]["before"]) == 3
+    assert progress[-1][0] == progress[-1][1] and len(progress) == len(asked)
+    assert found.script.turns[29].speaker == "Voice 3"
+
+
+def named(body, speaker) -> dict:
+    """Each line as one part of this speaker."""
+    lines = lines_of(body)["lines"]
+    return {"lines": [{"n": one["n"], "parts": [{"speaker": speaker(one["n"]), "text": one["text"]}]} for one in lines]}
+
+
+def test_an_answer_that_is_too_long_is_asked_for_in_halves():
+    def speak(body):
+        return as_it_is(body)
+
+    text = "\n\n".join(f"[A] Line {n}." for n in range(8))
+    with ChatStub(speak=speak, failures=["length", "length", "length"]) as stub:
+        found = ask(stub, text)
+    assert not found.kept and [len(lines_of(body)["lines"]) for body in stub.bodies][:3] == [8, 4, 2]
+
+
+def test_a_server_that_is_lost_on_the_way_leaves_the_rest_as_it_was():
+    text = "\n\n".join(f"Line number {n} of a story that is long." for n in range(20))
+    with ChatStub(speak=lambda body: named(body, lambda number: "Anna")) as stub:
+        stub.failures = [None, None] + [500] * 20
+        found = ask(stub, text, chunk_chars=200)
+    speakers = [turn.speaker for turn in found.script.turns]
+    assert speakers[0] == "Anna" and speakers[-1] == "" and "was lost" in found.report()
+    assert set(found.kept) == {n for n, who in enumerate(speakers) if not who}
+
+
+# --- words ----------------------------------------------------------------------------------------------------------
+
+
+def rewriting(change):
+    def speak(body):
+        answer = well(body)
+        for line in answer["lines"]:
+            line["parts"][-1]["text"] = change(line["parts"][-1]["text"])
+        return answer
+
+    return speak
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text + " And more.",
+        lambda text: text[1:],
+        lambda text: text.replace("o", "a"),
+        lambda text: text.upper(),
+        lambda text: "",
+        lambda text: f"<i>{text}</i>",
+        lambda text: f"*{text}*",
+        lambda text: text + text,
+        lambda text: text.replace(".", "!").replace("?", "."),
+    ],
+)
+def test_a_server_that_rewrites_the_story_changes_nothing(change):
+    with ChatStub(speak=rewriting(change)) as stub, pytest.raises(RemoteError, match="other words"):
+        ask(stub)
+
+    def keep(body):
+        return {"lines": [one if one["n"] != 1 else SHORT for one in well(body)["lines"]]}
+
+    with ChatStub(speak=keep) as stub:
+        found = ask(stub)
+    assert said(found.script) == said(parse_script(STORY)) and "line 1 stays as it was" in found.report()
+
+
+SHORT = {"n": 1, "parts": [{"speaker": "Anna", "text": "Who is there?"}]}
+
+
+@pytest.mark.parametrize(
+    "text, parts, kind, wanted",
+    [
+        ("Good night.", [("Anna", "Good night.")], "none", [("Anna", "Good night.")]),
+        ("Good night.", [("", "[laugh] Good night.")], "none", [("", "Good night.")]),
+        ("Good night.", [("", "Good [Laughs] night. [applause]")], "v2", [("", "Good [laughs] night. [applause]")]),
+        ("Good night.", [("", "[door creaks] Good night.")], "v2", [("", "Good night.")]),
+        ("Good night.", [("", "<|emotion:fear|>Good night.")], "v2", [("", "Good night.")]),
+        ("Good night.", [("", "<|emotion:fear|> Good night.")], "v3", [("", "<|emotion:fear|>Good night.")]),
+        (
+            "Good night. No.",
+            [("", "Good night. No <|emotion:fear|>.")],
+            "v3",
+            [("", "Good night. <|emotion:fear|>No.")],
+        ),
+        ("Good night.", [("", "<|emotion:angre|>Good night.")], "v3", [("", "<|emotion:anger|>Good night.")]),
+        ("Good night.", [("", "<|sfx:laughter|>Good night.")], "v3", [("", "[laugh] Good night.")]),
+        (
+            "[laugh] Good [note] night.",
+            [("", "[laugh] Good [note] night.")],
+            "none",
+            [("", "[laugh] Good [note] night.")],
+        ),
+        ("“Yes,” he said.", [("Al", '"Yes,"'), ("", "he said.")], "v2", [("Al", "“Yes,”"), ("", "he said.")]),
+        ("“Yes,” he said.", [("Al", '"Yes,'), ("", '" he said.')], "v2", [("Al", "“Yes,"), ("", "” he said.")]),
+        ("他说：“你好。”", [("", "他说："), ("小明", '"你好。"')], "v2", [("", "他说："), ("小明", "“你好。”")]),
+        ("a\nb c", [("", "a b"), ("Al", "c")], "v2", [("", "a\nb"), ("Al", "c")]),
+        ("One… two", [("", "One..."), ("Al", "two")], "v2", [("", "One…"), ("Al", "two")]),
+        ("co\u00adop \u200bx", [("", "coop x")], "v2", [("", "co\u00adop \u200bx")]),
+        ("“Yes.”", [("Al", "“"), ("Bo", "Yes."), ("Cy", "”")], "v2", [("Bo", "“Yes.”")]),
+    ],
+)
+def test_a_proposal_is_laid_over_the_words(text, parts, kind, wanted):
+    turn = directing.Turn("", text)
+    assert list(fitted(turn, parts, kind)) == wanted
+    assert list(fitted(turn, wanted, kind)) == wanted
+
+
+@pytest.mark.parametrize(
+    "text, parts",
+    [
+        ("Good night.", [("", "Go"), ("Al", "od night.")]),
+        ("Good night.", [("", "Good")]),
+        ("Good night.", [("", "Good night. Yes.")]),
+        ("Good night.", []),
+        ("[laugh] Good.", [("", "Good.")]),
+        ("One…", [("", "One.")]),
+    ],
+)
+def test_what_does_not_fit_is_refused(text, parts):
+    with pytest.raises(directing.NotTheSame):
+        fitted(directing.Turn("", text), parts, "v2")
+
+
+def test_a_speaker_that_is_given_stays_and_names_are_mended():
+    turn = directing.Turn("Bob", "It is me.")
+    assert fitted(turn, [("Anna", "It is"), ("", "me.")], "v2") == (("Bob", "It is me."),)
+    assert fitted(directing.Turn("", "It is me."), [("Anna", "It is me.")], "v2", speakers=False) == (
+        ("", "It is me."),
+    )
+    named = [
+        directing.speaker_named(one, ["Anna"]) for one in ("ANNA", "ben", "narrator", "", "[x]", "laughs", "a" * 60)
+    ]
+    assert named == ["Anna", "Ben", "", "", None, None, None]
+
+
+LETTERS = st.text(
+    st.sampled_from("ab “”'…-.!\n[]<>|{}:#\\\u00ad漢字。éß") | st.characters(codec="utf-8"), min_size=1, max_size=40
+)
+CHUNKS = st.lists(st.tuples(st.sampled_from(["", "Anna", "Bob", "小明"]), st.integers(0, 40)), max_size=5)
+SOUNDS = ["[laugh]", "[Laughs]", "<|emotion:fear|>", "<|prosody:pause|>", "[door]", "<|x|>", ""]
+
+
+@settings(max_examples=examples(400), deadline=None)
+@given(
+    LETTERS,
+    CHUNKS,
+    st.lists(st.tuples(st.integers(0, 60), st.sampled_from(SOUNDS))),
+    st.sampled_from(directing.TAG_KINDS),
+)
+def test_no_word_ever_changes(text, cuts, tags, kind):
+    """Whatever a server proposes: what is taken over says the same, in this order, and can be written and read."""
+    try:
+        turn = directing.Turn("", text)
+    except ValueError:
+        return
+    body = turn.text
+    for at, tag in sorted(tags, reverse=True):
+        body = body[: min(at, len(body))] + tag + body[min(at, len(body)) :]
+    parts, done = [], 0
+    for who, length in cuts:
+        parts.append((who, body[done : done + length]))
+        done += length
+    parts.append(("", body[done:]))
+    try:
+        found = fitted(turn, parts, kind)
+    except directing.NotTheSame:
+        return
+    added = [token for _, one in found for token in directing.TOKEN.findall(one)]
+    own = directing.TOKEN.findall(turn.text)
+    assert all(token in own or directing.known_tag(token, kind) for token in added)
+    joined = "".join(text for _, text in found)
+    for token in dict.fromkeys(added):  # those that were added are taken out again, the turn's own stay
+        for _ in range(joined.count(token) - turn.text.count(token)):
+            joined = joined.replace(token, "", 1)
+    plain = "".join(sign for sign in turn.text if not sign.isspace())
+    assert sorted("".join(joined.split())) == sorted(plain)
+    script = directing.directed(directing.Script([turn]), {0: found})
+    assert parse_script(str(script)).turns == script.turns
+
+
+@settings(max_examples=examples(200), deadline=None)
+@given(st.integers(0, 10**6))
+def test_a_wild_server_changes_no_word(seed):
+    """Answers of a good server, damaged at random."""
+    chance, script = random.Random(seed), parse_script(STORY)
+    turns = {}
+    for number, turn in enumerate(script.turns):
+        parts = [(who.title(), list(text)) for who, text in SAID[number + 1]]
+        for _ in range(chance.randint(0, 2)):
+            part, kind = chance.choice(parts)[1], chance.randrange(3)
+            if kind == 0:
+                part.insert(chance.randint(0, len(part)), chance.choice([*SOUNDS, "x", " "]))
+            elif kind == 1 and part:
+                part.pop(chance.randrange(len(part)))
+            else:
+                chance.shuffle(parts)
+        try:
+            turns[number] = fitted(turn, [(who, "".join(text)) for who, text in parts], "v3")
+        except directing.NotTheSame:
+            continue
+    assert words_only(directing.directed(script, turns).turns) == words_only(script.turns)
+
+
+# --- cues, and what was accepted ------------------------------------------------------------------------------------
+
+FULL = """\
+# note one
+[music: bed.flac -6dB]
+“Who?” said Anna. [sfx: door.wav] “You?”
+# note two
+[Bob] [overlap 0.2s] {seed=3} Me. [pause 1s]
+[/music]
+
+[slot 10s-14s] “Ah,” she said.
+"""
+
+
+def test_cues_comments_and_times_keep_their_places():
+    script = parse_script(FULL)
+    turns = {
+        0: fitted(script.turns[0], [("Anna", "“Who?”"), ("", "said Anna.")], "v2"),
+        3: fitted(script.turns[3], [("Anna", "“Ah,”"), ("", "she said.")], "v2"),
+    }
+    made = directing.directed(script, turns)
+    assert parse_script(str(made)) == made
+    assert [(one.turn, getattr(one, "last", None)) for one in made.cues] == [(0, 3), (2, None)]
+    assert [one.turn for one in made.comments] == [0, 3]
+    assert made.turns[3].overlap_s == 0.2 and made.turns[3].settings == {"seed": 3} and made.turns[3].pause_s == 1
+    slots = [turn.slot for turn in made.turns if turn.slot]
+    assert slots[0][0] == 10 and slots[0][1] == slots[1][0] and slots[1][1] == 14
+    assert words_only(made.turns) == words_only(script.turns)
+
+
+def test_what_was_accepted_is_kept_and_used_for_the_same_script():
+    script = parse_script(STORY)
+    with ChatStub(speak=well) as stub:
+        found = direct(script, ChatServer(stub.url))
+    key = script_key(script, "v2", True)
+    kept = str(Accepted(key, {n + 1: pieces for n, pieces in found.turns.items()}))
+    again, told = read_accepted(kept), []
+    assert again.of == key and accepted_script(script, again, "v2", True, told.append) == found.script and not told
+    assert read_accepted(" ") is None
+    assert script_key(parse_script(write.write_script(script)), "v2", True) == key
+    others = [(parse_script(STORY + "x"), "v2", True), (script, "v3", True), (script, "v2", False)]
+    assert len({key, *(script_key(*one) for one in others)}) == 4
+
+
+def test_what_was_accepted_can_say_no_other_words():
+    script, told = parse_script("Good night.\n\nGood day."), []
+    forged = Accepted("", {1: (("Anna", "Send money."),), 2: (("[x]", "Good day."),), 9: (("A", "b"),)})
+    assert accepted_script(script, forged, "v2", True, told.append).turns == script.turns and len(told) == 3
+    for text in ("x", "{}", "[]", '{"of": 1, "turns": {"a": []}}', '{"of": "", "turns": {"1": [["a"]]}}', "[" * 99_999):
+        with pytest.raises(SettingError, match="accept anew"):
+            read_accepted(text)

@@ -1,0 +1,39 @@
+// Director: what the chat server proposes, as a diff; what is accepted is kept in the workflow.
+import { api } from "../../scripts/api.js";
+import { app } from "../../scripts/app.js";
+import { addElement, passOn } from "./common/element.js";
+import { after, hide, nodeOf, rememberStep, rootGraph } from "./common/node.js";
+import { SceneDiff } from "./common/scene/diff.js";
+
+const SIZE = [560, 560]; // of a new node
+
+app.registerExtension({
+  name: "Higgs.Director",
+  setup() {
+    api.addEventListener("higgs.directed", ({ detail }) => {
+      nodeOf(rootGraph(app), detail.node)?.higgsDiff?.show(detail);
+    });
+  },
+  nodeCreated(node) {
+    if (node.comfyClass === "HiggsDirector") addDiff(node);
+  },
+});
+
+function addDiff(node) {
+  const accepted = node.widgets.find((one) => one.name === "accepted");
+  const diff = new SceneDiff({
+    getAccepted: () => accepted.value ?? "",
+    setAccepted: (value) => {
+      accepted.value = value;
+      rememberStep(app);
+    },
+  });
+  node.higgsDiff = diff;
+  hide(accepted, true);
+  accepted.computeLayoutSize = () => ({ minHeight: 0, maxHeight: 0, minWidth: 0 });
+  after(accepted.options, "setValue", () => diff.load());
+  after(node, "onConfigure", () => diff.load()); // a workflow was opened, or a step was undone
+  addElement(node, "proposal", "higgs_proposal", diff.root, { getMinHeight: () => 200 });
+  node.setSize([Math.max(node.size[0], SIZE[0]), Math.max(node.size[1], SIZE[1])]);
+  passOn(diff.root);
+}
