@@ -103,6 +103,21 @@ def test_any_block_any_order_cancelled_and_ended(model, alone, poll, batch, orde
     assert all(same(a, b) for a, b in zip(again, alone, strict=False))
 
 
+def test_a_row_goes_to_the_next_only_when_the_steps_in_flight_are_read(model, alone):
+    """Two takes are ended while the device is at work on steps of theirs: who follows must not get these."""
+    heard = dict.fromkeys(range(8), 0)
+
+    def ended(index, frames):
+        heard[index] += frames.shape[1]
+        return index in (1, 2) and heard[index] >= 3
+
+    session = Session(model, batch=2, poll=3, ahead=True)
+    takes = session.generate(lines(model)[::-1], settings()[::-1], should_end=ended)
+    for index, (take, whole) in enumerate(zip(takes, alone[::-1], strict=True)):
+        assert same(take, whole) or index in (1, 2)
+        assert torch.equal(take.codes.ids, whole.codes.ids[:, : take.frames])
+
+
 @pytest.mark.parametrize("poll", POLLS)
 def test_a_stream_is_the_same_and_may_be_left_while_the_device_works(model, alone, poll):
     session = Session(model, poll=poll, ahead=True)
