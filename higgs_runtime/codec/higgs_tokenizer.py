@@ -32,7 +32,7 @@ from .windows import LIVE_COPIES, activation_bytes, encode_windows, encoder_cont
 
 ACOUSTIC_WINDOW_SECONDS = 60.0
 LIVE_SOUNDS = 4  # copies of a clip at both rates, in samples of the codec's
-FUSED_WINDOW_SECONDS = 12.0  # it cuts pieces for the caches itself: the longer, the less is decoded twice
+FUSED_WINDOW_SECONDS = 6.0  # it cuts pieces for the caches itself; memory grows with it, and little is decoded twice
 CODEBOOKS = ("quantizer.*.codebook.embed",)  # as in the file in any dtype: codes and identity hang on them
 UNUSED_TENSORS = (
     "decoder_semantic.*",

@@ -40,7 +40,7 @@ def points_of_taps(weight: torch.Tensor) -> torch.Tensor:
             for part in ([w.real for w in turned], [w.imag for w in turned])
         )
         found += [a, b - a, a + b]
-    return torch.stack(found).float().contiguous()
+    return torch.stack([point.float() for point in found])
 
 
 def _transform(v: Channels, d: list) -> list:
