@@ -8,9 +8,9 @@ from difflib import SequenceMatcher
 from typing import NamedTuple
 
 from ..audio.clip import AudioClip
-from ..errors import AudioError, SettingError
+from ..errors import SettingError
 from ..types import WordTime
-from ..verification import OTHER, Recognizer, Word, heard_share, word_times
+from ..verification import OTHER, Recognizer, Word, check_says, heard_share, word_times
 from ..verification.forced_alignment import can_align
 from .changes import spoken_forms, written
 from .join import part
@@ -118,17 +118,7 @@ def _placed(clip: AudioClip, words: Sequence[str], heard: Sequence[Word], langua
 
 def _times(clip: AudioClip, words: Sequence[str], heard: Sequence[Word], language: str) -> list[WordTime]:
     text = written(words, language)
-    if heard and heard_share(text, heard, language) < OTHER:
-        said = " ".join(word.text for word in heard)
-        raise AudioError(
-            "The recording says something else than the transcript.",
-            expected=f"“{_short(text)}”",
-            got=f"“{_short(said)}”",
-            remedy="Correct the transcript, or leave it empty to have it heard.",
-        )
+    if heard:
+        check_says(text, heard, language)
     found = word_times(clip, text, heard=heard, language=language)
     return [replace(one, text=word) for one, word in zip(found, words, strict=True)]
-
-
-def _short(text: str, most: int = 80) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"

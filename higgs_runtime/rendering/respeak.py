@@ -21,7 +21,7 @@ from ..script import Script, Turn, parse_script
 from ..settings import SETTINGS
 from ..text.reading_time import UNSPOKEN
 from ..types import WordTime
-from ..verification import Recognizer, Transcript, spoken_tokens, word_times
+from ..verification import Recognizer, Transcript, check_says, spoken_tokens, word_times
 from .assemble import Assembly, assemble
 from .performance import Performance
 
@@ -90,7 +90,9 @@ def script_of_recording(
             "The text has no words.", expected="what is said", got=repr(text[:40]), remedy="Write it, or leave it out."
         )
     whole = "\n".join(turn.text for turn in turns)
-    words = word_times(clip, whole, heard=heard.words, language=code, must_match=given is not None)
+    if given:
+        check_says(whole, heard.words, code)
+    words = word_times(clip, whole, heard=heard.words, language=code)
     found: list[Turn] = []
     place = 0
     for turn, count in zip(turns, counts, strict=True):

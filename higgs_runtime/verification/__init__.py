@@ -1,6 +1,15 @@
 """Listening: what a recognizer hears in a clip, whether that is what was written, and in whose voice."""
 
-from .alignment import OTHER, heard_share, heard_times, line_times, spoken_tokens, word_times, written_pieces
+from .alignment import (
+    OTHER,
+    check_says,
+    heard_share,
+    heard_times,
+    line_times,
+    spoken_tokens,
+    word_times,
+    written_pieces,
+)
 from .recognizer import Recognizer, Transcript, Word, find_recognizers, first_recognizer, load_recognizer
 from .shape import Silence, length_bounds, measure_silence
 from .silence_stop import SilenceStop
@@ -19,6 +28,7 @@ __all__ = [
     "Word",
     "WordErrors",
     "best_take",
+    "check_says",
     "compare_words",
     "describe_verdict",
     "find_recognizers",

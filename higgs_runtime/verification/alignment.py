@@ -30,7 +30,7 @@ LONGEST_S = 30.0  # that are aligned at once
 # stretched over what follows. Speakers change their pace by less than that.
 GIVEN_SHARE, BELIEVED_SHARE = 0.75, 0.75
 OnProgress = Callable[[float, float], None]
-SHOWN = 8  # words in an error
+SHOWN = 80  # letters in an error
 OTHER = 0.34  # of the words: fewer were heard in a clip that says something else
 
 
@@ -63,7 +63,6 @@ def word_times(
     line: int = 0,
     speaker: str = "",
     on_progress: OnProgress | None = None,
-    must_match: bool = False,
 ) -> list[WordTime]:
     """The words of a text with their times in a clip that says it: in order, inside the clip, none before the last.
 
@@ -77,23 +76,20 @@ def word_times(
         heard: what a recognizer heard before, in place of it.
         language: ISO 639-1, a region may follow; None is that of the recognizer, else English.
         on_progress: called with (seconds done, seconds in all), for each step its own; what it raises ends the call.
-        must_match: a clip that seems to say something else is an error.
 
     Raises:
-        AudioError: nobody speaks in the clip, or it says something else and must not.
+        AudioError: nobody speaks in the clip.
         SettingError: the recognizer does not know the language.
         MissingExtraError: pocketsphinx (extra `align`) is not installed and no recognizer is given, or rapidfuzz (extra
             `asr`) is not.
     """
-    found, alike = _find(clip, text, recognizer, heard, language, on_progress, must_match)
+    found, alike = _find(clip, text, recognizer, heard, language, on_progress)
     if alike < OTHER:
         warnings.warn(HiggsWarning("The clip seems to say something else than the text."), stacklevel=2)
     return [replace(word, line=line, speaker=speaker) for word in found]
 
 
-def _find(
-    clip: AudioClip, text: str, recognizer, heard, language, on_progress=None, must_match=False
-) -> tuple[list[WordTime], float]:
+def _find(clip: AudioClip, text: str, recognizer, heard, language, on_progress=None) -> tuple[list[WordTime], float]:
     """The words with their times, and the share of them that was heard; 1 where nobody listened."""
     if recognizer is not None and heard is None:
         transcript = recognizer.transcribe(clip, language, on_progress=on_progress)
@@ -114,13 +110,6 @@ def _find(
     alike = 1.0
     if heard is not None:
         alike = _share(said)
-        if must_match and alike < OTHER:
-            raise AudioError(
-                "The clip says something else than the text.",
-                expected=f"'{_shown(tokens)}'",
-                got=f"'{_shown([word.text for word in heard])}'",
-                remedy="Correct the text, or leave it out: then it is what is heard.",
-            )
         said = _by_ear(said, heard, pauses)
     if aligner:
         said = _by_sound(said, clip, pauses, on_progress or (lambda _done, _total: None))
@@ -132,6 +121,19 @@ def heard_share(text: str, heard: Sequence[Word], language: str | None = None) -
     code = base_language(language) or "en"
     said = _said(_tokens(text, code), heard, code)
     return _share(said) if said else 0.0
+
+
+def check_says(text: str, heard: Sequence[Word], language: str | None = None) -> None:
+    """Raises:
+    AudioError: what was heard is something else than the text.
+    """
+    if heard_share(text, heard, language) < OTHER:
+        raise AudioError(
+            "The recording says something else than the text.",
+            expected=_shown(text),
+            got=_shown(" ".join(word.text for word in heard)),
+            remedy="Correct the text, or leave it out: then it is what is heard.",
+        )
 
 
 def _share(said: Sequence[_Said]) -> float:
@@ -190,8 +192,8 @@ def spoken_tokens(text: str, language: str | None = None) -> list[str]:
     return _tokens(text, base_language(language) or "en")
 
 
-def _shown(words: Sequence[str]) -> str:
-    return " ".join(words[:SHOWN]) + " …" * (len(words) > SHOWN)
+def _shown(text: str) -> str:
+    return f"“{text if len(text) <= SHOWN else text[: SHOWN - 1] + '…'}”"
 
 
 # --- words ------------------------------------------------------------------------------------------------------------
