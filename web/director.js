@@ -34,6 +34,6 @@ function addDiff(node) {
   after(accepted.options, "setValue", () => diff.load());
   after(node, "onConfigure", () => diff.load()); // a workflow was opened, or a step was undone
   addElement(node, "proposal", "higgs_proposal", diff.root, { getMinHeight: () => 200 });
-  node.setSize([Math.max(node.size[0], SIZE[0]), Math.max(node.size[1], SIZE[1])]);
+  node.setSize([Math.max(node.size[0], SIZE[0]), Math.max(node.size[1], SIZE[1], node.computeSize()[1])]);
   passOn(diff.root);
 }
