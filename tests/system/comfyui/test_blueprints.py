@@ -14,7 +14,11 @@ pytestmark = pytest.mark.web
 
 FILES = sorted((ROOT / "subgraphs").glob("*.json"))
 NANO = {"HiggsLoadModel": "higgs-nano", "HiggsLoadCodec": "higgs-nano-codec"}
-RECORDINGS = {"Re-speak (Higgs)": "bear", "Edit Speech (Higgs)": "alan", "Speak On (Higgs)": "ross"}  # as their texts say
+RECORDINGS = {
+    "Re-speak (Higgs)": "bear",
+    "Edit Speech (Higgs)": "alan",
+    "Speak On (Higgs)": "ross",
+}  # as their texts say
 
 
 @pytest.fixture(scope="module")
