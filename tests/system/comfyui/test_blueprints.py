@@ -14,7 +14,8 @@ pytestmark = pytest.mark.web
 
 FILES = sorted((ROOT / "subgraphs").glob("*.json"))
 NANO = {"HiggsLoadModel": "higgs-nano", "HiggsLoadCodec": "higgs-nano-codec"}
-RECORDINGS = {
+# as their texts say
+RECORDINGS = {"Re-speak (Higgs)": "bear", "Edit Speech (Higgs)": "alan", "Speak On (Higgs)": "ross"}
     "Re-speak (Higgs)": "bear",
     "Edit Speech (Higgs)": "alan",
     "Speak On (Higgs)": "ross",

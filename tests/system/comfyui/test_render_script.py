@@ -141,7 +141,7 @@ def test_a_book_with_several_voices(run_example, client, tmp_path):
     ("name", "report", "heard"),
     [
         ("edit_speech", "bus", "bus"),
-        ("speak_on", "goes on", "quiet"),
+        ("speak_on", "new speech from", "quiet"),
         ("respeak", "wind", "night"),
     ],
 )
