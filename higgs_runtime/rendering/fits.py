@@ -77,7 +77,7 @@ def planned_fits(performance: Performance) -> list[FitRow]:
 
 
 def fit_rows(performance: Performance, spoken: Sequence[SpokenLine], times: Sequence[Timed]) -> list[FitRow]:
-    """A row for each turn that has a slot and is spoken.
+    """A row for each turn that has a slot and is spoken; none where a person has moved it.
 
     Args:
         spoken, times: the lines on the time line, and their places.
@@ -87,7 +87,7 @@ def fit_rows(performance: Performance, spoken: Sequence[SpokenLine], times: Sequ
         pieces = list(group)
         (first, time), (_, last) = pieces[0], pieces[-1]
         slot_s, fit = performance.script.turns[turn].wanted_s, time.fit
-        if fit is None or slot_s is None:
+        if fit is None or slot_s is None or any(one.moved for _, one in pieces):
             continue
         length_s = last.end_s - time.start_s
         found.append(
