@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 
 from ..script import Fit
+from ..script.fitting import CLOSE_S
 from .performance import Performance, SpokenLine
 from .timing import Timed, time_lines
 
@@ -114,8 +115,8 @@ def fit_rows(performance: Performance, spoken: Sequence[SpokenLine], times: Sequ
 
 
 def troubles(rows: Sequence[FitRow]) -> list[FitRow]:
-    """Turns that do not fit: they run into what follows, or start late."""
-    return [row for row in rows if row.over_s or row.late_s]
+    """Turns that do not fit, so that it is heard: they run into what follows, or start late."""
+    return [row for row in rows if row.over_s or row.late_s > CLOSE_S]
 
 
 def describe_fits(rows: Sequence[FitRow]) -> str:
