@@ -97,7 +97,8 @@ def test_a_moved_line_takes_its_subtitle_words_and_sound_along(tmp_path):
 
 def test_a_line_that_is_moved_before_others_takes_no_sounds_music_or_chapters_of_theirs(tmp_path):
     sine(110.0, 1.0, -20.0, rate=RATE).save(tmp_path / "bed.wav")
-    text = "# Scene: hall\n[Anna] One.\n# Scene: yard\n[sfx: bed.wav]\n[music: bed.wav]\n[Anna] Two.\n[/music]\n[Ben] Three."
+    text = "# Scene: hall\n[Anna] One.\n# Scene: yard\n[sfx: bed.wav]\n[music: bed.wav]\n[Anna] Two.\n"
+    text += "[/music]\n[Ben] Three."
     take = performed(parse_script(text), [(2, 50, 2)] * 3)
     moves = [Move(1, "One.", 40.0), Move(3, "Three.", 0.0)]
     made = assemble(take, QuietEnds(), [tmp_path], moves=moves)
