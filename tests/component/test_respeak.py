@@ -26,6 +26,8 @@ from higgs_runtime import (
     embedded_voices,
     load_model,
     render,
+    rendering,
+    verification,
 )
 from higgs_runtime.rendering import respoken, script_of_recording
 from higgs_runtime.rendering.respeak import followed, phrases_of
@@ -341,3 +343,22 @@ def test_the_command_says_a_clip_in_another_voice(tmp_path, monkeypatch, capsys)
     assert ", 0 spoken now" in capsys.readouterr().out
     assert cli.main([*command, "--text", "The yellow book has twenty songs, and he can not find seven boats."]) == 1
     assert "says something else" in capsys.readouterr().err
+
+
+def test_the_command_listens_with_who_knows_the_language(tmp_path, monkeypatch):
+    asked = []
+
+    class Heard(Exception):
+        pass
+
+    def listened(clip, ears, **_):
+        raise Heard(ears)
+
+    monkeypatch.setattr(
+        verification, "first_recognizer", lambda code, folders: asked.append(code) or ("large", "who knows German")
+    )
+    monkeypatch.setattr(rendering, "script_of_recording", listened)
+    clip = str(embedded_voices()["bear"])
+    with pytest.raises(Heard, match="who knows German"):
+        cli.main(["respeak", clip, "--voice", "rose", "-o", str(tmp_path / "out.flac"), "--language", "de"])
+    assert asked == ["de"]
