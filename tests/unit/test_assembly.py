@@ -148,6 +148,11 @@ def test_a_line_that_is_too_long_moves_the_next_one_and_says_what_would_fit(tmp_
     assert f"starts {over:.2f} s late" in second
 
 
+def test_of_what_nobody_hears_no_warning_is_given(tmp_path):
+    found = assemble(performed(subtitled(tmp_path, (0, 2.25), (2.25, 4)), [2.28, 1.72]), ToneCodec())
+    assert found.times[1].late_s == pytest.approx(0.03, abs=0.001) and not found.warnings
+
+
 def test_subtitles_that_lie_over_each_other_are_spoken_over_each_other_so_far(tmp_path):
     found = assemble(performed(subtitled(tmp_path, (0, 2), (1.5, 3)), [2.0, 1.5]), ToneCodec())
     assert starts(found) == [0.0, 1.5] and not found.warnings
