@@ -12,6 +12,7 @@ from helpers_film import RATE, film_of, lag_s, write_film
 
 from higgs_runtime import AudioClip, cli, write_subtitles
 from higgs_runtime.dubbing import FilmSound
+from higgs_runtime.dubbing.video import write_video
 from higgs_runtime.verification import speaker_similarity
 
 ACTORS = ("rose", "ross", "bear")
@@ -90,6 +91,23 @@ def test_a_video_keeps_its_pictures_and_the_delay_of_its_sound(tmp_path):
     assert len(pictures[0]) > 100 and pictures[0] == pictures[1]
     with av.open(str(tmp_path / "dubbed.mp4")) as file:
         assert "Synthetic speech" in file.metadata["comment"]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+@pytest.mark.parametrize("kind", ["film.mkv", "film.mp4", "film.avi"])
+def test_no_picture_is_lost_where_pictures_change_places(tmp_path, kind, suffix):
+    """Matroska's first packets have no time to decode them; the first is a key frame."""
+    import av
+
+    def pictures(path):
+        with av.open(str(path)) as file:
+            return [frame.to_ndarray()[0, 0] for frame in file.decode(video=0)]
+
+    clip = AudioClip(torch.zeros(1, 2 * RATE), RATE)
+    clip.save(tmp_path / "dub.m4a")
+    write_video(write_film(tmp_path / kind, clip, b_frames=2), tmp_path / "dub.m4a", tmp_path / f"made{suffix}")
+    assert len(pictures(tmp_path / kind)) == 22
+    assert pictures(tmp_path / f"made{suffix}") == pictures(tmp_path / kind)
 
 
 @pytest.mark.slow
