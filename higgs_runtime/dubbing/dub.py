@@ -11,6 +11,7 @@ from typing import Any
 
 from ..codec import Codec
 from ..errors import SettingError
+from ..outputs import is_one_of
 from ..rendering import (
     Delivered,
     Events,
@@ -85,7 +86,7 @@ def dub(
         settings=job.references,
         corrections=job.corrections,
     )
-    cast = cast_voices(found.script, {**found.voices, **job.voices})
+    cast = cast_voices(found.script, {**found.voices, **found.in_place(job.voices)})
     rendered = RenderJob(
         script=found.script, voices=cast.voices, sampling=job.sampling, settings=job.settings, store=job.store
     )
@@ -114,7 +115,7 @@ def check_dub(film: FilmSound, path: str | os.PathLike, inputs: Iterable[str | o
         )
     check_video(source)
     check_output(path.with_suffix(".m4a"), inputs)
-    if path.exists() and any(path.samefile(one) for one in inputs):
+    if is_one_of(path, inputs):
         raise SettingError(
             f"'{path}' is read for this, and must not be written over.",
             expected="a new file",
@@ -153,6 +154,8 @@ def deliver_dub(
         stems = [plain.get(stem, stem) for stem in made.stems]
         made = replace(made, script=replace(made.script, turns=turns), stems=stems)
         made = with_bed(made, bed or Bed(), film, spool)
+        if is_video:  # a sound file of this name that somebody else made stays
+            delivery["replace"] = False
         found = deliver(made, path.with_suffix(".m4a") if is_video else path, **delivery)
     if not is_video:
         return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -75,9 +76,7 @@ def _write(av, film: Path, sound: Path, part: Path, suffix: str) -> None:
         begin = Fraction(source.start_time or 0, av.time_base)  # where players begin: what the subtitles count from
         spoken = dub.demux(dub.streams.audio[0])
         waiting = next(spoken, None)
-        for packet in source.demux(kept):
-            if packet.dts is None:
-                continue
+        for packet in _in_time(source.demux(kept)):
             shift = round(begin / packet.time_base)
             now = packet.dts * packet.time_base - begin
             while waiting is not None and waiting.dts is not None and waiting.dts * waiting.time_base <= now:
@@ -90,3 +89,39 @@ def _write(av, film: Path, sound: Path, part: Path, suffix: str) -> None:
             waiting.stream = voice
             target.mux(waiting)
             waiting = next(spoken, None)
+
+
+def _in_time(packets: Iterable) -> Iterator:
+    """The packets, each with the time when it is decoded. Matroska does not have that, and FFmpeg finds it only behind
+    as many packets as pictures may change places: the first ones, a key frame among them, come without."""
+    waiting: dict[int, list] = {}
+    last: dict[int, int] = {}
+    for packet in packets:
+        if packet.size == 0:  # the end of a stream
+            continue
+        place = packet.stream.index
+        if packet.dts is None and place in last:
+            packet.dts = last[place] + 1
+        if packet.dts is None:
+            waiting.setdefault(place, []).append(packet)
+            continue
+        yield from _counted_back(waiting.pop(place, []), packet.dts)
+        last[place] = packet.dts
+        yield _shown(packet)
+    for early in waiting.values():
+        shown = [one.pts for one in early if one.pts is not None]
+        yield from _counted_back(early, min(shown, default=0) + 1)
+
+
+def _counted_back(early: list, until: int) -> Iterator:
+    """Packets without a time, up to that of the next one."""
+    step = max(1, min((packet.duration or 1 for packet in early), default=1))
+    for number, packet in enumerate(early):
+        packet.dts = until - (len(early) - number) * step
+        yield _shown(packet)
+
+
+def _shown(packet):
+    if packet.pts is None:
+        packet.pts = packet.dts
+    return packet

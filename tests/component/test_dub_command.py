@@ -12,6 +12,7 @@ from helpers_film import RATE, film_of, lag_s, write_film
 
 from higgs_runtime import AudioClip, cli, write_subtitles
 from higgs_runtime.dubbing import FilmSound
+from higgs_runtime.dubbing.video import write_video
 from higgs_runtime.verification import speaker_similarity
 
 ACTORS = ("rose", "ross", "bear")
@@ -78,7 +79,9 @@ def test_a_video_keeps_its_pictures_and_the_delay_of_its_sound(tmp_path):
     import av
 
     clip, _ = make_film(tmp_path, ["rose"], 1.5)
+    (tmp_path / "dubbed.m4a").write_text("of somebody else")
     assert dub("-o", "dubbed.mp4", "--bed-depth", "0") == 0
+    assert (tmp_path / "dubbed.m4a").read_text() == "of somebody else" and (tmp_path / "dubbed_2.m4a").exists()
     bed = torch.nn.functional.pad(clip.samples, (round(1.5 * RATE), 0))
     mixed = FilmSound.of(tmp_path / "dubbed.mp4")
     stem = AudioClip(bed, RATE)
@@ -90,6 +93,23 @@ def test_a_video_keeps_its_pictures_and_the_delay_of_its_sound(tmp_path):
     assert len(pictures[0]) > 100 and pictures[0] == pictures[1]
     with av.open(str(tmp_path / "dubbed.mp4")) as file:
         assert "Synthetic speech" in file.metadata["comment"]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+@pytest.mark.parametrize("kind", ["film.mkv", "film.mp4", "film.avi"])
+def test_no_picture_is_lost_where_pictures_change_places(tmp_path, kind, suffix):
+    """Matroska's first packets have no time to decode them; the first is a key frame."""
+    import av
+
+    def pictures(path):
+        with av.open(str(path)) as file:
+            return [frame.to_ndarray()[0, 0] for frame in file.decode(video=0)]
+
+    clip = AudioClip(torch.zeros(1, 2 * RATE), RATE)
+    clip.save(tmp_path / "dub.m4a")
+    write_video(write_film(tmp_path / kind, clip, b_frames=2), tmp_path / "dub.m4a", tmp_path / f"made{suffix}")
+    assert len(pictures(tmp_path / kind)) == 22
+    assert pictures(tmp_path / f"made{suffix}") == pictures(tmp_path / kind)
 
 
 @pytest.mark.slow
@@ -122,12 +142,26 @@ def test_only_the_table(tmp_path, capsys):
         (["-o", "dub.flac", "--bed", "none.wav"], "no audio file"),
         (["-o", "dub.flac", "--bed-depth", "-1"], "depth_db"),
         (["-o", "dub.flac", "--count", "-1"], "count"),
+        (["-o", "ben.wav", "--voice", "Ben=ben.wav"], "must not be written over"),
+        (["-o", "old.mp4", "--original", "none.srt"], "none.srt"),
+        (["-o", "dub.flac", "--speakers", "none.txt"], "none.txt"),
+        (["-o", "dub.flac", "--to-fps", "24"], "frame rate"),
     ],
 )
-def test_what_cannot_be_done_is_told_before_the_long_work(tmp_path, capsys, more, words):
-    make_film(tmp_path, ["rose"])
+def test_what_cannot_be_done_is_told_before_the_long_work(tmp_path, capsys, monkeypatch, more, words):
+    clip, _ = make_film(tmp_path, ["rose"])
+    clip.save(tmp_path / "ben.wav")
+    (tmp_path / "old.mp4").write_bytes(b"")
+    monkeypatch.setattr("higgs_runtime.cli.dub.performed", lambda *_args: pytest.fail("the work began"))
     assert dub(*more) == 1
     assert words in capsys.readouterr().err
+
+
+def test_subtitles_of_another_copy_of_the_film_are_retimed(tmp_path, capsys):
+    _, [(_, _, _, text)] = make_film(tmp_path, ["rose"])
+    write_subtitles([(0.5, 8, "Rose", text)], tmp_path / "dub.srt")
+    assert cli.main(["dub", "film.mp4", "dub.srt", "-o", "dub.flac", "--table-only", "--offset", "0.5"]) == 0
+    assert "1: Rose | 0:00:01.00" in (tmp_path / "dub.speakers.txt").read_text()
 
 
 def test_a_sound_file_becomes_no_video(tmp_path, capsys):
