@@ -54,8 +54,17 @@ def spoken_forms(words: Sequence[str], language: str) -> list[str]:
 
 
 def written(words: Sequence[str], language: str) -> str:
-    """Words as a text; in languages that put no spaces between them, without."""
-    return ("" if is_by_character(language) else " ").join(words)
+    """Words as a text; in languages that put no spaces between them, without, but between foreign words and figures."""
+    if not is_by_character(language):
+        return " ".join(words)
+    text = ""
+    for word in words:
+        text += f" {word}" if _in_latin(text[-1:]) and _in_latin(word[:1]) else word
+    return text
+
+
+def _in_latin(letter: str) -> bool:
+    return letter.isascii() and letter.isalnum()
 
 
 def ends_sentence(word: str) -> bool:

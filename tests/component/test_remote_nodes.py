@@ -155,4 +155,5 @@ def test_the_origin_of_a_sound_names_the_server():
         "1": {"class_type": "HiggsRemoteModel", "inputs": {**INPUTS, "server": "Boson AI"}},
         "2": {"class_type": "HiggsGenerate", "inputs": {"model": ["1", 0]}},
     }
-    assert origin(json.loads(json.dumps(prompt)), "2") == ("Boson AI", "", "", "Made with Boson AI's Higgs Audio")
+    credit = "Made with Boson AI's Higgs Audio"
+    assert origin(json.loads(json.dumps(prompt)), "2") == ("Boson AI", "", "", credit, "")

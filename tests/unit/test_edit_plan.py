@@ -64,6 +64,12 @@ def test_languages_without_spaces_are_changed_sign_by_sign():
     assert plan("今天天气很好。", "今天天气真的很好。", "zh") == [("", "真的")]
 
 
+@pytest.mark.parametrize("text", ["我用 iPhone 15 打电话 hello, world 了。", "今日は iPhone Pro を買った", "“OK” 3 个"])
+def test_foreign_words_in_such_languages_stay_apart(text):
+    words = spoken_tokens(text, "zh")
+    assert spoken_tokens(written(words, "zh"), "zh") == words
+
+
 def test_the_sentence_around_a_change_in_whole_words():
     words = OLD.split()
     assert before(words, 1, 100) == 0 and before(words, 11, 100) == 8

@@ -235,9 +235,9 @@ def test_the_origin_of_odd_workflows(runtime):
     load_pack()
     node_classes()
     origin = node_module("shared.origin").origin
-    assert origin(None, "1") == ("", "", "", "") == origin({}, "1")
+    assert origin(None, "1") == ("", "", "", "", "") == origin({}, "1")
     loop = {"1": {"class_type": "A", "inputs": {"x": ["2", 0]}}, "2": {"class_type": "B", "inputs": {"x": ["1", 0]}}}
-    assert origin(loop, "1") == ("", "", "", "")
+    assert origin(loop, "1") == ("", "", "", "", "")
 
 
 def graph_of(checkpoint: str, voice: str = "") -> dict:
