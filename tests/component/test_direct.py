@@ -229,6 +229,40 @@ def test_a_server_that_is_lost_on_the_way_leaves_the_rest_as_it_was():
     assert set(found.kept) == {n for n, who in enumerate(speakers) if not who}
 
 
+def test_of_a_chunk_that_is_lost_halfway_what_was_answered_counts():
+    """The first answer has lines 1 and 2 (as they were) and other words for 3; then the server is gone."""
+    text = "\n\n".join(f"Line number {n} of a story." for n in range(1, 5))
+
+    def speak(body):
+        answer = named(body, lambda number: "Anna" if number == 1 else "")
+        answer["lines"][2]["parts"][0]["text"] = "Other words."
+        return {"lines": answer["lines"][:3]}
+
+    with ChatStub(speak=speak) as stub:
+        stub.failures = [None] + [500] * 20
+        found = ask(stub, text, server={"retries": 0})
+    assert found.kept[2].startswith("the answer has other words") and set(found.kept) == {2, 3}
+    assert "lost before line 3" in found.report() and set(found.turns) == {0}
+
+
+def test_what_a_server_says_cannot_steer_a_terminal():
+    def speak(body):
+        lines = named(body, lambda number: "A\x1bc")["lines"]
+        lines[0]["parts"][0]["text"] += " [\x1bc]"
+        lines[1]["parts"][0]["text"] = "\x1b\u202eOther."
+        return {"lines": lines}
+
+    with ChatStub(speak=speak) as stub:
+        found = ask(stub, "Good night.\n\nGood day.")
+    assert {turn.speaker for turn in found.script.turns} == {""} and "is no speaker's name" in found.report()
+    assert all(line.isprintable() for line in found.report().splitlines()), found.report()
+
+
+@pytest.mark.parametrize("told, waited", [("0", 0.0), ("2", 2.0), ("²", None), ("9" * 400, 30.0), ("soon", None)])
+def test_a_server_says_when_to_come_again(told, waited):
+    assert call._asked_wait({"retry-after": told}) == waited
+
+
 # --- words ----------------------------------------------------------------------------------------------------------
 
 
@@ -433,6 +467,22 @@ def test_cues_comments_and_times_keep_their_places():
     slots = [turn.slot for turn in made.turns if turn.slot]
     assert slots[0][0] == 10 and slots[0][1] == slots[1][0] and slots[1][1] == 14
     assert words_only(made.turns) == words_only(script.turns)
+
+
+def test_a_length_is_shared_among_the_parts():
+    script = parse_script("[fit: 3s] “Who is there?” said Anna.\n\n[fit: 0.2s] “Ah,” she said quietly.")
+    parts = [[("Anna", "“Who is there?”"), ("", "said Anna.")], [("Anna", "“Ah,”"), ("", "she said quietly.")]]
+    made = directing.directed(script, {n: fitted(script.turns[n], one, "v2") for n, one in enumerate(parts)})
+    lengths = [turn.fit_s for turn in made.turns]
+    assert sum(lengths[:2]) == pytest.approx(3, abs=1e-5) and lengths[0] == pytest.approx(3 * 15 / 25, abs=1e-5)
+    assert lengths[2] == 0.1 and parse_script(str(made)) == made
+
+
+def test_a_name_that_the_script_has_may_be_accepted():
+    name = "A very long name of somebody who speaks in this story only once"
+    script = parse_script(f"[{name}] Hello.\n\nGood night.")
+    kept, told = Accepted("", {2: ((name, "Good night."),)}), []
+    assert accepted_script(script, kept, "v2", True, told.append).turns[1].speaker == name and not told
 
 
 def test_what_was_accepted_is_kept_and_used_for_the_same_script():
