@@ -245,7 +245,7 @@ def directed(script: Script, turns: Mapping[int, Pieces]) -> Script:
 
 
 def _parted(turn: Turn, pieces: Pieces) -> list[Turn]:
-    """A pause behind the turn is behind its last piece; a place in time, or a length, is shared by that of the texts."""
+    """A pause behind the turn is behind its last piece; its place in time or length is shared by that of the texts."""
     total, said, found = sum(len(text) for _, text in pieces), 0, []
     for number, (speaker, text) in enumerate(pieces):
         slot, fit_s = turn.slot, turn.fit_s

@@ -14,7 +14,7 @@ from hypothesis import given, settings, strategies as st
 from higgs_runtime import MissingExtraError, SettingError, parse_script
 from higgs_runtime.errors import RemoteError, StoppedError
 from higgs_runtime.remote import call
-from higgs_runtime.remote.chat import ChatServer
+from higgs_runtime.remote.chat import ChatAnswer, ChatServer
 from higgs_runtime.remote.direct import DirectSettings, direct
 from higgs_runtime.script import directing, write
 from higgs_runtime.script.directing import Accepted, accepted_script, fitted, read_accepted, script_key, words_only
@@ -136,6 +136,23 @@ def test_broken_answers_leave_the_script_and_are_told(answer):
     with ChatStub(speak=lambda body: answer) as stub, pytest.raises(RemoteError, match="no answer that can be used"):
         ask(stub)
     assert len(stub.bodies) == 2  # it was asked once more
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        "%s",
+        "<think>Who? {}</think>%s",
+        "Who says {it}? [Anna]</think>\n%s",  # of a model whose prompt begins the thought
+        "Here is the answer [in JSON]:\n```json\n%s\n```",
+    ],
+)
+def test_json_is_found_in_what_is_around_it(around):
+    said = {"lines": [{"n": 1, "parts": [{"speaker": "", "text": "[laugh] {a}"}]}]}
+    assert ChatAnswer(around % json.dumps(said)).json() == said
+    assert ChatAnswer(around % json.dumps(said["lines"])).json() == said["lines"]
+    with pytest.raises(ValueError):
+        ChatAnswer(around % json.dumps(said)[:-9]).json()
 
 
 def test_a_slow_server_counts_as_lost():
