@@ -22,7 +22,7 @@ app.registerExtension({
 function addDiff(node) {
   const accepted = node.widgets.find((one) => one.name === "accepted");
   const diff = new SceneDiff({
-    getAccepted: () => accepted.value ?? "",
+    getAccepted: () => String(accepted.value ?? ""),
     setAccepted: (value) => {
       accepted.value = value;
       rememberStep(app);
