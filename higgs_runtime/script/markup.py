@@ -72,8 +72,8 @@ def etree():
 
 
 def parse_markup(data: bytes, name: str, *, lenient: bool = True):
-    """The root of a document; None where there is none, or where it breaks the parser's limits of depth and length: what
-    is left of it would lack pages. No entity is expanded, nothing is fetched.
+    """The root of a document; None where there is none, or where it breaks the parser's limits of depth and length:
+    what is left of it would lack pages. No entity is expanded, nothing is fetched.
 
     Args:
         lenient: what is not well-formed is read as HTML is read.

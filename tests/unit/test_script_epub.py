@@ -181,7 +181,7 @@ def test_html_that_names_no_encoding_is_unicode(read, encoding, head):
 
 
 def test_pages_that_are_too_deep_are_not_read_in_part(read):
-    """Books of careless makers never end their <font>; lxml gives up at 256, and what it has by then is not the page."""
+    """Some never end their <font>; lxml gives up at 256, and what it has by then is not the page."""
     deep = "<html><body>" + "<p>a.</p><font size=2>" * 300 + "<p>b.</p></body></html>"
     with pytest.raises(ScriptError, match="255 elements within each other"):
         read(deep, "a.html")
