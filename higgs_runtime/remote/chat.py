@@ -119,8 +119,7 @@ class ChatAnswer:
 
     def take(self, body: Mapping[str, Any]) -> None:
         """A part of it, streamed or whole; what is of another form is passed over."""
-        if "error" in body:
-            said = body["error"]
+        if said := body.get("error"):  # some send null with each piece
             self.error = str(said.get("message") or said) if isinstance(said, Mapping) else str(said)
         choices = body.get("choices")
         choice = choices[0] if isinstance(choices, list) and choices else None

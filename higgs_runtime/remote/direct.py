@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import HiggsError, RemoteError, StoppedError
+from ..errors import HiggsError, RemoteError, SettingError, StoppedError
 from ..script import Script, Turn
 from ..script.directing import (
+    TAG_KINDS,
     TOKEN,
     NotTheSame,
     Pieces,
@@ -86,6 +87,9 @@ class DirectSettings:
         speakers: lines without a speaker are given one, or parted among several.
         instructions: what a person says beside it, for the whole text.
         chunk_chars: letters in a request, about; a line is never cut.
+
+    Raises:
+        SettingError: there are no such tags; a setting is out of range.
     """
 
     tags: TagKind = "v2"
@@ -94,6 +98,13 @@ class DirectSettings:
     chunk_chars: int = default_of("chunk_chars")
 
     def __post_init__(self):
+        if self.tags not in TAG_KINDS:
+            raise SettingError(
+                f"There are no tags '{self.tags}'.",
+                expected=", ".join(TAG_KINDS),
+                got=self.tags,
+                remedy="Choose others.",
+            )
         check_settings(self, ("chunk_chars",))
 
 

@@ -136,6 +136,15 @@ def test_json_is_found_in_what_is_around_it(around):
         ChatAnswer(around % json.dumps(said)[:-9]).json()
 
 
+def test_an_error_of_null_is_none():
+    """As it stands in each piece of some servers."""
+    answer = ChatAnswer()
+    answer.take({"error": None, "choices": [{"delta": {"content": "a"}}]})
+    assert answer.text == "a" and not answer.error
+    answer.take({"error": {"message": "out of memory"}})
+    assert answer.error == "out of memory"
+
+
 def test_a_slow_server_counts_as_lost():
     with ChatStub(speak=well, pause_s=2.0) as stub, pytest.raises(RemoteError, match="did not answer"):
         ask(stub, server={"timeout_s": 0.2, "retries": 0})
@@ -167,8 +176,9 @@ def test_what_no_server_is():
     for more in ({"timeout_s": 0}, {"retries": -1}, {"key": "a\nb"}):
         with pytest.raises(SettingError):
             ChatServer("http://127.0.0.1:1/v1", **more)
-    with pytest.raises(SettingError):
-        DirectSettings(chunk_chars=10)
+    for more in ({"chunk_chars": 10}, {"tags": "v9"}):
+        with pytest.raises(SettingError):
+            DirectSettings(**more)
 
 
 def test_without_the_client(monkeypatch):

@@ -233,6 +233,38 @@ def test_a_workflow_that_holds_no_acceptance_opens(browser):
 
 
 @pytest.mark.web
+def test_a_proposal_is_there_again_after_undo_and_in_another_tab(browser):
+    """Both make the nodes anew; the server may have thought for an hour."""
+    build = BUILD.replace("TEXT", '"x"').replace("URL_", '""')
+    found = browser.run(
+        f"""{WAITING}{build}
+        const {{ api }} = await import("/scripts/api.js"), said = [];
+        const rows = [{{ turn: 1, speaker: "", text: "x", pieces: [["A", "x"]], kept: "" }}];
+        const detail = {{ node: String(director.id), state: "waits", of: "key", rows, stale: false }};
+        const again = async () => {{
+            await app.loadGraphData(app.graph.serialize());
+            const node = app.graph.nodes.find((one) => one.type === "HiggsDirector");
+            said.push([node !== window.director, node.higgsDiff.said.textContent]);
+            window.director = node;
+        }};
+        api.dispatchEvent(new CustomEvent("higgs.directed", {{ detail }}));
+        const before = app.graph.serialize();
+        await again();
+        window.director.higgsDiff.accept();
+        await again();
+        await app.loadGraphData(before); // undone
+        said.push(app.graph.nodes.find((one) => one.type === "HiggsDirector").higgsDiff.said.textContent);
+        app.graph.nodes.find((one) => one.type === "HiggsDirector").higgsDiff.forget();
+        await again();
+        return said;
+    """
+    )
+    proposed = "1 line proposed"
+    nothing = "Nothing proposed yet: queue the graph."
+    assert found == [[True, proposed], [True, "1 line accepted"], proposed, [True, nothing]]
+
+
+@pytest.mark.web
 def test_lines_that_are_not_shown_go_with_all_and_none(browser):
     build = BUILD.replace("TEXT", '"x"').replace("URL_", '""')
     found = browser.run(
