@@ -150,6 +150,13 @@ def _of_html(path: Path, images: bool) -> tuple[list[Block], dict[str, str]]:
             f"'{path}' could not be read: {error.strerror or error}.", remedy="Check its name and permissions."
         ) from error
     root = parse_markup(data, path.name)
+    if root is None and data.strip():
+        raise ScriptError(
+            f"'{path.name}' cannot be read.",
+            expected="HTML whose elements end",
+            got="markup that is broken, or more than 255 elements within each other",
+            remedy="Open it in a browser, and save what it shows as text or as HTML anew.",
+        )
     heard = heard_of(root, lambda href: ("", href.partition("#")[2]), images=images) if root is not None else Heard()
     without_notes({"": heard})
     return with_chapters(heard.blocks), {"title": heard.title, "language": heard.language}

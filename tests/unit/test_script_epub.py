@@ -172,6 +172,25 @@ def test_what_the_book_says_of_itself(read):
     assert read(one("<p>a.</p>", about="")).tags == {"genre": "Audiobook"}
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("head", ["", "<head><title>x</title></head>"])
+def test_html_that_names_no_encoding_is_unicode(read, encoding, head):
+    assert texts(read(f"<html>{head}<body><p>Čaj — “ok”<br></html>".encode(encoding), "a.html")) == ["Čaj — “ok”"]
+    named = "<html><head><meta charset=windows-1252></head><body><p>café “ok”<br></html>"
+    assert texts(read(named.encode("cp1252"), "a.html")) == ["café “ok”"]
+
+
+def test_pages_that_are_too_deep_are_not_read_in_part(read):
+    """Some never end their <font>; lxml gives up at 256, and what it has by then is not the page."""
+    deep = "<html><body>" + "<p>a.</p><font size=2>" * 300 + "<p>b.</p></body></html>"
+    with pytest.raises(ScriptError, match="255 elements within each other"):
+        read(deep, "a.html")
+    told = read(make_epub({"c.xhtml": page("<p>c.</p>"), "d.xhtml": deep}))
+    assert texts(told) == ["c."] and "d.xhtml' cannot be read" in " ".join(map(str, told.script.warnings))
+    deep = "<html><body>" + "<p>a.</p><font size=2>" * 240 + "<p>b.</p></body></html>"
+    assert texts(read(deep, "a.html")) == ["a."] * 240 + ["b."]
+
+
 def test_pages_that_are_not_well_formed_are_read_as_html(read):
     pages = {"a.xhtml": "<html><body><p>One & <b>two &nbsp; <p>three<script/>four</p></body>"}
     assert texts(read(make_epub(pages))) == ["One & two", "threefour"]
