@@ -16,10 +16,6 @@ FILES = sorted((ROOT / "subgraphs").glob("*.json"))
 NANO = {"HiggsLoadModel": "higgs-nano", "HiggsLoadCodec": "higgs-nano-codec"}
 # as their texts say
 RECORDINGS = {"Re-speak (Higgs)": "bear", "Edit Speech (Higgs)": "alan", "Speak On (Higgs)": "ross"}
-    "Re-speak (Higgs)": "bear",
-    "Edit Speech (Higgs)": "alan",
-    "Speak On (Higgs)": "ross",
-}  # as their texts say
 
 
 @pytest.fixture(scope="module")
