@@ -16,11 +16,13 @@ from .common import (
     add_checkpoints,
     add_lora,
     add_sampling,
+    add_timing,
     check_requirements,
     chosen,
     progress,
     read_text,
     tell_what_speaks,
+    timing_of,
 )
 from .render_script import INTERRUPTED, add_how, check_listening, performed
 from .takes import add_takes_dir
@@ -51,6 +53,7 @@ def add(commands) -> None:
     parser.add_argument(
         "--original", type=Path, metavar="SUBTITLES", help="in the film's own language, where the others translate it"
     )
+    add_timing(parser)
     parser.add_argument("--film-language", metavar="CODE", help="of the film, as en (default: it is heard)")
     parser.add_argument(
         "--each",
@@ -101,7 +104,7 @@ def _run(args: argparse.Namespace) -> int:
     from .render_view import progress_view
 
     check_listening(args)
-    script = read_subtitles(args.file, dashes=True)
+    script = read_subtitles(args.file, dashes=True, timing=timing_of(args))
     for warning in script.warnings:
         sys.stderr.write(f"higgs: {warning}\n")
     inputs = [one for one in (args.film, args.file, args.original, args.bed, args.speakers) if one is not None]
@@ -179,19 +182,12 @@ def _references(args: argparse.Namespace, film: FilmSound, script, codec) -> Fil
 
 def _ears(args: argparse.Namespace):
     """Who hears where the words of the film stand: the recognizer that is named, else one that knows its language."""
-    from importlib.util import find_spec
-
-    from ..verification import find_recognizers, load_recognizer
+    from ..verification import first_recognizer, load_recognizer
 
     if args.listen:
         return load_recognizer(args.listen, folders=args.models_dir)
-    if find_spec("faster_whisper") is None or find_spec("rapidfuzz") is None:
-        return None
-    for name in find_recognizers(args.models_dir):
-        recognizer = load_recognizer(name, folders=args.models_dir)
-        if not args.film_language or args.film_language in recognizer.languages:
-            return recognizer
-    return None
+    found = first_recognizer(args.film_language, args.models_dir)
+    return found[1] if found else None
 
 
 def _tell(found: FilmReferences, args: argparse.Namespace) -> None:
