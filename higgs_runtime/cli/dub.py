@@ -56,6 +56,7 @@ def add(commands) -> None:
         metavar="SUBTITLES",
         help="in the film's own language, at its times, where the others translate it",
     )
+    add_timing(parser)
     parser.add_argument("--film-language", metavar="CODE", help="of the film, as en (default: it is heard)")
     parser.add_argument(
         "--each",
@@ -188,19 +189,12 @@ def _references(args: argparse.Namespace, film: FilmSound, script, codec, wanted
 
 def _ears(args: argparse.Namespace):
     """Who hears where the words of the film stand: the recognizer that is named, else one that knows its language."""
-    from importlib.util import find_spec
-
-    from ..verification import find_recognizers, load_recognizer
+    from ..verification import first_recognizer, load_recognizer
 
     if args.listen:
         return load_recognizer(args.listen, folders=args.models_dir)
-    if find_spec("faster_whisper") is None or find_spec("rapidfuzz") is None:
-        return None
-    for name in find_recognizers(args.models_dir):
-        recognizer = load_recognizer(name, folders=args.models_dir)
-        if not args.film_language or args.film_language in recognizer.languages:
-            return recognizer
-    return None
+    found = first_recognizer(args.film_language, args.models_dir)
+    return found[1] if found else None
 
 
 def _tell(found: FilmReferences, args: argparse.Namespace) -> None:

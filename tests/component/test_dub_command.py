@@ -133,6 +133,16 @@ def test_only_the_table(tmp_path, capsys):
     assert "Rose: 8." in capsys.readouterr().err
 
 
+def test_subtitles_of_another_copy_are_retimed(tmp_path):
+    make_film(tmp_path, ["rose", "ross"])
+    text = (tmp_path / "dub.srt").read_text()
+    at = "00:00:00,500"
+    assert at in text
+    (tmp_path / "dub.srt").write_text(text.replace(at, "00:00:02,500"))
+    again = ["-o", "dub.flac", "--table-only", "--offset", "-2"]
+    assert dub(*again) == 0 and (tmp_path / "dub.speakers.txt").read_text().startswith("1: Rose | 0:00:00.50")
+
+
 @pytest.mark.parametrize(
     "more, words",
     [
@@ -141,6 +151,8 @@ def test_only_the_table(tmp_path, capsys):
         (["-o", "nowhere/dub.flac"], "no folder"),
         (["-o", "dub.flac", "--bed", "none.wav"], "no audio file"),
         (["-o", "dub.flac", "--bed-depth", "-1"], "depth_db"),
+        (["-o", "dub.flac", "--offset", "-3600"], "end before the film begins"),
+        (["-o", "dub.flac", "--to-fps", "25"], "frame rate of the subtitles"),
         (["-o", "dub.flac", "--count", "-1"], "count"),
         (["-o", "ben.wav", "--voice", "Ben=ben.wav"], "must not be written over"),
         (["-o", "old.mp4", "--original", "none.srt"], "none.srt"),
