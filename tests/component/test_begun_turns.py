@@ -71,6 +71,15 @@ def test_rows_of_a_begun_turn_are_those_of_the_whole_clip():
     assert (written >= 0).all() and (settled[:, 0] == -1).all() and (settled[-1, :-1] == -1).all()
 
 
+@pytest.mark.parametrize(
+    "begun", [torch.full((8, 2), 1024), torch.full((8, 2), -1), torch.zeros(7, 2), torch.zeros(8, 0), torch.zeros(8)]
+)
+def test_frames_that_the_model_does_not_have_are_refused_before_a_device_reads_them(models, begun):
+    model, prompt = prompts_of(models, "v3", random_codes(2))
+    with pytest.raises(PromptError, match="begins with"):
+        Session(model).generate([replace(prompt, begun=begun.long())], GREEDY)
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_only_the_assistants_last_turn_can_go_on(models, form):
     codes = random_codes(4)
