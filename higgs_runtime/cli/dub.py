@@ -56,6 +56,7 @@ def add(commands) -> None:
         metavar="SUBTITLES",
         help="in the film's own language, at its times, where the others translate it",
     )
+    add_timing(parser)
     parser.add_argument("--film-language", metavar="CODE", help="of the film, as en (default: it is heard)")
     parser.add_argument(
         "--each",
@@ -84,7 +85,6 @@ def add(commands) -> None:
         dest="voices",
         help="in place of the film's own: an audio file with its words in a .txt beside it, or the name of a voice",
     )
-    add_timing(parser)
     add_how(parser)
     parser.add_argument("--stems", action="store_true", help="also each speaker and the film's sound alone")
     parser.add_argument("--credit-subtitle", action="store_true", help="the model's credit is the last subtitle too")

@@ -194,6 +194,16 @@ def test_only_the_table(tmp_path, capsys):
     assert "Rose: 8." in capsys.readouterr().err
 
 
+def test_subtitles_of_another_copy_are_retimed(tmp_path):
+    make_film(tmp_path, ["rose", "ross"])
+    text = (tmp_path / "dub.srt").read_text()
+    at = "00:00:00,500"
+    assert at in text
+    (tmp_path / "dub.srt").write_text(text.replace(at, "00:00:02,500"))
+    again = ["-o", "dub.flac", "--table-only", "--offset", "-2"]
+    assert dub(*again) == 0 and (tmp_path / "dub.speakers.txt").read_text().startswith("1: Rose | 0:00:00.50")
+
+
 @pytest.mark.parametrize(
     "more, words",
     [
@@ -202,11 +212,11 @@ def test_only_the_table(tmp_path, capsys):
         (["-o", "nowhere/dub.flac"], "no folder"),
         (["-o", "dub.flac", "--bed", "none.wav"], "no audio file"),
         (["-o", "dub.flac", "--bed-depth", "-1"], "depth_db"),
+        (["-o", "dub.flac", "--to-fps", "25"], "frame rate of the subtitles"),
         (["-o", "dub.flac", "--count", "-1"], "count"),
         (["-o", "ben.wav", "--voice", "Ben=ben.wav"], "must not be written over"),
         (["-o", "old.mp4", "--original", "none.srt"], "none.srt"),
         (["-o", "dub.flac", "--speakers", "none.txt"], "none.txt"),
-        (["-o", "dub.flac", "--to-fps", "24"], "frame rate"),
     ],
 )
 def test_what_cannot_be_done_is_told_before_the_long_work(tmp_path, capsys, monkeypatch, more, words):
@@ -216,13 +226,6 @@ def test_what_cannot_be_done_is_told_before_the_long_work(tmp_path, capsys, monk
     monkeypatch.setattr("higgs_runtime.cli.dub.performed", lambda *_args: pytest.fail("the work began"))
     assert dub(*more) == 1
     assert words in capsys.readouterr().err
-
-
-def test_subtitles_of_another_copy_of_the_film_are_retimed(tmp_path, capsys):
-    _, [(_, _, _, text)] = make_film(tmp_path, ["rose"])
-    write_subtitles([(0.5, 8, "Rose", text)], tmp_path / "dub.srt")
-    assert cli.main(["dub", "film.mp4", "dub.srt", "-o", "dub.flac", "--table-only", "--offset", "0.5"]) == 0
-    assert "1: Rose | 0:00:01.00" in (tmp_path / "dub.speakers.txt").read_text()
 
 
 def test_a_sound_file_becomes_no_video(tmp_path, capsys):
