@@ -212,7 +212,6 @@ def test_subtitles_of_another_copy_are_retimed(tmp_path):
         (["-o", "nowhere/dub.flac"], "no folder"),
         (["-o", "dub.flac", "--bed", "none.wav"], "no audio file"),
         (["-o", "dub.flac", "--bed-depth", "-1"], "depth_db"),
-        (["-o", "dub.flac", "--to-fps", "25"], "frame rate of the subtitles"),
         (["-o", "dub.flac", "--count", "-1"], "count"),
         (["-o", "ben.wav", "--voice", "Ben=ben.wav"], "must not be written over"),
         (["-o", "old.mp4", "--original", "none.srt"], "none.srt"),
