@@ -85,7 +85,6 @@ def add(commands) -> None:
         dest="voices",
         help="in place of the film's own: an audio file with its words in a .txt beside it, or the name of a voice",
     )
-    add_timing(parser)
     add_how(parser)
     parser.add_argument("--stems", action="store_true", help="also each speaker and the film's sound alone")
     parser.add_argument("--credit-subtitle", action="store_true", help="the model's credit is the last subtitle too")

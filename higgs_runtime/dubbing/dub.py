@@ -13,6 +13,7 @@ from ..codec import Codec
 from ..errors import SettingError
 from ..outputs import is_one_of
 from ..rendering import (
+    Assembly,
     Delivered,
     Events,
     Performance,
@@ -139,7 +140,7 @@ def deliver_dub(
 
     Args:
         bed: what is heard under it; None: the film's own sound, ducked.
-        plain: as in `FilmReferences`: what subtitles and stems call the speakers.
+        plain: as in `FilmReferences`: what subtitles, stems and time line call the speakers.
         on_progress: as in `assemble`.
         delivery: what `deliver` knows beside.
 
@@ -150,10 +151,7 @@ def deliver_dub(
     is_video = path.suffix.lower() in VIDEOS
     with tempfile.TemporaryDirectory(prefix="higgs-") as spool:
         made = assemble(performance, codec, spool=spool, on_progress=on_progress)
-        turns = [replace(turn, speaker=plain.get(turn.speaker, turn.speaker)) for turn in made.script.turns]
-        stems = [plain.get(stem, stem) for stem in made.stems]
-        made = replace(made, script=replace(made.script, turns=turns), stems=stems)
-        made = with_bed(made, bed or Bed(), film, spool)
+        made = with_bed(with_plain_names(made, plain), bed or Bed(), film, spool)
         if is_video:  # a sound file of this name that somebody else made stays
             delivery["replace"] = False
         found = deliver(made, path.with_suffix(".m4a") if is_video else path, **delivery)
@@ -162,3 +160,18 @@ def deliver_dub(
     assert isinstance(film.source, Path), "checked by check_dub"
     write_video(film.source, found.files[0], path)
     return Delivered((path, *found.files), found.notes)
+
+
+def with_plain_names(made: Assembly, plain: Mapping[str, str]) -> Assembly:
+    """An assembly whose speakers are called as `plain` has them, wherever a file says who speaks."""
+
+    def own(one):
+        return replace(one, speaker=plain.get(one.speaker, one.speaker))
+
+    return replace(
+        made,
+        script=replace(made.script, turns=[own(turn) for turn in made.script.turns]),
+        spoken=[replace(one, line=own(one.line)) for one in made.spoken],
+        fits=[own(row) for row in made.fits],
+        stems=[plain.get(stem, stem) for stem in made.stems],
+    )

@@ -24,7 +24,7 @@ def check_video(film: str | os.PathLike) -> None:
     av = pyav()
     try:
         with av.open(f"file:{Path(film).absolute()}", options={"protocol_whitelist": "file"}) as container:
-            if container.streams.video:
+            if _moving(container):
                 return
             got = container.format.name
     except (av.error.FFmpegError, ValueError) as error:
@@ -38,7 +38,8 @@ def check_video(film: str | os.PathLike) -> None:
 
 
 def write_video(film: str | os.PathLike, sound: str | os.PathLike, path: str | os.PathLike) -> None:
-    """The film's pictures and subtitles with another sound, whole or not at all; nothing is encoded again.
+    """The film's pictures, and the subtitles that the container takes, with another sound: whole or not at all, and
+    nothing is encoded again.
 
     Args:
         sound: a sound file whose coding the container takes, as AAC in .m4a; it begins with the film.
@@ -68,9 +69,10 @@ def _write(av, film: Path, sound: Path, part: Path, suffix: str) -> None:
         av.open(f"file:{sound.absolute()}", **own) as dub,
         av.open(str(part), "w", format=kind) as target,
     ):
-        texts = [one for one in source.streams.subtitles if suffix == ".mkv" or one.codec_context.name == "mov_text"]
-        kept = [*source.streams.video, *texts]
-        copies = {one.index: target.add_stream_from_template(one) for one in kept}
+        known = [one for one in source.streams.subtitles if one.codec_context is not None]
+        texts = [one for one in known if suffix == ".mkv" or one.codec_context.name == "mov_text"]
+        kept = [*_moving(source), *texts]
+        copies = {one.index: _copy(one, target) for one in kept}
         voice = target.add_stream_from_template(dub.streams.audio[0])
         target.metadata.update({**source.metadata, **dub.metadata})
         begin = Fraction(source.start_time or 0, av.time_base)  # where players begin: what the subtitles count from
@@ -89,6 +91,20 @@ def _write(av, film: Path, sound: Path, part: Path, suffix: str) -> None:
             waiting.stream = voice
             target.mux(waiting)
             waiting = next(spoken, None)
+
+
+def _moving(container) -> list:
+    """Its pictures, without those of a cover."""
+    from av.stream import Disposition
+
+    return [one for one in container.streams.video if not one.disposition & Disposition.attached_pic]
+
+
+def _copy(stream, target):
+    """A stream of the target for the packets of this one, of the same language and title."""
+    made = target.add_stream_from_template(stream)
+    made.metadata.update({name: stream.metadata[name] for name in ("language", "title") if name in stream.metadata})
+    return made
 
 
 def _in_time(packets: Iterable) -> Iterator:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 import signal
+from contextlib import ExitStack
 
 import pytest
 import torch
 from helpers_film import RATE, film_of, lag_s, write_film
+from PIL import Image
 
-from higgs_runtime import AudioClip, cli, write_subtitles
+from higgs_runtime import AudioClip, SettingError, cli, write_subtitles
 from higgs_runtime.dubbing import FilmSound
-from higgs_runtime.dubbing.video import write_video
+from higgs_runtime.dubbing.video import check_video, write_video
 from higgs_runtime.verification import speaker_similarity
 
 ACTORS = ("rose", "ross", "bear")
@@ -112,6 +114,65 @@ def test_no_picture_is_lost_where_pictures_change_places(tmp_path, kind, suffix)
     assert pictures(tmp_path / f"made{suffix}") == pictures(tmp_path / kind)
 
 
+def with_more(path, film, *more):
+    """The film, with the first stream of each of these files too, in another language."""
+    import av
+    from av.stream import Disposition
+
+    with ExitStack() as stack:
+        target = stack.enter_context(av.open(str(path), "w"))
+        sources = [stack.enter_context(av.open(str(one))) for one in (film, *more)]
+        copies = [
+            {one.index: target.add_stream_from_template(one) for one in (source.streams if not n else [found])}
+            for n, source in enumerate(sources)
+            for found in [source.streams[0]]
+        ]
+        for added in copies[1:]:
+            [made] = added.values()
+            made.metadata["language"] = "deu"
+            if made.type == "video":
+                made.disposition = Disposition.attached_pic
+        for added, source in zip(copies, sources, strict=True):
+            for packet in source.demux():
+                if packet.dts is not None:
+                    packet.stream = added[packet.stream.index]
+                    target.mux(packet)
+
+
+def test_subtitles_are_copied_where_the_container_takes_them_and_a_cover_is_no_picture(tmp_path):
+    import av
+
+    def kinds(path):
+        with av.open(str(path)) as file:
+            return [(one.type, one.metadata.get("language")) for one in file.streams]
+
+    clip = AudioClip(torch.zeros(1, 2 * RATE), RATE)
+    clip.save(tmp_path / "dub.m4a")
+    film = write_film(tmp_path / "plain.mkv", clip)
+    write_subtitles([(0.0, 1.0, "", "Hello.")], tmp_path / "texts.srt")
+    with_more(tmp_path / "texts.mkv", film, tmp_path / "texts.srt")
+    strange = (tmp_path / "texts.mkv").read_bytes().replace(b"S_TEXT/UTF8", b"S_TEXT/NONE")
+    (tmp_path / "strange.mkv").write_bytes(strange)
+    video, sound = ("video", None), ("audio", None)
+    for name, made, texts in (
+        ("texts.mkv", "a.mkv", [("subtitle", "deu")]),
+        ("texts.mkv", "a.mp4", []),
+        ("strange.mkv", "a.mkv", []),
+        ("strange.mkv", "a.mp4", []),
+    ):
+        write_video(tmp_path / name, tmp_path / "dub.m4a", tmp_path / made)
+        found = [(kind, None if language == "und" else language) for kind, language in kinds(tmp_path / made)]
+        assert found == [video, *texts, sound], (name, made)
+    Image.new("RGB", (64, 64)).save(tmp_path / "cover.jpg")
+    with_more(tmp_path / "cover.mp4", write_film(tmp_path / "plain.mp4", clip), tmp_path / "cover.jpg")
+    assert [kind for kind, _ in kinds(tmp_path / "cover.mp4")] == ["video", "audio", "video"]
+    write_video(tmp_path / "cover.mp4", tmp_path / "dub.m4a", tmp_path / "a.mp4")
+    assert [kind for kind, _ in kinds(tmp_path / "a.mp4")] == ["video", "audio"]
+    with_more(tmp_path / "song.mp4", tmp_path / "dub.m4a", tmp_path / "cover.jpg")
+    with pytest.raises(SettingError, match="no pictures"):
+        check_video(tmp_path / "song.mp4")
+
+
 @pytest.mark.slow
 def test_a_bed_takes_the_place_of_the_films_sound(tmp_path):
     make_film(tmp_path, ["rose"])
@@ -157,7 +218,6 @@ def test_subtitles_of_another_copy_are_retimed(tmp_path):
         (["-o", "ben.wav", "--voice", "Ben=ben.wav"], "must not be written over"),
         (["-o", "old.mp4", "--original", "none.srt"], "none.srt"),
         (["-o", "dub.flac", "--speakers", "none.txt"], "none.txt"),
-        (["-o", "dub.flac", "--to-fps", "24"], "frame rate"),
     ],
 )
 def test_what_cannot_be_done_is_told_before_the_long_work(tmp_path, capsys, monkeypatch, more, words):
@@ -167,13 +227,6 @@ def test_what_cannot_be_done_is_told_before_the_long_work(tmp_path, capsys, monk
     monkeypatch.setattr("higgs_runtime.cli.dub.performed", lambda *_args: pytest.fail("the work began"))
     assert dub(*more) == 1
     assert words in capsys.readouterr().err
-
-
-def test_subtitles_of_another_copy_of_the_film_are_retimed(tmp_path, capsys):
-    _, [(_, _, _, text)] = make_film(tmp_path, ["rose"])
-    write_subtitles([(0.5, 8, "Rose", text)], tmp_path / "dub.srt")
-    assert cli.main(["dub", "film.mp4", "dub.srt", "-o", "dub.flac", "--table-only", "--offset", "0.5"]) == 0
-    assert "1: Rose | 0:00:01.00" in (tmp_path / "dub.speakers.txt").read_text()
 
 
 def test_a_sound_file_becomes_no_video(tmp_path, capsys):
