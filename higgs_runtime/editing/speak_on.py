@@ -32,6 +32,7 @@ LEAST_PAUSE_S, MOST_PAUSE_S = 0.12, 10.0
 TAIL_S = 60.0  # of a recording in which its quiet is looked for
 LEVEL_S = 6.0  # of it that the new speech is as loud as
 CONTEXT_FRAMES = 20  # that the codec decodes new frames with
+AT_ONCE = 8  # takes that are spoken side by side, where there are several pieces
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,7 +239,7 @@ class _Continuing:
     def _spoken(self, opening: _Opening, pieces: Sequence[str]) -> list[tuple[Generation, AudioClip, str]]:
         """Of each piece the take that was chosen, its sound, and what was heard of it."""
         model, count = self.how.model, self.how.candidates
-        session, chosen = Session(model, batch=max(count, min(len(pieces) * count, 8))), []
+        session, chosen = Session(model, batch=max(count, min(len(pieces) * count, AT_ONCE))), []
         prompts = []
         for text in pieces:
             both = written([opening.text, text], self.language)
