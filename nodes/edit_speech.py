@@ -115,7 +115,7 @@ def further_inputs(candidates: int | None = None) -> list[io.Input]:
     return [
         recognizer_inputs.recognizer_input("the first that knows the language; short English recordings do without"),
         io.String.Input(
-            "language", default="", tooltip="Of the recording, as a code such as en, de or zh. Empty: English."
+            "language", default="", tooltip="Of the recording, as a code such as en, de or zh. Empty: it is heard."
         ),
         setting_input("seed", control_after_generate=True),
         setting_input("temperature"),

@@ -58,9 +58,10 @@ class HiggsSpeakOn(io.ComfyNode):
         cls, model, codec, transcript, text, pause, audio=None, codes=None, consent="", max_seconds=30.0, **settings
     ) -> io.NodeOutput:
         from ..higgs_runtime.editing import speak_on
+        from ..higgs_runtime.editing.speak_on import AT_ONCE
 
         source = recording_of(audio, codes)
-        with speaking(model, codec, settings, max_seconds) as how:
+        with speaking(model, codec, settings, max_seconds, AT_ONCE) as how:
             made = speak_on(source, transcript, text, how, pause_s=None if pause < 0 else pause)
         report = str(made)
         messages.show_text(report)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -28,6 +29,7 @@ from .common import (
 )
 
 NO_RECOGNIZER = "none"
+UNPARTED = "\u0e00"  # Thai; most scripts that put no spaces between words come after it
 
 
 def add(commands) -> None:
@@ -57,9 +59,9 @@ def _add_shared(parser: argparse.ArgumentParser, name: str, candidates: int | No
     words = parser.add_mutually_exclusive_group()
     words.add_argument("--transcript", help="what the recording says (default: what is heard)")
     words.add_argument("--transcript-file", type=Path, help="a text file with what it says, in UTF-8")
-    parser.add_argument("--language", help="of the recording, as en, de or zh (default: en)")
+    parser.add_argument("--language", help="of the recording, as en, de or zh (default: it is heard)")
     parser.add_argument(
-        "--recognizer", help=f"name or folder, or {NO_RECOGNIZER} (default: the first that is found, if one is)"
+        "--recognizer", help=f"name or folder, or {NO_RECOGNIZER} (default: the first that knows the language)"
     )
     add_settings(parser, "candidates")
     if candidates is not None:
@@ -108,14 +110,16 @@ def _continue(args: argparse.Namespace) -> None:
 
 
 def replaced(transcript: str, pairs: list[str]) -> str:
-    """A transcript with words in place of others; a pair without old words is said at its end.
+    """A transcript with words in place of others, whole ones in scripts that part them; a pair without old words is
+    said at its end.
 
     Raises:
         SettingError: no equals sign, or old words that do not stand there exactly once.
     """
     for pair in pairs:
         old, equals, new = (one.strip() for one in pair.partition("="))
-        count = transcript.count(old) if old else 1
+        there = re.escape(old) if max(old, default="") >= UNPARTED else rf"(?<!\w){re.escape(old)}(?!\w)"
+        count = len(re.findall(there, transcript)) if old else 1
         if not equals or count != 1:
             raise SettingError(
                 f"--replace “{pair}” cannot be done.",
@@ -123,7 +127,7 @@ def replaced(transcript: str, pairs: list[str]) -> str:
                 got=f"{count} times" if equals else "no equals sign",
                 remedy="Give some words around it as well, or the whole new text.",
             )
-        transcript = transcript.replace(old, new) if old else f"{transcript} {new}"
+        transcript = re.sub(there, lambda _, new=new: new, transcript) if old else f"{transcript} {new}"
     return transcript
 
 
@@ -138,14 +142,16 @@ def _run(args: argparse.Namespace, run) -> None:
     from ..codec import load_codec
     from ..editing import Speaking
     from ..model import load_model
-    from ..verification import find_recognizers, load_recognizer
+    from ..verification import first_recognizer, load_recognizer
 
     check_folder(args.output)
     sampling, clip = sampling_of(args), AudioClip.load(args.file)
     transcript = read_text(args.transcript_file) if args.transcript_file else args.transcript or ""
-    ears = None
-    if args.recognizer != NO_RECOGNIZER and (args.recognizer or find_recognizers()):
-        ears = load_recognizer(args.recognizer)
+    if args.recognizer is None:
+        first = first_recognizer(args.language, args.models_dir)
+        ears = first and first[1]
+    else:
+        ears = None if args.recognizer == NO_RECOGNIZER else load_recognizer(args.recognizer, folders=args.models_dir)
     lm, codec = chosen(args)
     loading, adapters = loading_of(args, lm.path), adapters_of(args)
     tell_what_speaks(lm)

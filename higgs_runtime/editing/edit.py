@@ -35,15 +35,13 @@ from .join import (
     spread,
     with_gain,
 )
-from .listening import FoundWords, can_find_words, find_words
+from .listening import FoundWords, can_find_words, find_words, reference_words
 from .recording import Recording, Speaking, check_words_of
 
 TOO_SHORT = 0.3  # as bad as so many wrong letters
-REFERENCE_S = 10.0  # of the recording around an edit, as the voice
 LEVEL_S = 3.0  # of it at either side that new words are as loud as
 CONTEXT_FRAMES = 20  # at either side of new frames that the codec decodes them with
 APART_FRAMES = 4  # between two edits; what is nearer becomes one
-REFERENCE_OF_FEW_WORDS_S = 6.0  # of a model with a closed vocabulary, which knows short lines
 
 
 @dataclass(frozen=True)
@@ -159,9 +157,9 @@ class _Candidate:
 def edit_speech(source: AudioClip | Codes, transcript: str, text: str, speaking: Speaking) -> EditedSpeech:
     """Has a recording say a text in place of what it says. Words that both share are kept as they are.
 
-    Each changed stretch is spoken by the model, which goes on from the recording up to there and has the recording's
-    own voice as reference; of several candidates the one is taken that is heard right, joins smoothly and is as loud
-    as what is around. A long recording is heard and encoded only near the edits.
+    Each changed stretch is spoken by the model, which has the recording's own voice as reference: it says the sentence
+    around it, or goes on from the recording up to there. Of several candidates the one is taken that is heard right,
+    joins smoothly and is as loud as what is around. A long recording is heard and encoded only near the edits.
 
     Args:
         source: speech of one speaker, of any length; of codes, codes are given back too.
@@ -178,6 +176,7 @@ def edit_speech(source: AudioClip | Codes, transcript: str, text: str, speaking:
         MissingExtraError: an extra is not installed, see `word_times`.
     """
     recording = Recording.of(source, speaking.codec)
+    speaking = speaking.in_language_of(recording.clip)
     language = base_language(speaking.language) or "en"
     new = check_words_of(text, language, "The new text")
     transcript = transcript if transcript.strip() else heard_text(recording.clip, speaking)
@@ -215,22 +214,6 @@ def line_chars(model: HiggsModel) -> int:
     return MAX_CHARS if model.config.vocabulary is None else LEAST_CHARS
 
 
-def reference_words(found: FoundWords, around: tuple[int, int], model: HiggsModel) -> tuple[int, int]:
-    """The words, [first, stop), that show the voice of a recording around some words of it."""
-    longest = REFERENCE_S if model.config.vocabulary is None else REFERENCE_OF_FEW_WORDS_S
-    low = min(max(around[0] - 1, found.first), found.stop - 1)
-    high = min(max(around[1], low + 1), found.stop)
-    grows = True
-    while grows:
-        grows = False
-        for a, b in ((low - 1, high), (low, high + 1)):
-            there = a >= found.first and b <= found.stop
-            if there and found.time(b - 1).end_s - found.time(a).start_s <= longest:
-                low, high, grows = a, b, True
-                break
-    return low, high
-
-
 class _Editor:
     """One call of `edit_speech`."""
 
@@ -246,12 +229,15 @@ class _Editor:
         self._steps = len(changes) * (2 + self.how.candidates)
         self._step(0)
         places: list[tuple[_EditPlace, FoundWords]] = []
+        found = None
         for change in changes:
-            found = find_words(self.recording.clip, self.old, change[:2], self.how)
+            found = self._found(change, found)
             self._step()
             place = self._place(change, found)
             if places and place.first - places[-1][0].stop < APART_FRAMES:
-                place = self._place(_joined(places.pop()[0].change, change), found)
+                both = _joined(places.pop()[0].change, change)
+                found = self._found(both, found)
+                place = self._place(both, found)
             places.append((place, found))
         chosen = [self._best(place, found) for place, found in places]
         return self._result([place for place, _ in places], chosen)
@@ -263,6 +249,12 @@ class _Editor:
         self.how.check()
 
     # --- where ------------------------------------------------------------------------------------------------------
+
+    def _found(self, change: WordChange, known: FoundWords | None) -> FoundWords:
+        """The words around a change, heard again only where it lies beyond those that are known."""
+        if known is not None and known.hold(change[:2], len(self.old)):
+            return known
+        return find_words(self.recording.clip, self.old, change[:2], self.how)
 
     def _place(self, change: WordChange, found: FoundWords) -> _EditPlace:
         first_word, added = before(self.old, change.first, self.most_chars // 2), change.first == change.stop
@@ -297,10 +289,10 @@ class _Editor:
         self._step()
         new, candidates = written(self.new[change.new_first : change.new_stop], self.language), []
         least_s = length_bounds(new, self.language)[0]
-        for number, (take, opening) in enumerate(takes):
+        for take, opening in takes:
             ids = self._new_frames(place, take, opening, words, len(context))
             if ids is not None:
-                one = self._candidate(place, ids, self.how.sampling.seed + number)
+                one = self._candidate(place, ids, take.sampling.seed)
                 one = replace(one, short=ids.shape[1] / self.recording.frame_rate < least_s)
                 candidates.append(self._heard(place, found, one, context, stop))
             self._step()
@@ -421,7 +413,6 @@ class _Editor:
             return one
         change = place.change
         last = min(found.stop, change.stop + stop - change.new_stop)
-        kept = last - change.stop
         start = self.recording.sample(place.opening[1])
         end = max(self.recording.sample(self._cut(found, last, late=False)), one.patch.stop + one.patch.right)
         window = AudioClip(self.recording.clip.samples[:, start:end], self.recording.clip.sample_rate)
@@ -433,7 +424,8 @@ class _Editor:
             sound=one.patch.sound[:, one.patch.left - left :],
         )
         heard = self.how.hear(patched(window, [moved])).text
-        text = written([*context, *self.new[change.new_first : change.new_stop + kept]], self.language)
+        there = [*context, *self.new[change.new_first : change.new_stop], *self.old[change.stop : last]]
+        text = written(there, self.language)  # a further change in this sentence is not made yet
         errors = compare_words(text, heard, self.language)
         return replace(one, heard=heard, errors=(errors.wer, errors.cer))
 

@@ -16,6 +16,7 @@ from ..speech import check_pair, decode_pieces
 from ..types import Codes, Sampling, Voice
 from ..verification import Recognizer, Transcript, spoken_tokens
 
+LANGUAGE_S = 30.0  # of a recording that tell its language
 AROUND_FRAMES = 25  # that are encoded beside those that are wanted, at either side: the codec sees what is around
 
 OnStep = Callable[[int, int], None]
@@ -65,6 +66,16 @@ class Speaking:
                 "It was stopped before it was done; the recording is as it was.",
                 remedy="Start it again to have the new sound.",
             )
+
+    def in_language_of(self, clip: AudioClip) -> Speaking:
+        """With the language that a recording is heard to be in, where none is given."""
+        if self.language is not None or self.recognizer is None:
+            return self
+        known = self.recognizer.languages
+        if len(known) == 1:
+            return replace(self, language=known[0])
+        start = AudioClip(clip.samples[:, : round(LANGUAGE_S * clip.sample_rate)], clip.sample_rate)
+        return replace(self, language=self.hear(start).language or self.hear(clip).language or None)
 
     def hear(self, clip: AudioClip) -> Transcript:
         """What the recognizer hears; it can be stopped meanwhile."""
@@ -116,7 +127,11 @@ class Recording:
 
     def sample(self, frame: int) -> int:
         """The sample at which a frame begins."""
-        return min(self.clip.length, round(frame / self.frame_rate * self.clip.sample_rate))
+        return min(self.clip.length, self.sample_count(frame))
+
+    def sample_count(self, frames: int) -> int:
+        """Samples of so many frames, at its rate."""
+        return round(frames / self.frame_rate * self.clip.sample_rate)
 
     def between(self, first: int, stop: int) -> AudioClip:
         """The sound of the frames [first, stop)."""

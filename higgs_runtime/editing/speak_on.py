@@ -23,15 +23,16 @@ from ..verification import compare_words
 from ..verification.shape import loud_spans
 from ..voices import crossfaded, own_quiet
 from .changes import before, ends_sentence, written
-from .edit import heard_text, line_chars, reference_words
+from .edit import heard_text, line_chars
 from .join import EDGE_S, MARGIN_S, SLACK_S, at_most, fitting_gain, part, quiet_cut, spread, with_gain
-from .listening import WHOLE_S, can_find_words, find_words
+from .listening import WHOLE_S, can_find_words, check_short_enough, find_words, reference_words
 from .recording import AROUND_FRAMES, Recording, Speaking, check_words_of
 
 LEAST_PAUSE_S, MOST_PAUSE_S = 0.12, 10.0
 TAIL_S = 60.0  # of a recording in which its quiet is looked for
 LEVEL_S = 6.0  # of it that the new speech is as loud as
 CONTEXT_FRAMES = 20  # that the codec decodes new frames with
+AT_ONCE = 8  # takes that are spoken side by side, where there are several pieces
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +90,7 @@ class _Opening:
     Attributes:
         text, codes: the last words of the recording, and their frames with the pause behind them.
         voice: of the recording.
-        pause: samples [C, T] that are added behind the recording.
+        pause: samples [C, T] that are added behind the recording, with what crosses over at both ends.
         pause_s: from its last word to the new speech.
     """
 
@@ -126,6 +127,7 @@ def speak_on(
     if pause_s is not None:
         check_range("pause_s", pause_s, 0.0, MOST_PAUSE_S, "None: as the recording pauses itself.")
     recording = Recording.of(source, speaking.codec)
+    speaking = speaking.in_language_of(recording.clip)
     language = base_language(speaking.language) or "en"
     check_words_of(text, language, "The new text")
     if not transcript.strip():
@@ -178,8 +180,8 @@ class _Continuing:
         there_s = max(0.0, clip.seconds - ends_s)
         wanted = own if pause_s is None else pause_s
         added = round(max(0.0, wanted - there_s) * rate)
-        tone = self._quiet(round(added / rate * clip.sample_rate))
-        codes, pause_codes = recording.codes_of(begin, recording.frames), torch.empty(0)
+        tone = self._rest(added)
+        codes = recording.codes_of(begin, recording.frames)
         pause_codes = codes.ids[:, :0]
         if added:
             known = recording.between(max(0, recording.frames - AROUND_FRAMES), recording.frames)
@@ -195,6 +197,7 @@ class _Continuing:
         recording, words, last = self.recording, self.words, len(self.words)
         usual = rest_after(written(words, self.language))
         if not can_find_words(self.how.recognizer, self.language):  # then all of it is one
+            check_short_enough(recording.clip)
             return (
                 0,
                 0,
@@ -222,9 +225,11 @@ class _Continuing:
             voice = Voice(recording.codes_of(start, max(start + 1, cut(high))), written(words[low:high], self.language))
         return first, cut(first), median(pauses) if pauses else usual, voice
 
-    def _quiet(self, length: int) -> torch.Tensor:
-        """Samples [C, length] of the recording's own quiet; silence where it has none."""
+    def _rest(self, frames: int) -> torch.Tensor:
+        """Samples [C, T] of the recording's own quiet, or silence where it has none: so many frames, and what crosses
+        over at both ends."""
         clip = self.recording.clip
+        length = self.recording.sample_count(frames) + 2 * round(MARGIN_S * clip.sample_rate)
         tail = part(clip, clip.seconds - TAIL_S, clip.seconds)
         tone = own_quiet(tail, levels(profile(tail).db), length)
         return torch.zeros(clip.channels, length) if tone is None else tone
@@ -234,7 +239,7 @@ class _Continuing:
     def _spoken(self, opening: _Opening, pieces: Sequence[str]) -> list[tuple[Generation, AudioClip, str]]:
         """Of each piece the take that was chosen, its sound, and what was heard of it."""
         model, count = self.how.model, self.how.candidates
-        session, chosen = Session(model, batch=max(count, min(len(pieces) * count, 8))), []
+        session, chosen = Session(model, batch=max(count, min(len(pieces) * count, AT_ONCE))), []
         prompts = []
         for text in pieces:
             both = written([opening.text, text], self.language)
@@ -305,18 +310,18 @@ class _Continuing:
     def _result(self, text: str, opening: _Opening, pieces: Sequence[str], chosen) -> ContinuedSpeech:
         clip, codes = self.recording.clip, self.recording.codes
         rate, margin, around = clip.sample_rate, round(MARGIN_S * clip.sample_rate), self._level()
-        # what is added overlaps what is before it, so that it begins with as much more
-        new, ids = self._quiet(margin) if not opening.pause.shape[1] else opening.pause, [opening.pause_codes]
+        new, ids = opening.pause, [opening.pause_codes]
         for number, (take, sound, _) in enumerate(chosen):
             loud = with_gain(sound, fitting_gain(sound, around))
             samples = at_most(spread(loud, around, round(sound.seconds * rate)), max(1.0, peak(around)))
-            new = crossfaded(new, samples, min(margin, new.shape[1]))
+            new = crossfaded(new, samples, margin)
             ids.append(take.codes.ids)
             if number + 1 < len(chosen):
-                quiet = self._quiet(round(rest_after(pieces[number]) * rate) + 2 * margin)
+                frames = round(rest_after(pieces[number]) * self.recording.frame_rate)
+                quiet = self._rest(frames)
                 new = crossfaded(new, quiet, margin)
-                if codes is not None and quiet.shape[1]:
-                    ids.append(self.how.codec.encode(AudioClip(quiet, rate)).ids)
+                if codes is not None and frames:
+                    ids.append(self.how.codec.encode(AudioClip(quiet, rate)).ids[:, :frames])
         whole = AudioClip(crossfaded(clip.samples, new, margin), rate)
         kept = max(0, clip.length - margin)
         if codes is not None:
@@ -328,7 +333,7 @@ class _Continuing:
             transcript=opening.text,
             text=text,
             kept_s=kept / rate,
-            start_s=(kept + max(margin, opening.pause.shape[1]) - margin) / rate,
+            start_s=(kept + opening.pause.shape[1] - margin) / rate,
             pause_s=opening.pause_s,
             pieces=len(pieces),
             seeds=tuple(take.sampling.seed for take, _, _ in chosen),

@@ -31,11 +31,13 @@ def recording_of(audio, codes):
 
 
 @contextmanager
-def speaking(model, codec, settings: dict, max_seconds: float) -> Iterator:
+def speaking(model, codec, settings: dict, max_seconds: float, at_once: int = 1) -> Iterator:
     """`Speaking` with the models of two handles, which tells ComfyUI's progress bar and is stopped by its cancel.
 
     Args:
         settings: recognizer, language, voice, candidates, and what else a `Sampling` has.
+        max_seconds: of a take.
+        at_once: takes that are spoken side by side, or as many as there are candidates.
     """
     from ...higgs_runtime import AudioError, Sampling
     from ...higgs_runtime.editing import Speaking
@@ -47,7 +49,7 @@ def speaking(model, codec, settings: dict, max_seconds: float) -> Iterator:
 
     def cache_bytes(lm) -> int:
         positions = round((PROMPT_S + max_seconds) * lm.config.frame_rate)
-        return candidates * working_bytes(lm.config, positions, lm.compute_dtype)
+        return working_bytes(lm.config, positions, lm.compute_dtype, rows=max(candidates, at_once))
 
     handles.check_here(model)
     raise_if_cancelled()

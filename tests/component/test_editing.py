@@ -17,7 +17,7 @@ from higgs_runtime import AudioClip, AudioError, Codes, Sampling, SettingError, 
 from higgs_runtime.editing import Speaking, edit_speech, speak_on
 from higgs_runtime.editing.join import MARGIN_S
 from higgs_runtime.types import WordTime
-from higgs_runtime.verification import Transcript, Word
+from higgs_runtime.verification import Transcript, Word, spoken_tokens
 
 OLD = "eins zwei drei vier fünf sechs. sieben acht neun zehn elf zwölf."
 SECONDS = 6.0
@@ -79,7 +79,7 @@ def evenly_spoken(monkeypatch):
     """Where the words of a candidate are is not for random models to say."""
 
     def spread(clip, text, *, heard=None, language=None):
-        words, seconds = text.split(), clip.seconds
+        words, seconds = spoken_tokens(text, language), clip.seconds
         return [
             WordTime(word, seconds * n / len(words), seconds * (n + 1) / len(words)) for n, word in enumerate(words)
         ]
@@ -177,6 +177,55 @@ def test_of_the_candidates_the_one_that_is_heard_right_is_used(pair, clip, right
     assert (span.seed, span.candidates, span.word_errors) == (right, 3, 0.0)
 
 
+def test_a_further_change_in_the_sentence_is_no_error_of_the_first(pair, clip):
+    """Each is judged in the recording, in which the other one is not made."""
+
+    class Exact(Ears):
+        calls_of_all = 0
+
+        def transcribe(self, clip, language=None, **more):
+            self.calls_of_all += self.place(clip) == 0.0
+            return super().transcribe(clip, language, **more)
+
+    for other in ("zwei hundert vier fünf sechs", "zwei drei vier tausend sechs"):
+        ears = Exact(clip, others=f"eins {other}")
+        new = OLD.replace("drei", "hundert").replace("fünf", "tausend")
+        errors = [one.word_errors for one in edit_speech(clip, OLD, new, speaking(pair, clip, ears=ears)).spans]
+        assert len(errors) == 2 and 0.0 in errors, errors
+        assert ears.calls_of_all == 1, "the recording is heard once for all edits"
+
+
+def test_seeds_that_begin_anew_are_told_as_they_are(pair, clip):
+    sampling = Sampling(seed=2**64 - 1, max_frames=40)
+    how = speaking(pair, clip, others=EDITS["replace"], sampling=sampling, candidates=3)
+    [span] = edit_speech(clip, OLD, EDITS["replace"], how).spans
+    assert span.seed in (2**64 - 1, 0, 1)
+
+
+@pytest.mark.parametrize("language", ["zh", None])
+def test_the_language_is_heard_where_none_is_given(pair, clip, language):
+    class Chinese(Ears):
+        languages = ("en", "zh")
+
+        def transcribe(self, clip, language=None, **more):
+            return replace(super().transcribe(clip, language, **more), language=language or "zh")
+
+    ears = Chinese(clip, said="今 天 天 气 很 好", others="今 天 天 气 很 冷")
+    how = speaking(pair, clip, ears=ears, language=language)
+    [span] = edit_speech(clip, "今天天气很好。", "今天天气很冷。", how).spans
+    assert (span.old, span.new) == ("好。", "冷。") and span.was_start_s > 4
+    assert speak_on(clip, "今天天气很好。", "他来了。", how, pause_s=0.3).transcript == "今天天气很好。"
+
+
+def test_a_phrase_that_comes_again_elsewhere_does_not_hide_the_place():
+    listening = sys.modules["higgs_runtime.editing.listening"]
+    words = ["es", "war", "ein", *(f"wort{n}" for n in range(500))]
+    said = ["es", "war", "ein", *words[300:400]]
+    clip = AudioClip(sound_clip(2.0, 8000).samples.repeat(1, 60), 8000)
+    found = listening._placed(clip, words, [Word(one, 10 + n, 10.8 + n, 0.9) for n, one in enumerate(said)], "de")
+    assert found is not None and (found.first, found.stop) == (300, 400) and found.time(300).start_s > 12
+
+
 def test_words_are_heard_where_there_is_no_transcript(pair, clip):
     made = edit_speech(clip, "", EDITS["delete"], speaking(pair, clip))
     assert [one.old for one in made.spans] == ["vier"] and outside_is_equal(made, clip)
@@ -223,6 +272,22 @@ def test_a_recording_goes_on_and_stays_what_it_was(pair, clip, form):
         assert torch.equal(made.codes.ids[:, : source.frames], source.ids)
 
 
+@pytest.mark.parametrize("pause_s", [0.0, 0.4])
+@pytest.mark.parametrize("text", ["dreizehn vierzehn.", "Das ist ein langer Satz, der noch etwas weiter geht. " * 6])
+def test_codes_of_what_goes_on_are_as_long_as_its_sound(pair, clip, text, pause_s):
+    source = pair[1].encode(clip)
+    clip = pair[1].decode(source)
+    made = speak_on(source, OLD, text, speaking(pair, clip, others=text), pause_s=pause_s)
+    assert made.codes is not None and made.codes.frames * pair[1].hop == made.clip.length
+    added_s = made.pause_s - speak_on(source, OLD, text, speaking(pair, clip, others=text), pause_s=0.0).pause_s
+    assert made.start_s == pytest.approx(clip.seconds + added_s, abs=1e-6)
+
+
+def test_the_end_of_what_a_recording_says_is_transcript_enough(pair, clip):
+    made = speak_on(clip, "zehn elf zwölf.", "dreizehn.", speaking(pair, clip, others="dreizehn."), pause_s=0.4)
+    assert made.transcript == "zehn elf zwölf."
+
+
 def test_a_long_text_is_spoken_in_pieces_that_all_go_on_from_the_recording(pair, clip, monkeypatch):
     where = sys.modules["higgs_runtime.editing.speak_on"]
     prompts, build = [], where.build_prompt
@@ -265,6 +330,9 @@ def test_a_long_recording_needs_a_recognizer(pair):
     how = speaking(pair, long, recognizer=None, language="en")
     with pytest.raises(SettingError, match="Words of a long recording"):
         edit_speech(long, "one two three", "one two four", how)
+    how = speaking(pair, long, recognizer=None, language="de")
+    with pytest.raises(SettingError, match="Words of a long recording"):
+        speak_on(long, OLD, "dreizehn.", how)
 
 
 @pytest.mark.parametrize("call", [edit_speech, speak_on])

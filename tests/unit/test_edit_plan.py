@@ -91,7 +91,13 @@ def test_replacing_words_on_the_shell(pairs, text):
     assert replaced(OLD, pairs) == text
 
 
-@pytest.mark.parametrize("pair", ["red", "is=was", "green=blue"])
+def test_on_the_shell_whole_words_are_replaced():
+    assert replaced("The party is in the art school.", ["art=old"]) == "The party is in the old school."
+    assert replaced("Is it $5.", [r"$5=\1"]) == r"Is it \1."
+    assert replaced("今天天气很好。", ["好=冷"]) == "今天天气很冷。"
+
+
+@pytest.mark.parametrize("pair", ["red", "is=was", "green=blue", "eathe=x"])
 def test_replacing_what_does_not_stand_there_once_is_refused(pair):
     with pytest.raises(SettingError, match="exactly once"):
         replaced(OLD, [pair])
