@@ -23,7 +23,7 @@ EPUB, HTML = ".epub", (".html", ".htm", ".xhtml")
 BOOKS = (".txt", ".md", EPUB, *HTML)  # suffixes of what people keep books in
 LONGEST_ENTRY = 200  # characters of a line of a list of chapters, with what leads to its page
 _ENDS = '.!?…:。！？："”’»)」』'
-_FRONT = re.compile(r"\A\s*---[^\S\n]*\n(?:[\w-]+:[^\n]*\n|[^\S\n]+[^\n]*\n|-\s[^\n]*\n)+---[^\S\n]*\n")  # YAML
+_FRONT = re.compile(r"\A\s*---[^\S\n]*\n(?:[\w-]+:[^\n]*\n|[^\S\n][^\n]*\n|-\s[^\n]*\n)+---[^\S\n]*\n")  # YAML
 Chapters = Sequence[tuple[str, int]]  # title, and number of its first turn from 0
 
 
