@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 import torch
 
-from .audio.clip import AudioClip, within_full_scale
+from .audio.clip import AudioClip, eased, within_full_scale
 from .audio.seams import Seams
 from .codec import Codec, load_codec
 from .codec.grouping import STREAMED, FrameGroups
@@ -109,7 +109,8 @@ def speak(
         spoken = monologue.joined()
         if spoken.frames == 0:
             raise silence(monologue.reason)
-        return within_full_scale(decode_pieces(tokenizer, spoken.codes))
+        clip = decode_pieces(tokenizer, spoken.codes)
+        return within_full_scale(clip if spoken.codes.rests else eased(clip))  # pieces are eased already
 
 
 @closed_in_time

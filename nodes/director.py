@@ -24,6 +24,8 @@ TAGS: dict[str, Literal["none", "v2", "v3"]] = {
 WAITS = "The Director's proposal waits to be accepted: look at it on the node, accept it, and queue again. Or switch "
 WAITS += "'review' off: then it is used at once."
 
+_OUTDATED: set[str] = set()  # what was accepted of other scripts, where a new proposal waits
+
 
 class HiggsDirector(io.ComfyNode):
     @classmethod
@@ -95,17 +97,19 @@ class HiggsDirector(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, review=False, accepted="", **_) -> str:
         """What nobody has accepted is asked for anew: a page that comes later knows of no proposal."""
-        return str(time.time_ns()) if review and not (accepted or "").strip() else ""
+        unseen = not (accepted or "").strip() or accepted in _OUTDATED
+        return str(time.time_ns()) if review and unseen else ""
 
     @classmethod
-    def validate_inputs(cls, url=None, key_variable=None, tags=None) -> bool | str:
-        """What comes from another node is None here, and is looked at when it runs."""
+    def validate_inputs(cls, url=None, key_variable=None, tags=None, accepted=None) -> bool | str:
+        """What comes from another node is None here, and is looked at when it runs; so is the address where something
+        was accepted: on another computer it may not be allowed, and is not asked."""
         from ..higgs_runtime import SettingError
 
         if tags not in (None, *TAGS):
             return f"There are no tags '{tags}'."
         try:
-            if url and url.strip():
+            if url and url.strip() and not (accepted or "").strip():
                 remote_key(None, url, (key_variable or "").strip())
         except SettingError as error:
             return str(error)
@@ -120,11 +124,15 @@ class HiggsDirector(io.ComfyNode):
         if kept is not None and kept.of == key:
             told: list[str] = []
             made = accepted_script(script, kept, kind, speakers, told.append)
-            messages.send_event(EVENT, state="accepted", turns=len(kept.turns))
-            return output_with([f"{len(kept.turns)} lines as they were accepted", *told], made)
+            _OUTDATED.discard(accepted)
+            count = len(kept.turns)
+            messages.send_event(EVENT, state="accepted", turns=count)
+            return output_with([f"{count} line{'s' * (count != 1)} as accepted", *told], made)
         found = ask(script, url, model, kind, speakers, **asking)
         rows = [row_of(script, number, found) for number in sorted({*found.turns, *found.kept})]
         waits = review and bool(found.turns)
+        if waits and kept is not None:
+            _OUTDATED.add(accepted)
         state = "waits" if waits else "used"
         messages.send_event(EVENT, state=state, of=key, rows=rows, stale=kept is not None)
         if not waits:

@@ -129,7 +129,7 @@ class HiggsRespeak(io.ComfyNode):
                 raise_if_cancelled()
                 progress.update(done, total)
 
-            follow_db = values.get("follow_db", 6.0)
+            follow_db = values.get("follow_db", default_of("follow_db"))
             found = respoken(clip, made, tokenizer, follow_db=follow_db, spool=scratch, on_progress=assembled)
             mixed = found.assembly.mix()
         progress.finish()

@@ -37,8 +37,8 @@ function addLanes(node) {
       return told.map((line) => {
         const move = all.get(line.line);
         const known = move?.text === line.text;
-        return { ...line, moved: known, start: known ? move.start_s : line.start,
-                 trim_start: known ? move.trim_start_s : 0, trim_end: known ? move.trim_end_s : 0 };
+        const { start_s = line.start, trim_start_s = 0, trim_end_s = 0 } = known ? move : {}; // trims may be left out
+        return { ...line, moved: known, start: start_s, trim_start: trim_start_s, trim_end: trim_end_s };
       });
     },
     fixed: () => !!node.inputs?.some((input) => input.name === "moved" && input.link != null),

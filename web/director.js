@@ -6,12 +6,17 @@ import { after, hide, nodeOf, rememberStep, rootGraph } from "./common/node.js";
 import { SceneDiff } from "./common/scene/diff.js";
 
 const SIZE = [560, 560]; // of a new node
+// Undo, redo and other tabs make a new node of the same number, and to ask again may take long.
+const proposals = new Map(); // place of a node -> what it was told last, and what was accepted then
 
 app.registerExtension({
   name: "Higgs.Director",
   setup() {
     api.addEventListener("higgs.directed", ({ detail }) => {
-      nodeOf(rootGraph(app), detail.node)?.higgsDiff?.show(detail);
+      const node = nodeOf(rootGraph(app), detail.node);
+      if (!node?.higgsDiff) return;
+      node.higgsDiff.show(detail);
+      proposals.set(placeOf(node), { detail, accepted: node.higgsDiff.host.getAccepted() });
     });
   },
   nodeCreated(node) {
@@ -19,11 +24,16 @@ app.registerExtension({
   },
 });
 
+function placeOf(node) {
+  return `${node.graph?.id}/${node.id}`;
+}
+
 function addDiff(node) {
   const accepted = node.widgets.find((one) => one.name === "accepted");
   const diff = new SceneDiff({
-    getAccepted: () => accepted.value ?? "",
+    getAccepted: () => String(accepted.value ?? ""),
     setAccepted: (value) => {
+      if (!value) proposals.delete(placeOf(node));
       accepted.value = value;
       rememberStep(app);
     },
@@ -32,8 +42,12 @@ function addDiff(node) {
   hide(accepted, true);
   accepted.computeLayoutSize = () => ({ minHeight: 0, maxHeight: 0, minWidth: 0 });
   after(accepted.options, "setValue", () => diff.load());
-  after(node, "onConfigure", () => diff.load()); // a workflow was opened, or a step was undone
+  after(node, "onConfigure", () => { // a workflow was opened, or a step was undone
+    diff.load();
+    const last = proposals.get(placeOf(node));
+    if (last && last.detail.state !== "accepted" && last.accepted === diff.host.getAccepted()) diff.show(last.detail);
+  });
   addElement(node, "proposal", "higgs_proposal", diff.root, { getMinHeight: () => 200 });
-  node.setSize([Math.max(node.size[0], SIZE[0]), Math.max(node.size[1], SIZE[1])]);
+  node.setSize([Math.max(node.size[0], SIZE[0]), Math.max(node.size[1], SIZE[1], node.computeSize()[1])]);
   passOn(diff.root);
 }

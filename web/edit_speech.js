@@ -54,5 +54,5 @@ function addBox(node) {
   after(node, "onConnectionsChange", link);
   after(node, "onAfterGraphConfigured", () => { before = transcript.value ?? ""; link(); box.load(); });
   addElement(node, "edit", "higgs_edit", box.root, { getMinHeight: () => 220 });
-  node.setSize([Math.max(node.size[0], SIZE[0]), Math.max(node.size[1], SIZE[1])]);
+  node.setSize([Math.max(node.size[0], SIZE[0]), Math.max(node.size[1], SIZE[1], node.computeSize()[1])]);
 }

@@ -87,7 +87,7 @@ const KNOWN = {
 function corrections(text) {
   const found = new Map();
   for (const line of text.split("\n")) {
-    const [, first, last, name] = /^\s*(\d+)(?:\s*[-–]\s*(\d+))?\s*:\s*([^|]*)/.exec(line) ?? [];
+    const [, first, last, name] = /^\s*(\d{1,6})(?:\s*[-–]\s*(\d{1,6}))?\s*:\s*([^|]*)/.exec(line) ?? [];
     const end = Math.min(Number(last ?? first), Number(first) + 5000);
     for (let cue = Number(first); cue <= end; cue++) found.set(cue, name.trim());
   }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..atomic_write import write_bytes
 from ..errors import SettingError
@@ -16,13 +16,15 @@ from .common import (
     add_checkpoints,
     add_lora,
     add_sampling,
+    add_timing,
     check_requirements,
     chosen,
     progress,
     read_text,
     tell_what_speaks,
+    timing_of,
 )
-from .render_script import INTERRUPTED, add_how, check_listening, performed
+from .render_script import INTERRUPTED, add_how, check_listening, inputs_of, performed
 from .takes import add_takes_dir
 
 if TYPE_CHECKING:
@@ -49,8 +51,12 @@ def add(commands) -> None:
         help="wav, flac, mp3, opus, m4a; or mp4, mkv, mov: a copy of the film with this sound",
     )
     parser.add_argument(
-        "--original", type=Path, metavar="SUBTITLES", help="in the film's own language, where the others translate it"
+        "--original",
+        type=Path,
+        metavar="SUBTITLES",
+        help="in the film's own language, at its times, where the others translate it",
     )
+    add_timing(parser)
     parser.add_argument("--film-language", metavar="CODE", help="of the film, as en (default: it is heard)")
     parser.add_argument(
         "--each",
@@ -96,37 +102,37 @@ def _run(args: argparse.Namespace) -> int:
     check_requirements()
     from ..audio.files.export import Provenance
     from ..dubbing import Bed, FilmSound, check_dub, deliver_dub
-    from ..rendering import check_assembly
     from ..script import read_subtitles
     from .render_view import progress_view
 
     check_listening(args)
-    script = read_subtitles(args.file, dashes=True)
+    script = read_subtitles(args.file, dashes=True, timing=timing_of(args))
     for warning in script.warnings:
         sys.stderr.write(f"higgs: {warning}\n")
-    inputs = [one for one in (args.film, args.file, args.original, args.bed, args.speakers) if one is not None]
+    wanted = _wanted(args, len(script.turns))
+    inputs = [one for one in (args.film, args.original, args.bed, args.speakers) if one is not None]
+    inputs += inputs_of(args, script, [])
     film = FilmSound.of(args.film)
     bed = Bed(sound=FilmSound.of(args.bed) if args.bed else None, depth_db=args.bed_depth)
     check_dub(film, args.output, inputs)
-    check_assembly(script)
     if args.table_only:
-        _tell(_references(args, film, script, None), args)
+        _tell(_references(args, film, script, None, wanted), args)
         return 0
     lm, codec_at = chosen(args)
     tell_what_speaks(lm)
     found: list[FilmReferences] = []
 
     def voices_of_film(codec):
-        found.append(_references(args, film, script, codec))
+        found.append(_references(args, film, script, codec, wanted))
         _tell(found[0], args)
-        return found[0].script, found[0].voices
+        return found[0].script, found[0].voices, found[0].in_place
 
     with progress_view() as view, StopOnInterrupt("stopping; what is spoken so far is kept") as stop:
         view.stop = stop
         args.stop = stop
         codec, cast, performance = performed(args, script, lm, codec_at, view, voices_of_film)
         progress("")
-        sys.stderr.write(f"{cast}\n")
+        sys.stderr.write(f"{cast}\n" + "".join(f"higgs: {warning}\n" for warning in cast.warnings))
         view.spoken(performance)
         if not any(spoken.take for spoken in performance.lines):
             raise KeyboardInterrupt
@@ -155,43 +161,39 @@ def _run(args: argparse.Namespace) -> int:
     return INTERRUPTED
 
 
-def _references(args: argparse.Namespace, film: FilmSound, script, codec) -> FilmReferences:
-    from ..dubbing import ReferenceSettings, film_references
+def _wanted(args: argparse.Namespace, cues: int) -> dict[str, Any]:
+    """What `film_references` is given beside the film, read and checked before anything is loaded."""
+    from ..dubbing import ReferenceSettings, parse_corrections
     from ..script import read_subtitles
+
+    corrections = read_text(args.speakers) if args.speakers else ""
+    parse_corrections(corrections, cues)
+    return {
+        "original": read_subtitles(args.original, dashes=True) if args.original else None,
+        "settings": ReferenceSettings(each=args.each, language=args.film_language, count=args.count),
+        "corrections": corrections,
+    }
+
+
+def _references(args: argparse.Namespace, film: FilmSound, script, codec, wanted: dict[str, Any]) -> FilmReferences:
+    from ..dubbing import film_references
 
     def tell(done: int, total: int) -> None:
         if getattr(args, "stop", None) is not None and args.stop.asked:
             raise KeyboardInterrupt
         progress(f"finding voices: {done} of {total}")
 
-    settings = ReferenceSettings(each=args.each, language=args.film_language, count=args.count)
-    return film_references(
-        film,
-        script,
-        codec,
-        original=read_subtitles(args.original, dashes=True) if args.original else None,
-        recognizer=_ears(args),
-        settings=settings,
-        corrections=read_text(args.speakers) if args.speakers else "",
-        on_progress=tell,
-    )
+    return film_references(film, script, codec, recognizer=_ears(args), on_progress=tell, **wanted)
 
 
 def _ears(args: argparse.Namespace):
     """Who hears where the words of the film stand: the recognizer that is named, else one that knows its language."""
-    from importlib.util import find_spec
-
-    from ..verification import find_recognizers, load_recognizer
+    from ..verification import first_recognizer, load_recognizer
 
     if args.listen:
         return load_recognizer(args.listen, folders=args.models_dir)
-    if find_spec("faster_whisper") is None or find_spec("rapidfuzz") is None:
-        return None
-    for name in find_recognizers(args.models_dir):
-        recognizer = load_recognizer(name, folders=args.models_dir)
-        if not args.film_language or args.film_language in recognizer.languages:
-            return recognizer
-    return None
+    found = first_recognizer(args.film_language, args.models_dir)
+    return found[1] if found else None
 
 
 def _tell(found: FilmReferences, args: argparse.Namespace) -> None:

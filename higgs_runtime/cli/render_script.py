@@ -6,7 +6,7 @@ import argparse
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -290,7 +290,8 @@ def performed(args: argparse.Namespace, script, lm, codec_at, view: View, find_v
     """The codec, the cast and the performance.
 
     Args:
-        find_voices: gives for the codec a script and voices by its speakers, which come before those of the pack.
+        find_voices: gives for the codec a script, voices by its speakers, which come before those of the pack, and
+            what makes of voices that are named those that take their place.
     """
     from ..codec import load_codec
     from ..rendering import RenderJob, RenderSettings, parse_choice, render
@@ -319,8 +320,8 @@ def performed(args: argparse.Namespace, script, lm, codec_at, view: View, find_v
     if isinstance(store, TakeStore):
         check_folder(store.folder)
     codec = load_codec(codec_at.path, device=loading_of(args, lm.path)["device"])
-    script, found = find_voices(codec) if find_voices is not None else (script, {})
-    cast = cast_of(args, script, lm, codec, found)
+    script, *found = find_voices(codec) if find_voices is not None else (script,)
+    cast = cast_of(args, script, lm, codec, *found)
     job = RenderJob(script=script, voices=cast.voices, sampling=sampling_of(args), settings=settings, store=store)
     with speaker_of(args, lm, codec_at, codec, job) as speaker:
         return codec, cast, render(job, speaker, view)
@@ -347,7 +348,7 @@ def speaker_of(args: argparse.Namespace, lm, codec_at, codec, job) -> Iterator:
         yield LocalSpeaker(model, codec, identity, verifier)
 
 
-def cast_of(args: argparse.Namespace, script, lm, codec, found=None):
+def cast_of(args: argparse.Namespace, script, lm, codec, found: Mapping | None = None, in_place=dict):
     from ..checkpoint.files import V3
     from ..hub.catalog import model_roots
     from ..rendering import cast_voices
@@ -362,7 +363,7 @@ def cast_of(args: argparse.Namespace, script, lm, codec, found=None):
         else:
             unnamed[number] = load_source(voice_source(given, roots), codec, words_needed=needed)
     try:
-        return cast_voices(script, {**(found or {}), **named}, unnamed, roots=roots, codec=codec)
+        return cast_voices(script, {**(found or {}), **in_place(named)}, unnamed, roots=roots, codec=codec)
     except ScriptError as error:
         raise ScriptError(
             error.what,

@@ -89,15 +89,17 @@ def _run(args: argparse.Namespace) -> int:
     from ..audio.clip import AudioClip
     from ..audio.files.export import Provenance
     from ..rendering import check_output, deliver, respoken, script_of_recording
-    from ..verification import load_recognizer
+    from ..verification import first_recognizer, load_recognizer
     from .render_view import progress_view
 
     check_output(args.output, [args.file])
     text = read_text(args.text_file) if args.text_file else args.text or ""
     lm, codec_at = chosen(args)
     tell_what_speaks(lm)
-    clip, ears = AudioClip.load(args.file), load_recognizer(args.recognizer, folders=args.models_dir)
-    args.listen = args.recognizer or ""
+    clip = AudioClip.load(args.file)
+    found = None if args.recognizer else first_recognizer(args.language, args.models_dir)
+    ears = found[1] if found else load_recognizer(args.recognizer, folders=args.models_dir)
+    args.listen = args.recognizer or (found[0] if found else "")
 
     def told(stage: str, done: float, total: float) -> None:
         progress(f"{stage}: {done:.0f} of {total:.0f} s" if stage == "listening" else stage)
@@ -121,7 +123,7 @@ def _run(args: argparse.Namespace) -> int:
                 args.output if performance.complete else partial_name(args.output),
                 stems=args.stems,
                 inputs=inputs,
-                provenance=Provenance(lm.title, ", ".join(dict.fromkeys(args.voices)), args.consent, lm.credit),
+                provenance=Provenance(lm.title, ", ".join(dict.fromkeys(cast.sources)), args.consent, lm.credit),
                 replace=performance.complete,
             )
         sys.stderr.write("".join(f"{note}\n" for note in delivered.notes))

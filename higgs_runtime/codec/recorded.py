@@ -48,6 +48,9 @@ class WindowGraphs:
         """
         device = next(self._module.parameters()).device
         if not can_capture(device):
+            if self._made:  # what they take of the device that the weights have left
+                with self._lock:
+                    self._places, self._made, self._recorder = (), {}, None
             return decode(ids).float().cpu()
         with self._lock:
             places = places_of(self._module)

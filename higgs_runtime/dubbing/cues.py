@@ -92,7 +92,7 @@ def cues_of(script: Script, original: Script | None, film: FilmSound) -> list[Fi
             "The subtitles do not belong to this film: all of them begin behind its end.",
             expected=f"a first subtitle before {film.seconds:.1f} s",
             got=f"{first:.1f} s",
-            remedy="Choose the film that they were made for, or shift them in a subtitle editor.",
+            remedy="Choose the film that they were made for, or give the offset or frame rates to what reads them.",
         )
     return [_placed(cue, found, film.seconds) for cue in found]
 
@@ -115,8 +115,8 @@ def _shared(turns: Sequence[Turn]) -> dict[int, range]:
     """Places of turns that share one subtitle: they touch, and have its time by the length of their texts."""
     found: dict[int, range] = {}
     for first in range(len(turns)):
-        for last in range(len(turns), first + 1, -1):
-            if last - first <= 4 and first not in found and _one_subtitle(turns[first:last]):
+        for last in range(min(len(turns), first + 4), first + 1, -1):
+            if first not in found and _one_subtitle(turns[first:last]):
                 found |= dict.fromkeys(range(first, last), range(first, last))
     return found
 

@@ -11,7 +11,9 @@ from typing import Any
 
 from ..codec import Codec
 from ..errors import SettingError
+from ..outputs import is_one_of
 from ..rendering import (
+    Assembly,
     Delivered,
     Events,
     Performance,
@@ -85,7 +87,7 @@ def dub(
         settings=job.references,
         corrections=job.corrections,
     )
-    cast = cast_voices(found.script, {**found.voices, **job.voices})
+    cast = cast_voices(found.script, {**found.voices, **found.in_place(job.voices)})
     rendered = RenderJob(
         script=found.script, voices=cast.voices, sampling=job.sampling, settings=job.settings, store=job.store
     )
@@ -114,7 +116,7 @@ def check_dub(film: FilmSound, path: str | os.PathLike, inputs: Iterable[str | o
         )
     check_video(source)
     check_output(path.with_suffix(".m4a"), inputs)
-    if path.exists() and any(path.samefile(one) for one in inputs):
+    if is_one_of(path, inputs):
         raise SettingError(
             f"'{path}' is read for this, and must not be written over.",
             expected="a new file",
@@ -138,7 +140,7 @@ def deliver_dub(
 
     Args:
         bed: what is heard under it; None: the film's own sound, ducked.
-        plain: as in `FilmReferences`: what subtitles and stems call the speakers.
+        plain: as in `FilmReferences`: what subtitles, stems and time line call the speakers.
         on_progress: as in `assemble`.
         delivery: what `deliver` knows beside.
 
@@ -149,13 +151,27 @@ def deliver_dub(
     is_video = path.suffix.lower() in VIDEOS
     with tempfile.TemporaryDirectory(prefix="higgs-") as spool:
         made = assemble(performance, codec, spool=spool, on_progress=on_progress)
-        turns = [replace(turn, speaker=plain.get(turn.speaker, turn.speaker)) for turn in made.script.turns]
-        stems = [plain.get(stem, stem) for stem in made.stems]
-        made = replace(made, script=replace(made.script, turns=turns), stems=stems)
-        made = with_bed(made, bed or Bed(), film, spool)
+        made = with_bed(with_plain_names(made, plain), bed or Bed(), film, spool)
+        if is_video:  # a sound file of this name that somebody else made stays
+            delivery["replace"] = False
         found = deliver(made, path.with_suffix(".m4a") if is_video else path, **delivery)
     if not is_video:
         return found
     assert isinstance(film.source, Path), "checked by check_dub"
     write_video(film.source, found.files[0], path)
     return Delivered((path, *found.files), found.notes)
+
+
+def with_plain_names(made: Assembly, plain: Mapping[str, str]) -> Assembly:
+    """An assembly whose speakers are called as `plain` has them, wherever a file says who speaks."""
+
+    def own(one):
+        return replace(one, speaker=plain.get(one.speaker, one.speaker))
+
+    return replace(
+        made,
+        script=replace(made.script, turns=[own(turn) for turn in made.script.turns]),
+        spoken=[replace(one, line=own(one.line)) for one in made.spoken],
+        fits=[own(row) for row in made.fits],
+        stems=[plain.get(stem, stem) for stem in made.stems],
+    )

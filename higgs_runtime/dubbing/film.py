@@ -83,7 +83,7 @@ class FilmSound:
 
     def on_disk(self, folder: str | os.PathLike) -> AudioClip | AudioFile:
         """The sound, from its own beginning, as a track that is read while it is mixed; a video's is decoded into the
-        folder piece by piece.
+        folder piece by piece, surround sound as stereo.
 
         Raises:
             AudioError: it cannot be read, or the disk is full.
@@ -96,7 +96,7 @@ class FilmSound:
             return AudioFile(self.source)
         except Unreadable:
             pass
-        rate, pieces = decoded_pieces(self.source)
+        rate, pieces = decoded_pieces(self.source, stereo=True)
         first = next(pieces)
         length = math.ceil((self.seconds - self.delay_s) * rate)
 

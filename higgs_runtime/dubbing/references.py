@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 from ..audio.clip import AudioClip
 from ..codec import Codec
@@ -25,6 +25,7 @@ from .table import Row, parse_corrections, table_of
 OWN_S = 1.0  # a cue with less speech borrows its speaker's voice
 MOST_MISSES = 12  # cues of a speaker that are tried in vain, before it is left at what there is
 OnProgress = Callable[[int, int], None]
+_V = TypeVar("_V")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +82,13 @@ class FilmReferences:
     notes: Sequence[str]
     plain: Mapping[str, str] = field(default_factory=dict)
 
+    def in_place(self, voices: Mapping[str, _V]) -> dict[str, _V]:
+        """Voices that are given for speakers, whatever the case, also for their cues that have one of their own."""
+        given = {name.casefold(): voice for name, voice in voices.items()}
+        cues = {own: given[name.casefold()] for own, name in self.plain.items() if name.casefold() in given}
+        done = {self.plain[own].casefold() for own in cues} - {turn.speaker.casefold() for turn in self.script.turns}
+        return {**cues, **{name: voice for name, voice in voices.items() if name.casefold() not in done}}
+
     def table(self) -> str:
         """A line for each cue, as `corrections` are written."""
         return table_of(self.rows)
@@ -126,7 +134,6 @@ def film_references(
         SettingError: the recognizer does not know the language.
     """
     said = parse_corrections(corrections, len(script.turns))
-    tell = on_progress or (lambda _done, _total: None)
     cues = cues_of(script, original, film)
     unnamed = {cue.number for cue in cues if not cue.name and cue.number not in said.cues}
     compare, notes = bool(unnamed), []
@@ -137,28 +144,30 @@ def film_references(
             compare = False
             notes.append(f"{len(unnamed)} cues have no name, and are taken for one speaker: {error}")
     total = 2 * len(cues)
-    cues = heard(cues, film, lambda _cue: compare, lambda done: tell(done, total))
+    tell = _Steps(on_progress, total)
+    cues = heard(cues, film, lambda _cue: compare, tell)
     spoken = who_speaks(cues, said, settings.count, compare)
     written = _language(cues) if recognizer is None else None
-    maker = _Maker(cues, Cutter(film, recognizer, settings.language, settings.language or written), settings)
+    maker = _Maker(cues, Cutter(film, recognizer, settings.language, settings.language or written), settings, tell)
     clips: dict[str, PreparedReference] = {}
     speakers = list(dict.fromkeys(name for name, _ in spoken))
     for number, name in enumerate(speakers):
         mine = [cue for cue, (who, _) in zip(cues, spoken, strict=True) if who == name]
         if (made := maker.of_speaker(name, mine)) is not None:
             clips[name] = made
-        tell(len(cues) + (number + 1) * len(cues) // (len(speakers) * (1 + (settings.each == "cue"))), total)
+        tell(len(cues) + (number + 1) * len(cues) // (len(speakers) * (1 + (settings.each == "cue"))))
     names = {cue.number: name for cue, (name, _) in zip(cues, spoken, strict=True)}
     plain: dict[str, str] = {}
+    taken = {name.casefold() for name in (*speakers, *(turn.speaker for turn in script.turns))}
     if settings.each == "cue":
         for done, cue in enumerate(cues, start=1):
             if (made := maker.of_cue(cue)) is not None:
-                clips[own := f"{names[cue.number]} {cue.number}"] = made
-                plain[own], names[cue.number] = names[cue.number], own
-            tell(total - len(cues) // 2 + done * (len(cues) // 2) // len(cues), total)
+                own = _own_name(names[cue.number], cue.number, taken)
+                clips[own], plain[own], names[cue.number] = made, names[cue.number], own
+            tell(total - len(cues) // 2 + done * (len(cues) // 2) // len(cues))
         used = set(names.values())
         clips = {name: one for name, one in clips.items() if name in used}
-    voices = {name: _voice(one, codec, tell, total) for name, one in clips.items()} if codec is not None else {}
+    voices = {name: _voice(one, codec, tell) for name, one in clips.items()} if codec is not None else {}
     turns = [
         replace(turn, speaker=names.get(number, turn.speaker or NARRATOR))
         for number, turn in enumerate(script.turns, start=1)
@@ -168,14 +177,27 @@ def film_references(
         for cue, (who, how) in zip(cues, spoken, strict=True)
     ]
     notes += [*maker.said, *_notes(cues, spoken, film)]
-    tell(total, total)
+    tell(total)
     return FilmReferences(replace(script, turns=turns), clips, voices, rows, notes, plain)
+
+
+class _Steps:
+    """Tells how far it is, which never goes back; called between the cues of a step too, where it may end the work."""
+
+    def __init__(self, told: OnProgress | None, total: int):
+        self._told, self._total, self._done = told, total, 0
+
+    def __call__(self, done: int = 0) -> None:
+        self._done = max(self._done, done)
+        if self._told is not None:
+            self._told(self._done, self._total)
 
 
 class _Maker:
     """Makes references; `notes` on cues and what is `said` of speakers grow."""
 
-    def __init__(self, cues: Sequence[FilmCue], cutter: Cutter, settings: ReferenceSettings):
+    def __init__(self, cues: Sequence[FilmCue], cutter: Cutter, settings: ReferenceSettings, tell: _Steps):
+        self._tell = tell
         self._cues, self._cutter, self._settings = {cue.number: cue for cue in cues}, cutter, settings
         self._cut: dict[int, Piece | None] = {}
         self.notes: dict[int, str] = {}
@@ -224,10 +246,23 @@ class _Maker:
     def _piece(self, cue: FilmCue, longest_s: float) -> Piece | None:
         if cue.number not in self._cut or longest_s > self._settings.max_s - 0.01:
             company = [self._cues[number] for number in cue.company if number in self._cues] or [cue]
+            self._tell()
             self._cut[cue.number], note = self._cutter.cut(cue, company, longest_s)
             if note:
                 self.notes[cue.number] = note
         return self._cut[cue.number]
+
+
+def _own_name(speaker: str, number: int, taken: Collection[str]) -> str:
+    """What a cue with a voice of its own calls its speaker; a "Guard 2" of the film is somebody else.
+
+    Args:
+        taken: names of the film, in small letters.
+    """
+    own = f"{speaker} {number}"
+    while own.casefold() in taken:
+        own += " again"
+    return own
 
 
 def _clearness(cue: FilmCue) -> float:
@@ -235,8 +270,8 @@ def _clearness(cue: FilmCue) -> float:
     return min(cue.snr_db, 40.0) + 20 * min(1.0, cue.speech_s / 4) - 100 * (not cue.alone)
 
 
-def _voice(made: PreparedReference, codec: Codec, tell: OnProgress, total: int) -> Voice:
-    tell(total - 1, total)
+def _voice(made: PreparedReference, codec: Codec, tell: _Steps) -> Voice:
+    tell()
     clip: AudioClip = made.clip
     return Voice(encode_reference(clip, codec), made.transcript)
 

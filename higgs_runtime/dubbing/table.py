@@ -10,7 +10,7 @@ from ..errors import ScriptError
 from ..script.grammar import short
 from ..text.speakers import fits_tag
 
-_CUES = re.compile(r"(\d+)(?:\s*[-–]\s*(\d+))?\s*:\s*(.*)")
+_CUES = re.compile(r"(\d{1,6})(?:\s*[-–]\s*(\d{1,6}))?\s*:\s*(.*)")
 _NAMES = re.compile(r"(.+?)\s*=\s*(.+)")
 
 

@@ -56,7 +56,7 @@ class Ring:
 
     def put(self, ids: Tensor) -> None:
         """What the step drew, [n, K]. Part of a step."""
-        self._ids[:, : len(ids)].index_copy_(0, self.turn, ids[None])
+        self._ids[self.turn, : len(ids)] = ids  # not index_copy_, which older torch lacks on MPS
         self.turn += 1
 
     def end(self, steps: int, count: int, broken: Tensor) -> Drawn:

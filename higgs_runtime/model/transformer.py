@@ -238,7 +238,8 @@ class HiggsModel(nn.Module):
 
     def check(self, prompt: Prompt) -> None:
         """Raises:
-        PromptError: audio rows and placeholders do not match, or ids leave the vocabulary.
+        PromptError: audio rows and placeholders do not match, or ids leave the vocabulary; or the frames that the take
+            begins with are no frames of this model.
         """
         c, ids, rows = self.config, prompt.token_ids, prompt.audio_rows
         placeholders = int(c.is_audio(ids).sum())
@@ -262,6 +263,20 @@ class HiggsModel(nn.Module):
                 expected=f"token ids below {c.vocab_size}, audio ids below {c.codebook_rows}",
                 got=f"{int(ids.max())} and {int(rows.max()) if len(rows) else '-'}",
                 remedy="Use tokenizer and codec of this checkpoint.",
+            )
+        begun = prompt.begun
+        if begun is not None and (
+            begun.ndim != 2
+            or begun.shape[0] != c.num_codebooks
+            or not begun.shape[1]
+            or not 0 <= int(begun.min()) <= int(begun.max()) < c.codebook_size
+        ):
+            raise PromptError(
+                "The frames that the take begins with are none of this model's.",
+                expected=f"ids from 0 to {c.codebook_size - 1}, of shape [{c.num_codebooks}, 1 or more]",
+                got=f"shape {list(begun.shape)}"
+                + (f", ids {int(begun.min())} to {int(begun.max())}" if begun.numel() else ""),
+                remedy="Build the prompt with build_prompt, of codes of this checkpoint's codec.",
             )
 
 

@@ -41,7 +41,8 @@ def remote_key(server: RemoteServer | None, url: str, variable: str = "") -> str
     to that of the chosen server), and to what HIGGS_REMOTE_URLS lists.
 
     Args:
-        server: None: one that is in no table, and so has no usual place and no usual key.
+        server: None: one that is in no table; only this computer and what the environment lists is open to it, and only
+            variables of HIGGS_REMOTE_KEYS.
         url: as the workflow says; "" the server's usual one.
         variable: that holds the key, as the workflow says; "" the server's usual one, where its key may go there.
 
@@ -52,12 +53,13 @@ def remote_key(server: RemoteServer | None, url: str, variable: str = "") -> str
     name = variable or (server.key_variable if server else "")
     if not name:
         return ""
-    owners = [one for one in SERVERS.values() if one.key_variable == name]
+    table = SERVERS.values() if server else ()
+    owners = [one for one in table if one.key_variable == name]
     if not owners and name not in _listed(KEYS):
-        known = dict.fromkeys([*(one.key_variable for one in SERVERS.values()), *_listed(KEYS)])
+        known = dict.fromkeys([*(one.key_variable for one in table), *_listed(KEYS)])
         raise SettingError(
             f"A workflow may not send what is in the environment variable '{name}'.",
-            expected=" or ".join(known),
+            expected=" or ".join(known) or "a variable that you allow, or none",
             got=f"'{name}'",
             remedy=f"If it is the key of a server: {_how(KEYS, name)}.",
         )
@@ -102,11 +104,11 @@ def check_cluster(address: str) -> None:
 def _checked(server: RemoteServer | None, url: str) -> ServerAddress:
     """The place, if a workflow may lead to it: text and clips go there, also without a key."""
     place = place_of(url.strip() or (server.url if server else ""))
-    usual = any(place_of(one.url).origin == place.origin for one in SERVERS.values())
+    usual = server is not None and any(place_of(one.url).origin == place.origin for one in SERVERS.values())
     if not (usual or _loops_back(place.origin[1]) or _is_listed(place)):
         raise SettingError(
             f"A workflow may not send text and clips to {_shown(place)}.",
-            expected="this computer, the usual place of a server, or an address that you allow",
+            expected=f"this computer, {'the usual place of a server, ' if server else ''}or an address that you allow",
             got=_shown(place),
             remedy=f"If you trust this server: {_how(URLS, _shown(place))}.",
         )

@@ -195,7 +195,7 @@ def odd(got: str) -> AudioError:
 
 def _asked_wait(headers) -> float | None:
     told = headers.get("retry-after", "")
-    return min(float(told), LONGEST_WAIT_S) if told.isdigit() else None
+    return min(float(told), LONGEST_WAIT_S) if told.isdecimal() else None
 
 
 def _pause(number: int) -> float:

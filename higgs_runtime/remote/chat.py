@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from ..errors import RemoteError, SettingError, StoppedError, one_sentence
@@ -20,7 +21,9 @@ from .call import Call, Reachable
 
 MOST_BYTES = 32 << 20  # of an answer, with all that streaming and reasoning put around it
 MOST_LETTERS = 4 << 20  # of what it says
-_THOUGHTS = re.compile(r"\A\s*<think(?:ing)?>.*?</think(?:ing)?>", re.S)
+_THOUGHTS = re.compile(r"\A.*?</think(?:ing)?>", re.S)  # also without their beginning, which the prompt may have
+_OPENS = re.compile(r"[{\[]")
+MOST_OPENS = 100  # where JSON may begin
 _NO_FORM = (400, 422, 501)  # of servers that know no response_format, or not this one
 
 Messages = Sequence[Mapping[str, str]]
@@ -116,8 +119,7 @@ class ChatAnswer:
 
     def take(self, body: Mapping[str, Any]) -> None:
         """A part of it, streamed or whole; what is of another form is passed over."""
-        if "error" in body:
-            said = body["error"]
+        if said := body.get("error"):  # some send null with each piece
             self.error = str(said.get("message") or said) if isinstance(said, Mapping) else str(said)
         choices = body.get("choices")
         choice = choices[0] if isinstance(choices, list) and choices else None
@@ -133,19 +135,26 @@ class ChatAnswer:
             raise _endless()
 
     def json(self) -> Any:
-        """What it says as JSON: after its thoughts, and whatever is around the first object.
+        """What it says as JSON: after its thoughts, and whatever is around the first object (or list of objects).
 
         Raises:
             ValueError: there is none, or it is broken.
         """
         text = _THOUGHTS.sub("", self.text)
-        starts = [at for at in (text.find("{"), text.find("[")) if at >= 0]
-        if not starts:
-            raise ValueError("no JSON")
-        try:
-            return json.JSONDecoder().raw_decode(text, min(starts))[0]
-        except RecursionError as error:
-            raise ValueError("JSON without end") from error
+        why = ValueError("no JSON")
+        for opening in islice(_OPENS.finditer(text), MOST_OPENS):
+            try:
+                found = json.JSONDecoder().raw_decode(text, opening.start())[0]
+            except RecursionError as error:
+                raise ValueError("JSON without end") from error
+            except ValueError as error:
+                if opening[0] == "{" or opening.start() == 0:  # else a word in brackets, before the answer
+                    raise
+                why = error
+                continue
+            if found and (isinstance(found, dict) or isinstance(found[0], dict)):
+                return found
+        raise why
 
 
 def _words(said: Any) -> str:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import HiggsError, RemoteError, StoppedError
+from ..errors import HiggsError, RemoteError, SettingError, StoppedError
 from ..script import Script, Turn
 from ..script.directing import (
+    TAG_KINDS,
     TOKEN,
     NotTheSame,
     Pieces,
@@ -17,9 +18,9 @@ from ..script.directing import (
     directed,
     fitted,
     known_tag,
+    shown,
     speaker_named,
 )
-from ..script.grammar import short
 from ..settings import check_settings, default_of
 from ..text.sound_tags import V2, V3
 from ..text.tags import TAGS, tag_faults
@@ -86,6 +87,9 @@ class DirectSettings:
         speakers: lines without a speaker are given one, or parted among several.
         instructions: what a person says beside it, for the whole text.
         chunk_chars: letters in a request, about; a line is never cut.
+
+    Raises:
+        SettingError: there are no such tags; a setting is out of range.
     """
 
     tags: TagKind = "v2"
@@ -94,6 +98,13 @@ class DirectSettings:
     chunk_chars: int = default_of("chunk_chars")
 
     def __post_init__(self):
+        if self.tags not in TAG_KINDS:
+            raise SettingError(
+                f"There are no tags '{self.tags}'.",
+                expected=", ".join(TAG_KINDS),
+                got=self.tags,
+                remedy="Choose others.",
+            )
         check_settings(self, ("chunk_chars",))
 
 
@@ -163,14 +174,14 @@ def direct(
         except StoppedError:
             raise
         except HiggsError as error:
-            if not work.answers:
+            if not work.answered:
                 raise
-            work.give_up(range(chunk[0], len(script.turns)), str(error))
+            work.give_up(chunk[0], str(error))
             break
         done += sum(len(script.turns[n].text) for n in chunk)
         if on_progress is not None:
             on_progress(done, total)
-    if not work.answers and work.reasons and not work.turns:
+    if not work.answered and work.reasons:
         raise RemoteError(
             "The chat server gave no answer that can be used.",
             expected="JSON with the lines in parts",
@@ -206,8 +217,8 @@ class _Directing:
     turns: dict[int, Pieces] = field(default_factory=dict)
     reasons: dict[int, str] = field(default_factory=dict)
     notes: dict[str, None] = field(default_factory=dict)
+    answered: set[int] = field(default_factory=set)  # turns that there was an answer of use to
     requests: int = 0
-    answers: int = 0  # that were of use
 
     def __post_init__(self):
         self.names = list(dict.fromkeys(turn.speaker for turn in self.script.turns if turn.speaker))
@@ -225,9 +236,11 @@ class _Directing:
             if not left or refused(answer, str) and not answer.error:
                 return
 
-    def give_up(self, numbers: Sequence[int], why: str) -> None:
-        self.reasons |= {number: "it was not asked for any more" for number in numbers if number not in self.turns}
-        self.notes[f"From line {numbers[0] + 1} on the server was lost: {why}"] = None
+    def give_up(self, first: int, why: str) -> None:
+        """No turn from this one on is asked for any more; of its chunk some may have been."""
+        left = [n for n in range(first, len(self.script.turns)) if n not in self.answered]
+        self.reasons = {**dict.fromkeys(left, "it was not asked for any more"), **self.reasons}
+        self.notes[f"The server was lost before line {left[0] + 1} was answered: {why}"] = None
 
     def _answer(self, numbers: Sequence[int]) -> ChatAnswer:
         self.requests += 1
@@ -281,7 +294,7 @@ class _Directing:
                     raise NotTheSame("the answer does not have it")
                 self._take(number, parts[number + 1])
                 self.reasons.pop(number, None)
-                self.answers += 1
+                self.answered.add(number)
             except NotTheSame as error:
                 other = "the answer has other words: " if number + 1 in parts else ""
                 left += self._failed([number], f"{other}{error}")
@@ -296,11 +309,11 @@ class _Directing:
         for said, text in parts:
             speaker = speaker_named(said, self.names)
             if speaker is None:
-                notes.append(f"Line {number + 1}: '{short(said, 30)}' is no speaker's name; the narrator has it.")
+                notes.append(f"Line {number + 1}: '{shown(said, 30)}' is no speaker's name; the narrator has it.")
             named.append((speaker or "", text))
         pieces = fitted(turn, named, self.settings.tags, speakers=self.settings.speakers)
         notes += [
-            f"Line {number + 1}: '{short(token[0], 30)}' is no tag that may be placed, and is left out."
+            f"Line {number + 1}: '{shown(token[0], 30)}' is no tag that may be placed, and is left out."
             for _, text in named
             for token in TOKEN.finditer(text)
             if token[0] not in turn.text and not known_tag(token[0], self.settings.tags)

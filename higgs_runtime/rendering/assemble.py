@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 
 from ..audio.clip import AudioClip, eased
@@ -39,7 +40,7 @@ class Assembly:
         planned: where each line would be that nobody moved.
         chapters: (start in seconds, title) of each scene; none for a script without scenes.
         warnings: one sentence each.
-        fits: how each turn with a slot got into it.
+        fits: how each turn with a slot got into it; none of those that were moved.
     """
 
     tracks: Sequence[Track]
@@ -217,12 +218,12 @@ def assemble(
     turns = [one.line.turn for one in spoken]
     texts, seconds = [one.line.text for one in spoken], [clip.seconds for clip in clips]
     planned = time_lines(script, turns, texts, seconds, performance.tempo)
-    fits = fit_rows(performance, spoken, planned)
     for n, time in enumerate(planned):
         if time.speed != 1:
             clips[n] = _kept(eased(change_tempo(_whole(clips[n]), time.speed)), spool, n)
     moved = move_lines(moves, spoken, planned, [clip.seconds for clip in clips])
     times, tracks, stems = moved.times, [], []
+    fits = fit_rows(performance, spoken, times)
     for clip, one, time, trims in zip(clips, spoken, times, moved.trims, strict=True):
         gain = float(script.turns[one.line.turn].settings.get("gain", 0.0))
         tracks.append(_line_track(clip, time, gain, trims))
@@ -294,7 +295,8 @@ def _cue_track(cue, file: AudioFile, turns: Sequence[int], times: Sequence[Timed
     start = max(0.0, _start(cue.turn, turns, times) - cue.before_s)
     if not isinstance(cue, Music):
         return Track(file, start, cue.gain_db, speech=())
-    end = max((time.end_s for turn, time in zip(turns, times, strict=True) if turn <= cue.last), default=start)
+    under = [time.end_s for turn, time in zip(turns, times, strict=True) if cue.first <= turn <= cue.last]
+    end = max(under, default=start)
     length = max(end + cue.after_s - start, 1 / file.sample_rate)
     fade = min(cue.fade_s, length / 2)
     return Track(
@@ -312,7 +314,8 @@ def _cue_track(cue, file: AudioFile, turns: Sequence[int], times: Sequence[Timed
 
 def _start(turn: int, turns: Sequence[int], times: Sequence[Timed]) -> float:
     """When a turn starts; one that is not spoken when the next does, behind the last one the end."""
-    starts = [time.start_s for one, time in zip(turns, times, strict=True) if one >= turn]
+    following = next((one for one in turns if one >= turn), None)  # a later one may have been moved before it
+    starts = [time.start_s for one, time in zip(turns, times, strict=True) if one == following]
     return min(starts) if starts else max(time.end_s for time in times)
 
 
@@ -320,11 +323,11 @@ def _chapters(script: Script, turns: Sequence[int], times: Sequence[Timed]) -> l
     if not any(turn.scene for turn in script.turns):
         return []
     found: list[tuple[float, str]] = []
-    for turn, time in zip(turns, times, strict=True):
-        title = script.turns[turn].scene or OPENING
-        if not found or found[-1][1] != title:
-            found.append((time.start_s, title))
-    return found
+    scenes = groupby(zip(turns, times, strict=True), key=lambda one: script.turns[one[0]].scene or OPENING)
+    for title, lines in scenes:
+        found.append((min(time.start_s for _, time in lines), title))
+    found.sort(key=lambda chapter: chapter[0])  # slots, and lines that were moved, need not be in order
+    return [one for n, one in enumerate(found) if not n or _clock(one[0]) != _clock(found[n - 1][0])]
 
 
 def _warnings(performance: Performance, spoken: Sequence[SpokenLine]) -> Iterable[str]:

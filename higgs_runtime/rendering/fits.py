@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 
 from ..script import Fit
+from ..script.fitting import CLOSE_S
 from .performance import Performance, SpokenLine
 from .timing import Timed, time_lines
 
@@ -77,7 +78,7 @@ def planned_fits(performance: Performance) -> list[FitRow]:
 
 
 def fit_rows(performance: Performance, spoken: Sequence[SpokenLine], times: Sequence[Timed]) -> list[FitRow]:
-    """A row for each turn that has a slot and is spoken.
+    """A row for each turn that has a slot and is spoken; none where a person has moved it.
 
     Args:
         spoken, times: the lines on the time line, and their places.
@@ -87,7 +88,7 @@ def fit_rows(performance: Performance, spoken: Sequence[SpokenLine], times: Sequ
         pieces = list(group)
         (first, time), (_, last) = pieces[0], pieces[-1]
         slot_s, fit = performance.script.turns[turn].wanted_s, time.fit
-        if fit is None or slot_s is None:
+        if fit is None or slot_s is None or any(one.moved for _, one in pieces):
             continue
         length_s = last.end_s - time.start_s
         found.append(
@@ -114,8 +115,8 @@ def fit_rows(performance: Performance, spoken: Sequence[SpokenLine], times: Sequ
 
 
 def troubles(rows: Sequence[FitRow]) -> list[FitRow]:
-    """Turns that do not fit: they run into what follows, or start late."""
-    return [row for row in rows if row.over_s or row.late_s]
+    """Turns that do not fit, so that it is heard: they run into what follows, or start late."""
+    return [row for row in rows if row.over_s or row.late_s > CLOSE_S]
 
 
 def describe_fits(rows: Sequence[FitRow]) -> str:

@@ -38,7 +38,7 @@ class Line:
         warnings: of preparing its text, one sentence each.
         estimate_s: seconds that it should take, from its text and how fast its voice speaks.
         slot_s: seconds that it is to take; None: as many as it takes.
-        pinned: a person wants the take of this seed.
+        pinned: number, from 1, of the take that a person wants; its seed is that of `sampling`. 0: any.
     """
 
     number: int
@@ -51,7 +51,7 @@ class Line:
     written: str = ""
     estimate_s: float = 0.0
     slot_s: float | None = None
-    pinned: bool = False
+    pinned: int = 0
 
     def sampling_of(self, take: int) -> Sampling:
         """Settings of a take, counted from 0: each has the next seed."""

@@ -51,7 +51,7 @@ def read_moves(text: str) -> list[Move]:
                 isinstance(time, (int, float)) and math.isfinite(time) and 0 <= time <= 86_400 for time in times
             ):
                 raise ValueError(f"times of line {one.line}: {times}")
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise ScriptError(
             "The moved lines cannot be read.",
             expected='JSON such as [{"line": 3, "text": "Hello.", "start_s": 12.5}], seconds from 0 to 86400',
@@ -105,8 +105,7 @@ def move_lines(
                 f"Line {move.line} is {length:.2f} s long, and was to be trimmed by more; {LEAST_S} s are left."
             )
         trims[n] = start, end
-        found[n] = replace(
-            times[n], start_s=move.start_s, end_s=move.start_s + length - start - end, note="moved by hand"
-        )
+        stop_s = move.start_s + length - start - end
+        found[n] = replace(times[n], start_s=move.start_s, end_s=stop_s, fit=None, late_s=0.0, moved=True)
     warnings += [f"Line {number} was moved, and is not there any more." for number in asked]
     return Moved(found, trims, warnings)

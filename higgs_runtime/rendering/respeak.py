@@ -6,6 +6,7 @@ It is performed anew, line by line; the sound of the recording is not converted,
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from ..audio.loudness.decibels import decibels
 from ..audio.mix import AudioFile, Track
 from ..codec import Codec
 from ..errors import AudioError, ScriptError
-from ..script import Script, Turn, parse_script
+from ..script import Script, Turn, joined, parse_script
 from ..settings import SETTINGS
 from ..text.reading_time import UNSPOKEN
 from ..types import WordTime
@@ -84,8 +85,10 @@ def script_of_recording(
     tell("aligning", 0, 1)
     turns = given.turns if given else [Turn("", _text_of(heard))]
     code = language or heard.language or None
-    counts = [len(spoken_tokens(turn.text, code)) for turn in turns]
-    if not sum(counts):
+    tokens = [spoken_tokens(turn.text, code) for turn in turns]
+    if not any(tokens) and given is None:
+        raise no_speech("sound without words")
+    if not any(tokens):
         raise ScriptError(
             "The text has no words.", expected="what is said", got=repr(text[:40]), remedy="Write it, or leave it out."
         )
@@ -95,11 +98,12 @@ def script_of_recording(
     words = word_times(clip, whole, heard=heard.words, language=code)
     found: list[Turn] = []
     place = 0
-    for turn, count in zip(turns, counts, strict=True):
-        phrases = phrases_of(words[place : place + count])
+    for turn, own in zip(turns, tokens, strict=True):
+        said_there = words[place : place + len(own)]  # a mark before its first word may stand with the turn above
+        phrases = phrases_of([replace(word, text=token) for word, token in zip(said_there, own, strict=True)])
         for phrase, said in zip(phrases, _texts(turn.text, phrases), strict=True):
             found.append(replace(turn, text=said, slot=_slot(phrase), fit_s=None, pause_s=0.0, overlap_s=0.0, line=0))
-        place += count
+        place += len(own)
     tell("aligning", 1, 1)
     return Script(found)
 
@@ -154,11 +158,16 @@ def respoken(
 
 
 def _with_gains(performance: Performance, assembly: Assembly, gains: Sequence[float]) -> Performance:
-    turns = list(performance.script.turns)
+    """With the gains of the lines as settings of their turns; pieces of one have that of their mean."""
+    turns, limits = list(performance.script.turns), SETTINGS["gain"]
+    pieces: defaultdict[int, list[float]] = defaultdict(list)
     for one, gain in zip(assembly.spoken, gains, strict=True):
-        turn, limits = turns[one.line.turn], SETTINGS["gain"]
-        whole = min(max(turn.settings.get("gain", 0.0) + gain, limits.least), limits.most)
-        turns[one.line.turn] = replace(turn, settings={**turn.settings, "gain": round(whole, 2)})
+        pieces[one.line.turn].append(gain)
+    for number, own in pieces.items():
+        turn = turns[number]
+        whole = turn.settings.get("gain", 0.0) + sum(own) / len(own)
+        whole = min(max(whole, limits.least), limits.most)
+        turns[number] = replace(turn, settings={**turn.settings, "gain": round(whole, 2)})
     return replace(performance, script=replace(performance.script, turns=turns))
 
 
@@ -188,7 +197,7 @@ def _nobody(_stage: str, _done: float, _total: float) -> None:
 
 
 def _text_of(heard: Transcript) -> str:
-    return " ".join(word.text for word in heard.words)
+    return joined(WordTime(word.text, word.start_s, word.end_s) for word in heard.words)
 
 
 def _without_crumbs(phrases: list[list[WordTime]]) -> list[list[WordTime]]:

@@ -43,7 +43,7 @@ def with_lengths(
             whole = sum(line.estimate_s for line in timed)
             shares = [line.estimate_s / whole if whole else 1 / len(timed) for line in timed]
             timed = [
-                replace(line, slot_s=round(speech_s * share, 6), pinned="take" in turn.settings)
+                replace(line, slot_s=round(speech_s * share, 6), pinned=int(turn.settings.get("take", 0)))
                 for line, share in zip(timed, shares, strict=True)
             ]
         found += timed
@@ -72,7 +72,8 @@ def with_pace(line: Line, take: int, limits: TempoLimits) -> Line:
     """The line as its take of this number, from 0, is tried by a model that acts on tags of speed.
 
     Where tempo alone will not bring it into its slot, takes are spoken in turn with the two speeds (as it is written is
-    one) that should come nearest. A line that says its speed itself keeps it.
+    one) that should come nearest. A line that says its speed itself keeps it. A take that a person wants is read as it
+    was when it was one of several.
     """
     if line.slot_s is None or not line.estimate_s or any(match[0] in SPEEDS for match in TAG.finditer(line.text)):
         return line
@@ -80,7 +81,7 @@ def with_pace(line: Line, take: int, limits: TempoLimits) -> Line:
     if limits.slowest <= needed <= limits.fastest:
         return line
     nearest = sorted({"": 1.0, **SPEEDS}.items(), key=lambda one: abs(math.log(one[1] / needed)))
-    tag, _ = nearest[take % 2]
+    tag, _ = nearest[(max(line.pinned, 1) - 1 + take) % 2]
     return replace(line, text=tag + line.text) if tag else line
 
 

@@ -24,6 +24,7 @@ class Timed:
         speed: it is played at; above 1 is faster.
         fit: how its turn was made to fit its slot; None without one.
         late_s: seconds after the start of its slot: the line before was too long.
+        moved: a person has put it there, whatever its slot.
     """
 
     start_s: float
@@ -31,10 +32,13 @@ class Timed:
     speed: float = 1.0
     fit: Fit | None = None
     late_s: float = 0.0
+    moved: bool = False
 
     @property
     def note(self) -> str:
-        """What was done to fit its slot, for a person; "" without one."""
+        """What was done to fit its slot, or by hand, for a person; "" where nothing was."""
+        if self.moved:
+            return "moved by hand"
         late = f"starts {self.late_s:.2f} s late, " if self.late_s else ""
         return late + self.fit.words if self.fit else ""
 

@@ -21,8 +21,9 @@ PARAGRAPH_S, HEADING_S, BREAK_S, CHAPTER_S = 0.8, 1.2, 1.6, 2.0  # silence after
 WRAPPED = 90  # characters: lines that are longer were not broken to fit a page
 EPUB, HTML = ".epub", (".html", ".htm", ".xhtml")
 BOOKS = (".txt", ".md", EPUB, *HTML)  # suffixes of what people keep books in
+LONGEST_ENTRY = 200  # characters of a line of a list of chapters, with what leads to its page
 _ENDS = '.!?…:。！？："”’»)」』'
-_FRONT = re.compile(r"\A\s*---[^\S\n]*\n(?:[\w-]+:[^\n]*\n|[^\S\n]+[^\n]*\n|-\s[^\n]*\n)+---[^\S\n]*\n")  # YAML
+_FRONT = re.compile(r"\A\s*---[^\S\n]*\n(?:[\w-]+:[^\n]*\n|[^\S\n][^\n]*\n|-\s[^\n]*\n)+---[^\S\n]*\n")  # YAML
 Chapters = Sequence[tuple[str, int]]  # title, and number of its first turn from 0
 
 
@@ -150,6 +151,13 @@ def _of_html(path: Path, images: bool) -> tuple[list[Block], dict[str, str]]:
             f"'{path}' could not be read: {error.strerror or error}.", remedy="Check its name and permissions."
         ) from error
     root = parse_markup(data, path.name)
+    if root is None and data.strip():
+        raise ScriptError(
+            f"'{path.name}' cannot be read.",
+            expected="HTML whose elements end",
+            got="markup that is broken, or more than 255 elements within each other",
+            remedy="Open it in a browser, and save what it shows as text or as HTML anew.",
+        )
     heard = heard_of(root, lambda href: ("", href.partition("#")[2]), images=images) if root is not None else Heard()
     without_notes({"": heard})
     return with_chapters(heard.blocks), {"title": heard.title, "language": heard.language}
@@ -312,6 +320,9 @@ def _with_titles(blocks: list[Block]) -> list[Block]:
 def _without_contents(blocks: list[Block]) -> tuple[list[Block], list[int]]:
     """The blocks without lists of chapters, and the lines where these stood: headings that all come again below."""
     last = {as_known(block.title): n for n, block in enumerate(blocks) if block.title}
+    begun: dict[str, int] = {}  # as titles begin -> the last of these
+    for title, place in last.items():
+        begun |= {one: max(place, begun.get(one, 0)) for one in _beginnings(title)}
     kept: list[Block] = []
     left_out: list[int] = []
     n = 0
@@ -320,7 +331,7 @@ def _without_contents(blocks: list[Block]) -> tuple[list[Block], list[int]]:
         end, entries = n + named, 0
         if named and len(blocks[n].lines) > 1:  # the list is in the same paragraph
             end = n
-        while end < len(blocks) and (count := _entries(blocks[end], end, last, skip=named and end == n)):
+        while end < len(blocks) and (count := _entries(blocks[end], end, (last, begun), skip=named and end == n)):
             end, entries = end + 1, entries + count
         if entries >= (1 if named else 2) and (named or all(block.title for block in blocks[n:end])):
             left_out.append(blocks[n].line)
@@ -331,16 +342,23 @@ def _without_contents(blocks: list[Block]) -> tuple[list[Block], list[int]]:
     return kept, left_out
 
 
-def _entries(block: Block, place: int, last: dict[str, int], *, skip: bool) -> int:
-    """How many headings that come again a block lists; 0 if it says anything else."""
+def _entries(block: Block, place: int, titles: tuple[dict[str, int], dict[str, int]], *, skip: bool) -> int:
+    """How many headings that come again a block lists, whole or as they begin; 0 if it says anything else.
+
+    Args:
+        titles: place of the last heading with this title, of the last one whose title begins so.
+    """
+    last, begun = titles
     lines = [block.title] if block.title else block.lines[skip:]
-    known = list(last)
     for line in lines:
-        entry = as_known(entry_of(line))
-        whole = last.get(entry, -1) > place
-        if not entry or not (
-            whole
-            or any(last[one] > place and (one.startswith(entry + " ") or entry.startswith(one + " ")) for one in known)
-        ):
+        entry = as_known(entry_of(line)) if len(line) <= LONGEST_ENTRY else ""
+        found = [last.get(entry, -1), begun.get(entry, -1), *(last.get(one, -1) for one in _beginnings(entry))]
+        if not entry or max(found) <= place:
             return 0
     return len(lines)
+
+
+def _beginnings(title: str) -> list[str]:
+    """Its first word, its first two words, and so on, but not all of it."""
+    words = title.split() if len(title) <= LONGEST_ENTRY else []
+    return [" ".join(words[:n]) for n in range(1, len(words))]

@@ -20,7 +20,7 @@ from ..text.sound_tags import V3, find_sounds
 from ..text.speakers import fits_tag
 from ..text.tags import TAG, TAGS, mended, tag_faults
 from ..text.vocabulary import has_words
-from .grammar import short
+from .grammar import SHORTEST_S, short
 from .types import Music, Script, Sound, Turn
 from .write import write_script
 
@@ -35,6 +35,7 @@ _ALIKE = {'"': "“”„‟«»″", "'": "‘’‚‛‹›′`", "-": "–�
 _SAME = str.maketrans({sign: plain for plain, signs in _ALIKE.items() for sign in signs})
 _WITHOUT_BLANKS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u2e80-\ua4cf\uac00-\ud7ff\uf900-\ufaff]")  # between words
 _NARRATOR = ("", "narrator", "none", "null")
+_JOINERS = "\u200c\u200d"  # within words of Persian, Hindi and others
 
 
 class NotTheSame(ValueError):
@@ -105,7 +106,7 @@ def _laid(own: _Letters, turn: Turn, at: int, text: str, kind: TagKind) -> _Span
         if not own.signs.startswith(said, at):
             same = len(commonprefix((said, own.signs[at:])))
             there = turn.text[own.places[at + same] :] if at + same < len(own.signs) else "the end"
-            raise NotTheSame(f"'{short(said[same:], 24)}' stands in place of '{short(there, 24)}'")
+            raise NotTheSame(f"'{shown(said[same:], 24)}' stands in place of '{shown(there, 24)}'")
         at += len(said)
 
     for token in TOKEN.finditer(text):
@@ -201,6 +202,11 @@ def words_only(turns: Sequence[Turn]) -> str:
     return "".join(_letters(TOKEN.sub("", turn.text)).signs for turn in turns)
 
 
+def shown(said: str, length: int = 60) -> str:
+    """What an answer says as a person may see it, in a terminal too: no control characters, nothing invisible."""
+    return short("".join(sign if sign.isprintable() or sign in _JOINERS else "\ufffd" for sign in said), length)
+
+
 def speaker_named(said: str, known: Sequence[str]) -> str | None:
     """A speaker's name as a tag can hold it, in the spelling that is known; "" for the narrator; None for no name."""
     name = " ".join(said.split())
@@ -210,7 +216,7 @@ def speaker_named(said: str, known: Sequence[str]) -> str | None:
     if same is not None:
         return same
     name = name[:1].upper() + name[1:]
-    return name if len(name) <= 48 and fits_tag(name) else None
+    return name if len(name) <= 48 and fits_tag(name) and shown(name) == name else None
 
 
 # --- a whole script -------------------------------------------------------------------------------------------------
@@ -239,13 +245,15 @@ def directed(script: Script, turns: Mapping[int, Pieces]) -> Script:
 
 
 def _parted(turn: Turn, pieces: Pieces) -> list[Turn]:
-    """A pause behind the turn is behind its last piece; a place in time is shared by the length of the texts."""
+    """A pause behind the turn is behind its last piece; its place in time or length is shared by that of the texts."""
     total, said, found = sum(len(text) for _, text in pieces), 0, []
     for number, (speaker, text) in enumerate(pieces):
-        slot = turn.slot
+        slot, fit_s = turn.slot, turn.fit_s
         if slot is not None:
             span = slot[1] - slot[0]
             slot = (slot[0] + span * said / total, slot[0] + span * (said + len(text)) / total)
+        if fit_s is not None:
+            fit_s = max(SHORTEST_S, fit_s * len(text) / total)
         said += len(text)
         found.append(
             replace(
@@ -253,6 +261,7 @@ def _parted(turn: Turn, pieces: Pieces) -> list[Turn]:
                 speaker=speaker,
                 text=text,
                 slot=slot,
+                fit_s=fit_s,
                 overlap_s=0.0 if number else turn.overlap_s,
                 pause_s=turn.pause_s if number == len(pieces) - 1 else 0.0,
             )
@@ -311,13 +320,13 @@ def accepted_script(
     script: Script, accepted: Accepted, kind: TagKind, speakers: bool, warn: Callable[[str], None]
 ) -> Script:
     """The script as it was accepted; every word is still the script's, whoever wrote the workflow."""
-    turns = {}
+    turns, known = {}, list(dict.fromkeys(turn.speaker for turn in script.turns if turn.speaker))
     for number, pieces in accepted.turns.items():
         if not 1 <= number <= len(script.turns):
             warn(f"There is no turn {number}; what was accepted for it is left out.")
             continue
         try:
-            named = [(speaker_named(speaker, []), words) for speaker, words in pieces]
+            named = [(speaker_named(speaker, known), words) for speaker, words in pieces]
             if any(speaker is None for speaker, _ in named):
                 raise NotTheSame("a name that no speaker can have")
             said = [(speaker or "", words) for speaker, words in named]

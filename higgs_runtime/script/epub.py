@@ -247,7 +247,7 @@ class _Package:
         return found
 
     def contents(self) -> list[_ContentsLine]:
-        """The list of contents: of the navigation document, else the NCX; empty without."""
+        """The list of contents: the longer of those of the navigation document and of the NCX; empty without."""
         found = []
         for path, kind, properties in self._items.values():
             if self._container.has(path) and ("nav" in properties or kind == "application/x-dtbncx+xml"):

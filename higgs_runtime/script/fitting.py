@@ -10,11 +10,7 @@ from ..settings import check_settings, default_of
 
 Action = Literal["as is", "slower", "faster", "pause", "too long", "too short"]
 TINY = 1e-6  # seconds, and shares: what rounding leaves
-CLOSE_S, CLOSE = (
-    0.05,
-    0.02,
-)  # seconds, and share of its slot: by so little nobody hears that a line is shorter or longer
-NEAR = 0.05  # of its slot: so near its length counts as that of the slot
+CLOSE_S, CLOSE = 0.05, 0.02  # seconds, and share of its slot: nobody hears that a line is so little shorter or longer
 
 
 @dataclass(frozen=True)

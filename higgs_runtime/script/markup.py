@@ -6,6 +6,7 @@ are asked for), and what is hidden. Kinds are those of EPUB's structural semanti
 
 from __future__ import annotations
 
+import codecs
 import html
 import re
 from collections.abc import Callable
@@ -71,7 +72,8 @@ def etree():
 
 
 def parse_markup(data: bytes, name: str, *, lenient: bool = True):
-    """The root of a document; None where there is none. No entity is expanded, nothing is fetched.
+    """The root of a document; None where there is none, or where it breaks the parser's limits of depth and length:
+    what is left of it would lack pages. No entity is expanded, nothing is fetched.
 
     Args:
         lenient: what is not well-formed is read as HTML is read.
@@ -87,10 +89,15 @@ def parse_markup(data: bytes, name: str, *, lenient: bool = True):
     except (lxml.XMLSyntaxError, ValueError):
         if b"<!ENTITY" in data:
             raise _with_entities(name) from None
-        parser = lxml.HTMLParser(**safe) if lenient else lxml.XMLParser(resolve_entities=False, recover=True, **safe)
+        data = data.removeprefix(codecs.BOM_UTF8)
+        known = {"encoding": "utf-8"} if _is_utf8(data) else {}  # HTML that names no encoding would be Latin-1
+        strict = dict(resolve_entities=False, recover=True)
+        parser = lxml.HTMLParser(**safe, **known) if lenient else lxml.XMLParser(**safe, **strict)
         try:
             root = lxml.fromstring(data, parser)
         except (lxml.XMLSyntaxError, ValueError):
+            return None
+        if any(error.type_name == "ERR_RESOURCE_LIMIT" for error in parser.error_log):
             return None
     if root is None:
         return None
@@ -98,6 +105,13 @@ def parse_markup(data: bytes, name: str, *, lenient: bool = True):
     if declared is not None and next(iter(declared.iterentities()), None) is not None:
         raise _with_entities(name)
     return root
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        return bool(data.decode("utf-8"))
+    except UnicodeDecodeError:
+        return False
 
 
 def _with_entities(name: str) -> ScriptError:
@@ -238,7 +252,7 @@ class _Walker:
 
     def _say(self, text: str | None) -> None:
         if text:
-            self._text.append(re.sub(r"[\s\u200b]+", " ", text))
+            self._text.append(re.sub(r"[\s\u200b\ufeff]+", " ", text))
             self._begun = self._begun or not text.isspace()
 
     def _inside(self, element) -> None:

@@ -117,6 +117,13 @@ def read_subtitles(
         reader.warn(note)
     for event in events:
         turns += reader.turns(*event)
+    if not turns and timing.offset < 0 and events and all(event[1] <= 0 for event in events):
+        raise ScriptError(
+            f"All subtitles in '{path.name}' end before the film begins.",
+            expected="an offset that leaves some of them in the film",
+            got=f"{timing.offset:g} s, and the last one ends at {_clock(max(event[1] for event in events))}",
+            remedy="Correct the offset; below 0 is earlier.",
+        )
     if not turns:
         raise _unreadable(path, "no subtitle with a text")
     return Script(turns, warnings=reader.warnings)

@@ -89,11 +89,14 @@ def make_captions(words: Sequence[WordTime], limits: CaptionLimits | None = None
     """Words in captions: never of two lines of the script, parted at pauses, best at the end of a sentence or clause.
 
     Args:
-        words: in the order of their times.
+        words: in any order; of lines that are spoken over each other, each has its own captions.
+
+    Returns:
+        In the order of their starts.
     """
     limits = limits or CaptionLimits()
     groups: list[list[WordTime]] = []
-    for word in words:
+    for word in _line_by_line(words):
         last = groups[-1] if groups else []
         if not last or not _together(last[-1], word):
             groups.append([word])
@@ -109,7 +112,7 @@ def make_captions(words: Sequence[WordTime], limits: CaptionLimits | None = None
         wanted = group[0].start_s + max(LEAST_S, min(limits.max_s, len(text) / limits.chars_per_s))
         end = max(group[-1].end_s, min(wanted, follows))
         made.append(CaptionOfWords(tuple(group), group[0].start_s, end, _second_row(group, limits)))
-    return made
+    return sorted(made, key=lambda caption: caption.start_s)
 
 
 def too_fast(captions: Iterable[CaptionOfWords], limits: CaptionLimits | None = None) -> list[CaptionOfWords]:
@@ -120,7 +123,7 @@ def too_fast(captions: Iterable[CaptionOfWords], limits: CaptionLimits | None = 
 
 def describe_captions(words: Sequence[WordTime], limits: CaptionLimits | None = None) -> str:
     """How many captions words make, which are read too fast, and which words nobody heard; for a person."""
-    made = make_captions(sorted(words, key=lambda word: word.start_s), limits)
+    made = make_captions(words, limits)
     said = [f"{len(words)} words in {len(made)} captions"]
     said += [
         f"At {one.start_s:.2f} s: {len(one.text)} characters in {one.end_s - one.start_s:.2f} s, too fast to be read"
@@ -204,6 +207,14 @@ def _clock(seconds: float) -> str:
         f"{milliseconds // 3_600_000:02}:{milliseconds // 60_000 % 60:02}:"
         f"{milliseconds // 1000 % 60:02}.{milliseconds % 1000:03}"
     )
+
+
+def _line_by_line(words: Iterable[WordTime]) -> list[WordTime]:
+    """The words of each line in the order of their times, and the lines in that of their first words."""
+    lines: dict[tuple[int, str], list[WordTime]] = {}
+    for word in sorted(words, key=lambda word: word.start_s):
+        lines.setdefault((word.line, word.speaker), []).append(word)
+    return [word for line in lines.values() for word in line]
 
 
 def _together(before: WordTime, word: WordTime) -> bool:

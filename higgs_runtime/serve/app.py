@@ -163,7 +163,7 @@ def create_app(
             return _refused(CLIENT_LEFT, "") if event is None else _failed(event)
         data = await asyncio.to_thread(whole_file, asked, pieces, event)
         if asked.timestamp_granularities:
-            data = timed_file(asked, data, sum(clip.seconds for clip in pieces), words, event)
+            data = await asyncio.to_thread(timed_file, asked, data, sum(clip.seconds for clip in pieces), words, event)
         headers = headers_of(asked, listener.line, engine.codec.sample_rate)
         headers["X-Higgs-Finish-Reason"] = event.reason
         counted.labels("200").inc()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -58,7 +59,9 @@ class WordFinder:
     def __init__(self, recognizer: str | None = None, folders: Iterable[str | Path] = ()):
         self._folders = list(folders)
         self._named = None if recognizer is None else load_recognizer(recognizer, folders=self._folders)
-        self._known: dict[str, Recognizer] = {}  # by language: `load_recognizer` keeps but one
+        self._known: dict[str, Recognizer | None] = {}  # by language
+        self._loaded: dict[str, Recognizer] = {}  # by name: `load_recognizer` keeps but one, and would load it anew
+        self._loading = threading.Lock()
         self._pool = ThreadPoolExecutor(1, "higgs-words")
 
     def close(self) -> None:
@@ -89,9 +92,11 @@ class WordFinder:
         return ears
 
     def _first(self, code: str) -> Recognizer | None:
-        if code not in self._known and (found := first_recognizer(code, self._folders)):
-            self._known[code] = found[1]
-        return self._known.get(code)
+        with self._loading:
+            if code not in self._known:
+                found = first_recognizer(code, self._folders)
+                self._known[code] = self._loaded.setdefault(*found) if found else None
+            return self._known[code]
 
     def find(self, clip: AudioClip, number: int, wanted: Wanted) -> asyncio.Future:
         """A future of the words of a piece."""

@@ -125,8 +125,11 @@ def line_key(
         "codec": codec_identity or "",
         "shapes": [list(ids.shape), list(rows.shape)],
     }
+    given = [] if prompt.begun is None else [prompt.begun.detach().to("cpu", torch.int64).contiguous()]
+    if given:  # the rows above end before the last of its frames is whole
+        head["begun"] = list(given[0].shape)
     digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
-    for tensor in (ids, rows):
+    for tensor in (ids, rows, *given):
         digest.update(tensor.numpy().astype("<i8").tobytes())
     return digest.hexdigest()
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from helpers_checkpoint import make_lm_checkpoint, random_codes
+from helpers_recorder import OperationsRecorder
 from helpers_v3 import make_v3_checkpoint
 
 from higgs_runtime import Message, PromptError, Sampling, Session, build_prompt, conversation, load_model
@@ -70,6 +71,15 @@ def test_rows_of_a_begun_turn_are_those_of_the_whole_clip():
     assert (written >= 0).all() and (settled[:, 0] == -1).all() and (settled[-1, :-1] == -1).all()
 
 
+@pytest.mark.parametrize(
+    "begun", [torch.full((8, 2), 1024), torch.full((8, 2), -1), torch.zeros(7, 2), torch.zeros(8, 0), torch.zeros(8)]
+)
+def test_frames_that_the_model_does_not_have_are_refused_before_a_device_reads_them(models, begun):
+    model, prompt = prompts_of(models, "v3", random_codes(2))
+    with pytest.raises(PromptError, match="begins with"):
+        Session(model).generate([replace(prompt, begun=begun.long())], GREEDY)
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_only_the_assistants_last_turn_can_go_on(models, form):
     codes = random_codes(4)
@@ -82,3 +92,38 @@ def test_only_the_assistants_last_turn_can_go_on(models, form):
     ):
         with pytest.raises(PromptError, match="goes on"):
             build_prompt(messages, model.tokenizer, layout=form)
+
+
+@pytest.fixture
+def recorders(monkeypatch):
+    """Recorders of the sessions to come, in order."""
+    made = []
+
+    def recorder(device):
+        made.append(OperationsRecorder())
+        return made[-1]
+
+    monkeypatch.setattr("higgs_runtime.generation.cuda_graphs.Recorder", recorder)
+    return made
+
+
+@pytest.mark.parametrize("form", ["native", "v3"])
+@pytest.mark.parametrize("capture", [False, True])
+def test_turns_that_are_begun_take_rows_while_steps_are_in_flight(models, recorders, form, capture):
+    """The first of them comes when others speak, whose steps were recorded without a look at what is settled; takes
+    end at steps of their own, so that rows change places, and recordings serve the second round as well."""
+    model, plain = prompts_of(models, form)
+    begun = {n: prompts_of(models, form, random_codes(n, seed=n))[1] for n in (1, 5, 9)}
+    order = [plain, plain, plain, begun[5], begun[1], begun[9], plain, begun[5]]
+    how = [
+        Sampling(temperature=0.9, ras_window=7, seed=n, max_frames=most)
+        for n, most in enumerate((9, 30, 5, 12, 17, 3, 8, 20))
+    ]
+    alone = [Session(model, batch=1, fused=False).generate([one], how[n])[0] for n, one in enumerate(order)]
+    session = Session(model, batch=3, poll=3, ahead=True, capture=capture, fused=False)
+    for _ in range(2):
+        takes = session.generate(order, how)
+        for one, other in zip(takes, alone, strict=True):
+            assert torch.equal(one.rows, other.rows) and torch.equal(one.codes.ids, other.codes.ids)
+            assert one.finish_reason == other.finish_reason
+    assert len(recorders) == capture

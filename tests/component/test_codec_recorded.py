@@ -96,6 +96,18 @@ def test_weights_that_moved_are_recorded_anew(folder, recorders):
     assert [one.recordings for one in recorders] == [made, made]
 
 
+def test_recordings_go_when_the_weights_leave_the_device(folder, recorders, monkeypatch):
+    """They would keep its memory; and weights that come back may lie where they lay, still being copied."""
+    codec = HiggsCodec.load(folder, fused=False)
+    codes = codes_of(codec, 20, 1)
+    wanted = [codec.decode(codes).samples for _ in range(3)][-1]
+    with monkeypatch.context() as patch:
+        patch.setattr(recorded, "can_capture", lambda device: False)
+        assert (codec.decode(codes).samples - wanted).abs().max() < 1e-6 and not codec._graphs._made
+    assert all((codec.decode(codes).samples - wanted).abs().max() < 1e-6 for _ in range(3))
+    assert [one.recordings > 0 for one in recorders] == [True, True]
+
+
 def test_two_threads_share_a_codec(folder, recorders):
     """A recording has one place for what goes in: they take turns."""
     codec = HiggsCodec.load(folder, fused=False)

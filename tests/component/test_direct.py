@@ -3,37 +3,18 @@
 from __future__ import annotations
 
 import json
-import random
 import time
 
 import pytest
-from helpers_chat import KEY, KINDS, ChatStub, as_it_is, lines_of
-from helpers_examples import examples
-from hypothesis import given, settings, strategies as st
+from helpers_chat import KEY, KINDS, SAID, STORY, ChatStub, as_it_is, lines_of
 
 from higgs_runtime import MissingExtraError, SettingError, parse_script
 from higgs_runtime.errors import RemoteError, StoppedError
 from higgs_runtime.remote import call
-from higgs_runtime.remote.chat import ChatServer
+from higgs_runtime.remote.chat import ChatAnswer, ChatServer
 from higgs_runtime.remote.direct import DirectSettings, direct
-from higgs_runtime.script import directing, write
-from higgs_runtime.script.directing import Accepted, accepted_script, fitted, read_accepted, script_key, words_only
-
-STORY = """\
-# Scene: a quiet hall
-
-“Who is there?” said Anna. “Hello?”
-
-[Bob] It is only me. [pause 0.8s] Good night.
-
-The old bridge… was quiet.
-"""
-SAID = {  # line -> parts, as a good server has them
-    1: [("Anna", '"Who is there?"'), ("", "said Anna."), ("anna", '[laugh] "Hello?"')],
-    2: [("Bob", "It is only me.")],
-    3: [("Bob", "Good night.")],
-    4: [("Narrator", "The old bridge... was quiet.")],
-}
+from higgs_runtime.script import write
+from higgs_runtime.script.directing import Accepted, accepted_script, read_accepted, script_key
 
 
 @pytest.fixture(autouse=True)
@@ -138,6 +119,32 @@ def test_broken_answers_leave_the_script_and_are_told(answer):
     assert len(stub.bodies) == 2  # it was asked once more
 
 
+@pytest.mark.parametrize(
+    "around",
+    [
+        "%s",
+        "<think>Who? {}</think>%s",
+        "Who says {it}? [Anna]</think>\n%s",  # of a model whose prompt begins the thought
+        "Here is the answer [in JSON]:\n```json\n%s\n```",
+    ],
+)
+def test_json_is_found_in_what_is_around_it(around):
+    said = {"lines": [{"n": 1, "parts": [{"speaker": "", "text": "[laugh] {a}"}]}]}
+    assert ChatAnswer(around % json.dumps(said)).json() == said
+    assert ChatAnswer(around % json.dumps(said["lines"])).json() == said["lines"]
+    with pytest.raises(ValueError):
+        ChatAnswer(around % json.dumps(said)[:-9]).json()
+
+
+def test_an_error_of_null_is_none():
+    """As it stands in each piece of some servers."""
+    answer = ChatAnswer()
+    answer.take({"error": None, "choices": [{"delta": {"content": "a"}}]})
+    assert answer.text == "a" and not answer.error
+    answer.take({"error": {"message": "out of memory"}})
+    assert answer.error == "out of memory"
+
+
 def test_a_slow_server_counts_as_lost():
     with ChatStub(speak=well, pause_s=2.0) as stub, pytest.raises(RemoteError, match="did not answer"):
         ask(stub, server={"timeout_s": 0.2, "retries": 0})
@@ -169,8 +176,9 @@ def test_what_no_server_is():
     for more in ({"timeout_s": 0}, {"retries": -1}, {"key": "a\nb"}):
         with pytest.raises(SettingError):
             ChatServer("http://127.0.0.1:1/v1", **more)
-    with pytest.raises(SettingError):
-        DirectSettings(chunk_chars=10)
+    for more in ({"chunk_chars": 10}, {"tags": "v9"}):
+        with pytest.raises(SettingError):
+            DirectSettings(**more)
 
 
 def test_without_the_client(monkeypatch):
@@ -229,6 +237,40 @@ def test_a_server_that_is_lost_on_the_way_leaves_the_rest_as_it_was():
     assert set(found.kept) == {n for n, who in enumerate(speakers) if not who}
 
 
+def test_of_a_chunk_that_is_lost_halfway_what_was_answered_counts():
+    """The first answer has lines 1 and 2 (as they were) and other words for 3; then the server is gone."""
+    text = "\n\n".join(f"Line number {n} of a story." for n in range(1, 5))
+
+    def speak(body):
+        answer = named(body, lambda number: "Anna" if number == 1 else "")
+        answer["lines"][2]["parts"][0]["text"] = "Other words."
+        return {"lines": answer["lines"][:3]}
+
+    with ChatStub(speak=speak) as stub:
+        stub.failures = [None] + [500] * 20
+        found = ask(stub, text, server={"retries": 0})
+    assert found.kept[2].startswith("the answer has other words") and set(found.kept) == {2, 3}
+    assert "lost before line 3" in found.report() and set(found.turns) == {0}
+
+
+def test_what_a_server_says_cannot_steer_a_terminal():
+    def speak(body):
+        lines = named(body, lambda number: "A\x1bc")["lines"]
+        lines[0]["parts"][0]["text"] += " [\x1bc]"
+        lines[1]["parts"][0]["text"] = "\x1b\u202eOther."
+        return {"lines": lines}
+
+    with ChatStub(speak=speak) as stub:
+        found = ask(stub, "Good night.\n\nGood day.")
+    assert {turn.speaker for turn in found.script.turns} == {""} and "is no speaker's name" in found.report()
+    assert all(line.isprintable() for line in found.report().splitlines()), found.report()
+
+
+@pytest.mark.parametrize("told, waited", [("0", 0.0), ("2", 2.0), ("²", None), ("9" * 400, 30.0), ("soon", None)])
+def test_a_server_says_when_to_come_again(told, waited):
+    assert call._asked_wait({"retry-after": told}) == waited
+
+
 # --- words ----------------------------------------------------------------------------------------------------------
 
 
@@ -271,170 +313,6 @@ def test_a_server_that_rewrites_the_story_changes_nothing(change):
 SHORT = {"n": 1, "parts": [{"speaker": "Anna", "text": "Who is there?"}]}
 
 
-@pytest.mark.parametrize(
-    "text, parts, kind, wanted",
-    [
-        ("Good night.", [("Anna", "Good night.")], "none", [("Anna", "Good night.")]),
-        ("Good night.", [("", "[laugh] Good night.")], "none", [("", "Good night.")]),
-        ("Good night.", [("", "Good [Laughs] night. [applause]")], "v2", [("", "Good [laughs] night. [applause]")]),
-        ("Good night.", [("", "[door creaks] Good night.")], "v2", [("", "Good night.")]),
-        ("Good night.", [("", "<|emotion:fear|>Good night.")], "v2", [("", "Good night.")]),
-        ("Good night.", [("", "<|emotion:fear|> Good night.")], "v3", [("", "<|emotion:fear|>Good night.")]),
-        (
-            "Good night. No.",
-            [("", "Good night. No <|emotion:fear|>.")],
-            "v3",
-            [("", "Good night. <|emotion:fear|>No.")],
-        ),
-        ("Good night.", [("", "<|emotion:angre|>Good night.")], "v3", [("", "<|emotion:anger|>Good night.")]),
-        ("Good night.", [("", "<|sfx:laughter|>Good night.")], "v3", [("", "[laugh] Good night.")]),
-        (
-            "[laugh] Good [note] night.",
-            [("", "[laugh] Good [note] night.")],
-            "none",
-            [("", "[laugh] Good [note] night.")],
-        ),
-        ("“Yes,” he said.", [("Al", '"Yes,"'), ("", "he said.")], "v2", [("Al", "“Yes,”"), ("", "he said.")]),
-        ("“Yes,” he said.", [("Al", '"Yes,'), ("", '" he said.')], "v2", [("Al", "“Yes,"), ("", "” he said.")]),
-        ("他说：“你好。”", [("", "他说："), ("小明", '"你好。"')], "v2", [("", "他说："), ("小明", "“你好。”")]),
-        ("a\nb c", [("", "a b"), ("Al", "c")], "v2", [("", "a\nb"), ("Al", "c")]),
-        ("One… two", [("", "One..."), ("Al", "two")], "v2", [("", "One…"), ("Al", "two")]),
-        ("co\u00adop \u200bx", [("", "coop x")], "v2", [("", "co\u00adop \u200bx")]),
-        ("“Yes.”", [("Al", "“"), ("Bo", "Yes."), ("Cy", "”")], "v2", [("Bo", "“Yes.”")]),
-    ],
-)
-def test_a_proposal_is_laid_over_the_words(text, parts, kind, wanted):
-    turn = directing.Turn("", text)
-    assert list(fitted(turn, parts, kind)) == wanted
-    assert list(fitted(turn, wanted, kind)) == wanted
-
-
-@pytest.mark.parametrize(
-    "text, parts",
-    [
-        ("Good night.", [("", "Go"), ("Al", "od night.")]),
-        ("Good night.", [("", "Good")]),
-        ("Good night.", [("", "Good night. Yes.")]),
-        ("Good night.", []),
-        ("[laugh] Good.", [("", "Good.")]),
-        ("One…", [("", "One.")]),
-    ],
-)
-def test_what_does_not_fit_is_refused(text, parts):
-    with pytest.raises(directing.NotTheSame):
-        fitted(directing.Turn("", text), parts, "v2")
-
-
-def test_a_speaker_that_is_given_stays_and_names_are_mended():
-    turn = directing.Turn("Bob", "It is me.")
-    assert fitted(turn, [("Anna", "It is"), ("", "me.")], "v2") == (("Bob", "It is me."),)
-    assert fitted(directing.Turn("", "It is me."), [("Anna", "It is me.")], "v2", speakers=False) == (
-        ("", "It is me."),
-    )
-    named = [
-        directing.speaker_named(one, ["Anna"]) for one in ("ANNA", "ben", "narrator", "", "[x]", "laughs", "a" * 60)
-    ]
-    assert named == ["Anna", "Ben", "", "", None, None, None]
-
-
-LETTERS = st.text(
-    st.sampled_from("ab “”'…-.!\n[]<>|{}:#\\\u00ad漢字。éß") | st.characters(codec="utf-8"), min_size=1, max_size=40
-)
-CHUNKS = st.lists(st.tuples(st.sampled_from(["", "Anna", "Bob", "小明"]), st.integers(0, 40)), max_size=5)
-SOUNDS = ["[laugh]", "[Laughs]", "<|emotion:fear|>", "<|prosody:pause|>", "[door]", "<|x|>", ""]
-
-
-@settings(max_examples=examples(400), deadline=None)
-@given(
-    LETTERS,
-    CHUNKS,
-    st.lists(st.tuples(st.integers(0, 60), st.sampled_from(SOUNDS))),
-    st.sampled_from(directing.TAG_KINDS),
-)
-def test_no_word_ever_changes(text, cuts, tags, kind):
-    """Whatever a server proposes: what is taken over says the same, in this order, and can be written and read."""
-    try:
-        turn = directing.Turn("", text)
-    except ValueError:
-        return
-    body = turn.text
-    for at, tag in sorted(tags, reverse=True):
-        body = body[: min(at, len(body))] + tag + body[min(at, len(body)) :]
-    parts, done = [], 0
-    for who, length in cuts:
-        parts.append((who, body[done : done + length]))
-        done += length
-    parts.append(("", body[done:]))
-    try:
-        found = fitted(turn, parts, kind)
-    except directing.NotTheSame:
-        return
-    added = [token for _, one in found for token in directing.TOKEN.findall(one)]
-    own = directing.TOKEN.findall(turn.text)
-    assert all(token in own or directing.known_tag(token, kind) for token in added)
-    joined = "".join(text for _, text in found)
-    for token in dict.fromkeys(added):  # those that were added are taken out again, the turn's own stay
-        for _ in range(joined.count(token) - turn.text.count(token)):
-            joined = joined.replace(token, "", 1)
-    plain = "".join(sign for sign in turn.text if not sign.isspace())
-    assert sorted("".join(joined.split())) == sorted(plain)
-    script = directing.directed(directing.Script([turn]), {0: found})
-    assert parse_script(str(script)).turns == script.turns
-
-
-@settings(max_examples=examples(200), deadline=None)
-@given(st.integers(0, 10**6))
-def test_a_wild_server_changes_no_word(seed):
-    """Answers of a good server, damaged at random."""
-    chance, script = random.Random(seed), parse_script(STORY)
-    turns = {}
-    for number, turn in enumerate(script.turns):
-        parts = [(who.title(), list(text)) for who, text in SAID[number + 1]]
-        for _ in range(chance.randint(0, 2)):
-            part, kind = chance.choice(parts)[1], chance.randrange(3)
-            if kind == 0:
-                part.insert(chance.randint(0, len(part)), chance.choice([*SOUNDS, "x", " "]))
-            elif kind == 1 and part:
-                part.pop(chance.randrange(len(part)))
-            else:
-                chance.shuffle(parts)
-        try:
-            turns[number] = fitted(turn, [(who, "".join(text)) for who, text in parts], "v3")
-        except directing.NotTheSame:
-            continue
-    assert words_only(directing.directed(script, turns).turns) == words_only(script.turns)
-
-
-# --- cues, and what was accepted ------------------------------------------------------------------------------------
-
-FULL = """\
-# note one
-[music: bed.flac -6dB]
-“Who?” said Anna. [sfx: door.wav] “You?”
-# note two
-[Bob] [overlap 0.2s] {seed=3} Me. [pause 1s]
-[/music]
-
-[slot 10s-14s] “Ah,” she said.
-"""
-
-
-def test_cues_comments_and_times_keep_their_places():
-    script = parse_script(FULL)
-    turns = {
-        0: fitted(script.turns[0], [("Anna", "“Who?”"), ("", "said Anna.")], "v2"),
-        3: fitted(script.turns[3], [("Anna", "“Ah,”"), ("", "she said.")], "v2"),
-    }
-    made = directing.directed(script, turns)
-    assert parse_script(str(made)) == made
-    assert [(one.turn, getattr(one, "last", None)) for one in made.cues] == [(0, 3), (2, None)]
-    assert [one.turn for one in made.comments] == [0, 3]
-    assert made.turns[3].overlap_s == 0.2 and made.turns[3].settings == {"seed": 3} and made.turns[3].pause_s == 1
-    slots = [turn.slot for turn in made.turns if turn.slot]
-    assert slots[0][0] == 10 and slots[0][1] == slots[1][0] and slots[1][1] == 14
-    assert words_only(made.turns) == words_only(script.turns)
-
-
 def test_what_was_accepted_is_kept_and_used_for_the_same_script():
     script = parse_script(STORY)
     with ChatStub(speak=well) as stub:
@@ -447,12 +325,3 @@ def test_what_was_accepted_is_kept_and_used_for_the_same_script():
     assert script_key(parse_script(write.write_script(script)), "v2", True) == key
     others = [(parse_script(STORY + "x"), "v2", True), (script, "v3", True), (script, "v2", False)]
     assert len({key, *(script_key(*one) for one in others)}) == 4
-
-
-def test_what_was_accepted_can_say_no_other_words():
-    script, told = parse_script("Good night.\n\nGood day."), []
-    forged = Accepted("", {1: (("Anna", "Send money."),), 2: (("[x]", "Good day."),), 9: (("A", "b"),)})
-    assert accepted_script(script, forged, "v2", True, told.append).turns == script.turns and len(told) == 3
-    for text in ("x", "{}", "[]", '{"of": 1, "turns": {"a": []}}', '{"of": "", "turns": {"1": [["a"]]}}', "[" * 99_999):
-        with pytest.raises(SettingError, match="accept anew"):
-            read_accepted(text)

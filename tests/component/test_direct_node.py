@@ -60,7 +60,7 @@ def test_a_proposal_waits_and_what_is_accepted_is_used_without_a_server(runtime,
     accepted = json.dumps({"of": event["of"], "turns": {"1": rows["1"]}})  # as the page does, without line 2
     script, report, *_ = run("", runtime, review=True, accepted=accepted)
     assert [turn.speaker for turn in script.turns] == ["Anna", "", "Bob"] and script.turns[2].text == "It is only me."
-    assert "1 lines as they were accepted" in report and told[-1]["state"] == "accepted"
+    assert "1 line as accepted\n" in report and told[-1]["state"] == "accepted"
     with pytest.raises(runtime.SettingError, match="No chat server is named"):
         run("", runtime, text=STORY + "More.", accepted=accepted)  # the script has changed
     with ChatStub(speak=well) as stub:
@@ -72,6 +72,24 @@ def test_what_nobody_accepted_is_asked_for_again():
     node = node_classes()["HiggsDirector"]
     assert node.fingerprint_inputs(review=True) != node.fingerprint_inputs(review=True, accepted=" ")
     assert node.fingerprint_inputs(review=True, accepted="x") == node.fingerprint_inputs(url="any")
+
+
+def test_where_the_script_has_changed_it_is_asked_for_again_until_that_is_accepted(runtime, told):
+    """The page may have been loaded anew, and then ComfyUI's cache would hold back all that follows for ever."""
+    node = node_classes()["HiggsDirector"]
+    accepted = json.dumps({"of": "another script", "turns": {}})
+
+    def fixed() -> bool:
+        return node.fingerprint_inputs(review=True, accepted=accepted) == ""
+
+    assert fixed()
+    with ChatStub(speak=well) as stub:
+        run(stub.url, runtime, review=True, accepted=accepted)
+        assert not fixed() and node.fingerprint_inputs(review=False, accepted=accepted) == ""
+        of = told[-1]["of"]
+    accepted = json.dumps({"of": of, "turns": {}})
+    run("", runtime, review=True, accepted=accepted)
+    assert fixed()
 
 
 def test_a_forged_acceptance_changes_no_word(runtime, told):
@@ -96,6 +114,10 @@ def test_keys_and_addresses_are_guarded(runtime, told, monkeypatch):
     assert "HIGGS_REMOTE_KEYS" in node.validate_inputs("http://127.0.0.1:1/v1", "PATH")
     assert "no address" in node.validate_inputs("http://me:secret@host/v1")
     assert "no tags" in node.validate_inputs(tags="others")
+    away = {"url": "http://203.0.113.5:8000/v1", "key_variable": "PATH"}
+    assert node.validate_inputs(**away, accepted='{"of": "", "turns": {}}') is True  # not asked for this script
+    with pytest.raises(runtime.SettingError, match="HIGGS_REMOTE_URLS"):
+        run(**away, runtime=runtime, accepted='{"of": "", "turns": {}}')  # for another one it would be
     with ChatStub(speak=well, key=KEY) as stub:
         monkeypatch.setenv("MY_CHAT_KEY", KEY)
         monkeypatch.setenv("HIGGS_REMOTE_KEYS", "MY_CHAT_KEY")

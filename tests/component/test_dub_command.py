@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import signal
+from contextlib import ExitStack
 
 import pytest
 import torch
 from helpers_film import RATE, film_of, lag_s, write_film
+from PIL import Image
 
-from higgs_runtime import AudioClip, cli, write_subtitles
+from higgs_runtime import AudioClip, SettingError, cli, write_subtitles
 from higgs_runtime.dubbing import FilmSound
+from higgs_runtime.dubbing.video import check_video, write_video
 from higgs_runtime.verification import speaker_similarity
 
 ACTORS = ("rose", "ross", "bear")
@@ -78,7 +81,9 @@ def test_a_video_keeps_its_pictures_and_the_delay_of_its_sound(tmp_path):
     import av
 
     clip, _ = make_film(tmp_path, ["rose"], 1.5)
+    (tmp_path / "dubbed.m4a").write_text("of somebody else")
     assert dub("-o", "dubbed.mp4", "--bed-depth", "0") == 0
+    assert (tmp_path / "dubbed.m4a").read_text() == "of somebody else" and (tmp_path / "dubbed_2.m4a").exists()
     bed = torch.nn.functional.pad(clip.samples, (round(1.5 * RATE), 0))
     mixed = FilmSound.of(tmp_path / "dubbed.mp4")
     stem = AudioClip(bed, RATE)
@@ -90,6 +95,82 @@ def test_a_video_keeps_its_pictures_and_the_delay_of_its_sound(tmp_path):
     assert len(pictures[0]) > 100 and pictures[0] == pictures[1]
     with av.open(str(tmp_path / "dubbed.mp4")) as file:
         assert "Synthetic speech" in file.metadata["comment"]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+@pytest.mark.parametrize("kind", ["film.mkv", "film.mp4", "film.avi"])
+def test_no_picture_is_lost_where_pictures_change_places(tmp_path, kind, suffix):
+    """Matroska's first packets have no time to decode them; the first is a key frame."""
+    import av
+
+    def pictures(path):
+        with av.open(str(path)) as file:
+            return [frame.to_ndarray()[0, 0] for frame in file.decode(video=0)]
+
+    clip = AudioClip(torch.zeros(1, 2 * RATE), RATE)
+    clip.save(tmp_path / "dub.m4a")
+    write_video(write_film(tmp_path / kind, clip, b_frames=2), tmp_path / "dub.m4a", tmp_path / f"made{suffix}")
+    assert len(pictures(tmp_path / kind)) == 22
+    assert pictures(tmp_path / f"made{suffix}") == pictures(tmp_path / kind)
+
+
+def with_more(path, film, *more):
+    """The film, with the first stream of each of these files too, in another language."""
+    import av
+    from av.stream import Disposition
+
+    with ExitStack() as stack:
+        target = stack.enter_context(av.open(str(path), "w"))
+        sources = [stack.enter_context(av.open(str(one))) for one in (film, *more)]
+        copies = [
+            {one.index: target.add_stream_from_template(one) for one in (source.streams if not n else [found])}
+            for n, source in enumerate(sources)
+            for found in [source.streams[0]]
+        ]
+        for added in copies[1:]:
+            [made] = added.values()
+            made.metadata["language"] = "deu"
+            if made.type == "video":
+                made.disposition = Disposition.attached_pic
+        for added, source in zip(copies, sources, strict=True):
+            for packet in source.demux():
+                if packet.dts is not None:
+                    packet.stream = added[packet.stream.index]
+                    target.mux(packet)
+
+
+def test_subtitles_are_copied_where_the_container_takes_them_and_a_cover_is_no_picture(tmp_path):
+    import av
+
+    def kinds(path):
+        with av.open(str(path)) as file:
+            return [(one.type, one.metadata.get("language")) for one in file.streams]
+
+    clip = AudioClip(torch.zeros(1, 2 * RATE), RATE)
+    clip.save(tmp_path / "dub.m4a")
+    film = write_film(tmp_path / "plain.mkv", clip)
+    write_subtitles([(0.0, 1.0, "", "Hello.")], tmp_path / "texts.srt")
+    with_more(tmp_path / "texts.mkv", film, tmp_path / "texts.srt")
+    strange = (tmp_path / "texts.mkv").read_bytes().replace(b"S_TEXT/UTF8", b"S_TEXT/NONE")
+    (tmp_path / "strange.mkv").write_bytes(strange)
+    video, sound = ("video", None), ("audio", None)
+    for name, made, texts in (
+        ("texts.mkv", "a.mkv", [("subtitle", "deu")]),
+        ("texts.mkv", "a.mp4", []),
+        ("strange.mkv", "a.mkv", []),
+        ("strange.mkv", "a.mp4", []),
+    ):
+        write_video(tmp_path / name, tmp_path / "dub.m4a", tmp_path / made)
+        found = [(kind, None if language == "und" else language) for kind, language in kinds(tmp_path / made)]
+        assert found == [video, *texts, sound], (name, made)
+    Image.new("RGB", (64, 64)).save(tmp_path / "cover.jpg")
+    with_more(tmp_path / "cover.mp4", write_film(tmp_path / "plain.mp4", clip), tmp_path / "cover.jpg")
+    assert [kind for kind, _ in kinds(tmp_path / "cover.mp4")] == ["video", "audio", "video"]
+    write_video(tmp_path / "cover.mp4", tmp_path / "dub.m4a", tmp_path / "a.mp4")
+    assert [kind for kind, _ in kinds(tmp_path / "a.mp4")] == ["video", "audio"]
+    with_more(tmp_path / "song.mp4", tmp_path / "dub.m4a", tmp_path / "cover.jpg")
+    with pytest.raises(SettingError, match="no pictures"):
+        check_video(tmp_path / "song.mp4")
 
 
 @pytest.mark.slow
@@ -113,6 +194,16 @@ def test_only_the_table(tmp_path, capsys):
     assert "Rose: 8." in capsys.readouterr().err
 
 
+def test_subtitles_of_another_copy_are_retimed(tmp_path):
+    make_film(tmp_path, ["rose", "ross"])
+    text = (tmp_path / "dub.srt").read_text()
+    at = "00:00:00,500"
+    assert at in text
+    (tmp_path / "dub.srt").write_text(text.replace(at, "00:00:02,500"))
+    again = ["-o", "dub.flac", "--table-only", "--offset", "-2"]
+    assert dub(*again) == 0 and (tmp_path / "dub.speakers.txt").read_text().startswith("1: Rose | 0:00:00.50")
+
+
 @pytest.mark.parametrize(
     "more, words",
     [
@@ -121,11 +212,19 @@ def test_only_the_table(tmp_path, capsys):
         (["-o", "nowhere/dub.flac"], "no folder"),
         (["-o", "dub.flac", "--bed", "none.wav"], "no audio file"),
         (["-o", "dub.flac", "--bed-depth", "-1"], "depth_db"),
+        (["-o", "dub.flac", "--offset", "-3600"], "end before the film begins"),
+        (["-o", "dub.flac", "--to-fps", "25"], "frame rate of the subtitles"),
         (["-o", "dub.flac", "--count", "-1"], "count"),
+        (["-o", "ben.wav", "--voice", "Ben=ben.wav"], "must not be written over"),
+        (["-o", "old.mp4", "--original", "none.srt"], "none.srt"),
+        (["-o", "dub.flac", "--speakers", "none.txt"], "none.txt"),
     ],
 )
-def test_what_cannot_be_done_is_told_before_the_long_work(tmp_path, capsys, more, words):
-    make_film(tmp_path, ["rose"])
+def test_what_cannot_be_done_is_told_before_the_long_work(tmp_path, capsys, monkeypatch, more, words):
+    clip, _ = make_film(tmp_path, ["rose"])
+    clip.save(tmp_path / "ben.wav")
+    (tmp_path / "old.mp4").write_bytes(b"")
+    monkeypatch.setattr("higgs_runtime.cli.dub.performed", lambda *_args: pytest.fail("the work began"))
     assert dub(*more) == 1
     assert words in capsys.readouterr().err
 

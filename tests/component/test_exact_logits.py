@@ -9,6 +9,7 @@ from helpers_checkpoint import make_lm_checkpoint
 from higgs_runtime import Sampling, build_prompt, conversation, load_model
 from higgs_runtime.generation.session import Session
 from higgs_runtime.model import HiggsModel
+from higgs_runtime.model.linear import _sums_in_float32
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +67,21 @@ def test_a_session_draws_from_exact_logits_unless_told_otherwise(folder):
     steps.clear()
     Session(model, exact_logits=False).generate([prompt], sampling)
     assert steps and not any(exact for _, exact in steps)
+
+
+def test_short_memory_does_not_settle_how_logits_are_made(monkeypatch):
+    """What a device can do is looked at once: a full one gives no answer, and the next line asks again."""
+
+    def full(*_given, **_how):
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 MiB.")
+
+    _sums_in_float32.cache_clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "mm", full)
+        with pytest.raises(RuntimeError, match="out of memory"):
+            _sums_in_float32("meta", torch.bfloat16)
+    try:
+        assert not _sums_in_float32("meta", torch.bfloat16), "where there are no values to look at"
+        assert _sums_in_float32.cache_info().misses == 2
+    finally:
+        _sums_in_float32.cache_clear()

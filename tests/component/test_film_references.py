@@ -60,6 +60,23 @@ def test_a_film_without_sound_and_no_film_are_told(tmp_path):
         FilmSound.of(AudioClip(torch.zeros(1, 0), RATE))
 
 
+def test_surround_sound_lies_under_the_dub_as_stereo(tmp_path):
+    """As a mix averages six channels, it would be mono, and each 16 dB lower."""
+    av = pytest.importorskip("av")
+    wave = torch.zeros(RATE * 2, 6)
+    wave[:, 0] = 0.5 * torch.sin(torch.arange(RATE * 2) / 20)
+    with av.open(str(tmp_path / "film.mkv"), "w") as file:
+        stream = file.add_stream("ac3", rate=48_000, layout="5.1")
+        frame = av.AudioFrame.from_ndarray(wave.reshape(1, -1).numpy(), format="flt", layout="5.1")
+        frame.sample_rate = 48_000
+        for part in av.AudioResampler("fltp", "5.1", 48_000, frame_size=1536).resample(frame):
+            file.mux(stream.encode(part))
+        file.mux(stream.encode(None))
+    heard = AudioClip.load(FilmSound.of(tmp_path / "film.mkv").on_disk(tmp_path).path)
+    left, right = heard.samples[:, 4_000:40_000].abs().amax(1).tolist()
+    assert left == pytest.approx(0.5, abs=0.03) and right < 0.01
+
+
 # --- who speaks -------------------------------------------------------------------------------------------------------
 
 
@@ -101,7 +118,9 @@ def test_a_person_corrects_cues_and_names():
     assert names_of(again) == names_of(found)
 
 
-@pytest.mark.parametrize("line", ["4: Anna", "1: anna", "0-1: Anna", "3-2: Anna", "Anna", "1: [Anna]"])
+@pytest.mark.parametrize(
+    "line", ["4: Anna", "1: anna", "0-1: Anna", "3-2: Anna", "Anna", "1: [Anna]", "9" * 5000 + ": Anna"]
+)
 def test_corrections_that_cannot_be_used_are_told_with_their_line(line):
     with pytest.raises(ScriptError, match="Line 2"):
         parse_corrections(f"1: Anna\n{line}", 3)
@@ -199,6 +218,20 @@ def test_each_cue_has_its_own_reference_and_short_ones_borrow():
     assert [turn.speaker for turn in found.script.turns] == ["Rose", "Rose 2", "Rose 3"]
     assert set(found.clips) == {"Rose", "Rose 2", "Rose 3"} and names_of(found) == ["Rose"] * 3
     assert found.plain == {"Rose 2": "Rose", "Rose 3": "Rose"}
+    assert found.in_place({"rose": 1, "Ben": 2}) == {"rose": 1, "Rose 2": 1, "Rose 3": 1, "Ben": 2}
+    alone = film_references(FilmSound.of(clip), Script(turns[1:]), settings=ReferenceSettings(each="cue"))
+    assert alone.in_place({"Rose": 1}) == {"Rose 1": 1, "Rose 2": 1}, "nobody else is left with that name"
+
+
+def test_a_cue_with_its_own_voice_takes_no_name_of_another_speaker():
+    clip, script = film_of(["rose", "ross"])
+    turns = [replace(turn, speaker=name) for turn, name in zip(script.turns, ("Guard 2", "Guard"), strict=True)]
+    found = film_references(FilmSound.of(clip), Script(turns), settings=ReferenceSettings(each="cue"))
+    assert len(found.clips) == 2 and names_of(found) == ["Guard 2", "Guard"]
+    assert [found.plain[turn.speaker] for turn in found.script.turns] == ["Guard 2", "Guard"]
+    assert "Guard 2" not in found.plain
+    words = [found.clips[turn.speaker].transcript for turn in found.script.turns]
+    assert words == [actor("rose")[1], actor("ross")[1]]
 
 
 # --- what is not as it should be --------------------------------------------------------------------------------------
@@ -243,6 +276,17 @@ def test_it_can_be_cancelled_at_each_step(at):
 
     with pytest.raises(KeyboardInterrupt):
         film_references(FilmSound.of(clip), script, on_progress=cancel)
+
+
+def test_it_can_be_cancelled_between_the_cues_of_one_speaker():
+    """Each is heard by the recognizer: a speaker of many cues takes minutes."""
+    clip, script = film_of(["rose", "ross"], named=True)
+    script = Script([replace(turn, speaker="Anna") for turn in script.turns])
+    steps = []
+    settings = ReferenceSettings(min_s=15, max_s=30)
+    found = film_references(FilmSound.of(clip), script, settings=settings, on_progress=lambda *step: steps.append(step))
+    assert found.clips["Anna"].clip.seconds > 13 and steps.count((2, 4)) == 3, "before each of two cuts"
+    assert steps == sorted(steps) and steps[-1] == (4, 4)
 
 
 @pytest.mark.slow

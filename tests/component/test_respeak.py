@@ -26,6 +26,8 @@ from higgs_runtime import (
     embedded_voices,
     load_model,
     render,
+    rendering,
+    verification,
 )
 from higgs_runtime.rendering import respoken, script_of_recording
 from higgs_runtime.rendering.respeak import followed, phrases_of
@@ -90,8 +92,8 @@ def voices():
     return {"Anna": anna, "Ben": ben, "Narrator": anna}
 
 
-def performed(script, model, voices, **told):
-    settings = RenderSettings(takes_per_slot=2)
+def performed(script, model, voices, settings=None, **told):
+    settings = settings or RenderSettings(takes_per_slot=2)
     job = job_of(script, {**voices}, Sampling(temperature=1.0, max_frames=40), settings)
     return render(job, LocalSpeaker(model, Tones()), Told(**told))
 
@@ -145,6 +147,32 @@ def test_words_without_blanks_between_them_stay_so():
     assert [turn.text for turn in script.turns] == ["海很大。", "船很小。"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[Anna] Good morning, Ben. The rain went on.\n[Ben] — Not much?",
+        "[Anna] « Good morning, Ben. The rain went on. »\n[Ben] « Not much? »",
+    ],
+)
+def test_marks_stand_with_the_speaker_who_has_them(text):
+    script = script_of_recording(recording(), Hears(), text=text)
+    ben = text.partition("[Ben] ")[2]
+    assert turns(script)[-1][:2] == ("Ben", ben) and slots(script)[-1] == (3.6, 4.4)
+    assert " ".join(turn.text for turn in script.turns[:-1]) == text.partition("\n")[0].removeprefix("[Anna] ")
+
+
+def test_heard_words_of_a_language_without_blanks_have_none():
+    said = [("海很", 0.5, 1.0), ("大。", 1.0, 1.5), ("船很小", 2.5, 3.6)]
+    script = script_of_recording(recording(said), Hears(said, "zh"))
+    assert [turn.text for turn in script.turns] == ["海很大。", "船很小"]
+
+
+def test_heard_marks_alone_are_no_speech():
+    said = [("[Musik]", 0.5, 1.5)]
+    with pytest.raises(AudioError, match="Nobody speaks.*without words"):
+        script_of_recording(recording(said), Hears(said))
+
+
 def word(text, start, end):
     return WordTime(text, start, end, 1.0, 0, "")
 
@@ -185,6 +213,19 @@ def test_soft_phrases_stay_soft(model, voices):
     limited = respoken(clip, performance, Tones(), follow_db=2.0)
     assert all(abs(gain) <= 2.0 for gain in limited.gains_db) and limited.gains_db[1] == -2.0
     assert respoken(clip, performance, Tones(), follow_db=0.0).gains_db == [0.0] * 3
+
+
+def test_the_gain_of_a_phrase_in_two_pieces_counts_once(model, voices):
+    said = [(text, start * 1.0, start + 0.9) for start, text in enumerate("This one is long enough, I think.".split())]
+    said += [("Not", 9.0, 9.4), ("this.", 9.4, 9.9)]
+    clip = recording(said, [0.0] * 7 + [-9.0] * 2)
+    script = script_of_recording(clip, Hears(said))
+    pieces = performed(script, model, voices, RenderSettings(takes_per_slot=1, max_chars=20))
+    assert [one.line.turn for one in pieces.lines] == [0, 0, 1]
+    found = respoken(clip, pieces, Tones(), follow_db=24.0)
+    [first, second, last] = found.gains_db
+    gains = [turn.settings["gain"] for turn in found.performance.script.turns]
+    assert gains == pytest.approx([(first + second) / 2, last], abs=0.01)
 
 
 def test_silence_is_followed_by_no_gain():
@@ -302,3 +343,22 @@ def test_the_command_says_a_clip_in_another_voice(tmp_path, monkeypatch, capsys)
     assert ", 0 spoken now" in capsys.readouterr().out
     assert cli.main([*command, "--text", "The yellow book has twenty songs, and he can not find seven boats."]) == 1
     assert "says something else" in capsys.readouterr().err
+
+
+def test_the_command_listens_with_who_knows_the_language(tmp_path, monkeypatch):
+    asked = []
+
+    class Heard(Exception):
+        pass
+
+    def listened(clip, ears, **_):
+        raise Heard(ears)
+
+    monkeypatch.setattr(
+        verification, "first_recognizer", lambda code, folders: asked.append(code) or ("large", "who knows German")
+    )
+    monkeypatch.setattr(rendering, "script_of_recording", listened)
+    clip = str(embedded_voices()["bear"])
+    with pytest.raises(Heard, match="who knows German"):
+        cli.main(["respeak", clip, "--voice", "rose", "-o", str(tmp_path / "out.flac"), "--language", "de"])
+    assert asked == ["de"]

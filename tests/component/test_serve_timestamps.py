@@ -192,6 +192,24 @@ def test_words_are_sought_beside_the_engine_and_not_for_clients_who_left(server,
     assert len(found) == 1, "what waited for the thread was given up"
 
 
+def test_each_recognizer_is_kept_once_however_many_languages_it_is_asked_for(monkeypatch):
+    asked = []
+
+    def load(code, _folders):  # as where `load_recognizer` has forgotten it meanwhile
+        asked.append(code)
+        return ("large", object()) if code in ("de", "fr") else None
+
+    monkeypatch.setattr(timestamps, "first_recognizer", load)
+    monkeypatch.setattr(timestamps, "levenshtein", lambda: None)
+    finder = WordFinder()
+    try:
+        ears = [finder.ears(language) for language in ("de", "fr-CA", "de-AT", "fr")]
+        assert len(set(map(id, ears))) == 1 and asked == ["de", "fr"]
+        assert finder.ears("en") is None is finder.ears("en") and asked == ["de", "fr", "en"], "nor sought for again"
+    finally:
+        finder.close()
+
+
 def test_words_of_the_author_stand_for_those_that_are_read():
     text = "[Anna] It was 20 °C. **Then** it rained."
     assert written_pieces(text, ["It was 20 degrees Celsius.", "Then it rained."], "en") == [

@@ -202,10 +202,10 @@ def lines_for(script, voices, model):
 LONG = "The rain went on and on, and nobody wanted to go out."
 
 
-def read_for(wanted_s, v3, voices, text=LONG):
+def read_for(wanted_s, v3, voices, text=LONG, own=""):
     told = []
     settings = RenderSettings(takes_per_slot=4, max_takes=4)
-    script = parse_script(f"[Anna] [fit: {wanted_s}s] {text}")
+    script = parse_script(f"[Anna] [fit: {wanted_s}s] {own} {text}")
     rendered(script, voices, v3, replace(SAMPLING, max_frames=3), settings, codec=Tones(), on_take=told.append)
     return [one.line.text for one in sorted(told, key=lambda one: one.take.seed)]
 
@@ -220,6 +220,15 @@ def test_v3_is_told_to_speak_faster_or_slower_where_tempo_is_not_enough(v3, voic
     assert read_for(round(near / 0.75, 2), v3, voices) == [slow + LONG, very + LONG] * 2
     own = "<|prosody:speed_slow|>" + LONG
     assert read_for(round(near / 1.25, 2), v3, voices, own) == [own] * 4, "it says its speed itself"
+
+
+def test_a_take_that_is_wanted_is_read_as_it_was_among_the_others(v3, voices):
+    [line] = lines_for(f"[Anna] [fit: 3s] {LONG}", voices, v3)
+    wanted_s = round(line.estimate_s / 1.25, 2)
+    texts = read_for(wanted_s, v3, voices)
+    assert len(set(texts[:2])) == 2
+    for take in (1, 2, 3):
+        assert read_for(wanted_s, v3, voices, own=f"{{take={take}}}")[0] == texts[take - 1]
 
 
 def test_models_that_do_not_act_on_tags_get_none(model, voices):

@@ -16,10 +16,11 @@ from higgs_runtime import (
     generate,
     load_codec,
     load_model,
+    speak,
     speak_stream,
     speech as pipeline,
 )
-from higgs_runtime.audio.clip import eased
+from higgs_runtime.audio.clip import eased, within_full_scale
 from higgs_runtime.generation.batch import DecodeBatch
 
 LINE = Sampling(temperature=1.0, top_k=0, top_p=1.0, max_frames=90, seed=3)
@@ -51,6 +52,12 @@ def test_all_pieces_in_a_row_are_the_whole(pair, voice, whole):
     assert len(pieces) >= 4 and {piece.sample_rate for piece in pieces} == {24_000}
     joined = torch.cat([piece.samples for piece in pieces], dim=1)
     assert joined.shape == whole.samples.shape and (joined - whole.samples).abs().max() < 1e-5
+
+
+def test_a_text_of_one_piece_has_the_same_ends_at_once(pair, voice, whole):
+    clip = speak("Hello there.", voice, sampling=LINE, **pair)
+    assert clip.samples[0, 0] == 0 == clip.samples[0, -1]
+    assert (clip.samples - within_full_scale(whole).samples).abs().max() < 1e-5
 
 
 def test_the_first_sound_comes_after_few_steps(pair, voice, monkeypatch):

@@ -56,6 +56,16 @@ def test_all_of_the_model_counts(name):
     assert key(model=replace(MODEL, **{name: OTHER_MODEL[name]})) != key()
 
 
+def test_frames_that_a_take_begins_with_count():
+    """The prompt's rows end before the last of them is whole: of one frame they have nothing but the begin column."""
+    frames = torch.arange(24).view(8, 3)
+    begun = replace(PROMPT, begun=frames)
+    last = frames.clone()
+    last[7, -1] += 1
+    keys = {key(), key(begun), key(replace(PROMPT, begun=last)), key(replace(PROMPT, begun=frames[:, :2]))}
+    assert len(keys) == 4 and key(begun) == key(replace(PROMPT, begun=frames.clone()))
+
+
 def test_order_and_number_of_adapters_count():
     two = (("cd" * 32, 1.0), ("ef" * 32, 1.0))
     assert len({key(model=replace(MODEL, adapters=some)) for some in ((), two, two[::-1], two[:1])}) == 4

@@ -46,6 +46,22 @@ _FIELDS = {
 KINDS = tuple(_FIELDS)
 KEY = "key-of-a-chat-server"
 
+STORY = """\
+# Scene: a quiet hall
+
+“Who is there?” said Anna. “Hello?”
+
+[Bob] It is only me. [pause 0.8s] Good night.
+
+The old bridge… was quiet.
+"""
+SAID = {  # line -> parts, as a good server has them
+    1: [("Anna", '"Who is there?"'), ("", "said Anna."), ("anna", '[laugh] "Hello?"')],
+    2: [("Bob", "It is only me.")],
+    3: [("Bob", "Good night.")],
+    4: [("Narrator", "The old bridge... was quiet.")],
+}
+
 
 def check_form(kind: str, body: dict) -> None:
     """Refuses what the server would refuse."""

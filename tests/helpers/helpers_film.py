@@ -33,13 +33,15 @@ def film_of(names, *, named: bool = False, noise: float = 1e-4) -> tuple[AudioCl
     return AudioClip(wave + hiss, RATE), Script(turns)
 
 
-def write_film(path: Path, clip: AudioClip, delay_s: float = 0.0) -> Path:
-    """A video with this sound, which begins `delay_s` after the pictures."""
+def write_film(path: Path, clip: AudioClip, delay_s: float = 0.0, b_frames: int = 0) -> Path:
+    """A video with this sound, which begins `delay_s` after the pictures; so many of them in a row are made of those
+    before and behind them."""
     import av
 
     with av.open(str(path), "w") as file:
-        video = file.add_stream("mpeg4", rate=10)
+        video = file.add_stream("libx264" if b_frames else "mpeg4", rate=10)
         video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        video.codec_context.max_b_frames = b_frames
         sound = file.add_stream("aac", rate=clip.sample_rate, layout="mono" if clip.channels == 1 else "stereo")
         for number in range(int((clip.seconds + delay_s) * 10) + 2):
             picture = np.full((48, 64, 3), number % 255, np.uint8)

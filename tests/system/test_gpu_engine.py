@@ -13,7 +13,6 @@ from helpers_session import lines, prompt_of, same
 from helpers_v3 import make_v3_checkpoint
 
 from higgs_runtime import Codes, Sampling, Session, generate, load_codec, load_model, speak, speak_stream
-from higgs_runtime.audio.clip import eased
 from higgs_runtime.generation.batch import DecodeBatch
 from higgs_runtime.generation.cuda_graphs import StepGraphs
 from higgs_runtime.model import Placement
@@ -272,7 +271,7 @@ def test_a_thread_decodes_while_the_model_speaks_and_records(codec, lm_folder):
 
 def test_a_line_that_is_streamed_is_the_whole(codec, model):
     chosen = Sampling(temperature=1.0, seed=4, max_frames=120)
-    whole = eased(speak("Hello there.", model=model, codec=codec, sampling=chosen, silence_s=None))
+    whole = speak("Hello there.", model=model, codec=codec, sampling=chosen, silence_s=None)
     clips = list(speak_stream("Hello there.", model=model, codec=codec, sampling=chosen, silence_s=None))
     found = torch.cat([clip.samples for clip in clips], dim=1)
     level = whole.samples.abs().max() / found.abs().max()

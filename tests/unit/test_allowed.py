@@ -32,16 +32,19 @@ def test_a_key_goes_to_the_host_that_it_belongs_to(url):
 def test_a_chat_server_has_no_usual_place_and_no_usual_key(environment):
     for url in ("http://127.0.0.1:8080/v1", "http://localhost:11434/v1", "http://[::1]:1/v1"):
         assert remote_key(None, url) == ""
-    for url in (LAN, "https://api.openai.com/v1", "", "http://127.0.0.1@example.org/v1"):
+    for url in (LAN, BOSON.url, "https://api.openai.com/v1", "", "http://127.0.0.1@example.org/v1"):
         with pytest.raises(SettingError):
             remote_key(None, url)
     with pytest.raises(SettingError, match="HIGGS_REMOTE_KEYS"):
         remote_key(None, "http://127.0.0.1:8080/v1", "OTHER_SECRET")
     environment("HIGGS_REMOTE_KEYS", "OTHER_SECRET")
-    for variable in ("OTHER_SECRET", "BOSON_API_KEY"):
-        with pytest.raises(SettingError, match="HIGGS_REMOTE_URLS"):
-            remote_key(None, "http://127.0.0.1:8080/v1", variable)
-    environment("HIGGS_REMOTE_URLS", LAN)
+    with pytest.raises(SettingError, match="HIGGS_REMOTE_URLS"):
+        remote_key(None, "http://127.0.0.1:8080/v1", "OTHER_SECRET")
+    environment("HIGGS_REMOTE_URLS", f"{LAN},{BOSON.url}")
+    for url in (SERVE.url, BOSON.url, LAN):  # the keys of speech are for speech
+        for variable in ("HIGGS_API_KEY", "BOSON_API_KEY"):
+            with pytest.raises(SettingError, match="HIGGS_REMOTE_KEYS"):
+                remote_key(None, url, variable)
     assert remote_key(None, LAN, "OTHER_SECRET") == "value of OTHER_SECRET" and remote_key(None, LAN) == ""
 
 

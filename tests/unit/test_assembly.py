@@ -19,6 +19,7 @@ from higgs_runtime import (
     read_subtitles,
     write_subtitles,
 )
+from higgs_runtime.dubbing import FilmSound, deliver_dub
 from higgs_runtime.rendering import Performance, assemble
 from higgs_runtime.rendering.lines import lines_of
 from higgs_runtime.rendering.performance import SpokenLine
@@ -146,6 +147,11 @@ def test_a_line_that_is_too_long_moves_the_next_one_and_says_what_would_fit(tmp_
     first, second = found.warnings
     assert "15 % faster, and still 0.74 s too long" in first and "2 characters fit instead of 4" in first
     assert f"starts {over:.2f} s late" in second
+
+
+def test_of_what_nobody_hears_no_warning_is_given(tmp_path):
+    found = assemble(performed(subtitled(tmp_path, (0, 2.25), (2.25, 4)), [2.28, 1.72]), ToneCodec())
+    assert found.times[1].late_s == pytest.approx(0.03, abs=0.001) and not found.warnings
 
 
 def test_subtitles_that_lie_over_each_other_are_spoken_over_each_other_so_far(tmp_path):
@@ -321,3 +327,14 @@ def test_progress_is_reported_and_can_cancel():
 
     with pytest.raises(KeyboardInterrupt):
         assemble(performed("[Anna] One."), ToneCodec(), on_progress=cancel)
+
+
+def test_cues_of_a_dub_with_their_own_voices_have_their_speakers_names_in_all_files(tmp_path):
+    performance = performed("[Anna 1] [slot 0s-2s] One.\n[Anna 2] [slot 3s-5s] Two.")
+    film = FilmSound.of(AudioClip(torch.zeros(1, 5 * RATE), RATE))
+    plain = {"Anna 1": "Anna", "Anna 2": "Anna"}
+    deliver_dub(performance, ToneCodec(), film, tmp_path / "dub.wav", plain=plain, stems=True)
+    told = (tmp_path / "dub.json").read_text(encoding="utf-8")
+    assert {line["speaker"] for line in json.loads(told)["lines"]} == {"Anna"} and "Anna 1" not in told
+    assert sorted(path.name for path in (tmp_path / "dub-stems").iterdir()) == ["Anna.wav", "film.wav"]
+    assert "Anna 1" not in (tmp_path / "dub.srt").read_text(encoding="utf-8")

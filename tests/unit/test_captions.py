@@ -59,6 +59,16 @@ def test_two_speakers_two_lines_and_a_pause_are_never_in_one():
     assert "<v Anna>Hello there." in captions_text(words, "vtt")
 
 
+def test_lines_that_are_spoken_over_each_other_have_each_their_own_captions():
+    """And a line that was moved before others, whose words come behind theirs."""
+    words = timed("One two three four.", line=0, speaker="A", start=10.0)
+    words += timed("Five six seven.", line=1, speaker="B", start=10.1) + timed("First.", line=2, speaker="A")
+    made = make_captions(words)
+    assert [one.text for one in made] == ["First.", "One two three four.", "Five six seven."]
+    said = [line for line in captions_text(words, "srt").splitlines() if line[:1] in ("A", "B")]
+    assert said == ["A: First.", "A: One two three four.", "B: Five six seven."]
+
+
 @pytest.mark.parametrize("style", ["captions", "words", "karaoke"])
 @pytest.mark.parametrize("kind", ["srt", "vtt", "ass"])
 def test_the_formats_are_read_by_others(style, kind):

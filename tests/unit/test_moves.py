@@ -10,6 +10,7 @@ import torch
 from helpers_audio import sine
 
 from higgs_runtime import AudioClip, Codes, Sampling, ScriptError, parse_script
+from higgs_runtime.audio.files import parse_chapters
 from higgs_runtime.rendering import Move, Performance, assemble, read_moves, write_moves
 from higgs_runtime.rendering.lines import lines_of
 from higgs_runtime.rendering.performance import SpokenLine
@@ -91,6 +92,35 @@ def test_a_moved_line_takes_its_subtitle_words_and_sound_along(tmp_path):
     assert moved.timeline()["lines"][1]["start_s"] == 10.0 and moved.planned == plain.times
     bed = scene([Move(3, "Seven eight.", 30.0)], folder=tmp_path)
     assert bed.timeline()["cues"][0]["start_s"] == 30.0, "a sound starts with the line that it stands before"
+    assert moved.timeline()["lines"][1]["note"] == "moved by hand"
+
+
+def test_a_line_that_is_moved_before_others_takes_no_sounds_music_or_chapters_of_theirs(tmp_path):
+    sine(110.0, 1.0, -20.0, rate=RATE).save(tmp_path / "bed.wav")
+    text = "# Scene: hall\n[Anna] One.\n# Scene: yard\n[sfx: bed.wav]\n[music: bed.wav]\n[Anna] Two.\n"
+    text += "[/music]\n[Ben] Three."
+    take = performed(parse_script(text), [(2, 50, 2)] * 3)
+    moves = [Move(1, "One.", 40.0), Move(3, "Three.", 0.0)]
+    made = assemble(take, QuietEnds(), [tmp_path], moves=moves)
+    second = made.times[1]
+    for cue in made.timeline()["cues"]:
+        assert cue["start_s"] == pytest.approx(second.start_s)
+    [music] = [cue for cue in made.timeline()["cues"] if cue["kind"] == "music"]
+    assert music["seconds"] == pytest.approx(second.end_s - second.start_s, abs=0.01), "no line before it prolongs it"
+    assert made.chapters == [(0.0, "yard"), (40.0, "hall")]
+    assert [one.start_s for one in parse_chapters(made.chapters_text(), made.mix().clip.seconds)] == [0.0, 40.0]
+    made = assemble(take, QuietEnds(), [tmp_path], moves=[Move(1, "One.", 5.0), Move(2, "Two.", 5.0)])
+    assert len(parse_chapters(made.chapters_text(), made.mix().clip.seconds)) == 1, "two do not begin at once"
+
+
+def test_a_line_that_was_moved_is_not_said_to_miss_its_slot():
+    script = Script([Turn("Anna", "One.", slot=(0.0, 1.0)), Turn("Anna", "Two.", slot=(1.0, 2.0))])
+    take = performed(script, [(2, 100, 2)] * 2)
+    plain = assemble(take, QuietEnds())
+    made = assemble(take, QuietEnds(), moves=[Move(2, "Two.", 20.0)])
+    assert [row.turn for row in plain.fits] == [0, 1] and [row.turn for row in made.fits] == [0]
+    assert not any(warning.startswith("Line 2") for warning in made.warnings)
+    assert made.times[1].speed == plain.times[1].speed and made.timeline()["lines"][1]["fit"] is None
 
 
 def test_a_trimmed_line_has_the_words_that_are_left():
@@ -130,6 +160,7 @@ def test_moves_are_written_and_read():
         '[{"line": 1, "text": "a", "start_s": NaN}]', '[{"line": 0, "text": "a", "start_s": 1}]',
         '[{"line": 1, "text": "a", "start_s": "2"}]', '[{"line": 1, "text": 5, "start_s": 2}]',
         '[{"line": 1, "text": "a", "start_s": 1, "where": 2}]', "[" * 100_000,
+        '[{"line": 1, "text": "a", "start_s": 1' + "0" * 400 + "}]",
     ],
 )  # fmt: skip
 def test_moves_that_are_none_are_refused(text):

@@ -156,7 +156,7 @@ def test_what_lies_before_the_film_is_left_out(tmp_path):
     script = read_subtitles(file, timing=Retiming(-6.0))
     assert [(turn.text, turn.slot) for turn in script.turns] == [("Two.", (0.0, 1.0))]
     assert "at -0:00:05.000 ends before the film begins and is left out" in script.warnings[0].message
-    with pytest.raises(ScriptError, match="There are no subtitles"):
+    with pytest.raises(ScriptError, match="end before the film begins.*-60 s, and the last .* -0:00:53.000.*offset"):
         read_subtitles(file, timing=Retiming(-60.0))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from helpers_time import grows_linearly
 from hypothesis import given, settings, strategies as st
@@ -253,8 +255,15 @@ def test_marks_for_the_eye_are_not_read_in_books():
     assert book_script("He was nega-\ntive about the well-\nknown house.").turns[0].text == (
         "He was negative about the well-known house."
     )
-    front = book_script("---\ntitle: A\nlang: en\n---\n\nText.")
-    assert [(turn.text, turn.line) for turn in front.turns] == [("Text.", 6)]
+    front = book_script("---\ntitle: A\nlang: en\nnotes:\n  one\n---\n\nText.")
+    assert [(turn.text, turn.line) for turn in front.turns] == [("Text.", 8)]
+
+
+def test_a_poem_below_a_line_is_read_at_once():
+    """It begins as YAML does, and every line has blanks before it."""
+    start = time.process_time()
+    assert len(book_script("---\na: b\n" + "        The sea was calm.\n" * 40 + "\nThe end.").turns) > 1
+    assert time.process_time() - start < 5
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import zipfile
 import pytest
 from helpers_epub import ABOUT, make_epub, nav, ncx, page
 from helpers_mutations import mutations
+from helpers_time import grows_linearly
 
 from higgs_runtime import HiggsError, ScriptError, parse_script
 from higgs_runtime.script import book, epub, load_book, markup, read_book
@@ -170,6 +171,42 @@ def test_what_the_book_says_of_itself(read):
         "date": "2026-11-30",
     }
     assert read(one("<p>a.</p>", about="")).tags == {"genre": "Audiobook"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("head", ["", "<head><title>x</title></head>"])
+def test_html_that_names_no_encoding_is_unicode(read, encoding, head):
+    assert texts(read(f"<html>{head}<body><p>Čaj — “ok”<br></html>".encode(encoding), "a.html")) == ["Čaj — “ok”"]
+    named = "<html><head><meta charset=windows-1252></head><body><p>café “ok”<br></html>"
+    assert texts(read(named.encode("cp1252"), "a.html")) == ["café “ok”"]
+
+
+def test_pages_that_are_too_deep_are_not_read_in_part(read):
+    """Some never end their <font>; lxml gives up at 256, and what it has by then is not the page."""
+    deep = "<html><body>" + "<p>a.</p><font size=2>" * 300 + "<p>b.</p></body></html>"
+    with pytest.raises(ScriptError, match="255 elements within each other"):
+        read(deep, "a.html")
+    told = read(make_epub({"c.xhtml": page("<p>c.</p>"), "d.xhtml": deep}))
+    assert texts(told) == ["c."] and "d.xhtml' cannot be read" in " ".join(map(str, told.script.warnings))
+    deep = "<html><body>" + "<p>a.</p><font size=2>" * 240 + "<p>b.</p></body></html>"
+    assert texts(read(deep, "a.html")) == ["a."] * 240 + ["b."]
+
+
+def test_reading_takes_as_long_as_the_book_is(read):
+    def run(count: int):
+        pages = "".join(
+            f"<h2>Of the sea {n}</h2><p>{n} And so it was.</p><p>{n} They went home.</p>" for n in range(count)
+        )
+        return read(f"<html><body>{pages}</body></html>", "a.html")
+
+    assert len(run(9).chapters) == 9 and grows_linearly(run, 300)
+
+
+def test_a_line_of_dots_is_read_at_once(read):
+    line = "." * 20_000 + "y"
+    start = time.process_time()
+    read(f"<html><body><h2>One</h2><p>{line}</p></body></html>", "a.html")
+    assert time.process_time() - start < 5
 
 
 def test_pages_that_are_not_well_formed_are_read_as_html(read):

@@ -294,15 +294,15 @@ def _decode_av(container, stream, path: Path, start_s: float, duration_s: float 
     return np.concatenate(list(pieces), axis=1), rate
 
 
-def _av_pieces(container, stream, path: Path, start_s: float, duration_s: float | None):
+def _av_pieces(container, stream, path: Path, start_s: float, duration_s: float | None, stereo: bool = False):
     """The rate, and pieces [C, n] of what is asked for, decoded as they are taken."""
     if not (stream.codec_context and stream.codec_context.sample_rate):
         raise Unreadable("the audio track has no known encoding")
     rate = stream.codec_context.sample_rate
-    return rate, _decoded(container, stream, path, (start_s, duration_s), rate)
+    return rate, _decoded(container, stream, path, (start_s, duration_s), rate, stereo)
 
 
-def _decoded(container, stream, path: Path, wanted: tuple[float, float | None], rate: int):
+def _decoded(container, stream, path: Path, wanted: tuple[float, float | None], rate: int, stereo: bool):
     import av
 
     start_s, duration_s = wanted
@@ -318,7 +318,10 @@ def _decoded(container, stream, path: Path, wanted: tuple[float, float | None], 
     end = min(end, length)
     if seeks:
         container.seek(origin + int((start_s - _AV_PREROLL_S) / tick), stream=stream)
-    to_float = av.AudioResampler(format="flt")  # packed: of planar frames it handles six channels at most (18.1)
+    layout = stream.codec_context.layout
+    fewer = stereo and layout.nb_channels > 2 and not layout.name.endswith("channels")  # where each one stands is known
+    # Packed: of planar frames it handles six channels at most (18.1).
+    to_float = av.AudioResampler(format="flt", layout="stereo" if fewer else None)
     position, given = None, False
     for frame in container.decode(stream):
         for block in to_float.resample(frame):
@@ -344,8 +347,12 @@ def _decoded(container, stream, path: Path, wanted: tuple[float, float | None], 
         raise Unreadable("nothing could be decoded at the start time")
 
 
-def decoded_pieces(path: Path):
+def decoded_pieces(path: Path, stereo: bool = False):
     """The rate of a file that FFmpeg reads, and its sound in pieces [C, n], decoded as they are taken.
+
+    Args:
+        stereo: surround sound is mixed down as FFmpeg does it (ITU-R BS.775: centre and surrounds 3 dB lower on the two
+            sides, the low effects left out).
 
     Raises:
         AudioError: it holds no audio, or is damaged; also while pieces are taken.
@@ -357,7 +364,7 @@ def decoded_pieces(path: Path):
             with _opened(av, path) as container:
                 stream = _audio_stream(container, path)
                 yield stream.codec_context.sample_rate
-                yield from _av_pieces(container, stream, path, 0.0, None)[1]
+                yield from _av_pieces(container, stream, path, 0.0, None, stereo)[1]
         except (av.error.FFmpegError, ValueError, Unreadable) as error:
             raise _cut_off(path, "an intact sound track", str(error)) from error
 

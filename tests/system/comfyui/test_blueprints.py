@@ -14,6 +14,8 @@ pytestmark = pytest.mark.web
 
 FILES = sorted((ROOT / "subgraphs").glob("*.json"))
 NANO = {"HiggsLoadModel": "higgs-nano", "HiggsLoadCodec": "higgs-nano-codec"}
+# as their texts say
+RECORDINGS = {"Re-speak (Higgs)": "bear", "Edit Speech (Higgs)": "alan", "Speak On (Higgs)": "ross"}
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +34,7 @@ def offered(server):
 
 
 def test_the_server_offers_them(offered):
-    assert len(FILES) == 8 and sorted(offered) == [path.stem for path in FILES]
+    assert len(FILES) == 10 and sorted(offered) == [path.stem for path in FILES]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem.split(" ")[0])
@@ -84,7 +86,8 @@ def test_it_runs_to_a_sound(page, offered, server, name):
         node.inputs.forEach((input, n) => {{
             if (input.type !== "AUDIO") return;
             const load = make("HiggsLoadAudio", [-600, 600 * n]);
-            named(load, "audio").value = `${{n ? "ross" : "rose"}} (from the pack)`;
+            const said = {json.dumps(RECORDINGS.get(name))};
+            named(load, "audio").value = `${{input.name === "recording" ? said : n ? "ross" : "rose"}} (from the pack)`;
             load.connect(0, node, n);
         }});
         const out = make("HiggsExportAudio", [600, 0]);

@@ -213,6 +213,81 @@ def test_hostile_proposals_are_text(browser):
 
 
 @pytest.mark.web
+def test_a_workflow_that_holds_no_acceptance_opens(browser):
+    build = BUILD.replace("TEXT", '"x"').replace("URL_", '""')
+    found = browser.run(
+        f"""{WAITING}{build}
+        const diff = director.higgsDiff, accepted = named(director, "accepted");
+        const of = (turns) => JSON.stringify({{ of: "", turns }});
+        const shown = [];
+        for (const value of ["x", "null", "[]", 7, {{}}, of("ab"), of({{ 1: "ab" }}), of({{ 1: [["a", 2]] }}),
+            of({{ x: [["a", "b"]] }}), of({{ 2: [["a", "b"]], 1: [["c", "d"]] }})]) {{
+            accepted.value = value;
+            director.onConfigure({{}});
+            shown.push(diff.list.querySelectorAll(".row").length);
+        }}
+        return [shown, diff.said.textContent, diff.list.querySelector(".words").textContent];
+    """
+    )
+    assert found == [[0] * 9 + [2], "2 lines accepted", "d"]
+
+
+@pytest.mark.web
+def test_a_proposal_is_there_again_after_undo_and_in_another_tab(browser):
+    """Both make the nodes anew; the server may have thought for an hour."""
+    build = BUILD.replace("TEXT", '"x"').replace("URL_", '""')
+    found = browser.run(
+        f"""{WAITING}{build}
+        const {{ api }} = await import("/scripts/api.js"), said = [];
+        const rows = [{{ turn: 1, speaker: "", text: "x", pieces: [["A", "x"]], kept: "" }}];
+        const detail = {{ node: String(director.id), state: "waits", of: "key", rows, stale: false }};
+        const again = async () => {{
+            await app.loadGraphData(app.graph.serialize());
+            const node = app.graph.nodes.find((one) => one.type === "HiggsDirector");
+            said.push([node !== window.director, node.higgsDiff.said.textContent]);
+            window.director = node;
+        }};
+        api.dispatchEvent(new CustomEvent("higgs.directed", {{ detail }}));
+        const before = app.graph.serialize();
+        await again();
+        window.director.higgsDiff.accept();
+        await again();
+        await app.loadGraphData(before); // undone
+        said.push(app.graph.nodes.find((one) => one.type === "HiggsDirector").higgsDiff.said.textContent);
+        app.graph.nodes.find((one) => one.type === "HiggsDirector").higgsDiff.forget();
+        await again();
+        return said;
+    """
+    )
+    proposed = "1 line proposed"
+    nothing = "Nothing proposed yet: queue the graph."
+    assert found == [[True, proposed], [True, "1 line accepted"], proposed, [True, nothing]]
+
+
+@pytest.mark.web
+def test_lines_that_are_not_shown_go_with_all_and_none(browser):
+    build = BUILD.replace("TEXT", '"x"').replace("URL_", '""')
+    found = browser.run(
+        f"""{WAITING}{build}
+        const diff = director.higgsDiff, accepted = named(director, "accepted");
+        const row = (_, n) => ({{ turn: n + 1, speaker: "", text: "a", pieces: [["A", "a"]], kept: "" }});
+        const rows = Array.from({{ length: 1002 }}, row), said = [];
+        const taken = () => Object.keys(JSON.parse(accepted.value).turns).length;
+        for (const choose of [() => {{}}, () => diff.tick(false), () => diff.tick(true)]) {{
+            diff.show({{ state: "waits", of: "x", rows, stale: false }});
+            choose();
+            said.push(diff.list.querySelector(".empty").textContent);
+            diff.accept();
+            said.push(taken());
+        }}
+        return said;
+    """
+    )
+    with_others = "2 more lines are not shown, and accepted with the others."
+    assert found == [with_others, 1002, "2 more lines are not shown, and not accepted.", 0, with_others, 1002]
+
+
+@pytest.mark.web
 def test_a_book_is_uploaded(browser, server):
     found = browser.run(
         f"""{WAITING}

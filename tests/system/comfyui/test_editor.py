@@ -31,9 +31,12 @@ NAMES = [
     "codec_round_trip",
     "directed_book",
     "dub_a_film",
+    "edit_speech",
     "five_voice_scene",
     "master_a_mix",
+    "respeak",
     "retake_line",
+    "speak_on",
     "srt_dubbing",
     "tags_v3",
     "text_to_speech",
@@ -157,7 +160,7 @@ def test_the_menu_has_the_workflows_to_begin_with_in_order(browser):
     """,
     )
     assert labels[:3] == ["Clone a voice", "A dialogue of two voices", "Text to speech"]
-    assert labels[3:6] == ["An audiobook", "Dub subtitles", "Mix and master"]
+    assert labels[3:7] == ["An audiobook", "Dub subtitles", "Dub a film", "Mix and master"]
     assert nodes == len(read_workflow("master_a_mix")["nodes"])
 
 

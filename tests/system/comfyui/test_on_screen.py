@@ -18,17 +18,19 @@ WITH_ELEMENTS = [
     "HiggsRenderScript",
     "HiggsMixAudio",
     "HiggsDirector",
+    "HiggsEditSpeech",
 ]
 BUILD = """
     await clear();
     const places = { HiggsScript: [0, 0], HiggsLoadAudio: [2000, 0], HiggsGenerate: [4000, 0],
-        HiggsRenderScript: [6000, 0], HiggsMixAudio: [8000, 0], HiggsLoadCodec: [10000, 0], HiggsDirector: [12000, 0] };
+        HiggsRenderScript: [6000, 0], HiggsMixAudio: [8000, 0], HiggsLoadCodec: [10000, 0], HiggsDirector: [12000, 0],
+        HiggsEditSpeech: [14000, 0] };
     for (const [type, pos] of Object.entries(places)) make(type, pos);
     found("HiggsLoadAudio").connect(0, found("HiggsMixAudio"), slot(found("HiggsMixAudio"), "track_0"));
     for (const type of ["HiggsGenerate", "HiggsRenderScript"]) {
         found("HiggsLoadCodec").connect(0, found(type), slot(found(type), "codec"));
     }
-    await until(() => app.graph.nodes.flatMap(elementsOf).filter((one) => !one.hidden).length === 6);
+    await until(() => app.graph.nodes.flatMap(elementsOf).filter((one) => !one.hidden).length === 7);
 """
 
 
@@ -94,17 +96,17 @@ def test_undo_and_redo_show_the_new_nodes_elements(browser):
             app.graph.remove(found(type));
             await step();
         }}
-        while (app.graph.nodes.length < 6) await tracker().undo();
+        while (app.graph.nodes.length < 8) await tracker().undo();
         await check();
         await tracker().redo();
-        await until(() => app.graph.nodes.length < 6);
+        await until(() => app.graph.nodes.length < 8);
         await tracker().undo();
-        await until(() => app.graph.nodes.length === 6);
+        await until(() => app.graph.nodes.length === 8);
         await check();
         return [problems, counts];
     """,
     )
-    assert found == [[], [6, 6]]
+    assert found == [[], [8, 8]]
     text = on_screen(
         browser,
         """

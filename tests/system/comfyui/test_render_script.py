@@ -87,13 +87,13 @@ def test_errors_reach_the_person(client, text, settings, words):
 
 @pytest.fixture
 def run_example(client):
-    def run(name: str):
+    def run(name: str, recognizer: str = "none"):
         prompt = read_workflow(name, api=True)
         for node in prompt.values():
             if "checkpoint" in node["inputs"]:
                 node["inputs"]["checkpoint"] = LM if node["class_type"] == "HiggsLoadModel" else CODEC
             if "recognizer" in node["inputs"]:
-                node["inputs"]["recognizer"] = "none"
+                node["inputs"]["recognizer"] = recognizer
         run = client.run(prompt)
         assert run.error is None, run.error["exception_message"]
         shown = {
@@ -135,6 +135,20 @@ def test_a_book_with_several_voices(run_example, client, tmp_path):
     with av.open(str(client.download(*files.values(), tmp_path))) as book:
         assert [chapter["metadata"]["title"] for chapter in book.chapters()] == ["The quiet morning", "The old bridge"]
         assert book.metadata["title"] == "The old bridge" and book.metadata["artist"] == "ComfyUI-Higgs"
+
+
+@pytest.mark.parametrize(
+    ("name", "report", "heard"),
+    [
+        ("edit_speech", "bus", "bus"),
+        ("speak_on", "new speech from", "quiet"),
+        ("respeak", "wind", "night"),
+    ],
+)
+def test_recordings_said_otherwise(run_example, client, tmp_path, ears, name, report, heard):
+    _, shown, files = run_example(name, recognizer="auto")
+    assert report in shown["Report"], shown["Report"]
+    assert heard in ears.hear(AudioClip.load(client.download(*files.values(), tmp_path))).lower()
 
 
 def test_lines_lie_in_the_slots_of_subtitles(run_example):

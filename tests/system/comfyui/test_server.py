@@ -19,8 +19,17 @@ from higgs_runtime.hub.catalog import embedded_clips
 
 SECONDS = 1.0
 WORKFLOWS = ["clone_voice", "codec_round_trip", "text_to_speech", "two_voice_dialogue"]
-SCRIPTS = ["audiobook", "directed_book", "dub_a_film", "five_voice_scene", "retake_line", "srt_dubbing"]
-# see test_render_script
+SCRIPTS = [  # see test_render_script
+    "audiobook",
+    "directed_book",
+    "dub_a_film",
+    "edit_speech",
+    "five_voice_scene",
+    "respeak",
+    "retake_line",
+    "speak_on",
+    "srt_dubbing",
+]
 CANCEL_LIMIT_S = 1.0
 
 

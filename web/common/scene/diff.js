@@ -3,7 +3,7 @@
 import { addStyle, button, make } from "../dom.js";
 import { addSceneStyle, huesOf } from "./style.js";
 
-const MOST_ROWS = 1000; // beyond, they are accepted unseen, and that is said
+const MOST_ROWS = 1000; // beyond, they go with All and None, and that is said
 const TOKEN = /<\|[^<>|\n]{1,80}\|>|\[[^[\]\n]{1,40}\]/g; // as TOKEN of higgs_runtime/script/directing.py
 let count = 0;
 
@@ -55,11 +55,10 @@ export class SceneDiff {
     const text = this.host.getAccepted();
     if (text === this.kept) return;
     this.kept = text;
-    const turns = Object.entries(read(text)?.turns ?? {}).sort(([one], [other]) => one - other);
-    this.rows = turns.map(([turn, pieces]) => ({ turn: Number(turn), pieces, accepted: true }));
+    this.rows = read(text);
     this.of = "";
     this.draw();
-    this.say(turns.length || text.trim() ? `${lines(turns.length)} accepted` : "Nothing proposed yet: queue the graph.");
+    this.say(text.trim() ? `${lines(this.rows.length)} accepted` : "Nothing proposed yet: queue the graph.");
   }
 
   /** A message of the node: see the event higgs.directed. */
@@ -70,7 +69,7 @@ export class SceneDiff {
     this.kept = undefined;
     this.draw();
     const changed = rows.filter((row) => row.pieces.length).length, kept = rows.length - changed;
-    const about = `${lines(changed)} proposed${kept ? `, ${kept} kept as they were` : ""}`;
+    const about = `${lines(changed)} ${state === "used" ? "changed" : "proposed"}${kept ? `, ${kept} kept as they were` : ""}`;
     if (!changed) return this.say(about);
     return this.say(stale ? `The script has changed: ${about}` : about, stale ? "warnings" : "");
   }
@@ -79,23 +78,28 @@ export class SceneDiff {
     const names = this.rows.flatMap((row) => [row.speaker, ...row.pieces.map(([speaker]) => speaker)]);
     const hues = huesOf([...new Set(names.filter(Boolean))]);
     this.list.replaceChildren(...this.rows.slice(0, MOST_ROWS).map((row) => drawRow(row, hues)));
-    if (this.rows.length > MOST_ROWS) {
-      const more = this.rows.length - MOST_ROWS;
-      this.list.append(make("div", { className: "empty", textContent: `${more} more lines are not shown.` }));
-    }
+    this.more = make("div", { className: "empty" });
+    if (this.rows.length > MOST_ROWS) this.list.append(this.more);
+    this.tick(true);
     this.accepting.hidden = !this.of; // also where nothing is to change: then nobody is asked again
     this.all.hidden = this.none.hidden = !this.rows.some((row) => row.pieces.length && !row.accepted);
     this.forgetting.hidden = !this.host.getAccepted().trim();
   }
 
   tick(on) {
-    for (const box of this.list.querySelectorAll("input[type=checkbox]")) box.checked = on;
+    for (const box of this.boxes()) box.checked = on;
+    this.unseen = on;
+    const becomes = this.of ? `, and ${on ? "accepted with the others" : "not accepted"}` : "";
+    this.more.textContent = `${this.rows.length - MOST_ROWS} more lines are not shown${becomes}.`;
+  }
+
+  boxes() {
+    return [...this.list.querySelectorAll("input[type=checkbox]")];
   }
 
   accept() {
-    const dropped = new Set([...this.list.querySelectorAll("input[type=checkbox]")]
-      .filter((box) => !box.checked).map((box) => Number(box.dataset.turn)));
-    const taken = this.rows.filter((row) => row.pieces.length && !dropped.has(row.turn));
+    const ticked = new Map(this.boxes().map((box) => [Number(box.dataset.turn), box.checked]));
+    const taken = this.rows.filter((row) => row.pieces.length && (ticked.get(row.turn) ?? this.unseen));
     const turns = Object.fromEntries(taken.map((row) => [row.turn, row.pieces]));
     this.keep(JSON.stringify({ of: this.of, turns }));
   }
@@ -119,11 +123,16 @@ function lines(number) {
   return `${number} line${number === 1 ? "" : "s"}`;
 }
 
+/** Rows of what is kept. A workflow may hold anything there: what is no line is left out, and the node tells when it runs. */
 function read(text) {
+  const isPiece = (one) => Array.isArray(one) && one.length === 2 && one.every((part) => typeof part === "string");
   try {
-    return JSON.parse(text);
+    return Object.entries(JSON.parse(text).turns)
+      .map(([turn, pieces]) => ({ turn: Number(turn), pieces, accepted: true }))
+      .filter(({ turn, pieces }) => turn > 0 && Array.isArray(pieces) && pieces.every(isPiece))
+      .sort((one, other) => one.turn - other.turn);
   } catch {
-    return null; // the node says so when it runs
+    return [];
   }
 }
 
