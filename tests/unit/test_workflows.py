@@ -80,6 +80,11 @@ def test_api_file_is_what_the_editor_would_queue(name):
     assert read_workflow(name, api=True) == expected, "write the API files anew with UPDATE_WORKFLOWS=1"
 
 
+def test_what_is_spoken_on_is_not_what_was_said():
+    node = next(one for one in read_workflow("speak_on", api=True).values() if one["class_type"] == "HiggsSpeakOn")
+    assert node["inputs"]["text"] != node["inputs"]["transcript"]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_node_and_input_is_known(name):
     for node in read_workflow(name, api=True).values():

@@ -13,6 +13,7 @@ from helpers_workflow import node_inputs, widget_names
 pytestmark = pytest.mark.web
 
 FILES = sorted((ROOT / "subgraphs").glob("*.json"))
+INSTEAD = {name: ("codes", "voice") for name in ("HiggsEditSpeech", "HiggsSpeakOn")}  # of the recording and its voice
 NANO = {"HiggsLoadModel": "higgs-nano", "HiggsLoadCodec": "higgs-nano-codec"}
 # as their texts say
 RECORDINGS = {"Re-speak (Higgs)": "bear", "Edit Speech (Higgs)": "alan", "Speak On (Higgs)": "ross"}
