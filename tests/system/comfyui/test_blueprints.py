@@ -60,7 +60,7 @@ def test_it_is_well_formed(path):
         if node["type"].startswith("Higgs")
         for name, spec in node_inputs(node["type"]).items()
         if spec[0] in ("AUDIO",) or spec[0].startswith("HIGGS")
-        if not name[-1].isdigit() and name not in ("codec", "impulse", "cast")
+        if not name[-1].isdigit() and name not in ("codec", "impulse", "cast", *INSTEAD.get(node["type"], ()))
     }
     linked = {(at["target_id"], nodes[at["target_id"]]["inputs"][at["target_slot"]]["name"])
               for at in inside["links"] if at["target_id"] in nodes}  # fmt: skip
