@@ -147,7 +147,7 @@ def test_every_workflow_is_an_app_of_a_few_inputs_in_plain_words(name):
     """What newer editors show in their App mode; a description has one line there."""
     workflow = read_workflow(name)
     nodes, told = {node["id"]: node["type"] for node in workflow["nodes"]}, workflow["extra"]["linearData"]
-    elements = {"HiggsLoadAudio": "trim", "HiggsScript": "scene", "HiggsMixAudio": "mixer"}
+    elements = {"HiggsLoadAudio": "trim", "HiggsScript": "scene", "HiggsMixAudio": "mixer", "HiggsEditSpeech": "edit"}
     assert 2 <= len(told["inputs"]) <= 9
     for number, widget, shown in told["inputs"]:
         assert widget in {*widget_names(nodes[number]), elements.get(nodes[number], "live_player")}
