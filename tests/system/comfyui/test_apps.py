@@ -49,7 +49,7 @@ def test_every_app_has_its_inputs(page):
             return [items().map((one) => one.dataset.widgetKey.split(":").at(-1)), elements.length];
         """,
         )
-    own = {"trim", "scene", "mixer", "live_player"}
+    own = {"trim", "scene", "mixer", "live_player", "edit"}
     for name in NAMES:
         names = [widget for _, widget, _ in read_workflow(name)["extra"]["linearData"]["inputs"]]
         assert shown[name] == [names, sum(widget in own for widget in names)], name
