@@ -5,7 +5,7 @@ import { addElement, passOn } from "./common/element.js";
 import { after, hide, nodeOf, rememberStep, rootGraph } from "./common/node.js";
 import { SceneDiff } from "./common/scene/diff.js";
 
-const SIZE = [560, 560]; // of a new node
+const SIZE = [600, 760]; // of a new node
 // Undo, redo and other tabs make a new node of the same number, and to ask again may take long.
 const proposals = new Map(); // place of a node -> what it was told last, and what was accepted then
 
@@ -47,7 +47,7 @@ function addDiff(node) {
     const last = proposals.get(placeOf(node));
     if (last && last.detail.state !== "accepted" && last.accepted === diff.host.getAccepted()) diff.show(last.detail);
   });
-  addElement(node, "proposal", "higgs_proposal", diff.root, { getMinHeight: () => 200 });
+  addElement(node, "proposal", "higgs_proposal", diff.root, { getMinHeight: () => 240 }); // with its margins
   node.setSize([Math.max(node.size[0], SIZE[0]), Math.max(node.size[1], SIZE[1], node.computeSize()[1])]);
   passOn(diff.root);
 }

@@ -8,7 +8,7 @@ import pytest
 from helpers_browser import WAITING
 from helpers_chat import ChatStub, lines_of
 from helpers_scene import open_editor
-from helpers_screen import draw_with
+from helpers_screen import SCREEN, draw_with
 from helpers_server import PACK_FOLDER, Refused
 
 STORY = "“Who is there?” said Anna.\n\n[Bob] It is only me.\n\nThe sea was calm.\n"
@@ -194,6 +194,12 @@ def test_a_proposal_is_shown_as_a_diff_accepted_and_kept(browser, server, tmp_pa
     )
     assert "[Anna] “Who is there?”\n\nsaid Anna.\n[Bob] It is only me." in made
     assert [error for error in browser.errors if PACK_FOLDER in error] == []
+
+
+@pytest.mark.web
+def test_the_box_of_a_new_node_lies_within_it(browser):
+    browser.run(WAITING + BUILD.replace("TEXT", '"x"').replace("URL_", '""'))
+    assert browser.run(f"{SCREEN} return allRight(['HiggsDirector']);") == []
 
 
 @pytest.mark.web

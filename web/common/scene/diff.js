@@ -5,11 +5,16 @@ import { addSceneStyle, huesOf } from "./style.js";
 
 const MOST_ROWS = 1000; // beyond, they go with All and None, and that is said
 const TOKEN = /<\|[^<>|\n]{1,80}\|>|\[[^[\]\n]{1,40}\]/g; // as TOKEN of higgs_runtime/script/directing.py
-let count = 0;
 
 const CSS = `
-.higgs-diff .row { grid-template-columns: 22px minmax(56px, 104px) 1fr; }
-.higgs-diff .row > input { margin: 4px 3px; width: 14px; height: 14px; accent-color: var(--busy); }
+.higgs-diff .row { grid-template-columns: 48px minmax(56px, 104px) 1fr; padding: 4px 8px 4px 2px; }
+.higgs-diff .row + .row { border-top: 1px solid var(--line); }
+.higgs-diff .pick { display: flex; align-items: center; justify-content: flex-end; gap: 4px; height: 22px; font-size: 11px;
+  color: var(--soft); font-variant-numeric: tabular-nums; }
+.higgs-diff .pick input { width: 14px; height: 14px; accent-color: var(--busy); }
+.higgs-diff .pick:has(input), .higgs-diff .pick input { cursor: pointer; }
+.higgs-diff .chip { cursor: default; }
+.higgs-diff .bar .accept { background: var(--busy); border-color: var(--busy); color: #fff; }
 .higgs-diff .row .words { cursor: text; user-select: text; }
 .higgs-diff .was { color: var(--soft); text-decoration: line-through; text-decoration-color: var(--bad); }
 .higgs-diff .row.kept .was { text-decoration: none; }
@@ -17,8 +22,9 @@ const CSS = `
   padding: 0 2px; }
 .higgs-diff .row:not(.kept) { border-inline-start-color: var(--good); }
 .higgs-diff .row.kept { border-inline-start-color: var(--warn); }
-.higgs-diff .row:has(> input:not(:checked)) .now { opacity: .4; }
-.higgs-diff .row:has(> input:not(:checked)) .was { text-decoration: none; color: var(--ink); }
+.higgs-diff .row:has(.pick input:not(:checked)) { border-inline-start-color: transparent; }
+.higgs-diff .row:has(.pick input:not(:checked)) .now { opacity: .4; }
+.higgs-diff .row:has(.pick input:not(:checked)) .was { text-decoration: none; color: var(--ink); }
 .higgs-diff .notes { grid-column: 3 / -1; }
 `;
 
@@ -40,7 +46,7 @@ export class SceneDiff {
   build() {
     this.list = make("div", { className: "rows", role: "list", "aria-label": "Proposed lines" });
     this.said = make("span", { className: "said", role: "status" });
-    this.accepting = button("Accept", "Keep the ticked lines in the workflow", () => this.accept());
+    this.accepting = button("Accept", "Keep the ticked lines in the workflow", () => this.accept(), { className: "accept" });
     this.all = button("All", "Tick all lines", () => this.tick(true));
     this.none = button("None", "Tick no line", () => this.tick(false));
     this.forgetting = button("Forget", "Drop what was accepted; the next run asks anew", () => this.forget());
@@ -102,6 +108,7 @@ export class SceneDiff {
     const taken = this.rows.filter((row) => row.pieces.length && (ticked.get(row.turn) ?? this.unseen));
     const turns = Object.fromEntries(taken.map((row) => [row.turn, row.pieces]));
     this.keep(JSON.stringify({ of: this.of, turns }));
+    this.say(`${lines(taken.length)} accepted: queue again.`);
   }
 
   forget() {
@@ -138,13 +145,14 @@ function read(text) {
 
 function drawRow(row, hues) {
   const element = make("div", { className: row.pieces.length ? "row" : "row kept", role: "listitem" });
-  const label = `Line ${row.turn}`;
+  const pick = make("label", { className: "pick", title: `Line ${row.turn}` });
   if (row.pieces.length && !row.accepted) {
-    const id = `higgs-diff-${++count}`;
-    const box = make("input", { type: "checkbox", checked: true, id, title: label, "aria-label": `Accept line ${row.turn}` });
+    const box = make("input", { type: "checkbox", checked: true, "aria-label": `Accept line ${row.turn}` });
     box.dataset.turn = row.turn;
-    element.append(box);
-  } else element.append(make("span", { className: "grip", textContent: row.turn, title: label }));
+    pick.append(box);
+  }
+  pick.append(row.turn);
+  element.append(pick);
   if (row.text !== undefined) element.append(chip(row.speaker, hues), make("div", { className: "words was", dir: "auto",
     textContent: row.text }));
   row.pieces.forEach(([speaker, text], number) => {
