@@ -3,7 +3,7 @@ import { addStyle, button, make } from "../dom.js";
 import { changesIn, withoutChange, wordSteps } from "./diff.js";
 
 const STYLE = `.higgs-edit {
-  box-sizing: border-box; display: flex; flex-direction: column; gap: 6px; height: 100%; padding: 8px;
+  box-sizing: border-box; display: flex; flex-direction: column; gap: 6px; height: 100%; min-height: 200px; padding: 8px;
   font: 14px/1.5 sans-serif; color: var(--input-text, #ddd); background: var(--comfy-input-bg, #222); border-radius: 6px;
 }
 .higgs-edit-head { display: flex; gap: 8px; align-items: center; font-size: 12px; opacity: .9; }
