@@ -292,7 +292,7 @@ class _Editor:
         for take, opening in takes:
             ids = self._new_frames(place, take, opening, words, len(context))
             if ids is not None:
-                one = self._candidate(place, ids, take.sampling.seed if take.sampling else None)
+                one = self._candidate(place, ids, take.sampling and take.sampling.seed)
                 one = replace(one, short=ids.shape[1] / self.recording.frame_rate < least_s)
                 candidates.append(self._heard(place, found, one, context, stop))
             self._step()
