@@ -135,6 +135,7 @@ BLUEPRINTS = (
             "seed": (7, "seed"),
         },
         outputs={"audio": (7, 0), "report": (7, 2)},
+        changes={7: {0: ""}},
     ),
     Blueprint(
         name="Edit Speech (Higgs)",
@@ -149,6 +150,7 @@ BLUEPRINTS = (
             "seed": (4, "seed"),
         },
         outputs={"audio": (4, 0), "original": (4, 2), "report": (4, 4)},
+        changes={4: {0: "", 1: ""}},  # any recording says something else
     ),
     Blueprint(
         name="Speak On (Higgs)",
@@ -164,6 +166,7 @@ BLUEPRINTS = (
             "seed": (4, "seed"),
         },
         outputs={"audio": (4, 0), "continuation": (4, 2), "report": (4, 4)},
+        changes={4: {0: ""}},
     ),
     Blueprint(
         name="Master for a Podcast (Higgs)",

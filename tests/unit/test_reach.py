@@ -26,6 +26,7 @@ SOCKETS = {
     "HIGGS_CAST",
 }  # what nodes made, with inputs of their own
 HARMLESS = {
+    "HiggsLoadSubtitles": "from_fps to_fps",
     "HiggsLoadModel": "device dtype quantization",
     "HiggsLoadCodec": "device dtype",
     "HiggsLoadAudio": "level",
@@ -42,7 +43,7 @@ HARMLESS = {
     "HiggsDirector": "model tags instructions accepted",  # what was accepted can place no other words
     "HiggsRenderScript": "mode choose language name_# when_cancelled",
     "HiggsRespeak": "text language name_#",
-    "HiggsAssemble": "subtitles",
+    "HiggsAssemble": "subtitles moved",
     "HiggsReferencesFromFilm": "each film_language speakers",
     "HiggsVerifyTakes": "text language",
     "HiggsWordTimes": "text language",

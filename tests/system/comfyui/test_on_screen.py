@@ -111,7 +111,7 @@ def test_undo_and_redo_show_the_new_nodes_elements(browser):
         browser,
         """
         await lookAt(found("HiggsScript"));
-        const shown = document.querySelectorAll(".higgs-scene.widget-expands");
+        const shown = document.querySelectorAll(".higgs-scene.widget-expands:not(.higgs-diff)");
         if (shown.length !== 1) throw new Error(`${shown.length} scene editors`);
         shown[0].querySelectorAll(".row .words")[1].click();
         await until(() => document.activeElement.matches("textarea.words"));
