@@ -141,7 +141,7 @@ def test_the_shell_mends_a_script(tmp_path, capsys):
     assert file.read_bytes() == before.replace(b"I said <|style:shouting|> no", b"<|style:shouting|>I said no")
     (tmp_path / "a.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\nHello.\n")
     assert main(["script", "check", str(tmp_path / "a.srt"), "--fix"]) == 1
-    assert "subtitles" in capsys.readouterr().err
+    assert "Only the tags of scripts are mended" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
