@@ -59,6 +59,7 @@ class Render:
         ]
         command += ["--models-dir", str(models), "--device", "cpu", "--max-seconds", "0.2", "--events", "jsonl"]
         command += ["--voice", "Anna=rose", "--voice", "Ben=ross", "--temperature", "1", "--takes-dir", str(takes)]
+        command += ["--takes-per-slot", "1"]  # a line is a take
         self._log = file.with_suffix(".log").open("wb")
         env = {**os.environ, "PYTHONPATH": str(ROOT)}
         self.process = subprocess.Popen(command, cwd=file.parent, env=env, stdout=subprocess.PIPE, stderr=self._log)
