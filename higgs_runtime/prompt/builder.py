@@ -286,18 +286,18 @@ def _tag_warnings(turns: Sequence[Message]) -> tuple[str, ...]:
 
 
 def _vocabulary_warnings(turns: Sequence[Message], tokenizer: ChatTokenizer) -> tuple[str, ...]:
-    """One sentence for each user turn with words that the model does not know. The last turn will be spoken."""
+    """One sentence for each user turn with words that the model does not know. The last turn will be spoken, or the one
+    before it where that goes on."""
     vocabulary = tokenizer.config.vocabulary
     if vocabulary is None:
         return ()
     name, found = tokenizer.config.display_name or tokenizer.checkpoint, []
-    asked = [turn for turn in turns if turn.role == "user"]
-    for n, turn in enumerate(asked, start=1):
+    *_, to_speak = None, *(turn for turn in turns if not turn.goes_on)
+    for n, turn in enumerate((turn for turn in turns if turn.role == "user"), start=1):
         words = unknown_words(_written(turn, needed=False), vocabulary)
         if words:
-            head = (
-                "" if turn is asked[-1] and not turn.reference else f"The transcript of reference {n} has words that "
-            )
+            spoken = turn is to_speak and not turn.reference
+            head = "" if spoken else f"The transcript of reference {n} has words that "
             rest = f" and {len(words) - WORDS_IN_WARNING} more" if len(words) > WORDS_IN_WARNING else ""
             found.append(
                 f"{head}{name} does not know: {', '.join(words[:WORDS_IN_WARNING])}{rest}; it knows "

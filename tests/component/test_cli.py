@@ -245,7 +245,9 @@ def test_models_lists_missing_files(models, tmp_path, capsys):
     (broken / "config.json").write_text(json.dumps({"model_type": "higgs_audio_v2"}))
     assert main(["models", "--models-dir", str(models), "--models-dir", str(tmp_path)]) == 0
     listed = capsys.readouterr().out
-    assert re.search(r"language model  lm +v2, transformers-native · \d+\.\d MB · float32 · → RAM \d+\.\d MB float32 · Boson", listed)
+    assert re.search(
+        r"language model  lm +v2, transformers-native · \d+\.\d MB · float32 · → RAM \d+\.\d MB float32 · Boson", listed
+    )
     assert re.search(r"codec           codec +codec, transformers-native · ", listed)
     assert "broken (missing: model.safetensors, tokenizer.json)" in listed
 

@@ -34,7 +34,10 @@ def test_packs_of_different_names_share_a_folder(tmp_path):
     kernel = pack / "generation" / "cpu_kernel"
     kept = kernel / "__pycache__"
     said = [speak(name, pack, compiles=True) for name in ("/comfy/custom_nodes/Higgs", "higgs_pack_under_test")]
-    files, loops = set(kept.glob("*.nbi")), set((pack / "codec" / "cpu_kernel" / "__pycache__").glob("kernels.rows_of_*.nbi"))
+    files, loops = (
+        set(kept.glob("*.nbi")),
+        set((pack / "codec" / "cpu_kernel" / "__pycache__").glob("kernels.rows_of_*.nbi")),
+    )
     assert len(files) == len(loops) == 2
     said.append(speak("/comfy/custom_nodes/Higgs", pack))
     assert set(kept.glob("*.nbi")) == files, "it was there already"

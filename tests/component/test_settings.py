@@ -15,7 +15,7 @@ from helpers_workflow import node_classes, node_inputs
 from safetensors.torch import save_file
 
 from higgs_runtime import AudioClip, RenderSettings, Sampling, SettingError
-from higgs_runtime.cli import captions, main, render_script as command, script
+from higgs_runtime.cli import captions, edit, main, render_script as command, respeak, script
 from higgs_runtime.script.grammar import SETTINGS as IN_SCRIPTS
 from higgs_runtime.serve.fields import SpeechRequest
 from higgs_runtime.serve.limits import MAX_WINDOW
@@ -29,13 +29,19 @@ NODES = (
     "HiggsLoadLoRA",
     "HiggsLoadSubtitles",
     "HiggsDirector",
+    "HiggsEditSpeech",
 )
+ALONE = {
+    "pause_s": "HiggsSpeakOn",
+    "follow_db": "HiggsRespeak",
+}  # nodes with defaults of their own for what others have too
 
 
 @pytest.mark.parametrize("name", shown_at("node"))
 def test_nodes_show_the_table(name):
     one, found = SETTINGS[name], 0
-    for node in ["HiggsCaptions"] if name in CAPTION_LIMITS else NODES:
+    alone = "HiggsCaptions" if name in CAPTION_LIMITS else ALONE.get(name)
+    for node in [alone] if alone else NODES:
         kind, options = node_inputs(node).get(one.node or name, (None, None))[:2]
         if kind is None:
             continue
@@ -49,10 +55,11 @@ def test_nodes_show_the_table(name):
 def test_the_shell_shows_the_table():
     parser = argparse.ArgumentParser()
     commands = parser.add_subparsers()
-    for one in (command, captions, script):
+    for one in (command, captions, edit, respeak, script):
         one.add(commands)
     direct = commands.choices["script"]._subparsers._group_actions[0].choices["direct"]
-    parsers = (direct, commands.choices["render-script"], commands.choices["captions"])
+    names = ("continue", "edit", "respeak", "captions", "render-script")  # the last of them counts
+    parsers = (direct, *(commands.choices[name] for name in names))
     options = {option.dest: option for one in parsers for option in one._actions}
     for name, one in shown_at("cli").items():
         if name != "lora_strength":  # a part of --lora

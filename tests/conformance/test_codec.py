@@ -51,7 +51,7 @@ def random_codes(frames: int, codebooks: int = 8, size: int = 1024, rate: float 
 
 
 def assert_parity(codec, reference, wave: torch.Tensor, record_property) -> None:
-    """The compiled loops sum up in another order: where two entries are as near as rounding, a code may be the other."""
+    """The compiled loops sum up in another order: of two entries that are as near as rounding, a code may be either."""
     codes, theirs = codec.encode(clip_of(wave)), reference_codes(reference, wave)
     assert (codes.ids != theirs).any(dim=0).sum() <= codes.frames // 1000
     deviation = (codec.decode(codes, edges=False).samples - reference_wave(reference, codes.ids)).abs().max().item()
