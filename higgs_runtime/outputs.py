@@ -58,6 +58,13 @@ def check_target(
             remedy=f"Name a file such as {example}.",
         )
     check_folder(path.parent)
+    check_not_read(path, inputs)
+
+
+def check_not_read(path: str | os.PathLike, inputs: Iterable[str | os.PathLike]) -> None:
+    """Raises:
+    SettingError: the file is one of those that the result is made of.
+    """
     if is_one_of(path, inputs):
         raise SettingError(
             f"'{path}' is read for this, and must not be written over.",

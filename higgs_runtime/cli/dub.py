@@ -10,12 +10,8 @@ from typing import TYPE_CHECKING, Any
 from ..atomic_write import write_bytes
 from ..errors import SettingError
 from ..outputs import partial_name
-from .cluster import add_cluster
 from .common import (
     StopOnInterrupt,
-    add_checkpoints,
-    add_lora,
-    add_sampling,
     add_timing,
     check_requirements,
     chosen,
@@ -24,8 +20,7 @@ from .common import (
     tell_what_speaks,
     timing_of,
 )
-from .render_script import INTERRUPTED, add_how, check_listening, inputs_of, performed
-from .takes import add_takes_dir
+from .render_script import add_how, add_speaking, check_listening, inputs_of, performed, status_of
 
 if TYPE_CHECKING:
     from ..dubbing import FilmReferences, FilmSound
@@ -88,13 +83,7 @@ def add(commands) -> None:
     add_how(parser)
     parser.add_argument("--stems", action="store_true", help="also each speaker and the film's sound alone")
     parser.add_argument("--credit-subtitle", action="store_true", help="the model's credit is the last subtitle too")
-    parser.add_argument("--consent", default="", help="for the note in the file: who agreed to the use of the voices")
-    add_sampling(parser)
-    add_checkpoints(parser)
-    add_lora(parser)
-    parser.add_argument("--no-store", action="store_true", help="keep nothing: all is spoken anew each time")
-    add_takes_dir(parser)
-    add_cluster(parser)
+    add_speaking(parser)
     parser.set_defaults(run=_run, book=False)
 
 
@@ -154,11 +143,7 @@ def _run(args: argparse.Namespace) -> int:
         for note in made.notes:
             sys.stderr.write(f"{note}\n")
         view.done(performance, made.files)
-    if performance.complete:
-        return 0
-    kept = "nothing was kept, because of --no-store" if args.no_store else "run the same command again to go on"
-    sys.stderr.write(f"higgs: interrupted; not all lines are spoken: {kept}\n")
-    return INTERRUPTED
+    return status_of(performance, args)
 
 
 def _wanted(args: argparse.Namespace, cues: int) -> dict[str, Any]:

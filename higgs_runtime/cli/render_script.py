@@ -34,6 +34,7 @@ from .common import (
 from .takes import add_takes_dir, store_of
 
 if TYPE_CHECKING:
+    from ..rendering import Performance
     from .render_view import View
 
 INTERRUPTED = 130
@@ -84,6 +85,17 @@ def add(commands) -> None:
         action="store_true",
         help="the credit that the model's licence asks for is the last subtitle as well; the file has it in its tags",
     )
+    add_speaking(parser)
+    parser.add_argument(
+        "--events",
+        choices=("jsonl",),
+        help="for another program: what happens as lines of JSON on the standard output, and nothing else there",
+    )
+    parser.set_defaults(run=_run)
+
+
+def add_speaking(parser: argparse.ArgumentParser) -> None:
+    """Which model speaks, how, and where its takes are kept."""
     parser.add_argument("--consent", default="", help="for the note in the file: who agreed to the use of the voices")
     add_sampling(parser)
     add_checkpoints(parser)
@@ -91,12 +103,6 @@ def add(commands) -> None:
     parser.add_argument("--no-store", action="store_true", help="keep nothing: all is spoken anew each time")
     add_takes_dir(parser)
     add_cluster(parser)
-    parser.add_argument(
-        "--events",
-        choices=("jsonl",),
-        help="for another program: what happens as lines of JSON on the standard output, and nothing else there",
-    )
-    parser.set_defaults(run=_run)
 
 
 def add_how(parser: argparse.ArgumentParser) -> None:
@@ -213,6 +219,11 @@ def _render(args: argparse.Namespace, view: View) -> int:
     for note in made.notes:
         sys.stderr.write(f"{note}\n")
     view.done(performance, made.files)
+    return status_of(performance, args)
+
+
+def status_of(performance: Performance, args: argparse.Namespace) -> int:
+    """The exit status of a render that is delivered; says how an interrupted one goes on."""
     if performance.complete:
         return 0
     kept = "nothing was kept, because of --no-store" if args.no_store else "run the same command again to go on"

@@ -8,12 +8,8 @@ import tempfile
 from pathlib import Path
 
 from ..outputs import partial_name
-from .cluster import add_cluster
 from .common import (
     StopOnInterrupt,
-    add_checkpoints,
-    add_lora,
-    add_sampling,
     add_settings,
     check_requirements,
     chosen,
@@ -21,8 +17,7 @@ from .common import (
     read_text,
     tell_what_speaks,
 )
-from .render_script import INTERRUPTED, inputs_of, performed
-from .takes import add_takes_dir
+from .render_script import add_speaking, inputs_of, performed, status_of
 
 SETTINGS = ("takes_per_slot", "slowest", "fastest", "follow_db", "max_takes", "batch", "silence_s", "prepare")
 AS_RENDERED = {  # what a script's render asks for beyond
@@ -74,13 +69,7 @@ def add(commands) -> None:
     add_settings(parser, *SETTINGS)
     parser.add_argument("--compare-voices", action="store_true", help="compare takes with their references")
     parser.add_argument("--stems", action="store_true", help="also each speaker alone")
-    parser.add_argument("--consent", default="", help="for the note in the file: who agreed to the use of the voices")
-    add_sampling(parser)
-    add_checkpoints(parser)
-    add_lora(parser)
-    parser.add_argument("--no-store", action="store_true", help="keep nothing: all is spoken anew each time")
-    add_takes_dir(parser)
-    add_cluster(parser)
+    add_speaking(parser)
     parser.set_defaults(run=_run, **AS_RENDERED)
 
 
@@ -128,7 +117,4 @@ def _run(args: argparse.Namespace) -> int:
             )
         sys.stderr.write("".join(f"{note}\n" for note in delivered.notes))
         view.done(performance, delivered.files)
-    if performance.complete:
-        return 0
-    sys.stderr.write("higgs: interrupted; not all lines are spoken: run the same command again to go on\n")
-    return INTERRUPTED
+    return status_of(performance, args)

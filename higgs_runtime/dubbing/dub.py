@@ -11,7 +11,7 @@ from typing import Any
 
 from ..codec import Codec
 from ..errors import SettingError
-from ..outputs import is_one_of
+from ..outputs import check_not_read
 from ..rendering import (
     Assembly,
     Delivered,
@@ -116,13 +116,7 @@ def check_dub(film: FilmSound, path: str | os.PathLike, inputs: Iterable[str | o
         )
     check_video(source)
     check_output(path.with_suffix(".m4a"), inputs)
-    if is_one_of(path, inputs):
-        raise SettingError(
-            f"'{path}' is read for this, and must not be written over.",
-            expected="a new file",
-            got="one of the inputs",
-            remedy="Name another file with -o.",
-        )
+    check_not_read(path, inputs)
 
 
 def deliver_dub(
